@@ -1,0 +1,158 @@
+"""The seam: a WSGI layer in front of moto that answers single AWS operations itself or corrects moto's answer.
+
+AWS's JSON services name the operation in the header ``X-Amz-Target`` (``ElasticMapReduce.AddJobFlowSteps``). A component
+registers a handler for each operation it owns; a handler gets the decoded request as a ``Call`` and returns the decoded
+answer, asks moto first through ``call.forward()``, or raises ``AwsError``. All other requests go to moto untouched.
+The layer rests on the wire protocol alone, so it does not move when moto's internals do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Handler = Callable[["Call"], dict[str, Any]]
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+
+
+class AwsError(Exception):
+    """An error as an AWS service answers it: ``code`` is its name in the service model, ``status`` the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Call:
+    """One decoded request to a JSON service.
+
+    ``service`` and ``operation`` are the two halves of ``X-Amz-Target``; ``principal`` is the access key id that signed.
+    """
+
+    service: str
+    operation: str
+    body: dict[str, Any]
+    region: str
+    principal: str
+    _ask_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
+
+    def forward(self, body: Mapping[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:
+        """Moto's answer to this request, or to ``body`` and ``operation`` in its place; raises ``AwsError`` as moto does."""
+        return self._ask_moto(operation or self.operation, dict(self.body if body is None else body))
+
+
+class Overlay:
+    """The WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
+
+    def __init__(self, moto: WsgiApp) -> None:
+        self._moto = moto
+        self._handlers: dict[str, Handler] = {}
+
+    def register(self, handlers: Mapping[str, Handler]) -> None:
+        """Adds handlers by ``"Service.Operation"``; two owners of one operation are a programming error."""
+        twice = sorted(self._handlers.keys() & handlers.keys())
+        if twice:
+            raise ValueError(f"two handlers for {', '.join(twice)}")
+        self._handlers.update(handlers)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        handler = self._handlers.get(target)
+        if handler is None:
+            return self._moto(environ, start_response)
+        request_id = str(uuid.uuid4())
+        status, answer = self._answer(handler, environ, target)
+        payload = json.dumps(answer, default=_json_default).encode()
+        headers = [
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("Content-Length", str(len(payload))),
+            # moto's own Step Functions interpreter reads this header of every answer
+            ("x-amzn-RequestId", request_id),
+        ]
+        start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
+        return [payload]
+
+    def _answer(self, handler: Handler, environ: dict[str, Any], target: str) -> tuple[int, dict[str, Any]]:
+        try:
+            return 200, handler(self._decode(environ, target))
+        except AwsError as error:
+            return error.status, {"__type": error.code, "message": error.message, "Message": error.message}
+        except Exception:  # a bug of ours must reach the caller as a bug of ours, never as an answer of AWS
+            log.exception("local_aws failed in %s", target)
+            message = f"local_aws has a bug in {target}: {traceback.format_exc(limit=-3)}"
+            return 500, {"__type": "LocalAwsBug", "message": message, "Message": message}
+
+    def _decode(self, environ: dict[str, Any], target: str) -> Call:
+        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            body = json.loads(raw or b"{}")
+        except ValueError as error:
+            raise AwsError("SerializationException", f"the request body is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise AwsError("SerializationException", "the request body is not a JSON object")
+        service, operation = target.split(".", 1)
+        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+
+        def ask_moto(other_operation: str, other_body: dict[str, Any]) -> dict[str, Any]:
+            return self._ask_moto(environ, f"{service}.{other_operation}", other_body)
+
+        return Call(
+            service=service,
+            operation=operation,
+            body=body,
+            region=signed.group(2) if signed else "us-east-1",
+            principal=signed.group(1) if signed else "",
+            _ask_moto=ask_moto,
+        )
+
+    def _ask_moto(self, environ: Mapping[str, Any], target: str, body: dict[str, Any]) -> dict[str, Any]:
+        payload = json.dumps(body).encode()
+        # keys with a dot (werkzeug.request, ...) cache the original request and would hide the new body
+        fresh = {key: value for key, value in environ.items() if "." not in key or key.startswith("wsgi.")}
+        fresh.update(
+            {
+                "HTTP_X_AMZ_TARGET": target,
+                "CONTENT_LENGTH": str(len(payload)),
+                "wsgi.input": io.BytesIO(payload),
+                "wsgi.input_terminated": True,
+            }
+        )
+        seen: list[int] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+            seen.append(int(status.split(" ", 1)[0]))
+            return lambda _data: None
+
+        chunks = self._moto(fresh, start_response)
+        raw = b"".join(chunks)
+        status = seen[-1]
+        try:
+            answer: dict[str, Any] = json.loads(raw) if raw.strip() else {}
+        except ValueError:
+            answer = {"__type": "InternalFailure", "message": f"moto answered {target} with {raw[:300]!r}"}
+            status = max(status, 500)
+        if status >= 400:
+            code = str(answer.get("__type", "InternalFailure")).split("#")[-1]
+            raise AwsError(code, str(answer.get("message") or answer.get("Message") or ""), status)
+        return answer
+
+
+def _json_default(value: Any) -> Any:
+    """Datetimes travel as epoch seconds in the AWS JSON protocol."""
+    if hasattr(value, "timestamp"):
+        return value.timestamp()
+    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")

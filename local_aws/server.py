@@ -1,0 +1,82 @@
+"""The server: moto behind the overlay on a loopback port, and the components that do the work behind its API."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from local_aws.clients import Clients
+from local_aws.overlay import Handler, Overlay
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"  # loopback only, always: this server runs what it is sent
+
+
+class Component(Protocol):
+    """One AWS service that really executes: the operations that it answers, and how it lets go of what it started."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The operations it owns, by ``"Service.Operation"`` as in ``X-Amz-Target``."""
+
+    def close(self) -> None:
+        """Stops every thread and process it started; must not raise, and may be called twice."""
+
+
+class LocalAws:
+    """The stand-in on one port: ``start`` it, give its ``url`` to any AWS client, ``stop`` it.
+
+    ``data_dir`` holds what its components keep on disk (the lake's objects as Spark sees them, step logs in the making).
+    """
+
+    def __init__(self, data_dir: Path, port: int = 0) -> None:
+        self._data_dir = data_dir
+        # bound here and now, so that a taken port is known before anything else is done and a free one cannot be lost
+        self._socket = socket.create_server((HOST, port))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._components: list[Component] = []
+
+    def start(self) -> None:
+        """Answers requests from here on; returns when it does."""
+        os.environ["MOTO_PORT"] = str(self.port)  # moto's interpreter calls back there; read when moto is imported
+        from moto.server import DomainDispatcherApplication, create_backend_app  # type: ignore[attr-defined]
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        class Quiet(WSGIRequestHandler):
+            """HTTP/1.1 with connections kept alive; no line a request."""
+
+            protocol_version = "HTTP/1.1"
+
+            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+                log.debug("%s %s", self.requestline, code)
+
+        overlay = Overlay(DomainDispatcherApplication(create_backend_app))
+        self._components = components(Clients(self.url), self._data_dir)
+        for component in self._components:
+            overlay.register(component.handlers())
+        self._server = make_server(HOST, self.port, overlay, threaded=True, request_handler=Quiet, fd=self._socket.fileno())
+        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends every running step and query, then the server; may be called twice."""
+        while self._components:
+            self._components.pop().close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        self._socket.close()
+
+
+def components(clients: Clients, data_dir: Path) -> list[Component]:
+    """Every service that really executes, in the order in which requests may come to depend on them."""
+    return []
