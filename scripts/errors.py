@@ -1,0 +1,51 @@
+"""How we fail: exit codes, and one small tree of errors that say where, what, and what to do."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What a script's exit code means; 130 is the shell's own number for Ctrl-C."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    STILL_RUNNING = 3
+    INTERRUPTED = 130
+
+
+class DataLakeError(Exception):
+    """Anything that a person can understand and act on.
+
+    ``where`` names the step or thing that failed, ``what`` the cause, ``fix`` what to do; ``log`` says where more stands
+    (a URI) and ``details`` holds lines that belong to the cause, such as the last frames of a traceback.
+    """
+
+    exit_status = ExitStatus.FAILED
+
+    def __init__(self, where: str, what: str, fix: str = "", *, log: str = "", details: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{where}: {what}" + (f" {fix}" if fix else ""))
+        self.where = where
+        self.what = what
+        self.fix = fix
+        self.log = log
+        self.details = details
+
+
+class ConfigError(DataLakeError):
+    """A setting or an argument is wrong; nothing was done."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class StillRunning(DataLakeError):
+    """The deadline passed while the thing still runs: no failure, and ``fix`` says how to pick it up again."""
+
+    exit_status = ExitStatus.STILL_RUNNING
+
+
+class Interrupted(DataLakeError):
+    """Ctrl-C, after what was running has been stopped; ``what`` says what was done about it."""
+
+    exit_status = ExitStatus.INTERRUPTED
