@@ -1,0 +1,148 @@
+"""The AWS session: one place that makes clients, knows the account, the tags, and what AWS's common refusals mean."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from config import Settings
+from errors import ConfigError, DataLakeError
+
+PROJECT = "car-rental-data-lake"
+_RETRIES = {"mode": "standard", "total_max_attempts": 8}
+_CREDENTIALS_FIX = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
+    "or try everything here without an account: python main.py --all --local"
+)
+
+# error code of a service -> what to do about it; the message of AWS stands before it
+_FIXES = {
+    "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
+    "ExpiredTokenException": "Your temporary credentials have expired: fetch new ones and run it again.",
+    "InvalidClientTokenId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
+    "InvalidAccessKeyId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
+    "UnrecognizedClientException": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
+    "SignatureDoesNotMatch": "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env.",
+    "AccessDenied": "Ask who administers the account to allow this action, then run it again.",
+    "AccessDeniedException": "Ask who administers the account to allow this action, then run it again.",
+    "UnauthorizedOperation": "Ask who administers the account to allow this action, then run it again.",
+    "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
+    "RequestTimeTooSkewed": "This machine's clock is wrong: set it, then run it again.",
+    "ThrottlingException": "AWS asks for fewer calls: wait a minute, then run it again.",
+    "Throttling": "AWS asks for fewer calls: wait a minute, then run it again.",
+}
+
+
+class Aws:
+    """A boto3 session for ``settings``; make one at the top and pass it down.
+
+    With an endpoint on this machine it never reads the user's AWS configuration, never signs with real credentials, and
+    refuses any request to another host.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._session = _local_session(settings) if settings.is_local else _session(settings)
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """The client of ``service`` in the settings' region; made once."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(
+                service,
+                region_name=self.settings.aws_region,
+                endpoint_url=self.settings.aws_endpoint_url or None,
+                config=Config(
+                    retries=_RETRIES,
+                    connect_timeout=10,
+                    read_timeout=60,
+                    user_agent_extra=PROJECT,
+                    s3={"addressing_style": "path"} if self.settings.aws_endpoint_url else None,
+                ),
+            )
+        return self._clients[service]
+
+    @functools.cached_property
+    def account_id(self) -> str:
+        """The twelve digits of the account that the credentials belong to."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What everything the project makes is tagged with; by these tags it finds and removes its own."""
+        return {"Project": PROJECT, "Environment": self.settings.environment}
+
+    @property
+    def tag_list(self) -> list[dict[str, str]]:
+        """``tags`` as most APIs take them."""
+        return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+
+
+def _session(settings: Settings) -> boto3.session.Session:
+    try:
+        return boto3.session.Session(
+            aws_access_key_id=settings.aws_access_key_id or None,
+            aws_secret_access_key=settings.aws_secret_access_key or None,
+            aws_session_token=(settings.aws_session_token or None) if settings.aws_access_key_id else None,
+            profile_name=(settings.aws_profile or None) if not settings.aws_access_key_id else None,
+        )
+    except ProfileNotFound as error:
+        raise ConfigError(
+            "credentials", f"{error}.", "Check AWS_PROFILE, or list profiles: aws configure list-profiles"
+        ) from error
+
+
+def _local_session(settings: Settings) -> boto3.session.Session:
+    core = botocore.session.Session()
+    core.set_config_variable("profile", None)
+    core.set_config_variable("config_file", "")
+    core.set_config_variable("credentials_file", "")
+    core.set_credentials("local", "local")
+    core.register("before-send", _refuse_other_hosts)
+    return boto3.session.Session(botocore_session=core)
+
+
+def _refuse_other_hosts(request: Any, **_: Any) -> None:
+    host = urlsplit(request.url).hostname
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
+
+
+def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
+    """What a person should read when ``where`` was refused by AWS or did not reach it."""
+    if isinstance(error, ClientError):
+        return _explain_refusal(error, where)
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
+        return ConfigError(where, f"there are no usable AWS credentials: {error}.", _CREDENTIALS_FIX)
+    if isinstance(error, (ConnectionError, HTTPClientError)):
+        return DataLakeError(
+            where,
+            f"AWS could not be reached: {error}.",
+            "Check the network, AWS_REGION and AWS_ENDPOINT_URL (is `python -m local_aws` still running?).",
+        )
+    return DataLakeError(where, f"{error}.")
+
+
+def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"].get("Message", "").strip()
+    return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
+
+
+def error_code(error: ClientError) -> str:
+    """The name of the error in the service's model."""
+    return str(error.response["Error"]["Code"])

@@ -1,0 +1,89 @@
+"""What all scripts' command lines share: common flags, and the one place that turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aws import Aws, explain
+from botocore.exceptions import BotoCoreError, ClientError
+from config import Settings, load_settings
+from console import Console
+from errors import DataLakeError, ExitStatus
+
+Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the flags that every script has; ``description`` is the script's docstring."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    common = made.add_argument_group("common")
+    common.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
+    common.add_argument("--region", help="AWS region, over AWS_REGION")
+    common.add_argument("--profile", help="AWS profile, over AWS_PROFILE")
+    common.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+    return made
+
+
+def minutes(text: str) -> float:
+    """A deadline on the command line, in minutes."""
+    value = float(text)
+    if not 0 < value <= 7 * 24 * 60:
+        raise ValueError(text)
+    return value
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Action) -> int:
+    """Parses, loads the settings, runs ``action``; returns the exit code. No error passes it, none is swallowed."""
+    arguments = parser.parse_args(argv)
+    where = Path(parser.prog).stem
+    return guard(where, arguments.traceback, Console(), lambda console: _act(arguments, console, action))
+
+
+def _act(arguments: argparse.Namespace, console: Console, action: Action) -> None:
+    settings = settings_of(arguments)
+    for note in settings.notes:
+        console.warn(note)
+    action(arguments, settings, Aws(settings), console)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings with the command line's flags on top."""
+    flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
+    return load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
+
+
+def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
+    """Runs ``work`` and turns whatever it raises into one message and an exit code."""
+    try:
+        work(console)
+    except KeyboardInterrupt:
+        console.warn("Interrupted.")
+        return ExitStatus.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the top: everything becomes a message here, and nothing goes on
+        if show_traceback:
+            traceback.print_exc()
+        failure = as_failure(error, where)
+        console.fail(failure)
+        return failure.exit_status
+    return ExitStatus.OK
+
+
+def as_failure(error: Exception, where: str) -> DataLakeError:
+    """Any error as one that says where, what and what to do."""
+    if isinstance(error, DataLakeError):
+        return error
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return explain(error, where)
+    if isinstance(error, OSError) and error.filename:
+        return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return DataLakeError(where, f"{kind}: {error}", "This looks like a bug of ours; --traceback shows where.")
+
+
+if __name__ == "__main__":
+    sys.exit("cli.py is a library of the scripts beside it; run one of those.")

@@ -1,0 +1,299 @@
+"""The config loader: typed, checked settings out of `.env` and the environment. A leaf: does nothing at import."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_ENVIRONMENT = "dev"
+PLACEHOLDER_ACCOUNT = "123456789012"  # the account of AWS's examples; an ARN with it has not been filled in
+_PLACEHOLDER = re.compile(r"^(your[_-].*|<.*>|x{3,}|changeme|change[_-]me)$", re.IGNORECASE)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class _Wrong(ValueError):
+    """A value that a setting does not allow; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of value: ``parse`` raises ``ValueError``, ``allowed`` says in words what it accepts."""
+
+    parse: Callable[[str], Any]
+    allowed: str
+
+
+def _text(pattern: str, allowed: str) -> Kind:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise _Wrong(allowed)
+        return text
+
+    return Kind(parse, allowed)
+
+
+def _whole(least: int, most: int, unit: str = "") -> Kind:
+    allowed = f"a whole number from {least} to {most}" + (f" ({unit})" if unit else "")
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,12}", text) or not least <= int(text) <= most:
+            raise _Wrong(allowed)
+        return int(text)
+
+    return Kind(parse, allowed)
+
+
+def _share() -> Kind:
+    allowed = "a share from 0 to 1, such as 0.05"
+
+    def parse(text: str) -> Decimal:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            raise _Wrong(allowed) from None
+        if not (value.is_finite() and 0 <= value <= 1):
+            raise _Wrong(allowed)
+        return value
+
+    return Kind(parse, allowed)
+
+
+def _one_of(*choices: str) -> Kind:
+    return _text("|".join(re.escape(choice) for choice in choices), " or ".join(choices))
+
+
+ANY = _text(r"[^\x00-\x1f]*", "any text on one line")
+PATH = Kind(lambda text: ROOT / Path(text).expanduser(), "a folder, absolute or from the project's root")
+REGION = _text(r"[a-z]{2,4}(-[a-z]+)+-\d+", "a region such as us-east-1")
+URL = _text(r"https?://[^\s/]+/?", "a URL such as http://127.0.0.1:5000")
+ENVIRONMENT = _text(r"[a-z][a-z0-9]{0,11}", "up to 12 lower-case letters and digits, such as dev, test, prod")
+BUCKET = _text(
+    r"(?!xn--|sthree-|\d+\.\d+\.\d+\.\d+$)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)",
+    "3 to 63 lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit",
+)
+RELEASE = _text(r"emr-[a-z0-9][a-z0-9.-]*", "an EMR release label such as emr-7.13.0 or emr-spark-8.1.0")
+INSTANCE = _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as m5.xlarge")
+ROLE = _text(r"[\w+=,.@-]{1,64}", "a role name: up to 64 letters, digits or any of +=,.@_-")
+ROLE_ARN = _text(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "an ARN such as arn:aws:iam::123456789012:role/Name")
+DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athena knows no other)")
+MACHINE = _text(r"[0-9A-Za-z_-]{1,80}", "up to 80 letters, digits, '-' or '_'")
+WORKGROUP = _text(r"[A-Za-z0-9._-]{1,128}", "up to 128 letters, digits, '.', '_' or '-'")
+SUBNET = _text(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")
+EMAIL = _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")
+SCHEDULE = _text(r"(rate|cron|at)\(.+\)", "an EventBridge Scheduler expression such as cron(0 3 * * ? *) or rate(1 day)")
+
+
+def _setting(default: Any, kind: Kind, help: str, *, unique: str = "", secret: bool = False) -> Any:
+    """A field of ``Settings``; ``unique`` is what joins the environment's name to a name one account has only once."""
+    return field(default=default, repr=not secret, metadata={"kind": kind, "help": help, "unique": unique, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run needs to know; the variable of ``s3_bucket_name`` is ``S3_BUCKET_NAME``.
+
+    Names that one account can have only once already carry the environment (``prod-CarRentalDataPipeline``), except in
+    ``dev``, where they are as they stand in `.env`. An empty string is a setting that was not made.
+    """
+
+    # --- AWS credentials; empty: boto3's usual chain (AWS_PROFILE, ~/.aws, instance role)
+    aws_access_key_id: str = _setting("", ANY, "access key; empty or a placeholder: boto3 looks where it always looks")
+    aws_secret_access_key: str = _setting("", ANY, "secret key that belongs to it", secret=True)
+    aws_session_token: str = _setting("", ANY, "session token of temporary credentials", secret=True)
+    aws_profile: str = _setting("", ANY, "profile in ~/.aws to use when no key is set here")
+    aws_region: str = _setting("us-east-1", REGION, "region of everything the project makes")
+    aws_endpoint_url: str = _setting("", URL, "where the AWS API answers; `python -m local_aws` prints the line for here")
+    environment: str = _setting(
+        DEFAULT_ENVIRONMENT, ENVIRONMENT, "keeps environments on one account apart by name prefix and tag (dev: no prefix)"
+    )
+    # --- S3
+    s3_bucket_name: str = _setting("car-rental-data-lake", BUCKET, "bucket of the lake; unique in all of AWS", unique="-")
+    data_dir: Path = _setting(ROOT / "data", PATH, "folder with the raw CSV files that step 2 uploads")
+    # --- EMR
+    emr_cluster_name: str = _setting("Car-Rental-EMR-Cluster", ANY, "name of the EMR cluster", unique="-")
+    emr_release_label: str = _setting("emr-7.13.0", RELEASE, "EMR release: decides the Spark version")
+    emr_ec2_key_name: str = _setting("", ANY, "EC2 key pair for SSH to the cluster; empty: none")
+    emr_master_instance_type: str = _setting("m5.xlarge", INSTANCE, "instance type of the primary node")
+    emr_core_instance_type: str = _setting("m5.xlarge", INSTANCE, "instance type of the core nodes")
+    emr_core_instance_count: int = _setting(2, _whole(1, 1000, "nodes"), "number of core nodes")
+    emr_subnet_id: str = _setting("", SUBNET, "subnet of the cluster; empty: EMR picks one of the default VPC")
+    emr_deploy_mode: str = _setting(
+        "client", _one_of("client", "cluster"), "where Spark's driver runs; client: its log is the step's"
+    )
+    emr_idle_timeout_seconds: int = _setting(1800, _whole(60, 604800, "seconds"), "an idle cluster terminates itself after this")
+    # --- IAM roles
+    emr_service_role: str = _setting("EMR_DefaultRole", ROLE, "role of the EMR service", unique="-")
+    emr_ec2_instance_profile: str = _setting("EMR_EC2_DefaultRole", ROLE, "instance profile (and role) of the nodes", unique="-")
+    glue_service_role: str = _setting("AWSGlueServiceRole-CarRentalCrawler", ROLE, "role of the Glue crawler", unique="-")
+    step_functions_role_arn: str = _setting(
+        f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/StepFunctionsExecutionRole",
+        ROLE_ARN,
+        "role of the state machine; with the example's account: the role of that name that step 1 made",
+    )
+    # --- Glue, Step Functions, Athena
+    glue_database_name: str = _setting("car_rental_db", DATABASE, "Glue database of the published tables", unique="_")
+    step_functions_state_machine_name: str = _setting("CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-")
+    athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
+    # --- the pipeline
+    max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
+    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older partitions are pruned")
+    # --- not settings: what loading found out
+    notes: tuple[str, ...] = field(default=(), metadata={})
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the endpoint is on this machine, the stand-in of `local_aws`."""
+        return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in _LOOPBACK
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long to wait between two looks at something: AWS throttles EMR's describe calls, this machine does not."""
+        return 0.2 if self.is_local else 15.0
+
+    @property
+    def step_functions_role_is_given(self) -> bool:
+        """Whether `.env` names a role of its own, which is obeyed, rather than the example's ARN."""
+        return f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
+
+    @property
+    def step_functions_role_name(self) -> str:
+        """The role that step 1 makes for the state machine."""
+        name = self.step_functions_role_arn.rsplit("/", 1)[1]
+        return name if self.step_functions_role_is_given else self.shared_name(name)
+
+    def s3(self, *parts: str) -> str:
+        """An ``s3://`` URI in the lake."""
+        return "s3://" + "/".join((self.s3_bucket_name, *parts))
+
+    def shared_name(self, name: str) -> str:
+        """``name`` as this environment spells it (``crawler`` is ``prod-crawler`` in prod)."""
+        return _with_environment(name, self.environment, "-")
+
+
+def _with_environment(name: str, environment: str, joint: str) -> str:
+    return name if environment == DEFAULT_ENVIRONMENT else f"{environment}{joint}{name}"
+
+
+def setting_fields() -> dict[str, dataclasses.Field[Any]]:
+    """The settings by variable name, in the order of `.env.example`."""
+    return {item.name.upper(): item for item in dataclasses.fields(Settings) if "kind" in item.metadata}
+
+
+def load_settings(
+    environ: Mapping[str, str], env_file: Path | None = None, overrides: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from ``env_file`` (default: `.env` in the project's root, if there), then ``environ``, then ``overrides``.
+
+    ``overrides`` are command line flags by variable name. Raises ``ConfigError`` with every problem that was found.
+    """
+    path = env_file or ROOT / ".env"
+    if env_file and not env_file.is_file():
+        raise ConfigError("configuration", f"{env_file} does not exist.", "Copy .env.example there, or leave --env out.")
+    sources = _sources(path, environ, overrides or {})
+    values, problems = _parse(sources)
+    if problems:
+        raise ConfigError(
+            "configuration",
+            f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} wrong:",
+            "Correct them; .env.example explains each one.",
+            details=tuple(problems),
+        )
+    return _named(Settings(**values, notes=tuple(_unknown_names(path))))
+
+
+def _sources(path: Path, environ: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Variable -> (raw value, where it came from), the last source winning; blank and placeholder values count as unset."""
+    known = setting_fields()
+    found: dict[str, tuple[str, str]] = {}
+    layers: list[tuple[Mapping[str, str | None], str]] = [
+        (_read_env_file(path), path.name),
+        ({"AWS_REGION": environ.get("AWS_DEFAULT_REGION")}, "AWS_DEFAULT_REGION in the environment"),
+        (environ, "the environment"),
+        (overrides, "the command line"),
+    ]
+    for values, origin in layers:
+        for name in known:
+            raw = (values.get(name) or "").strip()
+            if raw and not _PLACEHOLDER.match(raw):
+                # the CLI's default region is the weakest: only for who set no AWS_REGION at all
+                if origin.startswith("AWS_DEFAULT_REGION") and name in found:
+                    continue
+                found[name] = (raw, origin)
+    return found
+
+
+def _read_env_file(path: Path) -> dict[str, str | None]:
+    if not path.is_file():
+        return {}
+    try:
+        return dict(dotenv_values(path, encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "configuration", f"{path} cannot be read: {error}", "Save it as UTF-8 text, readable for you."
+        ) from error
+
+
+def _parse(sources: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, item in setting_fields().items():
+        if name not in sources:
+            continue
+        raw, origin = sources[name]
+        kind: Kind = item.metadata["kind"]
+        try:
+            values[item.name] = kind.parse(raw)
+        except ValueError:
+            shown = "(hidden)" if item.metadata["secret"] else repr(raw)
+            problems.append(f"{name} = {shown} (from {origin}): allowed is {kind.allowed}")
+    problems += _half_a_key_pair(sources)
+    return values, problems
+
+
+def _half_a_key_pair(sources: Mapping[str, tuple[str, str]]) -> list[str]:
+    pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    missing = [name for name in pair if name not in sources]
+    if len(missing) != 1:
+        return []
+    (present,) = set(pair) - set(missing)
+    return [f"{missing[0]} is not set, but {present} is (from {sources[present][1]}): allowed is both or neither"]
+
+
+def _unknown_names(path: Path) -> list[str]:
+    known = setting_fields()
+    notes = []
+    for name in _read_env_file(path):
+        if name not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            notes.append(f"{path.name}: {name} is not a setting of this project.{hint}")
+    return notes
+
+
+def _named(settings: Settings) -> Settings:
+    """Joins the environment's name to every name that must be unique in an account, and checks the result again."""
+    names: dict[str, str] = {}
+    for variable, item in setting_fields().items():
+        if item.metadata["unique"]:
+            name = _with_environment(getattr(settings, item.name), settings.environment, item.metadata["unique"])
+            kind: Kind = item.metadata["kind"]
+            try:
+                names[item.name] = kind.parse(name)
+            except ValueError as error:
+                raise ConfigError(
+                    "configuration",
+                    f"{variable} becomes {name!r} in the environment {settings.environment!r}; allowed is {error}.",
+                    f"Choose a shorter {variable} or ENVIRONMENT.",
+                ) from error
+    return dataclasses.replace(settings, **names)
