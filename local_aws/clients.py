@@ -12,6 +12,13 @@ ACCOUNT_ID = "123456789012"  # moto's account, the one of AWS's own examples
 ACCESS_KEY_ID = "local"
 SECRET_ACCESS_KEY = "local"
 
+# botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+_NO_USER_CONFIGURATION = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, "", None),
+    "credentials_file": (None, None, "", None),
+}
+
 
 class Clients:
     """Makes clients for ``endpoint_url``; reads neither the environment's credentials nor ``~/.aws``."""
@@ -21,11 +28,7 @@ class Clients:
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """A boto3 client of ``service``; make one a thread, sessions are not thread-safe."""
-        core = botocore.session.Session()
-        # no profile and no files: whatever the user's AWS configuration holds must not matter here
-        core.set_config_variable("profile", None)
-        core.set_config_variable("config_file", "")
-        core.set_config_variable("credentials_file", "")
+        core = botocore.session.Session(session_vars=_NO_USER_CONFIGURATION)
         session = boto3.session.Session(botocore_session=core)
         return session.client(
             service,

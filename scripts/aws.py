@@ -29,6 +29,13 @@ _CREDENTIALS_FIX = (
     "or try everything here without an account: python main.py --all --local"
 )
 
+# botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+_NO_USER_CONFIGURATION = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, "", None),
+    "credentials_file": (None, None, "", None),
+}
+
 # error code of a service -> what to do about it; the message of AWS stands before it
 _FIXES = {
     "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
@@ -107,10 +114,7 @@ def _session(settings: Settings) -> boto3.session.Session:
 
 
 def _local_session(settings: Settings) -> boto3.session.Session:
-    core = botocore.session.Session()
-    core.set_config_variable("profile", None)
-    core.set_config_variable("config_file", "")
-    core.set_config_variable("credentials_file", "")
+    core = botocore.session.Session(session_vars=_NO_USER_CONFIGURATION)
     core.set_credentials("local", "local")
     core.register("before-send", _refuse_other_hosts)
     return boto3.session.Session(botocore_session=core)
