@@ -1,0 +1,86 @@
+"""The one list of Spark steps: what `run_spark_jobs.py` submits and what is rendered into the state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config import ROOT, Settings
+
+SPARK_JOBS = ROOT / "spark_jobs"
+# one stage after the other; the jobs of a stage run side by side
+STAGES: tuple[tuple[str, ...], ...] = (
+    ("clean_rentals",),
+    ("vehicle_location_metrics", "user_transaction_metrics"),
+    ("publish_run",),
+)
+JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
+# the tables that a run publishes, each with the folder of its name under processed/
+TABLES: tuple[str, ...] = (
+    "location_metrics",
+    "vehicle_type_metrics",
+    "brand_metrics",
+    "daily_metrics",
+    "user_metrics",
+    "hourly_metrics",
+    "day_of_week_metrics",
+)
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """The id of a run that starts now: its UTC time, sortable as text, without colons, which Hadoop paths dislike."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H-%M-%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def job_files() -> list[Path]:
+    """Every file that the cluster needs: the four jobs and the modules that they share."""
+    return sorted(SPARK_JOBS.glob("*.py"))
+
+
+def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
+    """One step as ``elasticmapreduce:AddJobFlowSteps`` takes it (``StepConfig``).
+
+    ``run_id`` may also be a reference that the state machine fills in, which is why arguments are a list to the end.
+    """
+    command = ["spark-submit", "--deploy-mode", settings.emr_deploy_mode, "--name", job]
+    shared = [settings.s3("jobs", path.name) for path in job_files() if path.stem not in JOBS]
+    if shared:
+        command += ["--py-files", ",".join(shared)]
+    return {
+        "Name": job,
+        # with concurrent steps EMR allows no other; who submits looks at every step's end
+        "ActionOnFailure": "CONTINUE",
+        "HadoopJarStep": {
+            "Jar": "command-runner.jar",
+            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_ARGUMENTS[job](settings), "--run-id", run_id],
+        },
+    }
+
+
+def _clean_arguments(settings: Settings) -> list[str]:
+    return [
+        *("--raw", settings.s3("raw"), "--clean", settings.s3("clean"), "--rejected", settings.s3("rejected")),
+        *("--max-reject-rate", str(settings.max_reject_rate)),
+    ]
+
+
+def _metrics_arguments(settings: Settings) -> list[str]:
+    return ["--clean", settings.s3("clean"), "--staging", settings.s3("staging")]
+
+
+def _publish_arguments(settings: Settings) -> list[str]:
+    return [
+        *("--staging", settings.s3("staging"), "--processed", settings.s3("processed"), "--rejected", settings.s3("rejected")),
+        *("--keep-runs", str(settings.keep_runs)),
+    ]
+
+
+_ARGUMENTS: dict[str, Callable[[Settings], list[str]]] = {
+    "clean_rentals": _clean_arguments,
+    "vehicle_location_metrics": _metrics_arguments,
+    "user_transaction_metrics": _metrics_arguments,
+    "publish_run": _publish_arguments,
+}
