@@ -1,0 +1,198 @@
+"""The lake's bucket: made in any region, brought to the wanted protection, and what it already holds for others kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from errors import DataLakeError
+
+_TEMPLATES = Path(__file__).with_name("bucket_policies")
+_WHERE = "bucket"
+_NAME_FIX = "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as {bucket}-<account id>."
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One property of a bucket: how to read it, what it should become given what it is, and how to write it."""
+
+    name: str
+    read: Callable[[Any, str], Any]  # (client, bucket) -> value
+    absent: str  # the error code that says: not set
+    wanted: Callable[[Any], Any]  # current value or None -> value
+    write: Callable[[Any, str, Any], Any]
+
+
+def ensure_bucket(aws: Aws) -> list[str]:
+    """Creates the bucket if it is not there and brings its protection to the wanted state; says what it changed.
+
+    Raises ``DataLakeError`` when the name belongs to somebody else or the bucket lies in another region.
+    """
+    s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
+    changed = []
+    if not _is_there(s3, bucket, aws.settings.aws_region):
+        _create(s3, bucket, aws.settings.aws_region)
+        changed.append("created")
+    for rule in _rules(aws):
+        if _converge(s3, bucket, rule):
+            changed.append(rule.name)
+    return changed
+
+
+def require_bucket(aws: Aws, where: str) -> None:
+    """Raises a ``DataLakeError`` that names step 2 when the bucket is missing."""
+    if not _is_there(aws.client("s3"), aws.settings.s3_bucket_name, aws.settings.aws_region):
+        raise DataLakeError(
+            where,
+            f"the bucket {aws.settings.s3_bucket_name} does not exist.",
+            "Run step 2 first: python scripts/setup_aws_environment.py",
+        )
+
+
+def _is_there(s3: Any, bucket: str, region: str) -> bool:
+    try:
+        answer = s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+        if status == 404:
+            return False
+        if status == 403:
+            raise DataLakeError(
+                _WHERE,
+                f"{bucket} belongs to somebody else, or your credentials may not look at it.",
+                _NAME_FIX.format(bucket=bucket),
+            ) from error
+        if status == 301:
+            raise _elsewhere(bucket, headers.get("x-amz-bucket-region", "another region"), region) from error
+        raise
+    lies_in = answer.get("BucketRegion") or answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region") or region
+    if lies_in != region:
+        raise _elsewhere(bucket, lies_in, region)
+    return True
+
+
+def _elsewhere(bucket: str, lies_in: str, region: str) -> DataLakeError:
+    return DataLakeError(
+        _WHERE,
+        f"{bucket} lies in {lies_in}, but AWS_REGION is {region}.",
+        "EMR and its logs need the bucket in the same region: set AWS_REGION to it, or choose another S3_BUCKET_NAME.",
+    )
+
+
+def _create(s3: Any, bucket: str, region: str) -> None:
+    # us-east-1 is no LocationConstraint: there it must be left out
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        s3.create_bucket(Bucket=bucket, **where)
+    except ClientError as error:
+        if error_code(error) == "BucketAlreadyExists":
+            raise DataLakeError(
+                _WHERE,
+                f"the name {bucket} is taken by somebody else.",
+                _NAME_FIX.format(bucket=bucket),
+            ) from error
+        if error_code(error) != "BucketAlreadyOwnedByYou":
+            raise
+    s3.get_waiter("bucket_exists").wait(Bucket=bucket, WaiterConfig={"Delay": 2, "MaxAttempts": 30})
+
+
+def _converge(s3: Any, bucket: str, rule: _Rule) -> bool:
+    try:
+        current = rule.read(s3, bucket)
+    except ClientError as error:
+        if error_code(error) != rule.absent:
+            raise
+        current = None
+    wanted = rule.wanted(current)
+    if wanted == current:
+        return False
+    rule.write(s3, bucket, wanted)
+    return True
+
+
+def _rules(aws: Aws) -> list[_Rule]:
+    return [
+        _Rule(
+            "public access blocked",
+            lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
+            "NoSuchPublicAccessBlockConfiguration",
+            lambda _: dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True),
+            lambda s3, bucket, value: s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=value),
+        ),
+        _Rule(
+            "owner enforced",
+            lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
+            "OwnershipControlsNotFoundError",
+            lambda _: {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            lambda s3, bucket, value: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=value),
+        ),
+        _Rule(
+            "encrypted",
+            lambda s3, bucket: s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"],
+            "ServerSideEncryptionConfigurationNotFoundError",
+            # a bucket that its owner encrypts otherwise (KMS) stays as it is
+            lambda current: current or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+            lambda s3, bucket, value: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=value),
+        ),
+        _Rule(
+            "versioned",
+            lambda s3, bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status"),
+            "",
+            lambda _: "Enabled",
+            lambda s3, bucket, value: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": value}),
+        ),
+        _Rule(
+            "TLS only",
+            lambda s3, bucket: json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
+            "NoSuchBucketPolicy",
+            lambda current: _with_statements(current, _template("policy.json", bucket=aws.settings.s3_bucket_name)),
+            lambda s3, bucket, value: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(value)),
+        ),
+        _Rule(
+            "lifecycle",
+            lambda s3, bucket: s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"],
+            "NoSuchLifecycleConfiguration",
+            lambda current: _merged(current, _template("lifecycle.json"), "ID"),
+            lambda s3, bucket, value: s3.put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration={"Rules": value}
+            ),
+        ),
+        _Rule(
+            "tagged",
+            lambda s3, bucket: s3.get_bucket_tagging(Bucket=bucket)["TagSet"],
+            "NoSuchTagSet",
+            lambda current: _merged(current, aws.tag_list, "Key"),
+            lambda s3, bucket, value: s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": value}),
+        ),
+    ]
+
+
+def _template(name: str, **values: str) -> Any:
+    return json.loads(Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(values))
+
+
+def _merged(current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """``current`` with ``ours`` in the places of the entries with the same ``key``, or behind them; others' entries stay."""
+    wanted = {entry[key]: entry for entry in ours}
+    kept = [wanted.pop(entry[key], entry) for entry in current or []]
+    return kept + list(wanted.values())
+
+
+def _with_statements(current: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:
+    if current is None:
+        return ours
+    named = [{"Sid": f"unnamed-{index}", **statement} for index, statement in enumerate(current["Statement"])]
+    merged = _merged(named, ours["Statement"], "Sid")
+    statements = [
+        {key: value for key, value in statement.items() if key != "Sid" or not str(value).startswith("unnamed-")}
+        for statement in merged
+    ]
+    return {**current, "Statement": statements}

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Step 2: the S3 bucket, with the raw data and the Spark jobs in it.
+
+Creates the bucket (private, encrypted, versioned, TLS only) or brings it to that state, uploads the CSV files of DATA_DIR to
+raw/<table>/ and the Spark jobs to jobs/. Files that are already there unchanged are skipped. When DATA_DIR is empty, a
+sample is generated there first. Run it as often as you like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cli
+from aws import Aws
+from config import Settings
+from console import Console
+from generate_sample_data import generate
+from lake_bucket import ensure_bucket
+from raw_data import RAW_TABLES, find_raw_files, is_empty
+from spark_steps import job_files
+from uploads import Upload, UploadResult, size, upload_all
+
+
+@dataclass(frozen=True)
+class EnvironmentResult:
+    """The bucket, what was changed about it, and what was uploaded."""
+
+    bucket: str
+    changes: list[str]
+    uploads: UploadResult
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        sent = f"{self.uploads.sent} files sent ({size(self.uploads.sent_bytes)}), {self.uploads.skipped} unchanged"
+        return f"s3://{self.bucket}: {', '.join(self.changes) or 'as it was'}; {sent}"
+
+
+def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
+    """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
+    raw = _raw_files(settings, console)
+    changes = ensure_bucket(aws)
+    if changes:
+        console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
+    uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
+    uploads += [Upload(path, f"jobs/{path.name}") for path in job_files()]
+    result = upload_all(aws.client("s3"), settings.s3_bucket_name, uploads, console)
+    for key in _strangers(settings, aws, {upload.key for upload in uploads}):
+        console.warn(f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date.")
+    return EnvironmentResult(settings.s3_bucket_name, changes, result)
+
+
+def _raw_files(settings: Settings, console: Console) -> dict[str, list[Path]]:
+    if is_empty(settings.data_dir):
+        console.note(f"{settings.data_dir} is empty: generating the sample data there")
+        generate(settings.data_dir)
+    return find_raw_files(settings.data_dir)
+
+
+def _strangers(settings: Settings, aws: Aws, known: set[str]) -> list[str]:
+    """Raw objects that did not come from this folder: the jobs read every file that lies in a table's folder."""
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=settings.s3_bucket_name, Prefix="raw/")
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    folders = tuple(f"raw/{table}/" for table in RAW_TABLES)
+    return [key for key in keys if key.startswith(folders) and not key.endswith("/") and key not in known]
+
+
+def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    console.result(setup_aws_environment(settings, aws, console).summary())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(cli.parser(__doc__), argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

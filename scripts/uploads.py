@@ -1,0 +1,80 @@
+"""Uploads that skip what is already there: an object's SHA-256 travels in its metadata and is compared first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+from console import Console
+from errors import DataLakeError
+
+_MIB = 1024 * 1024
+# one request up to 64 MiB: most raw files are smaller, and one request either lands whole or not at all
+_TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file and the key that it goes to."""
+
+    path: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """How many files went up, how many were there already, and the bytes that went up."""
+
+    sent: int
+    skipped: int
+    sent_bytes: int
+
+
+def upload_all(s3: Any, bucket: str, uploads: Sequence[Upload], console: Console) -> UploadResult:
+    """Sends every file whose content differs from its object; an interrupted upload leaves the old object in place."""
+    sent = [upload for upload in uploads if _upload(s3, bucket, upload, console)]
+    return UploadResult(len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent))
+
+
+def _upload(s3: Any, bucket: str, upload: Upload, console: Console) -> bool:
+    digest = _sha256(upload.path)
+    if _stored_digest(s3, bucket, upload.key) == digest:
+        return False
+    console.progress(f"uploading {upload.key}", size(upload.path.stat().st_size), 0)
+    s3.upload_file(str(upload.path), bucket, upload.key, ExtraArgs={"Metadata": {"sha256": digest}}, Config=_TRANSFER)
+    return True
+
+
+def _stored_digest(s3: Any, bucket: str, key: str) -> str | None:
+    try:
+        digest: str | None = s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    return digest
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataLakeError(
+            "upload", f"{path} cannot be read: {error.strerror}.", "Check the file and its permissions."
+        ) from error
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``1.5 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
