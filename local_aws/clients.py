@@ -13,7 +13,7 @@ ACCESS_KEY_ID = "local"
 SECRET_ACCESS_KEY = "local"
 
 # botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
-_NO_USER_CONFIGURATION = {
+NO_USER_CONFIGURATION = {
     "profile": (None, None, None, None),
     "config_file": (None, None, "", None),
     "credentials_file": (None, None, "", None),
@@ -28,7 +28,7 @@ class Clients:
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """A boto3 client of ``service``; make one a thread, sessions are not thread-safe."""
-        core = botocore.session.Session(session_vars=_NO_USER_CONFIGURATION)
+        core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
         session = boto3.session.Session(botocore_session=core)
         return session.client(
             service,
