@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from local_aws.clients import Clients
+from local_aws.crawler.component import CrawlerComponent
 from local_aws.overlay import Handler, Overlay
 
 log = logging.getLogger(__name__)
@@ -79,4 +80,6 @@ class LocalAws:
 
 def components(clients: Clients, data_dir: Path) -> list[Component]:
     """Every service that really executes, in the order in which requests may come to depend on them."""
-    return []
+    return [
+        CrawlerComponent(clients),
+    ]

@@ -1,0 +1,381 @@
+"""The Glue crawler API: crawlers by name, one crawl at a time each, with AWS's states, errors, history and log."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.crawler import settings
+from local_aws.crawler.catalog import Catalog, Changes
+from local_aws.crawler.journal import LOG_GROUP, Journal
+from local_aws.crawler.layout import FoundTable, find_tables
+from local_aws.crawler.listing import S3File, data_files
+from local_aws.crawler.schema import FileSchema, read_schema
+from local_aws.overlay import AwsError, Call, Handler
+
+log = logging.getLogger(__name__)
+
+READERS = 8  # schemas read at the same time
+
+
+class Cancelled(Exception):
+    """The crawl was stopped on request."""
+
+
+@dataclass
+class Crawl:
+    """One run of a crawler; times are epoch seconds."""
+
+    crawler: str
+    crawl_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started: float = field(default_factory=time.time)
+    ended: float | None = None
+    status: str = "RUNNING"
+    error: str | None = None
+    changes: Changes = field(default_factory=Changes)
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def go_on(self) -> None:
+        """Raises ``Cancelled`` once StopCrawler was called."""
+        if self.cancel.is_set():
+            raise Cancelled
+
+    def last_crawl(self) -> dict[str, Any]:
+        """As ``Crawler.LastCrawl`` shows it."""
+        shown = {
+            "Status": self.status,
+            "LogGroup": LOG_GROUP,
+            "LogStream": self.crawler,
+            "MessagePrefix": self.crawl_id,
+            "StartTime": self.started,
+        }
+        return shown | ({"ErrorMessage": self.error} if self.error else {})
+
+    def history(self) -> dict[str, Any]:
+        """As ListCrawls shows it."""
+        state = {"SUCCEEDED": "COMPLETED", "CANCELLED": "STOPPED"}.get(self.status, self.status)
+        shown = {
+            "CrawlId": self.crawl_id,
+            "State": state,
+            "StartTime": self.started,
+            "EndTime": self.ended,
+            "Summary": _summary(self.changes),
+            "ErrorMessage": self.error,
+            "LogGroup": LOG_GROUP,
+            "LogStream": self.crawler,
+            "MessagePrefix": self.crawl_id,
+            "DPUHour": 0.0,
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+
+@dataclass
+class Crawler:
+    """A crawler as it was defined, with its runs; ``seen_folders`` is what it has crawled so far."""
+
+    request: dict[str, Any]
+    region: str
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
+    version: int = 1
+    state: str = "READY"
+    crawls: list[Crawl] = field(default_factory=list)
+    seen_folders: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """The crawler's name."""
+        return str(self.request["Name"])
+
+    @property
+    def finished(self) -> list[Crawl]:
+        """The crawls that have ended, oldest first."""
+        return [crawl for crawl in self.crawls if crawl.ended is not None]
+
+    def described(self) -> dict[str, Any]:
+        """As GetCrawler shows it."""
+        shown = {
+            **_DEFAULTS,
+            **{key: value for key, value in self.request.items() if key != "Tags"},
+            "State": self.state,
+            "CrawlElapsedTime": self._elapsed_millis(),
+            "CreationTime": self.created,
+            "LastUpdated": self.updated,
+            "Version": self.version,
+        }
+        if self.finished:
+            shown["LastCrawl"] = self.finished[-1].last_crawl()
+        return shown
+
+    def _elapsed_millis(self) -> int:
+        return 0 if self.state == "READY" else int((time.time() - self.crawls[-1].started) * 1000)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "Classifiers": [],
+    "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+    "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"},
+    "LineageConfiguration": {"CrawlerLineageSettings": "DISABLE"},
+    "LakeFormationConfiguration": {"UseLakeFormationCredentials": False, "AccountId": ""},
+}
+
+
+class CrawlerComponent:
+    """Owns every crawler operation of Glue; the catalog it writes to is moto's."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = threading.RLock()
+        self._crawlers: dict[tuple[str, str], Crawler] = {}
+        self._threads: list[threading.Thread] = []
+        self._made: dict[tuple[str, str], Any] = {}
+        self._schemas: dict[S3File, FileSchema] = {}  # by bucket, key and etag: a file that did not change is read once
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Every crawler operation, by ``"AWSGlue.Operation"``."""
+        operations: dict[str, Handler] = {
+            "CreateCrawler": self._create,
+            "UpdateCrawler": self._update,
+            "DeleteCrawler": self._delete,
+            "GetCrawler": lambda call: {"Crawler": self._get(call).described()},
+            "GetCrawlers": lambda call: {"Crawlers": [crawler.described() for crawler in self._all(call)]},
+            "ListCrawlers": lambda call: {"CrawlerNames": [crawler.name for crawler in self._all(call)]},
+            "BatchGetCrawlers": self._batch_get,
+            "StartCrawler": self._start,
+            "StopCrawler": self._stop,
+            "GetCrawlerMetrics": self._metrics,
+            "ListCrawls": self._list_crawls,
+            "StartCrawlerSchedule": _no_schedules,
+            "StopCrawlerSchedule": _no_schedules,
+            "UpdateCrawlerSchedule": _no_schedules,
+        }
+        return {f"AWSGlue.{name}": self._locked(handler) for name, handler in operations.items()}
+
+    def close(self) -> None:
+        """Cancels running crawls and waits for their threads."""
+        with self._lock:
+            for crawler in self._crawlers.values():
+                if crawler.crawls:
+                    crawler.crawls[-1].cancel.set()
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(timeout=10)
+
+    def _locked(self, handler: Handler) -> Handler:
+        def answer(call: Call) -> dict[str, Any]:
+            with self._lock:
+                return handler(call)
+
+        return answer
+
+    # the API
+
+    def _create(self, call: Call) -> dict[str, Any]:
+        if (call.region, call.body["Name"]) in self._crawlers:
+            raise AwsError("AlreadyExistsException", f"Crawler with name {call.body['Name']} already exists")
+        settings.check(call.body)
+        self._check_role(call.body["Role"], call.region)
+        crawler = Crawler(copy.deepcopy(call.body), call.region)
+        self._crawlers[call.region, crawler.name] = crawler
+        if crawler.request.get("Tags"):
+            arn = f"arn:aws:glue:{call.region}:{ACCOUNT_ID}:crawler/{crawler.name}"
+            call.forward({"ResourceArn": arn, "TagsToAdd": crawler.request["Tags"]}, "TagResource")
+        return {}
+
+    def _update(self, call: Call) -> dict[str, Any]:
+        crawler = self._get(call)
+        self._must_be_ready(crawler)
+        wanted = {**crawler.request, **call.body}
+        settings.check(wanted)
+        if settings.only_new_folders(crawler.request) and wanted["Targets"] != crawler.request["Targets"]:
+            raise settings.invalid("The targets of a crawler with RecrawlBehavior CRAWL_NEW_FOLDERS_ONLY cannot be changed")
+        self._check_role(wanted["Role"], call.region)
+        crawler.request = copy.deepcopy(wanted)
+        crawler.version += 1
+        crawler.updated = time.time()
+        return {}
+
+    def _delete(self, call: Call) -> dict[str, Any]:
+        self._must_be_ready(self._get(call))
+        del self._crawlers[call.region, call.body["Name"]]
+        return {}
+
+    def _batch_get(self, call: Call) -> dict[str, Any]:
+        known = {crawler.name: crawler for crawler in self._all(call)}
+        names = call.body["CrawlerNames"]
+        return {
+            "Crawlers": [known[name].described() for name in names if name in known],
+            "CrawlersNotFound": [name for name in names if name not in known],
+        }
+
+    def _start(self, call: Call) -> dict[str, Any]:
+        crawler = self._get(call)
+        self._must_be_ready(crawler, "has already started")
+        crawl = Crawl(crawler.name)
+        crawler.crawls.append(crawl)
+        crawler.state = "RUNNING"
+        thread = threading.Thread(target=self._run, args=(crawler, crawl), name=f"crawl-{crawler.name}", daemon=True)
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.start()
+        return {}
+
+    def _stop(self, call: Call) -> dict[str, Any]:
+        crawler = self._get(call)
+        if crawler.state == "READY":
+            raise AwsError("CrawlerNotRunningException", f"Crawler with name {crawler.name} isn't running")
+        if crawler.state == "STOPPING":
+            raise AwsError("CrawlerStoppingException", f"Crawler with name {crawler.name} is already stopping")
+        crawler.state = "STOPPING"
+        crawler.crawls[-1].cancel.set()
+        return {}
+
+    def _metrics(self, call: Call) -> dict[str, Any]:
+        names = call.body.get("CrawlerNameList")
+        return {"CrawlerMetricsList": [_metrics_of(crawler) for crawler in self._all(call) if not names or crawler.name in names]}
+
+    def _list_crawls(self, call: Call) -> dict[str, Any]:
+        if call.body.get("Filters"):
+            raise settings.not_done("Filters of ListCrawls")
+        crawls = self._get(call, call.body["CrawlerName"]).crawls
+        return {"Crawls": [crawl.history() for crawl in reversed(crawls)][: call.body.get("MaxResults", 20)]}
+
+    def _all(self, call: Call) -> list[Crawler]:
+        return [crawler for (region, _), crawler in sorted(self._crawlers.items()) if region == call.region]
+
+    def _get(self, call: Call, name: str | None = None) -> Crawler:
+        wanted = name or call.body["Name"]
+        if (call.region, wanted) not in self._crawlers:
+            raise AwsError("EntityNotFoundException", f"Crawler entry with name {wanted} does not exist")
+        return self._crawlers[call.region, wanted]
+
+    def _must_be_ready(self, crawler: Crawler, why: str = "is running") -> None:
+        if crawler.state != "READY":
+            raise AwsError("CrawlerRunningException", f"Crawler with name {crawler.name} {why}")
+
+    def _check_role(self, role: str, region: str) -> None:
+        refused = settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
+        try:
+            answer = self._client("iam", region).get_role(RoleName=role.rpartition("/")[2])
+        except ClientError as error:
+            raise refused from error
+        if "glue.amazonaws.com" not in json.dumps(answer["Role"]["AssumeRolePolicyDocument"]):
+            raise refused
+
+    def _client(self, service: str, region: str) -> Any:
+        """One client a service and region: botocore's clients, unlike its sessions, may be used by many threads."""
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self._clients.client(service, region)
+            return self._made[service, region]
+
+    # a crawl
+
+    def _run(self, crawler: Crawler, crawl: Crawl) -> None:
+        journal = Journal(crawl.crawl_id)
+        try:
+            self._crawl(crawler, crawl, journal)
+            status, error = "SUCCEEDED", None
+        except Cancelled:
+            status, error = "CANCELLED", None
+        except ClientError as failure:
+            status, error = "FAILED", _aws_message(failure)
+        except Exception as bug:  # ours: it ends the crawl as FAILED and names itself, it never passes for a success
+            log.exception("crawl of %s failed", crawler.name)
+            status, error = "FAILED", f"Internal Service Exception (local_aws: {type(bug).__name__}: {bug})"
+        self._finish(crawler, crawl, status, error, journal)
+
+    def _crawl(self, crawler: Crawler, crawl: Crawl, journal: Journal) -> None:
+        journal.note(f"BENCHMARK : Running Start Crawl for Crawler {crawler.name}")
+        request = copy.deepcopy(crawler.request)
+        glue = self._client("glue", crawler.region)
+        glue.get_database(Name=request["DatabaseName"])
+        files = {target: self._files(crawler, target) for target in settings.targets_of(request)}
+        crawl.go_on()
+        schemas = self._read(crawler.region, [file for found in files.values() for file in found], crawl)
+        grouping = settings.grouping_of(request)
+        tables: dict[str, FoundTable] = {}
+        for target, found in files.items():
+            for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
+                tables.setdefault(table.location, table)  # overlapping targets find a table once
+        crawl.go_on()
+        journal.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
+        catalog = Catalog(glue, settings.policy_of(request), crawl.crawl_id)
+        crawl.changes = catalog.changes
+        catalog.write(list(tables.values()), keep_unseen=settings.only_new_folders(request))
+        crawler.seen_folders |= {file.folder for found in files.values() for file in found}
+        journal.note_changes(crawl.changes)
+
+    def _files(self, crawler: Crawler, target: Any) -> list[S3File]:
+        found = data_files(self._client("s3", crawler.region), target)
+        if not settings.only_new_folders(crawler.request):
+            return found
+        return [file for file in found if file.folder not in crawler.seen_folders]
+
+    def _read(self, region: str, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
+        s3 = self._client("s3", region)
+
+        def schema(file: S3File) -> FileSchema:
+            crawl.go_on()
+            if file not in self._schemas:
+                self._schemas[file] = read_schema(s3, file)
+            return self._schemas[file]
+
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(zip(files, pool.map(schema, files), strict=True))
+
+    def _finish(self, crawler: Crawler, crawl: Crawl, status: str, error: str | None, journal: Journal) -> None:
+        with self._lock:
+            crawler.state = "STOPPING"
+        if error:
+            journal.note(f"ERROR : {error}")
+        journal.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
+        journal.ship(self._client("logs", crawler.region), crawler.name)
+        with self._lock:
+            crawl.status, crawl.error, crawl.ended = status, error, time.time()
+            crawler.state = "READY"
+
+
+def _aws_message(failure: ClientError) -> str:
+    error = failure.response["Error"]
+    status = failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    where = f" ({failure.response['Error'].get('BucketName')})" if "BucketName" in error else ""
+    return f"{error.get('Message')}{where} (Status Code: {status}; Error Code: {error.get('Code')})"
+
+
+def _metrics_of(crawler: Crawler) -> dict[str, Any]:
+    ended = [crawl.ended - crawl.started for crawl in crawler.crawls if crawl.ended is not None]
+    changes = crawler.crawls[-1].changes if crawler.crawls else Changes()
+    return {
+        "CrawlerName": crawler.name,
+        "TimeLeftSeconds": 0.0,
+        "StillEstimating": crawler.state == "RUNNING",
+        "LastRuntimeSeconds": ended[-1] if ended else 0.0,
+        "MedianRuntimeSeconds": sorted(ended)[len(ended) // 2] if ended else 0.0,
+        "TablesCreated": len(changes.tables_created),
+        "TablesUpdated": len(changes.tables_updated),
+        "TablesDeleted": len(changes.tables_deleted),
+    }
+
+
+def _summary(changes: Changes) -> str:
+    """ListCrawls' summary: changed things by kind and verb, JSON within JSON as AWS nests it."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for verb, kind, names in changes.listed():
+        if names:
+            kinds.setdefault(kind, {})[verb] = {"Count": len(names), "Details": {"names": names}}
+    return json.dumps({kind: json.dumps(verbs) for kind, verbs in kinds.items()})
+
+
+def _no_schedules(call: Call) -> dict[str, Any]:
+    raise settings.not_done(f"crawler schedules ({call.operation})")

@@ -1,0 +1,53 @@
+"""A crawl's log lines, shipped to CloudWatch Logs where AWS's crawlers write theirs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.crawler.catalog import Changes
+
+log = logging.getLogger(__name__)
+
+LOG_GROUP = "/aws-glue/crawlers"
+
+_DONE = {"ADD": "Created", "UPDATE": "Updated", "DELETE": "Deleted"}
+
+
+class Journal:
+    """Keeps the lines of one crawl until ``ship``."""
+
+    def __init__(self, crawl_id: str) -> None:
+        self._crawl_id = crawl_id
+        self._events: list[dict[str, Any]] = []
+
+    def note(self, line: str) -> None:
+        """Keeps one line with its time."""
+        self._events.append({"timestamp": int(time.time() * 1000), "message": f"[{self._crawl_id}] {line}"})
+
+    def note_changes(self, changes: Changes) -> None:
+        """One line for each table and partition that the crawl wrote or removed."""
+        for verb, kind, names in changes.listed():
+            for name in names:
+                self.note(f"INFO : {_DONE[verb]} {kind.lower()} {name}")
+
+    def ship(self, logs: Any, stream: str) -> None:
+        """Writes the lines; a log that cannot be written does not fail a crawl."""
+        try:
+            _ensure(logs.create_log_group, logGroupName=LOG_GROUP)
+            _ensure(logs.create_log_stream, logGroupName=LOG_GROUP, logStreamName=stream)
+            logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=self._events)
+        except Exception:
+            log.exception("the log of crawl %s could not be written", self._crawl_id)
+
+
+def _ensure(create: Callable[..., Any], **names: str) -> None:
+    try:
+        create(**names)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise

@@ -1,0 +1,147 @@
+"""Which tables lie in a target: folders with one kind of file become tables, the folders below them partitions."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from local_aws.crawler.listing import S3File, Target
+from local_aws.crawler.schema import FileSchema, mergeable, merged
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How far folders may be taken together: ``combine`` ignores similarity, ``table_level`` counts the bucket as 1."""
+
+    combine: bool = False
+    table_level: int | None = None
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """One table: its ``root`` (a key without a slash at its end), its files and ``depth`` folder levels of partitions."""
+
+    bucket: str
+    root: str
+    files: tuple[S3File, ...]
+    schema: FileSchema
+    depth: int = 0
+    is_file: bool = False
+
+    @property
+    def location(self) -> str:
+        """Where the table lies, as the catalog writes it."""
+        return f"s3://{self.bucket}/{self.root}" + ("" if self.is_file else "/" * bool(self.root))
+
+    @property
+    def name(self) -> str:
+        """The folder's name in the catalog's letters; the bucket's at the top of a bucket."""
+        return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[:128]
+
+    def folders(self) -> dict[str, list[S3File]]:
+        """The files of each partition, by their folder's key."""
+        grouped: dict[str, list[S3File]] = defaultdict(list)
+        for file in self.files:
+            grouped[file.folder].append(file)
+        return grouped
+
+    def partition_names(self) -> list[str]:
+        """One name a folder level: the key of ``key=value`` folders, else ``partition_<level>``."""
+        levels = list(zip(*(self._parts(folder) for folder in self.folders()), strict=True))
+        return [_level_name(index, set(parts)) for index, parts in enumerate(levels)]
+
+    def partition_values(self, folder: str) -> list[str]:
+        """The partition's values as text: what stands after ``=``, else the folder's name."""
+        names = self.partition_names()
+        return [
+            part.partition("=")[2] if part.lower().startswith(f"{name}=") else part
+            for name, part in zip(names, self._parts(folder), strict=True)
+        ]
+
+    def _parts(self, folder: str) -> list[str]:
+        below = folder[len(self.root) :].strip("/")
+        return below.split("/") if self.depth else []
+
+
+def _level_name(index: int, parts: Iterable[str]) -> str:
+    keys = {part.partition("=")[0].lower() if "=" in part else None for part in parts}
+    key = keys.pop() if len(keys) == 1 else None
+    return re.sub(r"[^a-z0-9_]", "_", key) if key else f"partition_{index}"
+
+
+def find_tables(target: Target, schemas: Mapping[S3File, FileSchema], grouping: Grouping) -> list[FoundTable]:
+    """The tables of one target, outermost folder first."""
+    by_folder: dict[str, list[S3File]] = defaultdict(list)
+    for file in schemas:
+        by_folder[file.folder].append(file)
+    top = target.prefix if all(file.key != target.prefix for file in schemas) else target.prefix.rpartition("/")[0]
+    return _tables_of(_Tree(target.bucket, by_folder, schemas, grouping), top)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    bucket: str
+    by_folder: Mapping[str, list[S3File]]
+    schemas: Mapping[S3File, FileSchema]
+    grouping: Grouping
+
+    def children(self, folder: str) -> list[str]:
+        start = f"{folder}/" if folder else ""
+        below = (other[len(start) :] for other in self.by_folder if other.startswith(start) and other != folder)
+        return sorted({start + name.split("/")[0] for name in below})
+
+    def may_join(self, folder: str) -> bool:
+        level = 1 + len([part for part in folder.split("/") if part])
+        return self.grouping.table_level is None or level >= self.grouping.table_level
+
+
+def _tables_of(tree: _Tree, folder: str) -> list[FoundTable]:
+    own = _tables_of_files(tree, folder)
+    below = [_tables_of(tree, child) for child in tree.children(folder)]
+    joined = _joined(tree, folder, below) if not own and tree.may_join(folder) else None
+    return [joined] if joined else own + [table for tables in below for table in tables]
+
+
+def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
+    """One table for the folder where its files agree, else one for every file."""
+    files = tree.by_folder.get(folder, [])
+    if not files:
+        return []
+    schema = _common_schema(tree, [tree.schemas[file] for file in files])
+    if schema is not None:
+        return [FoundTable(tree.bucket, folder, tuple(files), schema)]
+    return [FoundTable(tree.bucket, file.key, (file,), tree.schemas[file], is_file=True) for file in files]
+
+
+def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTable | None:
+    """The folders below as partitions of one table, where each is one table of the same kind and depth."""
+    tables = [found[0] for found in below if len(found) == 1 and not found[0].is_file]
+    same_depth = len({(table.depth, _height(table, folder)) for table in tables}) == 1
+    if len(tables) != len(below) or not same_depth:
+        return None
+    schema = _common_schema(tree, [table.schema for table in tables])
+    if schema is None:
+        return None
+    files = tuple(file for table in tables for file in table.files)
+    return FoundTable(tree.bucket, folder, files, schema, tables[0].depth + _height(tables[0], folder))
+
+
+def _height(table: FoundTable, folder: str) -> int:
+    return len(table.root[len(folder) :].strip("/").split("/"))
+
+
+def _common_schema(tree: _Tree, schemas: list[FileSchema]) -> FileSchema | None:
+    common = schemas[0]
+    for schema in schemas[1:]:
+        if not mergeable(common, schema, tree.grouping.combine):
+            return None
+        common = merged(common, schema)
+    return common
+
+
+def hash_suffix(location: str) -> str:
+    """What AWS appends to a table's name that is taken by another location: a hash of where it lies."""
+    return "_" + hashlib.md5(location.encode(), usedforsecurity=False).hexdigest()

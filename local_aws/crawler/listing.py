@@ -1,0 +1,99 @@
+"""Which objects a crawler's S3 target holds: lists the prefix, drops what the crawler skips and what the exclusions name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class S3File:
+    """One object that holds data."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+
+    @property
+    def folder(self) -> str:
+        """The key up to its last slash, without it; empty at the top of the bucket."""
+        return self.key.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One S3 target of a crawler; ``prefix`` has no slash at either end."""
+
+    bucket: str
+    prefix: str
+    exclusions: tuple[re.Pattern[str], ...] = ()
+    sample_size: int | None = None
+
+    @staticmethod
+    def of(spec: dict[str, Any]) -> Target:
+        """A target of the API's ``S3Targets``, its path already checked to be an s3:// one."""
+        bucket, _, prefix = spec["Path"].removeprefix("s3://").partition("/")
+        exclusions = tuple(glob_pattern(glob) for glob in spec.get("Exclusions") or [])
+        return Target(bucket, prefix.strip("/"), exclusions, spec.get("SampleSize"))
+
+    def relative(self, key: str) -> str:
+        """What of ``key`` lies below the include path: the part that exclusions are matched against."""
+        return key[len(self.prefix) :].lstrip("/") if self.prefix else key
+
+
+def data_files(s3: Any, target: Target) -> list[S3File]:
+    """The objects of ``target`` that a crawl reads, by key; an include path may also name one object."""
+    found = [file for file in _listed(s3, target) if _holds_data(file, target)]
+    return found if target.sample_size is None else _sampled(found, target.sample_size)
+
+
+def _listed(s3: Any, target: Target) -> Iterator[S3File]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=target.prefix):
+        for entry in page.get("Contents", ()):
+            yield S3File(target.bucket, entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+
+
+def _holds_data(file: S3File, target: Target) -> bool:
+    below = file.key[len(target.prefix) :]
+    if target.prefix and below and not below.startswith("/"):
+        return False  # a sibling whose name only begins like the include path
+    relative = target.relative(file.key)
+    hidden = any(part.startswith(("_", ".")) for part in relative.split("/"))
+    marker = file.size == 0 or file.key.endswith(("/", "_$folder$"))
+    return not hidden and not marker and not any(pattern.fullmatch(relative) for pattern in target.exclusions)
+
+
+def _sampled(files: Sequence[S3File], size: int) -> list[S3File]:
+    taken: dict[str, list[S3File]] = {}
+    for file in files:
+        taken.setdefault(file.folder, []).append(file)
+    return [file for folder in taken.values() for file in folder[:size]]
+
+
+_GLOB_TOKENS = re.compile(r"\*\*|\*|\?|\\.|\[!?[^\]]+\]|\{[^}]*\}|.", re.DOTALL)
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """AWS's exclusion glob: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders; ``[...]``, ``{a,b}``, backslash.
+
+    https://docs.aws.amazon.com/glue/latest/dg/define-crawler-choose-data-sources.html#crawler-exclude-patterns
+    """
+    return re.compile("".join(_glob_part(token) for token in _GLOB_TOKENS.findall(glob)), re.DOTALL)
+
+
+def _glob_part(token: str) -> str:
+    if token in _WILDCARDS:
+        return _WILDCARDS[token]
+    if token.startswith("\\") and len(token) == 2:
+        return re.escape(token[1])
+    if token.startswith("[") and len(token) > 2:
+        return "(?!/)" + token.replace("[!", "[^", 1)
+    if token.startswith("{") and token.endswith("}"):
+        return "(?:" + "|".join(glob_pattern(choice).pattern for choice in token[1:-1].split(",")) + ")"
+    return re.escape(token)
+
+
+_WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}

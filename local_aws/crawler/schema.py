@@ -1,0 +1,247 @@
+"""What one file holds: its format and its columns, as AWS's built-in classifiers tell them, and how schemas merge."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_aws.crawler.listing import S3File
+
+HEAD_BYTES = 1 << 20  # what a classifier looks at: the first megabyte
+FOOTER_BYTES = 1 << 16  # a Parquet footer of some hundred columns fits; a longer one is read in a second request
+DELIMITERS = ",|\t;\x01"
+SIMILAR = 0.7  # share of equal columns from which AWS takes two schemas for one
+
+_PARQUET_MAGIC = b"PAR1"
+_NAME = re.compile(r"[A-Za-z0-9_ .\-#/()]+")
+_BIGINT = re.compile(r"[+-]?\d{1,18}")
+_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class FileSchema:
+    """Format, columns (lower-case name -> Hive type, in file order), rows and the format's own parameters."""
+
+    classification: str
+    columns: Mapping[str, str]
+    records: int
+    compression: str = "none"
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+UNKNOWN = FileSchema("UNKNOWN", {}, 0)
+
+
+def read_schema(s3: Any, file: S3File) -> FileSchema:
+    """The schema of one object, from its footer or its head: one request for nearly every file."""
+    if file.key.endswith((".gz", ".gzip")):
+        head = zlib.decompressobj(wbits=31).decompress(_bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), HEAD_BYTES)
+        return _text_schema(head, file.size, "gzip")
+    if file.key.endswith((".csv", ".json", ".jsonl", ".txt", ".tsv")):
+        return _text_schema(_bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), file.size, "none")
+    tail = _bytes(s3, file, f"bytes=-{FOOTER_BYTES}")
+    if tail[-4:] == _PARQUET_MAGIC:
+        return _parquet_schema(s3, file, tail)
+    head = tail if file.size <= FOOTER_BYTES else _bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}")
+    return _text_schema(head, file.size, "none")
+
+
+def _bytes(s3: Any, file: S3File, wanted: str) -> bytes:
+    body: bytes = s3.get_object(Bucket=file.bucket, Key=file.key, Range=wanted)["Body"].read()
+    return body
+
+
+# Parquet
+
+
+def _parquet_schema(s3: Any, file: S3File, tail: bytes) -> FileSchema:
+    import pyarrow.parquet as pq
+
+    footer = int.from_bytes(tail[-8:-4], "little") + 8
+    if footer > len(tail):
+        tail = _bytes(s3, file, f"bytes=-{footer}")
+    # a reader of metadata alone needs the magic at the start and the footer at the end, nothing between
+    metadata = pq.read_metadata(io.BytesIO(_PARQUET_MAGIC + tail[-footer:]))
+    columns = {field.name.lower(): hive_type(field.type) for field in metadata.schema.to_arrow_schema()}
+    return FileSchema("parquet", columns, metadata.num_rows)
+
+
+_ARROW_TO_HIVE = {
+    "bool": "boolean", "int8": "tinyint", "int16": "smallint", "int32": "int", "int64": "bigint",
+    "uint8": "smallint", "uint16": "int", "uint32": "bigint", "uint64": "decimal(20,0)",
+    "halffloat": "float", "float": "float", "double": "double", "date32[day]": "date",
+    "string": "string", "large_string": "string", "binary": "binary", "large_binary": "binary",
+}  # fmt: skip
+
+
+def hive_type(arrow: Any) -> str:
+    """The catalog's name of an Arrow type."""
+    import pyarrow.types as t
+
+    if str(arrow) in _ARROW_TO_HIVE:
+        return _ARROW_TO_HIVE[str(arrow)]
+    if t.is_timestamp(arrow):
+        return "timestamp"
+    if t.is_decimal(arrow):
+        return f"decimal({arrow.precision},{arrow.scale})"
+    if t.is_list(arrow) or t.is_large_list(arrow):
+        return f"array<{hive_type(arrow.value_type)}>"
+    if t.is_map(arrow):
+        return f"map<{hive_type(arrow.key_type)},{hive_type(arrow.item_type)}>"
+    if t.is_struct(arrow):
+        return "struct<" + ",".join(f"{field.name.lower()}:{hive_type(field.type)}" for field in arrow) + ">"
+    if t.is_fixed_size_binary(arrow):
+        return "binary"
+    return "string"
+
+
+# text
+
+
+def _text_schema(head: bytes, size: int, compression: str) -> FileSchema:
+    text = head.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    if len(head) >= HEAD_BYTES:
+        text = text[: text.rfind("\n") + 1]  # the last line is cut
+    return _json_schema(text, size, compression) or _csv_schema(text, size, compression) or UNKNOWN
+
+
+def _json_schema(text: str, size: int, compression: str) -> FileSchema | None:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines or not lines[0].lstrip().startswith("{"):
+        return None
+    try:
+        rows = [json.loads(line) for line in lines]
+    except ValueError:
+        return None
+    columns: dict[str, str] = {}
+    for row in rows:
+        columns = merged_columns(columns, {key.lower(): _json_type(value) for key, value in row.items() if value is not None})
+    paths = ",".join(sorted({key for row in rows for key in row}))
+    return FileSchema("json", columns, _estimated(len(rows), len(text), size), compression, {"paths": paths})
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "int" if -(2**31) <= value < 2**31 else "bigint"
+    if isinstance(value, float):
+        return "double"
+    if isinstance(value, list):
+        kinds: dict[str, str] = {}
+        for item in value:
+            kinds = merged_columns(kinds, {"item": _json_type(item)})
+        return f"array<{kinds.get('item', 'string')}>"
+    if isinstance(value, dict):
+        return "struct<" + ",".join(f"{key.lower()}:{_json_type(inner)}" for key, inner in value.items()) + ">"
+    return "string"
+
+
+def _csv_schema(text: str, size: int, compression: str) -> FileSchema | None:
+    for delimiter in DELIMITERS:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+        if _is_table(rows):
+            return _csv_of(rows, delimiter, text, size, compression)
+    return None
+
+
+def _is_table(rows: Sequence[Sequence[str]]) -> bool:
+    """At least two columns and two rows, all of one width (AWS's rule for its CSV classifier)."""
+    return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
+
+
+def _csv_of(rows: list[list[str]], delimiter: str, text: str, size: int, compression: str) -> FileSchema:
+    types = [_column_type(cells) for cells in zip(*rows[1:], strict=True)]
+    header = _is_header(rows[0], types)
+    if header:
+        names = [name.strip().lower() for name in rows[0]]
+    else:
+        names = [f"col{index}" for index in range(len(rows[0]))]
+        types = [_column_type(cells) for cells in zip(*rows, strict=True)]
+    details = {"delimiter": delimiter, "columnsOrdered": "true", "areColumnsQuoted": str(text.startswith('"')).lower()}
+    if header:
+        details["skip.header.line.count"] = "1"
+    records = _estimated(len(rows) - header, len(text), size)
+    return FileSchema("csv", dict(zip(names, types, strict=True)), records, compression, details)
+
+
+def _is_header(first: Sequence[str], types: Sequence[str]) -> bool:
+    """AWS's rule: every cell is a name and parses as text, and some column below does not (an all-text CSV has no header)."""
+    named = all(_NAME.fullmatch(cell.strip()) and len(cell) < 150 and _cell_type(cell) == "string" for cell in first)
+    return named and len(set(first)) == len(first) and any(kind != "string" for kind in types)
+
+
+def _column_type(cells: Iterable[str]) -> str:
+    kinds = {_cell_type(cell) for cell in cells if cell.strip()}
+    if kinds == {"bigint"}:
+        return "bigint"
+    return "double" if kinds and kinds <= {"bigint", "double"} else "string"
+
+
+def _cell_type(cell: str) -> str:
+    if _BIGINT.fullmatch(cell.strip()):
+        return "bigint"
+    return "double" if _DOUBLE.fullmatch(cell.strip()) else "string"
+
+
+def _estimated(rows: int, sampled: int, size: int) -> int:
+    return rows if sampled >= size or not sampled else round(rows * size / sampled)
+
+
+# merging
+
+
+def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
+    """Whether two schemas make one table: the same format, and similar columns (or, to ``combine``, merely compatible ones)."""
+    same_format = (one.classification, one.compression) == (other.classification, other.compression)
+    same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
+    if not same_format or combine:
+        return same_format and all(
+            _wider(kind, other.columns[name]) is not None for name, kind in one.columns.items() if name in other.columns
+        )
+    common = sum(other.columns.get(name) == kind for name, kind in one.columns.items())
+    return common >= SIMILAR * max(len(one.columns), len(other.columns))
+
+
+def merged(one: FileSchema, other: FileSchema) -> FileSchema:
+    """The schema of files of both kinds; columns of the first come first."""
+    return FileSchema(
+        one.classification,
+        merged_columns(one.columns, other.columns),
+        one.records + other.records,
+        one.compression,
+        {**other.details, **one.details},
+    )
+
+
+def merged_columns(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Both sets of columns; one that differs gets the wider type, text where none is wider."""
+    result = dict(one)
+    for name, kind in other.items():
+        result[name] = (_wider(result[name], kind) or "string") if name in result else kind
+    return result
+
+
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
+
+
+def _wider(one: str, other: str) -> str | None:
+    if one == other:
+        return one
+    if one in _NUMBERS and other in _NUMBERS:
+        return max(one, other, key=_NUMBERS.index)
+    if one.startswith("decimal(") and other.startswith("decimal("):
+        return _wider_decimal(one, other)
+    return "string" if "string" in (one, other) and not {one[:5], other[:5]} & {"array", "struc", "map<s"} else None
+
+
+def _wider_decimal(one: str, other: str) -> str:
+    (p1, s1), (p2, s2) = (map(int, kind[8:-1].split(",")) for kind in (one, other))
+    scale = max(s1, s2)
+    return f"decimal({min(38, max(p1 - s1, p2 - s2) + scale)},{scale})"

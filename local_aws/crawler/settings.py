@@ -1,0 +1,135 @@
+"""A crawler's request, checked: what AWS refuses is refused in its words, what this stand-in cannot do is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from local_aws.crawler.catalog import Policy
+from local_aws.crawler.layout import Grouping
+from local_aws.crawler.listing import Target
+from local_aws.overlay import AwsError
+
+_CHOICES = {
+    ("SchemaChangePolicy", "UpdateBehavior"): ("LOG", "UPDATE_IN_DATABASE"),
+    ("SchemaChangePolicy", "DeleteBehavior"): ("LOG", "DELETE_FROM_DATABASE", "DEPRECATE_IN_DATABASE"),
+    ("RecrawlPolicy", "RecrawlBehavior"): ("CRAWL_EVERYTHING", "CRAWL_NEW_FOLDERS_ONLY", "CRAWL_EVENT_MODE"),
+}
+_CONFIGURATION = {
+    "Version": None,
+    "Grouping": {"TableGroupingPolicy": ("CombineCompatibleSchemas",), "TableLevelConfiguration": None},
+    "CrawlerOutput": {
+        "Partitions": {"AddOrUpdateBehavior": ("InheritFromTable",)},
+        "Tables": {"AddOrUpdateBehavior": ("MergeNewColumns",)},
+    },
+}
+_NOT_DONE = ("Schedule", "Classifiers", "CrawlerSecurityConfiguration")
+
+
+def invalid(message: str) -> AwsError:
+    """Glue's answer to a request that makes no sense."""
+    return AwsError("InvalidInputException", message)
+
+
+def not_done(what: str) -> AwsError:
+    """The stand-in's answer to what AWS could do and it cannot."""
+    return invalid(f"local_aws does not do this: {what}")
+
+
+def check(crawler: Mapping[str, Any]) -> None:
+    """Raises ``AwsError`` where ``crawler`` (as CreateCrawler takes it) is wrong or asks for what is not done here."""
+    for name in _NOT_DONE:
+        if crawler.get(name):
+            raise not_done(f"crawlers with {name}")
+    _check_targets(crawler.get("Targets") or {})
+    if not crawler.get("DatabaseName"):
+        raise invalid("Database name cannot be null or empty")
+    for (group, name), allowed in _CHOICES.items():
+        value = (crawler.get(group) or {}).get(name)
+        if value is not None and value not in allowed:
+            raise invalid(f"{name} must be one of {', '.join(allowed)}, not {value}")
+    _check_recrawl(crawler)
+    _check_configuration(_configuration(crawler), _CONFIGURATION, "Configuration")
+
+
+def _check_targets(targets: Mapping[str, Any]) -> None:
+    others = sorted(kind for kind, listed in targets.items() if listed and kind != "S3Targets")
+    if others:
+        raise not_done(f"crawler targets other than S3 ({', '.join(others)})")
+    if not targets.get("S3Targets"):
+        raise invalid("At least one crawler target must be specified")
+    for target in targets["S3Targets"]:
+        path = target.get("Path", "")
+        if not path.startswith("s3://") or not path[5:].strip("/"):
+            raise invalid(f"The include path {path or '(none)'} is not an S3 path: it must look like s3://bucket/folder/")
+        unknown = sorted(key for key in target if key not in ("Path", "Exclusions", "SampleSize") and target[key])
+        if unknown:
+            raise not_done(f"{', '.join(unknown)} of an S3 target")
+
+
+def _check_recrawl(crawler: Mapping[str, Any]) -> None:
+    behavior = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior")
+    if behavior == "CRAWL_EVENT_MODE":
+        raise not_done("RecrawlBehavior CRAWL_EVENT_MODE")
+    changes = crawler.get("SchemaChangePolicy") or {}
+    if behavior == "CRAWL_NEW_FOLDERS_ONLY" and (changes.get("UpdateBehavior"), changes.get("DeleteBehavior")) != ("LOG", "LOG"):
+        raise invalid(
+            "The SchemaChangePolicy for a crawler with RecrawlBehavior CRAWL_NEW_FOLDERS_ONLY must be LOG for both behaviors"
+        )
+
+
+def _configuration(crawler: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        parsed = json.loads(crawler.get("Configuration") or "{}")
+    except ValueError as error:
+        raise invalid(f"The crawler Configuration is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise invalid("The crawler Configuration is not a JSON object")
+    return parsed
+
+
+def _check_configuration(given: Any, known: Any, where: str) -> None:
+    if isinstance(known, dict):
+        if not isinstance(given, dict):
+            raise invalid(f"{where} must be an object")
+        for key, value in given.items():
+            if key not in known:
+                raise not_done(f"{where}.{key}")
+            _check_configuration(value, known[key], f"{where}.{key}")
+    elif known is not None and given not in known:
+        raise invalid(f"{where} must be one of {', '.join(known)}, not {given}")
+
+
+def targets_of(crawler: Mapping[str, Any]) -> list[Target]:
+    """What the crawler looks at."""
+    return [Target.of(spec) for spec in crawler["Targets"]["S3Targets"]]
+
+
+def grouping_of(crawler: Mapping[str, Any]) -> Grouping:
+    """How the crawler takes folders together."""
+    grouping = _configuration(crawler).get("Grouping", {})
+    return Grouping(
+        combine=grouping.get("TableGroupingPolicy") == "CombineCompatibleSchemas",
+        table_level=grouping.get("TableLevelConfiguration"),
+    )
+
+
+def policy_of(crawler: Mapping[str, Any]) -> Policy:
+    """What the crawler does to what the catalog already holds."""
+    changes = crawler.get("SchemaChangePolicy") or {}
+    output = _configuration(crawler).get("CrawlerOutput", {})
+    return Policy(
+        crawler=crawler["Name"],
+        database=crawler["DatabaseName"],
+        table_prefix=crawler.get("TablePrefix") or "",
+        update=changes.get("UpdateBehavior", "UPDATE_IN_DATABASE"),
+        delete=changes.get("DeleteBehavior", "DEPRECATE_IN_DATABASE"),
+        merge_new_columns=output.get("Tables", {}).get("AddOrUpdateBehavior") == "MergeNewColumns",
+        inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior") == "InheritFromTable",
+    )
+
+
+def only_new_folders(crawler: Mapping[str, Any]) -> bool:
+    """Whether a crawl looks past folders that an earlier one has seen."""
+    return (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior") == "CRAWL_NEW_FOLDERS_ONLY"

@@ -1,0 +1,397 @@
+"""Crawlers of the local AWS: what they find in S3, what they write to the catalog, and AWS's states and refusals."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+ROLE = "crawler-role"
+TABLE_LEVEL_3 = {
+    "Version": 1.0,
+    "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas", "TableLevelConfiguration": 3},
+    "CrawlerOutput": {"Partitions": {"AddOrUpdateBehavior": "InheritFromTable"}},
+}
+
+
+class Lake:
+    """A bucket and a database of one test, with what one does to them."""
+
+    def __init__(self, client: Callable[[str], Any]) -> None:
+        self.s3, self.glue, self.client = client("s3"), client("glue"), client
+        self.bucket = f"lake-{uuid.uuid4().hex[:8]}"
+        self.database = self.bucket.replace("-", "_")
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.glue.create_database(DatabaseInput={"Name": self.database})
+
+    def put(self, key: str, body: bytes | str) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def put_parquet(self, key: str, **columns: list[Any] | pa.Array) -> None:
+        sink = io.BytesIO()
+        pq.write_table(pa.table(columns), sink)
+        self.put(key, sink.getvalue())
+
+    def define(self, *paths: str, name: str = "", **more: Any) -> str:
+        name = name or f"crawler-{uuid.uuid4().hex[:8]}"
+        targets = {
+            "S3Targets": [{"Path": f"s3://{self.bucket}/{path}", "Exclusions": more.pop("exclusions", [])} for path in paths]
+        }
+        self.glue.create_crawler(**{"Name": name, "Role": ROLE, "DatabaseName": self.database, "Targets": targets} | more)
+        return name
+
+    def crawl(self, name: str) -> dict[str, Any]:
+        self.glue.start_crawler(Name=name)
+        for _ in range(200):
+            crawler: dict[str, Any] = self.glue.get_crawler(Name=name)["Crawler"]
+            if crawler["State"] == "READY":
+                return crawler["LastCrawl"]  # type: ignore[no-any-return]
+            time.sleep(0.02)
+        raise AssertionError(f"{name} is still {crawler['State']}")
+
+    def crawled(self, *paths: str, **more: Any) -> dict[str, dict[str, Any]]:
+        last = self.crawl(self.define(*paths, **more))
+        assert last["Status"] == "SUCCEEDED", last
+        return self.tables()
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        return {table["Name"]: table for table in self.glue.get_tables(DatabaseName=self.database)["TableList"]}
+
+    def partitions(self, table: str) -> list[list[str]]:
+        found = self.glue.get_partitions(DatabaseName=self.database, TableName=table)["Partitions"]
+        return sorted(partition["Values"] for partition in found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def role(client: Callable[[str], Any]) -> None:
+    """A role that Glue may assume, and one that it may not."""
+    for name, service in ((ROLE, "glue"), ("emr-role", "elasticmapreduce")):
+        principal = {"Service": f"{service}.amazonaws.com"}
+        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
+@pytest.fixture
+def lake(client: Callable[[str], Any]) -> Lake:
+    return Lake(client)
+
+
+def columns(table: dict[str, Any]) -> dict[str, str]:
+    return {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+
+
+def keys(table: dict[str, Any]) -> dict[str, str]:
+    return {column["Name"]: column["Type"] for column in table["PartitionKeys"]}
+
+
+# what is found
+
+
+def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lake: Lake) -> None:
+    for run in ("2024-01-01", "2024-01-02"):
+        lake.put_parquet(f"processed/user_metrics/run_id={run}/part-0.parquet", User_Id=["u1"], total=pa.array([1], pa.int32()))
+    table = lake.crawled("processed/user_metrics/", Configuration=json.dumps(TABLE_LEVEL_3))["user_metrics"]
+    assert columns(table) == {"user_id": "string", "total": "int"}
+    assert keys(table) == {"run_id": "string"}
+    assert lake.partitions("user_metrics") == [["2024-01-01"], ["2024-01-02"]]
+    assert table["StorageDescriptor"]["Location"] == f"s3://{lake.bucket}/processed/user_metrics/"
+    assert table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].endswith("ParquetHiveSerDe")
+    assert table["Parameters"]["classification"] == "parquet"
+    assert (table["Parameters"]["recordCount"], table["Parameters"]["objectCount"]) == ("2", "2")
+
+
+def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
+    lake.put_parquet(
+        "t/a.parquet",
+        i=pa.array([1], pa.int32()),
+        b=pa.array([1], pa.int64()),
+        d=pa.array([1.5]),
+        m=pa.array([1], pa.decimal128(12, 2)),
+        day=pa.array([0], pa.date32()),
+        at=pa.array([0], pa.timestamp("us")),
+        ok=pa.array([True]),
+        xs=pa.array([[1]], pa.list_(pa.int64())),
+        row=pa.array([{"a": 1}], pa.struct([("a", pa.int32())])),
+    )
+    assert columns(lake.crawled("t/")["t"]) == {
+        "i": "int", "b": "bigint", "d": "double", "m": "decimal(12,2)", "day": "date", "at": "timestamp",
+        "ok": "boolean", "xs": "array<bigint>", "row": "struct<a:int>",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,price,name\n1,2.5,x\n2,3,y\n", {"id": "bigint", "price": "double", "name": "string"}),
+        ("id|n\na|1\nb|2\n", {"id": "string", "n": "bigint"}),
+        ("1,a\n2,b\n", {"col0": "bigint", "col1": "string"}),
+        ("first,last\nada,lovelace\nalan,turing\n", {"col0": "string", "col1": "string"}),  # all text: AWS sees no header
+        ("id,day\n1,2024-01-01\n2,2024-01-02\n", {"id": "bigint", "day": "string"}),
+    ],
+)
+def test_csv_columns_follow_awss_header_and_type_rules(lake: Lake, text: str, expected: dict[str, str]) -> None:
+    lake.put("raw/things/data.csv", text)
+    table = lake.crawled("raw/things/")["things"]
+    assert columns(table) == expected
+    assert ("skip.header.line.count" in table["Parameters"]) == ("col0" not in expected)
+    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"field.delim": "|" if "|" in text else ","}
+
+
+def test_gzipped_csv_and_json_lines_are_read(lake: Lake) -> None:
+    lake.put("raw/zipped/data.csv.gz", gzip.compress(b"id,n\na,1\nb,2\n"))
+    lake.put("raw/lines/data.json", '{"Id": 1, "tags": ["a"], "in": {"x": 1.5}}\n{"Id": 5000000000}\n')
+    tables = lake.crawled("raw/", Configuration=json.dumps(TABLE_LEVEL_3))
+    assert columns(tables["zipped"]) == {"id": "string", "n": "bigint"}
+    assert tables["zipped"]["Parameters"]["compressionType"] == "gzip"
+    assert columns(tables["lines"]) == {"id": "bigint", "tags": "array<string>", "in": "struct<x:double>"}
+
+
+def test_one_column_of_text_is_unknown_to_the_classifiers(lake: Lake) -> None:
+    lake.put("raw/words/data.csv", "word\none\ntwo\n")
+    assert lake.crawled("raw/words/")["words"]["Parameters"]["classification"] == "UNKNOWN"
+
+
+def test_hidden_files_markers_and_exclusions_are_not_seen(lake: Lake) -> None:
+    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
+    for key in ("t/run_id=1/_SUCCESS", "t/_temporary/0/b.parquet", "t/run_id=1/.a.crc", "t_$folder$", "t/run_id=9/x.bak"):
+        lake.put(key, "not parquet at all")
+    table = lake.crawled("t/", exclusions=["**.bak"])["t"]
+    assert lake.partitions("t") == [["1"]]
+    assert table["Parameters"]["objectCount"] == "1"
+
+
+def test_a_star_in_an_exclusion_does_not_cross_a_slash(lake: Lake) -> None:
+    lake.put_parquet("t/p=1/a.parquet", x=[1])
+    assert list(lake.crawled("t/", exclusions=["*.parquet"])) == ["t"]
+    assert (
+        lake.crawl(lake.define("t/", exclusions=["{p,q}=[0-9]/?.parquet"], name=f"none-{lake.bucket}"))["Status"] == "SUCCEEDED"
+    )
+
+
+def test_similar_siblings_merge_without_a_table_level_and_stay_apart_with_one(lake: Lake) -> None:
+    for name in ("jan", "feb"):
+        lake.put_parquet(f"sales/{name}/a.parquet", x=[1])
+    merged = lake.crawled("sales/")
+    assert keys(merged["sales"]) == {"partition_0": "string"}
+    level_3 = {"Version": 1.0, "Grouping": {"TableLevelConfiguration": 3}}
+    apart = lake.crawled("sales/", Configuration=json.dumps(level_3), TablePrefix="t_")
+    assert {"t_jan", "t_feb"} <= apart.keys()
+
+
+def test_dissimilar_siblings_become_tables_of_their_own(lake: Lake) -> None:
+    lake.put_parquet("p/users/a.parquet", user=["u"], age=[1])
+    lake.put_parquet("p/cars/a.parquet", plate=["x"], seats=[4])
+    assert lake.crawled("p/").keys() == {"users", "cars"}
+
+
+def test_a_name_taken_by_another_location_gets_a_hash(lake: Lake) -> None:
+    lake.put_parquet("a/data/x.parquet", x=[1])
+    lake.put_parquet("b/data/x.parquet", y=["1"])
+    names = sorted(lake.crawled("a/data/", "b/data/"))
+    assert names[0] == "data"
+    assert names[1].startswith("data_") and len(names[1]) == len("data_") + 32
+
+
+def test_names_are_made_of_lower_case_letters_digits_and_underscores(lake: Lake) -> None:
+    lake.put_parquet("My-Data.v2/a.parquet", x=[1])
+    assert list(lake.crawled("My-Data.v2/", TablePrefix="raw_")) == ["raw_my_data_v2"]
+
+
+# recrawls
+
+
+def test_a_second_crawl_adds_partitions_and_columns(lake: Lake) -> None:
+    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
+    name = lake.define(
+        "t/", Configuration=json.dumps(TABLE_LEVEL_3 | {"Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}})
+    )
+    lake.crawl(name)
+    lake.put_parquet("t/run_id=2/a.parquet", x=[1], y=["new"])
+    lake.crawl(name)
+    assert columns(lake.tables()["t"]) == {"x": "bigint", "y": "string"}
+    assert lake.partitions("t") == [["1"], ["2"]]
+    first = lake.glue.get_partition(DatabaseName=lake.database, TableName="t", PartitionValues=["1"])["Partition"]
+    assert [column["Name"] for column in first["StorageDescriptor"]["Columns"]] == ["x", "y"]
+
+
+def test_update_behavior_log_leaves_the_schema_and_still_adds_partitions(lake: Lake) -> None:
+    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
+    name = lake.define("t/", SchemaChangePolicy={"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"})
+    lake.crawl(name)
+    lake.put_parquet("t/run_id=2/a.parquet", x=[1], y=[1], z=[1])
+    lake.glue.update_crawler(
+        Name=name, Configuration=json.dumps({"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}})
+    )
+    lake.crawl(name)
+    assert columns(lake.tables()["t"]) == {"x": "bigint"}
+    assert lake.partitions("t") == [["1"], ["2"]]
+
+
+def test_merge_new_columns_keeps_a_type_set_by_hand(lake: Lake) -> None:
+    lake.put_parquet("t/a.parquet", x=[1])
+    merge = {"Version": 1.0, "CrawlerOutput": {"Tables": {"AddOrUpdateBehavior": "MergeNewColumns"}}}
+    name = lake.define("t/", Configuration=json.dumps(merge))
+    lake.crawl(name)
+    table = lake.tables()["t"]
+    table["StorageDescriptor"]["Columns"] = [{"Name": "x", "Type": "decimal(10,0)"}]
+    wanted = {key: table[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")}
+    lake.glue.update_table(DatabaseName=lake.database, TableInput=wanted)
+    lake.put_parquet("t/a.parquet", x=[1], y=["n"])
+    lake.crawl(name)
+    assert columns(lake.tables()["t"]) == {"x": "decimal(10,0)", "y": "string"}
+
+
+@pytest.mark.parametrize(
+    ("behavior", "tables", "partitions"),
+    [
+        ("LOG", {"t", "gone"}, [["1"], ["2"]]),
+        ("DELETE_FROM_DATABASE", {"t"}, [["2"]]),
+        ("DEPRECATE_IN_DATABASE", {"t", "gone"}, [["1"], ["2"]]),
+    ],
+)
+def test_folders_that_are_gone_follow_the_delete_behavior(
+    lake: Lake, behavior: str, tables: set[str], partitions: list[list[str]]
+) -> None:
+    for key in ("t/run_id=1/a.parquet", "t/run_id=2/a.parquet", "gone/a.parquet"):
+        lake.put_parquet(key, x=[1])
+    policy = {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": behavior}
+    name = lake.define("t/", "gone/", SchemaChangePolicy=policy)
+    lake.crawl(name)
+    for key in ("t/run_id=1/a.parquet", "gone/a.parquet"):
+        lake.s3.delete_object(Bucket=lake.bucket, Key=key)
+    lake.crawl(name)
+    assert lake.tables().keys() == tables
+    assert lake.partitions("t") == partitions
+    if behavior == "DEPRECATE_IN_DATABASE":
+        assert "DEPRECATED_BY_CRAWLER" in lake.tables()["gone"]["Parameters"]
+
+
+def test_new_folders_only_does_not_look_at_old_folders_again(lake: Lake) -> None:
+    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
+    log = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
+    name = lake.define("t/", RecrawlPolicy={"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}, SchemaChangePolicy=log)
+    lake.crawl(name)
+    lake.put("t/run_id=1/b.parquet", "broken")
+    lake.put_parquet("t/run_id=2/a.parquet", x=[1])
+    assert lake.crawl(name)["Status"] == "SUCCEEDED"
+    assert lake.partitions("t") == [["1"], ["2"]]
+
+
+# states, history, log
+
+
+def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run(lake: Lake) -> None:
+    lake.put_parquet("t/a.parquet", x=[1])
+    name = lake.define("t/")
+    before = lake.glue.get_crawler(Name=name)["Crawler"]
+    assert before["State"] == "READY" and "LastCrawl" not in before
+    last = lake.crawl(name)
+    assert (last["Status"], last["LogGroup"], last["LogStream"]) == ("SUCCEEDED", "/aws-glue/crawlers", name)
+    assert lake.glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesCreated"] == 1
+    crawl = lake.glue.list_crawls(CrawlerName=name)["Crawls"][0]
+    assert crawl["State"] == "COMPLETED" and json.loads(json.loads(crawl["Summary"])["TABLE"])["ADD"]["Count"] == 1
+    events = lake.client("logs").get_log_events(logGroupName="/aws-glue/crawlers", logStreamName=name)["events"]
+    assert any("Created table t" in event["message"] for event in events)
+
+
+def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.put_parquet("t/a.parquet", x=[1])
+    name = lake.define("t/")
+    monkeypatch.setattr("local_aws.crawler.component.data_files", lambda *_: time.sleep(0.5) or [])
+    lake.glue.start_crawler(Name=name)
+    for refused in (
+        lambda: lake.glue.start_crawler(Name=name),
+        lambda: lake.glue.update_crawler(Name=name, Description="x"),
+        lambda: lake.glue.delete_crawler(Name=name),
+    ):
+        with pytest.raises(lake.glue.exceptions.CrawlerRunningException):
+            refused()
+    lake.glue.stop_crawler(Name=name)
+    assert lake.glue.get_crawler(Name=name)["Crawler"]["State"] == "STOPPING"
+    with pytest.raises(lake.glue.exceptions.CrawlerStoppingException):
+        lake.glue.stop_crawler(Name=name)
+    while lake.glue.get_crawler(Name=name)["Crawler"]["State"] != "READY":
+        time.sleep(0.05)
+    assert lake.glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]["Status"] == "CANCELLED"
+    with pytest.raises(lake.glue.exceptions.CrawlerNotRunningException):
+        lake.glue.stop_crawler(Name=name)
+
+
+def test_a_missing_bucket_fails_the_crawl_and_an_empty_prefix_does_not(lake: Lake) -> None:
+    assert lake.crawled("nothing/here/") == {}
+    bucket, lake.bucket = lake.bucket, "no-such-bucket-anywhere"
+    last = lake.crawl(lake.define("t/"))
+    lake.bucket = bucket
+    assert last["Status"] == "FAILED" and "NoSuchBucket" in last["ErrorMessage"]
+
+
+def test_a_missing_database_fails_the_crawl(lake: Lake) -> None:
+    lake.put_parquet("t/a.parquet", x=[1])
+    last = lake.crawl(lake.define("t/", DatabaseName="nowhere"))
+    assert last["Status"] == "FAILED" and "nowhere" in last["ErrorMessage"]
+
+
+def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
+    name = lake.define("t/", Tags={"a": "b"})
+    assert name in lake.glue.list_crawlers()["CrawlerNames"]
+    lake.glue.update_crawler(Name=name, Description="new words")
+    got = lake.glue.batch_get_crawlers(CrawlerNames=[name, "other"])
+    assert (got["Crawlers"][0]["Description"], got["Crawlers"][0]["Version"], got["CrawlersNotFound"]) == (
+        "new words",
+        2,
+        ["other"],
+    )
+    lake.glue.delete_crawler(Name=name)
+    with pytest.raises(lake.glue.exceptions.EntityNotFoundException):
+        lake.glue.get_crawler(Name=name)
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Role": "no-such-role"}, "unable to assume provided role"),
+        ({"Role": "emr-role"}, "unable to assume provided role"),
+        ({"Targets": {}}, "At least one crawler target"),
+        ({"Targets": {"S3Targets": [{"Path": "bucket/t/"}]}}, "not an S3 path"),
+        ({"DatabaseName": ""}, "Database name"),
+        ({"Configuration": "{"}, "not JSON"),
+        (
+            {"Configuration": '{"Version": 1.0, "CreatePartitionIndex": true}'},
+            "local_aws does not do this: Configuration.CreatePartitionIndex",
+        ),
+        ({"Schedule": "cron(0 1 * * ? *)"}, "local_aws does not do this: crawlers with Schedule"),
+        ({"Targets": {"JdbcTargets": [{"ConnectionName": "c", "Path": "p"}]}}, "JdbcTargets"),
+        ({"Classifiers": ["mine"]}, "Classifiers"),
+        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
+        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "must be LOG"),
+    ],
+)
+def test_a_wrong_or_impossible_crawler_is_refused(lake: Lake, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ClientError, match=words) as caught:
+        lake.define("t/", **change)
+    assert caught.value.response["Error"]["Code"] == "InvalidInputException"
+
+
+def test_seven_small_targets_are_crawled_in_well_under_a_second(lake: Lake) -> None:
+    roots = [f"processed/table_{number}/" for number in range(7)]
+    for root in roots:
+        lake.put_parquet(f"{root}run_id=1/a.parquet", x=[1])
+    lake.crawl(lake.define(*roots, name=f"warm-{lake.bucket}"))
+    lake.put_parquet(f"{roots[0]}run_id=2/a.parquet", x=[1])
+    name = lake.define(*roots, Configuration=json.dumps(TABLE_LEVEL_3))
+    started = time.monotonic()
+    lake.crawl(name)
+    assert time.monotonic() - started < 2  # 0.2 s on a quiet machine
+    assert len(lake.tables()) == 7
