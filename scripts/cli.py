@@ -29,11 +29,22 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def minutes(text: str) -> float:
-    """A deadline on the command line, in minutes."""
+def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None:
+    """``--timeout-minutes``: how long a script waits; what it waits for goes on when that has passed."""
+    parser.add_argument(
+        "--timeout-minutes", type=_minutes, default=default_minutes, metavar="N", help="how long to wait (default: %(default)g)"
+    )
+
+
+def add_cluster_id(parser: argparse.ArgumentParser) -> None:
+    """``--cluster-id``: optional everywhere."""
+    parser.add_argument("--cluster-id", metavar="j-...", help="the cluster (default: the one active cluster of this project)")
+
+
+def _minutes(text: str) -> float:
     value = float(text)
     if not 0 < value <= 7 * 24 * 60:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {7 * 24 * 60}")
     return value
 
 

@@ -56,7 +56,7 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
 def _raw_files(settings: Settings, console: Console) -> dict[str, list[Path]]:
     if is_empty(settings.data_dir):
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
-        generate(settings.data_dir)
+        generate(folder=settings.data_dir)
     return find_raw_files(settings.data_dir)
 
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Step 5: an EMR cluster. Waits until it takes steps and prints its id.
+
+The cluster terminates itself when it has been idle for EMR_IDLE_TIMEOUT_SECONDS. Needs the roles of step 1 and the bucket of
+step 2. It costs money while it is up: end it with python scripts/terminate_emr_cluster.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cli
+from aws import Aws
+from botocore.exceptions import ClientError
+from cluster_request import cluster_request
+from clusters import active_clusters, terminate, wait_until_ready
+from config import Settings
+from console import Console
+from errors import ConfigError, DataLakeError, Interrupted
+from iam_retry import retry_while_iam_spreads
+from lake_bucket import require_bucket
+
+DEADLINE_MINUTES = 30.0
+# what EMR says of roles that were made a moment ago
+_ROLES_NOT_YET = ("Invalid InstanceProfile", "Failed to authorize instance profile")
+
+
+@dataclass(frozen=True)
+class ClusterResult:
+    """The cluster that now takes steps."""
+
+    cluster_id: str
+    release_label: str
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"{self.cluster_id} ({self.release_label})"
+
+
+def create_emr_cluster(
+    settings: Settings, aws: Aws, console: Console, *, deadline_minutes: float = DEADLINE_MINUTES
+) -> ClusterResult:
+    """Creates the cluster and waits until it takes steps; whatever goes wrong on the way, the cluster is terminated."""
+    require_bucket(aws, "create_emr_cluster")
+    _refuse_a_second(aws)
+    cluster_id = _create(settings, aws, console)
+    console.note(f"cluster {cluster_id} requested: {settings.emr_core_instance_count + 1} nodes, {settings.emr_release_label}")
+    try:
+        with console.waiting(f"cluster {cluster_id} starts"):
+            wait_until_ready(aws, console, cluster_id, deadline_minutes)
+    except KeyboardInterrupt:
+        terminate(aws, cluster_id)
+        raise Interrupted(f"cluster {cluster_id}", "interrupted while it started; it is being terminated.") from None
+    except DataLakeError:
+        terminate(aws, cluster_id)
+        console.note(f"cluster {cluster_id} is being terminated")
+        raise
+    return ClusterResult(cluster_id, settings.emr_release_label)
+
+
+def _refuse_a_second(aws: Aws) -> None:
+    active = active_clusters(aws)
+    if active:
+        ids = ", ".join(str(cluster["Id"]) for cluster in active)
+        raise ConfigError(
+            "create_emr_cluster",
+            f"{ids} of this project is active already.",
+            "Use it (step 6 finds it), or end it: python scripts/terminate_emr_cluster.py",
+        )
+
+
+def _create(settings: Settings, aws: Aws, console: Console) -> str:
+    request = cluster_request(settings, aws.tag_list)
+    try:
+        answer = retry_while_iam_spreads(lambda: aws.client("emr").run_job_flow(**request), _ROLES_NOT_YET, console)
+    except ClientError as error:
+        message = error.response["Error"].get("Message", "")
+        if "InstanceProfile" not in message and "ServiceRole" not in message and "Service role" not in message:
+            raise
+        raise DataLakeError(
+            "create_emr_cluster",
+            f"EMR does not accept the roles: {message}",
+            "Run step 1 (python scripts/setup_iam_roles.py), or check EMR_SERVICE_ROLE and EMR_EC2_INSTANCE_PROFILE in .env.",
+        ) from error
+    return str(answer["JobFlowId"])
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    console.result(create_emr_cluster(settings, aws, console, deadline_minutes=arguments.timeout_minutes).cluster_id)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    cli.add_timeout(parser, DEADLINE_MINUTES)
+    return cli.run(parser, argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

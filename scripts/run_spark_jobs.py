@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Step 6: runs the Spark jobs as steps of the EMR cluster and follows them; shows why one failed.
+
+The jobs run in stages, those of a stage side by side: clean_rentals; vehicle_location_metrics and user_transaction_metrics;
+publish_run. Nothing is published when any of them fails. Without --cluster-id the one active cluster of this project is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cli
+from aws import Aws
+from clusters import describe_cluster, find_cluster
+from config import Settings
+from console import Console
+from errors import DataLakeError, Interrupted
+from lake_bucket import require_bucket
+from spark_steps import STAGES, new_run_id, spark_step
+from step_logs import probable_cause
+from waiting import Pace, States, Wait, wait_until
+
+DEADLINE_MINUTES = 240.0
+SUMMARY_KEY = "rejected/rental_transactions/run_id={run_id}/_run_summary.json"
+_GOING = frozenset({"PENDING", "RUNNING", "CANCEL_PENDING"})
+_BAD = frozenset({"FAILED", "CANCELLED", "INTERRUPTED"})
+
+
+@dataclass(frozen=True)
+class SparkResult:
+    """A run that published: its id, the ids of its steps by job, and the summary that the jobs wrote."""
+
+    run_id: str
+    steps: dict[str, str]
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        rows = self.report.get("rentals", {})
+        counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
+        return f"run {self.run_id}{counted}"
+
+
+def run_spark_jobs(
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    cluster_id: str | None = None,
+    run_id: str | None = None,
+    deadline_minutes: float = DEADLINE_MINUTES,
+) -> SparkResult:
+    """Runs every stage to its end; raises ``DataLakeError`` with the probable cause when a step fails.
+
+    Ctrl-C cancels the running steps and raises ``Interrupted``.
+    """
+    require_bucket(aws, "run_spark_jobs")
+    cluster_id = find_cluster(aws, cluster_id)
+    run_id = run_id or new_run_id()
+    console.note(f"run {run_id} on cluster {cluster_id}")
+    pace = Pace(settings.poll_seconds, deadline_minutes * 60)
+    steps: dict[str, str] = {}
+    for stage in STAGES:
+        steps |= _run_stage(settings, aws, console, cluster_id, run_id, stage, pace)
+    return SparkResult(run_id, steps, read_summary(aws, run_id))
+
+
+def _run_stage(
+    settings: Settings, aws: Aws, console: Console, cluster_id: str, run_id: str, stage: tuple[str, ...], pace: Pace
+) -> dict[str, str]:
+    """Submits the jobs of one stage together and waits for all of them."""
+    answer = aws.client("emr").add_job_flow_steps(
+        JobFlowId=cluster_id, Steps=[spark_step(settings, job, run_id) for job in stage]
+    )
+    steps = dict(zip(stage, answer["StepIds"], strict=True))
+    try:
+        with console.waiting(" and ".join(stage)):
+            wait_until(_all_of(aws, cluster_id, steps), pace, console.progress)
+    except KeyboardInterrupt:
+        cancel(aws, cluster_id, list(steps.values()))
+        raise Interrupted("run_spark_jobs", f"interrupted; {', '.join(steps.values())} cancelled, nothing published.") from None
+    _raise_first_failure(aws, console, cluster_id, steps)
+    return steps
+
+
+def _all_of(aws: Aws, cluster_id: str, steps: dict[str, str]) -> Wait[dict[str, str]]:
+    """Waits until no step of a stage is on its way; how each ended is judged afterwards, so that siblings run to their end."""
+
+    def describe() -> dict[str, str]:
+        answer = aws.client("emr").list_steps(ClusterId=cluster_id, StepIds=list(steps.values()))
+        return {step["Name"]: step["Status"]["State"] for step in answer["Steps"]}
+
+    def state(found: dict[str, str]) -> str:
+        unknown = set(found.values()) - _GOING - _BAD - {"COMPLETED"}
+        if unknown:
+            return sorted(unknown)[0]
+        return "going" if any(one in _GOING for one in found.values()) else "ended"
+
+    return Wait(
+        what=f"Spark steps on {cluster_id}",
+        describe=describe,
+        state=state,
+        states=States(going=frozenset({"going"}), good=frozenset({"ended"})),
+        explain=lambda found: DataLakeError("Spark steps", str(found)),
+        resume=f"See it in the EMR console, or end it: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}",
+    )
+
+
+def _raise_first_failure(aws: Aws, console: Console, cluster_id: str, steps: dict[str, str]) -> None:
+    for job, step_id in steps.items():
+        step = aws.client("emr").describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
+        if step["Status"]["State"] != "COMPLETED":
+            raise step_failure(aws, console, cluster_id, job, step)
+
+
+def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: dict[str, Any]) -> DataLakeError:
+    """A failed step as an error: state, probable cause out of its log, and where the log lies."""
+    status = step["Status"]
+    log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
+    if status["State"] == "CANCELLED" or not log_uri:
+        return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
+    cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
+    return DataLakeError(
+        f"Spark job {job}",
+        f"step {step['Id']} {status['State']}: {cause.headline}",
+        "Nothing of this run was published. Mend the cause and run it again.",
+        log=cause.log,
+        details=cause.lines,
+    )
+
+
+def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
+    """Cancels steps, running ones too."""
+    aws.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS")
+
+
+def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
+    """What the jobs of a published run counted (rows read, kept, rejected by reason, rows of each table)."""
+    key = SUMMARY_KEY.format(run_id=run_id)
+    body = aws.client("s3").get_object(Bucket=aws.settings.s3_bucket_name, Key=key)["Body"].read()
+    summary: dict[str, Any] = json.loads(body)
+    return summary
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    result = run_spark_jobs(
+        settings,
+        aws,
+        console,
+        cluster_id=arguments.cluster_id,
+        run_id=arguments.run_id,
+        deadline_minutes=arguments.timeout_minutes,
+    )
+    console.result(result.summary())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    cli.add_cluster_id(parser)
+    cli.add_timeout(parser, DEADLINE_MINUTES)
+    parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
+    return cli.run(parser, argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Step 3: the Glue database, the crawler over the published tables, and the Athena workgroup that queries them.
+
+Creates what is missing, brings back what drifted, and leaves the rest alone. Needs the roles of step 1 and the bucket of
+step 2. Run it as often as you like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cli
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from config import Settings
+from console import Console
+from crawlers import Crawler, crawler_request, crawlers
+from errors import DataLakeError
+from iam_retry import retry_while_iam_spreads
+from lake_bucket import require_bucket
+from waiting import Pace, States, Wait, wait_until
+
+# what Glue says of a role that was made a moment ago; a role that is really wrong says the same
+_ROLE_NOT_YET = ("Service is unable to assume",)
+_SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB a query: at $5 a TB a mistake costs 5 cents
+_CRAWLER_STATES = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"}))
+
+
+@dataclass(frozen=True)
+class CatalogResult:
+    """What was done to each thing: its name and ``created``, ``updated`` or ``unchanged``."""
+
+    changes: dict[str, str]
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+
+
+def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> CatalogResult:
+    """Makes database, crawlers and workgroup ready; raises ``DataLakeError`` when the bucket or the role is missing."""
+    require_bucket(aws, "setup_glue_crawlers")
+    changes = {f"database {settings.glue_database_name}": ensure_database(settings, aws)}
+    for crawler in crawlers(settings):
+        changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
+    changes[f"workgroup {settings.athena_workgroup}"] = ensure_workgroup(settings, aws)
+    return CatalogResult(changes)
+
+
+def ensure_database(settings: Settings, aws: Aws) -> str:
+    """The Glue database exists."""
+    glue = aws.client("glue")
+    try:
+        glue.get_database(Name=settings.glue_database_name)
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        glue.create_database(
+            DatabaseInput={"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"},
+            Tags=aws.tags,
+        )
+        return "created"
+    return "unchanged"
+
+
+def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> str:
+    """The crawler exists as ``crawler_request`` describes it; one that runs is waited for before it is changed."""
+    glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
+    try:
+        current = glue.get_crawler(Name=crawler.name)["Crawler"]
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console)
+        return "created"
+    if all(_as_stored(current, name) == value for name, value in wanted.items()):
+        return "unchanged"
+    _wait_until_ready(aws, console, crawler)
+    _with_role(lambda: glue.update_crawler(**wanted), settings, console)
+    return "updated"
+
+
+def _as_stored(current: dict[str, Any], name: str) -> Any:
+    """A property of a crawler in the form in which it is sent: AWS adds target kinds nobody asked for, and a role's ARN."""
+    value = current.get(name)
+    if name == "Targets":
+        return {kind: targets for kind, targets in (value or {}).items() if targets}
+    if name == "Role" and value:
+        return str(value).rsplit("/", 1)[-1]
+    return value
+
+
+def _with_role(call: Callable[[], Any], settings: Settings, console: Console) -> None:
+    try:
+        retry_while_iam_spreads(call, _ROLE_NOT_YET, console)
+    except ClientError as error:
+        message = error.response["Error"].get("Message", "")
+        if not any(part in message for part in _ROLE_NOT_YET):
+            raise
+        raise DataLakeError(
+            "setup_glue_crawlers",
+            f"Glue cannot assume the role {settings.glue_service_role}: {message}",
+            "Run step 1 (python scripts/setup_iam_roles.py), or check GLUE_SERVICE_ROLE in .env.",
+        ) from error
+
+
+def _wait_until_ready(aws: Aws, console: Console, crawler: Crawler) -> None:
+    wait = Wait(
+        what=f"crawler {crawler.name}",
+        describe=lambda: str(aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]["State"]),
+        state=str,
+        states=_CRAWLER_STATES,
+        explain=lambda state: DataLakeError(f"crawler {crawler.name}", f"is {state}."),
+        resume="Run this step again when it has ended.",
+    )
+    wait_until(wait, Pace(aws.settings.poll_seconds, deadline_seconds=1800), console.progress)
+
+
+def ensure_workgroup(settings: Settings, aws: Aws) -> str:
+    """The Athena workgroup exists: results under athena-results/, engine version 3, a limit on the bytes a query scans."""
+    athena, name = aws.client("athena"), settings.athena_workgroup
+    wanted = {
+        "ResultConfiguration": {"OutputLocation": settings.s3("athena-results", "")},
+        "EnforceWorkGroupConfiguration": True,
+        "PublishCloudWatchMetricsEnabled": True,
+        "BytesScannedCutoffPerQuery": _SCAN_LIMIT_BYTES,
+        "EngineVersion": {"SelectedEngineVersion": "Athena engine version 3"},
+    }
+    current = _workgroup(athena, name)
+    if current is None:
+        athena.create_work_group(
+            Name=name, Configuration=wanted, Description="Queries over the car rental data lake", Tags=aws.tag_list
+        )
+        return "created"
+    if all(_contains(current.get(key), value) for key, value in wanted.items()):
+        return "unchanged"
+    # the update's shape nests the results location under another name than the creation's
+    updates = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
+    athena.update_work_group(
+        WorkGroup=name, ConfigurationUpdates={**updates, "ResultConfigurationUpdates": wanted["ResultConfiguration"]}
+    )
+    return "updated"
+
+
+def _workgroup(athena: Any, name: str) -> dict[str, Any] | None:
+    """The workgroup's configuration, or None: Athena answers an unknown name with InvalidRequestException."""
+    pages = athena.list_work_groups()
+    names = [group["Name"] for group in pages.get("WorkGroups", [])]
+    while "NextToken" in pages:
+        pages = athena.list_work_groups(NextToken=pages["NextToken"])
+        names += [group["Name"] for group in pages.get("WorkGroups", [])]
+    if name not in names:
+        return None
+    configuration: dict[str, Any] = athena.get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration", {})
+    return configuration
+
+
+def _contains(current: Any, wanted: Any) -> bool:
+    """Whether ``current`` says what ``wanted`` says; AWS may say more, such as the effective engine version."""
+    if isinstance(wanted, dict):
+        return isinstance(current, dict) and all(_contains(current.get(key), value) for key, value in wanted.items())
+    return bool(current == wanted)
+
+
+def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    for name, change in setup_glue_crawlers(settings, aws, console).changes.items():
+        console.result(f"{name}: {change}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(cli.parser(__doc__), argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Step 8: terminates the EMR cluster and waits until it is gone. Fine when it is already.
+
+Without --cluster-id the one active cluster of this project is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cli
+from aws import Aws
+from clusters import find_cluster, require_ours, terminate, wait_until_ended
+from config import Settings
+from console import Console
+
+DEADLINE_MINUTES = 20.0
+
+
+@dataclass(frozen=True)
+class TerminationResult:
+    """The cluster that is gone, and the state it ended in."""
+
+    cluster_id: str
+    state: str
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"{self.cluster_id} {self.state}"
+
+
+def terminate_emr_cluster(
+    settings: Settings, aws: Aws, console: Console, *, cluster_id: str | None = None, deadline_minutes: float = DEADLINE_MINUTES
+) -> TerminationResult:
+    """Terminates the cluster and waits for its end; raises ``ConfigError`` for one that is not ours."""
+    target = str(require_ours(aws, cluster_id)["Id"]) if cluster_id else find_cluster(aws, None)
+    terminate(aws, target)
+    with console.waiting(f"cluster {target} terminates"):
+        ended = wait_until_ended(aws, console, target, deadline_minutes)
+    return TerminationResult(target, str(ended["Status"]["State"]))
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    result = terminate_emr_cluster(
+        settings, aws, console, cluster_id=arguments.cluster_id, deadline_minutes=arguments.timeout_minutes
+    )
+    console.result(result.summary())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    cli.add_cluster_id(parser)
+    cli.add_timeout(parser, DEADLINE_MINUTES)
+    return cli.run(parser, argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
