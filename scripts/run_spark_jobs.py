@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,10 +64,11 @@ def run_spark_jobs(
     cluster_id = find_cluster(aws, cluster_id)
     run_id = run_id or new_run_id()
     console.note(f"run {run_id} on cluster {cluster_id}")
-    pace = Pace(settings.poll_seconds, deadline_minutes * 60)
+    began = time.monotonic()
     steps: dict[str, str] = {}
     for stage in STAGES:
-        steps |= _run_stage(settings, aws, console, cluster_id, run_id, stage, pace)
+        left = deadline_minutes * 60 - (time.monotonic() - began)
+        steps |= _run_stage(settings, aws, console, cluster_id, run_id, stage, Pace(settings.poll_seconds, left))
     return SparkResult(run_id, steps, read_summary(aws, run_id))
 
 
@@ -102,12 +104,13 @@ def _all_of(aws: Aws, cluster_id: str, steps: dict[str, str]) -> Wait[dict[str, 
         return "going" if any(one in _GOING for one in found.values()) else "ended"
 
     return Wait(
-        what=f"Spark steps on {cluster_id}",
+        what="Spark",
         describe=describe,
         state=state,
         states=States(going=frozenset({"going"}), good=frozenset({"ended"})),
         explain=lambda found: DataLakeError("Spark steps", str(found)),
         resume=f"See it in the EMR console, or end it: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}",
+        show=lambda found: ", ".join(f"{job} {found[job]}" for job in steps),
     )
 
 

@@ -90,7 +90,7 @@ def _read_container(aws: Aws, folder: str) -> dict[str, str]:
     bucket, prefix = _split(folder)
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
-    driver = [key for key in keys if "_000001/" in key and key.endswith((".gz"))]
+    driver = [key for key in keys if "_000001/" in key and key.endswith(".gz")]
     return {key[len(prefix) :].removesuffix(".gz"): _text(aws, f"s3://{bucket}/{key}") for key in driver}
 
 

@@ -41,6 +41,7 @@ class Wait(Generic[T]):
     states: States
     explain: Callable[[T], DataLakeError]
     resume: str
+    show: Callable[[T], str] | None = None  # what a person sees of it, where that is more than the state
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
         elapsed = pace.clock() - began
         if seen is not None:
             state = wait.state(seen)
-            progress(wait.what, state, elapsed)
+            progress(wait.what, wait.show(seen) if wait.show else state, elapsed)
             if state in wait.states.good:
                 return seen
             if state in wait.states.bad:

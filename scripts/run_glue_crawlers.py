@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Step 7: runs the Glue crawlers, waits, and lists the tables and partitions that came.
+
+This is the moment of publication: until the crawl has registered a run's partitions, readers see the run before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import cli
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from config import Settings
+from console import Console
+from crawlers import Crawler, crawlers
+from errors import DataLakeError
+from lake_bucket import require_bucket
+from waiting import Pace, States, Wait, wait_until
+
+DEADLINE_MINUTES = 30.0
+_WHERE = "run_glue_crawlers"
+_GOING = frozenset({"RUNNING", "STOPPING", "not started"})
+_BAD = frozenset({"FAILED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class CrawlResult:
+    """The registered partitions of each published table, oldest first."""
+
+    partitions: dict[str, list[str]]
+
+    @property
+    def newest(self) -> str:
+        """The run that readers see now."""
+        return max(max(runs) for runs in self.partitions.values())
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"{len(self.partitions)} tables, newest run {self.newest}"
+
+
+def run_glue_crawlers(
+    settings: Settings, aws: Aws, console: Console, *, deadline_minutes: float = DEADLINE_MINUTES
+) -> CrawlResult:
+    """Runs every crawler and checks that each table of the newest run is registered; raises ``DataLakeError`` if not."""
+    require_bucket(aws, _WHERE)
+    partitions: dict[str, list[str]] = {}
+    pace = Pace(settings.poll_seconds, deadline_minutes * 60)
+    for crawler in crawlers(settings):
+        published = published_runs(aws, crawler)
+        _crawl(aws, console, crawler, pace)
+        partitions |= {table: _registered(aws, crawler, table, runs) for table, runs in published.items()}
+    return CrawlResult(partitions)
+
+
+def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
+    """Table -> the runs whose folders lie in the published zone; raises when there is none, or a half-published one."""
+    runs = {table: _run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
+    everywhere = set.intersection(*runs.values())
+    partly = set.union(*runs.values()) - everywhere
+    if partly:
+        raise DataLakeError(
+            _WHERE,
+            f"run {', '.join(sorted(partly))} was interrupted while it was being published; a crawl would show half of it.",
+            "Run the Spark jobs again (python scripts/run_spark_jobs.py): that rolls it back first.",
+        )
+    if not everywhere:
+        raise DataLakeError(
+            _WHERE,
+            f"{aws.settings.s3(crawler.prefix, '')} holds no run yet.",
+            "Run step 6 first: python scripts/run_spark_jobs.py",
+        )
+    return runs
+
+
+def _run_folders(aws: Aws, prefix: str) -> set[str]:
+    pages = (
+        aws.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
+    )
+    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
+    return {folder.removeprefix("run_id=") for folder in folders if folder.startswith("run_id=")}
+
+
+def _crawl(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> None:
+    with console.waiting(f"crawler {crawler.name}"):
+        before = _start(aws, console, crawler, pace)
+        wait_until(_end_of_crawl(aws, crawler, before), pace, console.progress)
+
+
+def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime | None:
+    """Starts the crawler and returns when the crawl before it began.
+
+    One that runs already may have begun before our data was there: its end is waited for, and it is started again.
+    """
+    wait_until(_idle(aws, crawler), pace, console.progress)
+    before = _last_start(_describe(aws, crawler))
+    try:
+        aws.client("glue").start_crawler(Name=crawler.name)
+    except ClientError as error:
+        if error_code(error) != "CrawlerRunningException":
+            raise
+        return _start(aws, console, crawler, pace)  # somebody was faster
+    return before
+
+
+def _describe(aws: Aws, crawler: Crawler) -> dict[str, Any]:
+    try:
+        described: dict[str, Any] = aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        raise DataLakeError(
+            _WHERE, f"the crawler {crawler.name} does not exist.", "Run step 3 first: python scripts/setup_glue_crawlers.py"
+        ) from error
+    return described
+
+
+def _last_start(described: dict[str, Any]) -> datetime | None:
+    return described.get("LastCrawl", {}).get("StartTime")
+
+
+def _idle(aws: Aws, crawler: Crawler) -> Wait[dict[str, Any]]:
+    return Wait(
+        what=f"crawler {crawler.name}",
+        describe=lambda: _describe(aws, crawler),
+        state=lambda described: str(described["State"]),
+        states=States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"})),
+        explain=lambda described: DataLakeError(crawler.name, str(described)),
+        resume="Another crawl runs; run this step again when it has ended.",
+    )
+
+
+def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[dict[str, Any]]:
+    """Waits for the end of *this* crawl: an idle crawler still shows how the crawl before it ended."""
+
+    def state(described: dict[str, Any]) -> str:
+        if described["State"] != "READY":
+            return str(described["State"])
+        if _last_start(described) == before:
+            return "not started"
+        return str(described["LastCrawl"]["Status"])
+
+    return Wait(
+        what=f"crawler {crawler.name}",
+        describe=lambda: _describe(aws, crawler),
+        state=state,
+        states=States(going=_GOING, good=frozenset({"SUCCEEDED"}), bad=_BAD),
+        explain=lambda described: _crawl_failure(crawler, described["LastCrawl"]),
+        resume="It goes on by itself; run this step again to wait for it.",
+    )
+
+
+def _crawl_failure(crawler: Crawler, last: dict[str, Any]) -> DataLakeError:
+    return DataLakeError(
+        f"crawler {crawler.name}",
+        f"ended {last['Status']}: {last.get('ErrorMessage', 'no reason given')}",
+        "Check the bucket's paths and the rights of GLUE_SERVICE_ROLE (step 1 brings them back).",
+        log=f"CloudWatch {last.get('LogGroup', '/aws-glue/crawlers')} {last.get('LogStream', crawler.name)}",
+    )
+
+
+def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> list[str]:
+    """The run ids that the catalog shows for ``table``; raises when the crawl left the newest run out."""
+    glue, database = aws.client("glue"), aws.settings.glue_database_name
+    try:
+        pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table, ExcludeColumnSchema=True)
+        runs = sorted(partition["Values"][0] for page in pages for partition in page["Partitions"])
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        runs = []
+    if max(published) not in runs:
+        raise DataLakeError(
+            f"crawler {crawler.name}",
+            f"succeeded, but {database}.{table} does not show run {max(published)}.",
+            f"Look at {aws.settings.s3(crawler.prefix, table, '')} and the crawler's log in CloudWatch: /aws-glue/crawlers",
+        )
+    return runs
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    result = run_glue_crawlers(settings, aws, console, deadline_minutes=arguments.timeout_minutes)
+    rows = [(table, len(runs), runs[-1]) for table, runs in result.partitions.items()]
+    console.table(f"Tables in {settings.glue_database_name}", ("table", "runs", "newest"), rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    cli.add_timeout(parser, DEADLINE_MINUTES)
+    return cli.run(parser, argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
