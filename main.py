@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The car rental data lake, phase by phase: from raw CSV files to answers, on AWS or on this machine.
+
+  python main.py --all --local     everything, on this machine, without an AWS account
+  python main.py --all             everything, on AWS, with the settings of .env
+
+Phases can be combined. A run stops at the first failure, says why, and never leaves its cluster running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "scripts"))  # the step scripts import each other's helpers by plain name, as when run by hand
+
+import cli  # noqa: E402
+from analyze import analyze  # noqa: E402
+from aws import Aws  # noqa: E402
+from clusters import terminate  # noqa: E402
+from config import Settings, load_settings  # noqa: E402
+from console import Console  # noqa: E402
+from create_emr_cluster import create_emr_cluster  # noqa: E402
+from deploy_step_functions import deploy_step_functions  # noqa: E402
+from execute_step_functions import execute_step_functions  # noqa: E402
+from local_server import LocalServer, without_aws_variables  # noqa: E402
+from run_glue_crawlers import run_glue_crawlers  # noqa: E402
+from run_spark_jobs import run_spark_jobs  # noqa: E402
+from setup_aws_environment import setup_aws_environment  # noqa: E402
+from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
+from setup_iam_roles import setup_iam_roles  # noqa: E402
+from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
+
+StepFunction = Callable[..., Any]
+# number and function of each step; the function is the one that the script of its name runs
+SETUP: tuple[tuple[int, StepFunction], ...] = (
+    (1, setup_iam_roles),
+    (2, setup_aws_environment),
+    (3, setup_glue_crawlers),
+    (4, deploy_step_functions),
+)
+
+
+@dataclass
+class Run:
+    """One run: what the steps share, and what each did."""
+
+    settings: Settings
+    aws: Aws
+    console: Console
+    done: list[tuple[str, float, str]] = field(default_factory=list)
+
+    def step(self, number: int, function: StepFunction, **arguments: Any) -> Any:
+        """Runs one step, shows that it began and how it ended, and returns its result."""
+        name = f"{number} {function.__name__}"
+        self.console.heading(name)
+        began = time.monotonic()
+        result = function(self.settings, self.aws, self.console, **arguments)
+        seconds = time.monotonic() - began
+        self.done.append((name, seconds, result.summary()))
+        self.console.note(f"done in {seconds:.1f} s: {result.summary()}")
+        return result
+
+
+def setup(run: Run) -> None:
+    """Steps 1 to 4."""
+    for number, function in SETUP:
+        run.step(number, function)
+
+
+def process(run: Run) -> None:
+    """Steps 5 to 8; whatever happens after the cluster is there, it is terminated."""
+    cluster_id = run.step(5, create_emr_cluster).cluster_id
+    try:
+        run.step(6, run_spark_jobs, cluster_id=cluster_id)
+        run.step(7, run_glue_crawlers)
+    except BaseException:  # Ctrl-C too: a cluster costs money until it is gone
+        _terminate_after_failure(run, cluster_id)
+        raise
+    run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
+
+
+def _terminate_after_failure(run: Run, cluster_id: str) -> None:
+    try:
+        terminate(run.aws, cluster_id)
+    except Exception as error:  # noqa: BLE001 - the failure that brought us here is the one to report; this one is said too
+        run.console.warn(f"Cluster {cluster_id} could not be terminated and may still cost money: {error}")
+        run.console.warn(f"Run: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
+    else:
+        run.console.note(f"cluster {cluster_id} is being terminated")
+
+
+def orchestrate(run: Run) -> None:
+    """Step 9, in place of steps 5 to 8."""
+    run.step(9, execute_step_functions)
+
+
+def analyze_tables(run: Run) -> None:
+    """Step 10."""
+    run.step(10, analyze)
+
+
+def phases(arguments: argparse.Namespace) -> list[Callable[[Run], None]]:
+    """The phases that the flags ask for, in order.
+
+    The local AWS begins empty, so in local mode the phases that come before those asked for run too.
+    """
+    wanted = {
+        setup: arguments.setup or arguments.all,
+        orchestrate if arguments.orchestrate else process: arguments.process or arguments.orchestrate or arguments.all,
+        analyze_tables: arguments.analyze or arguments.all,
+    }
+    chosen = [phase for phase, asked in wanted.items() if asked]
+    if arguments.local and chosen:
+        return list(wanted)[: list(wanted).index(chosen[-1]) + 1]
+    return chosen
+
+
+def show_summary(run: Run, seconds: float) -> None:
+    """Steps, times and results of a run that ended well."""
+    rows = [(name, f"{elapsed:.1f} s", result) for name, elapsed, result in run.done]
+    run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", "")])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    group = parser.add_argument_group("phases")
+    group.add_argument("--setup", action="store_true", help="steps 1 to 4: roles, bucket and data, catalog, state machine")
+    group.add_argument("--process", action="store_true", help="steps 5 to 8: cluster, Spark jobs, crawlers, termination")
+    group.add_argument("--orchestrate", action="store_true", help="step 9: the state machine does steps 5 to 8")
+    group.add_argument("--analyze", action="store_true", help="step 10: SQL over the published tables, and the report")
+    group.add_argument("--all", action="store_true", help="setup, process and analyze")
+    parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace, environ: Mapping[str, str], endpoint_url: str) -> Settings:
+    flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile, "AWS_ENDPOINT_URL": endpoint_url}
+    return load_settings(environ, arguments.env, {name: value for name, value in flags.items() if value})
+
+
+def _run(arguments: argparse.Namespace, chosen: list[Callable[[Run], None]], console: Console) -> None:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        if arguments.local:
+            without_aws_variables(os.environ)
+            server = stack.enter_context(LocalServer(ROOT / ".local_aws", console))
+            settings = _settings(arguments, os.environ, server.url)
+        else:
+            settings = _settings(arguments, os.environ, "")
+        for note in settings.notes:
+            console.warn(note)
+        run = Run(settings, Aws(settings), console)
+        for phase in chosen:
+            phase(run)
+        show_summary(run, time.monotonic() - began)
+    if arguments.local:
+        console.result(f"\nThe lake lies in {server.lake(settings.s3_bucket_name)}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    chosen = phases(arguments)
+    if not chosen:
+        parser.print_help()
+        return cli.ExitStatus.OK if not arguments.local else cli.ExitStatus.USAGE
+    return cli.guard("main", arguments.traceback, Console(), lambda console: _run(arguments, chosen, console))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
