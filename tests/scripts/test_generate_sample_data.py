@@ -1,0 +1,329 @@
+"""The sample data: its distributions, that a seed fixes every byte, and that what it says it planted is what SQL finds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import generate_sample_data
+import numpy as np
+import pyarrow as pa
+import pytest
+from errors import ConfigError, DataLakeError
+from generate_sample_data import TABLES, SampleData, generate, hex_ids, main, rentals_per_renter, sizes_for
+from sample_defects import RENTAL_DEFECTS, UNUSED_ID
+
+REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
+
+
+def read(folder: Path, table: str) -> pa.Table:
+    """A raw file as text: fields trimmed, a malformed row flagged and its fields padded or cut to the header's number."""
+    with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header) == TABLES[table]._fields
+    padded = ([field.strip() for field in (row + [""] * len(header))[: len(header)]] for row in rows)
+    columns = dict(zip(header, map(pa.array, zip(*padded, strict=True)), strict=True))
+    malformed = [len(row) != len(header) for row in rows]
+    return pa.table({"row_number": range(len(rows)), "malformed": malformed, **columns})
+
+
+def opened(folder: Path) -> duckdb.DuckDBPyConnection:
+    """The raw files as DuckDB tables of text, and the view ``reasons``."""
+    connection = duckdb.connect()
+    for table in TABLES:
+        connection.register("raw", read(folder, table))
+        connection.execute(f"CREATE TABLE {table} AS FROM raw")
+    connection.execute(f"CREATE TABLE reasons AS {REASONS_SQL}")
+    return connection
+
+
+def found_reasons(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
+    """Each rental's reasons."""
+    return [row[0].split() for row in connection.execute("SELECT reasons FROM reasons").fetchall()]
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> SampleData:
+    """The guide-sized set with its usual defects."""
+    return generate(folder=tmp_path_factory.mktemp("guide"), seed=7)
+
+
+@pytest.fixture(scope="module")
+def sql(guide: SampleData) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The guide-sized set as DuckDB tables of text."""
+    with opened(guide.folder) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The guide-sized set without any defect."""
+    folder = generate(folder=tmp_path_factory.mktemp("clean"), defects=0).folder
+    with opened(folder) as connection:
+        yield connection
+
+
+def test_what_is_planted_is_exactly_what_the_contracts_rules_find(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
+    reasons = found_reasons(sql)
+    assert Counter(reason for row in reasons for reason in row) == guide.by_reason
+    assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide.rejected)
+
+
+def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(guide: SampleData) -> None:
+    assert set(guide.by_reason) == {
+        *("malformed_row", "missing_rental_id", "missing_user_id", "missing_vehicle_id", "bad_start_time", "bad_end_time"),
+        *("end_not_after_start", "bad_amount", "negative_amount", "unknown_user", "unknown_vehicle"),
+        *("unknown_pickup_location", "unknown_dropoff_location", "duplicate_rental_id"),
+    }
+    assert 0.008 < guide.rejected / guide.rows["rental_transactions"] <= 0.01
+    assert guide.odd_but_kept > 0
+
+
+@pytest.mark.parametrize("rentals", [1, 2, 3, 10, 57, 1_000])
+@pytest.mark.parametrize("defects", [0.0, 0.1, 0.5])
+def test_small_sets_of_any_rate_have_the_defects_that_they_claim(tmp_path: Path, rentals: int, defects: float) -> None:
+    made = generate(rentals, 3, tmp_path, defects)
+    with opened(tmp_path) as connection:
+        reasons = found_reasons(connection)
+    assert len(reasons) == rentals
+    assert sum(map(bool, reasons)) == made.rejected == round(rentals * defects) - made.odd_but_kept
+    assert Counter(reason for row in reasons for reason in row) == made.by_reason
+
+
+def test_defects_take_turns_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate_sample_data, "CHUNK", 700)
+    made = generate(100 * len(RENTAL_DEFECTS), 3, tmp_path, 0.1)
+    once = sum("malformed_row" in defect.reasons for defect in RENTAL_DEFECTS)
+    assert made.by_reason["malformed_row"] == 10 * once
+    ids = read(tmp_path, "rental_transactions").column("rental_id").to_pylist()
+    assert len(ids) == 100 * len(RENTAL_DEFECTS)
+
+
+def test_odd_rows_of_the_master_tables_are_as_counted(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
+    for table, key in (("users", "user_id"), ("vehicles", "vehicle_id"), ("locations", "location_id")):
+        ids = [row[0] for row in sql.execute(f"SELECT {key} FROM {table}").fetchall()]
+        assert ids.count("") == guide.oddities[table]["missing_id"], table
+        assert len(ids) - ids.count("") - len(set(ids) - {""}) == guide.oddities[table]["duplicate_id"], table
+    empty = sql.execute("SELECT count(*) FILTER (brand = ''), count(*) FILTER (vehicle_type = '') FROM vehicles").fetchone()
+    assert empty == (guide.oddities["vehicles"]["empty_brand"], guide.oddities["vehicles"]["empty_vehicle_type"])
+
+
+def test_odd_rows_stay_in_their_place(sql: duckdb.DuckDBPyConnection, clean: duckdb.DuckDBPyConnection) -> None:
+    in_order = "SELECT vehicle_id FROM vehicles WHERE row_number < 109584 ORDER BY row_number"
+    assert sql.execute(in_order).fetchall() == clean.execute(in_order).fetchall()
+    odd = sql.execute("SELECT row_number FROM vehicles WHERE brand = '' ORDER BY row_number").fetchnumpy()["row_number"]
+    assert len(np.unique(odd // 10_000)) == 11  # all over the file
+
+
+def test_without_defects_nothing_is_refused_and_no_id_occurs_twice(clean: duckdb.DuckDBPyConnection) -> None:
+    assert not any(found_reasons(clean))
+    distinct = clean.execute("SELECT count(DISTINCT rental_id), count(DISTINCT user_id) FROM rental_transactions").fetchone()
+    assert distinct == (20_080, 10_000)
+    assert clean.execute("SELECT count(*), count(DISTINCT user_id) FROM users").fetchone() == (30_000, 30_000)
+    assert clean.execute("SELECT count(*), count(DISTINCT vehicle_id) FROM vehicles").fetchone() == (109_584, 109_584)
+    assert clean.execute("SELECT count(*), count(DISTINCT location_id) FROM locations").fetchone() == (300, 300)
+
+
+def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_vehicles_type(clean: duckdb.DuckDBPyConnection) -> None:
+    wrong = clean.execute(
+        """
+        SELECT count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)
+        WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
+              * epoch(rental_end_time::TIMESTAMP - rental_start_time::TIMESTAMP) / 3600
+        """
+    ).fetchone()
+    assert wrong == (0,)
+
+
+def test_hours_and_starts_are_uniform(clean: duckdb.DuckDBPyConnection) -> None:
+    hours = clean.execute(
+        "SELECT date_diff('hour', rental_start_time::TIMESTAMP, rental_end_time::TIMESTAMP) AS hours FROM rental_transactions"
+    ).fetchnumpy()["hours"]
+    assert (hours.min(), hours.max()) == (1, 72)
+    assert chi_squared(hours) < 120  # 71 degrees of freedom: by chance once in 4,000 seeds
+    starts = clean.execute("SELECT min(rental_start_time), max(rental_start_time) FROM rental_transactions").fetchone()
+    assert starts is not None
+    assert starts[0] < "2024-01-01 01" and "2024-05-31 23" < starts[1] < "2024-06-01"
+    days = clean.execute("SELECT date_diff('day', DATE '2024-01-01', rental_start_time::DATE) AS day FROM rental_transactions")
+    assert chi_squared(days.fetchnumpy()["day"]) < 220  # 151 degrees of freedom
+
+
+def chi_squared(values: np.ndarray) -> float:
+    """How far the counts of the values are from being all the same."""
+    counts = np.unique(values, return_counts=True)[1]
+    return float(((counts - counts.mean()) ** 2 / counts.mean()).sum())
+
+
+def test_types_are_rented_forty_forty_twenty_from_a_fleet_of_thirds(clean: duckdb.DuckDBPyConnection) -> None:
+    rented = clean.execute("SELECT vehicle_type, count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id) GROUP BY 1")
+    shares = {name: count / 20_080 for name, count in rented.fetchall()}
+    assert shares == pytest.approx({"basic": 0.4, "premium": 0.4, "high_end": 0.2}, abs=0.02)
+    fleet = clean.execute("SELECT vehicle_type, count(*), count(DISTINCT brand) FROM vehicles GROUP BY 1").fetchall()
+    assert sorted(fleet) == [("basic", 36_528, 5), ("high_end", 36_528, 5), ("premium", 36_528, 5)]
+    (vehicles,) = clean.execute("SELECT count(DISTINCT vehicle_id) FROM rental_transactions").fetchone() or (0,)
+    assert vehicles == pytest.approx(18_180, abs=150)
+
+
+def test_a_users_rentals_stand_together_one_to_three_each(clean: duckdb.DuckDBPyConnection) -> None:
+    users = clean.execute("SELECT user_id FROM rental_transactions ORDER BY row_number").fetchnumpy()["user_id"].astype(str)
+    begins = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
+    assert len(begins) == len(set(users)) == 10_000
+    lengths, counts = np.unique(np.diff(np.append(begins, len(users))), return_counts=True)
+    assert dict(zip(lengths.tolist(), counts.tolist(), strict=True))[2] == pytest.approx(3_333, abs=200)
+    assert set(lengths) <= {1, 2, 3, 4} and counts[:3].sum() > 9_900
+
+
+def test_pickup_and_dropoff_differ_and_use_every_location(clean: duckdb.DuckDBPyConnection) -> None:
+    found = clean.execute(
+        """
+        SELECT count(*) FILTER (pickup_location = dropoff_location),
+               count(DISTINCT pickup_location), count(DISTINCT dropoff_location)
+        FROM rental_transactions
+        """
+    ).fetchone()
+    assert found == (0, 300, 300)
+
+
+def test_people_and_places_look_real(clean: duckdb.DuckDBPyConnection) -> None:
+    active = clean.execute("SELECT avg(is_active::INT) FROM users").fetchone()
+    assert active == (pytest.approx(0.8, abs=0.01),)
+    mails = clean.execute("SELECT email FROM users").fetchnumpy()["email"]
+    assert {mail.split("@")[1] for mail in mails} == {"example.com", "example.net", "example.org"}
+    assert all(mail.isascii() and mail.split("@")[0].count(".") == 1 for mail in mails)
+    assert clean.execute("SELECT count(DISTINCT state), count(DISTINCT city) FROM locations").fetchone() == (1, 50)
+    assert clean.execute("SELECT bool_and(zip_code LIKE '0____') FROM locations").fetchone() == (True,)
+    assert clean.execute("SELECT count(*) > 0 FROM locations WHERE address LIKE '%,%'").fetchone() == (True,)
+
+
+def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(clean: duckdb.DuckDBPyConnection) -> None:
+    formats = {
+        ("rental_transactions", "rental_id"): r"[0-9a-f]{10}",
+        ("rental_transactions", "rental_start_time"): r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+        ("rental_transactions", "total_amount"): r"\d+\.\d\d",
+        ("users", "creation_date"): r"\d{4}-\d\d-\d\d",
+        ("vehicles", "expiration_date"): r"\d\d-\d\d-\d{4}",
+        ("vehicles", "last_update_timestamp"): r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d",
+    }
+    for (table, column), pattern in formats.items():
+        matching = clean.execute(f"SELECT bool_and(regexp_full_match({column}, '{pattern}')) FROM {table}").fetchone()
+        assert matching == (True,), column
+
+
+@pytest.mark.parametrize("table", ["rentals", "users", "vehicles"])
+def test_ids_never_collide_and_never_are_the_unused_one(table: str) -> None:
+    ids = hex_ids(np.arange(500_000), table)
+    assert len(set(ids.to_pylist())) == 500_000
+    assert UNUSED_ID not in set(ids.to_pylist())
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+    folders = [generate(2_000, seed, tmp_path / name).folder for seed, name in ((5, "a"), (5, "b"), (6, "c"))]
+    for table in TABLES:
+        first, again, other = ((folder / f"{table}.csv").read_bytes() for folder in folders)
+        assert first == again
+        assert first != other
+
+
+@pytest.mark.parametrize(("rentals", "renters"), [(1, 1), (7, 7), (20_080, 10_000), (50_000, 4_000), (12, 10)])
+def test_rentals_are_shared_out_to_the_last_one(rentals: int, renters: int) -> None:
+    counts = rentals_per_renter(rentals, renters, np.random.default_rng(0))
+    assert len(counts) == renters
+    assert counts.min() >= 1
+    assert counts.sum() == rentals
+
+
+def test_everything_else_grows_with_the_rentals() -> None:
+    known = [(s.users, s.vehicles, s.locations, s.days) for s in map(sizes_for, (20_080, 1_000_000, 10_000_000))]
+    assert known == [(30_000, 109_584, 300, 152), (450_000, 300_000, 800, 366), (2_000_000, 500_000, 1_500, 731)]
+    between = [sizes_for(rentals).users for rentals in (1, 100, 20_080, 300_000, 1_000_000, 5_000_000, 10_000_000)]
+    assert between == sorted(set(between))
+
+
+def test_the_manifest_says_what_was_planted(guide: SampleData) -> None:
+    manifest = json.loads((guide.folder / "sample_data.json").read_text(encoding="utf-8"))
+    assert manifest["by_reason"] == guide.by_reason
+    assert manifest["rows"]["rental_transactions"] == 20_080
+    assert manifest["bytes"] == {table: (guide.folder / f"{table}.csv").stat().st_size for table in TABLES}
+
+
+def test_its_own_files_are_replaced_and_nothing_else_is_left_behind(tmp_path: Path) -> None:
+    generate(500, 1, tmp_path)
+    (tmp_path / ".generating").mkdir()  # as a killed run leaves it
+    generate(100, 1, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(f"{table}.csv" for table in TABLES), "sample_data.json"])
+
+
+@pytest.mark.parametrize("manifest", [None, "{", "{}", '{"bytes": {"users": 3}}'])
+def test_other_peoples_files_are_only_replaced_by_force(tmp_path: Path, manifest: str | None) -> None:
+    (tmp_path / "users.csv").write_text("mine", encoding="utf-8")
+    if manifest is not None:
+        (tmp_path / "sample_data.json").write_text(manifest, encoding="utf-8")
+    with pytest.raises(DataLakeError, match=r"did not write: users\.csv.*--force"):
+        generate(100, 1, tmp_path)
+    assert (tmp_path / "users.csv").read_text(encoding="utf-8") == "mine"
+    generate(100, 1, tmp_path, force=True)
+    assert (tmp_path / "users.csv").read_text(encoding="utf-8") != "mine"
+
+
+def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = generate(100, 1, tmp_path)
+    users = (tmp_path / "users.csv").read_bytes()
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generate_sample_data, "rental_lines", full)
+    with pytest.raises(DataLakeError, match="No space left on device"):
+        generate(200, 2, tmp_path)
+    assert (tmp_path / "users.csv").read_bytes() == users
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(f"{t}.csv" for t in before.rows), "sample_data.json"])
+
+
+@pytest.mark.parametrize("wrong", [{"rentals": 0}, {"rentals": 10**12}, {"seed": -1}, {"defects": 0.6}, {"defects": -0.1}])
+def test_a_request_that_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Path, wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="Choose"):
+        generate(folder=tmp_path / "new", **wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists()
+
+
+def test_too_little_space_is_said_before_it_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))  # type: ignore
+    with pytest.raises(DataLakeError, match=r"100,000 rentals need about 0\.0 GB"):
+        generate(100_000, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_writes_and_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rentals", "3000", "--seed", "2", "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "rental_transactions.csv" in shown and "3,000" in shown
+    assert "malformed_row" in shown and "rentals to be rejected" in shown
+
+
+def test_the_command_line_plants_nothing_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rentals", "3000", "--defects", "0", "--output", str(tmp_path)]) == 0
+    assert "Planted" not in capsys.readouterr().out
+
+
+def test_the_command_line_writes_to_data_dir_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
+    assert main(["--rentals", "50"]) == 0
+    assert (tmp_path / "elsewhere" / "users.csv").exists()
+
+
+def test_a_folder_that_cannot_be_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["--rentals", "50", "--output", str(tmp_path / "file")]) == 1
+    shown = capsys.readouterr().err
+    assert "cannot write to" in shown and "--output" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_wrong_number_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rentals", "0"]) == 2
+    assert "Choose a number from 1" in capsys.readouterr().err
