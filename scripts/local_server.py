@@ -14,7 +14,6 @@ from config import ROOT
 from console import Console
 from errors import DataLakeError
 
-
 _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 

@@ -1,0 +1,43 @@
+# The project's commands; `make` alone lists them. Everything runs in .venv, which they make and keep up to date.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ENV := env -u PYTHONPATH -u PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long lint serve notebook clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed  ## the whole pipeline on this machine: python main.py --all --local
+	$(ENV) $(BIN)/python main.py --all --local
+
+test: $(VENV)/installed-dev  ## every test, and the linter
+	$(ENV) $(BIN)/ruff check .
+	$(ENV) $(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/installed-dev  ## the tests that take minutes each
+	$(ENV) $(BIN)/python -m pytest -m long
+
+lint: $(VENV)/installed-dev  ## the linter alone
+	$(ENV) $(BIN)/ruff check .
+
+serve: $(VENV)/installed  ## the local AWS on port 5000, for running scripts by hand
+	$(ENV) $(BIN)/python -m local_aws --port 5000
+
+notebook: $(VENV)/installed  ## the analysis in Jupyter, with the settings of .env
+	$(ENV) $(BIN)/jupyter notebook notebooks/athena_queries.ipynb
+
+clean:  ## removes what runs have made here, but not data/ and .venv
+	rm -rf .local_aws reports runs spark-warehouse metastore_db derby.log .pytest_cache .ruff_cache .hypothesis
+
+# the stamps stand for an environment that holds what the requirements say
+$(VENV)/installed: requirements.txt
+	$(ENV) $(PYTHON) -m venv $(VENV)
+	$(ENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed tests/requirements.txt
+	$(ENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r tests/requirements.txt
+	touch $@
