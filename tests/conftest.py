@@ -1,0 +1,70 @@
+"""What tests share: one running local AWS, clients for it, and a project of its own for a test that needs one."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws import Aws
+from config import Settings, load_settings
+from console import Console
+
+from local_aws.clients import Clients
+from local_aws.server import LocalAws
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One server for all tests; each test uses names of its own in it."""
+    server = LocalAws(tmp_path_factory.mktemp("local_aws"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def client(stand_in: LocalAws) -> Callable[[str], Any]:
+    """``client("s3")``: a boto3 client of the stand-in."""
+    made: dict[str, Any] = {}
+    clients = Clients(stand_in.url)
+
+    def of(service: str) -> Any:
+        if service not in made:
+            made[service] = clients.client(service)
+        return made[service]
+
+    return of
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Project:
+    """A project of its own on the shared stand-in: an environment that no other test uses."""
+
+    settings: Settings
+    aws: Aws
+    console: Console
+    out: io.StringIO
+    err: io.StringIO
+
+
+@pytest.fixture
+def project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
+    """``project(MAX_REJECT_RATE="0.2")``: settings, session and console of a fresh environment."""
+
+    def make(**overrides: str) -> Project:
+        empty = tmp_path / "empty.env"
+        empty.touch()
+        names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_numbers)}", "DATA_DIR": str(tmp_path / "data")}
+        settings = load_settings({}, empty, {**names, **overrides})
+        out, err = io.StringIO(), io.StringIO()
+        return Project(settings, Aws(settings), Console(out, err), out, err)
+
+    return make

@@ -1,0 +1,88 @@
+"""The command line of every script: exit codes, one message a failure, no traceback unless asked for."""
+
+import io
+
+import cli
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from console import Console
+from errors import ConfigError, DataLakeError, Interrupted, StillRunning
+
+
+def outcome(error, show_traceback=False):
+    """Exit code and words of a script that raises ``error``."""
+    err = io.StringIO()
+
+    def work(_):
+        if error:
+            raise error
+
+    return int(cli.guard("step", show_traceback, Console(io.StringIO(), err), work)), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (DataLakeError("x", "broke"), 1),
+        (ConfigError("x", "wrong"), 2),
+        (StillRunning("x", "runs"), 3),
+        (Interrupted("x", "stopped"), 130),
+        (KeyboardInterrupt(), 130),
+        (RuntimeError("unforeseen"), 1),
+    ],
+)
+def test_each_kind_of_end_has_its_exit_code(error, code):
+    assert outcome(error)[0] == code
+
+
+def test_a_failure_says_where_what_what_to_do_and_where_the_log_is():
+    _, text = outcome(DataLakeError("Spark job x", "step s-1 FAILED.", "Mend it.", log="s3://b/log", details=("line 7",)))
+    assert text.splitlines() == ["FAILED Spark job x", "step s-1 FAILED.", "  line 7", "-> Mend it.", "log: s3://b/log"]
+
+
+def test_text_in_brackets_is_shown_as_it_is():
+    assert "[red]x[/red]" in outcome(DataLakeError("a", "[red]x[/red]"))[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "PutObject"),
+            ["step (PutObject)", "AWS answered ExpiredToken: old", "have expired"],
+        ),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"), ["CreateRole", "administers"]),
+        (NoCredentialsError(), ["no usable AWS credentials", "--all --local"]),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), ["could not be reached", "python -m local_aws"]),
+        (PermissionError(13, "Permission denied", "/somewhere"), ["/somewhere: Permission denied"]),
+        (RuntimeError("unforeseen"), ["RuntimeError: unforeseen", "--traceback"]),
+    ],
+)
+def test_errors_from_outside_become_one_message(error, words):
+    _, text = outcome(error)
+    for word in words:
+        assert word in text
+    assert "Traceback" not in text
+
+
+def test_traceback_shows_it(capsys):
+    outcome(RuntimeError("unforeseen"), show_traceback=True)
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EMR_CORE_INSTANCE_COUNT", "many")
+    (tmp_path / "x.env").touch()
+    code = cli.run(cli.parser("x"), ["--env", str(tmp_path / "x.env")], lambda *_: pytest.fail("must not run"))
+    assert code == 2
+    assert "EMR_CORE_INSTANCE_COUNT = 'many'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "1e9"])
+def test_a_senseless_deadline_is_refused(text, capsys):
+    parser = cli.parser("x")
+    cli.add_timeout(parser, 5)
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(["--timeout-minutes", text])
+    assert caught.value.code == 2

@@ -1,0 +1,144 @@
+"""Step 2: the bucket in every state it can be found in, and uploads that skip what is there."""
+
+import gzip
+import json
+
+import pytest
+from errors import DataLakeError
+from lake_bucket import ensure_bucket, require_bucket
+from raw_data import RAW_TABLES, find_raw_files, is_empty
+from setup_aws_environment import main, setup_aws_environment
+from spark_steps import job_files
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A data folder with one small file a table."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for table in RAW_TABLES:
+        (folder / f"{table}.csv").write_text("id\n1\n", encoding="utf-8")
+    return folder
+
+
+def keys(project, prefix=""):
+    listed = project.aws.client("s3").list_objects_v2(Bucket=project.settings.s3_bucket_name, Prefix=prefix)
+    return [item["Key"] for item in listed.get("Contents", [])]
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(project, region):
+    it = project(AWS_REGION=region)
+    assert ensure_bucket(it.aws)[0] == "created"
+    s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert s3.get_bucket_encryption(Bucket=bucket)
+    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"][0]["ObjectOwnership"] == (
+        "BucketOwnerEnforced"
+    )
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert {"Key": "Environment", "Value": it.settings.environment} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+    prefixes = [rule["Filter"]["Prefix"] for rule in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]]
+    assert {"logs/", "athena-results/", "staging/"} <= set(prefixes)
+    assert not any(prefix.startswith(("raw", "clean", "processed", "rejected")) for prefix in prefixes if prefix)
+
+
+def test_a_second_time_changes_nothing(project):
+    it = project()
+    ensure_bucket(it.aws)
+    assert ensure_bucket(it.aws) == []
+
+
+def test_what_drifted_is_brought_back_and_named(project):
+    it = project()
+    ensure_bucket(it.aws)
+    s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
+    s3.delete_bucket_policy(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert ensure_bucket(it.aws) == ["versioned", "TLS only"]
+
+
+def test_what_others_set_on_the_bucket_stays(project):
+    it = project()
+    s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
+    s3.create_bucket(Bucket=bucket)
+    theirs = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]}))
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Owner", "Value": "them"}]})
+    ensure_bucket(it.aws)
+    statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert theirs in statements and len(statements) == 2
+    assert {"Key": "Owner", "Value": "them"} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+    assert ensure_bucket(it.aws) == []
+
+
+def test_a_bucket_in_another_region_is_a_clear_error(project):
+    there, here = project(AWS_REGION="eu-west-1", ENVIRONMENT="region"), project(ENVIRONMENT="region")
+    ensure_bucket(there.aws)
+    with pytest.raises(DataLakeError, match="region-car-rental-data-lake lies in eu-west-1, but AWS_REGION is us-east-1"):
+        ensure_bucket(here.aws)
+
+
+def test_a_missing_bucket_names_the_step_to_run(project):
+    with pytest.raises(DataLakeError, match="does not exist.*setup_aws_environment.py"):
+        require_bucket(project().aws, "x")
+
+
+def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_changed(project, raw):
+    it = project()
+    first = setup_aws_environment(it.settings, it.aws, it.console)
+    assert first.uploads.sent == len(RAW_TABLES) + len(job_files())
+    assert keys(it, "raw/") == sorted(f"raw/{table}/{table}.csv" for table in RAW_TABLES)
+    assert "jobs/clean_rentals.py" in keys(it, "jobs/")
+    (raw / "users.csv").write_text("id\n2\n", encoding="utf-8")
+    second = setup_aws_environment(it.settings, it.aws, it.console)
+    assert (second.uploads.sent, second.uploads.skipped) == (1, first.uploads.sent - 1)
+    body = it.aws.client("s3").get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users/users.csv")["Body"].read()
+    assert body == b"id\n2\n"
+
+
+def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):
+    it = project()
+    setup_aws_environment(it.settings, it.aws, it.console)
+    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key="raw/users/old.csv", Body=b"id\n")
+    setup_aws_environment(it.settings, it.aws, it.console)
+    assert "raw/users/old.csv is not in" in it.err.getvalue()
+
+
+def test_many_and_zipped_files_a_table_in_folders_or_beside_each_other_are_found(raw):
+    (raw / "users.csv").unlink()
+    (raw / "users").mkdir()
+    for name in ("a.csv", "b.csv.gz", "_hidden.csv", "readme.txt"):
+        (raw / "users" / name).write_bytes(gzip.compress(b"id\n1\n"))
+    (raw / "vehicles_2.csv.gz").write_bytes(gzip.compress(b"id\n1\n"))
+    found = find_raw_files(raw)
+    assert [path.name for path in found["users"]] == ["a.csv", "b.csv.gz"]
+    assert [path.name for path in found["vehicles"]] == ["vehicles.csv", "vehicles_2.csv.gz"]
+    assert [path.name for path in found["locations"]] == ["locations.csv"]
+
+
+def test_a_table_without_a_file_fails_before_anything_is_made(project, raw):
+    (raw / "users.csv").unlink()
+    it = project()
+    with pytest.raises(DataLakeError, match="no CSV file for users; there is locations.csv"):
+        setup_aws_environment(it.settings, it.aws, it.console)
+    with pytest.raises(DataLakeError):
+        require_bucket(it.aws, "x")
+
+
+def test_a_folder_with_only_hidden_files_counts_as_empty(tmp_path):
+    assert is_empty(tmp_path / "nowhere")
+    (tmp_path / ".gitkeep").touch()
+    assert is_empty(tmp_path)
+
+
+def test_the_script_makes_a_sample_where_there_is_no_data(project, tmp_path, monkeypatch, capsys):
+    it = project(DATA_DIR=str(tmp_path / "fresh"))
+    (tmp_path / "x.env").write_text(
+        f"AWS_ENDPOINT_URL={it.settings.aws_endpoint_url}\nENVIRONMENT={it.settings.environment}\nDATA_DIR={tmp_path / 'fresh'}\n"
+    )
+    assert main(["--env", str(tmp_path / "x.env")]) == 0
+    assert "is empty: generating the sample data there" in capsys.readouterr().err
+    assert {f"raw/{table}/{table}.csv" for table in RAW_TABLES} == set(keys(it, "raw/"))
