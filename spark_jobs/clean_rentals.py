@@ -1,0 +1,174 @@
+"""Spark job 1: validate the raw rentals once, for everybody: kept ones go to the clean zone, refused ones to the rejected.
+
+    spark-submit --py-files ... spark_jobs/clean_rentals.py --raw data --clean out/clean --rejected out/rejected --run-id try-1
+"""
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Optional
+
+import lake_job
+import master_tables
+import raw_tables
+import rental_rules
+from lake_files import Lake, join, run_folder
+from lake_job import JobError
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from rental_rules import CONTESTED, KEPT, REJECTED
+
+JOB = "clean_rentals"
+BROADCAST_ROWS = 5000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
+
+
+class Zones:
+    """Where the run's files go."""
+
+    def __init__(self, clean: str, rejected: str, run_id: str) -> None:
+        self.work = run_folder(join(clean, "_work"), run_id)
+        self.rentals = run_folder(join(clean, "rentals"), run_id)
+        self.masters = {table: run_folder(join(clean, table), run_id) for table in raw_tables.ID_COLUMN}
+        self.rejected = run_folder(join(rejected, "rental_transactions"), run_id)
+        self.clean_summary = join(self.rentals, "_summary.json")
+        self.run_summary = join(self.rejected, "_run_summary.json")
+
+    def all(self) -> List[str]:
+        return [self.work, self.rentals, self.rejected] + list(self.masters.values())
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse(argv)
+    watch = lake_job.Stopwatch()
+    with lake_job.session(JOB) as spark:
+        summary = clean(spark, args.raw, Zones(args.clean, args.rejected, args.run_id))
+        summary = dict({"job": JOB, "run_id": args.run_id, "seconds": watch.seconds()}, **summary)
+        finish(Lake.of_session(spark), Zones(args.clean, args.rejected, args.run_id), summary, args.max_reject_rate)
+
+
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = lake_job.parser("Validate the raw rentals once: kept rentals go to the clean zone as typed Parquet, refused ones "
+                             "with all their reasons to the rejected zone, master tables to the clean zone with integer keys.")
+    parser.add_argument("--raw", required=True, metavar="URI",
+                        help="raw zone: <raw>/<table>/*.csv[.gz] or <raw>/<table>.csv[.gz]")
+    parser.add_argument("--clean", required=True, metavar="URI", help="clean zone: rentals, users, vehicles, locations go there")
+    parser.add_argument("--rejected", required=True, metavar="URI", help="rejected zone: refused rentals and the run summary")
+    parser.add_argument("--max-reject-rate", type=rate, default=0.05, metavar="RATE",
+                        help="fail when a larger share of the rentals is refused, 0 to 1")
+    return parser.parse_args(argv)
+
+
+def rate(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def clean(spark: SparkSession, raw: str, zones: Zones) -> Dict[str, Any]:
+    """Write the clean and the rejected zone of a run anew, whatever an earlier try left there; return the summary."""
+    lake = Lake.of_session(spark)
+    rentals = raw_tables.read(spark, lake, raw, "rental_transactions")
+    masters = {table: raw_tables.read(spark, lake, raw, table) for table in raw_tables.ID_COLUMN}
+    for folder in zones.all():
+        lake.delete(folder)
+    with ThreadPoolExecutor(len(masters)) as writers:
+        written = list(writers.map(lambda table: write_master(masters[table], table, zones.masters[table]), sorted(masters)))
+    sizes = dict(zip(sorted(masters), written))
+    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, zones, sizes), zones)
+    return {"rentals": counts, "masters": sizes}
+
+
+def write_master(raw: DataFrame, table: str, folder: str) -> Dict[str, int]:
+    rows, counts = master_tables.counted(master_tables.with_id(raw, table), table)
+    kept = Observation("kept " + table)
+    unique = master_tables.unique_rows(rows, table).observe(kept, F.count(F.lit(1)).alias("rows"))
+    master_tables.with_keys(unique, table).write.parquet(folder)
+    return master_tables.oddities(counts.get, kept.get["rows"])
+
+
+def judged_rentals(spark: SparkSession, raw: DataFrame, zones: Zones, sizes: Dict[str, Any]) -> DataFrame:
+    users, vehicles = [sized(spark.read.parquet(zones.masters[table]), sizes[table]["kept"])
+                       for table in ("users", "vehicles")]
+    locations = spark.read.parquet(zones.masters["locations"])
+    rentals = rental_rules.with_masters(rental_rules.parsed(raw), users.select("user_id", "user_key"),
+                                        vehicles.select("vehicle_id", "vehicle_key"), locations)
+    return rental_rules.judged(with_repeated(rentals, repeated_ids(raw)))
+
+
+def sized(table: DataFrame, rows: int) -> DataFrame:
+    """Broadcast what is known to be small enough; how to join the rest is Spark's choice."""
+    return F.broadcast(table) if rows <= BROADCAST_ROWS else table
+
+
+def repeated_ids(raw: DataFrame) -> DataFrame:
+    """Hashes of the rental ids that more than one row has, found by 8 bytes a rental. Two ids of one hash do no harm."""
+    hashes = raw.select(F.xxhash64(rental_rules.trimmed("rental_id")).alias("id_hash"))
+    return hashes.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
+
+
+def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Adds `repeated`: whether another row may have this rental's id."""
+    return (rentals.withColumn("id_hash", F.xxhash64("rental_id")).join(repeated, on="id_hash", how="left")
+            .withColumn("repeated", F.col("is_repeated").isNotNull()))
+
+
+def write_rentals(spark: SparkSession, lake: Lake, judged: DataFrame, zones: Zones) -> Dict[str, Any]:
+    """One pass over the rentals, one folder a verdict; then the few contested ones are settled, and all goes where it belongs."""
+    total = Observation("rentals")
+    judged.observe(total, *rental_rules.verdict_counts()).write.partitionBy("verdict").parquet(zones.work)
+    if not total.get["rows"]:
+        raise JobError("the rental_transactions files hold a header and no rental: nothing to compute")
+    settled = rental_rules.settled(written(spark, zones, CONTESTED))
+    won = write_winners(settled, join(zones.work, "verdict=" + KEPT)) if total.get["contested"] else None
+    by_reason = write_rejected(written(spark, zones, REJECTED), settled, zones.rejected)
+    if lake.exists(join(zones.work, "verdict=" + KEPT)):
+        lake.move(join(zones.work, "verdict=" + KEPT), zones.rentals)
+    lake.delete(zones.work)
+    return rental_rules.summed_up(total.get, won, by_reason)
+
+
+def written(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
+    return spark.read.parquet(zones.work).where(F.col("verdict") == verdict)
+
+
+def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:
+    """The one rental of each contested id that is kept joins the kept ones."""
+    won = Observation("winners")
+    winners = settled.where(F.col("verdict") == KEPT).observe(won, *rental_rules.verdict_counts())
+    winners.drop("verdict").write.mode("append").parquet(folder)
+    return won.get
+
+
+def write_rejected(refused: DataFrame, settled: DataFrame, folder: str) -> Dict[str, int]:
+    reasons = Observation("reasons")
+    everything = refused.unionByName(settled.where(F.col("verdict") == REJECTED))
+    rental_rules.rejected_rows(everything).observe(reasons, *rental_rules.reason_counts()).write.parquet(folder)
+    return reasons.get
+
+
+def finish(lake: Lake, zones: Zones, summary: Dict[str, Any], max_reject_rate: float) -> None:
+    """Report; the clean zone's own summary is written last and only when the run is good: without it no KPI job starts."""
+    rentals = summary["rentals"]
+    problem = what_is_wrong(rentals, max_reject_rate)
+    summary["status"] = "failed" if problem else "cleaned"
+    lake.write_json(zones.run_summary, summary)
+    lake_job.report(summary)
+    if problem:
+        raise JobError(f"{problem}. The refused rows with their reasons are in {zones.rejected}")
+    lake.write_json(zones.clean_summary, summary)
+
+
+def what_is_wrong(rentals: Dict[str, Any], max_reject_rate: float) -> str:
+    """Why the run may not go on, '' where it may."""
+    if rentals["read"] != rentals["kept"] + rentals["rejected"]:
+        return "{read} rentals were read, but {kept} kept and {rejected} rejected: a fault of this job".format(**rentals)
+    if rentals["rejected"] > max_reject_rate * rentals["read"]:
+        counts = ", ".join(f"{reason} {count}" for reason, count in rentals["rejected_by_reason"].items())
+        return "{} of {} rentals are refused, more than the share of {} that is allowed: {}".format(
+            rentals["rejected"], rentals["read"], max_reject_rate, counts)
+    return "" if rentals["kept"] else "not one of {read} rentals could be kept".format(**rentals)
+
+
+if __name__ == "__main__":
+    sys.exit(lake_job.run(JOB, main))

@@ -1,0 +1,86 @@
+"""What the two KPI jobs share: the clean zone they read, and the staging zone where their checked tables wait."""
+
+import argparse
+from decimal import Decimal
+from typing import Any, Callable, Dict, List, Optional
+
+import lake_job
+from lake_files import Lake, join, run_folder
+from lake_job import JobError
+from measures import in_cents
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+# table -> its columns that must add up to all kept rentals and to all their revenue
+CONSERVED = {
+    "location_metrics": ("total_transactions", "total_revenue"),
+    "vehicle_type_metrics": ("total_rentals", "total_revenue"),
+    "brand_metrics": ("total_rentals", "total_revenue"),
+    "daily_metrics": ("total_transactions", "total_revenue"),
+    "user_metrics": ("total_rentals", "total_spent"),
+    "hourly_metrics": ("total_transactions", "total_revenue"),
+    "day_of_week_metrics": ("total_transactions", "total_revenue"),
+}
+
+
+class CleanRun:
+    """The clean zone of a run: its rentals and master tables, and the summary that says they are complete."""
+
+    def __init__(self, spark: SparkSession, clean: str, run_id: str) -> None:
+        self._spark, self._clean, self._run_id = spark, clean, run_id
+        lake, summary = Lake.of_session(spark), join(self._folder("rentals"), "_summary.json")
+        if not lake.exists(summary):
+            raise JobError(f"{summary} is not there: run clean_rentals for run {run_id} first, and to a good end")
+        rentals = lake.read_json(summary)["rentals"]
+        self.kept = int(rentals["kept"])
+        self.revenue = Decimal(rentals["revenue"])
+
+    def rentals(self, *columns: str) -> DataFrame:
+        """These columns of the kept rentals, with `cents` and `seconds`."""
+        return in_cents(self.table("rentals").select(*columns, "start_time", "end_time", "total_amount"), self.revenue)
+
+    def table(self, name: str) -> DataFrame:
+        return self._spark.read.parquet(self._folder(name))
+
+    def _folder(self, name: str) -> str:
+        return run_folder(join(self._clean, name), self._run_id)
+
+
+Tables = Callable[[CleanRun], Dict[str, DataFrame]]
+
+
+def main(job: str, description: str, tables: Tables, argv: Optional[List[str]]) -> None:
+    args = parse(description, argv)
+    watch = lake_job.Stopwatch()
+    with lake_job.session(job) as spark:
+        run = CleanRun(spark, args.clean, args.run_id)
+        lake, staging = Lake.of_session(spark), run_folder(args.staging, args.run_id)
+        summary_file = join(staging, f"_{job}.json")
+        lake.delete(summary_file)
+        written = {name: stage(lake, table, join(staging, name), run) for name, table in tables(run).items()}
+        summary = {"job": job, "run_id": args.run_id, "seconds": watch.seconds(), "tables": written}
+        lake.write_json(summary_file, summary)
+        lake_job.report(summary)
+
+
+def parse(description: str, argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = lake_job.parser(description)
+    parser.add_argument("--clean", required=True, metavar="URI", help="clean zone, as clean_rentals wrote it")
+    parser.add_argument("--staging", required=True, metavar="URI",
+                        help="staging zone: tables go to <staging>/run_id=<ID>/<table>/ until publish_run moves them")
+    return parser.parse_args(argv)
+
+
+def stage(lake: Lake, table: DataFrame, folder: str, run: CleanRun) -> Dict[str, Any]:
+    """Write a table anew and check, of exactly what was written, that no rental was lost or counted twice."""
+    name = folder.rsplit("/", 1)[1]
+    lake.delete(folder)
+    totals = Observation(name)
+    counted, summed = CONSERVED[name]
+    table.observe(totals, F.count(F.lit(1)).alias("rows"), F.sum(counted).alias("rentals"),
+                  F.sum(summed).alias("revenue")).write.parquet(folder)
+    sums = totals.get
+    if (sums["rentals"], sums["revenue"]) != (run.kept, run.revenue):
+        raise JobError("{} adds up to {} rentals and {}, but {} rentals and {} were kept: a fault of this job, "
+                       "nothing is published".format(name, sums["rentals"], sums["revenue"], run.kept, run.revenue))
+    return {"rows": sums["rows"], "files": lake.files(folder)}

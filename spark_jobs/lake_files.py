@@ -1,0 +1,99 @@
+"""The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths. Needs no SparkSession."""
+
+import json
+from typing import Any, Dict, List, Optional
+
+RUN_FOLDER = "run_id="
+
+
+class Lake:
+    """What the jobs do with files besides reading and writing tables."""
+
+    def __init__(self, jvm: Any, configuration: Any) -> None:
+        self._jvm = jvm
+        self._configuration = configuration
+
+    @classmethod
+    def of_session(cls, spark: Any) -> "Lake":
+        return cls(spark._jvm, spark._jsc.hadoopConfiguration())
+
+    @classmethod
+    def of_gateway(cls) -> "Lake":
+        """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the time."""
+        from pyspark.java_gateway import launch_gateway
+
+        jvm = launch_gateway().jvm
+        return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
+
+    def exists(self, uri: str) -> bool:
+        return bool(self._file_system(uri).exists(self._path(uri)))
+
+    def files(self, uri: str) -> Dict[str, int]:
+        """Name and bytes of the data files in a folder: what readers look at, so nothing that begins with _ or a dot."""
+        statuses = [status for status in self._list(uri) if status.isFile()]
+        sizes = {status.getPath().getName(): int(status.getLen()) for status in statuses}
+        return {name: size for name, size in sorted(sizes.items()) if name[0] not in "_."}
+
+    def runs(self, uri: str) -> List[str]:
+        """The run ids that have a folder `run_id=...` here, oldest first."""
+        names = [status.getPath().getName() for status in self._list(uri) if status.isDirectory()]
+        return sorted(name[len(RUN_FOLDER):] for name in names if name.startswith(RUN_FOLDER))
+
+    def delete(self, uri: str) -> None:
+        self._file_system(uri).delete(self._path(uri), True)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not atomic."""
+        file_system = self._file_system(target)
+        file_system.mkdirs(self._path(target).getParent())
+        if not file_system.rename(self._path(source), self._path(target)):
+            raise OSError(f"could not move {source} to {target}")
+
+    def first_line(self, uri: str) -> Optional[str]:
+        """The first line that is not blank, without its byte order mark, of a text file that may be gzipped."""
+        reader = self._reader(uri)
+        try:
+            line = reader.readLine()
+            while line is not None and not line.strip("\ufeff \t\r\n"):
+                line = reader.readLine()
+            return None if line is None else line.lstrip("\ufeff")
+        finally:
+            reader.close()
+
+    def read_json(self, uri: str) -> Dict[str, Any]:
+        stream = self._file_system(uri).open(self._path(uri))
+        try:
+            return dict(json.loads(self._jvm.java.util.Scanner(stream, "UTF-8").useDelimiter("\\A").next()))
+        finally:
+            stream.close()
+
+    def write_json(self, uri: str, value: Dict[str, Any]) -> None:
+        stream = self._file_system(uri).create(self._path(uri), True)
+        try:
+            stream.write(bytearray((json.dumps(value, indent=2) + "\n").encode("utf-8")))
+        finally:
+            stream.close()
+
+    def _path(self, uri: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(uri)
+
+    def _file_system(self, uri: str) -> Any:
+        return self._path(uri).getFileSystem(self._configuration)
+
+    def _list(self, uri: str) -> List[Any]:
+        return list(self._file_system(uri).listStatus(self._path(uri))) if self.exists(uri) else []
+
+    def _reader(self, uri: str) -> Any:
+        path = self._path(uri)
+        stream = self._file_system(uri).open(path)
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
+        plain = codec.createInputStream(stream) if codec else stream
+        return self._jvm.java.io.BufferedReader(self._jvm.java.io.InputStreamReader(plain, "UTF-8"))
+
+
+def join(folder: str, *names: str) -> str:
+    return "/".join([folder.rstrip("/")] + list(names))
+
+
+def run_folder(folder: str, run_id: str) -> str:
+    return join(folder, RUN_FOLDER + run_id)

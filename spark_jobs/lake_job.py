@@ -1,0 +1,78 @@
+"""What every Spark job of the data lake has in common: its arguments, its session, how it reports and how it fails."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from pyspark.sql import SparkSession
+
+SUMMARY_PREFIX = "RUN_SUMMARY "
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# What the results rest on; everything else (AQE, partitions, memory) is left to spark-submit and the cluster.
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too few or too many fields goes unnoticed
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
+}
+
+
+class JobError(Exception):
+    """Bad input or a failed check. The message says what is wrong, where, and what to do."""
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    job_parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    job_parser.add_argument("--run-id", required=True, type=run_id, metavar="ID",
+                            help="the run, the same for all its jobs; sorts by start time, e.g. 2026-11-23T03-20-06.123Z")
+    return job_parser
+
+
+def run_id(text: str) -> str:
+    if not RUN_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no run id: letters, digits, '.', '_' and '-', at most 64")
+    return text
+
+
+@contextmanager
+def session(job: str) -> Iterator[SparkSession]:
+    builder = SparkSession.builder.appName(job)
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("WARN")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def report(summary: Dict[str, Any]) -> None:
+    print(SUMMARY_PREFIX + json.dumps(summary), flush=True)
+
+
+def run(job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[List[str]] = None) -> int:
+    """Run the job and turn an expected failure into one clear last line; a bug keeps its traceback."""
+    try:
+        work(argv)
+    except JobError as error:
+        line = f"ERROR {job}: {error}"
+        print(line, flush=True)
+        print(line, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self._start = time.time()
+
+    def seconds(self) -> float:
+        return round(time.time() - self._start, 1)

@@ -1,0 +1,67 @@
+"""The measures of the KPI tables, computed in whole cents and whole seconds: exact, whatever is divided, and never a float."""
+
+from decimal import Decimal
+from typing import List
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+SAFE_CENTS = 2 ** 62  # no sum of cents up to here, nor its double, overflows 64 bits
+MONEY_SUM = "DECIMAL(38,2)"
+MONEY = "DECIMAL(12,2)"
+HOURS = "DECIMAL(20,2)"
+
+
+def cents_type(revenue: Decimal) -> str:
+    """In what to add up cents: fast 64-bit numbers, unless the sum of all (none is negative) could be too large for them."""
+    return "BIGINT" if revenue * 100 < SAFE_CENTS else "DECIMAL(22,0)"
+
+
+def in_cents(rentals: DataFrame, revenue: Decimal) -> DataFrame:
+    """The rentals with `cents` and `seconds`, in place of amount and end."""
+    cents = (F.col("total_amount") * 100).cast("BIGINT").cast(cents_type(revenue)).alias("cents")
+    seconds = F.col("end_time").cast("BIGINT") - F.col("start_time").cast("BIGINT")
+    others = [column for column in rentals.columns if column not in ("total_amount", "end_time")]
+    return rentals.select(*others, cents, seconds.alias("seconds"))
+
+
+def totals() -> List[Column]:
+    """Aggregates over rentals: rentals, cents."""
+    return [F.count(F.lit(1)).alias("rentals"), F.sum("cents").alias("cents")]
+
+
+def extremes() -> List[Column]:
+    return [F.max("cents").alias("most_cents"), F.min("cents").alias("least_cents")]
+
+
+def times() -> List[Column]:
+    return [F.sum("seconds").alias("seconds"), F.max("seconds").alias("most_seconds"), F.min("seconds").alias("least_seconds")]
+
+
+def money(cents: str, name: str) -> Column:
+    return _hundredths(cents, MONEY).alias(name)
+
+
+def total_money(cents: str, name: str) -> Column:
+    return _hundredths(cents, MONEY_SUM).alias(name)
+
+
+def average_money(name: str) -> Column:
+    return _hundredths(half_up("cents", "rentals"), MONEY).alias(name)
+
+
+def hours(seconds: str, name: str) -> Column:
+    return _hundredths(half_up(seconds, "36"), HOURS).alias(name)
+
+
+def average_hours(name: str) -> Column:
+    return _hundredths(half_up("seconds", "rentals * 36"), HOURS).alias(name)
+
+
+def half_up(dividend: str, divisor: str) -> str:
+    """SQL: the quotient of whole numbers that are not negative, rounded half up, without a step in between that rounds."""
+    return f"(({dividend}) DIV ({divisor}) + IF(({dividend}) % ({divisor}) * 2 >= ({divisor}), 1, 0))"
+
+
+def _hundredths(number: str, kind: str) -> Column:
+    return (F.expr(number).cast("DECIMAL(32,0)") * F.lit(Decimal("0.01"))).cast(kind)

@@ -1,0 +1,155 @@
+"""Spark job 4: publish a run. Its seven staged tables go to the processed zone, all of them or none. Moves files, needs no Spark session.
+
+    spark-submit --py-files ... spark_jobs/publish_run.py --staging out/staging --processed out/processed \\
+        --rejected out/rejected --run-id try-1
+
+While a run is being published its staging folder holds an intent file. A publication that was interrupted is taken up
+again by running the same run's publish_run once more, or undone by the publish_run of any other run.
+"""
+
+import argparse
+import sys
+from typing import Any, Dict, List, Optional
+
+import lake_job
+from lake_files import Lake, join, run_folder
+from lake_job import JobError
+
+JOB = "publish_run"
+TABLES_OF = {
+    "vehicle_location_metrics": ["location_metrics", "vehicle_type_metrics", "brand_metrics"],
+    "user_transaction_metrics": ["daily_metrics", "user_metrics", "hourly_metrics", "day_of_week_metrics"],
+}
+TABLES = [table for tables in TABLES_OF.values() for table in tables]
+INTENT = "_publishing.json"
+
+Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse(argv)
+    summary = Publication(Lake.of_gateway(), args.staging, args.processed, args.rejected).publish(args.run_id, args.keep_runs)
+    lake_job.report(summary)
+
+
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = lake_job.parser("Publish a run: check that its seven staged tables are complete, move them to the processed zone, "
+                             "undo publications that were interrupted before, prune old runs.")
+    parser.add_argument("--staging", required=True, metavar="URI", help="staging zone, where the KPI jobs left the tables")
+    parser.add_argument("--processed", required=True, metavar="URI", help="processed zone: <processed>/<table>/run_id=<ID>/")
+    parser.add_argument("--rejected", required=True, metavar="URI", help="rejected zone, where the run's summary lies")
+    parser.add_argument("--keep-runs", type=at_least_one, default=30, metavar="N",
+                        help="after success, remove published runs older than the newest N")
+    return parser.parse_args(argv)
+
+
+def at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1, the newest run, is kept")
+    return int(text)
+
+
+class Publication:
+    """Moves runs from the staging to the processed zone."""
+
+    def __init__(self, lake: Lake, staging: str, processed: str, rejected: str) -> None:
+        self._lake = lake
+        self._staging = staging
+        self._processed = processed
+        self._rejected = join(rejected, "rental_transactions")
+
+    def publish(self, run_id: str, keep_runs: int) -> Dict[str, Any]:
+        """Publish the run and return its final summary. Doing it again changes nothing."""
+        summary = self._clean_summary(run_id)
+        if self._is_published(run_id, summary):
+            return summary
+        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
+        manifest = {name: table for job in jobs for name, table in job["tables"].items()}
+        self._check_complete(run_id, manifest)
+        self._roll_back_others(run_id)
+        self._move(run_id, manifest)
+        summary = final_summary(summary, jobs, manifest)
+        self._lake.write_json(self._summary_file(run_id), summary)
+        self._lake.delete(run_folder(self._staging, run_id))
+        self._prune(keep_runs)
+        return summary
+
+    def _clean_summary(self, run_id: str) -> Dict[str, Any]:
+        file = self._summary_file(run_id)
+        if not self._lake.exists(file):
+            raise JobError(f"{file} is not there: run clean_rentals for run {run_id} first")
+        summary = self._lake.read_json(file)
+        if summary["status"] == "failed":
+            raise JobError(f"the validation of run {run_id} failed, see {file}: it cannot be published")
+        return summary
+
+    def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
+        """Whether an earlier call came to its end; what was staged since then is a new try of the run."""
+        if summary["status"] != "published" or self._lake.exists(run_folder(self._staging, run_id)):
+            return False
+        return all(self._lake.files(self._published(run_id, name)) == table["files"] for name, table in summary["tables"].items())
+
+    def _job_summary(self, run_id: str, job: str) -> Dict[str, Any]:
+        file = join(run_folder(self._staging, run_id), f"_{job}.json")
+        if not self._lake.exists(file):
+            raise JobError(f"{file} is not there: run {job} for run {run_id} first, and to a good end")
+        return self._lake.read_json(file)
+
+    def _check_complete(self, run_id: str, manifest: Manifest) -> None:
+        """Every table lies, with all its files, in staging, or, where this run's publication was interrupted, in processed."""
+        for table in TABLES:
+            wanted = manifest[table]["files"]
+            places = [self._staged(run_id, table), self._published(run_id, table)]
+            if not wanted or all(self._lake.files(place) != wanted for place in places):
+                raise JobError(f"{places[0]} does not hold the {len(wanted)} files that the job wrote: run the KPI jobs of run {run_id} again")
+
+    def _roll_back_others(self, run_id: str) -> None:
+        """Remove what interrupted publications of other runs left. No crawl came after them: nobody has seen it."""
+        for other in self._lake.runs(self._staging):
+            if other != run_id and self._lake.exists(self._intent(other)):
+                for table in TABLES:
+                    self._lake.delete(self._published(other, table))
+                self._lake.delete(run_folder(self._staging, other))
+
+    def _move(self, run_id: str, manifest: Manifest) -> None:
+        self._lake.write_json(self._intent(run_id), manifest)
+        for table in TABLES:
+            staged, published = self._staged(run_id, table), self._published(run_id, table)
+            if self._lake.files(staged) == manifest[table]["files"]:
+                self._lake.delete(published)
+                self._lake.move(staged, published)
+        self._lake.delete(self._intent(run_id))
+
+    def _prune(self, keep_runs: int) -> None:
+        """Remove the published runs before the newest `keep_runs`, and what runs of that time left in staging."""
+        runs = sorted({run for table in TABLES for run in self._lake.runs(join(self._processed, table))})
+        oldest_kept = runs[-keep_runs:][0]
+        for old in runs[:-keep_runs]:
+            for table in TABLES:
+                self._lake.delete(self._published(old, table))
+        for old in self._lake.runs(self._staging):
+            if old < oldest_kept:
+                self._lake.delete(run_folder(self._staging, old))
+
+    def _staged(self, run_id: str, table: str) -> str:
+        return join(run_folder(self._staging, run_id), table)
+
+    def _published(self, run_id: str, table: str) -> str:
+        return run_folder(join(self._processed, table), run_id)
+
+    def _intent(self, run_id: str) -> str:
+        return join(run_folder(self._staging, run_id), INTENT)
+
+    def _summary_file(self, run_id: str) -> str:
+        return join(run_folder(self._rejected, run_id), "_run_summary.json")
+
+
+def final_summary(clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: Manifest) -> Dict[str, Any]:
+    seconds = clean["seconds"] if clean["status"] == "published" else {clean["job"]: clean["seconds"]}
+    seconds = dict(seconds, **{job["job"]: job["seconds"] for job in jobs})
+    return {"run_id": clean["run_id"], "status": "published", "rentals": clean["rentals"], "masters": clean["masters"],
+            "tables": {table: manifest[table] for table in TABLES}, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    sys.exit(lake_job.run(JOB, main))

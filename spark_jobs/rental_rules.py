@@ -1,0 +1,130 @@
+"""The validation of rentals: every rule of the data contract as a condition, all of them looked at in one pass."""
+
+from decimal import Decimal
+from typing import Any, Dict, List, Optional
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from raw_tables import COLUMNS
+from text_fields import below_zero, integer, money, timestamp, trimmed
+
+FIELDS = COLUMNS["rental_transactions"]
+DUPLICATE = "duplicate_rental_id"
+# of several valid rows with one id the smallest by these is kept; the text as it came tells apart what is equal even then
+DUPLICATE_ORDER = ["start_time", "end_time", "refused.user_id", "refused.vehicle_id", "pickup_location",
+                   "dropoff_location", "total_amount"]
+
+KEPT, REJECTED, CONTESTED = "kept", "rejected", "contested"
+RENTAL_COLUMNS = ["rental_id", "user_key", "vehicle_key", "start_time", "end_time", "pickup_location", "dropoff_location",
+                  "total_amount"]
+REASONS = [
+    "malformed_row", "missing_rental_id", "missing_user_id", "missing_vehicle_id", "bad_start_time", "bad_end_time",
+    "end_not_after_start", "bad_amount", "negative_amount", "unknown_user", "unknown_vehicle", "unknown_pickup_location",
+    "unknown_dropoff_location", DUPLICATE,
+]
+
+
+def parsed(raw: DataFrame) -> DataFrame:
+    """Typed values beside `as_it_came`, the untouched text of the row; what does not parse is NULL."""
+    as_it_came = F.struct(*FIELDS, "malformed_row", "source_file").alias("as_it_came")
+    texts = raw.select(as_it_came, *[trimmed(field).alias(field) for field in FIELDS])
+    return texts.select(
+        "as_it_came", "rental_id", "user_id", "vehicle_id",
+        timestamp("rental_start_time").alias("start_time"), timestamp("rental_end_time").alias("end_time"),
+        integer("pickup_location").alias("pickup_location"), integer("dropoff_location").alias("dropoff_location"),
+        money("total_amount").alias("total_amount"), below_zero("total_amount").alias("below_zero"),
+    )
+
+
+def with_masters(rentals: DataFrame, users: DataFrame, vehicles: DataFrame, locations: DataFrame) -> DataFrame:
+    """Adds what tells whether the master tables hold a rental's ids: user_key, vehicle_key, known_pickup, known_dropoff."""
+    pickups = locations.select(F.col("location_id").alias("pickup_location"), F.lit(True).alias("known_pickup"))
+    dropoffs = locations.select(F.col("location_id").alias("dropoff_location"), F.lit(True).alias("known_dropoff"))
+    return (rentals
+            .join(users, on="user_id", how="left")
+            .join(vehicles, on="vehicle_id", how="left")
+            .join(F.broadcast(pickups), on="pickup_location", how="left")
+            .join(F.broadcast(dropoffs), on="dropoff_location", how="left"))
+
+
+def broken_rules() -> Dict[str, Column]:
+    """Reason -> condition, over the columns of `parsed` and `with_masters`; each is true or false, never NULL."""
+    return {
+        "missing_rental_id": F.col("rental_id") == "",
+        "missing_user_id": F.col("user_id") == "",
+        "missing_vehicle_id": F.col("vehicle_id") == "",
+        "bad_start_time": F.col("start_time").isNull(),
+        "bad_end_time": F.col("end_time").isNull(),
+        "end_not_after_start": F.coalesce(F.col("end_time") <= F.col("start_time"), F.lit(False)),
+        "bad_amount": F.col("total_amount").isNull(),
+        "negative_amount": F.col("below_zero"),
+        "unknown_user": (F.col("user_id") != "") & F.col("user_key").isNull(),
+        "unknown_vehicle": (F.col("vehicle_id") != "") & F.col("vehicle_key").isNull(),
+        "unknown_pickup_location": F.col("known_pickup").isNull(),
+        "unknown_dropoff_location": F.col("known_dropoff").isNull(),
+    }
+
+
+def judged(rentals: DataFrame) -> DataFrame:
+    """The rental's columns, its `verdict`, and `refused`: all that is needed of a rental that is not kept at once.
+
+    `repeated` says that another row may have this rental's id: such rows are contested until they are `settled`.
+    """
+    broken = F.concat_ws(",", *[F.when(broken, F.lit(reason)) for reason, broken in broken_rules().items()])
+    malformed = F.col("as_it_came.malformed_row").isNotNull()
+    contested = F.col("repeated") & ~malformed & (F.col("rental_id") != "")
+    verdict = F.when(contested, CONTESTED).when(F.col("reasons") != "", REJECTED).otherwise(KEPT)
+    refused = F.when(F.col("verdict") != KEPT, F.struct("reasons", "user_id", "vehicle_id", "as_it_came"))
+    return (rentals.withColumn("reasons", F.when(malformed, F.lit("malformed_row")).otherwise(broken))
+            .withColumn("verdict", verdict).select(*RENTAL_COLUMNS, refused.alias("refused"), "verdict"))
+
+
+def settled(contested: DataFrame) -> DataFrame:
+    """Of the rows with one id the first that breaks no rule is kept, and then all others are its duplicates."""
+    same_id = Window.partitionBy("rental_id")
+    valid = F.col("refused.reasons") == ""
+    order = [valid.desc()] + DUPLICATE_ORDER + ["refused.as_it_came." + field for field in FIELDS + ["source_file"]]
+    kept = valid & (F.row_number().over(same_id.orderBy(*order)) == 1)
+    duplicate = F.when(F.max(valid).over(same_id), F.lit(DUPLICATE))
+    reasons = F.concat_ws(",", F.when(~valid, F.col("refused.reasons")), duplicate).alias("reasons")
+    refused = F.when(~kept, F.struct(reasons, "refused.user_id", "refused.vehicle_id", "refused.as_it_came"))
+    verdict = F.when(F.col("refused").isNull(), KEPT).otherwise(REJECTED)
+    return contested.withColumn("refused", refused).withColumn("verdict", verdict)
+
+
+def rejected_rows(rows: DataFrame) -> DataFrame:
+    """What the rejected zone holds: the reasons, and the row as it came (only `malformed_row` where it could not be split)."""
+    came = "refused.as_it_came."
+    whole = F.col(came + "malformed_row").isNull()
+    fields = [F.when(whole, F.coalesce(came + field, F.lit(""))).alias(field) for field in FIELDS]
+    return rows.select(F.split("refused.reasons", ",").alias("reasons"), *fields, came + "malformed_row", came + "source_file")
+
+
+def verdict_counts() -> List[Column]:
+    """Aggregates over `judged`."""
+    kept = F.col("verdict") == KEPT
+    return [
+        F.count(F.lit(1)).alias("rows"), F.count(F.when(kept, 1)).alias("kept"),
+        F.count(F.when(F.col("verdict") == CONTESTED, 1)).alias("contested"),
+        F.sum(F.when(kept, F.col("total_amount"))).alias("revenue"),
+        F.min(F.when(kept, F.col("start_time"))).cast("string").alias("first_start"),
+        F.max(F.when(kept, F.col("start_time"))).cast("string").alias("last_start"),
+    ]
+
+
+def reason_counts() -> List[Column]:
+    """Aggregates over `rejected_rows`: its rows, and one count for each reason."""
+    by_reason = [F.count(F.when(F.array_contains("reasons", reason), 1)).alias(reason) for reason in REASONS]
+    return [F.count(F.lit(1)).alias("rows")] + by_reason
+
+
+def summed_up(total: Dict[str, Any], won: Optional[Dict[str, Any]], rejected: Dict[str, int]) -> Dict[str, Any]:
+    """What the run summary says of the rentals: `won` are the contested ones that were kept."""
+    kept = [part for part in (total, won) if part and part["kept"]]
+    return {
+        "read": total["rows"], "kept": sum(part["kept"] for part in kept), "rejected": rejected["rows"],
+        "rejected_by_reason": {reason: rejected[reason] for reason in REASONS if rejected[reason]},
+        "revenue": str(sum((part["revenue"] for part in kept), Decimal("0.00"))),
+        "first_start": min((part["first_start"] for part in kept), default=None),
+        "last_start": max((part["last_start"] for part in kept), default=None),
+    }

@@ -1,0 +1,126 @@
+"""Spark job 3: what users spend and when rentals start, from the clean rentals.
+
+    spark-submit --py-files ... spark_jobs/user_transaction_metrics.py --clean out/clean --staging out/staging --run-id try-1
+"""
+
+import sys
+from typing import Dict, List, Optional
+
+import kpi_job
+import lake_job
+import measures
+from kpi_job import CleanRun
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+JOB = "user_transaction_metrics"
+DESCRIPTION = ("Compute daily_metrics, user_metrics, hourly_metrics and day_of_week_metrics of a run from its clean rentals, "
+               "check that they add up to all rentals, and leave them in the staging zone.")
+# from this percentile on, a user who spent more than that share of the other users is in the category
+CATEGORIES = [(90, "Top Spender"), (75, "High Spender"), (50, "Medium Spender"), (25, "Low Spender")]
+LOWEST_CATEGORY = "Occasional Spender"
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    kpi_job.main(JOB, DESCRIPTION, tables, argv)
+
+
+def tables(run: CleanRun) -> Dict[str, DataFrame]:
+    rentals = run.rentals("user_key", "vehicle_key").withColumn("rental_date", F.to_date("start_time"))
+    hours = rented_hours(rentals).cache()
+    return {
+        "hourly_metrics": hourly_metrics(hours),
+        "day_of_week_metrics": day_of_week_metrics(hours),
+        "daily_metrics": daily_metrics(rentals, hours),
+        "user_metrics": user_metrics(rentals, run.table("users")),
+    }
+
+
+def rented_hours(rentals: DataFrame) -> DataFrame:
+    """One row an hour of a day with its sums: all that days, hours and weekdays need of the rentals' money."""
+    return rentals.groupBy("rental_date", F.hour("start_time").alias("hour_of_day")).agg(
+        *measures.totals(), *measures.extremes())
+
+
+def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
+    return hours.groupBy(*columns).agg(
+        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
+        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
+    )
+
+
+def hourly_metrics(hours: DataFrame) -> DataFrame:
+    return of_hours(hours, F.col("hour_of_day")).select(
+        "hour_of_day",
+        F.col("rentals").alias("total_transactions"),
+        measures.total_money("cents", "total_revenue"),
+        measures.average_money("avg_transaction_amount"),
+    )
+
+
+def day_of_week_metrics(hours: DataFrame) -> DataFrame:
+    day_number = (F.expr("weekday(rental_date) + 1")).alias("day_number")
+    return of_hours(hours, F.date_format("rental_date", "EEEE").alias("day_of_week"), day_number).select(
+        "day_of_week", "day_number",
+        F.col("rentals").alias("total_transactions"),
+        measures.total_money("cents", "total_revenue"),
+        measures.average_money("avg_transaction_amount"),
+    )
+
+
+def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
+    days = (of_hours(hours, F.col("rental_date"))
+            .join(distinct_count(rentals, "rental_date", "user_key", "unique_users"), on="rental_date", how="inner")
+            .join(distinct_count(rentals, "rental_date", "vehicle_key", "unique_vehicles"), on="rental_date", how="inner"))
+    return days.select(
+        "rental_date",
+        F.col("rentals").alias("total_transactions"),
+        measures.total_money("cents", "total_revenue"),
+        measures.average_money("avg_transaction_amount"),
+        measures.money("most_cents", "max_transaction_amount"),
+        measures.money("least_cents", "min_transaction_amount"),
+        "unique_users", "unique_vehicles",
+    )
+
+
+def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
+    sums = rentals.groupBy("user_key").agg(*measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
+    vehicles = distinct_count(rentals, "user_key", "vehicle_key", "unique_vehicles_rented")
+    spenders = sums.join(vehicles, on="user_key", how="inner").join(users, on="user_key", how="inner")
+    return with_percentile(spenders).select(
+        "user_id", "first_name", "last_name", "is_active",
+        F.col("rentals").alias("total_rentals"),
+        measures.total_money("cents", "total_spent"),
+        measures.average_money("avg_rental_amount"),
+        measures.money("most_cents", "max_rental_amount"),
+        measures.money("least_cents", "min_rental_amount"),
+        measures.hours("seconds", "total_rental_hours"),
+        measures.average_hours("avg_rental_duration_hours"),
+        "unique_vehicles_rented", "spending_percentile",
+        spending_category(F.col("spending_percentile")).alias("spending_category"),
+    )
+
+
+def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> DataFrame:
+    return rentals.select(group, counted).distinct().groupBy(group).agg(F.count(F.lit(1)).alias(name))
+
+
+def with_percentile(spenders: DataFrame) -> DataFrame:
+    """Adds the share of the other users who spent less, found by ranking the distinct totals, of which there are few."""
+    amounts = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users"))
+    below = F.sum("users").over(Window.orderBy("cents")) - F.col("users")
+    others = F.sum("users").over(Window.partitionBy()) - 1
+    ranks = amounts.select("cents", below.alias("below"), F.when(others > 0, others).alias("others"))
+    percentile = F.coalesce(F.expr(measures.half_up("below * 10000", "others")) / F.lit(100.0), F.lit(0.0))
+    return spenders.join(ranks.select("cents", percentile.alias("spending_percentile")), on="cents", how="inner")
+
+
+def spending_category(percentile: Column) -> Column:
+    category = F.lit(LOWEST_CATEGORY)
+    for start, name in reversed(CATEGORIES):
+        category = F.when(percentile >= start, name).otherwise(category)
+    return category
+
+
+if __name__ == "__main__":
+    sys.exit(lake_job.run(JOB, main))

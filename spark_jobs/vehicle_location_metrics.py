@@ -1,0 +1,103 @@
+"""Spark job 2: what each location, vehicle type and brand earns, from the clean rentals.
+
+    spark-submit --py-files ... spark_jobs/vehicle_location_metrics.py --clean out/clean --staging out/staging --run-id try-1
+"""
+
+import sys
+from typing import Dict, List, Optional
+
+import kpi_job
+import lake_job
+import measures
+from kpi_job import CleanRun
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+JOB = "vehicle_location_metrics"
+DESCRIPTION = ("Compute location_metrics, vehicle_type_metrics and brand_metrics of a run from its clean rentals, "
+               "check that they add up to all rentals, and leave them in the staging zone.")
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    kpi_job.main(JOB, DESCRIPTION, tables, argv)
+
+
+def tables(run: CleanRun) -> Dict[str, DataFrame]:
+    rentals = run.rentals("vehicle_key", "pickup_location", "dropoff_location")
+    vehicles = rented_vehicles(rentals, run.table("vehicles")).cache()
+    return {
+        "vehicle_type_metrics": vehicle_type_metrics(vehicles),
+        "brand_metrics": brand_metrics(vehicles),
+        "location_metrics": location_metrics(rentals, run.table("locations")),
+    }
+
+
+def rented_vehicles(rentals: DataFrame, vehicles: DataFrame) -> DataFrame:
+    """One row a rented vehicle with its sums: vehicle types and brands need no more, and have their vehicles counted."""
+    sums = rentals.groupBy("vehicle_key").agg(*measures.totals(), *measures.extremes(), *measures.times())
+    return sums.join(vehicles, on="vehicle_key", how="inner")
+
+
+def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
+    return vehicles.groupBy(column).agg(
+        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
+        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
+        F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
+        F.min("least_seconds").alias("least_seconds"), F.count(F.lit(1)).alias("unique_vehicles"),
+    )
+
+
+def vehicle_type_metrics(vehicles: DataFrame) -> DataFrame:
+    return of_vehicles(vehicles, "vehicle_type").select(
+        "vehicle_type",
+        F.col("rentals").alias("total_rentals"),
+        measures.total_money("cents", "total_revenue"),
+        measures.average_money("avg_rental_amount"),
+        measures.money("most_cents", "max_rental_amount"),
+        measures.money("least_cents", "min_rental_amount"),
+        measures.hours("seconds", "total_rental_hours"),
+        measures.average_hours("avg_rental_duration_hours"),
+        measures.hours("most_seconds", "max_rental_duration_hours"),
+        measures.hours("least_seconds", "min_rental_duration_hours"),
+        "unique_vehicles",
+    )
+
+
+def brand_metrics(vehicles: DataFrame) -> DataFrame:
+    return of_vehicles(vehicles, "brand").select(
+        "brand",
+        F.col("rentals").alias("total_rentals"),
+        measures.total_money("cents", "total_revenue"),
+        measures.average_money("avg_rental_amount"),
+        "unique_vehicles",
+    )
+
+
+def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
+    """One row a location of the master table, also one where nothing was ever rented."""
+    pickups = rentals.groupBy(F.col("pickup_location").alias("location_id")).agg(*measures.totals(), *measures.extremes())
+    dropoffs = rentals.groupBy(F.col("dropoff_location").alias("location_id")).agg(F.count(F.lit(1)).alias("dropoffs"))
+    sums = (locations.join(pickups, on="location_id", how="left")
+            .join(dropoffs, on="location_id", how="left")
+            .join(vehicles_seen(rentals), on="location_id", how="left"))
+    return sums.select(
+        "location_id", "location_name", "city", "state",
+        F.coalesce("rentals", F.lit(0)).alias("total_transactions"),
+        F.coalesce(measures.total_money("cents", "total_revenue"), F.lit(0).cast(measures.MONEY_SUM)).alias("total_revenue"),
+        measures.average_money("avg_transaction_amount"),
+        measures.money("most_cents", "max_transaction_amount"),
+        measures.money("least_cents", "min_transaction_amount"),
+        F.coalesce("dropoffs", F.lit(0)).alias("total_dropoffs"),
+        F.coalesce("unique_vehicles", F.lit(0)).alias("unique_vehicles"),
+    )
+
+
+def vehicles_seen(rentals: DataFrame) -> DataFrame:
+    """How many vehicles were picked up or returned at each location; one that did both counts once."""
+    both_ends = F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id")
+    visits = rentals.select(both_ends, "vehicle_key").distinct()
+    return visits.groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
+
+
+if __name__ == "__main__":
+    sys.exit(lake_job.run(JOB, main))
