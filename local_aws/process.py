@@ -1,0 +1,64 @@
+"""A supervised process as the server holds it: started in a session of its own, ended by letting go of its life line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_aws import supervise
+
+_WRITING = os.O_WRONLY | os.O_RDWR
+
+
+class SupervisedProcess:
+    """``command`` under ``supervise.py``; neither it nor what it starts outlives this process."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdout: Path,
+        stderr: Path,
+        niceness: int = 0,
+    ) -> None:
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervise.__file__, str(niceness), *command],
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def wait(self) -> int:
+        """The command's exit code, once nothing of its session is left; 128 + signal when it was killed."""
+        return self._supervisor.wait()
+
+    def end(self) -> None:
+        """Tells the command to end, and has it killed after a grace period; returns at once, and may be called twice."""
+        assert self._supervisor.stdin
+        self._supervisor.stdin.close()
+
+    def files_being_written(self) -> set[Path]:
+        """What any of its processes has open for writing now, where the system tells (/proc)."""
+        return {path for pid in supervise.session_members(self._supervisor.pid) for path in _open_for_writing(pid)}
+
+
+def _open_for_writing(pid: int) -> set[Path]:
+    found = set()
+    for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
+        try:
+            flags = int(info.read_text().split("flags:")[1].split()[0], 8)
+            target = (info.parent.parent / "fd" / info.name).readlink()
+        except OSError:  # closed, or the process ended, between the two looks
+            continue
+        if flags & _WRITING:
+            found.add(target)
+    return found

@@ -1,0 +1,83 @@
+"""Runs one command and takes it, with all that it started, along when the process that asked for it is gone.
+
+A program of its own (``python -I -S supervise.py NICENESS COMMAND ...``) between the server and a Spark driver. Its standard
+input is a pipe from the server: when that ends, because the server closed it or died, by SIGKILL or otherwise, everything in
+this session is told to end, and killed after a grace period. It exits as the command did (128 + signal when that was killed)
+and leaves nothing behind either way. What counts is the session, not the process group: PySpark's worker daemon moves to a
+group of its own. On Linux the command also dies with this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+GRACE_SECONDS = 3.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def supervise(command: list[str], niceness: int) -> int:
+    """The exit code of ``command``; must run in a session of its own, with the life line as standard input."""
+    os.nice(niceness)
+    linux = sys.platform == "linux"
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None
+    )
+    signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid))
+    threading.Thread(target=_end_with_life_line, args=(process.pid,), daemon=True).start()
+    code = process.wait()
+    _end_session(process.pid)
+    return code if code >= 0 else 128 - code
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_with_life_line(group: int) -> None:
+    while os.read(0, 4096):
+        pass
+    _end_session(group)
+
+
+def _end_session(group: int) -> None:
+    """Ends what lives of the session, and of the command's own process group where there is no /proc to see more."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        members = session_members(os.getsid(0))
+        for member in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signum)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signum)
+        _wait_until(lambda: not session_members(os.getsid(0)))
+
+
+def session_members(session: int) -> list[int]:
+    """The living processes of ``session`` but this one, as /proc has them; none where there is no /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # after the name in parentheses, which may hold anything: state, parent, process group, session
+            state, _, _, its_session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z" and int(stat.parent.name) != os.getpid():
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + GRACE_SECONDS
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(sys.argv[2:], niceness=int(sys.argv[1])))
