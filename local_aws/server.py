@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from local_aws.clients import Clients
 from local_aws.crawler.component import CrawlerComponent
+from local_aws.moto_cures import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class LocalAws:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 log.debug("%s %s", self.requestline, code)
 
+        treat_loopback_as_tls()
         overlay = Overlay(DomainDispatcherApplication(create_backend_app))
         self._components = components(Clients(self.url), self._data_dir)
         for component in self._components:

@@ -1,0 +1,28 @@
+"""Cures for flaws of moto outside the workflow interpreter, each small, each with a test that notices when moto has its own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+
+def treat_loopback_as_tls() -> None:
+    """Bucket policies: a request on loopback counts as secure transport.
+
+    moto knows no ``aws:SecureTransport`` and denies everything under a statement with a condition it does not know, so the
+    customary TLS-only policy would lock everybody out of the bucket.
+    """
+    from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+
+    judge = IAMPolicyStatement.is_action_permitted
+    if hasattr(judge, "__wrapped__"):
+        return
+
+    @functools.wraps(judge)
+    def is_action_permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
+        transport = self._statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
+        if str(transport).lower() == "false":
+            return PermissionResult.NEUTRAL
+        return judge(self, *arguments, **named)
+
+    IAMPolicyStatement.is_action_permitted = is_action_permitted  # type: ignore[method-assign]
