@@ -1,5 +1,5 @@
 # The project's commands; `make` alone lists them. Everything runs in .venv, which they make and keep up to date.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ENV := env -u PYTHONPATH -u PYTHONHOME
