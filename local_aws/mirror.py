@@ -1,0 +1,242 @@
+"""The buckets as directories: what Spark reads and writes through ``s3://`` while the objects themselves live in the stand-in.
+
+Every bucket is ``<root>/<bucket>``, every object the file ``<key>`` in it. Before a step whatever changed in S3 is brought
+in, after it whatever the step changed is taken out; what both had last time is remembered, so that neither has to be
+copied, or taken for new, twice. Steps may overlap: a file that differs from what is remembered is the work of a step that
+still runs, and only taking out looks at it.
+
+Not every key can be a file. Objects that a job cannot see are named in the notes that ``enter`` returns:
+
+- ``a`` where ``a/b`` exists too: the folder wins
+- keys with an empty, ``.`` or ``..`` part, or a part of more than 255 bytes
+- ``.x.crc``, the name under which Hadoop keeps the checksum of ``x`` on local disks
+
+A key that ends with ``/`` is the folder; it goes when a job deletes the folder. Folders that a job makes and leaves empty are
+nothing in S3. What a job leaves in ``_temporary`` or ``.spark-staging-*`` never gets there either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from local_aws.clients import Clients
+
+_CHECKSUM = re.compile(r"\..*\.crc")
+_STAGING = re.compile(r"_temporary|\.spark-staging.*|\.hive-staging.*")
+_NAME_BYTES = 255  # of ext4, APFS and NTFS alike
+_TRANSFERS = 4  # at a time; the server that answers is this same Python process
+_DELETES = 1000  # a request https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+
+_State = tuple[int, int]  # size and mtime_ns of a file
+
+
+@dataclass(frozen=True)
+class _Same:
+    """What an object and its file looked like when they were last the same."""
+
+    etag: str
+    state: _State
+
+
+class Mirror:
+    """All buckets of the stand-in under ``root``; names here are ``<bucket>/<key>``."""
+
+    def __init__(self, clients: Clients, root: Path) -> None:
+        self.root = root
+        self._clients = clients
+        self._same: dict[str, _Same] = {}
+        self._users = 0
+        self._lock = threading.Lock()
+        root.mkdir(parents=True, exist_ok=True)
+
+    def buckets(self) -> list[str]:
+        """The buckets that exist now."""
+        return [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
+
+    def enter(self) -> list[str]:
+        """Brings in what changed in S3, for a step that is about to run; returns what that step will not see, and why."""
+        with self._lock:
+            self._users += 1
+            return self._bring_in()
+
+    def leave(self, being_written: Callable[[], set[Path]] = set) -> None:
+        """Takes out what changed here, when a step has ended; ``being_written`` by others are files that can wait."""
+        with self._lock:
+            try:
+                self._take_out(being_written())
+            finally:
+                self._users -= 1
+                if not self._users:
+                    self._tidy()
+
+    def refresh(self) -> None:
+        """Makes the files what S3 holds, unless a step is at work here."""
+        with self._lock:
+            if not self._users:
+                self._bring_in()
+                self._tidy()
+
+    @property
+    def _s3(self) -> Any:
+        return self._clients.client("s3")
+
+    # in
+
+    def _bring_in(self) -> list[str]:
+        etags: dict[str, str] = {}
+        notes: list[str] = []
+        for bucket in self.buckets():
+            (self.root / bucket).mkdir(exist_ok=True)
+            keys = self._list(bucket)
+            hidden = _hidden(keys)
+            notes += [f"s3://{bucket}/{key}: {why}" for key, why in hidden.items()]
+            etags.update((f"{bucket}/{key}", etag) for key, etag in keys.items() if key not in hidden)
+        for name in self._same.keys() - etags.keys():
+            self._forget(name)
+        self._each(self._fetch, [name for name, etag in etags.items() if self._is_news(name, etag)])
+        return notes
+
+    def _list(self, bucket: str) -> dict[str, str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+
+    def _is_news(self, name: str, etag: str) -> bool:
+        """Whether S3 has it in another version than last time, and no running step has touched the file since."""
+        same = self._same.get(name)
+        if same is None:
+            return self._state(name) is None
+        return same.etag != etag and self._state(name) in (same.state, None)
+
+    def _forget(self, name: str) -> None:
+        """The object is gone: so is its file, unless a running step has written it anew."""
+        if self._state(name) == self._same.pop(name).state:
+            path = self._path(name)
+            if not name.endswith("/"):
+                path.unlink()
+                _checksum_of(path).unlink(missing_ok=True)
+                path = path.parent
+            self._remove_empty(path)
+
+    def _fetch(self, name: str) -> None:
+        bucket, _, key = name.partition("/")
+        path = self._path(name)
+        if key.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+            self._same[name] = _Same(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0))
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        answer = self._s3.get_object(Bucket=bucket, Key=key)
+        part = self.root / f".{uuid.uuid4()}.part"
+        with part.open("wb") as file:
+            shutil.copyfileobj(answer["Body"], file, 1 << 20)
+        _checksum_of(path).unlink(missing_ok=True)
+        part.replace(path)
+        self._same[name] = _Same(answer["ETag"], _file_state(path.stat()))
+
+    # out
+
+    def _take_out(self, being_written: set[Path]) -> None:
+        gone = [name for name in self._same if self._state(name) is None]
+        changed = [name for name, same in self._same.items() if self._state(name) not in (same.state, None)]
+        new = [name for name in self._files() if name not in self._same and not _is_private(name)]
+        self._delete(gone)
+        self._each(self._store, [name for name in (*changed, *new) if self._path(name) not in being_written])
+
+    def _delete(self, names: list[str]) -> None:
+        for bucket in {name.partition("/")[0] for name in names}:
+            keys = [{"Key": name.partition("/")[2]} for name in names if name.startswith(f"{bucket}/")]
+            for first in range(0, len(keys), _DELETES):
+                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
+        for name in names:
+            del self._same[name]
+
+    def _store(self, name: str) -> None:
+        bucket, _, key = name.partition("/")
+        path = self._path(name)
+        # another step may be at work on it: should it change or vanish meanwhile, the end of that step will put it right
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            state = _file_state(os.fstat(file.fileno()))
+            self._same[name] = _Same(self._s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state)
+
+    # files
+
+    def _path(self, name: str) -> Path:
+        return self.root / name
+
+    def _state(self, name: str) -> _State | None:
+        """What the file looks like now; ``None`` when there is none. A folder that an object stands for always looks alike."""
+        path = self._path(name)
+        if name.endswith("/"):
+            return (0, 0) if path.is_dir() else None
+        return _file_state(path.stat()) if path.is_file() else None
+
+    def _files(self) -> Iterator[str]:
+        for folder, _, files in os.walk(self.root):
+            for file in files:
+                path = Path(folder) / file
+                if path.parent != self.root:
+                    yield path.relative_to(self.root).as_posix()
+
+    def _tidy(self) -> None:
+        """Removes what no object stands for: staging of killed jobs, checksums, empty folders. Only when no step runs."""
+        for name in list(self._files()):
+            if name not in self._same:
+                self._path(name).unlink()
+        for folder, _, _ in os.walk(self.root, topdown=False):
+            self._remove_empty(Path(folder))
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Removes ``folder`` and those above it as far as they are empty and neither buckets nor objects."""
+        while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._same:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def _each(self, act: Callable[[str], None], names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(_TRANSFERS) as pool:
+            list(pool.map(act, names))
+
+
+def _hidden(keys: Iterable[str]) -> dict[str, str]:
+    """Those of ``keys`` that cannot be files here, and why."""
+    impossible = {key: why for key in keys if (why := _why_no_file(key))}
+    folders = {str(folder) for key in keys if key not in impossible for folder in PurePosixPath(key).parents}
+    under = {key: f"hidden by the objects under {key}/" for key in keys if key in folders or f"{key}/" in keys}
+    return impossible | under
+
+
+def _why_no_file(key: str) -> str:
+    parts = key.removesuffix("/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return "a key with an empty, . or .. part cannot be a file"
+    if any(len(part.encode()) > _NAME_BYTES for part in parts):
+        return f"a part of its key is longer than {_NAME_BYTES} bytes"
+    if _CHECKSUM.fullmatch(parts[-1]):
+        return "the name of a Hadoop checksum file"
+    return ""
+
+
+def _is_private(name: str) -> bool:
+    """Whether a new file is only the business of Spark and Hadoop: checksums and staging."""
+    *folders, file = name.split("/")
+    return bool(_CHECKSUM.fullmatch(file)) or any(_STAGING.fullmatch(folder) for folder in folders)
+
+
+def _checksum_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.crc")
+
+
+def _file_state(stat: os.stat_result) -> _State:
+    return stat.st_size, stat.st_mtime_ns
