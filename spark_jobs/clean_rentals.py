@@ -26,6 +26,7 @@ class Zones:
     """Where the run's files go."""
 
     def __init__(self, clean: str, rejected: str, run_id: str) -> None:
+        self.run_id = run_id
         self.work = run_folder(join(clean, "_work"), run_id)
         self.rentals = run_folder(join(clean, "rentals"), run_id)
         self.masters = {table: run_folder(join(clean, table), run_id) for table in raw_tables.ID_COLUMN}
@@ -39,11 +40,8 @@ class Zones:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
-    watch = lake_job.Stopwatch()
     with lake_job.session(JOB) as spark:
-        summary = clean(spark, args.raw, Zones(args.clean, args.rejected, args.run_id))
-        summary = dict({"job": JOB, "run_id": args.run_id, "seconds": watch.seconds()}, **summary)
-        finish(Lake.of_session(spark), Zones(args.clean, args.rejected, args.run_id), summary, args.max_reject_rate)
+        clean(spark, args.raw, Zones(args.clean, args.rejected, args.run_id), args.max_reject_rate)
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -65,18 +63,25 @@ def rate(text: str) -> float:
     return value
 
 
-def clean(spark: SparkSession, raw: str, zones: Zones) -> Dict[str, Any]:
+def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -> Dict[str, Any]:
     """Write the clean and the rejected zone of a run anew, whatever an earlier try left there; return the summary."""
-    lake = Lake.of_session(spark)
-    rentals = raw_tables.read(spark, lake, raw, "rental_transactions")
-    masters = {table: raw_tables.read(spark, lake, raw, table) for table in raw_tables.ID_COLUMN}
+    watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
+    tables = {table: raw_tables.read(spark, lake, raw, table) for table in raw_tables.COLUMNS}
+    rentals = tables.pop("rental_transactions")
     for folder in zones.all():
         lake.delete(folder)
-    with ThreadPoolExecutor(len(masters)) as writers:
-        written = list(writers.map(lambda table: write_master(masters[table], table, zones.masters[table]), sorted(masters)))
-    sizes = dict(zip(sorted(masters), written))
-    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, zones, sizes), zones)
-    return {"rentals": counts, "masters": sizes}
+    masters = write_masters(tables, zones)
+    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, zones, masters), zones)
+    summary = {"job": JOB, "run_id": zones.run_id, "seconds": watch.seconds(), "rentals": counts, "masters": masters}
+    finish(lake, zones, summary, max_reject_rate)
+    return summary
+
+
+def write_masters(tables: Dict[str, DataFrame], zones: Zones) -> Dict[str, Dict[str, int]]:
+    """All at once: each is a small job of its own."""
+    with ThreadPoolExecutor(len(tables)) as writers:
+        counts = writers.map(lambda table: write_master(tables[table], table, zones.masters[table]), tables)
+        return dict(zip(tables, counts))
 
 
 def write_master(raw: DataFrame, table: str, folder: str) -> Dict[str, int]:

@@ -51,16 +51,22 @@ Tables = Callable[[CleanRun], Dict[str, DataFrame]]
 
 def main(job: str, description: str, tables: Tables, argv: Optional[List[str]]) -> None:
     args = parse(description, argv)
-    watch = lake_job.Stopwatch()
     with lake_job.session(job) as spark:
-        run = CleanRun(spark, args.clean, args.run_id)
-        lake, staging = Lake.of_session(spark), run_folder(args.staging, args.run_id)
-        summary_file = join(staging, f"_{job}.json")
-        lake.delete(summary_file)
-        written = {name: stage(lake, table, join(staging, name), run) for name, table in tables(run).items()}
-        summary = {"job": job, "run_id": args.run_id, "seconds": watch.seconds(), "tables": written}
-        lake.write_json(summary_file, summary)
-        lake_job.report(summary)
+        compute(spark, job, tables, args.clean, args.staging, args.run_id)
+
+
+def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: str, run_id: str) -> Dict[str, Any]:
+    """Stage the job's tables anew; its summary is written last, and publish_run asks for it."""
+    watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
+    run = CleanRun(spark, clean, run_id)
+    folder = run_folder(staging, run_id)
+    summary_file = join(folder, f"_{job}.json")
+    lake.delete(summary_file)
+    written = {name: stage(lake, table, join(folder, name), run) for name, table in tables(run).items()}
+    summary = {"job": job, "run_id": run_id, "seconds": watch.seconds(), "tables": written}
+    lake.write_json(summary_file, summary)
+    lake_job.report(summary)
+    return summary
 
 
 def parse(description: str, argv: Optional[List[str]]) -> argparse.Namespace:

@@ -19,6 +19,7 @@ SETTINGS = {
     "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too few or too many fields goes unnoticed
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",  # else a rental in the year 1500 ends the job
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
 }

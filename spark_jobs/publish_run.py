@@ -1,4 +1,4 @@
-"""Spark job 4: publish a run. Its seven staged tables go to the processed zone, all of them or none. Moves files, needs no Spark session.
+"""Spark job 4: publish a run: its seven staged tables go to the processed zone. It moves files and needs no Spark session.
 
     spark-submit --py-files ... spark_jobs/publish_run.py --staging out/staging --processed out/processed \\
         --rejected out/rejected --run-id try-1
@@ -101,7 +101,8 @@ class Publication:
             wanted = manifest[table]["files"]
             places = [self._staged(run_id, table), self._published(run_id, table)]
             if not wanted or all(self._lake.files(place) != wanted for place in places):
-                raise JobError(f"{places[0]} does not hold the {len(wanted)} files that the job wrote: run the KPI jobs of run {run_id} again")
+                raise JobError(f"{places[0]} does not hold the {len(wanted)} files that the job wrote: "
+                               f"run the KPI jobs of run {run_id} again")
 
     def _roll_back_others(self, run_id: str) -> None:
         """Remove what interrupted publications of other runs left. No crawl came after them: nobody has seen it."""

@@ -26,7 +26,8 @@ REASONS = [
 
 def parsed(raw: DataFrame) -> DataFrame:
     """Typed values beside `as_it_came`, the untouched text of the row; what does not parse is NULL."""
-    as_it_came = F.struct(*FIELDS, "malformed_row", "source_file").alias("as_it_came")
+    fields = [F.coalesce(field, F.lit("")).alias(field) for field in FIELDS]
+    as_it_came = F.struct(*fields, "malformed_row", "source_file").alias("as_it_came")
     texts = raw.select(as_it_came, *[trimmed(field).alias(field) for field in FIELDS])
     return texts.select(
         "as_it_came", "rental_id", "user_id", "vehicle_id",
@@ -96,7 +97,7 @@ def rejected_rows(rows: DataFrame) -> DataFrame:
     """What the rejected zone holds: the reasons, and the row as it came (only `malformed_row` where it could not be split)."""
     came = "refused.as_it_came."
     whole = F.col(came + "malformed_row").isNull()
-    fields = [F.when(whole, F.coalesce(came + field, F.lit(""))).alias(field) for field in FIELDS]
+    fields = [F.when(whole, F.col(came + field)).alias(field) for field in FIELDS]
     return rows.select(F.split("refused.reasons", ",").alias("reasons"), *fields, came + "malformed_row", came + "source_file")
 
 

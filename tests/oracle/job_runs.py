@@ -1,0 +1,65 @@
+"""A run of the four Spark jobs in this process, and its zones as tests look at them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import clean_rentals
+import kpi_job
+import user_transaction_metrics
+import vehicle_location_metrics
+from lake_files import Lake
+from oracle.contract import Table, parquet_table, published_table
+from publish_run import Publication
+from pyspark.sql import SparkSession
+
+KEPT_RENTALS = """
+    SELECT rental_id, user_id, vehicle_id, start_time::TIMESTAMP AS start_time, end_time::TIMESTAMP AS end_time, pickup_location,
+        dropoff_location, total_amount
+    FROM files JOIN read_parquet('{users}/*.parquet') USING (user_key) JOIN read_parquet('{vehicles}/*.parquet') USING (vehicle_key)
+"""
+REJECTED_RENTALS = """
+    SELECT list_sort(reasons) AS reasons, * EXCLUDE (reasons) REPLACE (parse_filename(source_file) AS source_file) FROM files
+"""
+
+
+class Run:
+    """The zones of one run under a folder."""
+
+    def __init__(self, spark: SparkSession, lake: Path, run_id: str) -> None:
+        self.spark = spark
+        self.run_id = run_id
+        self.clean, self.rejected = lake / "clean", lake / "rejected"
+        self.staging, self.processed = lake / "staging", lake / "processed"
+
+    def all(self, raw: Path, max_reject_rate: float = 1.0) -> Run:
+        self.validate(raw, max_reject_rate)
+        self.compute()
+        self.publish()
+        return self
+
+    def validate(self, raw: Path, max_reject_rate: float = 1.0) -> dict[str, Any]:
+        zones = clean_rentals.Zones(str(self.clean), str(self.rejected), self.run_id)
+        return clean_rentals.clean(self.spark, str(raw), zones, max_reject_rate)
+
+    def compute(self) -> None:
+        for job in (vehicle_location_metrics, user_transaction_metrics):
+            kpi_job.compute(self.spark, job.JOB, job.tables, str(self.clean), str(self.staging), self.run_id)
+
+    def publish(self, keep_runs: int = 30) -> dict[str, Any]:
+        lake = Lake.of_session(self.spark)
+        return Publication(lake, str(self.staging), str(self.processed), str(self.rejected)).publish(self.run_id, keep_runs)
+
+    def table(self, name: str) -> Table:
+        return published_table(self.processed, name, self.run_id)
+
+    def kept_rentals(self) -> Table:
+        users, vehicles = self._clean("users"), self._clean("vehicles")
+        return parquet_table(self._clean("rentals"), KEPT_RENTALS.format(users=users, vehicles=vehicles))
+
+    def rejected_rentals(self) -> Table:
+        return parquet_table(self.rejected / "rental_transactions" / f"run_id={self.run_id}", REJECTED_RENTALS)
+
+    def _clean(self, name: str) -> Path:
+        return self.clean / name / f"run_id={self.run_id}"

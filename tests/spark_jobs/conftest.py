@@ -1,0 +1,43 @@
+"""One Spark session for all tests of the jobs, and the four jobs run in it one after the other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lake_job
+import pytest
+from oracle.job_runs import Run
+from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A small local session with the jobs' own settings; SPARK_ANSI=true or false turns ANSI mode on or off."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    settings = {
+        "spark.master": "local[2]", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2",
+        "spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    if "SPARK_ANSI" in os.environ:
+        settings["spark.sql.ansi.enabled"] = os.environ["SPARK_ANSI"]
+    builder = SparkSession.builder
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    builder.getOrCreate()
+    with lake_job.session("tests") as session:
+        yield session
+
+
+@pytest.fixture
+def run_jobs(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
+    """`run_jobs(raw)`: validate, compute and publish in this process; the run's zones lie under the test's folder."""
+
+    def run(raw: Path, run_id: str = "run-1", max_reject_rate: float = 1.0) -> Run:
+        return Run(spark, tmp_path / "lake", run_id).all(raw, max_reject_rate)
+
+    return run
