@@ -144,6 +144,7 @@ class Settings:
     # --- Glue, Step Functions, Athena
     glue_database_name: str = _setting("car_rental_db", DATABASE, "Glue database of the published tables", unique="_")
     step_functions_state_machine_name: str = _setting("CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-")
+    schedule_expression: str = _setting("", SCHEDULE, "starts the state machine regularly; empty: only who asks for it does")
     athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
     # --- the pipeline
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Step 1: the IAM roles of EMR, its instances, Glue, Lambda and Step Functions, with the least that each one needs.
+
+Creates what is missing, brings back what drifted, leaves the rest alone, and writes iam_roles.json. A role of the same name
+that something else made is used as it is; --adopt puts it under this script's care. Needs the right to manage IAM roles
+(an administrator has it). Run it as often as you like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cli
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from config import ROOT, Settings
+from console import Console
+from errors import ConfigError, DataLakeError
+from iam_roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
+from roles_file import RolesFile, save
+
+ROLES_FILE = ROOT / "iam_roles.json"
+_WHERE = "setup_iam_roles"
+_DENIED = ("AccessDenied", "AccessDeniedException")
+_ACTIONS = (
+    *("GetRole", "CreateRole", "TagRole", "UpdateAssumeRolePolicy", "GetRolePolicy", "PutRolePolicy"),
+    *("ListAttachedRolePolicies", "AttachRolePolicy", "DetachRolePolicy"),
+    *("GetInstanceProfile", "CreateInstanceProfile", "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"),
+)
+
+
+@dataclass(frozen=True)
+class RolesResult:
+    """What was done to each role, ``created``, ``restored: ...``, ``unchanged`` or ``left alone: ...``, and the file."""
+
+    changes: dict[str, str]
+    file: Path
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is not as it should be, and the call that makes it so."""
+
+    what: str
+    make: Callable[[], object]
+
+
+def setup_iam_roles(
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    emr_policy: str = "v2",
+    adopt: bool = False,
+    file: Path = ROLES_FILE,
+) -> RolesResult:
+    """Makes every role ready and writes ``file``; raises ``DataLakeError``, which says what an administrator must allow."""
+    iam = aws.client("iam")
+    _check_account_of_given_role(settings, aws.account_id)
+    wanted = roles(settings, aws.account_id, iam.meta.partition, emr_policy)
+    changes = {}
+    for role in wanted:
+        changes[role.name] = _allowed(role, partial(ensure_role, iam, role, aws.tag_list, adopt))
+        if changes[role.name].startswith("left alone"):
+            console.warn(f"{role.name} was there before and is not ours: used as it is. --adopt puts it under our care.")
+    arns = {role.key: role.shown_arn for role in wanted}
+    endpoint = settings.aws_endpoint_url or None
+    for note in save(file, RolesFile(aws.account_id, settings.aws_region, settings.environment, endpoint, arns)):
+        console.note(note)
+    return RolesResult(changes, file)
+
+
+def ensure_role(iam: Any, role: Role, tags: Sequence[Mapping[str, str]], adopt: bool) -> str:
+    """The role is as described; says what was done. A role without our tags is only touched with ``adopt``."""
+    current = _found(lambda: iam.get_role(RoleName=role.name)["Role"])
+    if current is None:
+        _create(iam, role, tags)
+    ours = current is None or _carries(current.get("Tags", []), tags)
+    changes = list(role_changes(iam, role, tags)) if ours or adopt else []
+    if role.has_instance_profile:
+        changes += profile_changes(iam, role, tags)
+    for change in changes:
+        change.make()
+    if current is None:
+        return "created"
+    if changes:
+        return "restored: " + ", ".join(change.what for change in changes)
+    return "unchanged" if ours or adopt else "left alone: not made by this script"
+
+
+def _create(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> None:
+    iam.create_role(
+        RoleName=role.name,
+        Path=role.path,
+        AssumeRolePolicyDocument=json.dumps(role.trust),
+        Description=role.purpose,
+        Tags=list(tags),
+    )
+    iam.get_waiter("role_exists").wait(RoleName=role.name)
+
+
+def role_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> Iterable[Change]:
+    """What about an existing role is not as it should be: tags, trust policy, inline policy, managed policies."""
+    current = iam.get_role(RoleName=role.name)["Role"]
+    if not _carries(current.get("Tags", []), tags):
+        yield Change("tags", partial(iam.tag_role, RoleName=role.name, Tags=list(tags)))
+    if current["AssumeRolePolicyDocument"] != role.trust:
+        trust = json.dumps(role.trust)
+        yield Change("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
+    name = {"RoleName": role.name, "PolicyName": POLICY_NAME}
+    if _found(lambda: iam.get_role_policy(**name)["PolicyDocument"]) != role.policy:
+        yield Change("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
+    yield from _managed_changes(iam, role)
+
+
+def _managed_changes(iam: Any, role: Role) -> Iterable[Change]:
+    pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role.name)
+    attached = {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
+    for arn in role.managed:
+        if arn not in attached:
+            yield Change(f"{_last(arn)} attached", partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn))
+    for arn in role.unwanted:
+        if arn in attached:
+            yield Change(f"{_last(arn)} detached", partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn))
+
+
+def profile_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> Iterable[Change]:
+    """What is missing so that the instance profile of the role's name exists and holds this role and no other."""
+    name = {"InstanceProfileName": role.name}
+    profile = _found(lambda: iam.get_instance_profile(**name)["InstanceProfile"])
+    held = [item["RoleName"] for item in profile["Roles"]] if profile else []
+    if profile is None:
+        yield Change("instance profile", partial(_create_profile, iam, role, tags))
+    for other in held:
+        if other != role.name:
+            out = partial(iam.remove_role_from_instance_profile, **name, RoleName=other)
+            yield Change(f"{other} out of the instance profile", out)
+    if role.name not in held:
+        yield Change("role in the instance profile", partial(iam.add_role_to_instance_profile, **name, RoleName=role.name))
+
+
+def _create_profile(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> None:
+    iam.create_instance_profile(InstanceProfileName=role.name, Path=role.path, Tags=list(tags))
+    iam.get_waiter("instance_profile_exists").wait(InstanceProfileName=role.name)
+
+
+def _found(get: Callable[[], Any]) -> Any:
+    """What ``get`` returns, or None when IAM knows no such thing."""
+    try:
+        return get()
+    except ClientError as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        return None
+
+
+def _carries(tags: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]]) -> bool:
+    return all(tag in tags for tag in wanted)
+
+
+def _last(arn: str) -> str:
+    return arn.rsplit("/", 1)[1]
+
+
+def _allowed(role: Role, work: Callable[[], str]) -> str:
+    """``work()``; a refusal becomes an error that an administrator can act on."""
+    try:
+        return work()
+    except ClientError as error:
+        if error_code(error) not in _DENIED:
+            raise
+        raise DataLakeError(
+            f"{_WHERE} ({error.operation_name})",
+            f"you may not set up the role {role.name}: {error.response['Error'].get('Message', '')}",
+            f"An administrator must allow you iam:{error.operation_name} on {role.arn}, or run this step for you.",
+            details=(f"in all this step needs: {', '.join(f'iam:{action}' for action in _ACTIONS)}, sts:GetCallerIdentity",),
+        ) from error
+
+
+def _check_account_of_given_role(settings: Settings, account: str) -> None:
+    if settings.step_functions_role_is_given and f"::{account}:" not in settings.step_functions_role_arn:
+        raise ConfigError(
+            _WHERE,
+            f"STEP_FUNCTIONS_ROLE_ARN is {settings.step_functions_role_arn}, but your credentials belong to {account}.",
+            "Correct it in .env, or leave it out: then the role that this step makes is used.",
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--emr-policy",
+        choices=sorted(EMR_SERVICE_POLICIES, reverse=True),
+        default="v2",
+        help="AWS's policy for the EMR service: v1 where v2 does not work (default: %(default)s)",
+    )
+    parser.add_argument("--adopt", action="store_true", help="also bring roles to the wanted state that something else made")
+    return parser
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt)
+    for name, change in result.changes.items():
+        console.result(f"{name}: {change}")
+    console.result(f"written to {result.file}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(_parser(), argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
