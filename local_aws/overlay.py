@@ -72,16 +72,21 @@ class Overlay:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         handler = self._handlers.get(target)
-        if handler is None:
+        if handler is not None:
+            return self._send(start_response, *self._answer(handler, environ, target))
+        try:
             return self._moto(environ, start_response)
-        request_id = str(uuid.uuid4())
-        status, answer = self._answer(handler, environ, target)
+        except NotImplementedError as error:  # moto's word for an operation that it does not know
+            return self._send(start_response, *_refusal(target or environ.get("PATH_INFO", ""), error))
+
+    @staticmethod
+    def _send(start_response: Callable[..., Any], status: int, answer: dict[str, Any]) -> Iterable[bytes]:
         payload = json.dumps(answer, default=_json_default).encode()
         headers = [
             ("Content-Type", "application/x-amz-json-1.1"),
             ("Content-Length", str(len(payload))),
             # moto's own Step Functions interpreter reads this header of every answer
-            ("x-amzn-RequestId", request_id),
+            ("x-amzn-RequestId", str(uuid.uuid4())),
         ]
         start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
         return [payload]
@@ -137,7 +142,11 @@ class Overlay:
             seen.append(int(status.split(" ", 1)[0]))
             return lambda _data: None
 
-        chunks = self._moto(fresh, start_response)
+        try:
+            chunks = self._moto(fresh, start_response)
+        except NotImplementedError as error:
+            status, answer = _refusal(target, error)
+            raise AwsError(answer["__type"], answer["message"], status) from error
         raw = b"".join(chunks)
         status = seen[-1]
         try:
@@ -149,6 +158,12 @@ class Overlay:
             code = str(answer.get("__type", "InternalFailure")).split("#")[-1]
             raise AwsError(code, str(answer.get("message") or answer.get("Message") or ""), status)
         return answer
+
+
+def _refusal(what: str, error: NotImplementedError) -> tuple[int, dict[str, Any]]:
+    """501, which no client tries again, and what it was that cannot be done."""
+    message = f"the local AWS cannot do {what}: {error}"
+    return 501, {"__type": "NotImplementedByLocalAws", "message": message, "Message": message}
 
 
 def _json_default(value: Any) -> Any:

@@ -1,0 +1,141 @@
+"""Steps 3 and 7: the catalog converges, and a crawl is judged by its own end and by what readers then see."""
+
+import io
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.validate import ParamValidator
+from crawlers import crawler_request, crawlers
+from errors import DataLakeError
+from lake_bucket import ensure_bucket
+from run_glue_crawlers import run_glue_crawlers
+from setup_glue_crawlers import setup_glue_crawlers
+from spark_steps import TABLES
+
+ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
+
+
+@pytest.fixture
+def lake(project):
+    """A project with bucket and crawler role."""
+    it = project()
+    ensure_bucket(it.aws)
+    it.aws.client("iam").create_role(RoleName=it.settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST)
+    return it
+
+
+def setup(it):
+    return setup_glue_crawlers(it.settings, it.aws, it.console).changes
+
+
+def crawl(it):
+    return run_glue_crawlers(it.settings, it.aws, it.console, deadline_minutes=1)
+
+
+def publish(it, run_id, tables=TABLES):
+    """Puts one small Parquet file into the run's folder of each table."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"total_revenue": [1], "name": ["x"]}), stream)
+    for table in tables:
+        key = f"processed/{table}/run_id={run_id}/part-0.parquet"
+        it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=key, Body=stream.getvalue())
+
+
+def test_everything_is_created_then_unchanged(lake):
+    assert set(setup(lake).values()) == {"created"}
+    assert set(setup(lake).values()) == {"unchanged"}
+
+
+def test_the_crawler_has_one_target_a_table_at_table_level(lake):
+    setup(lake)
+    crawler = lake.aws.client("glue").get_crawler(Name=crawlers(lake.settings)[0].name)["Crawler"]
+    paths = [target["Path"] for target in crawler["Targets"]["S3Targets"]]
+    assert paths == [lake.settings.s3("processed", table, "") for table in TABLES]
+    assert '"TableLevelConfiguration": 3' in crawler["Configuration"]
+
+
+def test_a_crawler_that_drifted_is_brought_back(lake):
+    setup(lake)
+    crawler = crawlers(lake.settings)[0]
+    lake.aws.client("glue").update_crawler(Name=crawler.name, Description="mine now")
+    changes = setup(lake)
+    assert changes[f"crawler {crawler.name}"] == "updated"
+    assert set(setup(lake).values()) == {"unchanged"}
+
+
+def test_a_workgroup_that_drifted_is_brought_back(lake):
+    setup(lake)
+    lake.aws.client("athena").update_work_group(
+        WorkGroup=lake.settings.athena_workgroup, ConfigurationUpdates={"EnforceWorkGroupConfiguration": False}
+    )
+    assert setup(lake)[f"workgroup {lake.settings.athena_workgroup}"] == "updated"
+
+
+def test_without_its_role_the_step_says_to_run_step_1(project, monkeypatch):
+    monkeypatch.setattr("iam_retry.SPREAD_SECONDS", 0.0)
+    it = project()
+    ensure_bucket(it.aws)
+    with pytest.raises(DataLakeError, match="Glue cannot assume the role.*setup_iam_roles.py"):
+        setup(it)
+
+
+def test_the_crawler_request_fits_glue_s_model(lake):
+    model = boto3.session.Session().client("glue", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    shape = model.meta.service_model.operation_model("CreateCrawler").input_shape
+    request = {**crawler_request(lake.settings, crawlers(lake.settings)[0]), "Tags": lake.aws.tags}
+    assert ParamValidator().validate(request, shape).generate_report() == ""
+
+
+def test_a_crawl_publishes_every_table_of_the_run(lake):
+    setup(lake)
+    publish(lake, "2024-01-01T00-00-00.000Z")
+    result = crawl(lake)
+    assert result.partitions == {table: ["2024-01-01T00-00-00.000Z"] for table in TABLES}
+    publish(lake, "2024-01-02T00-00-00.000Z")
+    assert crawl(lake).newest == "2024-01-02T00-00-00.000Z"
+
+
+def test_a_crawl_before_any_run_names_the_step_to_run(lake):
+    setup(lake)
+    with pytest.raises(DataLakeError, match="holds no run yet.*run_spark_jobs.py"):
+        crawl(lake)
+
+
+def test_a_crawl_without_its_crawler_names_the_step_to_run(lake):
+    publish(lake, "r1")
+    with pytest.raises(DataLakeError, match="does not exist.*setup_glue_crawlers.py"):
+        crawl(lake)
+
+
+def test_a_half_published_run_is_not_crawled(lake):
+    setup(lake)
+    publish(lake, "r1")
+    crawl(lake)
+    publish(lake, "r2", TABLES[:3])
+    with pytest.raises(DataLakeError, match="run r2 was interrupted while it was being published"):
+        crawl(lake)
+    partitions = lake.aws.client("glue").get_partitions(DatabaseName=lake.settings.glue_database_name, TableName=TABLES[0])
+    assert [partition["Values"] for partition in partitions["Partitions"]] == [["r1"]]
+
+
+def test_pruned_runs_leave_the_catalog(lake):
+    setup(lake)
+    publish(lake, "r1")
+    publish(lake, "r2")
+    crawl(lake)
+    s3, bucket = lake.aws.client("s3"), lake.settings.s3_bucket_name
+    for table in TABLES:
+        s3.delete_object(Bucket=bucket, Key=f"processed/{table}/run_id=r1/part-0.parquet")
+    assert crawl(lake).partitions == {table: ["r2"] for table in TABLES}
+
+
+def test_a_crawl_that_fails_says_why(lake):
+    setup(lake)
+    publish(lake, "r1")
+    key = f"processed/{TABLES[0]}/run_id=r1/part-0.parquet"
+    lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1")
+    with pytest.raises(DataLakeError, match="crawler"):
+        crawl(lake)
