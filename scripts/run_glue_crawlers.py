@@ -25,6 +25,7 @@ from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
+_PUBLISHING = "/_publishing.json"  # lies in a run's staging folder from the first table that publish_run moves to the last
 _GOING = frozenset({"RUNNING", "STOPPING", "not started"})
 _BAD = frozenset({"FAILED", "CANCELLED"})
 
@@ -61,22 +62,26 @@ def run_glue_crawlers(
 
 def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
     """Table -> the runs whose folders lie in the published zone; raises when there is none, or a half-published one."""
-    runs = {table: _run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
-    everywhere = set.intersection(*runs.values())
-    partly = set.union(*runs.values()) - everywhere
-    if partly:
+    half = [key.split("/")[1].removeprefix("run_id=") for key in _keys(aws, "staging/") if key.endswith(_PUBLISHING)]
+    if half:
         raise DataLakeError(
             _WHERE,
-            f"run {', '.join(sorted(partly))} was interrupted while it was being published; a crawl would show half of it.",
+            f"run {', '.join(half)} was interrupted while it was being published; a crawl would show half of it.",
             "Run the Spark jobs again (python scripts/run_spark_jobs.py): that rolls it back first.",
         )
-    if not everywhere:
+    runs = {table: _run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
+    if not all(runs.values()):
         raise DataLakeError(
             _WHERE,
             f"{aws.settings.s3(crawler.prefix, '')} holds no run yet.",
             "Run step 6 first: python scripts/run_spark_jobs.py",
         )
     return runs
+
+
+def _keys(aws: Aws, prefix: str) -> list[str]:
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def _run_folders(aws: Aws, prefix: str) -> set[str]:

@@ -115,6 +115,7 @@ def test_a_half_published_run_is_not_crawled(lake):
     publish(lake, "r1")
     crawl(lake)
     publish(lake, "r2", TABLES[:3])
+    lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key="staging/run_id=r2/_publishing.json", Body=b"{}")
     with pytest.raises(DataLakeError, match="run r2 was interrupted while it was being published"):
         crawl(lake)
     partitions = lake.aws.client("glue").get_partitions(DatabaseName=lake.settings.glue_database_name, TableName=TABLES[0])
