@@ -10,11 +10,11 @@ Phases can be combined. A run stops at the first failure, says why, and never le
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import cli  # noqa: E402
 from analyze import analyze  # noqa: E402
 from aws import Aws  # noqa: E402
 from clusters import terminate  # noqa: E402
-from config import Settings, load_settings  # noqa: E402
+from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
 from create_emr_cluster import create_emr_cluster  # noqa: E402
 from deploy_step_functions import deploy_step_functions  # noqa: E402
@@ -36,17 +36,10 @@ from run_glue_crawlers import run_glue_crawlers  # noqa: E402
 from run_spark_jobs import run_spark_jobs  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
-from setup_iam_roles import setup_iam_roles  # noqa: E402
+from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 
-StepFunction = Callable[..., Any]
-# number and function of each step; the function is the one that the script of its name runs
-SETUP: tuple[tuple[int, StepFunction], ...] = (
-    (1, setup_iam_roles),
-    (2, setup_aws_environment),
-    (3, setup_glue_crawlers),
-    (4, deploy_step_functions),
-)
+StepFunction = Callable[..., Any]  # the function that the script of its name runs
 
 
 @dataclass
@@ -56,6 +49,7 @@ class Run:
     settings: Settings
     aws: Aws
     console: Console
+    roles_file: Path = ROLES_FILE
     done: list[tuple[str, float, str]] = field(default_factory=list)
 
     def step(self, number: int, function: StepFunction, **arguments: Any) -> Any:
@@ -72,8 +66,10 @@ class Run:
 
 def setup(run: Run) -> None:
     """Steps 1 to 4."""
-    for number, function in SETUP:
-        run.step(number, function)
+    run.step(1, setup_iam_roles, file=run.roles_file)
+    run.step(2, setup_aws_environment)
+    run.step(3, setup_glue_crawlers)
+    run.step(4, deploy_step_functions)
 
 
 def process(run: Run) -> None:
@@ -108,7 +104,10 @@ def analyze_tables(run: Run) -> None:
     run.step(10, analyze)
 
 
-def phases(arguments: argparse.Namespace) -> list[Callable[[Run], None]]:
+Phase = Callable[[Run], None]
+
+
+def phases(arguments: argparse.Namespace) -> list[Phase]:
     """The phases that the flags ask for, in order.
 
     The local AWS begins empty, so in local mode the phases that come before those asked for run too.
@@ -142,28 +141,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(arguments: argparse.Namespace, environ: Mapping[str, str], endpoint_url: str) -> Settings:
-    flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile, "AWS_ENDPOINT_URL": endpoint_url}
-    return load_settings(environ, arguments.env, {name: value for name, value in flags.items() if value})
+def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], console: Console) -> None:
+    settings = cli.settings_of(arguments)
+    for note in settings.notes:
+        console.warn(note)
+    if not arguments.local:
+        _run_phases(Run(settings, Aws(settings), console), chosen)
+        return
+    without_aws_variables(os.environ)
+    with LocalServer(settings.local_aws_dir, console) as server:
+        settings = dataclasses.replace(settings, aws_endpoint_url=server.url)
+        roles_file = settings.local_aws_dir / ROLES_FILE.name
+        _run_phases(Run(settings, Aws(settings), console, roles_file), chosen)
+    console.result(f"\nThe lake lies in {server.lake(settings.s3_bucket_name)}")
 
 
-def _run(arguments: argparse.Namespace, chosen: list[Callable[[Run], None]], console: Console) -> None:
+def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:
     began = time.monotonic()
-    with ExitStack() as stack:
-        if arguments.local:
-            without_aws_variables(os.environ)
-            server = stack.enter_context(LocalServer(ROOT / ".local_aws", console))
-            settings = _settings(arguments, os.environ, server.url)
-        else:
-            settings = _settings(arguments, os.environ, "")
-        for note in settings.notes:
-            console.warn(note)
-        run = Run(settings, Aws(settings), console)
-        for phase in chosen:
-            phase(run)
-        show_summary(run, time.monotonic() - began)
-    if arguments.local:
-        console.result(f"\nThe lake lies in {server.lake(settings.s3_bucket_name)}")
+    for phase in chosen:
+        phase(run)
+    show_summary(run, time.monotonic() - began)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -149,6 +149,7 @@ class Settings:
     # --- the pipeline
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
     keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older partitions are pruned")
+    local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where `main.py --local` keeps the lake's files")
     # --- not settings: what loading found out
     notes: tuple[str, ...] = field(default=(), metadata={})
 
@@ -164,8 +165,8 @@ class Settings:
 
     @property
     def step_functions_role_is_given(self) -> bool:
-        """Whether `.env` names a role of its own, which is obeyed, rather than the example's ARN."""
-        return f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
+        """Whether `.env` names a role of its own on AWS, which is obeyed, rather than the example's ARN."""
+        return not self.is_local and f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
 
     @property
     def step_functions_role_name(self) -> str:
