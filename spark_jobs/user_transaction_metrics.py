@@ -18,6 +18,7 @@ DESCRIPTION = ("Compute daily_metrics, user_metrics, hourly_metrics and day_of_w
                "check that they add up to all rentals, and leave them in the staging zone.")
 # from this percentile on, a user who spent more than that share of the other users is in the category
 CATEGORIES = [(90, "Top Spender"), (75, "High Spender"), (50, "Medium Spender"), (25, "Low Spender")]
+BUCKETS = 256  # of totals, so that no single task has to rank them all
 LOWEST_CATEGORY = "Occasional Spender"
 
 
@@ -86,7 +87,7 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
 def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
     sums = rentals.groupBy("user_key").agg(*measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
     vehicles = distinct_count(rentals, "user_key", "vehicle_key", "unique_vehicles_rented")
-    spenders = sums.join(vehicles, on="user_key", how="inner").join(users, on="user_key", how="inner")
+    spenders = sums.join(vehicles, on="user_key", how="inner").join(users, on="user_key", how="inner").cache()
     return with_percentile(spenders).select(
         "user_id", "first_name", "last_name", "is_active",
         F.col("rentals").alias("total_rentals"),
@@ -106,13 +107,24 @@ def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> D
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """Adds the share of the other users who spent less, found by ranking the distinct totals, of which there are few."""
-    amounts = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users"))
-    below = F.sum("users").over(Window.orderBy("cents")) - F.col("users")
-    others = F.sum("users").over(Window.partitionBy()) - 1
-    ranks = amounts.select("cents", below.alias("below"), F.when(others > 0, others).alias("others"))
-    percentile = F.coalesce(F.expr(measures.half_up("below * 10000", "others")) / F.lit(100.0), F.lit(0.0))
-    return spenders.join(ranks.select("cents", percentile.alias("spending_percentile")), on="cents", how="inner")
+    """Adds the share of the other users who spent less: the distinct totals, of which there are few, are ranked and joined back."""
+    amounts = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users")).crossJoin(
+        F.broadcast(spenders.agg(F.max("cents").alias("most"), (F.count(F.lit(1)) - 1).alias("others"))))
+    in_bucket = amounts.withColumn("bucket", F.expr(f"cents DIV (most DIV {BUCKETS} + 1)"))
+    within = F.sum("users").over(Window.partitionBy("bucket").orderBy("cents")) - F.col("users")
+    ranks = (in_bucket.withColumn("within", within)
+             .join(F.broadcast(users_in_lower_buckets(in_bucket)), on="bucket", how="left")
+             .withColumn("below", F.col("within") + F.coalesce("lower", F.lit(0))))
+    percentile = F.when(F.col("others") > 0, F.expr(measures.half_up("below * 10000", "nullif(others, 0)")) / F.lit(100.0))
+    share = F.coalesce(percentile, F.lit(0.0)).alias("spending_percentile")
+    return spenders.join(ranks.select("cents", share), on="cents", how="inner")
+
+
+def users_in_lower_buckets(amounts: DataFrame) -> DataFrame:
+    buckets = amounts.groupBy("bucket").agg(F.sum("users").alias("users"))
+    lower = buckets.select(F.col("bucket").alias("lower_bucket"), "users")
+    pairs = buckets.select("bucket").join(F.broadcast(lower), on=F.col("lower_bucket") < F.col("bucket"), how="inner")
+    return pairs.groupBy("bucket").agg(F.sum("users").alias("lower"))
 
 
 def spending_category(percentile: Column) -> Column:

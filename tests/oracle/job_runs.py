@@ -17,10 +17,12 @@ from pyspark.sql import SparkSession
 KEPT_RENTALS = """
     SELECT rental_id, user_id, vehicle_id, start_time::TIMESTAMP AS start_time, end_time::TIMESTAMP AS end_time, pickup_location,
         dropoff_location, total_amount
-    FROM files JOIN read_parquet('{users}/*.parquet') USING (user_key) JOIN read_parquet('{vehicles}/*.parquet') USING (vehicle_key)
+    FROM files JOIN read_parquet('{users}/*.parquet') USING (user_key)
+        JOIN read_parquet('{vehicles}/*.parquet') USING (vehicle_key)
 """
 REJECTED_RENTALS = """
-    SELECT list_sort(reasons) AS reasons, * EXCLUDE (reasons) REPLACE (parse_filename(source_file) AS source_file) FROM files
+    SELECT list_sort(reasons) AS reasons, * EXCLUDE (reasons) REPLACE (parse_filename(url_decode(source_file)) AS source_file)
+    FROM files
 """
 
 

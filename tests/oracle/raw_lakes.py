@@ -1,0 +1,135 @@
+"""Hypothesis strategies for raw zones: small, full of everything that can be wrong or odd, and written as odd files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import strategies as st
+from oracle.contract import COLUMNS
+
+Row = list[str]
+
+USERS = ["U1", "u1", "U2", "Ünï-3", "U 4", "日本"]
+VEHICLES = ["V1", "v1", "V2", "V,3", 'V"4']
+LOCATIONS = ["1", "2", "30", "-7", "2147483647"]
+TIMES = [
+    "2024-02-29 23:59:59", "2024-03-01 00:00:00", "2024-03-10 02:30:00", "2024-11-03 01:30:00", "2023-12-31 23:00:00",
+    "2024-01-01 00:00:01", "2024-05-05 12:00:00", "1500-01-01 00:00:00", "9999-12-31 23:59:59", "1970-01-01 00:00:00",
+]
+BAD_TIMES = ["", "2023-02-29 10:00:00", "2024-1-1 10:00:00", "2024-01-01", "2024-01-01T10:00:00", "2024-01-01 24:00:00",
+             "2024-01-01 10:00:00Z", "0000-01-01 00:00:00", "10:00", "2024-01-01 10:60:00"]
+AMOUNTS = ["0.00", "0", "-0.00", "12.5", "12.50", "007.10", "5.", ".5", "+3.10", "9999999999.99", "100", "33.33", "0.01"]
+BAD_AMOUNTS = ["", "abc", "1.005", "-1", "-5.123", "-0.01", "10000000000.00", "-99999999999.00", "1e2", "1,5", ".", "$5", "٣"]
+TEXTS = ["", "a", "Ann", "O'Neil, Jr.", 'the "Duke"', "Zoë", "  padded\t", "two\nlines", "東京", "NULL", "\\", "back\\slash"]
+ODD_IDS = ["", "  ", "gone", "U1 x"]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """How a file is written: its columns' order, its bytes."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    line_end: str
+    quote_all: bool
+    byte_order_mark: bool
+    zipped: bool
+    last_line_end: bool
+
+    def write(self, path: Path) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator=self.line_end, quoting=csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL)
+        writer.writerows([self.columns, *self.rows])
+        content = text.getvalue() if self.last_line_end else text.getvalue()[: -len(self.line_end)]
+        packed = (("\ufeff" if self.byte_order_mark else "") + content).encode("utf-8")
+        path.with_suffix(".csv.gz" if self.zipped else ".csv").write_bytes(gzip.compress(packed) if self.zipped else packed)
+
+
+RawZone = dict[str, list[RawFile]]
+
+
+def write_raw_zone(zone: RawZone, raw: Path) -> None:
+    for table, files in zone.items():
+        (raw / table).mkdir(parents=True)
+        for number, file in enumerate(files):
+            file.write(raw / table / f"part [{number}]")
+
+
+def mostly(good: list[str], odd: list[str]) -> st.SearchStrategy[str]:
+    """Nine good ones for each odd one: most rentals must be kept for the KPIs to say something."""
+    padded = st.sampled_from(good).map(lambda text: f" {text}\t")
+    return st.integers(0, 29).flatmap(lambda n: st.sampled_from(odd) if n < 2 else padded if n == 2 else st.sampled_from(good))
+
+
+def rentals() -> st.SearchStrategy[Row]:
+    ids = st.integers(0, 60).map(lambda n: f"R{n}" if n else "")
+    later = st.tuples(mostly(TIMES, BAD_TIMES), mostly(TIMES, BAD_TIMES)).map(sorted)
+    times = st.integers(0, 14).flatmap(lambda n: later if n else st.tuples(st.sampled_from(TIMES), st.sampled_from(TIMES)))
+    places = mostly(LOCATIONS, ["", "99", "x", "1.0", "99999999999", "+2", "002"])
+    return st.tuples(ids, mostly(USERS, ODD_IDS), mostly(VEHICLES, ODD_IDS), times, places, places, mostly(AMOUNTS, BAD_AMOUNTS)
+                     ).map(lambda row: [row[0], row[1], row[2], *row[3], row[4], row[5], row[6]])
+
+
+def master_rows(table: str, ids: list[str]) -> st.SearchStrategy[list[Row]]:
+    """Each id at least once; then some ids again, and some that are no ids."""
+    columns = COLUMNS[table]
+    position = columns.index({"users": "user_id", "vehicles": "vehicle_id", "locations": "location_id"}[table])
+    fields = st.lists(st.sampled_from(TEXTS), min_size=len(columns), max_size=len(columns))
+    special = {"is_active": ["0", "1", "", "yes"], "brand": ["", "Nissan", "BMW"], "vehicle_type": ["", "basic", "premium"]}
+    chosen = st.tuples(*[st.sampled_from(special.get(column, TEXTS)) for column in columns]) if table != "locations" else fields
+
+    def with_id(name: str) -> st.SearchStrategy[Row]:
+        return chosen.map(lambda row: [*row[:position], name, *row[position + 1:]])
+
+    again = st.lists(st.sampled_from([*ids, "", " ", "unused"]).flatmap(with_id), max_size=4)
+    return st.tuples(st.tuples(*[with_id(name) for name in ids]), again).map(lambda parts: [*parts[0], *parts[1]])
+
+
+@st.composite
+def files(draw: st.DrawFn, table: str, rows: list[Row]) -> list[RawFile]:
+    """The rows, spread over up to three files, each written in a way of its own."""
+    count = draw(st.integers(1, 3))
+    return [draw(raw_file(table, rows[number::count])) for number in range(count)]
+
+
+@st.composite
+def raw_file(draw: st.DrawFn, table: str, rows: list[Row]) -> RawFile:
+    columns = [*COLUMNS[table], *draw(st.sampled_from([[], [], ["note"], ["USER_ID", "note, of all"]]))]
+    order = draw(st.permutations(columns)) if draw(st.booleans()) else columns
+    written = [draw(as_written(dict(zip(COLUMNS[table], row, strict=True)), order, table)) for row in rows]
+    bits = draw(st.tuples(*[st.booleans()] * 4))
+    return RawFile(tuple(order), tuple(written), draw(st.sampled_from(["\n", "\r\n"])), *bits)
+
+
+@st.composite
+def as_written(draw: st.DrawFn, row: dict[str, str], order: list[str], table: str) -> tuple[str, ...]:
+    """Now and then a field too many or too few."""
+    fields = [row[name] if name in row else draw(st.sampled_from(TEXTS if table != "rental_transactions" else ["", "a,b"]))
+              for name in order]
+    slip = draw(st.integers(0, 24))
+    if slip == 1:
+        return (*fields, "one more")
+    if slip == 2:
+        return tuple(fields[:-1])
+    return tuple(fields)
+
+
+@st.composite
+def raw_zones(draw: st.DrawFn) -> RawZone:
+    """A raw zone with at least one rental that is kept."""
+    masters = {"users": USERS, "vehicles": VEHICLES, "locations": [*LOCATIONS, "x", "02"]}
+    zone = {table: draw(files(table, draw(master_rows(table, ids)))) for table, ids in masters.items()}
+    good = ["R-good", "U2", "V2", "2024-05-05 12:00:00", "2024-05-05 13:00:00", "1", "1", "10.00"]
+    rows = draw(st.lists(rentals(), min_size=20, max_size=60))
+    zone["rental_transactions"] = draw(files("rental_transactions", rows))
+    sure = RawFile(tuple(COLUMNS["rental_transactions"]), (tuple(good),), "\n", False, False, False, True)
+    certain = {"users": "U2", "vehicles": "V2", "locations": "1"}
+    for table, name in certain.items():
+        row = [name if column.endswith("_id") and column == f"{table[:-1]}_id" else "" for column in COLUMNS[table]]
+        zone[table].append(RawFile(tuple(COLUMNS[table]), (tuple(row),), "\n", False, False, False, True))
+    zone["rental_transactions"].append(sure)
+    return zone
