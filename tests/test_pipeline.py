@@ -1,0 +1,179 @@
+"""The whole pipeline by one command, on real Spark, a real crawl and real SQL, cut off from the rest of the world.
+
+It runs from raw data in two zipped files a table with the columns in another order, with real-looking credentials around it
+and no network, and its numbers are compared with those that DuckDB computes from the same files.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from config import ROOT
+from generate_sample_data import generate
+from oracle.contract import KPI_TABLES, contract_tables, published_table
+from raw_data import RAW_TABLES
+
+BUCKET = "car-rental-data-lake"
+# every Python process of the run loads this: a connection to another machine is written down and refused
+TRAP = """
+import os, socket
+
+_connect = socket.socket.connect
+
+def connect(self, address):
+    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "localhost", "::1"):
+        with open(os.environ["CONNECTION_TRAP"], "a") as trap:
+            print(address, file=trap)
+        raise OSError(f"no network in this test: {address}")
+    return _connect(self, address)
+
+socket.socket.connect = connect
+"""
+AWS_CONFIG = """
+[default]
+region = eu-west-1
+aws_access_key_id = AKIDFROMFILE
+aws_secret_access_key = secret-from-file
+endpoint_url = https://elsewhere.example.com
+services = elsewhere
+[services elsewhere]
+s3 =
+  endpoint_url = https://s3.elsewhere.example.com
+"""
+
+
+@dataclass
+class Finished:
+    """A run of main.py that has ended: its words, and where it was."""
+
+    code: int
+    out: str
+    err: str
+    home: Path
+    raw: Path
+
+    @property
+    def processed(self) -> Path:
+        return self.home / "local_aws" / "s3" / BUCKET / "processed"
+
+    def run_ids(self, table: str) -> list[str]:
+        return sorted(path.name.removeprefix("run_id=") for path in (self.processed / table).glob("run_id=*"))
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample with every kind of defect, then laid out as no generator would."""
+    folder = tmp_path_factory.mktemp("raw")
+    generate(rentals=4000, seed=11, folder=folder, defects=0.03)
+    for table in RAW_TABLES:
+        plain = folder / f"{table}.csv"
+        header, *rows = list(csv.reader(io.StringIO(plain.read_text(encoding="utf-8"), newline="")))
+        (folder / table).mkdir()
+        for part, some in enumerate((rows[::2], rows[1::2])):
+            order = list(reversed(range(len(header)))) if part else [*range(1, len(header)), 0]
+            write_part(folder / table / f"part-{part}.csv.gz", [header, *some], order)
+        plain.unlink()
+    (folder / "sample_data.json").unlink()
+    return folder
+
+
+def write_part(path: Path, rows: list[list[str]], order: list[int]) -> None:
+    """A zipped CSV with the columns in ``order``; rows that do not fit the header stay as they are."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(
+        [row[index] for index in order] if len(row) == len(rows[0]) else row for row in rows
+    )
+    path.write_bytes(gzip.compress(text.getvalue().encode()))
+
+
+def run_main(raw: Path, home: Path, *flags: str) -> Finished:
+    """Runs main.py as a user would, in a hostile environment."""
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text(AWS_CONFIG)
+    (home / "trap").mkdir()
+    (home / "trap" / "sitecustomize.py").write_text(TRAP)
+    (home / "x.env").write_text(
+        "AWS_ACCESS_KEY_ID=AKIDFROMDOTENV\nAWS_SECRET_ACCESS_KEY=secret-from-dotenv\n"
+        "STEP_FUNCTIONS_ROLE_ARN=arn:aws:iam::000000000000:role/Real\n"
+        f"DATA_DIR={raw}\nLOCAL_AWS_DIR={home / 'local_aws'}\nREPORTS_DIR={home / 'reports'}\n"
+    )
+    environ = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(home / "trap"),
+        "CONNECTION_TRAP": str(home / "connections.txt"),
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "AKIDFROMSHELL",
+        "AWS_SECRET_ACCESS_KEY": "secret-from-shell",
+        "AWS_ENDPOINT_URL_S3": "https://s3.elsewhere.example.com",
+        "AWS_ENDPOINT_URL": "https://elsewhere.example.com",
+    }
+    command = [*without_network(), sys.executable, str(ROOT / "main.py"), "--local", "--env", str(home / "x.env"), *flags]
+    done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=280)
+    return Finished(done.returncode, done.stdout, done.stderr, home, raw)
+
+
+def without_network() -> list[str]:
+    """A command's beginning that leaves it nothing but loopback, Java included, where this machine allows that."""
+    cut = ["unshare", "--net", "--map-root-user", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if shutil.which("unshare") and shutil.which("ip") and subprocess.run([*cut, "true"], capture_output=True).returncode == 0:
+        return cut
+    return []
+
+
+@pytest.fixture(scope="module", params=["steps", "state machine"])
+def finished(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    flags = ["--all"] if request.param == "steps" else ["--all", "--orchestrate"]
+    return run_main(raw, tmp_path_factory.mktemp("home"), *flags)
+
+
+def test_it_ends_well_and_says_what_it_did(finished: Finished) -> None:
+    assert finished.code == 0, finished.err
+    for step in ("1 setup_iam_roles", "2 setup_aws_environment", "3 setup_glue_crawlers", "4 deploy_step_functions", "10 analyze"):
+        assert step in finished.out
+    assert "rentals read" in finished.out
+    assert str(finished.home / "local_aws") in finished.out.replace("\n", "")
+    assert list((finished.home / "reports").glob("*.html"))
+
+
+@pytest.mark.parametrize("table", KPI_TABLES)
+def test_every_published_number_is_the_contract_s(finished: Finished, table: str, expected: dict) -> None:
+    (run_id,) = finished.run_ids(table)
+    assert published_table(finished.processed, table, run_id) == expected[table]
+
+
+@pytest.fixture(scope="module")
+def expected(raw: Path) -> dict:
+    return contract_tables(raw)
+
+
+def test_nothing_lies_where_a_crawler_looks_but_the_tables(finished: Finished) -> None:
+    assert sorted(path.name for path in finished.processed.iterdir()) == sorted(KPI_TABLES)
+    assert {tuple(finished.run_ids(table)) for table in KPI_TABLES} == {tuple(finished.run_ids("user_metrics"))}
+
+
+def test_no_request_left_this_machine(finished: Finished) -> None:
+    assert finished.code == 0
+    assert not (finished.home / "connections.txt").exists(), (finished.home / "connections.txt").read_text()
+
+
+def test_no_process_is_left(finished: Finished) -> None:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in listed.splitlines() if str(finished.home) in line]
+
+
+def test_the_trap_catches_who_leaves_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TRAP)
+    environ = {"PYTHONPATH": str(tmp_path), "CONNECTION_TRAP": str(tmp_path / "connections.txt"), "PATH": os.environ["PATH"]}
+    code = "import socket; socket.create_connection(('192.0.2.1', 443), timeout=1)"
+    assert subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True).returncode != 0
+    assert "192.0.2.1" in (tmp_path / "connections.txt").read_text()
