@@ -110,13 +110,13 @@ def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_
         describe=lambda: describe_cluster(aws, cluster_id),
         state=lambda cluster: str(cluster["Status"]["State"]),
         states=states,
-        explain=lambda cluster: start_failure(aws, cluster),
+        explain=start_failure,
         resume=f"It costs money until it ends: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}",
     )
     return wait_until(wait, Pace(aws.settings.poll_seconds, deadline_minutes * 60), console.progress)
 
 
-def start_failure(aws: Aws, cluster: dict[str, Any]) -> DataLakeError:
+def start_failure(cluster: dict[str, Any]) -> DataLakeError:
     """Why a cluster did not start, with what to do for the codes that are known."""
     status = cluster["Status"]
     reason = status.get("StateChangeReason", {})

@@ -1,0 +1,170 @@
+"""Steps 5, 6 and 8 against the local EMR: one cluster at a time, its ways to be found, and why a job failed."""
+
+import json
+
+import pytest
+import run_spark_jobs as spark_script
+from clusters import ENDED, active_clusters, find_cluster, start_failure
+from create_emr_cluster import create_emr_cluster
+from errors import ConfigError, DataLakeError, Interrupted
+from lake_bucket import ensure_bucket
+from run_spark_jobs import run_spark_jobs
+from setup_iam_roles import setup_iam_roles
+from spark_steps import spark_step
+from terminate_emr_cluster import terminate_emr_cluster
+
+# a job is told its end by its name; good ones leave the summary that the script reads at the end
+JOB = """
+import sys, time
+name = sys.argv[sys.argv.index("--as") + 1]
+if name == "slow":
+    time.sleep(120)
+if name == "refusing":
+    sys.exit("ERROR refusing: users.csv lacks the column email")
+if name == "broken":
+    raise RuntimeError("no such thing")
+print("all is well in", name)
+"""
+SUMMARY = {"run_id": "r1", "status": "published", "rentals": {"read": 3, "kept": 2, "rejected": 1}}
+
+
+@pytest.fixture
+def lake(project, tmp_path):
+    """A project with bucket and roles, whose clusters are ended behind the test."""
+    it = project()
+    ensure_bucket(it.aws)
+    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    yield it
+    for cluster in active_clusters(it.aws):
+        it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
+
+
+@pytest.fixture
+def cluster(lake):
+    return create_emr_cluster(lake.settings, lake.aws, lake.console, deadline_minutes=1).cluster_id
+
+
+@pytest.fixture
+def jobs(lake, monkeypatch):
+    """``jobs(("a",), ("b", "c"))``: puts these stages of trivial jobs in the place of the real ones."""
+
+    def put(*stages):
+        bucket = lake.settings.s3_bucket_name
+        lake.aws.client("s3").put_object(Bucket=bucket, Key="jobs/job.py", Body=JOB.encode())
+        summary_key = spark_script.SUMMARY_KEY.format(run_id="r1")
+        lake.aws.client("s3").put_object(Bucket=bucket, Key=summary_key, Body=json.dumps(SUMMARY).encode())
+
+        def step(settings, job, run_id):
+            made = spark_step(settings, "clean_rentals", run_id)
+            arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py"), "--as", job]
+            return {**made, "Name": job, "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments}}
+
+        monkeypatch.setattr(spark_script, "STAGES", stages)
+        monkeypatch.setattr(spark_script, "spark_step", step)
+
+    return put
+
+
+def run(lake, **arguments):
+    return run_spark_jobs(lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2, **arguments)
+
+
+def end(lake, **arguments):
+    return terminate_emr_cluster(lake.settings, lake.aws, lake.console, deadline_minutes=1, **arguments)
+
+
+def steps(lake, cluster_id):
+    listed = lake.aws.client("emr").list_steps(ClusterId=cluster_id)["Steps"]
+    return {step["Name"]: step["Status"]["State"] for step in listed}
+
+
+def test_a_cluster_is_created_found_without_its_id_and_terminated(lake, cluster):
+    assert find_cluster(lake.aws, None) == find_cluster(lake.aws, cluster) == cluster
+    assert end(lake).cluster_id == cluster
+    assert end(lake, cluster_id=cluster).state == "TERMINATED"
+    assert active_clusters(lake.aws) == []
+
+
+def test_a_second_cluster_is_refused(lake, cluster):
+    with pytest.raises(ConfigError, match=f"{cluster} of this project is active already"):
+        create_emr_cluster(lake.settings, lake.aws, lake.console)
+
+
+def test_without_a_bucket_no_cluster_is_made(project):
+    it = project()
+    with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
+        create_emr_cluster(it.settings, it.aws, it.console)
+
+
+def test_without_roles_the_step_says_to_run_step_1(project, monkeypatch):
+    monkeypatch.setattr("iam_retry.SPREAD_SECONDS", 0.0)
+    it = project()
+    ensure_bucket(it.aws)
+    with pytest.raises(DataLakeError, match="EMR does not accept the roles.*setup_iam_roles.py"):
+        create_emr_cluster(it.settings, it.aws, it.console)
+
+
+def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, cluster, project):
+    with pytest.raises(ConfigError, match="j-NOSUCH.* does not exist"):
+        find_cluster(lake.aws, "j-NOSUCHCLUSTER")
+    with pytest.raises(ConfigError, match="is not one of this project"):
+        find_cluster(project().aws, cluster)
+    with pytest.raises(ConfigError, match="is not one of this project"):
+        other = project()
+        terminate_emr_cluster(other.settings, other.aws, other.console, cluster_id=cluster)
+    end(lake)
+    with pytest.raises(ConfigError, match="is TERMINATED"):
+        find_cluster(lake.aws, cluster)
+    with pytest.raises(ConfigError, match="no active cluster named"):
+        find_cluster(lake.aws, None)
+
+
+def test_jobs_run_stage_by_stage_and_the_summary_is_theirs(lake, cluster, jobs):
+    jobs(("first",), ("left", "right"))
+    result = run(lake)
+    assert list(result.steps) == ["first", "left", "right"]
+    assert steps(lake, cluster) == {"first": "COMPLETED", "left": "COMPLETED", "right": "COMPLETED"}
+    assert result.summary() == "run r1: 3 rentals read, 2 kept, 1 rejected"
+
+
+def test_a_job_that_refuses_its_input_is_explained_by_its_own_words_and_its_sibling_ends(lake, cluster, jobs):
+    jobs(("refusing", "good"), ("never",))
+    with pytest.raises(DataLakeError) as caught:
+        run(lake)
+    assert caught.value.where == "Spark job refusing"
+    assert "ERROR refusing: users.csv lacks the column email" in caught.value.what
+    assert caught.value.log.startswith(lake.settings.s3("logs/emr", cluster, "steps"))
+    assert steps(lake, cluster) == {"refusing": "FAILED", "good": "COMPLETED"}
+
+
+def test_a_job_with_a_bug_is_explained_by_its_traceback(lake, cluster, jobs):
+    jobs(("broken",))
+    with pytest.raises(DataLakeError, match="RuntimeError: no such thing") as caught:
+        run(lake)
+    assert any('raise RuntimeError("no such thing")' in line for line in caught.value.details)
+
+
+def test_ctrl_c_cancels_the_running_step(lake, cluster, jobs, monkeypatch):
+    jobs(("slow",))
+
+    def interrupt_when_running(what, state, elapsed):
+        if "RUNNING" in state:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(lake.console, "progress", interrupt_when_running)
+    with pytest.raises(Interrupted, match="cancelled, nothing published"):
+        run(lake)
+    assert steps(lake, cluster)["slow"] in ("CANCEL_PENDING", "CANCELLED")
+
+
+def test_a_cluster_that_did_not_start_says_why_and_what_to_do():
+    status = {
+        "State": "TERMINATED_WITH_ERRORS",
+        "StateChangeReason": {"Code": "VALIDATION_ERROR", "Message": "The key pair is unknown."},
+        "ErrorDetails": [{"ErrorCode": "VALIDATION_ERROR_INVALID_SSH_KEY_NAME", "ErrorMessage": "emr-key-pair"}],
+    }
+    error = start_failure({"Id": "j-1", "Status": status, "LogUri": "s3://b/logs/emr/"})
+    assert "TERMINATED_WITH_ERRORS (VALIDATION_ERROR): The key pair is unknown." in error.what
+    assert "empty EMR_EC2_KEY_NAME" in error.fix
+    assert error.log == "s3://b/logs/emr/j-1/"
+    assert status["State"] in ENDED
