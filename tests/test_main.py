@@ -3,10 +3,11 @@
 import io
 from types import SimpleNamespace
 
-import main
 import pytest
 from console import Console
 from errors import DataLakeError
+
+import main
 
 
 def names(*flags):
