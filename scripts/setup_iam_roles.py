@@ -29,7 +29,7 @@ from roles_file import RolesFile, save
 ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"
 _DENIED = ("AccessDenied", "AccessDeniedException")
-_ACTIONS = (
+ACTIONS = (
     *("GetRole", "CreateRole", "TagRole", "UpdateAssumeRolePolicy", "GetRolePolicy", "PutRolePolicy"),
     *("ListAttachedRolePolicies", "AttachRolePolicy", "DetachRolePolicy"),
     *("GetInstanceProfile", "CreateInstanceProfile", "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"),
@@ -184,7 +184,7 @@ def _allowed(role: Role, work: Callable[[], str]) -> str:
             f"{_WHERE} ({error.operation_name})",
             f"you may not set up the role {role.name}: {error.response['Error'].get('Message', '')}",
             f"An administrator must allow you iam:{error.operation_name} on {role.arn}, or run this step for you.",
-            details=(f"in all this step needs: {', '.join(f'iam:{action}' for action in _ACTIONS)}, sts:GetCallerIdentity",),
+            details=(f"in all this step needs: {', '.join(f'iam:{action}' for action in ACTIONS)}, sts:GetCallerIdentity",),
         ) from error
 
 
@@ -210,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt)
+    result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
     for name, change in result.changes.items():
         console.result(f"{name}: {change}")
     console.result(f"written to {result.file}")
