@@ -12,6 +12,7 @@ class Lake:
     def __init__(self, jvm: Any, configuration: Any) -> None:
         self._jvm = jvm
         self._configuration = configuration
+        self._path = jvm.org.apache.hadoop.fs.Path  # looked up once: every dot is a round trip to the JVM
 
     @classmethod
     def of_session(cls, spark: Any) -> "Lake":
@@ -63,7 +64,7 @@ class Lake:
     def read_json(self, uri: str) -> Dict[str, Any]:
         stream = self._file_system(uri).open(self._path(uri))
         try:
-            return dict(json.loads(self._jvm.java.util.Scanner(stream, "UTF-8").useDelimiter("\\A").next()))
+            return dict(json.loads(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")))
         finally:
             stream.close()
 
@@ -73,9 +74,6 @@ class Lake:
             stream.write(bytearray((json.dumps(value, indent=2) + "\n").encode("utf-8")))
         finally:
             stream.close()
-
-    def _path(self, uri: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(uri)
 
     def _file_system(self, uri: str) -> Any:
         return self._path(uri).getFileSystem(self._configuration)

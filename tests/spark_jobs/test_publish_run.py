@@ -1,0 +1,250 @@
+"""publish_run: all seven tables of a run or none, whatever moment it is interrupted at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lake_files import Lake
+from lake_job import JobError
+from publish_run import INTENT, TABLES, TABLES_OF, Publication
+from pyspark.sql import SparkSession
+
+FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
+
+
+class Interrupted(Exception):
+    """What a test makes of a killed job."""
+
+
+class FailingLake(Lake):
+    """Stops at the n-th change; a move may stop half way, as on S3, where it is a copy and a delete."""
+
+    def __init__(self, spark: SparkSession, changes: int, how: str) -> None:
+        super().__init__(spark._jvm, spark._jsc.hadoopConfiguration())
+        self._left = changes
+        self._how = how
+
+    def delete(self, uri: str) -> None:
+        self._change()
+        super().delete(uri)
+
+    def write_json(self, uri: str, value: dict[str, Any]) -> None:
+        self._change()
+        super().write_json(uri, value)
+
+    def move(self, source: str, target: str) -> None:
+        if self._left == 0:
+            HALF_MOVES[self._how](Path(source), Path(target))
+        self._change()
+        super().move(source, target)
+
+    def _change(self) -> None:
+        if self._left == 0:
+            raise Interrupted
+        self._left -= 1
+
+
+def _not_begun(source: Path, target: Path) -> None:
+    pass
+
+
+def _half_copied(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    shutil.copy(source / "part-0.parquet", target)
+
+
+def _half_deleted(source: Path, target: Path) -> None:
+    shutil.copytree(source, target)
+    (source / "part-0.parquet").unlink()
+
+
+HALF_MOVES: dict[str, Callable[[Path, Path], None]] = {
+    "not begun": _not_begun, "half copied": _half_copied, "half deleted": _half_deleted,
+}
+
+
+class Zones:
+    """A lake of files that look like staged tables to who only moves them."""
+
+    def __init__(self, folder: Path, spark: SparkSession) -> None:
+        self.staging, self.processed, self.rejected = folder / "staging", folder / "processed", folder / "rejected"
+        self._spark = spark
+
+    def stage(self, run_id: str) -> None:
+        run = self.staging / f"run_id={run_id}"
+        for job, tables in TABLES_OF.items():
+            for table in tables:
+                (run / table).mkdir(parents=True)
+                for name, content in FILES.items():
+                    (run / table / name).write_bytes(content)
+                (run / table / "_SUCCESS").touch()
+            manifest = {table: {"rows": 3, "files": {name: len(content) for name, content in FILES.items()}} for table in tables}
+            (run / f"_{job}.json").write_text(json.dumps({"job": job, "run_id": run_id, "seconds": 1.5, "tables": manifest}))
+        self.write_summary(run_id, "cleaned")
+
+    def write_summary(self, run_id: str, status: str) -> None:
+        summary = {"job": "clean_rentals", "run_id": run_id, "status": status, "seconds": 2.5, "rentals": {"kept": 3}, "masters": {}}
+        self.summary_file(run_id).parent.mkdir(parents=True, exist_ok=True)
+        self.summary_file(run_id).write_text(json.dumps(summary))
+        self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(missing_ok=True)  # Hadoop's, of what it wrote itself
+
+    def summary_file(self, run_id: str) -> Path:
+        return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
+
+    def publish(self, run_id: str, keep_runs: int = 30, lake: Lake | None = None) -> dict[str, Any]:
+        where = [str(zone) for zone in (self.staging, self.processed, self.rejected)]
+        return Publication(lake or Lake.of_session(self._spark), *where).publish(run_id, keep_runs)
+
+    def interrupt(self, run_id: str, changes: int, how: str) -> bool:
+        """Whether the publication was still going on after so many changes."""
+        try:
+            self.publish(run_id, lake=FailingLake(self._spark, changes, how))
+        except Interrupted:
+            return True
+        return False
+
+    def published(self) -> dict[str, set[str]]:
+        """run id -> the tables of it that readers would find, whole."""
+        found: dict[str, set[str]] = {}
+        for folder in self.processed.glob("*/run_id=*"):
+            files = {path.name: path.read_bytes() for path in folder.glob("part-*")}
+            assert files == FILES, f"{folder} is incomplete"
+            found.setdefault(folder.name.removeprefix("run_id="), set()).add(folder.parent.name)
+        return found
+
+
+ALL = set(TABLES)
+
+
+@pytest.fixture
+def zones(tmp_path: Path, spark: SparkSession) -> Zones:
+    return Zones(tmp_path, spark)
+
+
+def test_a_run_is_published_whole_and_its_staging_folder_is_gone(zones: Zones) -> None:
+    zones.stage("run-1")
+    summary = zones.publish("run-1")
+    assert zones.published() == {"run-1": ALL}
+    assert not (zones.staging / "run_id=run-1").exists()
+    assert summary == json.loads(zones.summary_file("run-1").read_text())
+    assert summary["status"] == "published"
+    assert summary["seconds"] == {"clean_rentals": 2.5, "vehicle_location_metrics": 1.5, "user_transaction_metrics": 1.5}
+
+
+def test_publishing_a_second_time_changes_nothing(zones: Zones) -> None:
+    zones.stage("run-1")
+    first = zones.publish("run-1")
+    assert zones.publish("run-1") == first
+    assert zones.published() == {"run-1": ALL}
+
+
+def test_a_run_that_was_computed_again_takes_the_place_of_its_first_try(zones: Zones) -> None:
+    zones.stage("run-1")
+    zones.publish("run-1")
+    for file in zones.processed.glob("*/run_id=run-1/part-0.parquet"):
+        file.write_bytes(b"an old try")
+    zones.stage("run-1")
+    zones.publish("run-1")
+    assert zones.published() == {"run-1": ALL}
+
+
+@pytest.mark.parametrize("how", HALF_MOVES)
+def test_interrupted_anywhere_a_run_can_be_published_again(tmp_path: Path, spark: SparkSession, how: str) -> None:
+    for changes in range(100):
+        zones = Zones(tmp_path / str(changes), spark)
+        zones.stage("run-1")
+        if not zones.interrupt("run-1", changes, how):
+            break
+        zones.publish("run-1")
+        assert zones.published() == {"run-1": ALL}
+        assert not (zones.staging / "run_id=run-1").exists()
+    assert changes > 2 * len(TABLES)
+
+
+@pytest.mark.parametrize("how", HALF_MOVES)
+def test_interrupted_anywhere_a_run_is_undone_by_the_next_one(tmp_path: Path, spark: SparkSession, how: str) -> None:
+    for changes in range(100):
+        zones = Zones(tmp_path / str(changes), spark)
+        zones.stage("run-1")
+        if not zones.interrupt("run-1", changes, how):
+            break
+        zones.stage("run-2")
+        zones.publish("run-2")
+        published = zones.published()
+        assert published.pop("run-2") == ALL
+        assert published in ({}, {"run-1": ALL}), f"half of run-1 is left after {changes} changes"
+
+
+def test_undoing_an_interrupted_run_leaves_the_good_ones_alone(zones: Zones) -> None:
+    zones.stage("run-1")
+    zones.publish("run-1")
+    zones.stage("run-2")
+    assert zones.interrupt("run-2", 9, "half copied")
+    zones.stage("run-3")
+    zones.publish("run-3")
+    assert zones.published() == {"run-1": ALL, "run-3": ALL}
+
+
+def test_a_run_being_computed_is_not_touched_by_another_ones_publication(zones: Zones) -> None:
+    zones.stage("run-2")
+    zones.stage("run-1")
+    zones.publish("run-1")
+    zones.publish("run-2")
+    assert zones.published() == {"run-1": ALL, "run-2": ALL}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_run_that_lacks_a_file_is_not_published_at_all(zones: Zones, table: str) -> None:
+    zones.stage("run-1")
+    (zones.staging / "run_id=run-1" / table / "part-1.parquet").unlink()
+    with pytest.raises(JobError, match=f"{table} does not hold the 2 files"):
+        zones.publish("run-1")
+    assert zones.published() == {}
+    assert not (zones.staging / "run_id=run-1" / INTENT).exists()
+
+
+def test_a_run_with_a_kpi_job_that_did_not_end_is_not_published(zones: Zones) -> None:
+    zones.stage("run-1")
+    (zones.staging / "run_id=run-1" / "_user_transaction_metrics.json").unlink()
+    with pytest.raises(JobError, match="run user_transaction_metrics for run run-1 first"):
+        zones.publish("run-1")
+    assert zones.published() == {}
+
+
+def test_a_run_that_failed_its_validation_is_not_published(zones: Zones) -> None:
+    zones.stage("run-1")
+    zones.write_summary("run-1", "failed")
+    with pytest.raises(JobError, match="the validation of run run-1 failed"):
+        zones.publish("run-1")
+    assert zones.published() == {}
+
+
+def test_a_run_that_nobody_has_computed_is_a_clear_error(zones: Zones) -> None:
+    with pytest.raises(JobError, match="run clean_rentals for run run-9 first"):
+        zones.publish("run-9")
+
+
+def test_only_the_newest_runs_are_kept(zones: Zones) -> None:
+    for number in range(1, 5):
+        zones.stage(f"run-{number}")
+        zones.publish(f"run-{number}", keep_runs=2)
+    assert zones.published() == {"run-3": ALL, "run-4": ALL}
+
+
+def test_the_newest_run_is_kept_when_an_older_one_is_published_after_it(zones: Zones) -> None:
+    for run_id in ("run-2", "run-1"):
+        zones.stage(run_id)
+        zones.publish(run_id, keep_runs=1)
+    assert zones.published() == {"run-2": ALL}
+
+
+def test_pruning_also_clears_what_failed_runs_of_that_time_left_in_staging(zones: Zones) -> None:
+    for run_id in ("run-0", "run-1", "run-2"):
+        zones.stage(run_id)
+    zones.publish("run-1", keep_runs=1)
+    assert sorted(path.name for path in zones.staging.iterdir()) == ["run_id=run-2"]
