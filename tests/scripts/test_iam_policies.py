@@ -137,6 +137,22 @@ def test_every_arn_is_of_our_account_region_or_bucket(rendered: list[Role]) -> N
                 assert resource == "*" or re.fullmatch(ours, resource), f"{role.name}: {resource}"
 
 
+def test_where_a_name_is_open_it_is_below_something_of_ours(rendered: list[Role]) -> None:
+    open_ended = {
+        resource.split(":", 5)[-1]
+        for role in rendered
+        for statement in statements(role.policy)
+        for resource in statement["Resource"]
+        if "*" in resource and resource != "*"
+    }
+    lake = {f"car-rental-data-lake/{folder}/*" for folder in ("raw", "jobs", "clean", "rejected", "staging", "processed")}
+    assert open_ended - lake == {
+        *("car-rental-data-lake/logs/emr/*", "car-rental-data-lake/athena-results/*"),
+        *("cluster/*", "table/car_rental_db/*", "execution:CarRentalDataPipeline:*"),
+        *("log-group:/aws-glue/crawlers*", "log-group:/aws/lambda/car-rental-cluster-reaper:*"),
+    }
+
+
 def test_clusters_are_only_used_and_ended_by_our_tags(rendered: list[Role]) -> None:
     untagged = {"elasticmapreduce:AddTags", "elasticmapreduce:PutAutoTerminationPolicy", "elasticmapreduce:ListClusters"}
     for role in rendered:
