@@ -30,6 +30,7 @@ from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
 from create_emr_cluster import create_emr_cluster  # noqa: E402
 from deploy_step_functions import deploy_step_functions  # noqa: E402
+from errors import ExitStatus  # noqa: E402
 from execute_step_functions import execute_step_functions  # noqa: E402
 from local_server import LocalServer, without_aws_variables  # noqa: E402
 from run_glue_crawlers import run_glue_crawlers  # noqa: E402
@@ -112,7 +113,7 @@ def phases(arguments: argparse.Namespace) -> list[Phase]:
 
     The local AWS begins empty, so in local mode the phases that come before those asked for run too.
     """
-    wanted = {
+    wanted: dict[Phase, bool] = {
         setup: arguments.setup or arguments.all,
         orchestrate if arguments.orchestrate else process: arguments.process or arguments.orchestrate or arguments.all,
         analyze_tables: arguments.analyze or arguments.all,
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = phases(arguments)
     if not chosen:
         parser.print_help()
-        return cli.ExitStatus.OK if not arguments.local else cli.ExitStatus.USAGE
+        return ExitStatus.USAGE if arguments.local else ExitStatus.OK
     return cli.guard("main", arguments.traceback, Console(), lambda console: _run(arguments, chosen, console))
 
 

@@ -69,6 +69,18 @@ def _share() -> Kind:
     return Kind(parse, allowed)
 
 
+def _yes_or_no() -> Kind:
+    allowed = "yes or no"
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
+    def parse(text: str) -> bool:
+        if text.lower() not in words:
+            raise _Wrong(allowed)
+        return words[text.lower()]
+
+    return Kind(parse, allowed)
+
+
 def _one_of(*choices: str) -> Kind:
     return _text("|".join(re.escape(choice) for choice in choices), " or ".join(choices))
 
@@ -150,6 +162,7 @@ class Settings:
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
     keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older partitions are pruned")
     local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where `main.py --local` keeps the lake's files")
+    report_customer_names: bool = _setting(True, _yes_or_no(), "whether the report names the customers who spend the most")
     # --- not settings: what loading found out
     notes: tuple[str, ...] = field(default=(), metadata={})
 
@@ -285,7 +298,7 @@ def _unknown_names(path: Path) -> list[str]:
 
 def _named(settings: Settings) -> Settings:
     """Joins the environment's name to every name that must be unique in an account, and checks the result again."""
-    names: dict[str, str] = {}
+    names: dict[str, Any] = {}
     for variable, item in setting_fields().items():
         if item.metadata["unique"]:
             name = _with_environment(getattr(settings, item.name), settings.environment, item.metadata["unique"])

@@ -129,7 +129,8 @@ def _describe(aws: Aws, crawler: Crawler) -> dict[str, Any]:
 
 
 def _last_start(described: dict[str, Any]) -> datetime | None:
-    return described.get("LastCrawl", {}).get("StartTime")
+    start: datetime | None = described.get("LastCrawl", {}).get("StartTime")
+    return start
 
 
 def _idle(aws: Aws, crawler: Crawler) -> Wait[dict[str, Any]]:
