@@ -3,6 +3,8 @@
 import json
 from typing import Any, Dict, List, Optional
 
+from pyspark import SparkContext
+
 RUN_FOLDER = "run_id="
 
 
@@ -21,9 +23,8 @@ class Lake:
     @classmethod
     def of_gateway(cls) -> "Lake":
         """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the time."""
-        from pyspark.java_gateway import launch_gateway
-
-        jvm = launch_gateway().jvm
+        SparkContext._ensure_initialized()
+        jvm = SparkContext._jvm
         return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
 
     def exists(self, uri: str) -> bool:

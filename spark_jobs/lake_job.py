@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 SUMMARY_PREFIX = "RUN_SUMMARY "
@@ -66,9 +68,17 @@ def run(job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[Li
     except JobError as error:
         line = f"ERROR {job}: {error}"
         print(line, flush=True)
-        print(line, file=sys.stderr, flush=True)
+        _tell_stderr(line)
         return 1
     return 0
+
+
+def _tell_stderr(line: str) -> None:
+    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that people look at."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
+        SparkContext._jvm.java.lang.System.err.println(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 class Stopwatch:

@@ -107,7 +107,7 @@ def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> D
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """Adds the share of the other users who spent less: the distinct totals, of which there are few, are ranked and joined back."""
+    """Adds the share of the other users who spent less: the distinct totals, of which there are few, are ranked."""
     amounts = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users")).crossJoin(
         F.broadcast(spenders.agg(F.max("cents").alias("most"), (F.count(F.lit(1)) - 1).alias("others"))))
     in_bucket = amounts.withColumn("bucket", F.expr(f"cents DIV (most DIV {BUCKETS} + 1)"))

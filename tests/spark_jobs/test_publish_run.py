@@ -83,12 +83,13 @@ class Zones:
                 for name, content in FILES.items():
                     (run / table / name).write_bytes(content)
                 (run / table / "_SUCCESS").touch()
-            manifest = {table: {"rows": 3, "files": {name: len(content) for name, content in FILES.items()}} for table in tables}
+            sizes = {name: len(content) for name, content in FILES.items()}
+            manifest = {table: {"rows": 3, "files": sizes} for table in tables}
             (run / f"_{job}.json").write_text(json.dumps({"job": job, "run_id": run_id, "seconds": 1.5, "tables": manifest}))
         self.write_summary(run_id, "cleaned")
 
     def write_summary(self, run_id: str, status: str) -> None:
-        summary = {"job": "clean_rentals", "run_id": run_id, "status": status, "seconds": 2.5, "rentals": {"kept": 3}, "masters": {}}
+        summary = {"job": "clean_rentals", "run_id": run_id, "status": status, "seconds": 2.5, "rentals": {}, "masters": {}}
         self.summary_file(run_id).parent.mkdir(parents=True, exist_ok=True)
         self.summary_file(run_id).write_text(json.dumps(summary))
         self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(missing_ok=True)  # Hadoop's, of what it wrote itself

@@ -1,0 +1,90 @@
+"""The jobs as people and clusters start them: spark-submit, local paths, exit codes, what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from oracle.contract import KPI_TABLES, contract_tables, published_table
+from oracle.small_lake import write_small_lake
+
+JOBS = Path(__file__).parents[2] / "spark_jobs"
+JOB_NAMES = ["clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run"]
+SHARED = [path for path in sorted(JOBS.glob("*.py")) if path.stem not in JOB_NAMES]
+ZONES = {
+    "clean_rentals": ["--raw", "raw", "--clean", "out/clean", "--rejected", "out/rejected", "--max-reject-rate", "0.1"],
+    "vehicle_location_metrics": ["--clean", "out/clean", "--staging", "out/staging"],
+    "user_transaction_metrics": ["--clean", "out/clean", "--staging", "out/staging"],
+    "publish_run": ["--staging", "out/staging", "--processed", "out/processed", "--rejected", "out/rejected"],
+}
+
+
+def spark_submit(job: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A copy of the job alone in a folder, so that it finds the shared modules only where --py-files puts them."""
+    (folder / "jobs").mkdir(exist_ok=True)
+    alone = folder / "jobs" / f"{job}.py"
+    alone.write_text((JOBS / f"{job}.py").read_text())
+    program = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
+    command = [f"{home}/bin/spark-submit", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+               "--py-files", ",".join(map(str, SHARED)), str(alone), *ZONES[job], "--run-id", "by-hand"]
+    return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+
+
+def python(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(JOBS / f"{job}.py"), *arguments]
+    return subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+
+
+def _environment() -> dict[str, str]:
+    ours = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "PYTHONPATH", "SPARK_ENV_LOADED")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
+    write_small_lake(tmp_path / "raw")
+    for job in JOB_NAMES:
+        done = spark_submit(job, tmp_path)
+        assert done.returncode == 0, done.stderr
+        [summary] = [line for line in done.stdout.splitlines() if line.startswith("RUN_SUMMARY ")]
+        assert json.loads(summary.removeprefix("RUN_SUMMARY "))["run_id"] == "by-hand"
+    expected = contract_tables(tmp_path / "raw")
+    for table in KPI_TABLES:
+        assert published_table(tmp_path / "out" / "processed", table, "by-hand") == expected[table]
+        assert len(list((tmp_path / "out" / "processed" / table / "run_id=by-hand").glob("*.parquet"))) == 1
+
+
+def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_path: Path) -> None:
+    write_small_lake(tmp_path / "raw")
+    (tmp_path / "raw" / "users" / "part.csv").write_text("user_id,first_name\n")
+    done = spark_submit("clean_rentals", tmp_path)
+    message = "ERROR clean_rentals: raw/users/part.csv lacks the columns last_name, email"
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith(message)
+    assert done.stdout.count("ERROR clean_rentals") == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("ERROR")] == [done.stdout.splitlines()[-1]]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("job", JOB_NAMES)
+def test_help_explains_every_argument(job: str) -> None:
+    done = python(job, "--help")
+    assert done.returncode == 0
+    for argument in [name for name in ZONES[job] if name.startswith("--")] + ["--run-id"]:
+        assert argument in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--run-id", "a/b"], "'a/b' is no run id"),
+    (["--run-id", "x", "--max-reject-rate", "2"], "2 is not between 0 and 1"),
+    (["--run-id", "x"], "the following arguments are required: --raw, --clean, --rejected"),
+])
+def test_wrong_usage_is_exit_code_2(arguments: list[str], message: str) -> None:
+    done = python("clean_rentals", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -1,0 +1,95 @@
+"""Killed with SIGKILL at any moment, a run gives the same tables when it is run again, and leaves no half behind for readers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from generate_sample_data import main as generate
+from oracle.contract import KPI_TABLES, contract_tables
+from oracle.job_runs import Run
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parents[2]
+CHAIN = """
+import sys
+from pathlib import Path
+import lake_job
+from oracle.job_runs import Run
+with lake_job.session("killed") as spark:
+    run = Run(spark, Path(sys.argv[2]), "run-1")
+    print("begun", flush=True)
+    run.all(Path(sys.argv[1]))
+    print("done", flush=True)
+"""
+
+
+class Chain:
+    """The four jobs in a process group of its own."""
+
+    def __init__(self, raw: Path, lake: Path, log: Path) -> None:
+        path = os.pathsep.join(str(ROOT / folder) for folder in ("spark_jobs", "tests"))
+        submit = ("--conf spark.sql.shuffle.partitions=2 --conf spark.ui.enabled=false "
+                  "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell")
+        environment = {**os.environ, "PYTHONPATH": path, "PYSPARK_SUBMIT_ARGS": submit, "SPARK_LOCAL_IP": "127.0.0.1",
+                       "PYSPARK_PYTHON": sys.executable}
+        for gateway in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
+            environment.pop(gateway, None)
+        with log.open("w") as errors:
+            self._process = subprocess.Popen([sys.executable, "-c", CHAIN, str(raw), str(lake)], env=environment,
+                                             stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        self.wait_for("begun")
+
+    def wait_for(self, word: str) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.strip() == word:
+                return
+        raise AssertionError(f"the jobs ended without saying '{word}'")
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+def published_runs(run: Run) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for folder in run.processed.glob("*/run_id=*"):
+        found.setdefault(folder.name, set()).add(folder.parent.name)
+    return found
+
+
+def kill_and_run_again(spark: SparkSession, folder: Path, times: int) -> None:
+    generate(["--rentals", "400", "--seed", "3", "--output", str(folder / "raw")])
+    expected = contract_tables(folder / "raw")
+    whole = Chain(folder / "raw", folder / "whole", folder / "whole.log")
+    began = time.monotonic()
+    whole.wait_for("done")
+    seconds = time.monotonic() - began
+    whole.kill()
+    moments = random.Random(2024)
+    for number in range(times):
+        lake, moment = folder / f"lake-{number}", moments.uniform(0, seconds)
+        chain = Chain(folder / "raw", lake, folder / f"{number}.log")
+        time.sleep(moment)
+        chain.kill()
+        again = Run(spark, lake, "run-1" if number % 2 else "run-2").all(folder / "raw")
+        for table in KPI_TABLES:
+            assert again.table(table) == expected[table], f"{table} after a kill at {moment:.2f} s"
+        assert set(map(frozenset, published_runs(again).values())) == {frozenset(KPI_TABLES)}, f"killed at {moment:.2f} s"
+
+
+def test_killed_at_a_few_moments(spark: SparkSession, tmp_path: Path) -> None:
+    kill_and_run_again(spark, tmp_path, times=2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_at_twenty_moments(spark: SparkSession, tmp_path: Path) -> None:
+    kill_and_run_again(spark, tmp_path, times=20)
