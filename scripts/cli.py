@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from aws import Aws, explain
@@ -69,9 +72,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
-    """Runs ``work`` and turns whatever it raises into one message and an exit code."""
+    """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM counts as Ctrl-C."""
     try:
-        work(console)
+        with _sigterm_as_ctrl_c():
+            work(console)
     except KeyboardInterrupt:
         console.warn("Interrupted.")
         return ExitStatus.INTERRUPTED
@@ -82,6 +86,19 @@ def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Co
         console.fail(failure)
         return failure.exit_status
     return ExitStatus.OK
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Who stops us politely gets the same cleaning up as Ctrl-C: a cluster must not outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def as_failure(error: Exception, where: str) -> DataLakeError:

@@ -42,7 +42,14 @@ class LocalServer:
         command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
         # its standard input is our life line: when we are gone, by whatever means, it ends and takes its children along
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, env=_environment()
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            text=True,
+            env=_environment(),
+            start_new_session=True,  # a Ctrl-C at the terminal is for us alone: we still need the server to clean up
         )
         assert self._process.stdout
         line = self._process.stdout.readline()

@@ -1,6 +1,9 @@
 """The command line of every script: exit codes, one message a failure, no traceback unless asked for."""
 
 import io
+import os
+import signal
+import time
 
 import cli
 import pytest
@@ -64,6 +67,16 @@ def test_errors_from_outside_become_one_message(error, words):
     for word in words:
         assert word in text
     assert "Traceback" not in text
+
+
+def test_sigterm_counts_as_ctrl_c():
+    def work(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.guard("step", False, Console(io.StringIO(), io.StringIO()), work) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_traceback_shows_it(capsys):
