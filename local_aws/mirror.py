@@ -66,8 +66,9 @@ class Mirror:
     def enter(self) -> list[str]:
         """Brings in what changed in S3, for a step that is about to run; returns what that step will not see, and why."""
         with self._lock:
+            notes = self._bring_in()
             self._users += 1
-            return self._bring_in()
+            return notes
 
     def leave(self, being_written: Callable[[], set[Path]] = set) -> None:
         """Takes out what changed here, when a step has ended; ``being_written`` by others are files that can wait."""

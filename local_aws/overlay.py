@@ -55,6 +55,12 @@ class Call:
         return self._ask_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
+def signed_service(environ: Mapping[str, Any]) -> str:
+    """The service that a request is signed for; nothing when it is not signed."""
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed.group(3) if signed else ""
+
+
 class Overlay:
     """The WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
 

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from local_aws.athena.component import AthenaComponent
 from local_aws.clients import Clients
 from local_aws.crawler.component import CrawlerComponent
+from local_aws.data_dir import OBJECTS
+from local_aws.emr.component import EmrComponent
+from local_aws.mirror import Mirror
 from local_aws.moto_cures import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay
+from local_aws.refusals import PathRefusals, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +50,8 @@ class LocalAws:
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._components: list[Component] = []
+        self._clients = Clients(self.url)
+        self._mirror = Mirror(self._clients, data_dir / OBJECTS)
 
     def start(self) -> None:
         """Answers requests from here on; returns when it does."""
@@ -62,27 +69,41 @@ class LocalAws:
                 log.debug("%s %s", self.requestline, code)
 
         treat_loopback_as_tls()
-        overlay = Overlay(DomainDispatcherApplication(create_backend_app))
-        self._components = components(Clients(self.url), self._data_dir)
+        overlay = Overlay(PathRefusals(DomainDispatcherApplication(create_backend_app)))
+        self._components = components(self._clients, self._data_dir, self._mirror)
         for component in self._components:
             overlay.register(component.handlers())
         self._server = make_server(HOST, self.port, overlay, threaded=True, request_handler=Quiet, fd=self._socket.fileno())
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends every running step and query, then the server; may be called twice."""
+    def prepare_spark(self) -> None:
+        """Begins, in the background, to make what lets Spark steps start faster, unless that is there."""
+        for component in self._components:
+            if isinstance(component, EmrComponent):
+                component.archive.make_in_background()
+
+    def stop(self, keep_objects: bool = False) -> None:
+        """Ends every running step and query, then the server; may be called twice.
+
+        ``keep_objects``: leave the lake's objects behind as files, in ``s3/<bucket>/`` of the data directory.
+        """
         while self._components:
             self._components.pop().close()
         if self._server is not None:
+            if keep_objects:
+                self._mirror.refresh()
             self._server.shutdown()
             self._server.server_close()
             self._server = None
         self._socket.close()
 
 
-def components(clients: Clients, data_dir: Path) -> list[Component]:
+def components(clients: Clients, data_dir: Path, mirror: Mirror) -> list[Component]:
     """Every service that really executes, in the order in which requests may come to depend on them."""
     return [
+        Refusals(),
+        EmrComponent(clients, data_dir, mirror),
         CrawlerComponent(clients),
+        AthenaComponent(clients),
     ]

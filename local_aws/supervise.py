@@ -27,9 +27,7 @@ def supervise(command: list[str], niceness: int) -> int:
     """The exit code of ``command``; must run in a session of its own, with the life line as standard input."""
     os.nice(niceness)
     linux = sys.platform == "linux"
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None
-    )
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None)
     signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid))
     threading.Thread(target=_end_with_life_line, args=(process.pid,), daemon=True).start()
     code = process.wait()

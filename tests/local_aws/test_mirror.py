@@ -32,9 +32,7 @@ class Lake:
 
     def objects(self) -> dict[str, str]:
         listed = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return {
-            item["Key"]: self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode() for item in listed
-        }
+        return {item["Key"]: self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode() for item in listed}
 
     def write(self, name: str, text: str = "") -> Path:
         path = self.root / name

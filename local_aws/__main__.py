@@ -1,0 +1,168 @@
+"""The local AWS as a command: `python -m local_aws [--port N]` serves until Ctrl-C.
+
+It answers the AWS API on 127.0.0.1 and really executes EMR Spark steps, Glue crawlers, Athena SQL and Step Functions; what it
+cannot do it refuses by name. Its state is in memory: a server starts empty. With --data-dir the lake's objects lie there as
+plain files when it has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, MutableMapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from local_aws import data_dir
+from local_aws.errors import StartError
+
+if TYPE_CHECKING:
+    from local_aws.server import LocalAws
+
+log = logging.getLogger("local_aws")
+
+_SETTINGS_OF_OTHERS = ("AWS_", "BOTO_", "MOTO_")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 when the parent is gone, 128 + signal after a signal, 1 when it cannot start."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s")
+    threading.excepthook = _log_thread_error
+    forget_aws_settings(os.environ)
+    try:
+        return _prepare() if options.prepare else _serve(options)
+    except StartError as error:
+        if options.traceback:
+            raise
+        print(f"local_aws: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local_aws", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the files here (default: a temporary folder)")
+    parser.add_argument("--die-with-parent", action="store_true", help="end when standard input does; for programs")
+    parser.add_argument("--prepare", action="store_true", help="only make the archive of Spark's classes (15 s, once), then end")
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not from 0 to 65535")
+    return port
+
+
+def forget_aws_settings(environ: MutableMapping[str, str]) -> None:
+    """Takes the user's AWS settings and proxies out of ``environ``: nothing here may ever talk to the real AWS."""
+    for name in list(environ):
+        if name.startswith(_SETTINGS_OF_OTHERS) or name.upper() in _PROXIES:
+            del environ[name]
+    environ |= {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "*",
+    }
+
+
+def _prepare() -> int:
+    from local_aws.emr.class_archive import ClassArchive
+    from local_aws.emr.spark import Spark
+    from local_aws.java import find_java
+
+    with data_dir.temporary() as nowhere:
+        return 0 if ClassArchive(Spark.installed(find_java()), nowhere).make() else 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(data_dir.claimed(options.data_dir) if options.data_dir else data_dir.temporary())
+        ended = _Ended()
+        server = stack.enter_context(_running(folder, options.port, keep_objects=options.data_dir is not None))
+        if options.die_with_parent:
+            threading.Thread(target=ended.with_standard_input, daemon=True).start()
+            print(f"READY {server.url}", flush=True)
+        else:
+            _greet(server, folder)
+        return ended.wait()
+
+
+@contextlib.contextmanager
+def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
+    # imports moto and boto3: only now, that the environment is clean
+    from local_aws.server import LocalAws
+
+    try:
+        server = LocalAws(folder, port)
+    except OSError as error:
+        raise StartError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another port with --port N") from error
+    try:
+        server.start()
+        server.prepare_spark()
+        yield server
+    finally:
+        server.stop(keep_objects)
+
+
+class _Ended:
+    """Waits for SIGINT, SIGTERM or the end of standard input, whichever comes first."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._code = 0
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._on_signal)
+
+    def wait(self) -> int:
+        """The exit code, once it is time to end."""
+        self._event.wait()
+        return self._code
+
+    def with_standard_input(self) -> None:
+        """Returns when there is no more standard input; then it is time."""
+        while os.read(0, 4096):
+            pass
+        self._event.set()
+
+    def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
+        self._code = 128 + signum
+        self._event.set()
+
+
+def _greet(server: LocalAws, folder: Path) -> None:
+    """The lines for .env on stdout, for whoever collects them; words on stderr."""
+    from local_aws.clients import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+
+    print(
+        f"AWS_ENDPOINT_URL={server.url}\nAWS_ACCESS_KEY_ID={ACCESS_KEY_ID}\nAWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY}", flush=True
+    )
+    print(
+        "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.\n"
+        "It really runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.\n"
+        "It runs no jars, no Hive, no Lambda and no Glue jobs, and refuses them by name. It forgets everything when it ends.\n"
+        f"Files: {folder}   End: Ctrl-C",
+        file=sys.stderr,
+    )
+
+
+def _log_thread_error(hook: threading.ExceptHookArgs) -> None:
+    assert hook.exc_value
+    name = hook.thread.name if hook.thread else "a thread"
+    log.critical("unhandled error in %s", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

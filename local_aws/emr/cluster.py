@@ -1,0 +1,329 @@
+"""A cluster and its steps: what state each is in, and the one thread a cluster that moves them on."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import string
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from local_aws.clients import ACCOUNT_ID
+from local_aws.emr.run import Failure
+from local_aws.emr.submission import Submission
+from local_aws.overlay import AwsError
+
+log = logging.getLogger(__name__)
+
+# on AWS minutes each; long enough to be seen by who polls
+TRANSIENT_SECONDS = 0.1
+MOST_STEPS = 256  # PENDING and RUNNING https://docs.aws.amazon.com/emr/latest/ManagementGuide/AddMoreThan256Steps.html
+ENDED_STEP = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+ENDED_CLUSTER = frozenset({"TERMINATED", "TERMINATED_WITH_ERRORS"})
+CLOSING = ENDED_CLUSTER | {"TERMINATING"}
+
+_ID_LETTERS = string.ascii_uppercase + string.digits
+
+
+class StepRun(Protocol):
+    """One run of a step: ``execute`` once, ``cancel`` at any time from any thread."""
+
+    def execute(self) -> Failure | None:
+        """Runs to the end; returns why it failed, ``None`` when it did not."""
+
+    def cancel(self) -> None:
+        """Ends it."""
+
+
+def new_id(prefix: str) -> str:
+    """An id as EMR makes them: ``j-2AXXXXXXGAPLF``."""
+    return f"{prefix}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(13))}"
+
+
+def now() -> datetime:
+    """The present, with its time zone."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Step:
+    """One step as it was submitted, and what became of it."""
+
+    name: str
+    on_failure: str
+    args: Sequence[str]
+    submission: Submission
+    step_id: str = field(default_factory=lambda: new_id("s"))
+    state: str = "PENDING"
+    failure: Failure | None = None
+    created: datetime = field(default_factory=now)
+    started: datetime | None = None
+    ended: datetime | None = None
+
+    def end(self, state: str, failure: Failure | None = None) -> None:
+        """It has come to its end in ``state``."""
+        self.state, self.failure, self.ended = state, failure, now()
+
+    def describe(self) -> dict[str, Any]:
+        """As DescribeStep and ListSteps show it."""
+        return {
+            "Id": self.step_id,
+            "Name": self.name,
+            "ActionOnFailure": self.on_failure,
+            "Config": {"Jar": "command-runner.jar", "Properties": {}, "Args": list(self.args)},
+            "Status": self._status(),
+        }
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {
+            "State": self.state,
+            "StateChangeReason": {},
+            "Timeline": timeline(CreationDateTime=self.created, StartDateTime=self.started, EndDateTime=self.ended),
+        }
+        if self.failure:
+            details = {"Reason": self.failure.reason, "Message": self.failure.message, "LogFile": self.failure.log_file}
+            status["FailureDetails"] = {key: value for key, value in details.items() if value}
+        return status
+
+
+def timeline(**moments: datetime | None) -> dict[str, datetime]:
+    """Those of ``moments`` that have come."""
+    return {name: moment for name, moment in moments.items() if moment}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be changed of a cluster; ``idle_timeout`` in seconds, ``None``: it never ends itself."""
+
+    concurrency: int = 1
+    keep_alive: bool = False
+    protected: bool = False
+    idle_timeout: float | None = None
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Settings:
+        """As RunJobFlow asks for them."""
+        instances = request["Instances"]
+        return cls(
+            concurrency=request.get("StepConcurrencyLevel", 1),
+            keep_alive=instances.get("KeepJobFlowAliveWhenNoSteps", False),
+            protected=instances.get("TerminationProtected", False),
+            idle_timeout=request["AutoTerminationPolicy"].get("IdleTimeout", 3600)
+            if "AutoTerminationPolicy" in request
+            else None,
+        )
+
+
+class Cluster:
+    """A cluster from its creation on; its thread takes pending steps up to the concurrency level, and ends it.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, request: Mapping[str, Any], region: str, start_run: Callable[[Cluster, Step], StepRun]) -> None:
+        self.request = request
+        self.settings = Settings.of(request)
+        self.region = region
+        self.cluster_id = new_id("j")
+        self.arn = f"arn:aws:elasticmapreduce:{region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
+        self.tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
+        self.steps: list[Step] = []
+        self.state = "STARTING"
+        self.created = now()
+        self.ready: datetime | None = None
+        self.ended: datetime | None = None
+        self.reason: dict[str, str] = {"Message": "Provisioning Amazon EC2 capacity"}
+        self._start_run = start_run
+        self._changed = threading.Condition()
+        self._runs: dict[str, StepRun] = {}
+        self._end_state: str | None = None
+        self._idle_since = time.monotonic()
+        self._thread = threading.Thread(target=self._live, name=self.cluster_id, daemon=True)
+
+    def start(self) -> None:
+        """Begins its life; returns at once."""
+        self._thread.start()
+
+    def join(self, seconds: float) -> bool:
+        """Waits for its end; returns whether that came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    # what the API asks
+
+    def step(self, step_id: str) -> Step | None:
+        """The step of that id."""
+        return next((step for step in self.steps if step.step_id == step_id), None)
+
+    def status(self) -> dict[str, Any]:
+        """As ``Cluster.Status`` shows it."""
+        with self._changed:
+            moments = timeline(CreationDateTime=self.created, ReadyDateTime=self.ready, EndDateTime=self.ended)
+            return {"State": self.state, "StateChangeReason": dict(self.reason), "Timeline": moments}
+
+    # what the API tells
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Queues ``steps``; raises ``AwsError`` as AWS does when they cannot be queued."""
+        with self._changed:
+            if self._closing:
+                raise AwsError(
+                    "ValidationException", "A job flow that is shutting down, terminated, or finished may not be modified."
+                )
+            if sum(step.state not in ENDED_STEP for step in self.steps) + len(steps) > MOST_STEPS:
+                raise AwsError(
+                    "ValidationException",
+                    "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded.",
+                )
+            wrong = [step.on_failure for step in steps if step.on_failure != "CONTINUE"]
+            if self.settings.concurrency > 1 and wrong:
+                raise AwsError(
+                    "ValidationException",
+                    f"ActionOnFailure {wrong[0]} is not valid for a cluster whose StepConcurrencyLevel is greater than 1. "
+                    "Use CONTINUE.",
+                )
+            self.steps += steps
+            self._changed.notify_all()
+
+    def change(self, **settings: Any) -> None:
+        """Changes some of its ``Settings``, which act at once."""
+        with self._changed:
+            self.settings = replace(self.settings, **settings)
+            self._changed.notify_all()
+
+    def cancel(self, step: Step) -> str:
+        """Cancels a step that has not ended; returns why it cannot, nothing when it can."""
+        with self._changed:
+            if step.state not in ("PENDING", "RUNNING"):
+                return f"Step {step.step_id} is in state {step.state}, which cannot be cancelled"
+            self._cancel(step)
+            self._changed.notify_all()
+            return ""
+
+    def terminate(
+        self, state: str = "TERMINATED", code: str = "USER_REQUEST", message: str = "Terminated by user request"
+    ) -> None:
+        """Begins its end, whose state will be ``state``; does nothing when that has begun already."""
+        with self._changed:
+            if self._end_state is None:
+                self._end_state = state
+                self.reason = {"Code": code, "Message": message}
+                self._changed.notify_all()
+
+    # its life
+
+    @property
+    def _closing(self) -> bool:
+        return self._end_state is not None
+
+    def _live(self) -> None:
+        try:
+            self._pass("BOOTSTRAPPING", "Running bootstrap actions")
+            self._pass("RUNNING", "Running step")
+            self._work()
+            self._close()
+        except Exception:
+            log.exception("local_aws failed in the life of cluster %s", self.cluster_id)
+            self._enter("TERMINATED_WITH_ERRORS", {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"})
+
+    def _pass(self, state: str, message: str) -> None:
+        """Goes to ``state`` after a moment, or on to its end at once."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closing, TRANSIENT_SECONDS):
+                self._enter(state, {"Message": message})
+
+    def _work(self) -> None:
+        with self._changed:
+            self.ready = now()
+            self._idle_since = time.monotonic()
+            while not self._closing:
+                self._start_pending()
+                self._settle()
+                if not self._closing:
+                    self._changed.wait(self._until_idle_end())
+
+    def _start_pending(self) -> None:
+        pending = [step for step in self.steps if step.state == "PENDING"]
+        for step in pending[: max(0, self.settings.concurrency - len(self._runs))]:
+            step.state, step.started = "RUNNING", now()
+            self._runs[step.step_id] = run = self._start_run(self, step)
+            threading.Thread(target=self._run, args=(step, run), name=step.step_id, daemon=True).start()
+
+    def _settle(self) -> None:
+        """Takes the state that its steps give it."""
+        if self._runs:
+            self._enter("RUNNING", {"Message": "Running step"})
+            return
+        if not self.settings.keep_alive:
+            failed = any(step.state == "FAILED" for step in self.steps)
+            self.terminate(code="ALL_STEPS_COMPLETED", message="Steps completed with errors" if failed else "Steps completed")
+            return
+        done = " after last step completed" if self.steps else " to run steps"
+        if self.state != "WAITING":
+            self._idle_since = time.monotonic()
+            self._enter("WAITING", {"Message": f"Cluster ready{done}."})
+        if self._until_idle_end() == 0:
+            self.terminate(message=f"Cluster was idle for {self.settings.idle_timeout} seconds (AutoTerminationPolicy)")
+
+    def _until_idle_end(self) -> float | None:
+        """Seconds until the auto-termination policy ends it; ``None`` when that is not to be."""
+        if self._runs or self.settings.idle_timeout is None or self.settings.protected:
+            return None
+        return max(0.0, self._idle_since + self.settings.idle_timeout - time.monotonic())
+
+    def _close(self) -> None:
+        with self._changed:
+            self._enter("TERMINATING", self.reason)
+            for step in self.steps:
+                if step.state not in ENDED_STEP:
+                    self._cancel(step)
+            self._changed.wait_for(lambda: not self._runs)
+        time.sleep(TRANSIENT_SECONDS)
+        assert self._end_state
+        self._enter(self._end_state, self.reason)
+
+    def _enter(self, state: str, reason: dict[str, str]) -> None:
+        with self._changed:
+            self.state, self.reason = state, reason
+            self.ended = now() if state in ENDED_CLUSTER else None
+            self._changed.notify_all()
+
+    def _run(self, step: Step, run: StepRun) -> None:
+        try:
+            failure = run.execute()
+        except Exception as error:
+            log.exception("local_aws failed in step %s", step.step_id)
+            failure = Failure("local_aws has a bug", f"{error.__class__.__name__}: {error}", None)
+        with self._changed:
+            del self._runs[step.step_id]
+            if step.state == "CANCEL_PENDING":
+                step.end("CANCELLED")
+            else:
+                step.end("FAILED" if failure else "COMPLETED", failure)
+            if step.state == "FAILED":
+                self._after_failure(step)
+            self._changed.notify_all()
+
+    def _after_failure(self, step: Step) -> None:
+        """https://docs.aws.amazon.com/emr/latest/ManagementGuide/UsingEMR_TerminationProtection.html: a protected cluster
+        outlives the failure of a step that should have ended it, without the steps after that one."""
+        if step.on_failure == "CONTINUE":
+            return
+        if step.on_failure == "CANCEL_AND_WAIT" or self.settings.protected:
+            for other in self.steps:
+                if other.state == "PENDING":
+                    self._cancel(other)
+            return
+        self.terminate("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
+
+    def _cancel(self, step: Step) -> None:
+        run = self._runs.get(step.step_id)
+        if run is None:
+            step.end("CANCELLED")
+        else:
+            step.state = "CANCEL_PENDING"
+            run.cancel()

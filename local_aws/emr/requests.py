@@ -1,0 +1,228 @@
+"""What AWS would refuse of a request to EMR, refused here too; and what this stand-in cannot do, refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.clients import Clients
+from local_aws.emr.cluster import MOST_STEPS, Step
+from local_aws.emr.submission import local_conf, parse_submission
+from local_aws.overlay import AwsError, Call
+from local_aws.refusals import not_supported
+
+# every parameter of RunJobFlow is in one of these sets, or refused
+_DONE = frozenset(
+    "Name LogUri ReleaseLabel Instances Steps Applications Configurations JobFlowRole ServiceRole Tags StepConcurrencyLevel "
+    "AutoTerminationPolicy".split()
+)
+# accepted and shown again without effect: they shape machines, their disks and who sees them, and there are none here
+_NO_EFFECT = frozenset(
+    "VisibleToAllUsers ScaleDownBehavior EbsRootVolumeSize EbsRootVolumeIops EbsRootVolumeThroughput OSReleaseLabel "
+    "RepoUpgradeOnBoot ExtendedSupport AutoScalingRole ManagedScalingPolicy SecurityConfiguration PlacementGroupConfigs "
+    "MonitoringConfiguration LogEncryptionKmsKeyId".split()
+)
+_INSTANCES_DONE = frozenset(
+    "InstanceGroups InstanceFleets MasterInstanceType SlaveInstanceType InstanceCount KeepJobFlowAliveWhenNoSteps "
+    "TerminationProtected".split()
+)
+_INSTANCES_NO_EFFECT = frozenset(
+    "Ec2KeyName Placement UnhealthyNodeReplacement Ec2SubnetId Ec2SubnetIds EmrManagedMasterSecurityGroup "
+    "EmrManagedSlaveSecurityGroup ServiceAccessSecurityGroup AdditionalMasterSecurityGroups "
+    "AdditionalSlaveSecurityGroups".split()
+)
+# https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-components.html
+_APPLICATIONS = frozenset(
+    "AmazonCloudWatchAgent Delta Flink Ganglia HBase HCatalog Hadoop Hive Hudi Hue Iceberg JupyterEnterpriseGateway JupyterHub "
+    "Livy MXNet Mahout Oozie Phoenix Pig Presto PrestoDB PrestoSQL Spark Sqoop TensorFlow Tez Trino Zeppelin ZooKeeper".split()
+)
+# configurations that would make Spark keep its tables in a metastore
+_METASTORE = frozenset({"spark-hive-site", "hive-site"})
+_ACTIONS_ON_FAILURE = ("TERMINATE_JOB_FLOW", "TERMINATE_CLUSTER", "CANCEL_AND_WAIT", "CONTINUE")
+_LOG_URI = re.compile(r"s3[an]?://([a-z0-9.-]{3,63})(/.*)?")
+_IDLE_SECONDS = (60, 604800)
+_CONCURRENCY = (1, 256)
+
+
+def invalid(message: str) -> AwsError:
+    """A request that EMR refuses."""
+    return AwsError("ValidationException", message)
+
+
+class RequestRules:
+    """Checks requests against the stand-in's own IAM, S3 and lists of EMR releases; every method raises ``AwsError``."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._instance_types: dict[str, frozenset[str]] = {}
+
+    def run_job_flow(self, call: Call) -> None:
+        """Everything of a RunJobFlow request but its steps."""
+        body = call.body
+        refuse_others("RunJobFlow", body, _DONE | _NO_EFFECT)
+        refuse_others("RunJobFlow Instances", body.get("Instances", {}), _INSTANCES_DONE | _INSTANCES_NO_EFFECT)
+        concurrency(body.get("StepConcurrencyLevel", 1))
+        idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
+        spark_defaults(body.get("Configurations", []))
+        self._release(call)
+        self._roles(body)
+        self._log_uri(body.get("LogUri"))
+        _applications(body)
+        self._instances(call)
+
+    def _release(self, call: Call) -> None:
+        label = call.body.get("ReleaseLabel")
+        if not label:
+            raise invalid("Must specify exactly one of the following: release label, AMI version, or Hadoop version.")
+        if label not in call.forward({}, "ListReleaseLabels")["ReleaseLabels"]:
+            raise invalid(f"The supplied release label is invalid: {label}.")
+
+    def _roles(self, body: Mapping[str, Any]) -> None:
+        iam = self._clients.client("iam")
+        service_role, profile = body.get("ServiceRole"), body.get("JobFlowRole")
+        if not service_role:
+            raise invalid("ServiceRole is required for creating cluster.")
+        if not profile:
+            raise invalid("InstanceProfile is required for creating cluster.")
+        if not _exists(lambda: iam.get_role(RoleName=_name(service_role))):
+            raise invalid(f"Invalid ServiceRole: {service_role}. The role does not exist.")
+        found = _exists(lambda: iam.get_instance_profile(InstanceProfileName=_name(profile)))
+        if not found or not found["InstanceProfile"]["Roles"]:
+            raise invalid(f"Invalid InstanceProfile: {profile}.")
+
+    def _log_uri(self, log_uri: str | None) -> None:
+        if not log_uri:
+            return
+        match = _LOG_URI.fullmatch(log_uri)
+        if match is None:
+            raise invalid(f"Invalid LogUri: {log_uri}. It must be an S3 location, s3://bucket/folder/.")
+        if not _exists(lambda: self._clients.client("s3").head_bucket(Bucket=match.group(1))):
+            raise invalid(f"Invalid LogUri: {log_uri}. The bucket {match.group(1)} does not exist.")
+
+    def _instances(self, call: Call) -> None:
+        groups = instance_groups(call.body["Instances"])
+        label = call.body["ReleaseLabel"]
+        if label not in self._instance_types:
+            supported = call.forward({"ReleaseLabel": label}, "ListSupportedInstanceTypes")["SupportedInstanceTypes"]
+            self._instance_types[label] = frozenset(entry["Type"] for entry in supported)
+        for group in groups:
+            if group["InstanceType"] not in self._instance_types[label]:
+                raise invalid(f"Instance type '{group['InstanceType']}' is not supported on release {label}.")
+
+
+def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The groups that ``Instances`` describes, however it does; raises ``AwsError`` when they make no cluster."""
+    groups = _groups(instances)
+    roles = [group["InstanceRole"] for group in groups]
+    for role in ("MASTER", "CORE"):
+        if roles.count(role) > 1:
+            raise invalid(f"Multiple {role.lower()} instance groups supplied, you must specify exactly one.")
+    if "MASTER" not in roles:
+        raise invalid("Zero master instance groups supplied, you must specify exactly one master instance group")
+    if "TASK" in roles and "CORE" not in roles:
+        raise invalid("Clusters with task nodes must also define core nodes.")
+    if any(group["InstanceCount"] < 1 for group in groups):
+        raise invalid("An instance group must have at least one instance")
+    return groups
+
+
+def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
+    described = [key for key in ("InstanceGroups", "InstanceFleets", "MasterInstanceType") if instances.get(key)]
+    if len(described) > 1:
+        raise invalid(
+            "Please configure instances using one and only one of the following: instance groups; instance fleets; "
+            "instance count, master and slave instance type."
+        )
+    if instances.get("InstanceFleets"):
+        raise not_supported("clusters of instance fleets; use instance groups")
+    if instances.get("InstanceGroups"):
+        return [{"Market": "ON_DEMAND"} | group for group in instances["InstanceGroups"]]
+    primary, count = instances.get("MasterInstanceType"), int(instances.get("InstanceCount", 1))
+    if not primary:
+        return []
+    groups = [{"InstanceRole": "MASTER", "InstanceType": primary, "InstanceCount": 1, "Market": "ON_DEMAND"}]
+    if count > 1:
+        core = instances.get("SlaveInstanceType", primary)
+        groups.append({"InstanceRole": "CORE", "InstanceType": core, "InstanceCount": count - 1, "Market": "ON_DEMAND"})
+    return groups
+
+
+def steps_of(configs: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """The steps that ``configs`` describe; raises ``AwsError`` for those that EMR refuses or this stand-in cannot run."""
+    if len(configs) > MOST_STEPS:
+        raise invalid(
+            f"1 validation error detected: Value at 'steps' failed to satisfy constraint: Member must have length "
+            f"less than or equal to {MOST_STEPS}"
+        )
+    return [_step(number, config) for number, config in enumerate(configs, 1)]
+
+
+def _step(number: int, config: Mapping[str, Any]) -> Step:
+    on_failure = config.get("ActionOnFailure", "TERMINATE_CLUSTER")
+    if on_failure not in _ACTIONS_ON_FAILURE:
+        raise invalid(
+            f"1 validation error detected: Value '{on_failure}' at 'steps.{number}.member.actionOnFailure' failed to satisfy "
+            f"constraint: Member must satisfy enum value set: [{', '.join(_ACTIONS_ON_FAILURE)}]"
+        )
+    jar_step = config["HadoopJarStep"]
+    refuse_others(f"step {config['Name']}:", config, {"Name", "ActionOnFailure", "HadoopJarStep"})
+    refuse_others(f"step {config['Name']}: HadoopJarStep", jar_step, {"Jar", "Args"})
+    if jar_step["Jar"].rpartition("/")[2] != "command-runner.jar":
+        raise not_supported(f"step {config['Name']}: the jar {jar_step['Jar']}; only command-runner.jar spark-submit runs here")
+    args = jar_step.get("Args", [])
+    return Step(config["Name"], on_failure, args, parse_submission(args))
+
+
+def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ``spark-defaults`` of a cluster's ``Configurations`` as options of spark-submit; others concern no machine here."""
+    properties: dict[str, str] = {}
+    for configuration in configurations:
+        if configuration["Classification"] in _METASTORE:
+            raise not_supported(f"a Hive metastore (the configuration {configuration['Classification']})")
+        if configuration["Classification"] == "spark-defaults":
+            properties |= configuration.get("Properties", {})
+    return local_conf(properties)
+
+
+def concurrency(level: int) -> int:
+    """``level`` when EMR accepts it as a StepConcurrencyLevel."""
+    if not _CONCURRENCY[0] <= level <= _CONCURRENCY[1]:
+        raise invalid(f"The step concurrency level {level} is invalid: it must be from {_CONCURRENCY[0]} to {_CONCURRENCY[1]}.")
+    return level
+
+
+def idle_timeout(seconds: int) -> int:
+    """``seconds`` when EMR accepts it as an IdleTimeout."""
+    if not _IDLE_SECONDS[0] <= seconds <= _IDLE_SECONDS[1]:
+        raise invalid(f"The idle timeout {seconds} is invalid: it must be from {_IDLE_SECONDS[0]} to {_IDLE_SECONDS[1]} seconds.")
+    return seconds
+
+
+def _applications(body: Mapping[str, Any]) -> None:
+    for application in body.get("Applications", []):
+        if application["Name"].lower() not in {name.lower() for name in _APPLICATIONS}:
+            raise invalid(f"Invalid application: {application['Name']} is not available in {body['ReleaseLabel']}.")
+
+
+def refuse_others(where: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuses parameters of ``body`` that ``known`` does not hold, unless they say nothing."""
+    unknown = sorted(key for key, value in body.items() if value not in (None, [], {}, False) and key not in known)
+    if unknown:
+        raise not_supported(f"{where} {', '.join(unknown)}")
+
+
+def _name(name_or_arn: str) -> str:
+    return name_or_arn.rpartition("/")[2]
+
+
+def _exists(ask: Callable[[], Any]) -> Any:
+    """The answer, or ``None`` when the stand-in says that there is no such thing."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise

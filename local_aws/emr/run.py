@@ -1,0 +1,171 @@
+"""One run of a step: buckets in, the Spark driver under supervision, buckets out, logs to S3."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_aws.clients import Clients
+from local_aws.emr.class_archive import ClassArchive
+from local_aws.emr.spark import Spark, mounts, warehouse
+from local_aws.emr.step_logs import LogFolder, Output, controller_log, yarn_client_log
+from local_aws.emr.submission import Submission
+from local_aws.mirror import Mirror
+from local_aws.process import SupervisedProcess
+
+_CANCELLED = 128 + 15
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run: a step's submission, in the cluster that it was submitted to."""
+
+    cluster_id: str
+    step_id: str
+    command: tuple[str, ...]
+    submission: Submission
+    spark_defaults: tuple[str, ...]
+    log_uri: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step failed, as ``FailureDetails`` of EMR tells it."""
+
+    reason: str
+    message: str
+    log_file: str | None
+
+
+class SparkRuns:
+    """Starts runs, and knows those under way: they share the mirror and the class archive."""
+
+    def __init__(self, clients: Clients, mirror: Mirror, spark: Spark, archive: ClassArchive, scratch: Path) -> None:
+        self.clients = clients
+        self.mirror = mirror
+        self.spark = spark
+        self.archive = archive
+        self.scratch = scratch
+        # YARN's application ids: when the resource manager started, and a number
+        self._started = int(time.time() * 1000)
+        self._numbers = itertools.count(1)
+        self.under_way: set[Run] = set()
+
+    def new(self, job: Job) -> Run:
+        """A run that has not begun."""
+        return Run(self, job, f"application_{self._started}_{next(self._numbers):04d}")
+
+
+class Run:
+    """``execute`` once; ``cancel`` at any time, from any thread."""
+
+    def __init__(self, runs: SparkRuns, job: Job, application: str) -> None:
+        self._runs = runs
+        self._job = job
+        self._application = application
+        self._scratch = runs.scratch / job.step_id
+        self._lock = threading.Lock()
+        self._process: SupervisedProcess | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Ends the driver and all that it started."""
+        with self._lock:
+            self._cancelled = True
+            if self._process:
+                self._process.end()
+
+    def execute(self) -> Failure | None:
+        """Runs the step to its end and ships its logs; returns why it failed, ``None`` when it did not."""
+        began = time.monotonic()
+        (self._scratch / "tmp").mkdir(parents=True)
+        notes = self._runs.mirror.enter()
+        self._runs.under_way.add(self)
+        try:
+            command = self._command()
+            exit_code = self._drive(command)
+        finally:
+            problem = self._take_out()
+        failure = self._ship(command, notes, exit_code, time.monotonic() - began)
+        problem = problem or self._lost_tables()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        return failure or (Failure("Unknown Error.", problem, None) if problem else None)
+
+    def files_being_written(self) -> set[Path]:
+        """What the driver is writing just now."""
+        return self._process.files_being_written() if self._process else set()
+
+    def _command(self) -> list[str]:
+        job, runs = self._job, self._runs
+        arguments = [
+            *mounts(runs.mirror.root, runs.mirror.buckets()),
+            *(*job.spark_defaults, *job.submission.options),
+            *(job.submission.application, *job.submission.arguments),
+        ]
+        return runs.spark.command(arguments, self._scratch, runs.archive.java_flags())
+
+    def _drive(self, command: Sequence[str]) -> int:
+        with self._lock:
+            if self._cancelled:
+                return _CANCELLED
+            self._process = SupervisedProcess(
+                command,
+                env=self._runs.spark.environment(self._scratch, self._runs.clients.endpoint_url),
+                cwd=self._scratch,
+                stdout=self._scratch / "stdout",
+                stderr=self._scratch / "stderr",
+            )
+        return self._process.wait()
+
+    def _take_out(self) -> str:
+        """Brings what the job wrote to S3, also what a failed one wrote; returns what S3 said against it."""
+        runs = self._runs
+        runs.under_way.discard(self)
+        try:
+            runs.mirror.leave(lambda: {path for run in list(runs.under_way) for path in run.files_being_written()})
+        except (ClientError, BotoCoreError) as error:
+            return str(error)
+        return ""
+
+    def _ship(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
+        job = self._job
+        output = Output(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
+        message, log_name = output.cause()
+        where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
+        if exit_code == 0:
+            return None
+        return Failure("Unknown Error.", message or f"exit code {exit_code}", f"{where}{log_name}.gz" if where else None)
+
+    def _write_logs(self, output: Output, controller: str, exit_code: int) -> str | None:
+        """Writes the logs; returns the folder of the driver's."""
+        job = self._job
+        if not job.log_uri:
+            return None
+        folder = LogFolder(self._runs.clients.client("s3"), job.log_uri, job.cluster_id)
+        driver = {"stdout": output.stdout, "stderr": output.stderr}
+        if not job.submission.cluster_mode:
+            folder.write(folder.step(job.step_id), {"controller": controller, **driver})
+            return folder.step(job.step_id)
+        own = {"controller": controller, "stdout": "", "stderr": yarn_client_log(self._application, exit_code)}
+        folder.write(folder.step(job.step_id), own)
+        folder.write(folder.container(self._application), driver)
+        return folder.container(self._application)
+
+    def _lost_tables(self) -> str:
+        """A cluster would keep what ``saveAsTable`` writes for its later steps; here it goes with the step, so it must fail."""
+        tables = warehouse(self._scratch)
+        if not tables.is_dir() or not any(tables.iterdir()):
+            return ""
+        names = ", ".join(sorted(path.name for path in tables.iterdir()))
+        return f"local_aws has no Hive metastore: the tables {names} of saveAsTable are lost; write to s3:// paths instead"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

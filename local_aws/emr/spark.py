@@ -1,0 +1,127 @@
+"""The command and the environment that run one PySpark application on this machine, fast to start.
+
+Java is called as bin/spark-submit would call it, without the shell scripts and the second JVM that only builds the command.
+Small jobs are start-up and class loading for the most part, hence the flags and the class archive.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_aws.clients import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from local_aws.java import Java
+
+VIEW_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+# where a bucket has no mount Hadoop asks this one, which then says "Could not initialize target File System for URI : s3://..."
+NO_MOUNT_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystem"
+SCHEMES = ("s3", "s3a", "s3n")
+
+# the first compiler alone, a collector without threads, no shared memory for jps: half of the start-up of the defaults
+FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+# org.apache.spark.launcher.JavaModuleOptions: what Spark needs of the JDK's inner packages since Java 9
+_OPEN_PACKAGES = (
+    "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io java.base/java.net "
+    "java.base/java.nio java.base/java.util java.base/java.util.concurrent java.base/java.util.concurrent.atomic "
+    "java.base/jdk.internal.ref java.base/sun.nio.ch java.base/sun.nio.cs java.base/sun.security.action "
+    "java.base/sun.util.calendar"
+).split()
+
+# defaults of ours, which a job's own --conf overrides: a small machine and small data
+DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+_GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Spark:
+    """The installed PySpark and the Java that runs it."""
+
+    java: Java
+    home: Path
+    version: str
+
+    @classmethod
+    def installed(cls, java: Java) -> Spark:
+        """PySpark as it is installed in this environment."""
+        spec = importlib.util.find_spec("pyspark")
+        assert spec and spec.origin, "requirements.txt has pyspark"
+        return cls(java, Path(spec.origin).parent, importlib.metadata.version("pyspark"))
+
+    def command(self, arguments: Sequence[str], scratch: Path, java_flags: Iterable[str] = ()) -> list[str]:
+        """``spark-submit`` on all cores of this machine with ``arguments``: options, application, its arguments."""
+        opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES] if self.java.major > 8 else []
+        return [
+            *(str(self.java.executable), "-cp", self.class_path, f"-Xmx{_heap_bytes() >> 20}m"),
+            *(
+                *FAST_START,
+                *java_flags,
+                *opened,
+                "-Djdk.reflect.useDirectMethodHandle=false",
+                f"-Djava.io.tmpdir={scratch / 'tmp'}",
+            ),
+            *("org.apache.spark.deploy.SparkSubmit", "--master", "local[*]"),
+            *conf(DEFAULTS | {"spark.local.dir": str(scratch / "tmp"), "spark.sql.warehouse.dir": warehouse(scratch).as_uri()}),
+            *arguments,
+        ]
+
+    @property
+    def class_path(self) -> str:
+        """Spark's jars."""
+        return f"{self.home / 'jars'}/*"
+
+    def environment(self, scratch: Path, endpoint_url: str) -> dict[str, str]:
+        """All that a job sees of the environment: nothing of the user's AWS, and UTC as on EMR.
+
+        Like a cluster's instance profile, the credentials in it open this stand-in and nothing else.
+        """
+        python_path = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), sys.executable)
+        return python_path | {
+            "PATH": f"{self.java.executable.parent}:{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch / "tmp"),
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+            "JAVA_HOME": str(self.java.home),
+            "SPARK_HOME": str(self.home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "*",
+        }
+
+
+def mounts(mirror: Path, buckets: Iterable[str]) -> list[str]:
+    """The options that show ``<mirror>/<bucket>`` as ``s3://<bucket>/``."""
+    settings = {f"spark.hadoop.fs.{scheme}.impl": VIEW_FS for scheme in SCHEMES}
+    settings |= {f"spark.hadoop.fs.viewfs.overload.scheme.target.{scheme}.impl": NO_MOUNT_FS for scheme in SCHEMES}
+    settings |= {f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": (mirror / name).as_uri() for name in buckets}
+    return conf(settings)
+
+
+def conf(settings: Mapping[str, str]) -> list[str]:
+    """``settings`` as options of spark-submit."""
+    return [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+
+
+def warehouse(scratch: Path) -> Path:
+    """Where a job's ``saveAsTable`` ends up."""
+    return scratch / "spark-warehouse"
+
+
+def _heap_bytes() -> int:
+    """A quarter of the machine, as two steps may run side by side; at least Spark's default, and never more than 4 GB."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(max(memory // 4, _GIGABYTE), 4 * _GIGABYTE)

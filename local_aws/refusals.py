@@ -1,0 +1,79 @@
+"""What moto answers as done although nobody does it, refused by name: work that would have run on machines of AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from local_aws.overlay import AwsError, Call, Handler, WsgiApp, signed_service
+
+NOT_SUPPORTED = "LocalAwsNotSupported"
+
+# services that name the operation in X-Amz-Target
+_TARGETS = {
+    "AWSGlue": "StartJobRun StartWorkflowRun StartTrigger StartBlueprintRun StartMLEvaluationTaskRun "
+    "StartDataQualityRulesetEvaluationRun StartColumnStatisticsTaskRun RunStatement",
+    "AmazonEC2ContainerServiceV20141113": "RunTask StartTask CreateService",
+    "SageMaker": "CreateTrainingJob CreateProcessingJob CreateTransformJob StartPipelineExecution",
+    "CodeBuild_20161006": "StartBuild StartBuildBatch",
+    "AmazonDMSv20160101": "StartReplicationTask",
+    "FmrsService": "StartTaskExecution",
+    "RedshiftData": "ExecuteStatement BatchExecuteStatement",
+}
+# services that name it by method and path, by the service that the request is signed for
+_PATHS = (
+    ("emr-serverless", "POST", r"/applications/[^/]+/jobruns", "StartJobRun"),
+    ("emr-containers", "POST", r"/virtualclusters/[^/]+/jobruns", "StartJobRun"),
+    ("lambda", "POST", r"/2015-03-31/functions/[^/]+/invocations", "Invoke"),
+    ("lambda", "POST", r"/2014-11-13/functions/[^/]+/invoke-async/?", "InvokeAsync"),
+    ("batch", "POST", r"/v1/submitjob", "SubmitJob"),
+    ("rds-data", "POST", r"/(Execute|BatchExecute)", "ExecuteStatement"),
+)
+
+
+def not_supported(what: str) -> AwsError:
+    """The error for what AWS would do and this stand-in cannot: never to be mistaken for an answer of AWS."""
+    return AwsError(NOT_SUPPORTED, f"local_aws cannot do this: {what}", 501)
+
+
+class Refusals:
+    """The component of operations that nobody does here."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """A refusal for each of those that are named in ``X-Amz-Target``."""
+        return {f"{service}.{name}": refuse for service, names in _TARGETS.items() for name in names.split()}
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def refuse(call: Call) -> dict[str, Any]:
+    """The handler of an operation that cannot be done here."""
+    raise not_supported(f"{call.service}:{call.operation}")
+
+
+class PathRefusals:
+    """A WSGI layer before ``app`` for the operations that are named by method and path."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        refused = _refused(environ)
+        if refused is None:
+            return self._app(environ, start_response)
+        error = not_supported(refused)
+        payload = json.dumps({"message": error.message}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(payload))), ("x-amzn-ErrorType", error.code)]
+        start_response(f"{error.status} Not Implemented", headers)
+        return [payload]
+
+
+def _refused(environ: Mapping[str, Any]) -> str | None:
+    service = signed_service(environ)
+    for its_service, method, path, operation in _PATHS:
+        if service == its_service and environ["REQUEST_METHOD"] == method and re.fullmatch(path, environ["PATH_INFO"]):
+            return f"{service}:{operation}"
+    return None
