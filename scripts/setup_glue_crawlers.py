@@ -22,6 +22,7 @@ from crawlers import Crawler, crawler_request, crawlers
 from errors import DataLakeError
 from iam_retry import retry_while_iam_spreads
 from lake_bucket import require_bucket
+from named_queries import ensure_named_queries
 from waiting import Pace, States, Wait, wait_until
 
 # what Glue says of a role that was made a moment ago; a role that is really wrong says the same
@@ -48,6 +49,7 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
     for crawler in crawlers(settings):
         changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
     changes[f"workgroup {settings.athena_workgroup}"] = ensure_workgroup(settings, aws)
+    changes["named queries"] = ensure_named_queries(settings, aws)
     return CatalogResult(changes)
 
 

@@ -1,0 +1,132 @@
+"""What the notebook asks the lake with: sends the questions off together, and hands out each answer when it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import display
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # the scripts import each other by plain name
+
+from athena import Athena, QueryResult  # noqa: E402
+from aws import Aws, error_code  # noqa: E402
+from botocore.exceptions import ClientError  # noqa: E402
+from config import Settings  # noqa: E402
+from errors import DataLakeError  # noqa: E402
+from handover import received  # noqa: E402
+from named_queries import NamedQuery, named_queries  # noqa: E402
+
+ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed
+REJECTED = "rejected_rental_transactions"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, and the rows that answer it."""
+
+    query: NamedQuery
+    result: QueryResult
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a data frame."""
+        return self.result.frame()
+
+    @property
+    def first(self) -> pd.Series:
+        """The first row; queries put first what the question asks for."""
+        return self.frame.iloc[0]
+
+
+class Lake:
+    """The published tables, by the questions of notebooks/queries."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._aws = Aws(settings)
+        self._athena = Athena(self._aws)
+        self._queries = named_queries()
+        self._waiting: dict[str, str] = {}
+        self._answers: dict[str, Answer] = {}
+
+    @classmethod
+    def open(cls) -> Lake:
+        """The lake that `.env` and the environment mean, or the one that `main.py --analyze` looks at."""
+        return cls(received(os.environ))
+
+    def ask_all(self) -> None:
+        """Sends every question off at once: Athena works on them side by side.
+
+        Not the one about rejected rentals: their table is there only when the crawler over the rejected zone has run.
+        """
+        for name in self._queries:
+            if name != "rejected_rentals":
+                self._ask(name)
+
+    def _ask(self, name: str) -> None:
+        self._waiting[name] = self._athena.start(self._queries[name].sql)
+
+    def answer(self, name: str) -> Answer:
+        """The answer to a question, waited for where necessary. When one fails, those still on their way are stopped."""
+        if name not in self._answers:
+            if name not in self._waiting:
+                self._ask(name)
+            try:
+                result = self._athena.finish(self._waiting.pop(name), name)
+            except BaseException:  # Ctrl-C too: nobody waits for the others any more
+                self._stop_waiting()
+                raise
+            self._answers[name] = Answer(self._queries[name], result)
+        return self._answers[name]
+
+    def _stop_waiting(self) -> None:
+        while self._waiting:
+            self._athena.stop(self._waiting.popitem()[1])
+
+    def rejected_rentals(self, run_id: str) -> int | None:
+        """How many rentals a run rejected; None when the catalog does not show its rejected rentals."""
+        if not self._shows(REJECTED, run_id):
+            return None
+        reasons = self.answer("rejected_rentals").frame
+        return 0 if reasons.empty else int(reasons.rejected_in_all.iloc[0])
+
+    def _shows(self, table: str, run_id: str) -> bool:
+        place = {"DatabaseName": self.settings.glue_database_name, "TableName": table}
+        try:
+            self._aws.client("glue").get_partition(**place, PartitionValues=[run_id])
+        except ClientError as error:
+            if error_code(error) != "EntityNotFoundException":
+                raise
+            return False
+        return True
+
+    def bill(self) -> dict[str, str]:
+        """What answered, what it read and what that costs, over all questions; waits for those on their way."""
+        results = [self.answer(name).result for name in [*self._answers, *self._waiting]]
+        scanned = sum(result.scanned_bytes for result in results)
+        dollars = sum((result.dollars for result in results), Decimal(0))
+        local = self.settings.is_local
+        return {
+            "Engine": results[0].engine + (" (local stand-in)" if local else ""),
+            "Bytes scanned": f"{scanned:,} in {len(results)} queries",
+            "Cost of the queries": f"nothing here; ${dollars:.4f} on AWS" if local else f"${dollars:.4f}",
+        }
+
+
+def show_errors_briefly() -> None:
+    """From here on an error of the project shows what to do in place of a traceback."""
+
+    def show(shell: Any, kind: type[DataLakeError], error: DataLakeError, trace: Any, tb_offset: Any = None) -> None:
+        told = {"where": error.where, "what": error.what, "fix": error.fix, "details": list(error.details)}
+        lines = [f"{error.where}: {error.what}", *error.details, error.fix]
+        display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)
+
+    get_ipython().set_custom_exc((DataLakeError,), show)

@@ -1,0 +1,147 @@
+"""The parts of the analysis as they are shown: facts, findings, tables, charts. The report puts the same parts on its page."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import charts
+import pandas as pd
+from IPython.display import display
+from lake import Answer
+from matplotlib.figure import Figure
+
+# what scripts/analyze.py reads out of the executed notebook, for the terminal; browsers ignore it
+UNKNOWN = "not in the catalog"
+HEADLINE = "application/vnd.car-rental.headline+json"
+
+
+def money(value: Decimal) -> str:
+    """An exact amount: ``$80,290.00``."""
+    return f"-${-value:,.2f}" if value < 0 else f"${value:,.2f}"
+
+
+def count(value: int) -> str:
+    """``20,080``."""
+    return f"{value:,}"
+
+
+def percent(value: float) -> str:
+    """A share that is given in percent: ``4.7 %``."""
+    return f"{value:.1f} %"
+
+
+def tenths(value: float) -> str:
+    """A measured number: ``43.5``."""
+    return f"{value:,.1f}"
+
+
+def change(before: Any, now: Any) -> str:
+    """How much more or less, in percent of what was before."""
+    if not before:
+        return "none before"
+    share = 100 * (float(now) / float(before) - 1)
+    return "unchanged" if now == before else f"{share:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def day(value: date) -> str:
+    """``Friday, 31 May 2024``, in English whatever the machine's language."""
+    weekday = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()[value.weekday()]
+    month = "January February March April May June July August September October November December".split()[value.month - 1]
+    return f"{weekday}, {value.day} {month} {value.year}"
+
+
+_UNITS: dict[Callable[[Any], str], str] = {money: " ($)", percent: " (%)"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its title, and how a value is written."""
+
+    title: str
+    write: Callable[[Any], str] = str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands on the right."""
+        return self.write is not str
+
+
+def finding(sentence: str, **values: str) -> None:
+    """What a section found: ``sentence`` with its ``{values}``, each of them set off."""
+    marked = {name: f"<strong>{html.escape(value)}</strong>" for name, value in values.items()}
+    _show("finding", f"<p>{html.escape(sentence, quote=False).format(**marked)}</p>", sentence.format(**values))
+
+
+def table(frame: pd.DataFrame, caption: str, columns: Mapping[str, Column], headline: str = "") -> None:
+    """The ``columns`` of ``frame``, by their names there. With a ``headline`` the terminal shows it too, under that title."""
+    cells = [
+        [_written(value, column) for value, column in zip(row, columns.values(), strict=True)] for row in _rows(frame, columns)
+    ]
+    extra = {HEADLINE: _headline(headline, columns, frame)} if headline else {}
+    _show("table", _table(caption, list(columns.values()), cells), frame[list(columns)].to_string(index=False), extra)
+
+
+def _written(value: Any, column: Column) -> str:
+    return "–" if pd.isna(value) else column.write(value)
+
+
+def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
+    marks = [' class="number"' if column.is_number else "" for column in columns]
+    heads = (f'<th scope="col"{mark}>{html.escape(column.title)}</th>' for column, mark in zip(columns, marks, strict=True))
+    rows = (
+        "".join(f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)) for row in cells
+    )
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    caption = f"<caption>{html.escape(caption)}</caption>"
+    return f"<table>{caption}<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{body}</tbody></table>"
+
+
+def _headline(title: str, columns: Mapping[str, Column], frame: pd.DataFrame) -> dict[str, Any]:
+    """Numbers stay numbers, with their unit in the column's title: the terminal aligns them."""
+    titles = [column.title + _UNITS.get(column.write, "") for column in columns.values()]
+    return {"title": title, "columns": titles, "rows": [[_plain(value) for value in row] for row in _rows(frame, columns)]}
+
+
+def _rows(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[list[Any]]:
+    return [[row[name] for name in columns] for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can carry; a decimal keeps its digits."""
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    return round(value, 1) if isinstance(value, float) else value
+
+
+def chart(figure: Figure, title: str, subtitle: str, alt: str) -> None:
+    """A chart under the ``title`` that says what it shows; ``alt`` tells it to who cannot see it."""
+    image = base64.b64encode(charts.svg(figure)).decode()
+    caption = f"<figcaption><b>{html.escape(title)}</b> <span>{html.escape(subtitle)}</span></figcaption>"
+    picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{image}">'
+    _show("chart", f"<figure>{caption}{picture}</figure>", f"{title} ({subtitle}): {alt}")
+
+
+def query(answer: Answer) -> None:
+    """The SQL behind a section, folded."""
+    sql = html.escape(answer.query.sql.strip())
+    title = f"The query: {answer.query.name}.sql"
+    _show("query", f"<details><summary>{title}</summary><pre><code>{sql}</code></pre></details>", answer.query.sql)
+
+
+def facts(tiles: Mapping[str, str], details: Mapping[str, str]) -> None:
+    """The head of the report: a few large numbers, and where all the numbers come from."""
+    large = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles.items())
+    small = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in details.items())
+    plain = "\n".join(f"{name}: {value}" for name, value in {**tiles, **details}.items())
+    _show("facts", f'<dl class="tiles">{large}</dl>\n<dl class="facts">{small}</dl>', plain)
+
+
+def _show(part: str, markup: str, plain: str, extra: Mapping[str, Any] | None = None) -> None:
+    bundle = {"text/html": markup, "text/plain": plain, **(extra or {})}
+    display(bundle, raw=True, metadata={"part": part})

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Step 10: runs the analysis notebook over the published tables and writes its answers as one HTML file under reports/.
+
+The notebook for people: jupyter notebook notebooks/athena_queries.ipynb
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import cli
+from aws import Aws
+from config import ROOT, Settings
+from console import Console
+from errors import DataLakeError
+from handover import handed_over
+from kernel import CellError, Kernel
+from published import newest_run, require_workgroup
+from report import render, write_atomically
+
+NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
+REPORTS = ROOT / "reports"
+HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too
+ERROR = "application/vnd.car-rental.error+json"  # an error of ours in the notebook: where, what, fix, details
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the answers that a person sees first."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """Where the report lies, what run it is about, and its headline answers."""
+
+    report: Path
+    run_id: str
+    headlines: list[Headline]
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"report {shown(self.report)}"
+
+
+def analyze(settings: Settings, aws: Aws, console: Console, *, reports: Path = REPORTS) -> AnalysisResult:
+    """Executes the notebook, writes the report, prints the headlines; raises ``DataLakeError`` when tables are missing."""
+    require_workgroup(aws)
+    run_id = newest_run(aws)
+    cells = execute(NOTEBOOK, settings, console)
+    report = reports / f"car_rental_{run_id}.html"
+    write_atomically(report, render(cells))
+    result = AnalysisResult(report, run_id, headlines(cells))
+    for headline in result.headlines:
+        console.table(headline.title, headline.columns, headline.rows)
+    console.result(f"\nReport: {shown(report)}")
+    return result
+
+
+def shown(path: Path) -> str:
+    """A path as people see it: from the project's root where it lies below."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[str, Any]]:
+    """The cells of ``notebook`` after a run from top to bottom, in a kernel that talks to what ``settings`` mean."""
+    cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    with console.waiting("analysis"), Kernel(notebook.parent, {**os.environ, **handed_over(settings)}) as kernel:
+        for number, cell in enumerate(cells, start=1):
+            if cell["cell_type"] == "code":
+                try:
+                    cell["outputs"] = kernel.run("".join(cell["source"]))
+                except CellError as error:
+                    raise _explained(error, f"{shown(notebook)}, cell {number}") from error
+    return cells
+
+
+def _explained(error: CellError, where: str) -> DataLakeError:
+    """The project's own error that stopped the notebook, as it was raised there; any other with its last lines."""
+    for output in error.outputs:
+        told = output.get("data", {}).get(ERROR)
+        if told:
+            return DataLakeError(told["where"], told["what"], told["fix"], details=tuple(told["details"]))
+    return DataLakeError(where, str(error), "Open it in Jupyter to look closer: jupyter notebook notebooks/athena_queries.ipynb")
+
+
+def headlines(cells: Sequence[dict[str, Any]]) -> list[Headline]:
+    """What the notebook's tables hold for the terminal, in their order."""
+    outputs = (output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"])
+    found = (output["data"][HEADLINE] for output in outputs if HEADLINE in output.get("data", {}))
+    return [Headline(one["title"], one["columns"], [[_value(cell) for cell in row] for row in one["rows"]]) for one in found]
+
+
+def _value(cell: Any) -> Any:
+    return Decimal(cell["decimal"]) if isinstance(cell, dict) else cell
+
+
+def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    analyze(settings, aws, console)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(cli.parser(__doc__), argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
