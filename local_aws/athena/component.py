@@ -1,0 +1,374 @@
+"""Athena's API: starts queries on threads, keeps what they give, and reads the catalog's databases and tables."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.athena.executions import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, Execution
+from local_aws.athena.prepared import PreparedStatements
+from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.overlay import AwsError, Call, Handler
+
+if TYPE_CHECKING:  # DuckDB, pyarrow and sqlglot are read when the first query comes, not when the server starts
+    from local_aws.athena.engine import Engine
+    from local_aws.athena.statements import Statement
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 4  # queries that run at the same time
+PAGE = 1000  # most rows that GetQueryResults gives at once
+DATA_CATALOG = "AwsDataCatalog"
+
+
+def invalid(message: str) -> AwsError:
+    """Athena's answer to a request that makes no sense."""
+    return AwsError("InvalidRequestException", message)
+
+
+class AthenaComponent:
+    """Owns queries and the catalog's metadata; workgroups, named queries and prepared statements are moto's."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = threading.RLock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="athena")
+        self._executions: dict[tuple[str, str], Execution] = {}
+        self._tokens: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+        self._made: dict[tuple[str, str], Any] = {}
+        self._engine: Engine | None = None
+        self._prepared = PreparedStatements()
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The operations on queries, databases, tables and catalogs."""
+        operations: dict[str, Handler] = {
+            "StartQueryExecution": self._start,
+            "GetQueryExecution": lambda call: {"QueryExecution": self._get(call).described()},
+            "BatchGetQueryExecution": self._batch_get,
+            "ListQueryExecutions": self._list,
+            "StopQueryExecution": self._stop,
+            "GetQueryResults": self._results,
+            "GetQueryRuntimeStatistics": self._runtime_statistics,
+            "ListDataCatalogs": self._list_catalogs,
+            "GetDataCatalog": self._get_catalog,
+            "ListDatabases": self._list_databases,
+            "GetDatabase": self._get_database,
+            "ListTableMetadata": self._list_tables,
+            "GetTableMetadata": self._get_table,
+        }
+        return {f"AmazonAthena.{name}": handler for name, handler in operations.items()} | dict(self._prepared.handlers())
+
+    def close(self) -> None:
+        """Interrupts running queries and ends their threads."""
+        with self._lock:
+            running = [execution for execution in self._executions.values() if execution.state not in ENDED]
+        for execution in running:
+            self._cancel(execution)
+        self._pool.shutdown(wait=True)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _client(self, service: str, region: str) -> Any:
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self._clients.client(service, region)
+            return self._made[service, region]
+
+    def _loaded_engine(self) -> Engine:
+        from local_aws.athena.engine import Engine
+
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine()
+            return self._engine
+
+    # starting and stopping
+
+    def _start(self, call: Call) -> dict[str, Any]:
+        body = {key: value for key, value in call.body.items() if key != "ClientRequestToken"}
+        token = call.body.get("ClientRequestToken")
+        with self._lock:
+            known = self._tokens.get((call.region, token)) if token else None
+            if known is not None:
+                if known[1] != body:
+                    raise invalid("Idempotent parameters do not match")
+                return {"QueryExecutionId": known[0]}
+            execution, statement = self._accepted(call, body)
+            self._executions[call.region, execution.query_id] = execution
+            if token:
+                self._tokens[call.region, token] = (execution.query_id, body)
+        self._pool.submit(self._run, execution, statement, call)
+        return {"QueryExecutionId": execution.query_id}
+
+    def _accepted(self, call: Call, body: dict[str, Any]) -> tuple[Execution, Statement]:
+        from local_aws.athena.errors import Malformed, QueryFailed
+        from local_aws.athena.statements import parse
+
+        catalog = (body.get("QueryExecutionContext") or {}).get("Catalog", DATA_CATALOG)
+        if catalog.lower() != DATA_CATALOG.lower():
+            raise invalid(f"local_aws does not do this: the data catalog {catalog}")
+        workgroup = self._workgroup(call, body.get("WorkGroup") or "primary")
+        folder = self._output_folder(call, body, workgroup)
+        try:
+            statement = parse(body["QueryString"], body.get("ExecutionParameters") or ())
+        except (Malformed, QueryFailed) as error:
+            raise invalid(str(error)) from error
+        names = statement.type, statement.substatement, statement.file_suffix
+        return Execution(body, call.region, workgroup["Name"], folder, *names), statement
+
+    def _workgroup(self, call: Call, name: str) -> dict[str, Any]:
+        found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get("WorkGroup")
+        if found is None:
+            raise invalid(f"WorkGroup {name} is not found.")
+        if found.get("State") == "DISABLED":
+            raise invalid(f"WorkGroup {name} is disabled.")
+        return found
+
+    def _output_folder(self, call: Call, body: dict[str, Any], workgroup: dict[str, Any]) -> str:
+        """Where results go: the workgroup's place where it insists, else the request's, else the workgroup's."""
+        settings = workgroup.get("Configuration") or {}
+        own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
+        asked = (body.get("ResultConfiguration") or {}).get("OutputLocation")
+        location = own if settings.get("EnforceWorkGroupConfiguration") and own else asked or own
+        if not location:
+            raise invalid(
+                "No output location provided. An output location is required either through the Workgroup result configuration "
+                "setting or as an API input."
+            )
+        if not location.startswith("s3://"):
+            raise invalid("outputLocation is not a valid S3 path.")
+        bucket = location[5:].partition("/")[0]
+        try:
+            self._client("s3", call.region).head_bucket(Bucket=bucket)
+        except ClientError as error:
+            raise invalid(f"Unable to verify/create output bucket {bucket}") from error
+        return f"{location.rstrip('/')}/"
+
+    def _stop(self, call: Call) -> dict[str, Any]:
+        execution = self._get(call)
+        if execution.state not in ENDED:
+            self._cancel(execution)
+        return {}
+
+    def _cancel(self, execution: Execution) -> None:
+        execution.cancelled.set()
+        if execution.cursor is not None:
+            execution.cursor.interrupt()
+
+    # running
+
+    def _run(self, execution: Execution, statement: Statement, call: Call) -> None:
+        from local_aws.athena.engine import CutoffReached
+        from local_aws.athena.errors import Malformed, QueryFailed
+
+        if execution.cancelled.is_set():
+            return execution.end(CANCELLED, "Query cancelled by user")
+        execution.begun = time.time()
+        execution.state = RUNNING
+        try:
+            self._execute(execution, statement, call)
+            execution.end(SUCCEEDED)
+        except CutoffReached:
+            execution.end(CANCELLED, "Query cancelled! : Bytes scanned limit was exceeded")
+        except (QueryFailed, Malformed) as failure:
+            self._failed(execution, failure if isinstance(failure, QueryFailed) else QueryFailed("SYNTAX_ERROR", str(failure)))
+        except Exception as bug:
+            log.exception("query %s failed in local_aws", execution.query_id)
+            self._failed(execution, QueryFailed("", f"local_aws has a bug: {type(bug).__name__}: {bug}", category=1))
+        return None
+
+    def _failed(self, execution: Execution, failure: Any) -> None:
+        if execution.cancelled.is_set():
+            execution.end(CANCELLED, "Query cancelled by user")
+        else:
+            execution.end(FAILED, failure.reason, failure.athena_error())
+
+    def _execute(self, execution: Execution, statement: Statement, call: Call) -> None:
+        from local_aws.athena.engine import Session
+        from local_aws.athena.results import file_text
+        from local_aws.athena.statements import Runner
+
+        engine = self._loaded_engine()
+        glue, s3 = (self._client(service, execution.region) for service in ("glue", "s3"))
+        context = execution.request.get("QueryExecutionContext") or {}
+        session = Session(
+            glue=glue,
+            s3=s3,
+            database=context.get("Database", "default").lower(),
+            started=datetime.fromtimestamp(execution.submitted, UTC),
+            user=call.principal or "local",
+            cutoff_bytes=self._cutoff(call, execution.workgroup),
+        )
+        with engine.cursor() as cursor:
+            execution.cursor = cursor
+            place = (execution.region, execution.workgroup)
+            tables = f"{execution.output_folder}tables/{execution.query_id}/"
+            execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(statement)
+            execution.cursor = None
+        self._put(s3, execution.output_location, file_text(execution.result))
+        if execution.manifest_location:
+            self._put(s3, execution.manifest_location, "".join(f"{url}\n" for url in execution.result.manifest or ()))
+
+    def _cutoff(self, call: Call, workgroup: str) -> int | None:
+        cutoff: int | None = (self._workgroup(call, workgroup).get("Configuration") or {}).get("BytesScannedCutoffPerQuery")
+        return cutoff
+
+    def _put(self, s3: Any, location: str, text: str) -> None:
+        from local_aws.athena.errors import QueryFailed
+
+        bucket, _, key = location.removeprefix("s3://").partition("/")
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+        except ClientError as error:
+            reason = f"Access denied when writing output to url: {location}: {error.response['Error'].get('Message')}"
+            raise QueryFailed("", reason) from error
+
+    # what became of it
+
+    def _get(self, call: Call) -> Execution:
+        query_id = call.body["QueryExecutionId"]
+        found = self._executions.get((call.region, query_id))
+        if found is None:
+            raise invalid(f"QueryExecution {query_id} was not found")
+        return found
+
+    def _batch_get(self, call: Call) -> dict[str, Any]:
+        ids = call.body["QueryExecutionIds"]
+        found = {query_id: self._executions.get((call.region, query_id)) for query_id in ids}
+        return {
+            "QueryExecutions": [execution.described() for execution in found.values() if execution is not None],
+            "UnprocessedQueryExecutionIds": [
+                {
+                    "QueryExecutionId": query_id,
+                    "ErrorCode": "INVALID_INPUT",
+                    "ErrorMessage": f"QueryExecution {query_id} was not found",
+                }
+                for query_id, execution in found.items()
+                if execution is None
+            ],
+        }
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        workgroup = call.body.get("WorkGroup") or "primary"
+        ids = [
+            execution.query_id
+            for (region, _), execution in reversed(self._executions.items())
+            if region == call.region and execution.workgroup == workgroup
+        ]
+        return _page(call, "QueryExecutionIds", ids, 50)
+
+    def _results(self, call: Call) -> dict[str, Any]:
+        from local_aws.athena.results import api_row, api_rows, column_info
+
+        execution = self._get(call)
+        if execution.state in (FAILED, CANCELLED):
+            raise invalid(f"Query did not finish successfully. Final query state: {execution.state}")
+        if execution.state != SUCCEEDED:
+            raise invalid(f"Query has not yet finished. Current state: {execution.state}")
+        if call.body.get("MaxResults", PAGE) > PAGE:
+            raise invalid(f"MaxResults is more than maximum allowed length {PAGE}")
+        page = _page(call, "Rows", api_rows(execution.result), PAGE)
+        columns = [column_info(name, kind) for name, kind in execution.result.columns]
+        answer = {
+            "ResultSet": {"Rows": [api_row(row) for row in page.pop("Rows")], "ResultSetMetadata": {"ColumnInfo": columns}},
+            "UpdateCount": execution.result.update_count or 0,
+        }
+        return answer | page
+
+    def _runtime_statistics(self, call: Call) -> dict[str, Any]:
+        execution = self._get(call)
+        times = {key: value for key, value in execution.statistics().items() if key.endswith("InMillis")}
+        rows = {"InputBytes": execution.result.scanned_bytes, "OutputRows": len(execution.result.rows)}
+        return {"QueryRuntimeStatistics": {"Timeline": times, "Rows": rows}}
+
+    # the catalog
+
+    def _list_catalogs(self, call: Call) -> dict[str, Any]:
+        own = {"CatalogName": DATA_CATALOG, "Type": "GLUE"}
+        return {"DataCatalogsSummary": [own, *call.forward().get("DataCatalogsSummary", [])]}
+
+    def _get_catalog(self, call: Call) -> dict[str, Any]:
+        if call.body["Name"].lower() != DATA_CATALOG.lower():
+            return call.forward()
+        return {"DataCatalog": {"Name": DATA_CATALOG, "Type": "GLUE", "Parameters": {"catalog-id": ACCOUNT_ID}}}
+
+    def _list_databases(self, call: Call) -> dict[str, Any]:
+        pages = self._client("glue", call.region).get_paginator("get_databases").paginate()
+        found = [_database(database) for page in pages for database in page["DatabaseList"]]
+        return _page(call, "DatabaseList", found, 50)
+
+    def _get_database(self, call: Call) -> dict[str, Any]:
+        with _Translated():
+            return {
+                "Database": _database(self._client("glue", call.region).get_database(Name=call.body["DatabaseName"])["Database"])
+            }
+
+    def _list_tables(self, call: Call) -> dict[str, Any]:
+        glue, wanted = self._client("glue", call.region), call.body.get("Expression")
+        request = {"DatabaseName": call.body["DatabaseName"]} | ({"Expression": wanted} if wanted else {})
+        with _Translated():
+            pages = glue.get_paginator("get_tables").paginate(**request)
+            found = [_table(table) for page in pages for table in page["TableList"]]
+        return _page(call, "TableMetadataList", found, 50)
+
+    def _get_table(self, call: Call) -> dict[str, Any]:
+        names = {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
+        with _Translated():
+            return {"TableMetadata": _table(self._client("glue", call.region).get_table(**names)["Table"])}
+
+
+class _Translated:
+    """Glue's EntityNotFoundException as Athena's MetadataException."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ClientError):
+            raise AwsError("MetadataException", error.response["Error"].get("Message", "")) from error
+
+
+def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
+    """The part of ``items`` that NextToken and MaxResults ask for."""
+    token = call.body.get("NextToken") or "0"
+    if not token.isdigit():
+        raise invalid("The pagination token is not valid")
+    start, size = int(token), min(call.body.get("MaxResults") or most, most)
+    page: dict[str, Any] = {name: items[start : start + size]}
+    if start + size < len(items):
+        page["NextToken"] = str(start + size)
+    return page
+
+
+def _database(found: dict[str, Any]) -> dict[str, Any]:
+    shown = {"Name": found["Name"], "Description": found.get("Description"), "Parameters": found.get("Parameters")}
+    return {key: value for key, value in shown.items() if value}
+
+
+def _table(found: dict[str, Any]) -> dict[str, Any]:
+    descriptor = found.get("StorageDescriptor") or {}
+    serde = descriptor.get("SerdeInfo") or {}
+    described = {
+        "inputformat": descriptor.get("InputFormat"),
+        "outputformat": descriptor.get("OutputFormat"),
+        "location": descriptor.get("Location"),
+        "serde.serialization.lib": serde.get("SerializationLibrary"),
+        **{f"serde.param.{key}": value for key, value in (serde.get("Parameters") or {}).items()},
+    }
+    return {
+        "Name": found["Name"],
+        "CreateTime": found.get("CreateTime", 0),
+        "LastAccessTime": found.get("LastAccessTime", 0),
+        "TableType": found.get("TableType", ""),
+        "Columns": descriptor.get("Columns", []),
+        "PartitionKeys": found.get("PartitionKeys", []),
+        "Parameters": {**found.get("Parameters", {}), **{key: value for key, value in described.items() if value}},
+    }

@@ -1,0 +1,185 @@
+"""Runs one query: compiled, its scans read, executed by DuckDB, its failures told in Athena's words."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from local_aws.athena.casts import shown as shown_text
+from local_aws.athena.catalog import Catalog
+from local_aws.athena.errors import QueryFailed
+from local_aws.athena.queries import Compiled, QueryCompiler, Work
+from local_aws.athena.relations import Scan
+from local_aws.athena.results import Result, java_double, java_real, shown
+from local_aws.athena.scans import Objects, ScanReader
+from local_aws.athena.syntax import Source
+from local_aws.athena.types import Type
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a statement runs with: its clients, its database, its moment."""
+
+    glue: Any
+    s3: Any
+    database: str
+    started: datetime
+    user: str
+    cutoff_bytes: int | None = None
+
+
+class CutoffReached(Exception):
+    """The workgroup's limit of bytes scanned a query."""
+
+
+class Engine:
+    """One DuckDB in memory for all queries; each runs on a cursor of its own and can be interrupted."""
+
+    def __init__(self) -> None:
+        self._database = duckdb.connect(":memory:")
+        self._database.execute(_prelude())
+        for name, function, kind in (("java_double", java_double, "DOUBLE"), ("java_real", java_real, "FLOAT")):
+            self._database.create_function(name, function, [duckdb.sqltype(kind)], duckdb.sqltype("VARCHAR"))
+        self.objects = Objects()
+        self._lock = threading.Lock()
+
+    def cursor(self) -> Any:
+        """A connection of its own."""
+        with self._lock:
+            cursor = self._database.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
+    def close(self) -> None:
+        """Lets go of the memory."""
+        self._database.close()
+
+
+def _prelude() -> str:
+    """prelude.sql, and all its macros once more as ``null_...``, which answer NULL where the first ones fail."""
+    text = resources.files("local_aws.athena").joinpath("prelude.sql").read_text(encoding="utf-8")
+    macros = text[text.index("CREATE MACRO") :]
+    lenient = macros.replace("trino_", "null_").replace("error('TRINO:' || code || ':' || message)", "NULL")
+    return text + lenient
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's rows before they are shown: the cursor they come from, their columns, what reading them cost."""
+
+    compiled: Compiled
+    names: list[str]
+    types: list[Type]
+    scanned_bytes: int
+    sql: str
+
+
+class Query:
+    """One query of one session on one cursor."""
+
+    def __init__(self, engine: Engine, session: Session, cursor: Any) -> None:
+        self._engine = engine
+        self._session = session
+        self._cursor = cursor
+        self.catalog = Catalog(session.glue)
+
+    def compile(self, source: Source, node: exp.Expression) -> tuple[Compiled, list[Scan]]:
+        """The query and the scans it needs."""
+        work = Work(self.catalog, self._session.started, self._session.user)
+        compiled = QueryCompiler(source, work, self._session.database).compile(node)
+        return compiled, work.scans
+
+    def prepare(self, source: Source, node: exp.Expression) -> Answer:
+        """Compiles the query and reads what it scans; its rows are what ``sql`` gives."""
+        compiled, scans = self.compile(source, node)
+        reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)
+        for scan in scans:
+            reader.prepare(scan)
+            if self._session.cutoff_bytes is not None and reader.scanned_bytes > self._session.cutoff_bytes:
+                raise CutoffReached
+        names = [column.name or f"_col{index}" for index, column in enumerate(compiled.columns)]
+        return Answer(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
+
+    def rows(self, answer: Answer) -> Result:
+        """Runs it and shows its rows."""
+        rows = self.execute(_showable(answer)).fetchall()
+        shown_rows = [[shown(value, kind) for value, kind in zip(row, answer.types, strict=True)] for row in rows]
+        columns = list(zip(answer.names, answer.types, strict=True))
+        return Result(columns, shown_rows, has_header=True, scanned_bytes=answer.scanned_bytes)
+
+    def table(self, answer: Answer) -> Any:
+        """Runs it and gives its rows as an Arrow table."""
+        try:
+            return self._cursor.sql(answer.sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise _told(error) from error
+
+    def execute(self, sql: str) -> Any:
+        """DuckDB's answer; raises ``QueryFailed`` in Athena's words."""
+        try:
+            return self._cursor.execute(sql)
+        except duckdb.Error as error:
+            raise _told(error) from error
+
+
+_SHOWN_AS_TEXT = ("timestamp with time zone", "json", "interval day to second", "interval year to month")
+
+
+def _showable(answer: Answer) -> str:
+    """The query with columns that Python has no value for turned into text."""
+    if not any(kind.name in _SHOWN_AS_TEXT for kind in answer.types):
+        return answer.sql
+    items = (_shown_item(f"c{index}", kind) for index, kind in enumerate(answer.types))
+    return f"SELECT {', '.join(items)} FROM ({answer.sql})"
+
+
+def _shown_item(column: str, kind: Type) -> str:
+    if kind.name == "interval day to second":
+        return f"trino_show_days({column})"
+    if kind.name == "interval year to month":
+        return f"trino_show_months({column})"
+    if kind.name == "json":
+        return f"CAST({column} AS VARCHAR)"
+    if kind.name == "timestamp with time zone":
+        return shown_text(column, replace(kind, params=(max(3, kind.params[0]),)))
+    return column
+
+
+# DuckDB's failures in Athena's words
+
+_FAILED = re.compile(r"TRINO:(?P<code>[A-Z_]+):(?P<message>.*)", re.DOTALL)
+_TOLD: Sequence[tuple[str, str, str]] = (
+    (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows"),
+    (r"Division by zero", "DIVISION_BY_ZERO", "Division by zero"),
+    (r"(?:Overflow|out of range)[^\n]*", "NUMERIC_VALUE_OUT_OF_RANGE", "{}"),
+    (r"WHERE clause cannot contain (?:aggregates|window functions)", "EXPRESSION_NOT_SCALAR",
+     "WHERE clause cannot contain aggregations, window functions or grouping operations"),
+    (r"GROUP BY clause cannot contain (?:aggregates|window functions)", "EXPRESSION_NOT_SCALAR",
+     "GROUP BY clause cannot contain aggregations, window functions or grouping operations"),
+    (r"aggregate function calls cannot be nested", "NESTED_AGGREGATION", "Cannot nest aggregations inside aggregation"),
+    (r"for SELECT DISTINCT, ORDER BY expressions must appear", "EXPRESSION_NOT_IN_DISTINCT",
+     "For SELECT DISTINCT, ORDER BY expressions must appear in select list"),
+    (r"Conversion Error: ([^\n]*)", "INVALID_CAST_ARGUMENT", "{}"),
+    (r"Interrupted|INTERRUPT", "USER_CANCELED", "Query was canceled"),
+    (r"Invalid Input Error: ([^\n]*)", "INVALID_FUNCTION_ARGUMENT", "{}"),
+)  # fmt: skip
+
+
+def _told(error: duckdb.Error) -> QueryFailed:
+    text = str(error)
+    failed = _FAILED.search(text)
+    if failed:
+        return QueryFailed(failed["code"], failed["message"].strip())
+    for pattern, code, message in _TOLD:
+        found = re.search(pattern, text)
+        if found:
+            return QueryFailed(code, message.format(found[found.lastindex or 0]))
+    return QueryFailed("NOT_SUPPORTED", f"local_aws could not run this query in DuckDB: {text.splitlines()[0]}", category=3)

@@ -1,0 +1,236 @@
+"""Which functions there are, which of a name's signatures fits, and what becomes of the call: functions.txt, read and matched."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_aws.athena.types import (
+    DATE,
+    Type,
+    coerces,
+    common,
+    decimal,
+    is_number,
+    parse_type,
+    row,
+)
+
+_TABLE = Path(__file__).with_name("functions.txt")
+_VARIABLES = "TKVUS"
+_LINE = re.compile(r"(?P<name>\w+)\((?P<arguments>.*?)\) -> (?P<result>.+?) : (?P<template>.+)")
+_ORDERED = (
+    "array",
+    "row",
+    "map",
+    "json",
+    "function",
+    "varbinary",
+)  # arrays and rows can be ordered in Trino; maps and JSON cannot
+_NAMED_KINDS = {"moment", "number", "comparable", "mysql_format", "joda_format"}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The type of one argument or result as the table writes it."""
+
+    name: str
+    items: tuple[Pattern, ...] = ()
+    many: bool = False
+
+    @staticmethod
+    def of(text: str) -> Pattern:
+        """Reads ``array(T)``, ``function(T, boolean)``, ``decimal(p,s)``, ``varchar...``."""
+        text = text.strip()
+        many = text.endswith("...")
+        text = text.removesuffix("...")
+        name, opening, inside = text.partition("(")
+        if not opening or name in ("timestamp", "decimal", "whole", "wider"):
+            return Pattern(text, many=many)
+        return Pattern(name, tuple(Pattern.of(part) for part in _split(inside[:-1])), many)
+
+    def __str__(self) -> str:
+        inside = f"({', '.join(map(str, self.items))})" if self.items else ""
+        return f"{'T' if self.name == 'comparable' else self.name}{inside}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One signature of one function."""
+
+    name: str
+    kind: str
+    arguments: tuple[Pattern, ...]
+    result: Pattern
+    template: str
+
+    def takes(self, count: int) -> bool:
+        """Whether it can be called with so many arguments."""
+        if self.arguments and self.arguments[-1].many:
+            return count >= len(self.arguments)
+        return count == len(self.arguments)
+
+    def pattern(self, index: int) -> Pattern:
+        """The pattern of one argument; the last one repeats where it may."""
+        return self.arguments[min(index, len(self.arguments) - 1)]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+
+Bindings = dict[str, Type]
+
+
+def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
+    """Whether ``given`` fits, exactly or by coercion; type variables it settles go into ``bound``."""
+    if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
+        return _bind_variable(pattern, given, bound)
+    if pattern.name == "decimal(p,s)":
+        bound["decimal"] = given
+        return given.name == "decimal"
+    if given.name == "unknown":
+        return True
+    if pattern.name == "moment":
+        return given.name in ("date", "timestamp", "timestamp with time zone")
+    if pattern.name.endswith("_format"):
+        return given.name == "varchar"
+    if pattern.items:
+        return _bind_items(pattern, given, bound)
+    if pattern.name == "timestamp":
+        return given.name in ("timestamp", "date")
+    return coerces(given, parse_type(pattern.name))
+
+
+def _bind_variable(pattern: Pattern, given: Type, bound: Bindings) -> bool:
+    if pattern.name == "number" and not is_number(given):
+        return False
+    if pattern.name == "comparable" and given.name in _ORDERED[2:]:
+        return False
+    variable = "T" if pattern.name in ("number", "comparable") else pattern.name
+    shared = common(bound[variable], given) if variable in bound else given
+    if shared is None:
+        return False
+    bound[variable] = shared
+    return True
+
+
+def _bind_items(pattern: Pattern, given: Type, bound: Bindings) -> bool:
+    name = "row" if pattern.name == "entry" else pattern.name
+    if given.name != name or len(given.items) != len(pattern.items):
+        return False
+    return all(bind(inner, item, bound) for inner, item in zip(pattern.items, given.items, strict=True))
+
+
+def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
+    """What ``given`` has to become to fit, now that the variables are known."""
+    if pattern.name in ("moment", "mysql_format", "joda_format"):
+        return given
+    if pattern.name == "timestamp" and given.name == "timestamp":
+        return given
+    return settled(pattern, bound)
+
+
+def settled(pattern: Pattern, bound: Bindings) -> Type:
+    """The pattern's type with its variables filled in."""
+    if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
+        return bound["T" if pattern.name in ("number", "comparable") else pattern.name]
+    if pattern.name in _DECIMALS:
+        return _DECIMALS[pattern.name](*bound["decimal"].params)
+    if pattern.name == "decimal(38,s)":
+        return decimal(38, bound["decimal"].params[1])
+    if pattern.name == "zoned":
+        return Type("timestamp with time zone", (3,), zone=bound.get("zone", DATE).zone)
+    if pattern.items:
+        items = [settled(inner, bound) for inner in pattern.items]
+        return row(items) if pattern.name == "entry" else Type(pattern.name, items=tuple(items))
+    return parse_type(pattern.name)
+
+
+_DECIMALS = {
+    "decimal(p,s)": decimal,
+    "whole(p,s)": lambda p, s: decimal(max(1, p - s + min(1, s)), 0),
+    "wider(p,s)": lambda p, s: decimal(p + 1, s),
+}
+
+
+class Functions:
+    """The table, by name."""
+
+    def __init__(self, text: str) -> None:
+        self.signatures: dict[str, list[Function]] = {}
+        self.refused: set[str] = set()
+        kind = ""
+        for line in text.splitlines():
+            if line.startswith("["):
+                kind = line.strip("[]")
+            elif kind == "refused":
+                self.refused |= set(line.split())
+            elif line and not line.startswith("#"):
+                self._add(kind, line)
+
+    def _add(self, kind: str, line: str) -> None:
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise ValueError(f"{_TABLE.name} has a line that is no function: {line}")
+        arguments = tuple(Pattern.of(part) for part in _split(found["arguments"]))
+        function = Function(found["name"], kind, arguments, Pattern.of(found["result"]), found["template"])
+        self.signatures.setdefault(function.name, []).append(function)
+
+
+@functools.cache
+def functions() -> Functions:
+    """The table of functions.txt, read once."""
+    return Functions(_TABLE.read_text(encoding="utf-8"))
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that stand outside parentheses."""
+    parts, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts if part.strip()]
+
+
+_MYSQL = {
+    "a": "%a", "b": "%b", "c": "%-m", "d": "%d", "e": "%-d", "f": "%f", "H": "%H", "h": "%I", "I": "%I", "i": "%M", "j": "%j",
+    "k": "%-H", "l": "%-I", "M": "%B", "m": "%m", "p": "%p", "r": "%I:%M:%S %p", "S": "%S", "s": "%S", "T": "%H:%M:%S", "v": "%V",
+    "W": "%A", "w": "%w", "x": "%G", "Y": "%Y", "y": "%y", "%": "%%",
+}  # fmt: skip
+_JODA = {
+    "yyyy": "%Y", "YYYY": "%Y", "y": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d", "d": "%-d",
+    "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "SSS": "%g", "EEEE": "%A",
+    "EEE": "%a", "EE": "%a", "E": "%a", "e": "%u", "a": "%p", "D": "%-j", "DDD": "%j", "w": "%-V", "ww": "%V", "xxxx": "%G",
+}  # fmt: skip
+
+
+def duckdb_format(kind: str, text: str) -> str | None:
+    """A MySQL or Joda format as strftime's; None where it asks for what strftime has not."""
+    table, letters = (_MYSQL, r"%(.)|([^%])") if kind == "mysql_format" else (_JODA, r"(([A-Za-z])\2*)|('(?:[^']|'')*')|(.)")
+    parts = []
+    for found in re.finditer(letters, text, re.DOTALL):
+        letter, plain = found[1], found[found.lastindex or 1]
+        if letter is None:
+            parts.append(_unquoted(plain).replace("%", "%%"))
+        elif letter in table:
+            parts.append(table[letter])
+        else:
+            return None
+    return "".join(parts)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith("'"):
+        return text
+    return text[1:-1].replace("''", "'") or "'"
+
+
+def signatures_text(candidates: Sequence[Function]) -> str:
+    """The signatures as Trino lists them in its message."""
+    return ", ".join(str(function) for function in candidates)

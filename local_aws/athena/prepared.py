@@ -1,0 +1,96 @@
+"""Prepared statements: named texts with question marks, kept by workgroup."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from local_aws.overlay import AwsError, Call, Handler
+
+
+class PreparedStatements:
+    """Answers Athena's operations on prepared statements; PREPARE and EXECUTE use the same store."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The operations, by ``"AmazonAthena.Operation"``."""
+        return {
+            "AmazonAthena.CreatePreparedStatement": self._create,
+            "AmazonAthena.UpdatePreparedStatement": self._update,
+            "AmazonAthena.GetPreparedStatement": lambda call: {"PreparedStatement": self._get(call, call.body["StatementName"])},
+            "AmazonAthena.BatchGetPreparedStatement": self._batch_get,
+            "AmazonAthena.DeletePreparedStatement": self._delete,
+            "AmazonAthena.ListPreparedStatements": self._list,
+        }
+
+    def put(self, region: str, workgroup: str, name: str, text: str, description: str | None = None) -> None:
+        """Keeps a statement in place of one of the same name."""
+        kept = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
+        with self._lock:
+            self._kept[region, workgroup, name] = kept | ({"Description": description} if description else {})
+
+    def text(self, region: str, workgroup: str, name: str) -> str | None:
+        """The statement's text, or None."""
+        kept = self._kept.get((region, workgroup, name))
+        return None if kept is None else str(kept["QueryStatement"])
+
+    def drop(self, region: str, workgroup: str, name: str) -> bool:
+        """Forgets a statement; says whether there was one."""
+        with self._lock:
+            return self._kept.pop((region, workgroup, name), None) is not None
+
+    def _create(self, call: Call) -> dict[str, Any]:
+        if self.text(call.region, call.body["WorkGroup"], call.body["StatementName"]) is not None:
+            raise AwsError("InvalidRequestException", f"Prepared statement {call.body['StatementName']} already exists")
+        return self._put(call)
+
+    def _update(self, call: Call) -> dict[str, Any]:
+        self._get(call, call.body["StatementName"])
+        return self._put(call)
+
+    def _put(self, call: Call) -> dict[str, Any]:
+        body = call.body
+        self.put(call.region, body["WorkGroup"], body["StatementName"], body["QueryStatement"], body.get("Description"))
+        return {}
+
+    def _get(self, call: Call, name: str) -> dict[str, Any]:
+        kept = self._kept.get((call.region, call.body["WorkGroup"], name))
+        if kept is None:
+            raise AwsError(
+                "ResourceNotFoundException", f"PreparedStatement {name} was not found in workGroup {call.body['WorkGroup']}"
+            )
+        return kept
+
+    def _batch_get(self, call: Call) -> dict[str, Any]:
+        names, place = call.body["PreparedStatementNames"], (call.region, call.body["WorkGroup"])
+        return {
+            "PreparedStatements": [self._kept[(*place, name)] for name in names if (*place, name) in self._kept],
+            "UnprocessedPreparedStatementNames": [
+                {
+                    "StatementName": name,
+                    "ErrorCode": "STATEMENT_NOT_FOUND",
+                    "ErrorMessage": f"PreparedStatement {name} was not found",
+                }
+                for name in names
+                if (*place, name) not in self._kept
+            ],
+        }
+
+    def _delete(self, call: Call) -> dict[str, Any]:
+        self._get(call, call.body["StatementName"])
+        self.drop(call.region, call.body["WorkGroup"], call.body["StatementName"])
+        return {}
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        place = (call.region, call.body["WorkGroup"])
+        listed = [kept for key, kept in sorted(self._kept.items()) if key[:2] == place]
+        return {
+            "PreparedStatements": [
+                {"StatementName": kept["StatementName"], "LastModifiedTime": kept["LastModifiedTime"]} for kept in listed
+            ]
+        }

@@ -1,0 +1,81 @@
+"""What stands in FROM: columns in scope, and the scans of tables that a query needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from local_aws.athena.catalog import Table
+from local_aws.athena.errors import QueryFailed
+from local_aws.athena.expressions import Found
+from local_aws.athena.types import Type
+
+
+@dataclass
+class Scan:
+    """One reading of a table: as ``alias``, of the columns ``used``, of partitions for which all of ``pruning`` hold."""
+
+    table: Table
+    alias: str
+    used: set[str] = field(default_factory=set)
+    pruning: list[str] = field(default_factory=list)
+    nullable: bool = False  # on the side of an outer join that may be missing: no condition may prune it
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column in scope: its relation's name (up to catalog, database, table), its own, and what it is."""
+
+    relation: tuple[str, ...]
+    name: str | None
+    sql: str
+    type: Type
+    scan: Scan | None = None
+    stored: str = ""  # its name in the table, where a scan reads it
+
+    @property
+    def hidden(self) -> bool:
+        """Whether ``*`` leaves it out."""
+        return self.stored.startswith("$")
+
+    def use(self) -> Found:
+        """The column, its scan told that it is needed."""
+        if self.scan is not None:
+            self.scan.used.add(self.stored)
+        return Found(self.sql, self.type)
+
+    def answers_to(self, relation: Sequence[str], name: str) -> bool:
+        """Whether it is ``relation.name``."""
+        return self.name is not None and self.name.lower() == name and self.belongs_to(relation)
+
+    def belongs_to(self, relation: Sequence[str]) -> bool:
+        """Whether ``relation`` (lower case, shortened from the left or empty) names its relation."""
+        return not relation or tuple(relation) == self.relation[-len(relation) :]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The columns of a FROM clause, and around it the scope of the query that this one stands in."""
+
+    columns: tuple[Column, ...] = ()
+    outer: Scope | None = None
+
+    def visible(self) -> list[Column]:
+        """What ``*`` gives."""
+        return [column for column in self.columns if not column.hidden]
+
+    def find(self, parts: Sequence[str]) -> tuple[Column, Sequence[str]] | None:
+        """The column that ``parts`` begin with, longest relation name first, and the rest: fields of a row."""
+        lower = [part.lower() for part in parts]
+        for size in range(min(len(parts) - 1, 3), -1, -1):
+            found = [column for column in self.columns if column.answers_to(lower[:size], lower[size])]
+            if len(found) > 1:
+                raise QueryFailed("AMBIGUOUS_NAME", f"Column '{'.'.join(lower[: size + 1])}' is ambiguous")
+            if found:
+                return found[0], parts[size + 1 :]
+        return self.outer.find(parts) if self.outer is not None else None
+
+    def resolve(self, parts: Sequence[str]) -> tuple[Found, Sequence[str]] | None:
+        """As expressions ask for it."""
+        found = self.find(parts)
+        return None if found is None else (found[0].use(), found[1])

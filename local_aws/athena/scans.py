@@ -1,0 +1,382 @@
+"""Reads what a query scans: registered partitions that fit, their objects in S3, of those the columns that are asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from local_aws.athena.casts import cast
+from local_aws.athena.catalog import Catalog, Columns, Table
+from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.expressions import quoted
+from local_aws.athena.relations import Scan
+from local_aws.athena.types import VARCHAR, Type
+
+CACHE_BYTES = 256 << 20  # objects kept in memory between queries
+READERS = 8  # objects fetched at the same time
+
+_ROWS = "$rows"  # stands in for columns where only the number of rows matters
+
+
+@dataclass(frozen=True)
+class S3Object:
+    """One object under a table's location."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+
+    @property
+    def url(self) -> str:
+        """As ``$path`` and messages show it."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition, or all of a table that has none: its values and where it lies."""
+
+    values: tuple[str, ...]
+    location: str
+    descriptor: dict[str, Any]
+
+
+class Objects:
+    """Objects' bytes, each fetched once as long as it does not change and the cache has room."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[S3Object, bytes] = OrderedDict()
+        self._size = 0
+
+    def read(self, s3: Any, item: S3Object) -> bytes:
+        """The object's bytes."""
+        with self._lock:
+            if item in self._kept:
+                self._kept.move_to_end(item)
+                return self._kept[item]
+        body: bytes = s3.get_object(Bucket=item.bucket, Key=item.key)["Body"].read()
+        self._keep(item, body)
+        return body
+
+    def _keep(self, item: S3Object, body: bytes) -> None:
+        with self._lock:
+            if item not in self._kept:
+                self._kept[item] = body
+                self._size += len(body)
+            while self._size > CACHE_BYTES:
+                self._size -= len(self._kept.popitem(last=False)[1])
+
+
+def list_objects(s3: Any, location: str) -> list[S3Object]:
+    """The data below a location; what begins with ``_`` or ``.`` and empty objects are none."""
+    bucket, _, prefix = location.partition("://")[2].partition("/")
+    found = []
+    try:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            found += [S3Object(bucket, one["Key"], one["Size"], one["ETag"]) for one in page.get("Contents", ())]
+    except ClientError as error:
+        raise QueryFailed("", f"HIVE_CANNOT_OPEN_SPLIT: {error.response['Error'].get('Message')} ({location})") from error
+    return [one for one in found if one.size and not _is_hidden(one.key, prefix)]
+
+
+def _is_hidden(key: str, prefix: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in key[len(prefix) :].split("/"))
+
+
+class ScanReader:
+    """Puts every scan of one query before DuckDB as a view ``scan_<alias>``; counts the bytes that Athena would have scanned."""
+
+    def __init__(self, cursor: Any, catalog: Catalog, s3: Any, objects: Objects) -> None:
+        self._cursor = cursor
+        self._catalog = catalog
+        self._s3 = s3
+        self._objects = objects
+        self.scanned_bytes = 0
+
+    def prepare(self, scan: Scan) -> None:
+        """Reads the scan's rows and makes its view."""
+        table = scan.table
+        _check_columns(table)
+        wanted = [(name, kind) for name, kind in table.columns if name in scan.used]
+        pieces = [piece for part in self._parts(scan) for piece in self._read_part(table, part, wanted)]
+        schema = pa.schema([(name, _arrow_type(kind, table)) for name, kind in wanted])
+        schema = _with_constants(schema, [name for name, _ in table.keys if name in scan.used], "$path" in scan.used)
+        self._cursor.register(
+            f"rows_{scan.alias}", pa.concat_tables([schema.empty_table(), *(piece.select(schema.names) for piece in pieces)])
+        )
+        self._cursor.execute(
+            f"CREATE TEMP VIEW {quoted('scan_' + scan.alias)} AS SELECT {_view_items(scan)} FROM rows_{scan.alias}"
+        )
+
+    # partitions
+
+    def _parts(self, scan: Scan) -> list[Part]:
+        table = scan.table
+        if table.raw.get("Parameters", {}).get("projection.enabled") == "true":
+            raise not_done(f"partition projection (table {table.database}.{table.name})")
+        if not table.keys:
+            return [Part((), table.descriptor.get("Location", ""), table.descriptor)]
+        parts = [_part(partition) for partition in self._catalog.partitions(table)]
+        return self._pruned(scan, parts) if scan.pruning else parts
+
+    def _pruned(self, scan: Scan, parts: list[Part]) -> list[Part]:
+        """The partitions for which the conditions on partition columns hold, asked of DuckDB."""
+        columns = {name: [part.values[index] for part in parts] for index, (name, _) in enumerate(scan.table.keys)}
+        self._cursor.register(
+            "partition_values", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        )
+        typed = ", ".join(f"{_key_text(name, kind)} AS {quoted(name)}" for name, kind in scan.table.keys)
+        conditions = " AND ".join(scan.pruning)
+        rows = f"SELECT {typed}, row_number() OVER () - 1 AS n FROM partition_values"
+        kept = self._cursor.execute(f"SELECT n FROM ({rows}) AS {scan.alias} WHERE {conditions} ORDER BY n").fetchall()
+        return [parts[number] for (number,) in kept]
+
+    # files
+
+    def _read_part(self, table: Table, part: Part, wanted: Columns) -> Iterator[pa.Table]:
+        read = _reader(part.descriptor, table)
+        objects = list_objects(self._s3, part.location)
+        with ThreadPoolExecutor(READERS) as pool:
+            bodies = list(pool.map(lambda one: self._objects.read(self._s3, one), objects))
+        for one, body in zip(objects, bodies, strict=True):
+            rows, scanned = read(one, body, table, part.descriptor, wanted)
+            self.scanned_bytes += scanned
+            yield _with_values(rows, table, part, one.url)
+
+
+def _part(partition: dict[str, Any]) -> Part:
+    descriptor = partition["StorageDescriptor"]
+    return Part(tuple(partition["Values"]), descriptor["Location"], descriptor)
+
+
+def _check_columns(table: Table) -> None:
+    names = [name for name, _ in [*table.columns, *table.keys]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise QueryFailed(
+            "HIVE_INVALID_METADATA",
+            f"Hive metadata for table {table.name} is invalid: Table descriptor contains duplicate columns",
+        )
+
+
+def _with_constants(schema: pa.Schema, keys: list[str], path: bool) -> pa.Schema:
+    for name in [*keys, *(["$path"] if path else [])]:
+        schema = schema.append(pa.field(name, pa.string()))
+    return schema.append(pa.field(_ROWS, pa.null()))
+
+
+def _with_values(rows: pa.Table, table: Table, part: Part, url: str) -> pa.Table:
+    for (name, _), value in zip(table.keys, part.values, strict=True):
+        rows = rows.append_column(name, pa.repeat(value, rows.num_rows).cast(pa.string()))
+    return rows.append_column("$path", pa.repeat(url, rows.num_rows))
+
+
+def _view_items(scan: Scan) -> str:
+    table = scan.table
+    as_text = _reader(table.descriptor, table) in (_read_text, _read_csv)
+    strict = as_text and _reader(table.descriptor, table) is _read_csv
+    items = [_text_item(name, kind, strict) if as_text else quoted(name) for name, kind in table.columns if name in scan.used]
+    items += [f"{_key_text(name, kind)} AS {quoted(name)}" for name, kind in table.keys if name in scan.used]
+    items += [quoted("$path")] if "$path" in scan.used else []
+    return ", ".join(items) or quoted(_ROWS)
+
+
+def _key_text(name: str, kind: Type) -> str:
+    null = f"nullif({quoted(name)}, '__HIVE_DEFAULT_PARTITION__')"
+    return cast(null, VARCHAR, kind)
+
+
+def _text_item(name: str, kind: Type, strict: bool) -> str:
+    """A column of a text file as its type: what does not parse is NULL to LazySimpleSerDe and an error to OpenCSVSerDe."""
+    column = quoted(name)
+    if kind.name in ("varchar", "char"):
+        return column
+    if kind.items or strict and kind.name in ("date", "timestamp"):
+        raise not_done(f"columns of type {kind} in text files ({name})")
+    return f"{cast(column, VARCHAR, kind, 'trino_' if strict else 'null_')} AS {column}"
+
+
+# formats: each reader gives the wanted columns (and _ROWS), in the catalog's types, and the bytes that Athena would have read
+
+
+Reader = Callable[[S3Object, bytes, Table, dict[str, Any], Columns], tuple[pa.Table, int]]
+
+
+def _reader(descriptor: dict[str, Any], table: Table) -> Reader:
+    library = descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "")
+    reader = _READERS.get(library.rpartition(".")[2])
+    if reader is None:
+        raise not_done(f"tables with the SerDe {library or '(none)'} ({table.database}.{table.name})")
+    return reader
+
+
+def _read_parquet(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(body))
+    except pa.ArrowInvalid as error:
+        raise QueryFailed("HIVE_BAD_DATA", f"Malformed Parquet file. {error} [{one.url}]") from error
+    stored = {name.lower(): name for name in file.schema_arrow.names}
+    names = [stored[name] for name, _ in wanted if name in stored]
+    rows = file.read(columns=names)
+    columns = [
+        _fitted(rows.column(stored[name]), kind, name, one, table)
+        if name in stored
+        else pa.nulls(file.metadata.num_rows, _arrow_type(kind, table))
+        for name, kind in wanted
+    ]
+    return _rows(columns, wanted, file.metadata.num_rows), _column_bytes(file.metadata, set(names))
+
+
+def _column_bytes(metadata: Any, names: set[str]) -> int:
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    chunks = (group.column(index) for group in groups for index in range(group.num_columns))
+    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
+
+
+def _rows(columns: Sequence[Any], wanted: Columns, count: int) -> pa.Table:
+    names = [name for name, _ in wanted]
+    return pa.table([*columns, pa.nulls(count)], names=[*names, _ROWS])
+
+
+def _fitted(column: Any, kind: Type, name: str, one: S3Object, table: Table) -> Any:
+    """A stored column as the catalog's type, where Athena's reader takes the one for the other."""
+    target = _arrow_type(kind, table)
+    if column.type == target:
+        return column
+    if _family(column.type) != _family(target):
+        message = f"Field {name}'s type {column.type} in parquet file {one.url} is incompatible with type {kind}"
+        raise QueryFailed("HIVE_BAD_DATA", f"{message} defined in table schema")
+    return column.cast(target, safe=not pa.types.is_timestamp(target))
+
+
+def _family(kind: pa.DataType) -> str:
+    families = {
+        "whole": pa.types.is_integer, "float": pa.types.is_floating, "decimal": pa.types.is_decimal,
+        "moment": pa.types.is_timestamp, "date": pa.types.is_date, "flag": pa.types.is_boolean, "nested": pa.types.is_nested,
+    }  # fmt: skip
+    if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)):
+        return "text"
+    return next((name for name, test in families.items() if test(kind)), str(kind))
+
+
+def _lines(one: S3Object, body: bytes, descriptor: dict[str, Any], table: Table) -> list[str]:
+    if one.key.endswith(".gz"):
+        import gzip
+
+        body = gzip.decompress(body)
+    elif one.key.endswith((".bz2", ".snappy", ".zst", ".lzo")):
+        raise not_done(f"text compressed as {one.key.rpartition('.')[2]}")
+    parameters = {**table.raw.get("Parameters", {}), **descriptor.get("SerdeInfo", {}).get("Parameters", {})}
+    skipped = int(parameters.get("skip.header.line.count", 0))
+    return body.decode("utf-8", errors="replace").splitlines()[skipped:]
+
+
+def _read_text(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    """LazySimpleSerDe: cut at every delimiter, quotes are letters like others, ``\\N`` is NULL."""
+    parameters = descriptor.get("SerdeInfo", {}).get("Parameters", {})
+    delimiter = parameters.get("field.delim") or parameters.get("serialization.format") or "\x01"
+    delimiter = "\x01" if delimiter == "1" else delimiter
+    null = parameters.get("serialization.null.format", "\\N")
+    rows = [line.split(delimiter) for line in _lines(one, body, descriptor, table)]
+    return _text_rows(rows, table, wanted, null), one.size
+
+
+def _read_csv(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    """OpenCSVSerDe: quoted as CSV is; every value is text, an empty one too."""
+    import csv
+
+    parameters = descriptor.get("SerdeInfo", {}).get("Parameters", {})
+    form = {
+        "delimiter": parameters.get("separatorChar", ","),
+        "quotechar": parameters.get("quoteChar", '"'),
+        "escapechar": parameters.get("escapeChar"),
+    }
+    text = "\n".join(_lines(one, body, descriptor, table))
+    return _text_rows(list(csv.reader(io.StringIO(text), **form)), table, wanted, None), one.size
+
+
+def _text_rows(rows: list[list[str]], table: Table, wanted: Columns, null: str | None) -> pa.Table:
+    """Columns by position; a short line has NULLs at its end."""
+    places = {name: index for index, (name, _) in enumerate(table.columns)}
+    columns = []
+    for name, _ in wanted:
+        place = places[name]
+        values = (row[place] if place < len(row) else None for row in rows)
+        columns.append(pa.array([None if value == null else value for value in values], pa.string()))
+    return _rows(columns, wanted, len(rows))
+
+
+def _read_json(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    records = []
+    for number, line in enumerate(_lines(one, body, descriptor, table), 1):
+        if line.strip():
+            records.append(_record(line, number, one))
+    columns = [_json_column([record.get(name) for record in records], kind, name, one, table) for name, kind in wanted]
+    return _rows(columns, wanted, len(records)), one.size
+
+
+def _record(line: str, number: int, one: S3Object) -> dict[str, Any]:
+    try:
+        return {key.lower(): value for key, value in json.loads(line).items()}
+    except (ValueError, AttributeError) as error:
+        raise QueryFailed(
+            "HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object - JSONException: {error} [{one.url} line {number}]"
+        ) from error
+
+
+def _json_column(values: list[Any], kind: Type, name: str, one: S3Object, table: Table) -> Any:
+    if kind.name in ("date", "timestamp", "decimal"):
+        raise not_done(f"columns of type {kind} in JSON files ({name})")
+    if kind == VARCHAR:
+        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    try:
+        return pa.array(values, _arrow_type(kind, table))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{one.url}]") from error
+
+
+_READERS: dict[str, Reader] = {
+    "ParquetHiveSerDe": _read_parquet,
+    "LazySimpleSerDe": _read_text,
+    "OpenCSVSerde": _read_csv,
+    "JsonSerDe": _read_json,
+}
+
+
+def _arrow_type(kind: Type, table: Table) -> pa.DataType:
+    """The Arrow type in which a column reaches DuckDB; text formats arrive as text."""
+    if table.descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "").endswith(("LazySimpleSerDe", "OpenCSVSerde")):
+        return pa.string()
+    return arrow_type(kind)
+
+
+_ARROW = {
+    "boolean": pa.bool_(), "tinyint": pa.int8(), "smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64(),
+    "real": pa.float32(), "double": pa.float64(), "varchar": pa.string(), "char": pa.string(), "varbinary": pa.binary(),
+    "date": pa.date32(), "timestamp": pa.timestamp("us"),
+}  # fmt: skip
+
+
+def arrow_type(kind: Type) -> pa.DataType:
+    """The Arrow type of one of ours."""
+    if kind.name == "decimal":
+        return pa.decimal128(*kind.params)
+    if kind.name == "array":
+        return pa.list_(arrow_type(kind.items[0]))
+    if kind.name == "map":
+        return pa.map_(arrow_type(kind.items[0]), arrow_type(kind.items[1]))
+    if kind.name == "row":
+        return pa.struct([(key, arrow_type(item)) for key, item in zip(kind.field_keys(), kind.items, strict=True)])
+    return _ARROW[kind.name]

@@ -1,0 +1,209 @@
+"""What kind of statement a text is, and who carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlglot import exp
+
+from local_aws.athena.ddl import Ddl, Reader
+from local_aws.athena.engine import Engine, Query, Session
+from local_aws.athena.errors import Malformed, QueryFailed, not_done
+from local_aws.athena.prepared import PreparedStatements
+from local_aws.athena.results import Result, text_result
+from local_aws.athena.syntax import Source, trimmed
+from local_aws.athena.writes import Writer
+
+_KINDS: tuple[tuple[str, str, str], ...] = (
+    ("SELECT", "DML", "SELECT"),
+    ("WITH", "DML", "SELECT"),
+    ("VALUES", "DML", "SELECT"),
+    ("TABLE", "DML", "SELECT"),
+    ("(", "DML", "SELECT"),
+    ("INSERT INTO", "DML", "INSERT"),
+    ("UNLOAD", "DML", "UNLOAD"),
+    ("EXPLAIN", "UTILITY", "EXPLAIN"),
+    ("EXECUTE", "DML", "EXECUTE"),
+    ("PREPARE", "DDL", "PREPARE"),
+    ("DEALLOCATE PREPARE", "DDL", "DEALLOCATE_PREPARE"),
+    ("CREATE OR REPLACE VIEW", "DDL", "CREATE_VIEW"),
+    ("CREATE VIEW", "DDL", "CREATE_VIEW"),
+    ("CREATE EXTERNAL TABLE", "DDL", "CREATE_TABLE"),
+    ("CREATE TABLE", "DDL", "CREATE_TABLE"),
+    ("CREATE DATABASE", "DDL", "CREATE_DATABASE"),
+    ("CREATE SCHEMA", "DDL", "CREATE_DATABASE"),
+    ("DROP DATABASE", "DDL", "DROP_DATABASE"),
+    ("DROP SCHEMA", "DDL", "DROP_DATABASE"),
+    ("DROP TABLE", "DDL", "DROP_TABLE"),
+    ("DROP VIEW", "DDL", "DROP_VIEW"),
+    ("ALTER TABLE", "DDL", "ALTER_TABLE"),
+    ("MSCK REPAIR TABLE", "DDL", "MSCK_REPAIR"),
+    ("SHOW", "UTILITY", "SHOW"),
+    ("DESCRIBE", "UTILITY", "DESCRIBE_TABLE"),
+    ("DESC", "UTILITY", "DESCRIBE_TABLE"),
+    *((words, "DML", words.split()[0]) for words in ("DELETE FROM", "UPDATE", "MERGE INTO")),
+    *((words, "DDL", words.split()[0]) for words in ("OPTIMIZE", "VACUUM")),
+)
+_REFUSED = {"DELETE", "UPDATE", "MERGE", "OPTIMIZE", "VACUUM"}  # Iceberg's
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A text that is a statement, and its kind as the API names it; a query comes with its tree."""
+
+    text: str
+    type: str
+    substatement: str
+    source: Source | None = None
+
+    @property
+    def file_suffix(self) -> str:
+        """How the results file's name ends."""
+        return ".csv" if self.substatement in ("SELECT", "EXECUTE") else "" if self.type == "DML" else ".txt"
+
+
+def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
+    """The statement; raises ``Malformed`` where Athena refuses it at once."""
+    clean = trimmed(text)
+    for words, kind, sub in _KINDS:
+        if Reader(clean).takes(*words.split()) if words != "(" else clean.startswith("("):
+            return _parsed(clean, kind, sub, parameters)
+    first = clean.split()[0] if clean else "<EOF>"
+    raise Malformed(
+        f"line 1:1: mismatched input '{first}'. Expecting: 'ALTER', 'CREATE', 'DROP', 'EXPLAIN', 'INSERT', 'SHOW', <query>"
+    )
+
+
+def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statement:
+    if sub == "SELECT":
+        source = Source(text)
+        fill_parameters(source, parameters)
+        return Statement(text, kind, sub, source)
+    if sub == "CREATE_TABLE" and _is_table_as(text):
+        return Statement(text, "DDL", "CREATE_TABLE_AS_SELECT")
+    if sub == "SHOW":
+        words = text.upper().split()
+        return Statement(text, kind, "_".join(words[:3] if words[1:2] == ["CREATE"] else words[:2]))
+    return Statement(text, kind, sub)
+
+
+def _is_table_as(text: str) -> bool:
+    reader = Reader(text)
+    if not reader.takes("CREATE", "TABLE"):
+        return False
+    reader.takes("IF", "NOT", "EXISTS")
+    reader.table_name("")
+    return reader.sees("WITH") or reader.sees("AS")
+
+
+def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
+    """Puts the execution parameters (literals as text) in the place of the question marks."""
+    marks = sorted(source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0))
+    if len(marks) != len(parameters):
+        message = f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
+        raise Malformed(message) if not marks or parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
+    for mark, parameter in zip(marks, parameters, strict=True):
+        mark.replace(Source(f"SELECT {parameter}").tree.expressions[0])
+
+
+class Runner:
+    """Carries out one statement in one session on one cursor."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        session: Session,
+        cursor: Any,
+        prepared: PreparedStatements,
+        place: tuple[str, str],
+        tables_location: str,
+    ) -> None:
+        self._session = session
+        self._query = Query(engine, session, cursor)
+        self._prepared = prepared
+        self._place = place  # region and workgroup
+        self._writer = Writer(self._query, session.s3, session.database, tables_location)
+
+    def run(self, statement: Statement) -> Result:
+        """The statement's result."""
+        if statement.substatement in _REFUSED:
+            raise not_done(f"{statement.substatement} (Iceberg tables)")
+        if statement.source is not None:
+            return self._query.rows(self._query.prepare(statement.source, statement.source.tree))
+        action = _ACTIONS.get(statement.substatement)
+        if action is not None:
+            return action(self, Reader(statement.text))
+        return Ddl(self._query.catalog, self._session.s3, self._session.database).run(statement.text)
+
+    def _create_table_as(self, reader: Reader) -> Result:
+        reader.need("CREATE", "TABLE")
+        return self._writer.create_table_as(reader)
+
+    def _insert(self, reader: Reader) -> Result:
+        reader.need("INSERT", "INTO")
+        return self._writer.insert(reader)
+
+    def _unload(self, reader: Reader) -> Result:
+        reader.need("UNLOAD")
+        return self._writer.unload(reader)
+
+    def _create_view(self, reader: Reader) -> Result:
+        reader.need("CREATE")
+        replace_it = reader.takes("OR", "REPLACE")
+        reader.need("VIEW")
+        return self._writer.create_view(reader, replace_it)
+
+    def _explain(self, reader: Reader) -> Result:
+        """The plan that DuckDB makes of the query: Trino's has other words, errors in the query are the same."""
+        reader.need("EXPLAIN")
+        if reader.sees("ANALYZE") or reader.sees("("):
+            raise not_done("EXPLAIN ANALYZE and EXPLAIN with options")
+        source = Source(reader.rest())
+        answer = self._query.prepare(source, source.tree)
+        plan = self._query.execute(f"EXPLAIN {answer.sql}").fetchall()
+        return replace(text_result("Query Plan", "\n".join(text for _, text in plan).splitlines()), scanned_bytes=0)
+
+    # prepared statements, which Athena keeps by workgroup
+
+    def _prepare(self, reader: Reader) -> Result:
+        reader.need("PREPARE")
+        name = reader.token("a name").text
+        reader.need("FROM")
+        text = reader.rest().strip()
+        Source(text)
+        self._prepared.put(*self._place, name, text)
+        return Result()
+
+    def _execute(self, reader: Reader) -> Result:
+        reader.need("EXECUTE")
+        name = reader.token("a name").text
+        parameters: list[str] = []
+        if reader.takes("USING"):
+            values = Source(f"SELECT {reader.rest().strip()}").tree.expressions
+            parameters = [value.sql(dialect="trino") for value in values]
+        reader.end()
+        text = self._prepared.text(*self._place, name)
+        if text is None:
+            raise QueryFailed("NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}")
+        return self.run(parse(text, parameters))
+
+    def _deallocate(self, reader: Reader) -> Result:
+        reader.need("DEALLOCATE", "PREPARE")
+        name = reader.token("a name").text
+        if not self._prepared.drop(*self._place, name):
+            raise QueryFailed("NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}")
+        return Result()
+
+
+_ACTIONS: dict[str, Callable[[Runner, Reader], Result]] = {
+    "CREATE_TABLE_AS_SELECT": Runner._create_table_as,
+    "INSERT": Runner._insert,
+    "UNLOAD": Runner._unload,
+    "CREATE_VIEW": Runner._create_view,
+    "EXPLAIN": Runner._explain,
+    "PREPARE": Runner._prepare,
+    "EXECUTE": Runner._execute,
+    "DEALLOCATE_PREPARE": Runner._deallocate,
+}

@@ -1,0 +1,137 @@
+"""Trino's SQL as a tree: sqlglot's parser, told to leave function calls as written and to remember where things stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parser import Parser
+from sqlglot.parsers.athena import AthenaTrinoParser
+from sqlglot.tokens import Token, TokenType
+
+from local_aws.athena.errors import Malformed
+
+_CALLS_WITH_SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
+
+
+def _placed(parse: Callable[[Parser, Token], Any]) -> Callable[[Parser, Token], Any]:
+    def parse_and_place(parser: Parser, token: Token) -> Any:
+        node = parse(parser, token)
+        return node.update_positions(token) if isinstance(node, exp.Expression) else node
+
+    return parse_and_place
+
+
+class _Parser(AthenaTrinoParser):
+    """Knows no function: which functions there are, and what they mean, is this package's matter, not sqlglot's."""
+
+    FUNCTIONS: dict[str, Any] = {}
+    FUNCTION_PARSERS = {name: AthenaTrinoParser.FUNCTION_PARSERS[name] for name in _CALLS_WITH_SYNTAX}
+    NO_PAREN_FUNCTION_PARSERS = {
+        name: parser for name, parser in AthenaTrinoParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "ANY", "IF")
+    }
+    PRIMARY_PARSERS = {kind: _placed(parser) for kind, parser in AthenaTrinoParser.PRIMARY_PARSERS.items()}
+
+
+class _Dialect(Trino):
+    Parser = _Parser
+    INDEX_OFFSET = 0  # subscripts stay as written
+
+
+class Source:
+    """One statement's text: its tree, and line and column of anything in it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        dialect = _Dialect()
+        try:
+            self._tokens = dialect.tokenize(text)
+            trees = dialect.parser().parse(self._tokens, text)
+        except (ParseError, TokenError) as error:
+            raise Malformed(self._mismatched(error)) from error
+        if len(trees) != 1 or trees[0] is None:
+            raise Malformed("Only one sql statement is allowed. Got: " + text if trees else "line 1:1: mismatched input '<EOF>'")
+        self.tree: exp.Expression = trees[0]
+        self._reject_what_trino_has_not()
+
+    def _mismatched(self, error: Exception) -> str:
+        details = getattr(error, "errors", None) or [{}]
+        line, highlight = details[0].get("line") or 1, details[0].get("highlight") or "<EOF>"
+        before = details[0].get("start_context") or ""
+        column = len(before.rpartition("\n")[2]) + 1
+        if not details[0]:
+            return f"line 1:1: mismatched input: {error}"
+        if self._tokens_end_with(before + highlight):
+            return f"{self._line_column(len(self.text))}: mismatched input '<EOF>'"
+        where = self.text.find(before + highlight) if before else -1
+        return f"line {line}:{column if where <= 0 else self._at(where + len(before))[1]}: mismatched input '{highlight}'"
+
+    def _tokens_end_with(self, read: str) -> bool:
+        """Whether the parser had read the text to its end and wanted more."""
+        return self.text.rstrip().endswith(read)
+
+    def _reject_what_trino_has_not(self) -> None:
+        for word in ("QUALIFY", "TOP", "ILIKE", "RLIKE", "PIVOT", "::"):
+            for token in self._tokens:
+                if token.text.upper() == word and token.token_type not in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING):
+                    raise Malformed(f"{self._line_column(token.start)}: mismatched input '{token.text}'")
+        order = [token for token in self._tokens if token.token_type in (TokenType.LIMIT, TokenType.OFFSET)]
+        for one, other in zip(order, order[1:], strict=False):
+            if one.token_type is TokenType.LIMIT and other.token_type is TokenType.OFFSET and self._same_level(one, other):
+                raise Malformed(f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting: <EOF>")
+
+    def _same_level(self, one: Token, other: Token) -> bool:
+        between = [token.token_type for token in self._tokens if one.start < token.start < other.start]
+        return TokenType.L_PAREN not in between and TokenType.R_PAREN not in between
+
+    def _at(self, offset: int) -> tuple[int, int]:
+        before = self.text[:offset]
+        return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+    def _line_column(self, offset: int) -> str:
+        line, column = self._at(offset)
+        return f"line {line}:{column}"
+
+    def place(self, node: exp.Expression) -> str:
+        """``line 1:8`` of where ``node`` begins."""
+        return self._line_column(self._start(node))
+
+    def place_of_operator(self, node: exp.Expression, right: exp.Expression) -> str:
+        """Where the operator before ``right`` stands, as Trino points at operators, not operands."""
+        start, end = self._start(node), self._start(right)
+        skipped = (TokenType.L_PAREN, TokenType.DASH, TokenType.PLUS)
+        before = [token for token in self._tokens if start <= token.start < end]
+        while len(before) > 1 and before[-1].token_type in skipped and before[-2].token_type not in _OPERANDS:
+            before.pop()
+        return self._line_column(before[-1].start if before else start)
+
+    def is_typed_literal(self, literal: exp.Expression) -> bool:
+        """Whether a type's name stands before the text, as in ``DATE '2024-01-01'``."""
+        place = self._start(literal)
+        before = [token for token in self._tokens if token.start < place]
+        return bool(before) and before[-1].token_type not in (TokenType.L_PAREN, TokenType.COMMA)
+
+    def _start(self, node: exp.Expression) -> int:
+        return min((place for place in _starts(node)), default=0)
+
+
+_OPERANDS = (TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN, TokenType.R_BRACKET)
+
+
+def _starts(node: exp.Expression) -> Iterator[int]:
+    for part in node.walk():
+        start = part.meta.get("start")
+        if start is not None:
+            yield start
+
+
+_COMMENT = re.compile(r"^(\s|--[^\n]*(\n|$)|/\*.*?\*/)+", re.DOTALL)
+
+
+def trimmed(text: str) -> str:
+    """A statement without leading comments, surrounding space and the closing semicolon."""
+    return _COMMENT.sub("", text).strip().rstrip(";").rstrip()

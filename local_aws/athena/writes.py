@@ -1,0 +1,394 @@
+"""Statements that write: CREATE TABLE AS, INSERT INTO, UNLOAD and CREATE VIEW."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from local_aws.athena.casts import cast
+from local_aws.athena.catalog import Columns, Table, view_text
+from local_aws.athena.ddl import FORMATS, Reader
+from local_aws.athena.engine import Answer, Query
+from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.results import Result, shown
+from local_aws.athena.scans import arrow_type, list_objects
+from local_aws.athena.syntax import Source
+from local_aws.athena.types import BIGINT, Type, coerces, to_hive
+
+_COMPRESSIONS = {"PARQUET": "GZIP", "TEXTFILE": "GZIP", "JSON": "GZIP"}  # Athena's defaults
+_FORMAT_OF_SERDE = {"ParquetHiveSerDe": "PARQUET", "LazySimpleSerDe": "TEXTFILE", "JsonSerDe": "JSON"}
+_CTAS_OPTIONS = {"format", "external_location", "partitioned_by", "write_compression", "parquet_compression", "field_delimiter"}
+_UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how rows are written: ``location`` ends with a slash; ``partitioned_by`` names the last columns."""
+
+    location: str
+    format: str
+    partitioned_by: tuple[str, ...] = ()
+    compression: str = "GZIP"
+    delimiter: str = "\x01"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the objects, and the values of the partitions they are in, with their folders."""
+
+    objects: list[str]
+    partitions: dict[tuple[str, ...], str]
+    rows: int
+
+
+class Writer:
+    """Carries out the statements that write, for one query."""
+
+    def __init__(self, query: Query, s3: Any, database: str, tables_location: str) -> None:
+        self._query = query
+        self._catalog = query.catalog
+        self._s3 = s3
+        self._database = database
+        self._tables_location = tables_location  # where CREATE TABLE AS puts a table that names no place
+
+    # CREATE TABLE AS
+
+    def create_table_as(self, reader: Reader) -> Result:
+        """``CREATE TABLE [IF NOT EXISTS] name [WITH (...)] AS query [WITH [NO] DATA]``."""
+        missing_only = reader.takes("IF", "NOT", "EXISTS")
+        database, name = reader.table_name(self._database)
+        options = read_options(reader, _CTAS_OPTIONS) if reader.takes("WITH") else {}
+        reader.need("AS")
+        if self._catalog.table(database, name) is not None:
+            if missing_only:
+                return Result()
+            raise QueryFailed(
+                "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{'awsdatacatalog'}.{database}.{name}' already exists"
+            )
+        if not self._catalog.has_database(database):
+            raise QueryFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist")
+        text, with_data = without_data_clause(reader.rest())
+        source = Source(text)
+        answer = self._query.prepare(source, source.tree)
+        return self._create(database, name, options, answer, with_data)
+
+    def _create(self, database: str, name: str, options: dict[str, Any], answer: Answer, with_data: bool) -> Result:
+        target = self._target(options, options.get("external_location") or self._tables_location)
+        self._must_be_empty(target.location)
+        columns = _named(answer)
+        kept, keys = _split_keys(columns, target.partitioned_by)
+        written = self._write(answer, target, columns) if with_data else Written([], {}, 0)
+        wanted = _table_input(name, kept, keys, target)
+        self._catalog.glue.create_table(DatabaseName=database, TableInput=wanted)
+        self._register(Table(database, name, wanted), written)
+        return _written_result(answer, written)
+
+    def _must_be_empty(self, location: str) -> None:
+        if list_objects(self._s3, location):
+            raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", f"Target directory for table already exists: {location}")
+
+    def _target(self, options: dict[str, Any], location: str) -> Target:
+        name = str(options.get("format", "PARQUET")).upper()
+        if name not in FORMATS:
+            raise not_done(f"writing tables as {name}")
+        compression = options.get("write_compression") or options.get("parquet_compression") or options.get("compression")
+        return Target(
+            location=location.rstrip("/") + "/",
+            format=name,
+            partitioned_by=tuple(key.lower() for key in options.get("partitioned_by", ())),
+            compression=str(compression or _COMPRESSIONS[name]).upper(),
+            delimiter=str(options.get("field_delimiter", "\x01")),
+        )
+
+    # INSERT INTO
+
+    def insert(self, reader: Reader) -> Result:
+        """``INSERT INTO name [(columns)] query``."""
+        place = reader.place()
+        table = self._catalog.required(*reader.table_name(self._database), place)
+        if table.is_view:
+            raise QueryFailed("NOT_SUPPORTED", f"{place}: Inserting into views is not supported")
+        names = read_names(reader) if reader.sees("(") and not reader.sees("(", "SELECT") else None
+        source = Source(reader.rest())
+        answer = self._query.prepare(source, source.tree)
+        wanted = table.columns + table.keys
+        fitted = _fitted(answer, wanted, names)
+        serde = table.descriptor.get("SerdeInfo", {})
+        kind = _FORMAT_OF_SERDE.get(serde.get("SerializationLibrary", "").rpartition(".")[2])
+        if kind is None:
+            raise not_done(f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}")
+        target = Target(
+            location=table.descriptor["Location"].rstrip("/") + "/",
+            format=kind,
+            partitioned_by=tuple(name for name, _ in table.keys),
+            compression="SNAPPY" if kind == "PARQUET" else "NONE",
+            delimiter=serde.get("Parameters", {}).get("field.delim", "\x01"),
+        )
+        written = self._write(fitted, target, wanted)
+        self._register(table, written)
+        return _written_result(answer, written)
+
+    # UNLOAD
+
+    def unload(self, reader: Reader) -> Result:
+        """``UNLOAD (query) TO 's3://...' WITH (format = ...)``."""
+        text = reader.parenthesised()
+        reader.need("TO")
+        location = reader.string()
+        reader.need("WITH")
+        options = read_options(reader, _UNLOAD_OPTIONS)
+        reader.end()
+        source = Source(text)
+        answer = self._query.prepare(source, source.tree)
+        target = self._target(options, location)
+        self._must_be_empty(target.location)
+        return _written_result(answer, self._write(answer, target, _named(answer)))
+
+    # CREATE VIEW
+
+    def create_view(self, reader: Reader, replace: bool) -> Result:
+        """``CREATE [OR REPLACE] VIEW name [(columns)] AS query``."""
+        database, name = reader.table_name(self._database)
+        names = read_names(reader) if reader.sees("(") else None
+        reader.need("AS")
+        text = reader.rest()
+        source = Source(text)
+        compiled, _ = self._query.compile(source, source.tree)
+        columns = [(column.name or f"_col{index}", column.type) for index, column in enumerate(compiled.columns)]
+        if names is not None:
+            columns = [(given, kind) for given, (_, kind) in zip(names, columns, strict=True)]
+        self._put_view(database, name, text.strip(), columns, replace)
+        return Result()
+
+    def _put_view(self, database: str, name: str, sql: str, columns: Columns, replace: bool) -> None:
+        wanted = {
+            "Name": name,
+            "TableType": "VIRTUAL_VIEW",
+            "Parameters": {"presto_view": "true", "comment": "Presto View"},
+            "PartitionKeys": [],
+            "StorageDescriptor": {
+                "Columns": [{"Name": column, "Type": _view_type(kind)} for column, kind in columns],
+                "Location": "",
+                "SerdeInfo": {},
+            },
+            "ViewOriginalText": view_text(sql, self._database, columns),
+            "ViewExpandedText": "/* Presto View */",
+        }
+        present = self._catalog.table(database, name)
+        if present is None:
+            self._catalog.glue.create_table(DatabaseName=database, TableInput=wanted)
+        elif replace and present.is_view:
+            self._catalog.glue.update_table(DatabaseName=database, TableInput=wanted)
+        else:
+            kind = "View" if present.is_view else "Table"
+            raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: {kind} already exists: '{'awsdatacatalog'}.{database}.{name}'")
+
+    # rows
+
+    def _write(self, answer: Answer, target: Target, columns: Columns) -> Written:
+        rows = self._query.table(answer)
+        arrays = [rows.column(index).cast(_arrow(kind)) for index, (_, kind) in enumerate(columns)]
+        table = pa.table(arrays, names=[name for name, _ in columns])
+        objects, partitions = [], {}
+        for values, part in _partitions(table, target.partitioned_by, dict(columns)):
+            folder = target.location + "".join(
+                f"{name}={value}/" for name, value in zip(target.partitioned_by, values, strict=True)
+            )
+            partitions[values] = folder
+            objects.append(
+                self._put(folder, part, [column for column in columns if column[0] not in target.partitioned_by], target)
+            )
+        return Written(objects, partitions if target.partitioned_by else {}, rows.num_rows)
+
+    def _put(self, folder: str, rows: pa.Table, columns: Columns, target: Target) -> str:
+        url = f"{folder}{uuid.uuid4().hex}" + (".gz" if target.format != "PARQUET" and target.compression == "GZIP" else "")
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        try:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=_body(rows, columns, target))
+        except ClientError as error:
+            raise QueryFailed(
+                "", f"Access denied when writing output to url: {url}: {error.response['Error'].get('Message')}"
+            ) from error
+        return url
+
+    def _register(self, table: Table, written: Written) -> None:
+        known = {tuple(partition["Values"]) for partition in self._catalog.partitions(table)} if table.keys else set()
+        for values, folder in written.partitions.items():
+            if values not in known:
+                descriptor = {**table.descriptor, "Location": folder}
+                self._catalog.glue.create_partition(
+                    DatabaseName=table.database,
+                    TableName=table.name,
+                    PartitionInput={"Values": list(values), "StorageDescriptor": descriptor},
+                )
+
+
+def _written_result(answer: Answer, written: Written) -> Result:
+    rows: list[list[str | None]] = [[str(written.rows)]]
+    return Result(
+        [("rows", BIGINT)], rows, scanned_bytes=answer.scanned_bytes, update_count=written.rows, manifest=written.objects
+    )
+
+
+def _named(answer: Answer) -> Columns:
+    """The query's columns as a table's: each with a name, none twice."""
+    for index, column in enumerate(answer.compiled.columns, 1):
+        if column.name is None:
+            raise QueryFailed("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {index}")
+    names = [name.lower() for name in answer.names]
+    for name in names:
+        if names.count(name) > 1:
+            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once")
+    return list(zip(names, answer.types, strict=True))
+
+
+def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Columns]:
+    if keys and [name for name, _ in columns[-len(keys) :]] != list(keys):
+        message = (
+            f"Partition keys must be the last columns in the table and in the same order as the table properties: {list(keys)}"
+        )
+        raise QueryFailed("HIVE_COLUMN_ORDER_MISMATCH", message)
+    return columns[: len(columns) - len(keys)], columns[len(columns) - len(keys) :]
+
+
+def _fitted(answer: Answer, wanted: Columns, names: list[str] | None) -> Answer:
+    """The query's columns in the table's order and types; columns that are not named become NULL."""
+    targets = names or [name for name, _ in wanted]
+    kinds = dict(wanted)
+    unknown = [name for name in targets if name not in kinds]
+    if unknown:
+        raise QueryFailed("COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {unknown[0]}")
+    given = dict(zip(targets, enumerate(answer.types), strict=False))
+    if len(targets) != len(answer.types) or not all(coerces(kind, kinds[name]) for name, (_, kind) in given.items()):
+        table, query = ", ".join(str(kinds[name]) for name in targets), ", ".join(map(str, answer.types))
+        raise QueryFailed(
+            "TYPE_MISMATCH", f"line 1:1: Insert query has mismatched column types: Table: [{table}], Query: [{query}]"
+        )
+    items = [cast(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL" for name, kind in wanted]
+    sql = f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM ({answer.sql})"
+    return Answer(answer.compiled, [name for name, _ in wanted], [kind for _, kind in wanted], answer.scanned_bytes, sql)
+
+
+def _arrow(kind: Type) -> pa.DataType:
+    to_hive(kind)  # refuses what the catalog has no type for
+    return arrow_type(kind)
+
+
+def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
+    """The rows of each partition, without its columns; all of them where there is none."""
+    if not keys:
+        yield (), table
+        return
+    for group in table.select(keys).group_by(list(keys)).aggregate([]).to_pylist():
+        mask = None
+        for key in keys:
+            same = pc.is_null(table[key]) if group[key] is None else pc.equal(table[key], pa.scalar(group[key], table[key].type))
+            mask = same if mask is None else pc.and_(mask, same)
+        values = tuple(shown(group[key], kinds[key]) or "__HIVE_DEFAULT_PARTITION__" for key in keys)
+        yield values, table.filter(pc.fill_null(mask, False)).drop_columns(list(keys))
+
+
+def _body(rows: pa.Table, columns: Columns, target: Target) -> bytes:
+    if target.format == "PARQUET":
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, compression=target.compression)
+        return sink.getvalue()
+    lines = _json_lines(rows) if target.format == "JSON" else _text_lines(rows, columns, target.delimiter)
+    body = "".join(f"{line}\n" for line in lines).encode()
+    if target.compression not in ("GZIP", "NONE"):
+        raise not_done(f"text compressed as {target.compression}")
+    return gzip.compress(body) if target.compression == "GZIP" else body
+
+
+def _json_lines(rows: pa.Table) -> Iterator[str]:
+    for row in rows.to_pylist():
+        yield json.dumps({key: value for key, value in row.items() if value is not None}, default=str)
+
+
+def _text_lines(rows: pa.Table, columns: Columns, delimiter: str) -> Iterator[str]:
+    for row in rows.to_pylist():
+        cells = (shown(row[name], kind) for name, kind in columns)
+        yield delimiter.join("\\N" if cell is None else cell for cell in cells)
+
+
+def _table_input(name: str, columns: Columns, keys: Columns, target: Target) -> dict[str, Any]:
+    inputs, outputs, serde = FORMATS[target.format]
+    parameters = {"field.delim": target.delimiter} if target.format == "TEXTFILE" else {}
+    return {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false", "classification": target.format.lower()},
+        "PartitionKeys": [{"Name": key, "Type": to_hive(kind)} for key, kind in keys],
+        "StorageDescriptor": {
+            "Columns": [{"Name": column, "Type": to_hive(kind)} for column, kind in columns],
+            "Location": target.location,
+            "InputFormat": inputs,
+            "OutputFormat": outputs,
+            "SerdeInfo": {"SerializationLibrary": serde, "Parameters": parameters},
+        },
+    }
+
+
+def _view_type(kind: Type) -> str:
+    try:
+        return to_hive(kind)
+    except QueryFailed:
+        return "string"  # Glue must have a type; the view's own definition says the true one
+
+
+# what stands around the query
+
+
+def read_names(reader: Reader) -> list[str]:
+    """``(a, b, c)``."""
+    reader.need("(")
+    names = []
+    while not reader.takes(")"):
+        names.append(reader.name())
+        reader.takes(",")
+    return names
+
+
+def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
+    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; options that are not done are refused by name."""
+    reader.need("(")
+    found: dict[str, Any] = {}
+    while not reader.takes(")"):
+        name = reader.name()
+        reader.need("=")
+        found[name] = _option(reader)
+        reader.takes(",")
+    unknown = sorted(found.keys() - known)
+    if unknown:
+        raise not_done(f"the table property {', '.join(unknown)}")
+    return found
+
+
+def _option(reader: Reader) -> Any:
+    if not reader.takes("ARRAY"):
+        return reader.token("a value").text
+    reader.need("[")
+    values = []
+    while not reader.takes("]"):
+        values.append(reader.string())
+        reader.takes(",")
+    return values
+
+
+def without_data_clause(text: str) -> tuple[str, bool]:
+    """The query without ``WITH [NO] DATA`` at its end, and whether data is wanted."""
+    for ending, wanted in (("WITH NO DATA", False), ("WITH DATA", True)):
+        words = text.split()
+        if [word.upper() for word in words[-len(ending.split()) :]] == ending.split():
+            return text[: text.upper().rstrip().rindex("WITH")], wanted
+    return text, True
