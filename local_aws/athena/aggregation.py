@@ -40,6 +40,8 @@ def _aggregates(node: exp.Expression, expressions: Expressions) -> bool:
 def _loose(node: exp.Expression, expressions: Expressions, scope: Scope, grouped: set[str]) -> Iterator[exp.Expression]:
     if isinstance(node, exp.Query | exp.Lambda) or expressions.is_aggregate(node) and not isinstance(node.parent, exp.Window):
         return
+    if isinstance(node, exp.Filter) and expressions.is_aggregate(node.this) and not isinstance(node.parent, exp.Window):
+        return
     if isinstance(node, exp.Condition) and not isinstance(node, exp.Window) and _text(node, expressions) in grouped:
         return
     if isinstance(node, exp.Column):

@@ -202,7 +202,7 @@ class AthenaComponent:
         session = Session(
             glue=glue,
             s3=s3,
-            database=context.get("Database", "default").lower(),
+            database=context.get("Database", "default").lower().strip("`"),  # awswrangler quotes it, and AWS lets it
             started=datetime.fromtimestamp(execution.submitted, UTC),
             user=call.principal or "local",
             cutoff_bytes=self._cutoff(call, execution.workgroup),

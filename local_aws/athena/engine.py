@@ -173,8 +173,16 @@ _TOLD: Sequence[tuple[str, str, str]] = (
 )  # fmt: skip
 
 
+_OVERFLOW = re.compile(r"Overflow in (?P<operation>\w+) of (?P<kind>INT\d+) \((?P<operands>[^)]*)\)")
+_INTEGERS = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"}
+
+
 def _told(error: duckdb.Error) -> QueryFailed:
     text = str(error)
+    overflow = _OVERFLOW.search(text)
+    if overflow and overflow["kind"] in _INTEGERS:
+        message = f"{_INTEGERS[overflow['kind']]} {overflow['operation']} overflow: {overflow['operands']}"
+        return QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message)
     failed = _FAILED.search(text)
     if failed:
         return QueryFailed(failed["code"], failed["message"].strip())

@@ -505,7 +505,9 @@ class Expressions:
             return Typed(f"({self.coerced(sides[0], kind)} || {self.coerced(sides[1], kind)})", kind)
         for side in (left, right):
             if side.type.name not in ("varchar", "char", "unknown", "varbinary"):
-                raise self._operator_mismatch(node, "||", left.type, right.type)
+                message = f"Unexpected parameters ({left.type}, {right.type}) for function concat"
+                expected = library.signatures_text(functions().signatures["concat"])
+                raise QueryFailed("FUNCTION_NOT_FOUND", f"{self._place(node)}: {message}. Expected: {expected}")
         return Typed(f"({left.sql} || {right.sql})", VARBINARY if left.type == VARBINARY else VARCHAR)
 
     def _array_of_both(self, node: exp.Expression, left: Typed, right: Typed) -> Type:
@@ -550,8 +552,8 @@ class Expressions:
             return _number(text) if "." in text else Typed(f"CAST('{text}' AS DECIMAL({len(text)}, 0))", decimal(len(text), 0))
         to = self._type_of(node)
         zone = re.fullmatch(r"(.*\d) ([A-Za-z].*)", text.strip())
-        if to.name == "timestamp" and zone:
-            local = cast(text_literal(zone[1]), VARCHAR, to, self._prefix)
+        if to.name.startswith("timestamp") and zone:
+            local = cast(text_literal(zone[1]), VARCHAR, Type("timestamp", to.params), self._prefix)
             return Typed(f"timezone({text_literal(zone[2])}, {local})", replace(ZONED, params=to.params, zone=zone[2]))
         return Typed(cast(text_literal(text), VARCHAR, to, self._prefix), to)
 
@@ -976,6 +978,7 @@ _HANDLERS: dict[type[exp.Expression], Callable[[Expressions, Any], Typed]] = {
     exp.Localtimestamp: Expressions._local_now,
     exp.CurrentDate: Expressions._today,
     exp.CurrentUser: Expressions._user,
+    exp.ParseJSON: lambda self, node: self._call(node, "json_parse", [node.this]),
     exp.Extract: Expressions._extract,
     exp.Trim: Expressions._trim,
     exp.Substring: Expressions._substring,

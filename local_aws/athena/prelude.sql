@@ -4,6 +4,7 @@ CREATE MACRO trino_fail(code, message) AS error('TRINO:' || code || ':' || messa
 
 -- numbers
 CREATE MACRO trino_ln(x) AS CASE WHEN x > 0 THEN ln(x) WHEN x = 0 THEN CAST('-inf' AS DOUBLE) WHEN x < 0 THEN CAST('nan' AS DOUBLE) ELSE x END;
+CREATE MACRO trino_cbrt(x) AS CASE WHEN pow(round(cbrt(x)), 3) = x THEN round(cbrt(x)) ELSE cbrt(x) END;
 CREATE MACRO trino_divide_integers(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero') ELSE a // b END;
 CREATE MACRO trino_remainder(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero') ELSE a % b END;
 -- a decimal's digits as one integer, its value times ten to its scale
@@ -94,7 +95,14 @@ CREATE MACRO trino_slice(items, start, n) AS
     ELSE list_slice(items, len(items) + start + 1, len(items) + start + n) END;
 CREATE MACRO trino_histogram(m) AS map(map_keys(m), list_transform(map_values(m), lambda x: CAST(x AS BIGINT)));
 
+-- of several entries with one key the first counts
+CREATE MACRO trino_map_of(entries) AS
+    map_from_entries(list_filter(entries, lambda e, i: e.k IS NOT NULL AND list_position(list_transform(entries, lambda x: x.k), e.k) = i));
+
 -- JSON
+CREATE MACRO trino_json_parse(x) AS
+    CASE WHEN x IS NULL OR json_valid(x) THEN TRY_CAST(x AS JSON)
+    ELSE trino_fail('INVALID_FUNCTION_ARGUMENT', 'Cannot convert value to JSON: ''' || x || '''') END;
 CREATE MACRO trino_json_extract(x, path) AS json_extract(CASE WHEN json_valid(x) THEN x END, path);
 CREATE MACRO trino_json_scalar(x, path) AS
     CASE WHEN json_valid(CAST(x AS VARCHAR)) AND json_type(CAST(x AS VARCHAR), path) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(CAST(x AS VARCHAR), path) END;

@@ -672,7 +672,7 @@ def _recast(compiled: Compiled, kinds: Sequence[Type]) -> str:
 
 def _row_items(row: exp.Expression) -> list[exp.Expression]:
     if isinstance(row, exp.Tuple):
-        return list(row.expressions)
+        return _row_items(row.expressions[0]) if len(row.expressions) == 1 else list(row.expressions)
     if isinstance(row, exp.Anonymous) and row.name.lower() == "row":
         return list(row.expressions)
     return [row.this if isinstance(row, exp.Paren) else row]
