@@ -66,9 +66,10 @@ def tenths(value: float) -> str:
 
 def percent(value: float) -> str:
     """A share that is given in percent."""
-    return f"{value:.1f} %"
+    return f"{value:.1f}%"
 
 
+@matplotlib.rc_context(_STYLE)
 def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, ticks: Write | None = None) -> Figure:
     """Horizontal bars, the first on top and darker: it is the one that the title speaks of. Every bar carries its value."""
     figure, axes = _figure(0.7 + 0.27 * len(labels))
@@ -85,6 +86,7 @@ def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, 
     return figure
 
 
+@matplotlib.rc_context(_STYLE)
 def columns(
     labels: Sequence[str], values: Sequence[Any], axes_labels: tuple[str, str], write: Write, *, lead: int, every: bool = True
 ) -> Figure:
@@ -101,10 +103,11 @@ def columns(
     axes.grid(axis="y")
     axes.set_xlabel(axes_labels[0])
     axes.set_ylabel(axes_labels[1])
-    _ticks(axes.yaxis, write)
+    _ticks(axes.yaxis, number)
     return figure
 
 
+@matplotlib.rc_context(_STYLE)
 def trend(days: Sequence[date], values: Sequence[Any], means: Sequence[Any], axis: str) -> Figure:
     """A value a day as pale columns, and the mean of seven days as a line over them."""
     figure, axes = _figure(2.8)
@@ -127,9 +130,8 @@ def trend(days: Sequence[date], values: Sequence[Any], means: Sequence[Any], axi
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        return figure, figure.add_subplot()
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_subplot()
 
 
 def _ticks(axis: Any, write: Write) -> None:
@@ -137,8 +139,9 @@ def _ticks(axis: Any, write: Write) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 
+@matplotlib.rc_context(_STYLE)
 def svg(figure: Figure) -> bytes:
     """The chart as an SVG file that refers to nothing outside itself."""
-    with matplotlib.rc_context(_STYLE), io.BytesIO() as file:
+    with io.BytesIO() as file:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return file.getvalue().replace(b"'DejaVu Sans'", _TYPEFACE)

@@ -25,7 +25,6 @@ from handover import received  # noqa: E402
 from named_queries import NamedQuery, named_queries  # noqa: E402
 
 ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed
-REJECTED = "rejected_rental_transactions"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Lake:
     def ask_all(self) -> None:
         """Sends every question off at once: Athena works on them side by side.
 
-        Not the one about rejected rentals: their table is there only when the crawler over the rejected zone has run.
+        Not the one about rejected rentals: a run's are in the catalog only after step 7 or 10.
         """
         for name in self._queries:
             if name != "rejected_rentals":
@@ -92,8 +91,8 @@ class Lake:
             self._athena.stop(self._waiting.popitem()[1])
 
     def rejected_rentals(self, run_id: str) -> int | None:
-        """How many rentals a run rejected; None when the catalog does not show its rejected rentals."""
-        if not self._shows(REJECTED, run_id):
+        """How many rentals the newest run rejected; None when the catalog does not show them."""
+        if not self._shows("rejected_rentals", run_id):
             return None
         reasons = self.answer("rejected_rentals").frame
         return 0 if reasons.empty else int(reasons.rejected_in_all.iloc[0])
@@ -115,8 +114,9 @@ class Lake:
         dollars = sum((result.dollars for result in results), Decimal(0))
         local = self.settings.is_local
         return {
+            "Database": f"{self.settings.glue_database_name} in {self.settings.aws_region}",
             "Engine": results[0].engine + (" (local stand-in)" if local else ""),
-            "Bytes scanned": f"{scanned:,} in {len(results)} queries",
+            "Bytes scanned": f"{scanned:,} by {len(results)} queries",
             "Cost of the queries": f"nothing here; ${dollars:.4f} on AWS" if local else f"${dollars:.4f}",
         }
 

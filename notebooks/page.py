@@ -32,8 +32,8 @@ def count(value: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A share that is given in percent: ``4.7 %``."""
-    return f"{value:.1f} %"
+    """A share that is given in percent: ``4.7%``."""
+    return f"{value:.1f}%"
 
 
 def tenths(value: float) -> str:
@@ -46,14 +46,19 @@ def change(before: Any, now: Any) -> str:
     if not before:
         return "none before"
     share = 100 * (float(now) / float(before) - 1)
-    return "unchanged" if now == before else f"{share:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return "unchanged" if now == before else f"{share:+.1f}%".replace("-", "\N{MINUS SIGN}")
+
+
+def date_of(value: date) -> str:
+    """``31 May 2024``, in English whatever the machine's language."""
+    month = "January February March April May June July August September October November December".split()[value.month - 1]
+    return f"{value.day} {month} {value.year}"
 
 
 def day(value: date) -> str:
-    """``Friday, 31 May 2024``, in English whatever the machine's language."""
+    """``Friday, 31 May 2024``."""
     weekday = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()[value.weekday()]
-    month = "January February March April May June July August September October November December".split()[value.month - 1]
-    return f"{weekday}, {value.day} {month} {value.year}"
+    return f"{weekday}, {date_of(value)}"
 
 
 _UNITS: dict[Callable[[Any], str], str] = {money: " ($)", percent: " (%)"}

@@ -23,7 +23,8 @@ from console import Console
 from errors import DataLakeError
 from handover import handed_over
 from kernel import CellError, Kernel
-from published import newest_run, require_workgroup
+from published import published_runs, require_workgroup
+from rejected_table import register_rejected_rentals
 from report import render, write_atomically
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
@@ -57,11 +58,12 @@ class AnalysisResult:
 def analyze(settings: Settings, aws: Aws, console: Console, *, reports: Path = REPORTS) -> AnalysisResult:
     """Executes the notebook, writes the report, prints the headlines; raises ``DataLakeError`` when tables are missing."""
     require_workgroup(aws)
-    run_id = newest_run(aws)
+    runs = published_runs(aws)
+    register_rejected_rentals(aws, runs)  # after a workflow, in which step 7 did not run
     cells = execute(NOTEBOOK, settings, console)
-    report = reports / f"car_rental_{run_id}.html"
+    report = reports / f"car_rental_{runs[-1]}.html"
     write_atomically(report, render(cells))
-    result = AnalysisResult(report, run_id, headlines(cells))
+    result = AnalysisResult(report, runs[-1], headlines(cells))
     for headline in result.headlines:
         console.table(headline.title, headline.columns, headline.rows)
     console.result(f"\nReport: {shown(report)}")

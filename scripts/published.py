@@ -1,4 +1,4 @@
-"""What the catalog shows of the published tables: the run that readers see, or what is missing and which step brings it."""
+"""What the catalog shows of the published tables: the runs that readers see, or what is missing and which step brings it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _CRAWL = "Run step 7 again: python scripts/run_glue_crawlers.py"
 _SETUP = "Run step 3 first: python scripts/setup_glue_crawlers.py"
 
 
-def newest_run(aws: Aws) -> str:
-    """The newest run, the same in all published tables; raises ``DataLakeError`` that names the step to run otherwise."""
+def published_runs(aws: Aws) -> list[str]:
+    """The runs that all published tables show, the newest last; raises ``DataLakeError`` that names the step to run."""
     runs = {table: _runs(aws, table) for table in _published_tables(aws)}
     empty = sorted(table for table, found in runs.items() if not found)
     if empty:
         raise DataLakeError(_WHERE, f"{_names(aws, empty)} holds no run: the table is there, but empty.", _PROCESS)
-    newest = {table: max(found) for table, found in runs.items()}
-    behind = sorted(table for table, run in newest.items() if run != max(newest.values()))
+    newest = max(max(found) for found in runs.values())
+    behind = sorted(table for table, found in runs.items() if newest not in found)
     if behind:
-        raise DataLakeError(_WHERE, f"{_names(aws, behind)} does not show the newest run, {max(newest.values())}.", _CRAWL)
-    return max(newest.values())
+        raise DataLakeError(_WHERE, f"{_names(aws, behind)} does not show the newest run, {newest}.", _CRAWL)
+    return sorted(set.intersection(*(set(found) for found in runs.values())))
 
 
 def _names(aws: Aws, tables: list[str]) -> str:

@@ -21,6 +21,7 @@ from console import Console
 from crawlers import Crawler, crawlers
 from errors import DataLakeError
 from lake_bucket import require_bucket
+from rejected_table import register_rejected_rentals
 from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0
@@ -57,6 +58,7 @@ def run_glue_crawlers(
         published = published_runs(aws, crawler)
         _crawl(aws, console, crawler, pace)
         partitions |= {table: _registered(aws, crawler, table, runs) for table, runs in published.items()}
+    register_rejected_rentals(aws, sorted(set.intersection(*(set(runs) for runs in partitions.values()))))
     return CrawlResult(partitions)
 
 

@@ -3,7 +3,7 @@
 -- rejected_in_all counts it once.
 WITH rejected AS (
     SELECT reasons
-    FROM rejected_rental_transactions
+    FROM rejected_rentals
     WHERE run_id = (SELECT max(run_id) FROM daily_metrics)
 )
 
