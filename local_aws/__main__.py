@@ -108,7 +108,7 @@ def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
     try:
         server = LocalAws(folder, port)
     except OSError as error:
-        raise StartError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another port with --port N") from error
+        raise StartError(f"cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}; choose another port with --port N") from error
     try:
         server.start()
         server.prepare_spark()

@@ -222,6 +222,7 @@ class Cluster:
 
     def _live(self) -> None:
         try:
+            self._linger()
             self._pass("BOOTSTRAPPING", "Running bootstrap actions")
             self._pass("RUNNING", "Running step")
             self._work()
@@ -231,10 +232,15 @@ class Cluster:
             self._enter("TERMINATED_WITH_ERRORS", {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"})
 
     def _pass(self, state: str, message: str) -> None:
-        """Goes to ``state`` after a moment, or on to its end at once."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._closing, TRANSIENT_SECONDS):
+            if not self._closing:
                 self._enter(state, {"Message": message})
+                self._linger()
+
+    def _linger(self) -> None:
+        """Stays as it is for a moment, or goes on to its end at once."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, TRANSIENT_SECONDS)
 
     def _work(self) -> None:
         with self._changed:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
+from moto.utilities.utils import load_resource
 
 from local_aws.clients import Clients
 from local_aws.emr.cluster import MOST_STEPS, Step
@@ -57,7 +58,6 @@ class RequestRules:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._instance_types: dict[str, frozenset[str]] = {}
 
     def run_job_flow(self, call: Call) -> None:
         """Everything of a RunJobFlow request but its steps."""
@@ -67,18 +67,11 @@ class RequestRules:
         concurrency(body.get("StepConcurrencyLevel", 1))
         idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
         spark_defaults(body.get("Configurations", []))
-        self._release(call)
+        _release(body, call.region)
         self._roles(body)
         self._log_uri(body.get("LogUri"))
         _applications(body)
-        self._instances(call)
-
-    def _release(self, call: Call) -> None:
-        label = call.body.get("ReleaseLabel")
-        if not label:
-            raise invalid("Must specify exactly one of the following: release label, AMI version, or Hadoop version.")
-        if label not in call.forward({}, "ListReleaseLabels")["ReleaseLabels"]:
-            raise invalid(f"The supplied release label is invalid: {label}.")
+        _instances(body)
 
     def _roles(self, body: Mapping[str, Any]) -> None:
         iam = self._clients.client("iam")
@@ -102,15 +95,22 @@ class RequestRules:
         if not _exists(lambda: self._clients.client("s3").head_bucket(Bucket=match.group(1))):
             raise invalid(f"Invalid LogUri: {log_uri}. The bucket {match.group(1)} does not exist.")
 
-    def _instances(self, call: Call) -> None:
-        groups = instance_groups(call.body["Instances"])
-        label = call.body["ReleaseLabel"]
-        if label not in self._instance_types:
-            supported = call.forward({"ReleaseLabel": label}, "ListSupportedInstanceTypes")["SupportedInstanceTypes"]
-            self._instance_types[label] = frozenset(entry["Type"] for entry in supported)
-        for group in groups:
-            if group["InstanceType"] not in self._instance_types[label]:
-                raise invalid(f"Instance type '{group['InstanceType']}' is not supported on release {label}.")
+
+def _release(body: Mapping[str, Any], region: str) -> None:
+    label = body.get("ReleaseLabel")
+    if not label:
+        raise invalid("Must specify exactly one of the following: release label, AMI version, or Hadoop version.")
+    # moto carries AWS's own lists
+    if label not in load_resource(f"emr/resources/release-labels-{region}.json"):
+        raise invalid(f"The supplied release label is invalid: {label}.")
+
+
+def _instances(body: Mapping[str, Any]) -> None:
+    groups, label = instance_groups(body["Instances"]), body["ReleaseLabel"]
+    supported = load_resource(f"emr/resources/instance-types-{label}.json")
+    for group in groups:
+        if group["InstanceType"] not in supported:
+            raise invalid(f"Instance type '{group['InstanceType']}' is not supported on release {label}.")
 
 
 def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,529 @@
+"""The EMR API against the running stand-in: real Spark steps, and requests that AWS would refuse."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_aws.clients import Clients
+from local_aws.emr import cluster as cluster_module
+from local_aws.server import LocalAws
+
+BUCKET = "emr-test-lake"
+ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
+
+SCRIPTS = {
+    # reads and writes s3://, with a module of its own and arguments that look like spark-submit's
+    "good.py": """
+import json, os, sys
+from helper import shout
+from pyspark.sql import SparkSession, functions as F
+spark = SparkSession.builder.appName("good").getOrCreate()
+rows = spark.read.csv("s3://emr-test-lake/raw/", header=True, inferSchema=True)
+rows.groupBy("a").agg(F.sum("b").alias("b")).write.parquet(sys.argv[2], mode="overwrite")
+facts = {
+    "argv": sys.argv[1:], "shout": shout("hey"), "environ": dict(os.environ), "count": rows.count(),
+    "partitions": spark.conf.get("spark.sql.shuffle.partitions"), "zone": spark.conf.get("spark.sql.session.timeZone"),
+    "python_worker": rows.rdd.map(lambda row: row.a + 1).collect(),
+}
+print(json.dumps(facts))
+spark.stop()
+""",
+    "helper.py": "def shout(text):\n    return text.upper() + '!'\n",
+    "bad.py": """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.range(3).write.csv("s3://emr-test-lake/out/bad")
+spark.read.csv("s3://no-such-lake/raw").count()
+""",
+    # works in a Python worker for a minute, and says that it does
+    "slow.py": """
+import time
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+def work(rows):
+    list(rows)
+    open("{started}", "w").close()
+    time.sleep(120)
+    return iter([])
+spark.sparkContext.parallelize([1], 1).mapPartitions(work).count()
+""",
+    "table.py": """
+from pyspark.sql import SparkSession
+SparkSession.builder.getOrCreate().range(3).write.saveAsTable("lost")
+""",
+}
+
+
+class Emr:
+    """A client of the stand-in's EMR, with a cluster for all tests and what it takes to make more."""
+
+    def __init__(self, client: Callable[[str], Any], tmp_path: Path) -> None:
+        self.s3, self.api = client("s3"), client("emr")
+        self.started = tmp_path / "started"
+        self._prepare(client("iam"))
+        self.cluster = self.create(StepConcurrencyLevel=3, LogUri=f"s3://{BUCKET}/logs/emr/")
+
+    def _prepare(self, iam: Any) -> None:
+        self.s3.create_bucket(Bucket=BUCKET)
+        for name, text in SCRIPTS.items():
+            self.s3.put_object(Bucket=BUCKET, Key=f"jobs/{name}", Body=text.replace("{started}", str(self.started)).encode())
+        self.s3.put_object(Bucket=BUCKET, Key="raw/x.csv", Body=b"a,b\n1,2\n1,3\n2,10\n")
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        for role in ("EmrTestService", "EmrTestNodes"):
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
+        for profile in ("EmrTestNodes", "EmrTestEmpty"):
+            iam.create_instance_profile(InstanceProfileName=profile)
+        iam.add_role_to_instance_profile(InstanceProfileName="EmrTestNodes", RoleName="EmrTestNodes")
+
+    def create(self, **changes: Any) -> str:
+        return str(self.api.run_job_flow(**request(**changes))["JobFlowId"])
+
+    def state(self, cluster: str) -> str:
+        return str(self.api.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"])
+
+    def submit(self, *args: str, cluster: str = "") -> str:
+        step = spark_step(*args)
+        return str(self.api.add_job_flow_steps(JobFlowId=cluster or self.cluster, Steps=[step])["StepIds"][0])
+
+    def step(self, step_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.describe_step(ClusterId=self.cluster, StepId=step_id)["Step"]
+        return found
+
+    def wait(self, step_id: str) -> dict[str, Any]:
+        """The step's status at its end."""
+        deadline = time.monotonic() + 120
+        while (status := self.step(step_id)["Status"])["State"] not in ENDED:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return dict(status)
+
+    def logs(self, prefix: str) -> dict[str, str]:
+        """The logs under ``prefix``, by the rest of their keys."""
+        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"logs/emr/{self.cluster}/{prefix}").get("Contents", [])
+        texts = {}
+        for key in (item["Key"] for item in listed):
+            text = gzip.decompress(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).decode()
+            texts[key.removeprefix(f"logs/emr/{self.cluster}/{prefix}")] = text
+        return texts
+
+    def keys(self, prefix: str) -> list[str]:
+        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """A RunJobFlow request that is accepted; ``changes`` of ``None`` leave parameters out."""
+    whole = {
+        "Name": "test",
+        "ReleaseLabel": "emr-7.13.0",
+        "Applications": [{"Name": "Spark"}],
+        "ServiceRole": "EmrTestService",
+        "JobFlowRole": "EmrTestNodes",
+        "Instances": instances(),
+        **changes,
+    }
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def instances(**changes: Any) -> dict[str, Any]:
+    groups = [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]
+    return {"InstanceGroups": groups, "KeepJobFlowAliveWhenNoSteps": True, **changes}
+
+
+def spark_step(*args: str, **changes: Any) -> dict[str, Any]:
+    jar_step = {"Jar": "command-runner.jar", "Args": ["spark-submit", *args]}
+    return {"Name": "step", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar_step, **changes}
+
+
+def job(name: str) -> str:
+    return f"s3://{BUCKET}/jobs/{name}"
+
+
+@pytest.fixture(scope="module")
+def emr(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emr]:
+    made = Emr(client, tmp_path_factory.mktemp("emr"))
+    yield made
+    made.api.terminate_job_flows(JobFlowIds=[made.cluster])
+    made.api.get_waiter("cluster_terminated").wait(ClusterId=made.cluster, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+
+
+@pytest.fixture(scope="module")
+def steps(emr: Emr) -> dict[str, str]:
+    """Steps that are submitted together, as Spark takes its time to start."""
+    os.environ["AWS_PROFILE"] = "somebody"
+    os.environ["SECRET_OF_THE_USER"] = "1"
+    try:
+        submitted = {
+            "good": emr.submit(
+                *("--deploy-mode", "client", "--master", "yarn", "--executor-memory", "99g", "--py-files", job("helper.py")),
+                *(
+                    "--conf",
+                    "spark.sql.shuffle.partitions=3",
+                    job("good.py"),
+                    "--out",
+                    f"s3://{BUCKET}/out/good",
+                    "--master",
+                    "x",
+                ),
+            ),
+            "bad": emr.submit("--deploy-mode", "cluster", job("bad.py")),
+            "table": emr.submit(job("table.py")),
+        }
+        for step_id in submitted.values():
+            emr.wait(step_id)
+    finally:
+        del os.environ["AWS_PROFILE"], os.environ["SECRET_OF_THE_USER"]
+    return submitted
+
+
+def facts(emr: Emr, steps: dict[str, str]) -> dict[str, Any]:
+    """What good.py printed."""
+    printed: dict[str, Any] = json.loads(emr.logs(f"steps/{steps['good']}/")["stdout.gz"].splitlines()[-1])
+    return printed
+
+
+def test_a_good_step_completes_with_its_moments(emr: Emr, steps: dict[str, str]) -> None:
+    status = emr.step(steps["good"])["Status"]
+    assert status["State"] == "COMPLETED"
+    assert "FailureDetails" not in status
+    moments = status["Timeline"]
+    assert moments["CreationDateTime"] <= moments["StartDateTime"] < moments["EndDateTime"]
+
+
+def test_what_a_job_writes_is_in_s3_without_its_staging(emr: Emr, steps: dict[str, str]) -> None:
+    keys = [key.removeprefix("out/good/") for key in emr.keys("out/good")]
+    assert "_SUCCESS" in keys
+    assert any(key.startswith("part-") and key.endswith(".parquet") for key in keys)
+    assert not [key for key in keys if key.endswith(".crc") or "_temporary" in key]
+
+
+def test_the_application_gets_its_arguments_its_modules_and_its_settings(emr: Emr, steps: dict[str, str]) -> None:
+    seen = facts(emr, steps)
+    assert seen["argv"] == ["--out", f"s3://{BUCKET}/out/good", "--master", "x"]
+    assert seen["shout"] == "HEY!"
+    assert seen["partitions"] == "3"
+    assert seen["zone"] == "UTC"
+    assert (seen["count"], seen["python_worker"]) == (3, [2, 2, 3])
+
+
+def test_a_job_sees_nothing_of_the_users_environment(emr: Emr, steps: dict[str, str], stand_in: LocalAws) -> None:
+    environ = facts(emr, steps)["environ"]
+    assert "AWS_PROFILE" not in environ and "SECRET_OF_THE_USER" not in environ
+    assert environ["AWS_ENDPOINT_URL"] == stand_in.url
+    assert environ["HOME"] != os.environ.get("HOME")
+
+
+def test_client_mode_logs_are_where_emr_pushes_them(emr: Emr, steps: dict[str, str]) -> None:
+    logs = emr.logs(f"steps/{steps['good']}/")
+    assert set(logs) == {"controller.gz", "stdout.gz", "stderr.gz"}
+    assert "Step succeeded with exitCode 0" in logs["controller.gz"]
+    assert "Running Spark version" in logs["stderr.gz"]
+
+
+def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(emr: Emr, steps: dict[str, str]) -> None:
+    status = emr.step(steps["bad"])["Status"]
+    assert status["State"] == "FAILED"
+    assert "Error Code: NoSuchBucket; Bucket: no-such-lake" in status["FailureDetails"]["Message"]
+    assert status["FailureDetails"]["LogFile"].startswith(f"s3://{BUCKET}/logs/emr/{emr.cluster}/containers/application_")
+
+
+def test_what_a_failed_job_wrote_before_it_failed_is_in_s3(emr: Emr, steps: dict[str, str]) -> None:
+    assert "out/bad/_SUCCESS" in emr.keys("out/bad")
+
+
+def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: dict[str, str]) -> None:
+    own = emr.logs(f"steps/{steps['bad']}/")
+    assert own["stdout.gz"] == ""
+    assert "finished with failed status" in own["stderr.gz"]
+    application = next(word for word in own["stderr.gz"].split() if word.startswith("application_"))
+    container = emr.logs(f"containers/{application}/")
+    assert {key.rpartition("/")[2] for key in container} == {"stdout.gz", "stderr.gz"}
+    assert all("_01_000001/" in key for key in container)
+    assert any("Traceback (most recent call last)" in text for text in container.values())
+
+
+def test_tables_that_would_be_lost_fail_the_step(emr: Emr, steps: dict[str, str]) -> None:
+    status = emr.step(steps["table"])["Status"]
+    assert status["State"] == "FAILED"
+    assert "no Hive metastore: the tables lost of saveAsTable" in status["FailureDetails"]["Message"]
+
+
+def test_list_steps_has_the_newest_first_and_filters(emr: Emr, steps: dict[str, str]) -> None:
+    def listed(**filters: Any) -> list[str]:
+        return [step["Id"] for step in emr.api.list_steps(ClusterId=emr.cluster, **filters)["Steps"]]
+
+    assert listed()[-3:] == [steps["table"], steps["bad"], steps["good"]]
+    assert listed(StepStates=["COMPLETED"]) == [steps["good"]]
+    assert listed(StepIds=[steps["good"], steps["bad"]]) == [steps["good"], steps["bad"]]
+    with refused("InvalidRequestException", "Cannot specify both StepIds and StepStates."):
+        listed(StepIds=[steps["good"]], StepStates=["FAILED"])
+
+
+def test_waiters_of_botocore_understand_the_states(emr: Emr, steps: dict[str, str]) -> None:
+    patience = {"Delay": 1, "MaxAttempts": 5}
+    emr.api.get_waiter("cluster_running").wait(ClusterId=emr.cluster, WaiterConfig=patience)
+    emr.api.get_waiter("step_complete").wait(ClusterId=emr.cluster, StepId=steps["good"], WaiterConfig=patience)
+
+
+def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
+    step_id = emr.submit(job("slow.py"))
+    deadline = time.monotonic() + 60
+    while not emr.started.exists():
+        assert time.monotonic() < deadline and emr.step(step_id)["Status"]["State"] in ("PENDING", "RUNNING")
+        time.sleep(0.05)
+    assert len(processes_of(step_id)) >= 3  # supervisor, JVM, driver; the Python workers do not say whose they are
+    [info] = emr.api.cancel_steps(ClusterId=emr.cluster, StepIds=[step_id])["CancelStepsInfoList"]
+    assert info == {"StepId": step_id, "Status": "SUBMITTED"}
+    assert emr.wait(step_id)["State"] == "CANCELLED"
+    assert processes_of(step_id) == []
+
+
+def processes_of(step_id: str) -> list[str]:
+    """What has the step's scratch folder as its working directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if step_id in os.readlink(entry / "cwd"):
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+# what is refused
+
+
+class refused:  # noqa: N801 - reads as pytest.raises does
+    """A context in which the API refuses with ``code`` and a message that has ``said``."""
+
+    def __init__(self, code: str, said: str) -> None:
+        self._code, self._said = code, said
+        self._raises = pytest.raises(ClientError)
+
+    def __enter__(self) -> None:
+        self._caught = self._raises.__enter__()
+
+    def __exit__(self, *error: Any) -> bool:
+        suppressed = self._raises.__exit__(*error)
+        answer = self._caught.value.response["Error"]
+        assert (answer["Code"], self._said in answer["Message"]) == (self._code, True), answer
+        return bool(suppressed)
+
+
+GROUP = {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ServiceRole": None}, "ServiceRole is required"),
+        ({"ServiceRole": "Nobody"}, "Invalid ServiceRole: Nobody"),
+        ({"JobFlowRole": None}, "InstanceProfile is required"),
+        ({"JobFlowRole": "EmrTestService"}, "Invalid InstanceProfile: EmrTestService."),
+        ({"JobFlowRole": "EmrTestEmpty"}, "Invalid InstanceProfile: EmrTestEmpty."),
+        ({"ReleaseLabel": None}, "Must specify exactly one of the following: release label"),
+        ({"ReleaseLabel": "emr-7.99.0"}, "emr-7.99.0"),
+        ({"Applications": [{"Name": "Sparkle"}]}, "Sparkle"),
+        ({"LogUri": "/var/log"}, "Invalid LogUri: /var/log"),
+        ({"LogUri": "s3://no-such-bucket-at-all/logs/"}, "no-such-bucket-at-all does not exist"),
+        ({"StepConcurrencyLevel": 257}, "257"),
+        ({"StepConcurrencyLevel": 0}, "0"),
+        ({"AutoTerminationPolicy": {"IdleTimeout": 59}}, "59"),
+        ({"AutoTerminationPolicy": {"IdleTimeout": 604801}}, "604801"),
+        ({"Instances": instances(InstanceGroups=[])}, "Zero master instance groups"),
+        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceRole": "CORE"}])}, "Zero master instance groups"),
+        ({"Instances": instances(InstanceGroups=[GROUP, GROUP])}, "Multiple master"),
+        ({"Instances": instances(InstanceGroups=[GROUP, {**GROUP, "InstanceRole": "TASK"}])}, "must also define core nodes"),
+        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceCount": 0}])}, "at least one instance"),
+        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceType": "m5.tiny"}])}, "m5.tiny"),
+        ({"Instances": instances(MasterInstanceType="m5.xlarge")}, "one and only one"),
+        ({"Steps": [spark_step("x.py", ActionOnFailure="RETRY")]}, "'steps.1.member.actionOnFailure'"),
+        ({"Steps": [spark_step("x.py")] * 257}, "less than or equal to 256"),
+        ({"Steps": [spark_step("x.py", ActionOnFailure="CANCEL_AND_WAIT")], "StepConcurrencyLevel": 2}, "CANCEL_AND_WAIT"),
+    ],
+)
+def test_a_cluster_that_aws_would_not_make_is_refused(emr: Emr, changes: dict[str, Any], said: str) -> None:
+    before = len(emr.api.list_clusters()["Clusters"])
+    with refused("ValidationException", said):
+        emr.create(**changes)
+    assert len(emr.api.list_clusters()["Clusters"]) == before
+
+
+SCRIPT = {"Name": "b", "ScriptBootstrapAction": {"Path": "s3://b/x.sh"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"BootstrapActions": [SCRIPT]}, "BootstrapActions"),
+        ({"KerberosAttributes": {"Realm": "R", "KdcAdminPassword": "p"}}, "KerberosAttributes"),
+        ({"Configurations": [{"Classification": "spark-hive-site", "Properties": {"a": "b"}}]}, "spark-hive-site"),
+        ({"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}}, "instance fleets"),
+        ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "s3://b/my.jar"}}]}, "s3://b/my.jar"),
+        ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["s3-dist-cp"]}}]}, "s3-dist-cp"),
+    ],
+)
+def test_what_local_aws_cannot_do_is_refused_by_name(emr: Emr, changes: dict[str, Any], named: str) -> None:
+    with refused("LocalAwsNotSupported", named):
+        emr.create(**changes)
+
+
+def test_unknown_clusters_and_steps_are_refused_in_the_words_of_each_operation(emr: Emr) -> None:
+    api, unknown = emr.api, "Cluster id 'j-NOBODY' is not valid."
+    with refused("InvalidRequestException", unknown):
+        api.describe_cluster(ClusterId="j-NOBODY")
+    with refused("InvalidRequestException", unknown):
+        api.list_steps(ClusterId="j-NOBODY")
+    with refused("InvalidRequestException", unknown):
+        api.cancel_steps(ClusterId="j-NOBODY", StepIds=["s-NOBODY"])
+    with refused("InvalidRequestException", "Step id 's-NOBODY' is not valid."):
+        api.describe_step(ClusterId=emr.cluster, StepId="s-NOBODY")
+    with refused("ValidationException", "Specified job flow ID does not exist."):
+        api.add_job_flow_steps(JobFlowId="j-NOBODY", Steps=[spark_step("x.py")])
+    with refused("ValidationException", "Specified job flow ID does not exist."):
+        api.terminate_job_flows(JobFlowIds=["j-NOBODY"])
+
+
+def test_operations_that_nobody_does_are_refused_by_name(emr: Emr) -> None:
+    with refused("LocalAwsNotSupported", "ElasticMapReduce:AddInstanceGroups"):
+        emr.api.add_instance_groups(InstanceGroups=[], JobFlowId=emr.cluster)
+    with refused("LocalAwsNotSupported", "ElasticMapReduce:StartNotebookExecution"):
+        emr.api.start_notebook_execution(ExecutionEngine={"Id": "x"}, ServiceRole="r")
+
+
+# what needs no Spark
+
+
+@pytest.fixture
+def idle(emr: Emr) -> Iterator[str]:
+    """A cluster for one test."""
+    cluster = emr.create(Tags=[{"Key": "a", "Value": "1"}], AutoTerminationPolicy={"IdleTimeout": 3600})
+    yield cluster
+    emr.api.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
+    emr.api.terminate_job_flows(JobFlowIds=[cluster])
+
+
+def wait_for(emr: Emr, cluster: str, state: str) -> None:
+    deadline = time.monotonic() + 5
+    while emr.state(cluster) != state:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_cluster_starts_and_ends_within_a_second(emr: Emr) -> None:
+    began = time.monotonic()
+    cluster = emr.create()
+    wait_for(emr, cluster, "WAITING")
+    emr.api.terminate_job_flows(JobFlowIds=[cluster])
+    wait_for(emr, cluster, "TERMINATED")
+    assert time.monotonic() - began < 10 * cluster_module.TRANSIENT_SECONDS
+
+
+def test_a_cluster_is_described_as_it_was_asked_for(emr: Emr, idle: str) -> None:
+    described = emr.api.describe_cluster(ClusterId=idle)["Cluster"]
+    assert (described["Name"], described["ReleaseLabel"], described["AutoTerminate"]) == ("test", "emr-7.13.0", False)
+    assert described["Tags"] == [{"Key": "a", "Value": "1"}]
+    assert described["Ec2InstanceAttributes"]["IamInstanceProfile"] == "EmrTestNodes"
+    assert described["Applications"][0]["Name"] == "Spark"
+    [group] = emr.api.list_instance_groups(ClusterId=idle)["InstanceGroups"]
+    assert (group["InstanceGroupType"], group["InstanceType"], group["RequestedInstanceCount"]) == ("MASTER", "m5.xlarge", 1)
+
+
+def test_protection_keeps_a_cluster_from_termination(emr: Emr, idle: str) -> None:
+    emr.api.set_termination_protection(JobFlowIds=[idle], TerminationProtected=True)
+    with refused("ValidationException", "termination protected"):
+        emr.api.terminate_job_flows(JobFlowIds=[idle])
+    wait_for(emr, idle, "WAITING")
+
+
+def test_settings_can_be_changed_and_are_shown(emr: Emr, idle: str) -> None:
+    assert emr.api.modify_cluster(ClusterId=idle, StepConcurrencyLevel=5)["StepConcurrencyLevel"] == 5
+    emr.api.put_auto_termination_policy(ClusterId=idle, AutoTerminationPolicy={"IdleTimeout": 120})
+    assert emr.api.get_auto_termination_policy(ClusterId=idle)["AutoTerminationPolicy"] == {"IdleTimeout": 120}
+    emr.api.remove_auto_termination_policy(ClusterId=idle)
+    assert "AutoTerminationPolicy" not in emr.api.get_auto_termination_policy(ClusterId=idle)
+    emr.api.add_tags(ResourceId=idle, Tags=[{"Key": "b", "Value": "2"}])
+    emr.api.remove_tags(ResourceId=idle, TagKeys=["a"])
+    described = emr.api.describe_cluster(ClusterId=idle)["Cluster"]
+    assert (described["Tags"], described["StepConcurrencyLevel"]) == ([{"Key": "b", "Value": "2"}], 5)
+
+
+def test_a_terminated_cluster_cannot_be_changed(emr: Emr) -> None:
+    cluster = emr.create()
+    emr.api.terminate_job_flows(JobFlowIds=[cluster])
+    wait_for(emr, cluster, "TERMINATED")
+    emr.api.terminate_job_flows(JobFlowIds=[cluster])
+    with refused("ValidationException", "may not be modified"):
+        emr.submit("x.py", cluster=cluster)
+    with refused("InvalidRequestException", "cannot be modified"):
+        emr.api.modify_cluster(ClusterId=cluster, StepConcurrencyLevel=2)
+    assert emr.state(cluster) == "TERMINATED"
+
+
+def test_a_cluster_without_the_application_spark_has_no_spark_submit(emr: Emr) -> None:
+    cluster = emr.create(Applications=[{"Name": "Hadoop"}], Steps=[spark_step("x.py", ActionOnFailure="TERMINATE_CLUSTER")])
+    wait_for(emr, cluster, "TERMINATED_WITH_ERRORS")
+    [step] = emr.api.list_steps(ClusterId=cluster)["Steps"]
+    assert 'Cannot run program "spark-submit"' in step["Status"]["FailureDetails"]["Message"]
+
+
+def test_clusters_are_listed_newest_first_by_state_and_time(emr: Emr, idle: str) -> None:
+    wait_for(emr, idle, "WAITING")
+
+    def listed(**filters: Any) -> list[str]:
+        return [cluster["Id"] for cluster in emr.api.list_clusters(**filters)["Clusters"]]
+
+    everything = listed()
+    assert everything[0] == idle and emr.cluster in everything
+    assert idle in listed(ClusterStates=["WAITING"]) and idle not in listed(ClusterStates=["TERMINATED"])
+    created = emr.api.describe_cluster(ClusterId=idle)["Cluster"]["Status"]["Timeline"]["CreationDateTime"]
+    assert listed(CreatedAfter=created - timedelta(seconds=0.01), CreatedBefore=datetime.now(UTC)) == [idle]
+
+
+def test_long_lists_come_in_pages(emr: Emr) -> None:
+    slow = spark_step("x.py")
+    cluster = emr.create(Applications=[{"Name": "Hadoop"}], Steps=[slow] * 120)
+    pages = list(emr.api.get_paginator("list_steps").paginate(ClusterId=cluster))
+    assert [len(page["Steps"]) for page in pages] == [50, 50, 20]
+    with refused("InvalidRequestException", "Marker"):
+        emr.api.list_steps(ClusterId=cluster, Marker="nonsense")
+    emr.api.terminate_job_flows(JobFlowIds=[cluster])
+
+
+def test_regions_do_not_see_each_others_clusters(emr: Emr, idle: str, stand_in: LocalAws) -> None:
+    elsewhere = Clients(stand_in.url).client("emr", "eu-west-1")
+    assert elsewhere.list_clusters()["Clusters"] == []
+    with refused("InvalidRequestException", idle):
+        elsewhere.describe_cluster(ClusterId=idle)
+
+
+def test_the_aws_cli_understands_the_answers(emr: Emr, stand_in: LocalAws) -> None:
+    shown = subprocess.run(
+        [
+            Path(sys.executable).with_name("aws"),
+            "emr",
+            "describe-cluster",
+            "--cluster-id",
+            emr.cluster,
+            "--region",
+            "us-east-1",
+            "--output",
+            "json",
+        ],
+        env={**os.environ, "AWS_ENDPOINT_URL": stand_in.url, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(shown.stdout)["Cluster"]["Id"] == emr.cluster

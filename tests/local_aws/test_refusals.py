@@ -1,0 +1,44 @@
+"""Work that nobody does here is refused with the operation's name, not answered as done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+Client = Callable[[str], Any]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "named"),
+    [
+        ("glue", "start_job_run", {"JobName": "j"}, "AWSGlue:StartJobRun"),
+        ("glue", "start_workflow_run", {"Name": "w"}, "AWSGlue:StartWorkflowRun"),
+        ("ecs", "run_task", {"taskDefinition": "t"}, "RunTask"),
+        (
+            "emr-serverless",
+            "start_job_run",
+            {"applicationId": "a", "executionRoleArn": "arn:aws:iam::123456789012:role/r", "clientToken": "t"},
+            "emr-serverless:StartJobRun",
+        ),
+        ("emr-containers", "start_job_run", {"virtualClusterId": "v", "clientToken": "t"}, "emr-containers:StartJobRun"),
+        ("lambda", "invoke", {"FunctionName": "f"}, "lambda:Invoke"),
+        ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
+    ],
+)
+def test_what_nobody_does_is_refused_by_name(
+    client: Client, service: str, operation: str, arguments: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        getattr(client(service), operation)(**arguments)
+    error = caught.value.response
+    assert error["Error"]["Code"] == "LocalAwsNotSupported"
+    assert named in error["Error"]["Message"]
+    assert error["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+def test_the_rest_of_those_services_still_answers(client: Client) -> None:
+    assert client("lambda").list_functions()["Functions"] == []
+    assert client("emr-serverless").list_applications()["applications"] == []
