@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import charts
@@ -24,6 +24,11 @@ HEADLINE = "application/vnd.car-rental.headline+json"
 def money(value: Decimal) -> str:
     """An exact amount: ``$80,290.00``."""
     return f"-${-value:,.2f}" if value < 0 else f"${value:,.2f}"
+
+
+def mean(amounts: pd.Series) -> Decimal:
+    """The mean of exact amounts, rounded half up to the cent."""
+    return (sum(amounts) / Decimal(len(amounts))).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def count(value: int) -> str:

@@ -8,7 +8,7 @@ WITH newest AS (
 
 SELECT
     location_id,
-    location_name,
+    coalesce(location_name, concat('location ', CAST(location_id AS VARCHAR))) AS location_name,
     city,
     state,
     total_transactions AS rentals,

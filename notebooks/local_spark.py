@@ -1,0 +1,53 @@
+"""What local testing needs: the Spark jobs as modules, a Spark session on this machine, and a small sample of raw data."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "spark_jobs")]  # as main.py and spark-submit have it
+
+import lake_job  # noqa: E402
+from generate_sample_data import generate  # noqa: E402
+
+from local_aws.java import find_java  # noqa: E402
+
+
+def local_session() -> SparkSession:
+    """A Spark session with the jobs' own settings in this process; end it with ``stop()``."""
+    os.environ["JAVA_HOME"] = str(find_java().home)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    settings = {**lake_job.SETTINGS, **_SMALL}
+    builder = SparkSession.builder.appName("local testing")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+# for some hundred rows: no web page of its own, few tasks, and a Java that starts fast rather than runs fast
+_SMALL = {
+    "spark.master": "local[2]",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+
+def new_lake(rentals: int, defects: float) -> Path:
+    """A folder with a raw zone of so many rentals, ``defects`` of them bad; it may be changed, and goes with this session."""
+    folder = tempfile.TemporaryDirectory(prefix="car-rental-lake-")
+    atexit.register(folder.cleanup)
+    lake = Path(folder.name)
+    generate(rentals=rentals, folder=lake / "raw", defects=defects)
+    return lake
