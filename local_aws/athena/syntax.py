@@ -98,7 +98,10 @@ class Source:
 
     def place(self, node: exp.Expression) -> str:
         """``line 1:8`` of where ``node`` begins."""
-        return self._line_column(self._start(node))
+        start = self._start(node)
+        words = _KEYWORDS.get(type(node), ())
+        before = [token.start for token in self._tokens if token.start < start and token.text.upper() in words]
+        return self._line_column(before[-1] if before else start)
 
     def place_of_operator(self, node: exp.Expression, right: exp.Expression) -> str:
         """Where the operator before ``right`` stands, as Trino points at operators, not operands."""
@@ -119,6 +122,14 @@ class Source:
         return min((place for place in _starts(node)), default=0)
 
 
+# nodes that begin with a keyword, of which sqlglot keeps no place
+_KEYWORDS: dict[type, tuple[str, ...]] = {
+    exp.Cast: ("CAST",),
+    exp.TryCast: ("TRY_CAST",),
+    exp.Case: ("CASE",),
+    exp.Not: ("NOT",),
+    exp.Array: ("ARRAY",),
+}
 _OPERANDS = (TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN, TokenType.R_BRACKET)
 
 

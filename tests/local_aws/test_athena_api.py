@@ -1,0 +1,443 @@
+"""Athena's API on the local AWS: a query's life, its results by API and file, workgroups, DDL, writes, and what is scanned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+class Lake:
+    """A bucket and a database of one test, and queries over them."""
+
+    def __init__(self, client: Callable[[str], Any]) -> None:
+        self.s3, self.glue, self.athena = client("s3"), client("glue"), client("athena")
+        self.bucket = f"lake-{uuid.uuid4().hex[:8]}"
+        self.database = self.bucket.replace("-", "_")
+        self.output = f"s3://{self.bucket}/athena-results/"
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.glue.create_database(DatabaseInput={"Name": self.database})
+
+    def put(self, key: str, body: bytes | str) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def put_parquet(self, key: str, **columns: Any) -> None:
+        sink = io.BytesIO()
+        pq.write_table(pa.table(columns), sink)
+        self.put(key, sink.getvalue())
+
+    def text(self, url: str) -> str:
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # type: ignore[no-any-return]
+
+    def start(self, sql: str, **more: Any) -> str:
+        request = {
+            "QueryString": sql,
+            "QueryExecutionContext": {"Database": self.database},
+            "ResultConfiguration": {"OutputLocation": self.output},
+        } | more
+        return self.athena.start_query_execution(**request)["QueryExecutionId"]  # type: ignore[no-any-return]
+
+    def wait(self, query_id: str) -> dict[str, Any]:
+        for _ in range(2000):
+            execution: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+            if execution["Status"]["State"] in ENDED:
+                return execution
+            time.sleep(0.01)
+        raise AssertionError(f"{query_id} does not end")
+
+    def done(self, sql: str, **more: Any) -> dict[str, Any]:
+        execution = self.wait(self.start(sql, **more))
+        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
+        return execution
+
+    def failed(self, sql: str, **more: Any) -> str:
+        execution = self.wait(self.start(sql, **more))
+        assert execution["Status"]["State"] == "FAILED"
+        return str(execution["Status"]["StateChangeReason"])
+
+    def rows(self, sql: str, **more: Any) -> list[list[str | None]]:
+        """A SELECT's rows without its header; all rows of anything else."""
+        execution = self.done(sql, **more)
+        answer = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+        found = [[cell.get("VarCharValue") for cell in row["Data"]] for row in answer["ResultSet"]["Rows"]]
+        return found[1:] if execution["SubstatementType"] in ("SELECT", "EXECUTE") else found
+
+    def refused(self, sql: str, **more: Any) -> str:
+        with pytest.raises(ClientError) as caught:
+            self.start(sql, **more)
+        assert caught.value.response["Error"]["Code"] == "InvalidRequestException"
+        return str(caught.value.response["Error"]["Message"])
+
+
+@pytest.fixture
+def lake(client: Callable[[str], Any]) -> Lake:
+    return Lake(client)
+
+
+@pytest.fixture
+def metrics(lake: Lake) -> Lake:
+    """A lake with one published table: two runs registered, a third that lies there and is not."""
+    for number, run in enumerate(("2024-01-01", "2024-01-02", "2024-01-03"), 1):
+        lake.put_parquet(
+            f"processed/metrics/run_id={run}/part.parquet",
+            id=pa.array([1, 2], pa.int32()),
+            city=["A", None],
+            revenue=pa.array([Decimal("10.55") * number, Decimal("0.10")], pa.decimal128(38, 2)),
+        )
+    lake.done(
+        "CREATE EXTERNAL TABLE metrics (id int, city string, revenue decimal(38,2)) PARTITIONED BY (run_id string) "
+        f"STORED AS PARQUET LOCATION 's3://{lake.bucket}/processed/metrics/'"
+    )
+    for run in ("2024-01-01", "2024-01-02"):
+        lake.done(f"ALTER TABLE metrics ADD PARTITION (run_id = '{run}')")
+    return lake
+
+
+# a query's life
+
+
+def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
+    execution = metrics.done("SELECT id, city, revenue FROM metrics WHERE run_id = '2024-01-02' ORDER BY id")
+    answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    rows = answer["ResultSet"]["Rows"]
+    assert rows[0]["Data"] == [{"VarCharValue": "id"}, {"VarCharValue": "city"}, {"VarCharValue": "revenue"}]
+    assert rows[1]["Data"] == [{"VarCharValue": "1"}, {"VarCharValue": "A"}, {"VarCharValue": "21.10"}]
+    assert rows[2]["Data"] == [{"VarCharValue": "2"}, {}, {"VarCharValue": "0.10"}]  # NULL has no value
+    columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    assert [(column["Type"], column["Precision"], column["Scale"]) for column in columns] == [
+        ("integer", 10, 0), ("varchar", 2147483647, 0), ("decimal", 38, 2),
+    ]  # fmt: skip
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    assert location == f"{metrics.output}{execution['QueryExecutionId']}.csv"
+    assert metrics.text(location) == '"id","city","revenue"\n"1","A","21.10"\n"2",,"0.10"\n'
+
+
+def test_quotes_and_line_ends_survive_the_csv(lake: Lake) -> None:
+    execution = lake.done("SELECT 'say \"hi\"' AS a, 'two' || chr(10) || 'lines' AS b, '' AS c")
+    rows = list(csv.reader(io.StringIO(lake.text(execution["ResultConfiguration"]["OutputLocation"]))))
+    assert rows == [["a", "b", "c"], ['say "hi"', "two\nlines", ""]]
+
+
+def test_an_execution_tells_what_it_is(lake: Lake) -> None:
+    execution = lake.done("SELECT 1")
+    assert (execution["StatementType"], execution["SubstatementType"], execution["WorkGroup"]) == ("DML", "SELECT", "primary")
+    assert execution["EngineVersion"]["EffectiveEngineVersion"] == "Athena engine version 3"
+    assert execution["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": False}
+    assert execution["Status"]["CompletionDateTime"] >= execution["Status"]["SubmissionDateTime"]
+    assert execution["QueryExecutionContext"] == {"Database": lake.database}
+
+
+def test_results_come_in_pages_of_at_most_a_thousand(lake: Lake) -> None:
+    query_id = lake.done("SELECT x FROM UNNEST(sequence(1, 2500)) t(x) ORDER BY x")["QueryExecutionId"]
+    pages = list(lake.athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
+    assert [len(page["ResultSet"]["Rows"]) for page in pages] == [1000, 1000, 501]
+    assert pages[2]["ResultSet"]["Rows"][-1]["Data"][0]["VarCharValue"] == "2500"
+
+
+def test_a_failed_query_has_a_reason_and_no_results(lake: Lake) -> None:
+    execution = lake.wait(lake.start("SELECT * FROM nowhere"))
+    reason = f"TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.{lake.database}.nowhere' does not exist"
+    assert execution["Status"]["StateChangeReason"] == reason
+    error = {"ErrorCategory": 2, "ErrorType": 1110, "Retryable": False, "ErrorMessage": reason}
+    assert execution["Status"]["AthenaError"] == error
+    with pytest.raises(ClientError, match="Query did not finish successfully. Final query state: FAILED"):
+        lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+
+
+def test_a_missing_schema_is_named(lake: Lake) -> None:
+    assert lake.failed("SELECT * FROM nodb.t") == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+
+
+def test_no_output_location_no_bucket_and_no_sense_are_refused_at_once(lake: Lake) -> None:
+    assert lake.refused("SELECT 1", ResultConfiguration={}).startswith("No output location provided.")
+    gone = {"OutputLocation": "s3://no-such-bucket-at-all/out/"}
+    assert "Unable to verify/create output bucket" in lake.refused("SELECT 1", ResultConfiguration=gone)
+    assert "mismatched input 'SELEC'" in lake.refused("SELEC 1")
+    assert "WorkGroup nobody is not found" in lake.refused("SELECT 1", WorkGroup="nobody")
+
+
+def test_a_client_request_token_starts_a_query_once(lake: Lake) -> None:
+    token = uuid.uuid4().hex
+    first = lake.start("SELECT 1", ClientRequestToken=token)
+    assert lake.start("SELECT 1", ClientRequestToken=token) == first
+    assert "Idempotent parameters do not match" in lake.refused("SELECT 2", ClientRequestToken=token)
+
+
+def test_a_running_query_can_be_stopped(lake: Lake) -> None:
+    endless = (
+        "SELECT count(*) FROM UNNEST(sequence(1, 200000)) a(x) CROSS JOIN UNNEST(sequence(1, 200000)) b(y) WHERE x * y % 7 = 3"
+    )
+    query_id = lake.start(endless)
+    while lake.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "QUEUED":
+        time.sleep(0.01)
+    time.sleep(0.3)
+    with pytest.raises(ClientError, match="has not yet finished"):
+        lake.athena.get_query_results(QueryExecutionId=query_id)
+    lake.athena.stop_query_execution(QueryExecutionId=query_id)
+    assert lake.wait(query_id)["Status"]["State"] == "CANCELLED"
+
+
+def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
+    first, second = lake.done("SELECT 1")["QueryExecutionId"], lake.done("SELECT 2")["QueryExecutionId"]
+    assert lake.athena.list_query_executions(MaxResults=2)["QueryExecutionIds"] == [second, first]
+    unknown = str(uuid.uuid4())
+    batch = lake.athena.batch_get_query_execution(QueryExecutionIds=[first, unknown])
+    assert [execution["QueryExecutionId"] for execution in batch["QueryExecutions"]] == [first]
+    assert batch["UnprocessedQueryExecutionIds"][0]["QueryExecutionId"] == unknown
+
+
+# workgroups
+
+
+def test_an_enforcing_workgroup_overrides_the_clients_location(lake: Lake) -> None:
+    name = f"group-{lake.bucket}"
+    place = {"OutputLocation": f"s3://{lake.bucket}/enforced/"}
+    lake.athena.create_work_group(Name=name, Configuration={"ResultConfiguration": place, "EnforceWorkGroupConfiguration": True})
+    execution = lake.done("SELECT 1", WorkGroup=name)
+    assert execution["ResultConfiguration"]["OutputLocation"].startswith(place["OutputLocation"])
+    assert lake.athena.list_query_executions(WorkGroup=name)["QueryExecutionIds"] == [execution["QueryExecutionId"]]
+
+
+def test_the_workgroups_cutoff_ends_a_query_that_scans_more(lake: Lake) -> None:
+    noise = random.Random(0)
+    lake.put_parquet("big/a.parquet", x=[noise.random() for _ in range(1_400_000)], y=[1] * 1_400_000)  # 11 MB of x
+    lake.done(f"CREATE EXTERNAL TABLE big (x double, y bigint) STORED AS PARQUET LOCATION 's3://{lake.bucket}/big/'")
+    name = f"cutoff-{lake.bucket}"
+    lake.athena.create_work_group(Name=name, Configuration={"BytesScannedCutoffPerQuery": 10_000_000})
+    assert lake.rows("SELECT sum(y) FROM big", WorkGroup=name) == [["1400000"]]
+    execution = lake.wait(lake.start("SELECT sum(x) FROM big", WorkGroup=name))
+    assert (execution["Status"]["State"], "Bytes scanned limit was exceeded" in execution["Status"]["StateChangeReason"]) == (
+        "CANCELLED", True,
+    )  # fmt: skip
+
+
+# what is seen and what is scanned
+
+
+def test_only_registered_partitions_are_seen(metrics: Lake) -> None:
+    assert metrics.rows("SELECT DISTINCT run_id FROM metrics ORDER BY 1") == [["2024-01-01"], ["2024-01-02"]]
+    metrics.done("MSCK REPAIR TABLE metrics")
+    assert metrics.rows("SELECT max(run_id) FROM metrics") == [["2024-01-03"]]
+
+
+def test_the_bytes_scanned_are_those_of_the_columns_and_partitions_read(metrics: Lake) -> None:
+    def scanned(sql: str) -> int:
+        return int(metrics.done(sql)["Statistics"]["DataScannedInBytes"])
+
+    one_column_of_one_run = scanned("SELECT id FROM metrics WHERE run_id = '2024-01-01'")
+    assert one_column_of_one_run > 0
+    assert scanned("SELECT id FROM metrics") == 2 * one_column_of_one_run
+    assert scanned("SELECT id, city FROM metrics WHERE run_id IN ('2024-01-01')") > one_column_of_one_run
+    assert scanned("SELECT count(*), max(run_id) FROM metrics") == 0
+
+
+def test_pruning_does_not_turn_an_outer_joins_condition_around(metrics: Lake) -> None:
+    sql = """SELECT count(*) FROM metrics a LEFT JOIN metrics b ON a.id = b.id AND a.run_id = b.run_id
+             WHERE a.run_id = '2024-01-01' AND b.run_id IS NULL"""
+    assert metrics.rows(sql) == [["0"]]
+
+
+def test_the_newest_run_is_found_by_a_subquery(metrics: Lake) -> None:
+    newest = "SELECT sum(revenue) FROM metrics WHERE run_id = (SELECT max(run_id) FROM metrics)"
+    assert metrics.rows(newest) == [["21.20"]]
+
+
+def test_a_number_is_no_run_id(metrics: Lake) -> None:
+    assert metrics.failed("SELECT * FROM metrics WHERE run_id = 2024").endswith("Cannot apply operator: varchar = integer")
+
+
+def test_names_may_say_catalog_and_database(metrics: Lake) -> None:
+    context: dict[str, Any] = {"QueryExecutionContext": {"Database": "default"}}
+    three = f'SELECT count(*) FROM "AwsDataCatalog"."{metrics.database}"."metrics"'
+    two = f"SELECT count(metrics.id) FROM {metrics.database}.metrics"
+    assert metrics.rows(three, **context) == metrics.rows(two, **context) == [["4"]]
+
+
+def test_partitions_and_information_schema_are_tables(metrics: Lake) -> None:
+    assert metrics.rows('SELECT * FROM "metrics$partitions" ORDER BY run_id') == [["2024-01-01"], ["2024-01-02"]]
+    columns = f"SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = '{metrics.database}'"
+    assert metrics.rows(columns) == [["id", "integer"], ["city", "varchar"], ["revenue", "decimal(38,2)"], ["run_id", "varchar"]]
+
+
+def test_a_file_whose_type_does_not_fit_the_catalog_is_bad_data(metrics: Lake) -> None:
+    metrics.put_parquet("processed/metrics/run_id=2024-01-02/part.parquet", id=["text"])
+    reason = metrics.failed("SELECT id FROM metrics")
+    assert reason.startswith("HIVE_BAD_DATA: Field id's type") and "incompatible with type integer" in reason
+    assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [[None]]  # a missing column is NULL
+
+
+def test_a_query_takes_parameters(metrics: Lake) -> None:
+    sql = "SELECT id FROM metrics WHERE city = ? AND run_id = ?"
+    assert metrics.rows(sql, ExecutionParameters=["'A'", "'2024-01-01'"]) == [["1"]]
+    metrics.done(f"PREPARE by_city FROM {sql}")
+    assert metrics.rows("EXECUTE by_city USING 'A', '2024-01-02'") == [["1"]]
+    assert (
+        metrics.athena.get_prepared_statement(StatementName="by_city", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
+        == sql
+    )
+    metrics.done("DEALLOCATE PREPARE by_city")
+    assert "PreparedStatement by_city was not found" in metrics.failed("EXECUTE by_city USING 'A', '2024-01-02'")
+
+
+# text files
+
+
+def test_lazy_simple_serde_cuts_at_commas_and_makes_null_of_what_does_not_parse(lake: Lake) -> None:
+    lake.put("raw/a.csv", 'id,name,price\n1,a,1.5\n2,"b, c",9\nx,\\N,zz\n4\n')
+    lake.done(
+        "CREATE EXTERNAL TABLE raw (id int, name string, price double) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' "
+        f"LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES ('skip.header.line.count'='1')"
+    )
+    assert lake.rows("SELECT * FROM raw") == [["1", "a", "1.5"], ["2", '"b', None], [None, None, None], ["4", None, None]]
+
+
+def test_open_csv_serde_understands_quotes_and_gives_text(lake: Lake) -> None:
+    lake.put("raw/a.csv", 'id,name\n1,"b, c"\n2,\n')
+    lake.done(
+        "CREATE EXTERNAL TABLE raw (id string, name string) ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' "
+        f"WITH SERDEPROPERTIES ('separatorChar'=',') LOCATION 's3://{lake.bucket}/raw/' "
+        "TBLPROPERTIES ('skip.header.line.count'='1')"
+    )
+    assert lake.rows("SELECT * FROM raw") == [["1", "b, c"], ["2", ""]]
+
+
+def test_json_lines_are_read(lake: Lake) -> None:
+    lake.put("raw/a.json", '{"Id": 1, "tags": ["x"], "in": {"a": 1.5}}\n{"Id": 2}\n')
+    lake.done(
+        "CREATE EXTERNAL TABLE raw (id bigint, tags array<string>, `in` struct<a:double>) "
+        f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/raw/'"
+    )
+    assert lake.rows('SELECT id, tags[1], r."in".a FROM raw r WHERE tags IS NOT NULL') == [["1", "x", "1.5"]]
+
+
+def test_a_format_that_is_not_done_is_refused_by_name(lake: Lake) -> None:
+    lake.done(f"CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION 's3://{lake.bucket}/o/'")
+    assert lake.failed("SELECT * FROM o").startswith(
+        "NOT_SUPPORTED: local_aws does not do this: tables with the SerDe org.x.OrcSerde"
+    )
+
+
+# DDL
+
+
+def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
+    assert metrics.rows("SHOW TABLES") == [["metrics"]]
+    assert metrics.rows("SHOW TABLES 'x*'") == []
+    assert [metrics.database] in metrics.rows("SHOW DATABASES")
+    assert metrics.rows("SHOW PARTITIONS metrics") == [["run_id=2024-01-01"], ["run_id=2024-01-02"]]
+    assert [row[0].strip() for row in metrics.rows("SHOW COLUMNS IN metrics") if row[0]] == ["id", "city", "revenue", "run_id"]
+    described = [str(row[0]).split("\t")[:2] for row in metrics.rows("DESCRIBE metrics")]
+    assert ["revenue             ", "decimal(38,2)       "] in described
+    statement = "\n".join(str(row[0]) for row in metrics.rows("SHOW CREATE TABLE metrics"))
+    assert "PARTITIONED BY" in statement and f"s3://{metrics.bucket}/processed/metrics/" in statement
+
+
+def test_ddl_writes_plain_text_results(metrics: Lake) -> None:
+    execution = metrics.done("SHOW TABLES")
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    assert (execution["StatementType"], location[-4:], metrics.text(location)) == ("UTILITY", ".txt", "metrics\n")
+
+
+def test_databases_and_tables_come_and_go(metrics: Lake) -> None:
+    name = f"{metrics.database}_two"
+    metrics.done(f"CREATE DATABASE {name}")
+    assert "already exists" in metrics.failed(f"CREATE DATABASE {name}")
+    metrics.done(f"CREATE DATABASE IF NOT EXISTS {name}")
+    metrics.done(f"CREATE EXTERNAL TABLE {name}.t (x int) LOCATION 's3://{metrics.bucket}/x/'")
+    assert "is not empty" in metrics.failed(f"DROP DATABASE {name}")
+    metrics.done(f"DROP DATABASE {name} CASCADE")
+    metrics.done("DROP TABLE metrics")
+    assert "Table not found" in metrics.failed("DROP TABLE metrics")
+    metrics.done("DROP TABLE IF EXISTS metrics")
+
+
+def test_partitions_are_dropped_and_tables_altered(metrics: Lake) -> None:
+    metrics.done("ALTER TABLE metrics DROP PARTITION (run_id = '2024-01-01')")
+    metrics.done("ALTER TABLE metrics ADD COLUMNS (note string)")
+    assert metrics.rows("SELECT DISTINCT run_id, note FROM metrics") == [["2024-01-02", None]]
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM t", "MERGE INTO t USING u ON true", "VACUUM t", "DESCRIBE EXTENDED t", "SHOW FUNCTIONS"]
+)
+def test_statements_that_are_not_done_are_refused_by_name(lake: Lake, statement: str) -> None:
+    assert "local_aws does not do this" in lake.failed(statement)
+
+
+# writes
+
+
+def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
+    execution = metrics.done(
+        "CREATE TABLE copy WITH (format = 'PARQUET', partitioned_by = ARRAY['run_id'], "
+        f"external_location = 's3://{metrics.bucket}/copy/') "
+        "AS SELECT id, revenue, run_id FROM metrics"
+    )
+    assert execution["SubstatementType"] == "CREATE_TABLE_AS_SELECT"
+    assert metrics.rows("SELECT run_id, sum(revenue) FROM copy GROUP BY 1 ORDER BY 1") == [
+        ["2024-01-01", "10.65"],
+        ["2024-01-02", "21.20"],
+    ]
+    assert len(metrics.text(execution["Statistics"]["DataManifestLocation"]).splitlines()) == 2
+    assert "already exists" in metrics.failed("CREATE TABLE copy AS SELECT 1 AS x")
+    assert "Column name not specified" in metrics.failed("CREATE TABLE other AS SELECT 1")
+
+
+def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:
+    metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
+    metrics.done("INSERT INTO metrics (id, run_id) VALUES (10, 'new')")
+    assert metrics.rows("SELECT id, city, revenue FROM metrics WHERE run_id = 'new' ORDER BY id") == [
+        ["9", "Z", "1.00"],
+        ["10", None, None],
+    ]
+    assert "mismatched column types" in metrics.failed("INSERT INTO metrics SELECT 'x', 'Z', DECIMAL '1.00', 'new'")
+
+
+def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
+    place = f"s3://{metrics.bucket}/unloaded/"
+    unload = f"UNLOAD (SELECT id, city FROM metrics ORDER BY id) TO '{place}' WITH (format = 'JSON', compression = 'NONE')"
+    execution = metrics.done(unload)
+    written = metrics.text(execution["Statistics"]["DataManifestLocation"]).split()
+    assert sorted(json.loads(line)["id"] for line in metrics.text(written[0]).splitlines()) == [1, 1, 2, 2]
+    assert metrics.failed(unload).startswith("HIVE_PATH_ALREADY_EXISTS")
+
+
+def test_views_are_kept_and_queried(metrics: Lake) -> None:
+    metrics.done("CREATE VIEW totals AS SELECT run_id, sum(revenue) AS total FROM metrics GROUP BY run_id")
+    assert metrics.rows("SELECT t.total FROM totals t ORDER BY run_id") == [["10.65"], ["21.20"]]
+    assert "already exists" in metrics.failed("CREATE VIEW totals AS SELECT 1 AS x")
+    metrics.done("CREATE OR REPLACE VIEW totals AS SELECT 1 AS x")
+    assert metrics.rows("SELECT * FROM totals") == [["1"]]
+    assert metrics.rows("SHOW VIEWS") == [["totals"]]
+    metrics.done("DROP VIEW totals")
+
+
+# the catalog by Athena's API
+
+
+def test_the_catalog_is_glues(metrics: Lake) -> None:
+    athena, catalog = metrics.athena, "AwsDataCatalog"
+    assert catalog in [found["CatalogName"] for found in athena.list_data_catalogs()["DataCatalogsSummary"]]
+    assert athena.get_data_catalog(Name=catalog)["DataCatalog"]["Type"] == "GLUE"
+    assert athena.get_database(CatalogName=catalog, DatabaseName=metrics.database)["Database"]["Name"] == metrics.database
+    table = athena.get_table_metadata(CatalogName=catalog, DatabaseName=metrics.database, TableName="metrics")["TableMetadata"]
+    assert [column["Name"] for column in table["Columns"]] == ["id", "city", "revenue"]
+    assert table["PartitionKeys"] == [{"Name": "run_id", "Type": "string"}]
+    listed = athena.list_table_metadata(CatalogName=catalog, DatabaseName=metrics.database)["TableMetadataList"]
+    assert [found["Name"] for found in listed] == ["metrics"]
+    with pytest.raises(athena.exceptions.MetadataException):
+        athena.get_table_metadata(CatalogName=catalog, DatabaseName=metrics.database, TableName="nope")
