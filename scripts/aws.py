@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -87,6 +88,22 @@ class Aws:
     def account_id(self) -> str:
         """The twelve digits of the account that the credentials belong to."""
         return str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn`` or ``aws-us-gov``: the second part of every ARN."""
+        return str(self.client("sts").meta.partition)
+
+    @property
+    def has_session_token(self) -> bool:
+        """Whether the credentials are temporary ones that nobody renews by itself."""
+        credentials = self._session.get_credentials()
+        return credentials is not None and bool(credentials.token) and not isinstance(credentials, RefreshableCredentials)
+
+    def regions(self, service: str) -> list[str]:
+        """The regions in which boto3 knows ``service`` to be."""
+        partitions: list[str] = self._session.get_available_partitions()
+        return [name for partition in partitions for name in self._session.get_available_regions(service, partition)]
 
     @property
     def tags(self) -> dict[str, str]:

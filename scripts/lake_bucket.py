@@ -36,7 +36,7 @@ def ensure_bucket(aws: Aws) -> list[str]:
     """
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     changed = []
-    if not _is_there(s3, bucket, aws.settings.aws_region):
+    if not bucket_exists(aws):
         _create(s3, bucket, aws.settings.aws_region)
         changed.append("created")
     for rule in _rules(aws):
@@ -47,7 +47,7 @@ def ensure_bucket(aws: Aws) -> list[str]:
 
 def require_bucket(aws: Aws, where: str) -> None:
     """Raises a ``DataLakeError`` that names step 2 when the bucket is missing."""
-    if not _is_there(aws.client("s3"), aws.settings.s3_bucket_name, aws.settings.aws_region):
+    if not bucket_exists(aws):
         raise DataLakeError(
             where,
             f"the bucket {aws.settings.s3_bucket_name} does not exist.",
@@ -55,9 +55,11 @@ def require_bucket(aws: Aws, where: str) -> None:
         )
 
 
-def _is_there(s3: Any, bucket: str, region: str) -> bool:
+def bucket_exists(aws: Aws) -> bool:
+    """Whether the bucket is there; raises ``DataLakeError`` when it is somebody else's or lies in another region."""
+    bucket, region = aws.settings.s3_bucket_name, aws.settings.aws_region
     try:
-        answer = s3.head_bucket(Bucket=bucket)
+        answer = aws.client("s3").head_bucket(Bucket=bucket)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import re
 from pathlib import Path
 
 from errors import DataLakeError
+from sample_defects import Location, Rental, User, Vehicle
 
-RAW_TABLES = ("locations", "users", "vehicles", "rental_transactions")
+# table -> its columns; the Spark jobs have their own list, and a test holds the two together
+RAW_COLUMNS: dict[str, tuple[str, ...]] = {
+    "locations": Location._fields,
+    "users": User._fields,
+    "vehicles": Vehicle._fields,
+    "rental_transactions": Rental._fields,
+}
+RAW_TABLES = tuple(RAW_COLUMNS)
 _CSV = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
 
 
@@ -40,3 +50,15 @@ def _files_of(folder: Path, table: str) -> list[Path]:
     if inside.is_dir():
         files += [path for path in inside.iterdir() if path.is_file() and _CSV.search(path.name) and path.name[0] not in "._"]
     return sorted(files)
+
+
+def missing_columns(table: str, path: Path) -> list[str]:
+    """The columns of ``table`` that the header of this file lacks; raises ``DataLakeError`` when it cannot be read."""
+    open_text = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with open_text(path, "rt", encoding="utf-8-sig") as stream:
+            first = next((line for line in stream if line.strip()), "")  # as the jobs read it: blank lines come before no header
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataLakeError(f"raw data {path}", f"its header cannot be read: {error}", "Is it a CSV file in UTF-8?") from error
+    header = [name.strip() for name in next(csv.reader([first]), [])]
+    return [column for column in RAW_COLUMNS[table] if column not in header]

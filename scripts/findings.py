@@ -1,0 +1,52 @@
+"""What a check found: how bad it is, what, why it matters and what to do; and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from console import Console
+
+
+class Level(StrEnum):
+    """How much a finding matters: with a ``PROBLEM`` a run would fail, with a ``WARNING`` it may."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+    UNCHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has to say."""
+
+    level: Level
+    what: str
+    why: str = ""
+    fix: str = ""
+
+
+def ok(what: str) -> Finding:
+    """All is well with ``what``."""
+    return Finding(Level.OK, what)
+
+
+def warning(what: str, why: str, fix: str) -> Finding:
+    """A run may go well all the same."""
+    return Finding(Level.WARNING, what, why, fix)
+
+
+def problem(what: str, why: str, fix: str) -> Finding:
+    """A run would fail."""
+    return Finding(Level.PROBLEM, what, why, fix)
+
+
+def show(findings: Iterable[Finding], console: Console) -> None:
+    """Each finding on a line, what is not well with its reason and remedy below."""
+    for finding in findings:
+        console.result(f"{finding.level:<12} {finding.what}")
+        for line in (finding.why, finding.fix and f"-> {finding.fix}"):
+            if line:
+                console.result(f"{'':<12} {line}")
