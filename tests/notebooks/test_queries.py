@@ -1,0 +1,154 @@
+"""Every question in SQL: it is Athena's SQL, it names columns that the tables have, and its answer is the one counted by hand."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlglot
+from athena import Athena
+from named_queries import NamedQuery, named_queries
+from notebooks_lakes import PublishedLake
+from oracle.contract import KPI_TABLES, contract_tables
+from oracle.small_lake import write_small_lake
+from sqlglot import expressions
+from sqlglot.errors import OptimizeError
+from sqlglot.optimizer.qualify import qualify
+
+QUERIES = named_queries()
+
+
+def money(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def share(part: str, whole: str) -> Any:
+    return pytest.approx(100 * float(part) / float(whole))
+
+
+# the rows of tests/notebooks/conftest.py, counted by hand
+ANSWERS: dict[str, list[tuple[Any, ...]]] = {
+    "run_facts": [("r2", date(2024, 1, 1), date(2024, 1, 9), 5, 5, money("1430.15"), money("286.03"), 3)],
+    "top_locations": [
+        (1, "Airport", "Boston", "MA", 3, money("1420.05"), share("1420.05", "1430.15")),
+        (2, "Harbour", "Salem", "MA", 1, money("10.10"), share("10.10", "1430.15")),
+        (3, "location 3", "Boston", "MA", 1, money("0.00"), 0.0),
+    ],
+    "vehicle_types": [
+        ("basic", 3, share("3", "5"), money("30.10"), share("30.10", "1430.15"), money("10.03")),
+        ("high_end", 1, share("1", "5"), money("1300.05"), share("1300.05", "1430.15"), money("1300.05")),
+        ("unknown", 1, share("1", "5"), money("100.00"), share("100", "1430.15"), money("100.00")),
+    ],
+    "top_customers": [
+        ("U1", "Ann", "Lee", 3, money("1320.05"), money("440.02"), "Top Spender"),
+        ("U3", "Cy", "Poe", 1, money("100.00"), money("100.00"), "Medium Spender"),
+        ("U2", "Bo", "Ray", 1, money("10.10"), money("10.10"), "Occasional Spender"),
+    ],
+    "daily_trend": [
+        (date(2024, 1, 1), 1, money("20.00"), None),
+        (date(2024, 1, 2), 1, money("10.10"), None),
+        (date(2024, 1, 3), 1, money("1300.05"), None),
+        (date(2024, 1, 4), 0, money("0.00"), None),
+        (date(2024, 1, 5), 0, money("0.00"), None),
+        (date(2024, 1, 6), 0, money("0.00"), None),
+        (date(2024, 1, 7), 0, money("0.00"), money("190.02")),
+        (date(2024, 1, 8), 1, money("0.00"), money("187.16")),
+        (date(2024, 1, 9), 1, money("100.00"), money("200.01")),
+    ],
+    "rentals_by_hour": [
+        (0, 1, money("100.00")),
+        *((hour, 0, money("0.00")) for hour in range(1, 10)),
+        (10, 3, money("30.10")),
+        *((hour, 0, money("0.00")) for hour in range(11, 23)),
+        (23, 1, money("1300.05")),
+    ],
+    "rentals_by_weekday": [
+        (1, "Monday", 2, 2, money("20.00"), 1.0),
+        (2, "Tuesday", 2, 2, money("110.10"), 1.0),
+        (3, "Wednesday", 1, 1, money("1300.05"), 1.0),
+    ],
+    "brands": [
+        ("Ferrari", 1, money("1300.05"), money("1300.05"), 1),
+        ("unknown", 1, money("100.00"), money("100.00"), 1),
+        ("Nissan", 3, money("30.10"), money("10.03"), 1),
+    ],
+    "cities": [
+        ("Boston", "MA", 2, 4, money("1420.05"), money("710.03")),
+        ("Salem", "MA", 1, 1, money("10.10"), money("10.10")),
+        ("Lynn", "MA", 1, 0, money("0.00"), money("0.00")),
+    ],
+    "revenue_by_customer_decile": [
+        (1, 1, money("1320.05"), share("1320.05", "1430.15")),
+        (2, 1, money("100.00"), share("100.00", "1430.15")),
+        (3, 1, money("10.10"), share("10.10", "1430.15")),
+    ],
+    "fleet_utilisation": [
+        ("high_end", 1, money("26.00"), 26.0, money("50.00")),
+        ("basic", 1, money("3.50"), 3.5, money("8.60")),
+        ("unknown", 1, money("10.00"), 10.0, money("10.00")),
+    ],
+    "growth_since_last_run": [
+        ("r2", date(2024, 1, 9), 5, money("1430.15"), 3),
+        ("r1", date(2024, 1, 2), 2, money("30.10"), 2),
+    ],
+    "rejected_rentals": [("bad_amount", 1, 2), ("negative_amount", 1, 2), ("unknown_user", 1, 2)],
+}
+
+
+def test_every_question_has_an_answer_here() -> None:
+    assert set(ANSWERS) == set(QUERIES)
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_the_answer_is_the_one_counted_by_hand(known_lake: PublishedLake, name: str) -> None:
+    answer = Athena(known_lake.aws).run(QUERIES[name].sql, name)
+    assert list(answer.rows) == ANSWERS[name]
+    assert [type(cell) for cell in answer.rows[0]] == [_exact(cell) for cell in ANSWERS[name][0]]
+
+
+def _exact(cell: Any) -> type:
+    return float if type(cell).__name__ == "ApproxScalar" else type(cell)
+
+
+def test_the_catalog_shows_the_rejected_rentals_of_published_runs_and_of_no_failed_one(known_lake: PublishedLake) -> None:
+    partitions = known_lake.aws.client("glue").get_partitions(
+        DatabaseName=known_lake.settings.glue_database_name, TableName="rejected_rentals"
+    )["Partitions"]
+    assert sorted(partition["Values"][0] for partition in partitions) == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_it_is_one_statement_of_athena_s_sql_with_its_question_on_top(query: NamedQuery) -> None:
+    (statement,) = sqlglot.parse(query.sql, read="athena")
+    assert isinstance(statement, expressions.Query)
+    assert query.question.endswith("?")
+    assert query.comment
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_every_column_is_one_that_its_table_has(query: NamedQuery) -> None:
+    qualified(query.sql)
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_a_typo_in_a_column_is_noticed_without_any_aws(query: NamedQuery) -> None:
+    column = next(name for name in ("total_revenue", "total_spent", "total_transactions", "reasons") if name in query.sql)
+    with pytest.raises(OptimizeError, match="could not be resolved|Unknown column"):
+        qualified(query.sql.replace(column, column[:-1]))
+
+
+def qualified(sql: str) -> expressions.Expression:
+    schema = {table: dict.fromkeys((*columns, "run_id"), "unknown") for table, columns in columns_of_the_contract().items()}
+    return qualify(sqlglot.parse_one(sql, read="athena"), schema=schema, dialect="athena")
+
+
+@functools.cache
+def columns_of_the_contract() -> dict[str, tuple[str, ...]]:
+    with tempfile.TemporaryDirectory() as raw:
+        tables = contract_tables(write_small_lake(Path(raw)))
+    return {name: tables[name].columns for name in (*KPI_TABLES, "rejected_rentals")}

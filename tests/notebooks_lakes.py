@@ -1,0 +1,98 @@
+"""Lakes for the tests of the analysis: the contract's tables of some raw rows, published without Spark."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from aws import Aws
+from config import Settings, load_settings
+from console import Console
+from lake_bucket import ensure_bucket
+from oracle.contract import KPI_TABLES, Table, contract_tables
+from oracle.small_lake import write_table
+from run_glue_crawlers import run_glue_crawlers
+from setup_glue_crawlers import setup_glue_crawlers
+
+ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
+
+_TEXT = "location_name city state vehicle_type brand user_id first_name last_name spending_category day_of_week".split()
+_INT = "location_id is_active hour_of_day day_number".split()
+_COUNT = (
+    "total_transactions total_dropoffs unique_vehicles total_rentals unique_users unique_vehicles_rented"
+).split()
+_TYPES = {
+    **dict.fromkeys(_TEXT, pa.string()),
+    **dict.fromkeys(_INT, pa.int32()),
+    **dict.fromkeys(_COUNT, pa.int64()),
+    "rental_date": pa.date32(),
+    "spending_percentile": pa.float64(),
+    "reasons": pa.list_(pa.string()),
+}
+
+
+def parquet(table: Table, default: pa.DataType) -> bytes:
+    """``table`` as a Parquet file; a column that has no type of its own here has the ``default``."""
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    arrays = [pa.array(cells, _TYPES.get(name, default)) for name, cells in zip(table.columns, columns, strict=True)]
+    stream = io.BytesIO()
+    pq.write_table(pa.table(arrays, list(table.columns)), stream)
+    return stream.getvalue()
+
+
+@dataclass
+class PublishedLake:
+    """A project with bucket, catalog and workgroup; ``expected`` holds the contract's tables of each run."""
+
+    settings: Settings
+    aws: Aws
+    folder: Path
+    expected: dict[str, dict[str, Table]]
+
+    @classmethod
+    def new(cls, url: str, environment: str, folder: Path) -> PublishedLake:
+        empty = folder / "empty.env"
+        empty.touch()
+        settings = load_settings({}, empty, {"AWS_ENDPOINT_URL": url, "ENVIRONMENT": environment})
+        aws = Aws(settings)
+        ensure_bucket(aws)
+        aws.client("iam").create_role(RoleName=settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST)
+        setup_glue_crawlers(settings, aws, quiet())
+        return cls(settings, aws, folder, {})
+
+    def publish(self, run_id: str, rows: dict[str, list[str]]) -> None:
+        """Puts the tables of a good run where the crawler looks, and its rejected rentals where they belong."""
+        for table, lines in rows.items():
+            write_table(self.folder / run_id, table, lines)
+        self.publish_raw(run_id, self.folder / run_id)
+
+    def publish_raw(self, run_id: str, raw: Path) -> None:
+        """The same of a raw folder."""
+        self.expected[run_id] = contract_tables(raw)
+        for table in KPI_TABLES:
+            self._put(f"processed/{table}/run_id={run_id}", parquet(self.expected[run_id][table], pa.decimal128(38, 2)))
+        self._put_rejected(run_id, self.expected[run_id])
+
+    def reject(self, run_id: str, rows: dict[str, list[str]]) -> None:
+        """What a failed run leaves: its rejected rentals and nothing else."""
+        for table, lines in rows.items():
+            write_table(self.folder / run_id, table, lines)
+        self._put_rejected(run_id, contract_tables(self.folder / run_id))
+
+    def _put_rejected(self, run_id: str, tables: dict[str, Table]) -> None:
+        self._put(f"rejected/rental_transactions/run_id={run_id}", parquet(tables["rejected_rentals"], pa.string()))
+
+    def _put(self, folder: str, content: bytes) -> None:
+        self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=f"{folder}/part-0.parquet", Body=content)
+
+    def crawl(self) -> None:
+        run_glue_crawlers(self.settings, self.aws, quiet(), deadline_minutes=1)
+
+
+def quiet() -> Console:
+    """A console that nobody reads."""
+    return Console(io.StringIO(), io.StringIO())
