@@ -33,6 +33,7 @@ from deploy_step_functions import deploy_step_functions  # noqa: E402
 from errors import ExitStatus  # noqa: E402
 from execute_step_functions import execute_step_functions  # noqa: E402
 from local_server import LocalServer, without_aws_variables  # noqa: E402
+from preflight import require_ready  # noqa: E402
 from run_glue_crawlers import run_glue_crawlers  # noqa: E402
 from run_spark_jobs import run_spark_jobs  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
@@ -138,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--orchestrate", action="store_true", help="step 9: the state machine does steps 5 to 8")
     group.add_argument("--analyze", action="store_true", help="step 10: SQL over the published tables, and the report")
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
+    group = parser.add_argument_group("instead of phases")
+    group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
     parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
     return parser
 
@@ -146,7 +149,12 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], console: Consol
     settings = cli.settings_of(arguments)
     for note in settings.notes:
         console.warn(note)
+    if arguments.check:
+        require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
+        return
     if not arguments.local:
+        if arguments.all and not settings.is_local:
+            require_ready(settings, Aws(settings), console, local=False, quiet=True)
         _run_phases(Run(settings, Aws(settings), console), chosen)
         return
     without_aws_variables(os.environ)
@@ -169,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     chosen = phases(arguments)
-    if not chosen:
+    if not chosen and not arguments.check:
         parser.print_help()
         return ExitStatus.USAGE if arguments.local else ExitStatus.OK
     return cli.guard("main", arguments.traceback, Console(), lambda console: _run(arguments, chosen, console))
