@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, Execution
 from local_aws.athena.prepared import PreparedStatements
+from local_aws.athena.saved import NamedQueries, update_work_group
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 
@@ -34,7 +35,7 @@ def invalid(message: str) -> AwsError:
 
 
 class AthenaComponent:
-    """Owns queries and the catalog's metadata; workgroups, named queries and prepared statements are moto's."""
+    """Owns queries, named queries, prepared statements and the catalog's metadata; workgroups are moto's."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -45,6 +46,7 @@ class AthenaComponent:
         self._made: dict[tuple[str, str], Any] = {}
         self._engine: Engine | None = None
         self._prepared = PreparedStatements()
+        self._named = NamedQueries()
 
     def handlers(self) -> Mapping[str, Handler]:
         """The operations on queries, databases, tables and catalogs."""
@@ -62,8 +64,10 @@ class AthenaComponent:
             "GetDatabase": self._get_database,
             "ListTableMetadata": self._list_tables,
             "GetTableMetadata": self._get_table,
+            "UpdateWorkGroup": update_work_group,
         }
-        return {f"AmazonAthena.{name}": handler for name, handler in operations.items()} | dict(self._prepared.handlers())
+        own = {f"AmazonAthena.{name}": handler for name, handler in operations.items()}
+        return {**own, **self._prepared.handlers(), **self._named.handlers()}
 
     def close(self) -> None:
         """Interrupts running queries and ends their threads."""

@@ -1,0 +1,101 @@
+"""What people keep in a workgroup, where moto stops short: named queries that can be changed, and changes to the group itself."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from local_aws.overlay import AwsError, Call, Handler
+
+_MOST_LISTED = 50
+_CHANGEABLE = ("Name", "Description", "QueryString")
+
+
+class NamedQueries:
+    """Answers Athena's operations on named queries; as on AWS two of them may have one name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The operations, by ``"AmazonAthena.Operation"``."""
+        return {
+            "AmazonAthena.CreateNamedQuery": self._create,
+            "AmazonAthena.UpdateNamedQuery": self._update,
+            "AmazonAthena.DeleteNamedQuery": self._delete,
+            "AmazonAthena.GetNamedQuery": lambda call: {"NamedQuery": self._get(call)},
+            "AmazonAthena.BatchGetNamedQuery": self._batch_get,
+            "AmazonAthena.ListNamedQueries": self._list,
+        }
+
+    def _create(self, call: Call) -> dict[str, Any]:
+        group = call.body.get("WorkGroup", "primary")
+        call.forward({"WorkGroup": group}, "GetWorkGroup")  # refuses a group that is not there
+        query_id = str(uuid.uuid4())
+        kept = {key: call.body[key] for key in ("Name", "Description", "Database", "QueryString") if key in call.body}
+        with self._lock:
+            self._kept[call.region, query_id] = {**kept, "NamedQueryId": query_id, "WorkGroup": group}
+        return {"NamedQueryId": query_id}
+
+    def _get(self, call: Call) -> dict[str, Any]:
+        query_id = call.body["NamedQueryId"]
+        kept = self._kept.get((call.region, query_id))
+        if kept is None:
+            raise AwsError("InvalidRequestException", f"NamedQuery {query_id} is not found")
+        return kept
+
+    def _update(self, call: Call) -> dict[str, Any]:
+        kept = self._get(call)
+        with self._lock:
+            kept.update({key: call.body[key] for key in _CHANGEABLE if key in call.body})
+        return {}
+
+    def _delete(self, call: Call) -> dict[str, Any]:
+        with self._lock:
+            self._kept.pop((call.region, self._get(call)["NamedQueryId"]))
+        return {}
+
+    def _batch_get(self, call: Call) -> dict[str, Any]:
+        found = {query_id: self._kept.get((call.region, query_id)) for query_id in call.body["NamedQueryIds"]}
+        return {
+            "NamedQueries": [kept for kept in found.values() if kept],
+            "UnprocessedNamedQueryIds": [{"NamedQueryId": query_id} for query_id, kept in found.items() if not kept],
+        }
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        group, first = call.body.get("WorkGroup", "primary"), int(call.body.get("NextToken", 0))
+        most = call.body.get("MaxResults", _MOST_LISTED)
+        ids = [query_id for (region, query_id), kept in self._kept.items() if (region, kept["WorkGroup"]) == (call.region, group)]
+        more = {"NextToken": str(first + most)} if first + most < len(ids) else {}
+        return {"NamedQueryIds": ids[first : first + most], **more}
+
+
+def update_work_group(call: Call) -> dict[str, Any]:
+    """Changes a workgroup by making it anew: nothing else hangs on moto's own group."""
+    name = call.body["WorkGroup"]
+    group = call.forward({"WorkGroup": name}, "GetWorkGroup")["WorkGroup"]
+    wanted = {
+        "Name": name,
+        "Description": call.body.get("Description", group.get("Description", "")),
+        "Configuration": changed(group.get("Configuration", {}), call.body.get("ConfigurationUpdates", {})),
+    }
+    call.forward({"WorkGroup": name, "RecursiveDeleteOption": True}, "DeleteWorkGroup")
+    return call.forward(wanted, "CreateWorkGroup")
+
+
+def changed(configuration: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
+    """``configuration`` after ``updates`` as UpdateWorkGroup has them: ``XUpdates`` is about ``X``, ``RemoveX`` takes it out."""
+    result = dict(configuration)
+    for key, value in updates.items():
+        if key.endswith("Updates"):
+            inner = key.removesuffix("Updates")
+            result[inner] = changed(result.get(inner, {}), value)
+        elif key.startswith("Remove"):
+            if value:
+                result.pop(key.removeprefix("Remove"), None)
+        else:
+            result[key] = value
+    return result
