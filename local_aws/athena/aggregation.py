@@ -25,7 +25,7 @@ def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, 
             raise QueryFailed("EXPRESSION_NOT_AGGREGATE", message)
 
 
-def _aggregates(node: exp.Expression, expressions: Expressions) -> bool:
+def _aggregates(node: exp.Expr, expressions: Expressions) -> bool:
     """Whether an aggregate stands in ``node`` that is not the function of a window."""
     if isinstance(node, exp.Query):
         return False
@@ -37,7 +37,7 @@ def _aggregates(node: exp.Expression, expressions: Expressions) -> bool:
     return expressions.is_aggregate(node) or any(_aggregates(part, expressions) for part in _parts(node))
 
 
-def _loose(node: exp.Expression, expressions: Expressions, scope: Scope, grouped: set[str]) -> Iterator[exp.Expression]:
+def _loose(node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[str]) -> Iterator[exp.Expr]:
     if isinstance(node, exp.Query | exp.Lambda) or expressions.is_aggregate(node) and not isinstance(node.parent, exp.Window):
         return
     if isinstance(node, exp.Filter) and expressions.is_aggregate(node.this) and not isinstance(node.parent, exp.Window):
@@ -52,13 +52,13 @@ def _loose(node: exp.Expression, expressions: Expressions, scope: Scope, grouped
         yield from _loose(part, expressions, scope, grouped)
 
 
-def _is_of(column: exp.Expression, scope: Scope) -> bool:
+def _is_of(column: exp.Column, scope: Scope) -> bool:
     """Whether the column is one of this query's, not of one around it."""
     found = Scope(scope.columns).find([part.name for part in column.parts])
     return found is not None
 
 
-def _text(node: exp.Expression, expressions: Expressions) -> str | None:
+def _text(node: exp.Expr, expressions: Expressions) -> str | None:
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) or isinstance(node, exp.Star):
         return None
     try:
@@ -67,8 +67,8 @@ def _text(node: exp.Expression, expressions: Expressions) -> str | None:
         return None  # a part that is no expression by itself; the whole was compiled before
 
 
-def _parts(node: exp.Expression) -> Iterator[exp.Expression]:
+def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
     for value in node.args.values():
         for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, exp.Expression):
+            if isinstance(part, exp.Expr):
                 yield part

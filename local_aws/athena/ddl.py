@@ -5,12 +5,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, Tokenizer, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokens import Tokenizer as BaseTokenizer
 
 from local_aws.athena.catalog import Catalog, Columns, Table
 from local_aws.athena.errors import Malformed, QueryFailed, not_done
@@ -39,12 +40,12 @@ FORMATS = {
 class _Words(Dialect):
     """Cuts a text into words, signs and strings, and knows no keyword: statements say themselves what they expect."""
 
-    class Tokenizer(Tokenizer):
+    class Tokenizer(BaseTokenizer):
         QUOTES = ["'", '"']
         IDENTIFIERS = ["`"]
         STRING_ESCAPES = ["'", "\\"]
-        KEYWORDS: dict[str, TokenType] = {}
-        COMMANDS: set[TokenType] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {}
+        COMMANDS: ClassVar[set[TokenType]] = set()
 
 
 class Reader:
@@ -54,6 +55,8 @@ class Reader:
         self.text = text
         try:
             self._tokens: list[Token] = _Words().tokenize(text)
+            while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:
+                self._tokens.pop()
         except TokenError as error:
             raise Malformed(f"line 1:1: {error}") from error
         self._next = 0

@@ -91,13 +91,13 @@ class Query:
         self._cursor = cursor
         self.catalog = Catalog(session.glue)
 
-    def compile(self, source: Source, node: exp.Expression) -> tuple[Compiled, list[Scan]]:
+    def compile(self, source: Source, node: exp.Expr) -> tuple[Compiled, list[Scan]]:
         """The query and the scans it needs."""
         work = Work(self.catalog, self._session.started, self._session.user)
         compiled = QueryCompiler(source, work, self._session.database).compile(node)
         return compiled, work.scans
 
-    def prepare(self, source: Source, node: exp.Expression) -> Answer:
+    def prepare(self, source: Source, node: exp.Expr) -> Answer:
         """Compiles the query and reads what it scans; its rows are what ``sql`` gives."""
         compiled, scans = self.compile(source, node)
         reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)

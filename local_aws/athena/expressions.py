@@ -73,15 +73,15 @@ class Queries(Protocol):
     started: datetime
     user: str
 
-    def subquery(self, node: exp.Expression, outer: Names) -> tuple[str, list[Type]]:
+    def subquery(self, node: exp.Expr, outer: Names) -> tuple[str, list[Type]]:
         """A query inside an expression: its text and its columns' types."""
 
 
 Decorate = Callable[[str], str]
 
-_COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_DISTINCTNESS = {exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}
-_ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+_COMPARISONS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_DISTINCTNESS: dict[type[exp.Expr], str] = {exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
 _DAY_TIME_UNITS = ("SECOND", "MINUTE", "HOUR", "DAY")
 _YEAR_MONTH_UNITS = ("MONTH", "YEAR")
 _EXTRACTED = {"DOW": "day_of_week", "DOY": "day_of_year", "YOW": "year_of_week", "DAY_OF_MONTH": "day"}
@@ -110,7 +110,7 @@ class Expressions:
 
     # the ways in
 
-    def compile(self, node: exp.Expression) -> Typed:
+    def compile(self, node: exp.Expr) -> Typed:
         """The expression; raises ``QueryFailed`` where Trino refuses it or it is not done here."""
         for kind in type(node).__mro__:
             handler = _HANDLERS.get(kind)
@@ -118,14 +118,14 @@ class Expressions:
                 return handler(self, node)
         raise not_done(f"{type(node).__name__} in an expression, at {self._place(node)}")
 
-    def is_aggregate(self, node: exp.Expression) -> bool:
+    def is_aggregate(self, node: exp.Expr) -> bool:
         """Whether ``node`` is a call that makes one value of many rows."""
         if isinstance(node, exp.GroupConcat):
             return True
         signatures = functions().signatures.get(node.name.lower(), ()) if isinstance(node, exp.Anonymous) else ()
         return any(function.kind == "aggregate" for function in signatures)
 
-    def boolean(self, node: exp.Expression, what: str) -> str:
+    def boolean(self, node: exp.Expr, what: str) -> str:
         """A condition; ``what`` names the clause in the message."""
         compiled = self.compile(node)
         if compiled.type.name not in ("boolean", "unknown"):
@@ -136,11 +136,11 @@ class Expressions:
         """Its text as ``to``."""
         return given.sql if given.type == to else cast(given.sql, given.type, to, self._prefix)
 
-    def ordering(self, ordered: exp.Expression) -> str:
+    def ordering(self, ordered: exp.Expr) -> str:
         """One item of ORDER BY, where nulls come as Trino has them."""
         return self.compile(ordered.this).sql + direction(ordered)
 
-    def lambda_of(self, node: exp.Expression, names: list[str], kinds: list[Type], as_entry: bool) -> tuple[Typed, str]:
+    def lambda_of(self, node: exp.Expr, names: list[str], kinds: list[Type], as_entry: bool) -> tuple[Typed, str]:
         """A lambda's body, and all of it in DuckDB's words; ``as_entry``: its two parameters are a map entry's key and value."""
         if len(names) != len(kinds):
             raise QueryFailed("INVALID_PARAMETER_USAGE", f"Expected a lambda that takes {len(kinds)} argument(s)")
@@ -153,42 +153,42 @@ class Expressions:
 
     # errors
 
-    def _place(self, node: exp.Expression) -> str:
+    def _place(self, node: exp.Expr) -> str:
         return self._queries.source.place(node)
 
-    def _mismatch(self, node: exp.Expression, message: str) -> QueryFailed:
+    def _mismatch(self, node: exp.Expr, message: str) -> QueryFailed:
         return QueryFailed("TYPE_MISMATCH", f"{self._place(node)}: {message}")
 
-    def _operator_mismatch(self, node: exp.Expression, sign: str, left: Type, right: Type) -> QueryFailed:
+    def _operator_mismatch(self, node: exp.Expr, sign: str, left: Type, right: Type) -> QueryFailed:
         place = self._queries.source.place_of_operator(node, node.expression)
         return QueryFailed("TYPE_MISMATCH", f"{place}: Cannot apply operator: {left} {sign} {right}")
 
     # literals and names
 
-    def _literal(self, node: exp.Expression) -> Typed:
+    def _literal(self, node: exp.Expr) -> Typed:
         value = str(node.this)
         if node.args["is_string"]:
             return Typed(text_literal(value), Type("varchar", (len(value),)), value)
         return _number(value)
 
-    def _null(self, node: exp.Expression) -> Typed:
+    def _null(self, node: exp.Expr) -> Typed:
         return Typed("NULL", UNKNOWN)
 
-    def _boolean(self, node: exp.Expression) -> Typed:
+    def _boolean(self, node: exp.Expr) -> Typed:
         return Typed("true" if node.this else "false", BOOLEAN)
 
-    def _hex(self, node: exp.Expression) -> Typed:
+    def _hex(self, node: exp.Expr) -> Typed:
         return Typed(f"unhex({text_literal(str(node.this))})", VARBINARY)
 
-    def _column(self, node: exp.Expression) -> Typed:
+    def _column(self, node: exp.Column) -> Typed:
         if isinstance(node.this, exp.Star):
             raise QueryFailed("SYNTAX_ERROR", f"{self._place(node)}: * is not an expression")
         return self._named(node, [part.name for part in node.parts])
 
-    def _identifier(self, node: exp.Expression) -> Typed:
+    def _identifier(self, node: exp.Expr) -> Typed:
         return self._named(node, [node.name])
 
-    def _named(self, node: exp.Expression, parts: list[str]) -> Typed:
+    def _named(self, node: exp.Expr, parts: list[str]) -> Typed:
         for frame in reversed(self._lambdas):
             if parts[0].lower() in frame:
                 return self._fields(node, frame[parts[0].lower()], parts[1:])
@@ -205,7 +205,7 @@ class Expressions:
         column, fields = found
         return self._fields(node, Typed(column.sql, column.type), fields)
 
-    def _fields(self, node: exp.Expression, base: Typed, fields: Sequence[str]) -> Typed:
+    def _fields(self, node: exp.Expr, base: Typed, fields: Sequence[str]) -> Typed:
         for field in fields:
             names = [name.lower() if name else "" for name in base.type.fields]
             if base.type.name != "row" or field.lower() not in names:
@@ -215,29 +215,29 @@ class Expressions:
             base = Typed(f"struct_extract({base.sql}, {text_literal(key)})", base.type.items[index])
         return base
 
-    def _dot(self, node: exp.Expression) -> Typed:
+    def _dot(self, node: exp.Expr) -> Typed:
         return self._fields(node, self.compile(node.this), [node.expression.name])
 
-    def _paren(self, node: exp.Expression) -> Typed:
+    def _paren(self, node: exp.Expr) -> Typed:
         inner = self.compile(node.this)
         return replace(inner, sql=f"({inner.sql})")
 
-    def _tuple(self, node: exp.Expression) -> Typed:
+    def _tuple(self, node: exp.Expr) -> Typed:
         return self._row_of([self.compile(item) for item in node.expressions])
 
     def _row_of(self, items: Sequence[Typed]) -> Typed:
         fields = ", ".join(f"field{index} := {item.sql}" for index, item in enumerate(items))
         return Typed(f"struct_pack({fields})", row([item.type for item in items]))
 
-    def _array(self, node: exp.Expression) -> Typed:
+    def _array(self, node: exp.Expr) -> Typed:
         return self._array_of(node, [self.compile(item) for item in node.expressions])
 
-    def _array_of(self, node: exp.Expression, items: Sequence[Typed]) -> Typed:
+    def _array_of(self, node: exp.Expr, items: Sequence[Typed]) -> Typed:
         kind = self._shared(node, items, "All ARRAY elements must be the same type: {first}") if items else UNKNOWN
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
-    def _shared(self, node: exp.Expression, items: Sequence[Typed], message: str) -> Type:
+    def _shared(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
         kind = items[0].type
         for item in items[1:]:
             shared = common(kind, item.type)
@@ -246,7 +246,7 @@ class Expressions:
             kind = shared
         return kind
 
-    def _subscript(self, node: exp.Expression) -> Typed:
+    def _subscript(self, node: exp.Expr) -> Typed:
         base, index = self.compile(node.this), self.compile(node.expressions[0])
         if base.type.name == "map":
             key = self.coerced(index, base.type.items[0])
@@ -257,7 +257,7 @@ class Expressions:
             raise self._mismatch(node, f"Cannot apply operator: {base.type}[{index.type}]")
         return Typed(f"{self._prefix}subscript({base.sql}, {index.sql})", base.type.items[0])
 
-    def _row_subscript(self, node: exp.Expression, base: Typed, index: Typed) -> Typed:
+    def _row_subscript(self, node: exp.Expr, base: Typed, index: Typed) -> Typed:
         if not index.sql.isdigit() or not 1 <= int(index.sql) <= len(base.type.items):
             raise self._mismatch(node, "Subscript expression on ROW requires a constant index within its fields")
         key = base.type.field_keys()[int(index.sql) - 1]
@@ -265,13 +265,13 @@ class Expressions:
 
     # arithmetic
 
-    def _negative(self, node: exp.Expression) -> Typed:
+    def _negative(self, node: exp.Expr) -> Typed:
         inner = self.compile(node.this)
         if not is_number(inner.type) and not inner.type.name.startswith("interval"):
             raise self._mismatch(node, f"Cannot negate {inner.type}")
         return Typed(f"(-{inner.sql})", inner.type)
 
-    def _arithmetic(self, node: exp.Expression) -> Typed:
+    def _arithmetic(self, node: exp.Expr) -> Typed:
         left, right, sign = self.compile(node.this), self.compile(node.expression), _ARITHMETIC[type(node)]
         if is_number(left.type) and is_number(right.type):
             return self._of_numbers(left, right, sign)
@@ -356,7 +356,7 @@ class Expressions:
             return Typed(f"to_milliseconds(CAST(epoch_ms({interval.sql}) {sign} {number.sql} AS BIGINT))", DAY_TIME)
         return Typed(f"to_months(CAST({self._prefix}months({interval.sql}) {sign} {number.sql} AS INTEGER))", YEAR_MONTH)
 
-    def _interval(self, node: exp.Expression) -> Typed:
+    def _interval(self, node: exp.Expr) -> Typed:
         unit = node.args.get("unit")
         if isinstance(unit, exp.IntervalSpan) or unit is None or not isinstance(node.this, exp.Literal):
             raise not_done(f"the interval {node.sql()}")
@@ -368,25 +368,25 @@ class Expressions:
 
     # conditions
 
-    def _comparison(self, node: exp.Expression) -> Typed:
+    def _comparison(self, node: exp.Expr) -> Typed:
         sign = _COMPARISONS[type(node)]
         if isinstance(node.expression, exp.Any | exp.All):
             return self._quantified(node, sign)
         left, right = self._comparable(node, sign)
         return Typed(f"({left} {sign} {right})", BOOLEAN)
 
-    def _distinctness(self, node: exp.Expression) -> Typed:
+    def _distinctness(self, node: exp.Expr) -> Typed:
         left, right = self._comparable(node, "IS DISTINCT FROM")
         return Typed(f"({left} {_DISTINCTNESS[type(node)]} {right})", BOOLEAN)
 
-    def _comparable(self, node: exp.Expression, sign: str) -> tuple[str, str]:
+    def _comparable(self, node: exp.Expr, sign: str) -> tuple[str, str]:
         left, right = self.compile(node.this), self.compile(node.expression)
         kind = common(left.type, right.type)
         if kind is None:
             raise self._operator_mismatch(node, sign, left.type, right.type)
         return self.coerced(left, kind), self.coerced(right, kind)
 
-    def _quantified(self, node: exp.Expression, sign: str) -> Typed:
+    def _quantified(self, node: exp.Expr, sign: str) -> Typed:
         left = self.compile(node.this)
         sql, kinds = self._queries.subquery(_unwrapped(node.expression.this), self._names)
         kind = common(left.type, kinds[0])
@@ -395,21 +395,21 @@ class Expressions:
         word = "ANY" if isinstance(node.expression, exp.Any) else "ALL"
         return Typed(f"({self.coerced(left, kind)} {sign} {word} (SELECT {cast('c0', kinds[0], kind)} FROM ({sql})))", BOOLEAN)
 
-    def _logical(self, node: exp.Expression) -> Typed:
+    def _logical(self, node: exp.Expr) -> Typed:
         word = "AND" if isinstance(node, exp.And) else "OR"
         sides = [self._term(side, "Logical expression term") for side in (node.this, node.expression)]
         return Typed(f"({sides[0]} {word} {sides[1]})", BOOLEAN)
 
-    def _not(self, node: exp.Expression) -> Typed:
+    def _not(self, node: exp.Expr) -> Typed:
         return Typed(f"(NOT {self._term(node.this, 'Value of logical NOT expression')})", BOOLEAN)
 
-    def _term(self, node: exp.Expression, what: str) -> str:
+    def _term(self, node: exp.Expr, what: str) -> str:
         inner = self.compile(node)
         if inner.type.name not in ("boolean", "unknown"):
             raise self._mismatch(node, f"{what} must evaluate to a boolean (actual: {inner.type})")
         return inner.sql
 
-    def _between(self, node: exp.Expression) -> Typed:
+    def _between(self, node: exp.Expr) -> Typed:
         value, low, high = (self.compile(node.args[name]) for name in ("this", "low", "high"))
         kind = common(value.type, low.type)
         kind = kind and common(kind, high.type)
@@ -418,7 +418,7 @@ class Expressions:
         one, two, three = (self.coerced(side, kind) for side in (value, low, high))
         return Typed(f"({one} BETWEEN {two} AND {three})", BOOLEAN)
 
-    def _in(self, node: exp.Expression) -> Typed:
+    def _in(self, node: exp.Expr) -> Typed:
         value = self.compile(node.this)
         query = node.args.get("query")
         if query is not None:
@@ -428,7 +428,7 @@ class Expressions:
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"({self.coerced(value, kind)} IN ({inside}))", BOOLEAN)
 
-    def _in_query(self, node: exp.Expression, value: Typed, query: exp.Expression) -> Typed:
+    def _in_query(self, node: exp.Expr, value: Typed, query: exp.Expr) -> Typed:
         sql, kinds = self._queries.subquery(query, self._names)
         given = kinds[0] if len(kinds) == 1 else row(kinds)
         kind = common(value.type, given)
@@ -440,10 +440,10 @@ class Expressions:
         column = "c0" if len(kinds) == 1 else f"struct_pack({packed})"
         return Typed(f"({self.coerced(value, kind)} IN (SELECT {cast(column, given, kind)} FROM ({sql})))", BOOLEAN)
 
-    def _exists(self, node: exp.Expression) -> Typed:
+    def _exists(self, node: exp.Expr) -> Typed:
         return Typed(f"EXISTS ({self._queries.subquery(_unwrapped(node.this), self._names)[0]})", BOOLEAN)
 
-    def _scalar_subquery(self, node: exp.Expression) -> Typed:
+    def _scalar_subquery(self, node: exp.Expr) -> Typed:
         sql, kinds = self._queries.subquery(_unwrapped(node), self._names)
         if len(kinds) != 1:
             place = self._place(node)
@@ -452,7 +452,7 @@ class Expressions:
             )
         return Typed(f"({sql})", kinds[0])
 
-    def _like(self, node: exp.Expression) -> Typed:
+    def _like(self, node: exp.Expr) -> Typed:
         escape = ""
         if isinstance(node, exp.Escape):
             escape = f" ESCAPE {self.compile(node.expression).sql}"
@@ -463,12 +463,12 @@ class Expressions:
                 raise self._mismatch(node, f"{what} must evaluate to a varchar (actual: {side.type})")
         return Typed(f"({value.sql} LIKE {pattern.sql}{escape})", BOOLEAN)
 
-    def _is(self, node: exp.Expression) -> Typed:
+    def _is(self, node: exp.Expr) -> Typed:
         if not isinstance(node.expression, exp.Null):
             raise QueryFailed("SYNTAX_ERROR", f"{self._place(node)}: Trino's IS takes NULL, NOT NULL and DISTINCT FROM only")
         return Typed(f"({self.compile(node.this).sql} IS NULL)", BOOLEAN)
 
-    def _case(self, node: exp.Expression) -> Typed:
+    def _case(self, node: exp.Expr) -> Typed:
         results = [self.compile(branch.args["true"]) for branch in node.args["ifs"]]
         default = self.compile(node.args["default"]) if node.args.get("default") else Typed("NULL", UNKNOWN)
         kind = self._shared(
@@ -478,7 +478,7 @@ class Expressions:
         branches = " ".join(f"WHEN {when} THEN {self.coerced(then, kind)}" for when, then in zip(whens, results, strict=True))
         return Typed(f"CASE {branches} ELSE {self.coerced(default, kind)} END", kind)
 
-    def _when(self, node: exp.Expression, condition: exp.Expression) -> str:
+    def _when(self, node: exp.Expr, condition: exp.Expr) -> str:
         operand = node.args.get("this")
         if operand is None:
             return self._term(condition, "CASE WHEN clause")
@@ -490,14 +490,14 @@ class Expressions:
             )
         return f"({self.coerced(left, kind)} = {self.coerced(right, kind)})"
 
-    def _if(self, node: exp.Expression) -> Typed:
+    def _if(self, node: exp.Expr) -> Typed:
         condition = self._term(node.this, "IF condition")
         yes = self.compile(node.args["true"])
         no = self.compile(node.args["false"]) if node.args.get("false") else Typed("NULL", UNKNOWN)
         kind = self._shared(node, [yes, no], "Result types for IF must be the same: {first} and {other}")
         return Typed(f"CASE WHEN {condition} THEN {self.coerced(yes, kind)} ELSE {self.coerced(no, kind)} END", kind)
 
-    def _concatenation(self, node: exp.Expression) -> Typed:
+    def _concatenation(self, node: exp.Expr) -> Typed:
         left, right = self.compile(node.this), self.compile(node.expression)
         if left.type.name == "array" or right.type.name == "array":
             kind = self._array_of_both(node, left, right)
@@ -510,7 +510,7 @@ class Expressions:
                 raise QueryFailed("FUNCTION_NOT_FOUND", f"{self._place(node)}: {message}. Expected: {expected}")
         return Typed(f"({left.sql} || {right.sql})", VARBINARY if left.type == VARBINARY else VARCHAR)
 
-    def _array_of_both(self, node: exp.Expression, left: Typed, right: Typed) -> Type:
+    def _array_of_both(self, node: exp.Expr, left: Typed, right: Typed) -> Type:
         items = [side.type.items[0] if side.type.name == "array" else side.type for side in (left, right)]
         kind = common(items[0], items[1])
         if kind is None:
@@ -519,14 +519,14 @@ class Expressions:
 
     # casts and moments
 
-    def _cast(self, node: exp.Expression) -> Typed:
+    def _cast(self, node: exp.Expr) -> Typed:
         inner = self.compile(node.this)
         if inner.text is not None and self._queries.source.is_typed_literal(node.this):
             return self._typed_literal(node, inner.text)
         to = self._type_of(node)
         return Typed(self._cast_or_mismatch(node, inner, to, self._prefix), to)
 
-    def _try_cast(self, node: exp.Expression) -> Typed:
+    def _try_cast(self, node: exp.Expr) -> Typed:
         to = self._type_of(node)
         with_prefix, self._prefix = self._prefix, "null_"
         inner = self.compile(node.this)
@@ -534,19 +534,19 @@ class Expressions:
         self._prefix = with_prefix
         return Typed(f"TRY({sql})", to)
 
-    def _type_of(self, node: exp.Expression) -> Type:
+    def _type_of(self, node: exp.Expr) -> Type:
         try:
             return parse_type(_type_text(node.args["to"]))
         except QueryFailed as unknown:
             raise QueryFailed(unknown.code, f"{self._place(node)}: {unknown.reason.partition(': ')[2]}") from unknown
 
-    def _cast_or_mismatch(self, node: exp.Expression, inner: Typed, to: Type, prefix: str) -> str:
+    def _cast_or_mismatch(self, node: exp.Expr, inner: Typed, to: Type, prefix: str) -> str:
         try:
             return cast(inner.sql, inner.type, to, prefix)
         except QueryFailed as refused:
             raise QueryFailed(refused.code, f"{self._place(node)}: {refused.reason.partition(': ')[2]}") from refused
 
-    def _typed_literal(self, node: exp.Expression, text: str) -> Typed:
+    def _typed_literal(self, node: exp.Expr, text: str) -> Typed:
         """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text settles the type's details."""
         if node.args["to"].this == exp.DType.DECIMAL:
             return _number(text) if "." in text else Typed(f"CAST('{text}' AS DECIMAL({len(text)}, 0))", decimal(len(text), 0))
@@ -557,10 +557,10 @@ class Expressions:
             return Typed(f"timezone({text_literal(zone[2])}, {local})", replace(ZONED, params=to.params, zone=zone[2]))
         return Typed(cast(text_literal(text), VARCHAR, to, self._prefix), to)
 
-    def _at_time_zone(self, node: exp.Expression) -> Typed:
+    def _at_time_zone(self, node: exp.Expr) -> Typed:
         return self._in_zone(node, self.compile(node.this), self.compile(node.args["zone"]))
 
-    def _in_zone(self, node: exp.Expression, inner: Typed, zone: Typed) -> Typed:
+    def _in_zone(self, node: exp.Expr, inner: Typed, zone: Typed) -> Typed:
         if zone.text is None:
             raise not_done(f"a time zone that is not a literal, at {self._place(node)}")
         if inner.type.name not in ("timestamp", "timestamp with time zone"):
@@ -570,46 +570,46 @@ class Expressions:
         kind = Type("timestamp with time zone", inner.type.params, zone=zone.text)
         return Typed(self.coerced(inner, replace(kind, zone=inner.type.zone)), kind)
 
-    def _at_timezone(self, node: exp.Expression) -> Typed:
+    def _at_timezone(self, node: exp.Expr) -> Typed:
         value, zone = (self.compile(item) for item in node.expressions)
         return self._in_zone(node, value, zone)
 
-    def _from_unixtime(self, node: exp.Expression) -> Typed:
+    def _from_unixtime(self, node: exp.Expr) -> Typed:
         instant = self._call(node, "from_unixtime", node.expressions[:1])
         return instant if len(node.expressions) == 1 else self._in_zone(node, instant, self.compile(node.expressions[1]))
 
-    def _now(self, node: exp.Expression) -> Typed:
+    def _now(self, node: exp.Expr) -> Typed:
         return Typed(f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}+00' AS TIMESTAMPTZ)", ZONED)
 
-    def _local_now(self, node: exp.Expression) -> Typed:
+    def _local_now(self, node: exp.Expr) -> Typed:
         return Typed(f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}' AS TIMESTAMP)", Type("timestamp", (3,)))
 
-    def _today(self, node: exp.Expression) -> Typed:
+    def _today(self, node: exp.Expr) -> Typed:
         return Typed(f"CAST('{self._queries.started:%Y-%m-%d}' AS DATE)", DATE)
 
-    def _user(self, node: exp.Expression) -> Typed:
+    def _user(self, node: exp.Expr) -> Typed:
         return Typed(text_literal(self._queries.user), VARCHAR)
 
-    def _extract(self, node: exp.Expression) -> Typed:
+    def _extract(self, node: exp.Expr) -> Typed:
         field = node.this.name.upper()
         return self._call(node, _EXTRACTED.get(field, field.lower()), [node.expression])
 
-    def _trim(self, node: exp.Expression) -> Typed:
+    def _trim(self, node: exp.Expr) -> Typed:
         name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
         return self._call(node, name, [node.this, *([node.expression] if node.expression else [])])
 
-    def _substring(self, node: exp.Expression) -> Typed:
+    def _substring(self, node: exp.Expr) -> Typed:
         return self._call(node, "substring", [node.args[name] for name in ("this", "start", "length") if node.args.get(name)])
 
-    def _position(self, node: exp.Expression) -> Typed:
+    def _position(self, node: exp.Expr) -> Typed:
         return self._call(node, "strpos", [node.this, node.args["substr"]])
 
     # calls
 
-    def _anonymous(self, node: exp.Expression) -> Typed:
+    def _anonymous(self, node: exp.Expr) -> Typed:
         return self._decorated(node, lambda sql: sql, windowed=False)
 
-    def _decorated(self, node: exp.Expression, decorate: Decorate, windowed: bool) -> Typed:
+    def _decorated(self, node: exp.Expr, decorate: Decorate, windowed: bool) -> Typed:
         if isinstance(node, exp.GroupConcat):
             return self._listagg(node, decorate)
         if not isinstance(node, exp.Anonymous):
@@ -620,11 +620,11 @@ class Expressions:
             return special(self, node)
         return self._call(node, name, node.expressions, decorate, windowed)
 
-    def _filter(self, node: exp.Expression) -> Typed:
+    def _filter(self, node: exp.Expr) -> Typed:
         condition = self.boolean(node.expression.this, "FILTER clause")
         return self._decorated(node.this, lambda sql: f"{sql} FILTER (WHERE {condition})", windowed=False)
 
-    def _window(self, node: exp.Expression) -> Typed:
+    def _window(self, node: exp.Expr) -> Typed:
         inner, nulls, condition = node.this, "", ""
         if isinstance(inner, exp.IgnoreNulls | exp.RespectNulls):
             nulls, inner = (" IGNORE NULLS" if isinstance(inner, exp.IgnoreNulls) else ""), inner.this
@@ -639,7 +639,7 @@ class Expressions:
 
         return self._decorated(inner, decorate, windowed=True)
 
-    def _window_text(self, node: exp.Expression) -> str:
+    def _window_text(self, node: exp.Expr) -> str:
         name = node.args.get("alias")
         base = self._window_text(self._window_named(name)) if name else ""
         parts = [base] if base else []
@@ -651,27 +651,27 @@ class Expressions:
             parts.append(self._frame(node.args["spec"]))
         return " ".join(parts)
 
-    def _window_named(self, name: exp.Expression) -> exp.Window:
+    def _window_named(self, name: exp.Expr) -> exp.Window:
         if name.name.lower() not in self._windows:
             raise QueryFailed("INVALID_WINDOW_REFERENCE", f"{self._place(name)}: Cannot resolve WINDOW name {name.name}")
         return self._windows[name.name.lower()]
 
-    def _frame(self, spec: exp.Expression) -> str:
+    def _frame(self, spec: exp.Expr) -> str:
         if spec.args.get("exclude"):
             raise not_done("EXCLUDE in a window frame")
         start = self._bound(spec.args["start"], spec.args.get("start_side"))
         end = self._bound(spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"))
         return f"{spec.args['kind']} BETWEEN {start} AND {end}"
 
-    def _bound(self, edge: exp.Expression | str, side: str | None) -> str:
+    def _bound(self, edge: exp.Expr | str, side: str | None) -> str:
         text = edge if isinstance(edge, str) else self.compile(edge).sql
         return f"{text} {side}" if side else text
 
     def _call(
         self,
-        node: exp.Expression,
+        node: exp.Expr,
         name: str,
-        arguments: Sequence[exp.Expression],
+        arguments: Sequence[exp.Expr],
         decorate: Decorate = lambda sql: sql,
         windowed: bool = False,
     ) -> Typed:
@@ -692,7 +692,7 @@ class Expressions:
         message = f"{self._place(node)}: Unexpected parameters ({given}) for function {name}. Expected: {expected}"
         raise QueryFailed("FUNCTION_NOT_FOUND", message)
 
-    def _check_kind(self, node: exp.Expression, function: Function, windowed: bool) -> None:
+    def _check_kind(self, node: exp.Expr, function: Function, windowed: bool) -> None:
         if function.kind == "window" and not windowed:
             message = f"{self._place(node)}: Window function {function.name} requires an OVER clause"
             raise QueryFailed("MISSING_OVER", message)
@@ -727,7 +727,7 @@ class Expressions:
         count = f"CAST(nullif({decorate(f'count({value})')}, 0) AS HUGEINT)"
         return self._quotient(total, 0, count, call.types[0])
 
-    def _listagg(self, node: exp.Expression, decorate: Decorate) -> Typed:
+    def _listagg(self, node: exp.Expr, decorate: Decorate) -> Typed:
         inner, order = node.this, ""
         if isinstance(inner, exp.Order):
             order = " ORDER BY " + ", ".join(self.ordering(item) for item in inner.expressions)
@@ -741,14 +741,14 @@ class Expressions:
 
     # calls with rules of their own
 
-    def _coalesce(self, node: exp.Expression) -> Typed:
+    def _coalesce(self, node: exp.Expr) -> Typed:
         items = [self.compile(item) for item in node.expressions]
         kind = self._shared(
             node, items, "All COALESCE operands must be the same type or coercible to a common type: {first}, {other}"
         )
         return Typed(f"coalesce({', '.join(self.coerced(item, kind) for item in items)})", kind)
 
-    def _nullif(self, node: exp.Expression) -> Typed:
+    def _nullif(self, node: exp.Expr) -> Typed:
         left, right = (self.compile(item) for item in node.expressions)
         kind = common(left.type, right.type)
         if kind is None:
@@ -756,28 +756,28 @@ class Expressions:
         same = f"{self.coerced(left, kind)} = {self.coerced(right, kind)}"
         return Typed(f"CASE WHEN {same} THEN NULL ELSE {left.sql} END", left.type)
 
-    def _try(self, node: exp.Expression) -> Typed:
+    def _try(self, node: exp.Expr) -> Typed:
         with_prefix, self._prefix = self._prefix, "null_"
         inner = self.compile(node.expressions[0])
         self._prefix = with_prefix
         return Typed(f"TRY({inner.sql})", inner.type)
 
-    def _row_call(self, node: exp.Expression) -> Typed:
+    def _row_call(self, node: exp.Expr) -> Typed:
         return self._row_of([self.compile(item) for item in node.expressions])
 
-    def _if_call(self, node: exp.Expression) -> Typed:
+    def _if_call(self, node: exp.Expr) -> Typed:
         names = ("this", "true", "false")
         return self._if(exp.If(**dict(zip(names, node.expressions, strict=False))))
 
-    def _grouping(self, node: exp.Expression) -> Typed:
+    def _grouping(self, node: exp.Expr) -> Typed:
         inside = ", ".join(self.compile(item).sql for item in node.expressions)
         return Typed(f"CAST(grouping({inside}) AS INTEGER)", INTEGER)
 
-    def _precise_now(self, node: exp.Expression) -> Typed:
+    def _precise_now(self, node: exp.Expr) -> Typed:
         kind = replace(ZONED, params=(int(node.expressions[0].name),))
         return Typed(self._now(node).sql, kind)
 
-    def _format(self, node: exp.Expression) -> Typed:
+    def _format(self, node: exp.Expr) -> Typed:
         pattern, *rest = (self.compile(item) for item in node.expressions)
         if pattern.text is None or re.search(
             r"%[^sdxfe%]", re.sub(r"%[-,0]*\d*(\.\d+)?([sdxfe])", "", pattern.text).replace("%%", "")
@@ -799,7 +799,7 @@ def _for_format(compiler: Expressions, letter: str, value: Typed) -> str:
 class _Call:
     """The arguments of one call, compiled once; functions among them when their parameters' types are known."""
 
-    def __init__(self, compiler: Expressions, node: exp.Expression, arguments: Sequence[exp.Expression]) -> None:
+    def __init__(self, compiler: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
         self.node = node
         self._compiler = compiler
         self._lambdas: dict[int, exp.Lambda] = {}
@@ -811,7 +811,7 @@ class _Call:
     def types(self) -> list[Type]:
         return [item.type for item in self.given]
 
-    def _add(self, index: int, argument: exp.Expression) -> None:
+    def _add(self, index: int, argument: exp.Expr) -> None:
         if isinstance(argument, exp.Lambda):
             self._lambdas[index] = argument
             self.given.append(Typed("", Type("function")))
@@ -882,7 +882,7 @@ class _Call:
         return text
 
 
-def direction(ordered: exp.Expression) -> str:
+def direction(ordered: exp.Expr) -> str:
     """ASC or DESC and where nulls come: last, unless it says otherwise."""
     down = " DESC" if ordered.args.get("desc") else " ASC"
     return down + (" NULLS FIRST" if ordered.args.get("nulls_first") else " NULLS LAST")
@@ -907,7 +907,7 @@ def _number(text: str) -> Typed:
     return Typed(f"CAST('{text}' AS {duckdb_type(kind)})", kind)
 
 
-def _unwrapped(node: exp.Expression) -> exp.Expression:
+def _unwrapped(node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Paren) or isinstance(node, exp.Subquery) and not node.args.get("alias"):
         node = node.this
     return node
@@ -931,7 +931,7 @@ def _type_text(node: Any) -> str:
     return f"{name}({params})" if params else name
 
 
-def _field_text(item: exp.Expression) -> str:
+def _field_text(item: exp.Expr) -> str:
     if isinstance(item, exp.ColumnDef):
         return f'"{item.name}" {_type_text(item.args["kind"])}'
     return _type_text(item)
@@ -944,7 +944,7 @@ _TYPE_WORDS = {
     exp.DType.TIMESTAMPNTZ: "timestamp",
 }
 
-_HANDLERS: dict[type[exp.Expression], Callable[[Expressions, Any], Typed]] = {
+_HANDLERS: dict[type[exp.Expr], Callable[[Expressions, Any], Typed]] = {
     exp.Literal: Expressions._literal,
     exp.Null: Expressions._null,
     exp.Boolean: Expressions._boolean,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def settled(pattern: Pattern, bound: Bindings) -> Type:
     return parse_type(pattern.name)
 
 
-_DECIMALS = {
+_DECIMALS: dict[str, Callable[[int, int], Type]] = {
     "decimal(p,s)": decimal,
     "whole(p,s)": lambda p, s: decimal(max(1, p - s + min(1, s)), 0),
     "wider(p,s)": lambda p, s: decimal(p + 1, s),

@@ -79,7 +79,7 @@ class QueryCompiler:
 
     # the ways in
 
-    def compile(self, node: exp.Expression, outer: Scope | None = None) -> Compiled:
+    def compile(self, node: exp.Expr, outer: Scope | None = None) -> Compiled:
         """A query: SELECT, VALUES, TABLE, a set operation, any of them in parentheses."""
         before = self._ctes
         withs = self._with(node.args.get("with_"), outer)
@@ -87,13 +87,13 @@ class QueryCompiler:
         self._ctes = before
         return replace(compiled, sql=withs + compiled.sql)
 
-    def subquery(self, node: exp.Expression, outer: Any) -> tuple[str, list[Type]]:
+    def subquery(self, node: exp.Expr, outer: Any) -> tuple[str, list[Type]]:
         """A query inside an expression."""
         scope = outer.scope if isinstance(outer, _OrderNames) else outer
         compiled = self.compile(node, scope)
         return compiled.sql, [column.type for column in compiled.columns]
 
-    def _body(self, node: exp.Expression, outer: Scope | None) -> Compiled:
+    def _body(self, node: exp.Expr, outer: Scope | None) -> Compiled:
         if isinstance(node, exp.Select):
             return self._select(node, outer)
         if isinstance(node, exp.SetOperation):
@@ -104,19 +104,19 @@ class QueryCompiler:
             return self._ordered(node, self.compile(node.this, outer))
         raise not_done(f"{type(node).__name__} as a query, at {self._place(node)}")
 
-    def _place(self, node: exp.Expression) -> str:
+    def _place(self, node: exp.Expr) -> str:
         return self.source.place(node)
 
     # WITH
 
-    def _with(self, node: exp.Expression | None, outer: Scope | None) -> str:
+    def _with(self, node: exp.Expr | None, outer: Scope | None) -> str:
         if node is None:
             return ""
         self._ctes = dict(self._ctes)
         texts = [self._cte(cte, outer, bool(node.args.get("recursive"))) for cte in node.expressions]
         return f"WITH {'RECURSIVE ' if node.args.get('recursive') else ''}{', '.join(texts)} "
 
-    def _cte(self, cte: exp.Expression, outer: Scope | None, recursive: bool) -> str:
+    def _cte(self, cte: exp.Expr, outer: Scope | None, recursive: bool) -> str:
         if not isinstance(cte, exp.CTE):
             raise not_done("functions in WITH")
         names = [column.name for column in cte.args["alias"].columns]
@@ -129,14 +129,14 @@ class QueryCompiler:
         self._ctes[cte.alias.lower()] = (alias, columns)
         return f"{alias} AS ({compiled.sql})"
 
-    def _recursive(self, cte: exp.Expression, alias: str, names: list[str], outer: Scope | None) -> Compiled:
+    def _recursive(self, cte: exp.Expr, alias: str, names: list[str], outer: Scope | None) -> Compiled:
         first = self.compile(cte.this.this, outer)
         self._ctes[cte.alias.lower()] = (alias, self._renamed(cte, first.columns, names))
         rest = self.compile(cte.this.expression, outer)
         kinds = [column.type for column in first.columns]
         return Compiled(f"{_recast(first, kinds)} UNION ALL {_recast(rest, kinds)}", first.columns)
 
-    def _renamed(self, node: exp.Expression, columns: Sequence[Output], names: Sequence[str]) -> tuple[Output, ...]:
+    def _renamed(self, node: exp.Expr, columns: Sequence[Output], names: Sequence[str]) -> tuple[Output, ...]:
         if not names:
             return tuple(columns)
         if len(names) != len(columns):
@@ -186,7 +186,7 @@ class QueryCompiler:
             self._note_pruning(condition, expressions, scope)
         return f"WHERE {text}"
 
-    def _note_pruning(self, condition: exp.Expression, expressions: Expressions, scope: Scope) -> None:
+    def _note_pruning(self, condition: exp.Expr, expressions: Expressions, scope: Scope) -> None:
         """Gives a condition on nothing but one table's partition columns to that table's scan."""
         if condition.find(exp.Query, exp.Lambda):
             return
@@ -210,7 +210,7 @@ class QueryCompiler:
                 items.append((_own_name(item), expressions.compile(item)))
         return items
 
-    def _starred(self, item: exp.Expression, scope: Scope) -> list[tuple[str | None, Typed]]:
+    def _starred(self, item: exp.Expr, scope: Scope) -> list[tuple[str | None, Typed]]:
         if isinstance(item, exp.Star) and any(item.args.values()):
             raise QueryFailed("SYNTAX_ERROR", f"{self._place(item)}: Trino's * takes no EXCEPT, REPLACE or RENAME")
         relation = [part.name.lower() for part in item.parts[:-1]] if isinstance(item, exp.Column) else []
@@ -235,7 +235,7 @@ class QueryCompiler:
             parts += [self._grouping(part, expressions, items) for part in group.args.get(name) or ()]
         return "GROUP BY " + ", ".join(parts)
 
-    def _grouping(self, part: exp.Expression, expressions: Expressions, items: Items) -> str:
+    def _grouping(self, part: exp.Expr, expressions: Expressions, items: Items) -> str:
         for kind, word in ((exp.GroupingSets, "GROUPING SETS"), (exp.Cube, "CUBE"), (exp.Rollup, "ROLLUP")):
             if isinstance(part, kind):
                 return f"{word} ({', '.join(self._grouping(inner, expressions, items) for inner in part.expressions)})"
@@ -253,7 +253,7 @@ class QueryCompiler:
         leaves = [leaf for part in (group.expressions if group else ()) for leaf in _leaves(part)]
         return {self._grouping(leaf, expressions, items) for leaf in leaves}
 
-    def _ordinal(self, node: exp.Expression, clause: str, size: int) -> int:
+    def _ordinal(self, node: exp.Expr, clause: str, size: int) -> int:
         number = int(node.name) if node.name.isdigit() else 0
         if not 1 <= number <= size:
             raise QueryFailed(
@@ -269,7 +269,7 @@ class QueryCompiler:
 
     def _order(
         self,
-        node: exp.Expression,
+        node: exp.Expr,
         items: Items,
         scope: Scope,
         windows: dict[str, exp.Window] | None = None,
@@ -282,7 +282,7 @@ class QueryCompiler:
 
     def _ordering(
         self,
-        item: exp.Expression,
+        item: exp.Expr,
         items: Items,
         names: _OrderNames,
         windows: dict[str, exp.Window] | None,
@@ -295,7 +295,7 @@ class QueryCompiler:
                 return f"{matching[0] + 1}{direction(item)}"
         return Expressions(self, names, windows).ordering(item)
 
-    def _limit(self, node: exp.Expression) -> str:
+    def _limit(self, node: exp.Expr) -> str:
         parts = []
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
@@ -308,14 +308,14 @@ class QueryCompiler:
             parts.append(f"OFFSET {self._count(offset.expression)}")
         return " ".join(parts)
 
-    def _count(self, node: exp.Expression) -> str:
+    def _count(self, node: exp.Expr) -> str:
         if not isinstance(node, exp.Literal) or not node.name.isdigit():
             raise QueryFailed(
                 "SYNTAX_ERROR", f"{self._place(node)}: mismatched input '{node.sql()}'. Expecting: 'ALL', '?', <integer>"
             )
         return node.name
 
-    def _ordered(self, node: exp.Expression, inner: Compiled) -> Compiled:
+    def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
         """``inner`` under the ORDER BY and LIMIT of ``node``, which see nothing but its columns."""
         alias = self._work.alias()
         items = [(column.name, Typed(f"{alias}.c{n}", column.type)) for n, column in _nth(inner.columns)]
@@ -344,14 +344,14 @@ class QueryCompiler:
         columns = tuple(Output(column.name, kind) for column, kind in zip(left.columns, kinds, strict=True))
         return self._ordered(node, Compiled(sql, columns))
 
-    def _column_type(self, node: exp.Expression, word: str, index: int, one: Output, other: Output) -> Type:
+    def _column_type(self, node: exp.Expr, word: str, index: int, one: Output, other: Output) -> Type:
         kind = common(one.type, other.type)
         if kind is None:
             message = f"column {index + 1} in {word} query has incompatible types: {one.type}, {other.type}"
             raise QueryFailed("TYPE_MISMATCH", f"{self._place(node.expression)}: {message}")
         return kind
 
-    def _values(self, node: exp.Expression, outer: Scope | None) -> Compiled:
+    def _values(self, node: exp.Expr, outer: Scope | None) -> Compiled:
         expressions = Expressions(self, outer or Scope())
         rows = [[expressions.compile(item) for item in _row_items(row)] for row in node.expressions]
         if len({len(row) for row in rows}) != 1:
@@ -364,7 +364,7 @@ class QueryCompiler:
         alias = self._work.alias()
         return Compiled(f"SELECT * FROM (VALUES {texts}) AS {alias}({names})", tuple(Output(None, kind) for kind in kinds))
 
-    def _values_type(self, node: exp.Expression, column: Sequence[Typed]) -> Type:
+    def _values_type(self, node: exp.Expr, column: Sequence[Typed]) -> Type:
         kind: Type | None = column[0].type
         for item in column[1:]:
             kind = kind and common(kind, item.type)
@@ -383,7 +383,7 @@ class QueryCompiler:
             text, columns = self._join(text, columns, join, outer)
         return f"FROM {text}", Scope(tuple(columns), outer)
 
-    def _relation(self, node: exp.Expression, before: Scope) -> tuple[str, list[Column]]:
+    def _relation(self, node: exp.Expr, before: Scope) -> tuple[str, list[Column]]:
         """One item of FROM as text and columns; ``before`` is what a lateral one may refer to."""
         if isinstance(node, exp.Table):
             text, columns = self._table(node, before)
@@ -412,7 +412,7 @@ class QueryCompiler:
             return f"({text})", columns
         return self._named(node, self.compile(node.this, before.outer))
 
-    def _named(self, node: exp.Expression, compiled: Compiled) -> tuple[str, list[Column]]:
+    def _named(self, node: exp.Expr, compiled: Compiled) -> tuple[str, list[Column]]:
         """A query in FROM, under the alias and column aliases of ``node``."""
         alias = self._work.alias()
         named = node.args.get("alias")
@@ -421,7 +421,7 @@ class QueryCompiler:
         columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in _nth(outputs)]
         return f"({compiled.sql}) AS {alias}{self._sample(node)}", columns
 
-    def _sample(self, node: exp.Expression) -> str:
+    def _sample(self, node: exp.Expr) -> str:
         sample = node.args.get("sample")
         if sample is None:
             return ""
@@ -446,7 +446,7 @@ class QueryCompiler:
         table = self._work.catalog.required(database, name, self._place(node))
         return self._from_view(node, table) if table.is_view else self._from_scan(node, table)
 
-    def _qualified(self, node: exp.Expression, parts: list[str]) -> tuple[str, str]:
+    def _qualified(self, node: exp.Expr, parts: list[str]) -> tuple[str, str]:
         if len(parts) == 3 and parts[0] != CATALOG:
             raise QueryFailed("CATALOG_NOT_FOUND", f"{self._place(node)}: Catalog '{parts[0]}' does not exist")
         database = parts[-2] if len(parts) > 1 else self._database
@@ -456,12 +456,12 @@ class QueryCompiler:
             )
         return database, parts[-1]
 
-    def _from_cte(self, node: exp.Expression, cte: str, outputs: tuple[Output, ...]) -> tuple[str, list[Column]]:
+    def _from_cte(self, node: exp.Expr, cte: str, outputs: tuple[Output, ...]) -> tuple[str, list[Column]]:
         names = ", ".join(f"c{n}" for n in range(len(outputs)))
         text, columns = self._named(node, Compiled(f"SELECT {names} FROM {cte}", outputs))
         return text, [replace(column, relation=((node.alias or node.name).lower(),)) for column in columns]
 
-    def _from_scan(self, node: exp.Expression, table: Table) -> tuple[str, list[Column]]:
+    def _from_scan(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
         scan = Scan(table, self._work.alias())
         self._work.scans.append(scan)
         relation = (node.alias.lower(),) if node.alias else (CATALOG, table.database, table.name)
@@ -471,7 +471,7 @@ class QueryCompiler:
         ]
         return f"{quoted('scan_' + scan.alias)} AS {scan.alias}{self._sample(node)}", self._aliased(node, columns)
 
-    def _aliased(self, node: exp.Expression, columns: list[Column]) -> list[Column]:
+    def _aliased(self, node: exp.Expr, columns: list[Column]) -> list[Column]:
         named = node.args.get("alias")
         if not named or not named.columns:
             return columns
@@ -479,7 +479,7 @@ class QueryCompiler:
         outputs = self._renamed(node, [Output(None, column.type) for column in seen], [name.name for name in named.columns])
         return [replace(column, name=output.name) for column, output in zip(seen, outputs, strict=True)]
 
-    def _from_view(self, node: exp.Expression, table: Table) -> tuple[str, list[Column]]:
+    def _from_view(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
         full_name = f"{table.database}.{table.name}"
         if full_name in self._work.views:
             raise QueryFailed("VIEW_IS_RECURSIVE", f"{self._place(node)}: View '{CATALOG}.{full_name}' is recursive")
@@ -497,7 +497,7 @@ class QueryCompiler:
         relation = (node.alias.lower(),) if node.alias else (CATALOG, table.database, table.name)
         return text, [replace(column, relation=relation) for column in columns]
 
-    def _information(self, node: exp.Expression, name: str) -> tuple[list[tuple[str, Type]], list[tuple[Any, ...]]]:
+    def _information(self, node: exp.Expr, name: str) -> tuple[list[tuple[str, Type]], list[tuple[Any, ...]]]:
         found = self._work.catalog.information(name)
         if found is None:
             raise QueryFailed(
@@ -505,7 +505,7 @@ class QueryCompiler:
             )
         return found
 
-    def _partitions(self, node: exp.Expression, database: str, name: str) -> tuple[str, list[Column]]:
+    def _partitions(self, node: exp.Expr, database: str, name: str) -> tuple[str, list[Column]]:
         table = self._work.catalog.required(database, name, self._place(node))
         if not table.keys:
             raise QueryFailed(
@@ -515,7 +515,7 @@ class QueryCompiler:
         return self._from_rows(node, table.keys, rows)
 
     def _from_rows(
-        self, node: exp.Expression, names: Sequence[tuple[str, Type]], rows: Sequence[tuple[Any, ...]]
+        self, node: exp.Expr, names: Sequence[tuple[str, Type]], rows: Sequence[tuple[Any, ...]]
     ) -> tuple[str, list[Column]]:
         kinds = [duckdb_type(kind) for _, kind in names]
         values = ", ".join("(" + ", ".join(_value(value) for value in row) + ")" for row in rows)
@@ -549,7 +549,7 @@ class QueryCompiler:
         columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in _nth(outputs)]
         return f"LATERAL ({sql}) AS {alias}", columns
 
-    def _unnested(self, node: exp.Expression, given: Typed) -> list[Typed]:
+    def _unnested(self, node: exp.Expr, given: Typed) -> list[Typed]:
         if given.type.name == "map":
             entries = f"unnest(map_entries({given.sql}))"
             return [Typed(f"{entries}.{part}", kind) for part, kind in zip(("key", "value"), given.type.items, strict=True)]
@@ -565,7 +565,7 @@ class QueryCompiler:
 
     # joins
 
-    def _join(self, left: str, columns: list[Column], join: exp.Expression, outer: Scope | None) -> tuple[str, list[Column]]:
+    def _join(self, left: str, columns: list[Column], join: exp.Expr, outer: Scope | None) -> tuple[str, list[Column]]:
         side = (join.args.get("side") or "").upper()
         kind = (join.args.get("kind") or "").upper()
         method = (join.args.get("method") or "").upper()
@@ -587,7 +587,7 @@ class QueryCompiler:
         return f"{left} {side or 'INNER'} JOIN {right} ON {condition}", list(scope.columns)
 
     def _join_using(
-        self, left: str, right: str, side: str, join: exp.Expression, columns: list[Column], others: list[Column]
+        self, left: str, right: str, side: str, join: exp.Expr, columns: list[Column], others: list[Column]
     ) -> tuple[str, list[Column]]:
         names = [name.name.lower() for name in join.args["using"]]
         merged, conditions = [], []
@@ -603,7 +603,7 @@ class QueryCompiler:
         rest = [column for column in columns + others if (column.name or "").lower() not in names]
         return f"{left} {side or 'INNER'} JOIN {right} ON {' AND '.join(conditions)}", merged + rest
 
-    def _using(self, join: exp.Expression, columns: list[Column], name: str, which: str) -> Column:
+    def _using(self, join: exp.Expr, columns: list[Column], name: str, which: str) -> Column:
         found = [column for column in columns if column.answers_to((), name)]
         if len(found) != 1:
             raise QueryFailed("COLUMN_NOT_FOUND", f"{self._place(join)}: Column '{name}' is missing from {which} side of join")
@@ -629,21 +629,21 @@ def _nth(items: Iterable[Any]) -> Iterable[tuple[int, Any]]:
     return enumerate(items)
 
 
-def _leaves(part: exp.Expression) -> list[exp.Expression]:
+def _leaves(part: exp.Expr) -> list[exp.Expr]:
     """The expressions in an item of GROUP BY, out of grouping sets and parentheses."""
     if isinstance(part, exp.GroupingSets | exp.Cube | exp.Rollup | exp.Tuple):
         return [leaf for inner in part.expressions for leaf in _leaves(inner)]
     return _leaves(part.this) if isinstance(part, exp.Paren) else [part]
 
 
-def _own_name(item: exp.Expression) -> str | None:
+def _own_name(item: exp.Expr) -> str | None:
     """The name of a column that has no alias: a column's own, a field's, else none."""
     if isinstance(item, exp.Column):
         return item.name
     return item.expression.name if isinstance(item, exp.Dot) else None
 
 
-def _conjuncts(node: exp.Expression) -> list[exp.Expression]:
+def _conjuncts(node: exp.Expr) -> list[exp.Expr]:
     if isinstance(node, exp.And):
         return _conjuncts(node.this) + _conjuncts(node.expression)
     return _conjuncts(node.this) if isinstance(node, exp.Paren) else [node]
@@ -670,7 +670,7 @@ def _recast(compiled: Compiled, kinds: Sequence[Type]) -> str:
     return f"SELECT {', '.join(items)} FROM ({compiled.sql})"
 
 
-def _row_items(row: exp.Expression) -> list[exp.Expression]:
+def _row_items(row: exp.Expr) -> list[exp.Expr]:
     if isinstance(row, exp.Tuple):
         return _row_items(row.expressions[0]) if len(row.expressions) == 1 else list(row.expressions)
     if isinstance(row, exp.Anonymous) and row.name.lower() == "row":

@@ -41,7 +41,8 @@ def shown(value: Any, kind: Type) -> str | None:
     """A value as Athena writes it; None is NULL."""
     if value is None:
         return None
-    return _SHOWN.get(kind.name, _plain)(value, kind)
+    text: str | None = _SHOWN.get(kind.name, _plain)(value, kind)
+    return text
 
 
 def _plain(value: Any, kind: Type) -> str:

@@ -68,12 +68,12 @@ def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
     """The statement; raises ``Malformed`` where Athena refuses it at once."""
     clean = trimmed(text)
     for words, kind, sub in _KINDS:
-        if Reader(clean).takes(*words.split()) if words != "(" else clean.startswith("("):
+        if Reader(clean).takes(*words.split()):
             return _parsed(clean, kind, sub, parameters)
-    first = clean.split()[0] if clean else "<EOF>"
-    raise Malformed(
-        f"line 1:1: mismatched input '{first}'. Expecting: 'ALTER', 'CREATE', 'DROP', 'EXPLAIN', 'INSERT', 'SHOW', <query>"
-    )
+    reader = Reader(clean)
+    place, first = reader.place(), "<EOF>" if reader.done else reader.token("a statement").text
+    expected = "'ALTER', 'CREATE', 'DROP', 'EXPLAIN', 'INSERT', 'SHOW', <query>"
+    raise Malformed(f"{place}: mismatched input '{first}'. Expecting: {expected}")
 
 
 def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statement:
@@ -84,9 +84,15 @@ def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statem
     if sub == "CREATE_TABLE" and _is_table_as(text):
         return Statement(text, "DDL", "CREATE_TABLE_AS_SELECT")
     if sub == "SHOW":
-        words = text.upper().split()
-        return Statement(text, kind, "_".join(words[:3] if words[1:2] == ["CREATE"] else words[:2]))
+        return Statement(text, kind, _show_kind(Reader(text)))
     return Statement(text, kind, sub)
+
+
+def _show_kind(reader: Reader) -> str:
+    """``SHOW_TABLES``, ``SHOW_CREATE_TABLE``, ..."""
+    words = [reader.token("SHOW").text, reader.token("what to show").text]
+    words += [reader.token("what to show").text] if words[1].upper() == "CREATE" else []
+    return "_".join(words).upper()
 
 
 def _is_table_as(text: str) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.parser import Parser
 from sqlglot.parsers.athena import AthenaTrinoParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local_aws.athena.errors import Malformed
 
@@ -21,7 +20,7 @@ _CALLS_WITH_SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSIT
 def _placed(parse: Callable[[Parser, Token], Any]) -> Callable[[Parser, Token], Any]:
     def parse_and_place(parser: Parser, token: Token) -> Any:
         node = parse(parser, token)
-        return node.update_positions(token) if isinstance(node, exp.Expression) else node
+        return node.update_positions(token) if isinstance(node, exp.Expr) else node
 
     return parse_and_place
 
@@ -29,7 +28,7 @@ def _placed(parse: Callable[[Parser, Token], Any]) -> Callable[[Parser, Token], 
 class _Parser(AthenaTrinoParser):
     """Knows no function: which functions there are, and what they mean, is this package's matter, not sqlglot's."""
 
-    FUNCTIONS: dict[str, Any] = {}
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS = {name: AthenaTrinoParser.FUNCTION_PARSERS[name] for name in _CALLS_WITH_SYNTAX}
     NO_PAREN_FUNCTION_PARSERS = {
         name: parser for name, parser in AthenaTrinoParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "ANY", "IF")
@@ -50,12 +49,12 @@ class Source:
         dialect = _Dialect()
         try:
             self._tokens = dialect.tokenize(text)
-            trees = dialect.parser().parse(self._tokens, text)
+            trees = [tree for tree in dialect.parser().parse(self._tokens, text) if tree and not isinstance(tree, exp.Semicolon)]
         except (ParseError, TokenError) as error:
             raise Malformed(self._mismatched(error)) from error
-        if len(trees) != 1 or trees[0] is None:
+        if len(trees) != 1:
             raise Malformed("Only one sql statement is allowed. Got: " + text if trees else "line 1:1: mismatched input '<EOF>'")
-        self.tree: exp.Expression = trees[0]
+        self.tree: exp.Expr = trees[0]
         self._reject_what_trino_has_not()
 
     def _mismatched(self, error: Exception) -> str:
@@ -96,14 +95,14 @@ class Source:
         line, column = self._at(offset)
         return f"line {line}:{column}"
 
-    def place(self, node: exp.Expression) -> str:
+    def place(self, node: exp.Expr) -> str:
         """``line 1:8`` of where ``node`` begins."""
         start = self._start(node)
         words = _KEYWORDS.get(type(node), ())
         before = [token.start for token in self._tokens if token.start < start and token.text.upper() in words]
         return self._line_column(before[-1] if before else start)
 
-    def place_of_operator(self, node: exp.Expression, right: exp.Expression) -> str:
+    def place_of_operator(self, node: exp.Expr, right: exp.Expr) -> str:
         """Where the operator before ``right`` stands, as Trino points at operators, not operands."""
         start, end = self._start(node), self._start(right)
         skipped = (TokenType.L_PAREN, TokenType.DASH, TokenType.PLUS)
@@ -112,13 +111,13 @@ class Source:
             before.pop()
         return self._line_column(before[-1].start if before else start)
 
-    def is_typed_literal(self, literal: exp.Expression) -> bool:
+    def is_typed_literal(self, literal: exp.Expr) -> bool:
         """Whether a type's name stands before the text, as in ``DATE '2024-01-01'``."""
         place = self._start(literal)
         before = [token for token in self._tokens if token.start < place]
         return bool(before) and before[-1].token_type not in (TokenType.L_PAREN, TokenType.COMMA)
 
-    def _start(self, node: exp.Expression) -> int:
+    def _start(self, node: exp.Expr) -> int:
         return min((place for place in _starts(node)), default=0)
 
 
@@ -133,16 +132,13 @@ _KEYWORDS: dict[type, tuple[str, ...]] = {
 _OPERANDS = (TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN, TokenType.R_BRACKET)
 
 
-def _starts(node: exp.Expression) -> Iterator[int]:
+def _starts(node: exp.Expr) -> Iterator[int]:
     for part in node.walk():
         start = part.meta.get("start")
         if start is not None:
             yield start
 
 
-_COMMENT = re.compile(r"^(\s|--[^\n]*(\n|$)|/\*.*?\*/)+", re.DOTALL)
-
-
 def trimmed(text: str) -> str:
-    """A statement without leading comments, surrounding space and the closing semicolon."""
-    return _COMMENT.sub("", text).strip().rstrip(";").rstrip()
+    """A statement without the space and the semicolon behind it; what stands before it stays, so that places stay right."""
+    return text.rstrip().rstrip(";").rstrip()

@@ -207,7 +207,7 @@ class _Reader:
     def _next(self, *wanted: str) -> str:
         if not self._tokens or wanted and self._peek() not in wanted:
             raise self._unknown()
-        return self._tokens.pop(0)
+        return str(self._tokens.pop(0))
 
     def _type(self) -> Type:
         name = self._next().lower()
