@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, Execution
 from local_aws.athena.prepared import PreparedStatements
-from local_aws.athena.saved import NamedQueries, update_work_group
+from local_aws.athena.saved import NamedQueries, update_work_group, work_group
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 
@@ -64,6 +64,7 @@ class AthenaComponent:
             "GetDatabase": self._get_database,
             "ListTableMetadata": self._list_tables,
             "GetTableMetadata": self._get_table,
+            "GetWorkGroup": lambda call: {"WorkGroup": work_group(call, call.body["WorkGroup"])},
             "UpdateWorkGroup": update_work_group,
         }
         own = {f"AmazonAthena.{name}": handler for name, handler in operations.items()}

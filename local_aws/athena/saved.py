@@ -33,7 +33,7 @@ class NamedQueries:
 
     def _create(self, call: Call) -> dict[str, Any]:
         group = call.body.get("WorkGroup", "primary")
-        call.forward({"WorkGroup": group}, "GetWorkGroup")  # refuses a group that is not there
+        work_group(call, group)
         query_id = str(uuid.uuid4())
         kept = {key: call.body[key] for key in ("Name", "Description", "Database", "QueryString") if key in call.body}
         with self._lock:
@@ -73,10 +73,18 @@ class NamedQueries:
         return {"NamedQueryIds": ids[first : first + most], **more}
 
 
+def work_group(call: Call, name: str) -> dict[str, Any]:
+    """A workgroup as GetWorkGroup describes it; moto answers with nothing where AWS refuses an unknown name."""
+    found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get("WorkGroup")
+    if not found:
+        raise AwsError("InvalidRequestException", f"WorkGroup {name} is not found.")
+    return found
+
+
 def update_work_group(call: Call) -> dict[str, Any]:
     """Changes a workgroup by making it anew: nothing else hangs on moto's own group."""
     name = call.body["WorkGroup"]
-    group = call.forward({"WorkGroup": name}, "GetWorkGroup")["WorkGroup"]
+    group = work_group(call, name)
     wanted = {
         "Name": name,
         "Description": call.body.get("Description", group.get("Description", "")),
