@@ -70,12 +70,9 @@ def forget_aws_settings(environ: MutableMapping[str, str]) -> None:
     for name in list(environ):
         if name.startswith(_SETTINGS_OF_OTHERS) or name.upper() in _PROXIES:
             del environ[name]
-    environ |= {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "*",
-    }
+    environ["AWS_CONFIG_FILE"] = environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    environ["NO_PROXY"] = "*"
 
 
 def _prepare() -> int:
@@ -108,7 +105,8 @@ def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
     try:
         server = LocalAws(folder, port)
     except OSError as error:
-        raise StartError(f"cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}; choose another port with --port N") from error
+        why = os.strerror(error.errno or 0)
+        raise StartError(f"cannot listen on 127.0.0.1:{port}: {why}; choose another port with --port N") from error
     try:
         server.start()
         server.prepare_spark()

@@ -13,6 +13,12 @@ ACCOUNT_ID = "123456789012"  # moto's account, the one of AWS's own examples
 ACCESS_KEY_ID = "local"
 SECRET_ACCESS_KEY = "local"
 
+# botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+NO_USER_CONFIGURATION = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, "", None),
+    "credentials_file": (None, None, "", None),
+}
 _CONFIG = Config(
     s3={"addressing_style": "path"},
     retries={"mode": "standard", "total_max_attempts": 2},
@@ -40,11 +46,7 @@ class Clients:
             return self._made[service, region]
 
     def _make(self, service: str, region: str) -> Any:
-        core = botocore.session.Session()
-        # no profile and no files: whatever the user's AWS configuration holds must not matter here
-        core.set_config_variable("profile", None)
-        core.set_config_variable("config_file", "")
-        core.set_config_variable("credentials_file", "")
+        core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
         return boto3.session.Session(botocore_session=core).client(
             service,
             region_name=region,

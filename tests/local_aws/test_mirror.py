@@ -196,6 +196,17 @@ def test_an_object_deleted_elsewhere_while_a_step_rewrites_its_file_lives_on_as_
     assert lake.objects() == {"a": "of the step"}
 
 
+def test_what_a_running_step_wrote_is_not_overwritten_by_a_change_elsewhere(lake: Lake) -> None:
+    lake.put("a", "old")
+    lake.mirror.enter()
+    lake.write("a", "of the step")
+    lake.put("a", "from elsewhere")
+    lake.mirror.enter()
+    assert lake.files() == {"a": "of the step"}
+    lake.mirror.leave()
+    assert lake.objects() == {"a": "of the step"}
+
+
 def test_where_a_and_a_slash_b_are_objects_the_folder_wins_and_both_survive(lake: Lake) -> None:
     lake.put("a", "file")
     lake.put("a/b", "deeper")
