@@ -15,6 +15,10 @@ LOG_PREFIX = "logs/emr/"
 EMR_MANAGED_POLICY_TAG = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
 
 
+# how long EMR looks for Spot capacity before it takes on-demand instances for the core nodes
+_SPOT_MINUTES = 10
+
+
 def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[str, Any]:
     """The parameters of ``elasticmapreduce:RunJobFlow``; ``tags`` as ``[{"Key": ..., "Value": ...}]``.
 
@@ -32,24 +36,74 @@ def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[
         "StepConcurrencyLevel": STEP_CONCURRENCY,
         "AutoTerminationPolicy": {"IdleTimeout": settings.emr_idle_timeout_seconds},
         "Tags": [*tags, EMR_MANAGED_POLICY_TAG],
+        **_options(settings),
+    }
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """What was asked for beyond the plain cluster; nothing is sent for what was not."""
+    options: dict[str, Any] = {}
+    if settings.emr_spark_conf:
+        properties = dict(pair.split("=", 1) for pair in settings.emr_spark_conf.split())
+        options["Configurations"] = [{"Classification": "spark-defaults", "Properties": properties}]
+    if settings.emr_security_configuration:
+        options["SecurityConfiguration"] = settings.emr_security_configuration
+    if settings.emr_max_core_instance_count > settings.emr_core_instance_count:
+        options["ManagedScalingPolicy"] = {"ComputeLimits": _limits(settings)}
+    return options
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """What managed scaling keeps to; the primary node does not count."""
+    return {
+        "UnitType": "InstanceFleetUnits" if settings.emr_core_market == "spot" else "Instances",
+        "MinimumCapacityUnits": settings.emr_core_instance_count,
+        "MaximumCapacityUnits": settings.emr_max_core_instance_count,
     }
 
 
 def _instances(settings: Settings) -> dict[str, Any]:
-    instances: dict[str, Any] = {
-        "InstanceGroups": [
-            _group("Primary", "MASTER", settings.emr_master_instance_type, 1),
-            _group("Core", "CORE", settings.emr_core_instance_type, settings.emr_core_instance_count),
-        ],
-        "KeepJobFlowAliveWhenNoSteps": True,
-        "TerminationProtected": False,
-    }
+    instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": False}
     if settings.emr_ec2_key_name:
         instances["Ec2KeyName"] = settings.emr_ec2_key_name
-    if settings.emr_subnet_id:
-        instances["Ec2SubnetId"] = settings.emr_subnet_id
-    return instances
+    return instances | (_fleets(settings) if settings.emr_core_market == "spot" else _groups(settings))
+
+
+def _groups(settings: Settings) -> dict[str, Any]:
+    groups = [
+        _group("Primary", "MASTER", settings.emr_master_instance_type, 1),
+        _group("Core", "CORE", settings.emr_core_instance_type, settings.emr_core_instance_count),
+    ]
+    return {"InstanceGroups": groups, **({"Ec2SubnetId": settings.emr_subnet_id} if settings.emr_subnet_id else {})}
 
 
 def _group(name: str, role: str, instance_type: str, count: int) -> dict[str, Any]:
     return {"Name": name, "InstanceRole": role, "InstanceType": instance_type, "InstanceCount": count, "Market": "ON_DEMAND"}
+
+
+def _fleets(settings: Settings) -> dict[str, Any]:
+    """Spot core nodes: only a fleet can fall back to on-demand. The primary stays on-demand: the cluster dies with it.
+
+    https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-instance-fleet.html
+    """
+    primary = {
+        "Name": "Primary",
+        "InstanceFleetType": "MASTER",
+        "TargetOnDemandCapacity": 1,
+        "InstanceTypeConfigs": [{"InstanceType": settings.emr_master_instance_type}],
+    }
+    core = {
+        "Name": "Core",
+        "InstanceFleetType": "CORE",
+        "TargetSpotCapacity": settings.emr_core_instance_count,
+        "InstanceTypeConfigs": [{"InstanceType": settings.emr_core_instance_type, "WeightedCapacity": 1}],
+        "LaunchSpecifications": {
+            "SpotSpecification": {
+                "TimeoutDurationMinutes": _SPOT_MINUTES,
+                "TimeoutAction": "SWITCH_TO_ON_DEMAND",
+                "AllocationStrategy": "capacity-optimized",
+            }
+        },
+    }
+    subnets = {"Ec2SubnetIds": [settings.emr_subnet_id]} if settings.emr_subnet_id else {}
+    return {"InstanceFleets": [primary, core], **subnets}

@@ -102,6 +102,12 @@ DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athen
 MACHINE = _text(r"[0-9A-Za-z_-]{1,80}", "up to 80 letters, digits, '-' or '_'")
 WORKGROUP = _text(r"[A-Za-z0-9._-]{1,128}", "up to 128 letters, digits, '.', '_' or '-'")
 SUBNET = _text(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")
+SPARK_CONF = _text(r"spark\.[\w.]+=\S+( +spark\.[\w.]+=\S+)*", "pairs such as spark.executor.memory=8g, separated by spaces")
+SECURITY_CONFIGURATION = _text(r"[\w .-]{1,128}", "the name of an EMR security configuration")
+KMS_KEY = _text(
+    r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})",
+    "the id or the ARN of a KMS key (no alias)",
+)
 EMAIL = _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")
 SCHEDULE = _text(r"(rate|cron|at)\(.+\)", "an EventBridge Scheduler expression such as cron(0 3 * * ? *) or rate(1 day)")
 
@@ -131,6 +137,7 @@ class Settings:
     )
     # --- S3
     s3_bucket_name: str = _setting("car-rental-data-lake", BUCKET, "bucket of the lake; unique in all of AWS", unique="-")
+    kms_key_id: str = _setting("", KMS_KEY, "KMS key that encrypts the bucket; empty: S3's own key")
     data_dir: Path = _setting(ROOT / "data", PATH, "folder with the raw CSV files that step 2 uploads")
     # --- EMR
     emr_cluster_name: str = _setting("Car-Rental-EMR-Cluster", ANY, "name of the EMR cluster", unique="-")
@@ -140,6 +147,16 @@ class Settings:
     emr_core_instance_type: str = _setting("m5.xlarge", INSTANCE, "instance type of the core nodes")
     emr_core_instance_count: int = _setting(2, _whole(1, 1000, "nodes"), "number of core nodes")
     emr_subnet_id: str = _setting("", SUBNET, "subnet of the cluster; empty: EMR picks one of the default VPC")
+    emr_core_market: str = _setting(
+        "on_demand", _one_of("on_demand", "spot"), "how core nodes are bought; spot falls back to on-demand after 10 minutes"
+    )
+    emr_max_core_instance_count: int = _setting(
+        0, _whole(0, 1000, "nodes"), "managed scaling adds core nodes up to this number; 0: always EMR_CORE_INSTANCE_COUNT"
+    )
+    emr_spark_conf: str = _setting("", SPARK_CONF, "more Spark settings for the cluster")
+    emr_security_configuration: str = _setting(
+        "", SECURITY_CONFIGURATION, "EMR security configuration; step 2 makes a missing one, which demands IMDSv2"
+    )
     emr_deploy_mode: str = _setting(
         "client", _one_of("client", "cluster"), "where Spark's driver runs; client: its log is the step's"
     )

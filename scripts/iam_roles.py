@@ -18,6 +18,7 @@ MAX_INLINE_BYTES = 10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/re
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
 EMR_SERVICE_POLICIES = {"v2": "service-role/AmazonEMRServicePolicy_v2", "v1": "service-role/AmazonElasticMapReduceRole"}
 _TEMPLATES = Path(__file__).with_name("iam_policies")
+_USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")  # those that read or write objects need its key too
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v
 
     def role(key: str, name_or_arn: str, template: str, purpose: str, **more: Any) -> Role:
         arn = name_or_arn if ":" in name_or_arn else f"arn:{partition}:iam::{account}:role/{name_or_arn}"
-        return Role(key, arn, purpose, _render(f"{template}.trust", values), _render(template, values), **more)
+        policy = _render(template, values)
+        if settings.kms_key_id and template in _USE_THE_LAKE:
+            policy["Statement"] += _render("lake_key", values)["Statement"]
+        return Role(key, arn, purpose, _render(f"{template}.trust", values), policy, **more)
 
     service_policies = {version: f"arn:{partition}:iam::aws:policy/{name}" for version, name in EMR_SERVICE_POLICIES.items()}
     attached = service_policies.pop(emr_policy)
@@ -117,6 +121,7 @@ def _values(settings: Settings, account: str, partition: str) -> dict[str, str]:
         "project": PROJECT,
         "environment": settings.environment,
         "bucket": settings.s3_bucket_name,
+        "key_arn": _key_arn(settings, account, partition),
         "database": settings.glue_database_name,
         "crawler": crawler.name,
         "workgroup": settings.athena_workgroup,
@@ -125,6 +130,11 @@ def _values(settings: Settings, account: str, partition: str) -> dict[str, str]:
         "emr_nodes_role": settings.emr_ec2_instance_profile,
         "reaper_function": cluster_reaper_name(settings),
     }
+
+
+def _key_arn(settings: Settings, account: str, partition: str) -> str:
+    key = settings.kms_key_id
+    return key if ":" in key else f"arn:{partition}:kms:{settings.aws_region}:{account}:key/{key}"
 
 
 def _render(template: str, values: dict[str, str]) -> dict[str, Any]:

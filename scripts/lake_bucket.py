@@ -140,8 +140,7 @@ def _rules(aws: Aws) -> list[_Rule]:
             "encrypted",
             lambda s3, bucket: s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"],
             "ServerSideEncryptionConfigurationNotFoundError",
-            # a bucket that its owner encrypts otherwise (KMS) stays as it is
-            lambda current: current or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+            lambda current: _encryption(current, aws.settings.kms_key_id),
             lambda s3, bucket, value: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=value),
         ),
         _Rule(
@@ -175,6 +174,17 @@ def _rules(aws: Aws) -> list[_Rule]:
             lambda s3, bucket, value: s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": value}),
         ),
     ]
+
+
+def _encryption(current: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    """With ``key`` as everybody's default; without one as it is, which may be a key that somebody else chose."""
+    if not key:
+        return current or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rule = {"ApplyServerSideEncryptionByDefault": by_key, "BucketKeyEnabled": True}
+    if current and rule.items() <= current["Rules"][0].items():
+        return current
+    return {"Rules": [rule]}
 
 
 def _template(name: str, **values: str) -> Any:

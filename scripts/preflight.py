@@ -16,7 +16,7 @@ from console import Console
 from errors import ConfigError, DataLakeError
 from findings import Finding, Level, ok, problem, show, warning
 from lake_bucket import bucket_exists
-from preflight_cluster import applications, instance_types, key_pair, network, release_support, vcpu_quota
+from preflight_cluster import applications, instance_types, key_pair, network, release_support, spot_role, vcpu_quota
 from raw_data import find_raw_files, is_empty, missing_columns
 from spark_steps import job_files
 
@@ -178,6 +178,7 @@ CHECKS = (
     Check("release and its applications", applications),
     Check("instance types", instance_types),
     Check("vCPU quota", vcpu_quota),
+    Check("Spot", spot_role),
     Check("key pair", key_pair),
     Check("network", network),
     Check("rights", rights),

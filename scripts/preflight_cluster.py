@@ -26,6 +26,7 @@ _END_OF_SUPPORT = {
 }
 _STANDARD_QUOTA = "L-1216C47A"  # Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
 _STANDARD_FAMILY = re.compile(r"([acdhimrtz]|im|is)\d")
+_SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 _MANAGED_V2 = "AmazonEMRServicePolicy_v2"
 _MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR makes by itself
 
@@ -114,7 +115,8 @@ def _supported_types(aws: Aws, label: str) -> set[str]:
 
 def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """The account may run as many vCPUs as the cluster has, beside those that run now."""
-    nodes = [settings.emr_master_instance_type, *[settings.emr_core_instance_type] * settings.emr_core_instance_count]
+    core = max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
+    nodes = [settings.emr_master_instance_type, *[settings.emr_core_instance_type] * core]
     counted = [name for name in nodes if _STANDARD_FAMILY.match(name)]
     if not counted:
         return
@@ -144,6 +146,24 @@ def _running_vcpus(aws: Aws) -> int:
     instances = [item for page in running for group in page["Reservations"] for item in group["Instances"]]
     options = [item["CpuOptions"] for item in instances if _STANDARD_FAMILY.match(item["InstanceType"])]
     return sum(option["CoreCount"] * option["ThreadsPerCore"] for option in options)
+
+
+def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """EC2's role for Spot instances exists, where Spot was asked for: EMR's service policy does not let EMR make it."""
+    if settings.emr_core_market != "spot":
+        return
+    try:
+        aws.client("iam").get_role(RoleName=_SPOT_ROLE)
+    except ClientError as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        yield problem(
+            f"the account has no {_SPOT_ROLE}",
+            "Without it EC2 gives nobody Spot instances.",
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        )
+    else:
+        yield ok("the account may use Spot instances")
 
 
 def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:

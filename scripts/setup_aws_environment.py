@@ -9,13 +9,15 @@ sample is generated there first. Run it as often as you like.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cli
-from aws import Aws
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from generate_sample_data import generate
@@ -23,6 +25,10 @@ from lake_bucket import ensure_bucket
 from raw_data import RAW_TABLES, find_raw_files, is_empty
 from spark_steps import job_files
 from uploads import Upload, UploadResult, size, upload_all
+
+# nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html
+_IMDSV2 = {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": 2, "HttpPutResponseHopLimit": 1}}
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
     """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
     raw = _raw_files(settings, console)
     changes = ensure_bucket(aws)
+    if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
+        changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
     if changes:
         console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
     uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
@@ -51,6 +59,19 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
     for key in _strangers(settings, aws, {upload.key for upload in uploads}):
         console.warn(f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date.")
     return EnvironmentResult(settings.s3_bucket_name, changes, result)
+
+
+def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
+    """The EMR security configuration exists; says whether it was made. One that is there is used as it is."""
+    emr, name = aws.client("emr"), settings.emr_security_configuration
+    try:
+        emr.describe_security_configuration(Name=name)
+    except ClientError as error:
+        if error_code(error) != "InvalidRequestException":
+            raise
+        emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2))
+        return True
+    return False
 
 
 def _raw_files(settings: Settings, console: Console) -> dict[str, list[Path]]:

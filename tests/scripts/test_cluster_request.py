@@ -33,6 +33,50 @@ def test_the_request_fits_emr_s_model(settings):
     assert problems("RunJobFlow", cluster_request(full, [{"Key": "Project", "Value": "x"}])) == ""
 
 
+@pytest.fixture
+def every_option(settings):
+    return settings(
+        EMR_CORE_MARKET="spot",
+        EMR_CORE_INSTANCE_COUNT="2",
+        EMR_MAX_CORE_INSTANCE_COUNT="5",
+        EMR_SPARK_CONF="spark.executor.memory=8g spark.sql.shuffle.partitions=64",
+        EMR_SECURITY_CONFIGURATION="imdsv2",
+        EMR_SUBNET_ID="subnet-0123456789abcdef0",
+        EMR_EC2_KEY_NAME="key",
+    )
+
+
+def test_every_option_fits_emr_s_model_and_says_what_was_asked_for(every_option):
+    request = cluster_request(every_option, [{"Key": "Project", "Value": "x"}])
+    assert problems("RunJobFlow", request) == ""
+    assert request["SecurityConfiguration"] == "imdsv2"
+    assert request["Configurations"] == [
+        {
+            "Classification": "spark-defaults",
+            "Properties": {"spark.executor.memory": "8g", "spark.sql.shuffle.partitions": "64"},
+        }
+    ]
+    limits = {"UnitType": "InstanceFleetUnits", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 5}
+    assert request["ManagedScalingPolicy"] == {"ComputeLimits": limits}
+
+
+def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
+    instances = cluster_request(every_option, [])["Instances"]
+    primary, core = instances["InstanceFleets"]
+    assert (primary["TargetOnDemandCapacity"], "TargetSpotCapacity" in primary) == (1, False)
+    assert core["TargetSpotCapacity"] == 2
+    assert core["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    # EMR refuses groups beside fleets, and takes the subnets of fleets as a list
+    assert not {"InstanceGroups", "Ec2SubnetId"} & instances.keys()
+    assert instances["Ec2SubnetIds"] == ["subnet-0123456789abcdef0"]
+
+
+def test_managed_scaling_counts_instances_in_groups_and_is_off_unless_it_can_add_something(settings):
+    scaled = cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="4"), [])
+    assert scaled["ManagedScalingPolicy"]["ComputeLimits"]["UnitType"] == "Instances"
+    assert "ManagedScalingPolicy" not in cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="2"), [])
+
+
 def test_the_check_against_the_model_can_fail(settings):
     broken = {**cluster_request(settings(), []), "StepConcurrency": 2, "Name": 7}
     assert "StepConcurrency" in problems("RunJobFlow", broken)
@@ -45,7 +89,9 @@ def test_an_idle_cluster_ends_itself(settings):
 
 
 def test_what_was_not_set_is_not_sent(settings):
-    assert not {"Ec2KeyName", "Ec2SubnetId"} & cluster_request(settings(), [])["Instances"].keys()
+    request = cluster_request(settings(), [])
+    assert not {"Ec2KeyName", "Ec2SubnetId"} & request["Instances"].keys()
+    assert not {"Configurations", "SecurityConfiguration", "ManagedScalingPolicy"} & request.keys()
 
 
 def test_the_managed_policy_s_tag_is_there_beside_ours(settings):

@@ -16,6 +16,7 @@ from iam_roles import EMR_SERVICE_POLICIES, MAX_INLINE_BYTES, Role, roles
 from spark_steps import JOBS, spark_step
 
 ACCOUNT = "123456789012"
+KEY = "01234567-89ab-cdef-0123-456789abcdef"
 TEMPLATES = Path(iam_roles.__file__).with_name("iam_policies")
 # IAM's prefix -> botocore's service, where an action is an operation of the same name
 SERVICES = {
@@ -80,7 +81,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_every_template_is_used_and_every_role_has_both() -> None:
-    names = {path.name.removesuffix(".json").removesuffix(".trust") for path in TEMPLATES.glob("*.json")}
+    names = {path.name.removesuffix(".json").removesuffix(".trust") for path in TEMPLATES.glob("*.json")} - {"lake_key"}
     assert names == {"emr_service", "emr_nodes", "glue_crawler", "cluster_reaper", "state_machine", "scheduler"}
     for name in names:
         assert (TEMPLATES / f"{name}.json").exists() and (TEMPLATES / f"{name}.trust.json").exists()
@@ -154,7 +155,8 @@ def test_where_a_name_is_open_it_is_below_something_of_ours(rendered: list[Role]
 
 
 def test_clusters_are_only_used_and_ended_by_our_tags(rendered: list[Role]) -> None:
-    untagged = {"elasticmapreduce:AddTags", "elasticmapreduce:PutAutoTerminationPolicy", "elasticmapreduce:ListClusters"}
+    set_up = ("AddTags", "PutAutoTerminationPolicy", "PutManagedScalingPolicy")
+    untagged = {f"elasticmapreduce:{operation}" for operation in (*set_up, "ListClusters")}
     for role in rendered:
         for statement in statements(role.policy):
             emr = {action for action in statement["Action"] if action.startswith("elasticmapreduce:")}
@@ -261,3 +263,20 @@ def test_a_given_role_of_the_state_machine_keeps_its_path(tmp_path: Path) -> Non
 def test_the_instance_profile_is_what_the_setting_takes(role_of: Callable[[str], Role]) -> None:
     assert role_of("EMR_EC2_INSTANCE_PROFILE").shown_arn == f"arn:aws:iam::{ACCOUNT}:instance-profile/EMR_EC2_DefaultRole"
     assert role_of("EMR_SERVICE_ROLE").shown_arn == f"arn:aws:iam::{ACCOUNT}:role/EMR_DefaultRole"
+
+
+@pytest.mark.parametrize("given", [KEY, f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"])
+def test_with_a_key_who_uses_the_lake_s_objects_may_use_exactly_that_key_through_s3(tmp_path: Path, given: str) -> None:
+    found = {}
+    for role in roles(settings_with(tmp_path, KMS_KEY_ID=given), ACCOUNT, "aws"):
+        for statement in role.policy["Statement"]:
+            if statement["Sid"] == "UseTheLakesKey":
+                found[role.key] = statement
+    assert set(found) == {"EMR_EC2_INSTANCE_PROFILE", "GLUE_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN"}
+    for statement in found.values():
+        assert statement["Resource"] == f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"
+        assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+
+
+def test_without_a_key_no_role_may_use_any(rendered: list[Role]) -> None:
+    assert "kms:" not in json.dumps([role.policy for role in rendered])

@@ -301,6 +301,13 @@ def test_vcpus_that_run_already_count(project):
         assert preflight_cluster._running_vcpus(it.aws) == 2  # the GPU family has a quota of its own
 
 
+def test_spot_needs_ec2_s_role_for_it(project):
+    assert list(preflight_cluster.spot_role(project().settings, None)) == []
+    it = project(EMR_CORE_MARKET="spot")
+    with answers(it, "iam", get_role="NoSuchEntity"):
+        assert "create-service-linked-role" in only(preflight_cluster.spot_role(it.settings, it.aws)).fix
+
+
 def test_the_key_pair_must_exist_in_the_region(project, client):
     assert levels(preflight_cluster.key_pair(project().settings, None)) == [OK]
     client("ec2").create_key_pair(KeyName="there")

@@ -7,7 +7,7 @@ import pytest
 from errors import DataLakeError
 from lake_bucket import ensure_bucket, require_bucket
 from raw_data import RAW_TABLES, find_raw_files, is_empty
-from setup_aws_environment import main, setup_aws_environment
+from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
 from spark_steps import job_files
 
 
@@ -142,3 +142,34 @@ def test_the_script_makes_a_sample_where_there_is_no_data(project, tmp_path, mon
     assert main(["--env", str(tmp_path / "x.env")]) == 0
     assert "is empty: generating the sample data there" in capsys.readouterr().err
     assert {f"raw/{table}/{table}.csv" for table in RAW_TABLES} == set(keys(it, "raw/"))
+
+
+def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothing(project):
+    key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    it = project(KMS_KEY_ID=key)
+    assert "encrypted" in ensure_bucket(it.aws)
+    encryption = it.aws.client("s3").get_bucket_encryption(Bucket=it.settings.s3_bucket_name)
+    (rule,) = encryption["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    assert rule["BucketKeyEnabled"] is True
+    assert ensure_bucket(it.aws) == []
+
+
+def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(project):
+    key = "01234567-89ab-cdef-0123-456789abcdef"
+    it = project()
+    ensure_bucket(it.aws)
+    by_key = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    it.aws.client("s3").put_bucket_encryption(
+        Bucket=it.settings.s3_bucket_name, ServerSideEncryptionConfiguration={"Rules": [by_key]}
+    )
+    assert ensure_bucket(it.aws) == []
+
+
+def test_a_security_configuration_that_is_missing_is_made_with_imdsv2_and_one_that_is_there_is_left_alone(project):
+    it = project(EMR_SECURITY_CONFIGURATION=f"imdsv2-{project().settings.environment}")
+    assert ensure_security_configuration(it.settings, it.aws) is True
+    emr = it.aws.client("emr")
+    made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)["SecurityConfiguration"]
+    assert json.loads(made)["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
+    assert ensure_security_configuration(it.settings, it.aws) is False
