@@ -35,6 +35,15 @@ class AwsError(Exception):
         self.message = message
         self.status = status
 
+    def as_answer(self) -> dict[str, Any]:
+        """The body of the answer; services spell the message's name both ways."""
+        return {"__type": self.code, "message": self.message, "Message": self.message}
+
+
+def not_supported(what: str) -> AwsError:
+    """The error for what AWS would do and this stand-in cannot: never to be mistaken for an answer of AWS, never retried."""
+    return AwsError("LocalAwsNotSupported", f"local_aws cannot do this: {what}", 501)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -83,7 +92,8 @@ class Overlay:
         try:
             return self._moto(environ, start_response)
         except NotImplementedError as error:  # moto's word for an operation that it does not know
-            return self._send(start_response, *_refusal(target or environ.get("PATH_INFO", ""), error))
+            refusal = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
+            return self._send(start_response, refusal.status, refusal.as_answer())
 
     @staticmethod
     def _send(start_response: Callable[..., Any], status: int, answer: dict[str, Any]) -> Iterable[bytes]:
@@ -101,7 +111,7 @@ class Overlay:
         try:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
-            return error.status, {"__type": error.code, "message": error.message, "Message": error.message}
+            return error.status, error.as_answer()
         except Exception:  # a bug of ours must reach the caller as a bug of ours, never as an answer of AWS
             log.exception("local_aws failed in %s", target)
             message = f"local_aws has a bug in {target}: {traceback.format_exc(limit=-3)}"
@@ -151,8 +161,7 @@ class Overlay:
         try:
             chunks = self._moto(fresh, start_response)
         except NotImplementedError as error:
-            status, answer = _refusal(target, error)
-            raise AwsError(answer["__type"], answer["message"], status) from error
+            raise not_supported(f"{target}: {error}") from error
         raw = b"".join(chunks)
         status = seen[-1]
         try:
@@ -164,12 +173,6 @@ class Overlay:
             code = str(answer.get("__type", "InternalFailure")).split("#")[-1]
             raise AwsError(code, str(answer.get("message") or answer.get("Message") or ""), status)
         return answer
-
-
-def _refusal(what: str, error: NotImplementedError) -> tuple[int, dict[str, Any]]:
-    """501, which no client tries again, and what it was that cannot be done."""
-    message = f"the local AWS cannot do {what}: {error}"
-    return 501, {"__type": "NotImplementedByLocalAws", "message": message, "Message": message}
 
 
 def _json_default(value: Any) -> Any:

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from local_aws.overlay import AwsError, Call, Handler, WsgiApp, signed_service
-
-NOT_SUPPORTED = "LocalAwsNotSupported"
+from local_aws.overlay import Call, Handler, WsgiApp, not_supported, signed_service
 
 # services that name the operation in X-Amz-Target
 _TARGETS = {
@@ -31,11 +29,6 @@ _PATHS = (
     ("batch", "POST", r"/v1/submitjob", "SubmitJob"),
     ("rds-data", "POST", r"/(Execute|BatchExecute)", "ExecuteStatement"),
 )
-
-
-def not_supported(what: str) -> AwsError:
-    """The error for what AWS would do and this stand-in cannot: never to be mistaken for an answer of AWS."""
-    return AwsError(NOT_SUPPORTED, f"local_aws cannot do this: {what}", 501)
 
 
 class Refusals:

@@ -12,8 +12,7 @@ from moto.utilities.utils import load_resource
 from local_aws.clients import Clients
 from local_aws.emr.cluster import MOST_STEPS, Step
 from local_aws.emr.submission import local_conf, parse_submission
-from local_aws.overlay import AwsError, Call
-from local_aws.refusals import not_supported
+from local_aws.overlay import AwsError, Call, not_supported
 
 # every parameter of RunJobFlow is in one of these sets, or refused
 _DONE = frozenset(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from local_aws.refusals import not_supported
+from local_aws.overlay import not_supported
 
 # spark-submit's options, as SparkSubmitOptionParser has them; only those before the application are its own
 _DROPPED = frozenset(
