@@ -53,6 +53,7 @@ class Run:
     console: Console
     roles_file: Path = ROLES_FILE
     done: list[tuple[str, float, str]] = field(default_factory=list)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def step(self, number: int, function: StepFunction, **arguments: Any) -> Any:
         """Runs one step, shows that it began and how it ended, and returns its result."""
@@ -62,6 +63,7 @@ class Run:
         result = function(self.settings, self.aws, self.console, **arguments)
         seconds = time.monotonic() - began
         self.done.append((name, seconds, result.summary()))
+        self.tables |= getattr(result, "report", {}).get("tables", {})
         self.console.note(f"done in {seconds:.1f} s: {result.summary()}")
         return result
 
@@ -128,6 +130,9 @@ def phases(arguments: argparse.Namespace) -> list[Phase]:
 def show_summary(run: Run, seconds: float) -> None:
     """Steps, times and results of a run that ended well."""
     rows = [(name, f"{elapsed:.1f} s", result) for name, elapsed, result in run.done]
+    if run.tables:
+        counts = [(name, table["rows"]) for name, table in run.tables.items()]
+        run.console.table("Published tables", ("table", "rows"), counts)
     run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", "")])
 
 

@@ -85,6 +85,14 @@ def _one_of(*choices: str) -> Kind:
     return _text("|".join(re.escape(choice) for choice in choices), " or ".join(choices))
 
 
+def _role() -> Kind:
+    """A role's name; of an ARN, which iam_roles.json holds and people copy from there, the name counts."""
+    given = _text(
+        r"(arn:aws[a-z-]*:iam::\d{12}:(role|instance-profile)/)?([\w+=,.@-]+/)*[\w+=,.@-]{1,64}", "a role's name or ARN"
+    )
+    return Kind(lambda text: given.parse(text).rsplit("/", 1)[-1], given.allowed)
+
+
 ANY = _text(r"[^\x00-\x1f]*", "any text on one line")
 PATH = Kind(lambda text: ROOT / Path(text).expanduser(), "a folder, absolute or from the project's root")
 REGION = _text(r"[a-z]{2,4}(-[a-z]+)+-\d+", "a region such as us-east-1")
@@ -96,7 +104,7 @@ BUCKET = _text(
 )
 RELEASE = _text(r"emr-[a-z0-9][a-z0-9.-]*", "an EMR release label such as emr-7.13.0 or emr-spark-8.1.0")
 INSTANCE = _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as m5.xlarge")
-ROLE = _text(r"[\w+=,.@-]{1,64}", "a role name: up to 64 letters, digits or any of +=,.@_-")
+ROLE = _role()
 ROLE_ARN = _text(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "an ARN such as arn:aws:iam::123456789012:role/Name")
 DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athena knows no other)")
 MACHINE = _text(r"[0-9A-Za-z_-]{1,80}", "up to 80 letters, digits, '-' or '_'")
@@ -214,7 +222,9 @@ class Settings:
 
 
 def _with_environment(name: str, environment: str, joint: str) -> str:
-    return name if environment == DEFAULT_ENVIRONMENT else f"{environment}{joint}{name}"
+    """``name`` with the environment before it, once: names copied from iam_roles.json carry it already."""
+    prefix = f"{environment}{joint}"
+    return name if environment == DEFAULT_ENVIRONMENT or name.startswith(prefix) else prefix + name
 
 
 def setting_fields() -> dict[str, dataclasses.Field[Any]]:

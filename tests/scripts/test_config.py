@@ -127,6 +127,16 @@ def test_an_environment_gives_its_name_to_what_must_be_unique(env_file):
     assert prod.emr_release_label == dev.emr_release_label
 
 
+def test_arns_copied_from_the_roles_file_count_by_their_name(env_file):
+    arn = "arn:aws:iam::000000000000:role/prod-EMR_DefaultRole"
+    assert (
+        load_settings({"EMR_SERVICE_ROLE": arn, "ENVIRONMENT": "prod"}, env_file("")).emr_service_role == "prod-EMR_DefaultRole"
+    )
+    assert (
+        load_settings({"GLUE_SERVICE_ROLE": "arn:aws:iam::000000000000:role/team/Mine"}, env_file("")).glue_service_role == "Mine"
+    )
+
+
 def test_a_name_that_the_environment_makes_too_long_is_refused(env_file):
     with pytest.raises(ConfigError, match="S3_BUCKET_NAME becomes 'prod-a"):
         load_settings({"ENVIRONMENT": "prod", "S3_BUCKET_NAME": "a" * 60}, env_file(""))
