@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from local_aws.athena.calls import is_aggregate
 from local_aws.athena.errors import QueryFailed
 from local_aws.athena.expressions import Expressions
 from local_aws.athena.relations import Scope
@@ -34,13 +35,13 @@ def _aggregates(node: exp.Expr, expressions: Expressions) -> bool:
         return any(_aggregates(part, expressions) for part in _parts(call)) or any(
             _aggregates(part, expressions) for part in _parts(node) if part is not node.this
         )
-    return expressions.is_aggregate(node) or any(_aggregates(part, expressions) for part in _parts(node))
+    return is_aggregate(node) or any(_aggregates(part, expressions) for part in _parts(node))
 
 
 def _loose(node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[str]) -> Iterator[exp.Expr]:
-    if isinstance(node, exp.Query | exp.Lambda) or expressions.is_aggregate(node) and not isinstance(node.parent, exp.Window):
+    if isinstance(node, exp.Query | exp.Lambda) or is_aggregate(node) and not isinstance(node.parent, exp.Window):
         return
-    if isinstance(node, exp.Filter) and expressions.is_aggregate(node.this) and not isinstance(node.parent, exp.Window):
+    if isinstance(node, exp.Filter) and is_aggregate(node.this) and not isinstance(node.parent, exp.Window):
         return
     if isinstance(node, exp.Condition) and not isinstance(node, exp.Window) and _text(node, expressions) in grouped:
         return

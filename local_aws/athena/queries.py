@@ -18,9 +18,10 @@ from local_aws.athena.aggregation import check_aggregation
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import CATALOG, INFORMATION_SCHEMA, Catalog, Table
 from local_aws.athena.errors import QueryFailed, not_done
-from local_aws.athena.expressions import Expressions, Found, Typed, direction, quoted, text_literal
+from local_aws.athena.expressions import Expressions
 from local_aws.athena.relations import Column, Scan, Scope
 from local_aws.athena.syntax import Source
+from local_aws.athena.typed import Found, Typed, direction, quoted, text_literal
 from local_aws.athena.types import BIGINT, VARCHAR, Type, common, duckdb_type
 
 
@@ -327,7 +328,6 @@ class QueryCompiler:
     # set operations and VALUES
 
     def _set_operation(self, node: exp.SetOperation, outer: Scope | None) -> Compiled:
-        node = _by_precedence(node)
         if node.args.get("by_name") or node.args.get("side") or node.args.get("on"):
             raise QueryFailed("SYNTAX_ERROR", f"{self._place(node)}: mismatched input 'BY'")
         left, right = self.compile(node.this, outer), self.compile(node.expression, outer)
@@ -647,18 +647,6 @@ def _conjuncts(node: exp.Expr) -> list[exp.Expr]:
     if isinstance(node, exp.And):
         return _conjuncts(node.this) + _conjuncts(node.expression)
     return _conjuncts(node.this) if isinstance(node, exp.Paren) else [node]
-
-
-def _by_precedence(node: exp.SetOperation) -> exp.SetOperation:
-    """INTERSECT binds closer than UNION and EXCEPT; sqlglot reads all of them from left to right."""
-    left = node.this
-    if not isinstance(node, exp.Intersect) or not isinstance(left, exp.Union | exp.Except):
-        return node
-    closer = exp.Intersect(this=left.expression, expression=node.expression, distinct=node.args.get("distinct"))
-    rotated = type(left)(this=left.this, expression=closer, distinct=left.args.get("distinct"))
-    for part in ("order", "limit", "offset"):
-        rotated.set(part, node.args.get(part))
-    return rotated
 
 
 def _recast(compiled: Compiled, kinds: Sequence[Type]) -> str:

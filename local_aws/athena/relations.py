@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from local_aws.athena.catalog import Table
 from local_aws.athena.errors import QueryFailed
-from local_aws.athena.expressions import Found
+from local_aws.athena.typed import Found
 from local_aws.athena.types import Type
 
 

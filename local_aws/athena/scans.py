@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import Catalog, Columns, Table
 from local_aws.athena.errors import QueryFailed, not_done
-from local_aws.athena.expressions import quoted
 from local_aws.athena.relations import Scan
+from local_aws.athena.typed import quoted
 from local_aws.athena.types import VARCHAR, Type
 
 CACHE_BYTES = 256 << 20  # objects kept in memory between queries

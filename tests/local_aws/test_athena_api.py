@@ -234,6 +234,12 @@ def test_only_registered_partitions_are_seen(metrics: Lake) -> None:
     assert metrics.rows("SELECT max(run_id) FROM metrics") == [["2024-01-03"]]
 
 
+def test_hidden_objects_are_no_data(metrics: Lake) -> None:
+    for key in ("_SUCCESS", "_temporary/0/part.parquet", ".part.parquet.crc"):
+        metrics.put(f"processed/metrics/run_id=2024-01-01/{key}", "no parquet")
+    assert metrics.rows("SELECT count(id) FROM metrics") == [["4"]]
+
+
 def test_the_bytes_scanned_are_those_of_the_columns_and_partitions_read(metrics: Lake) -> None:
     def scanned(sql: str) -> int:
         return int(metrics.done(sql)["Statistics"]["DataScannedInBytes"])

@@ -234,7 +234,7 @@ QUERIES: list[tuple[str, list[list[str | None]]]] = [
     # windows
     ("SELECT x, rank() OVER (ORDER BY x), dense_rank() OVER (ORDER BY x) FROM (VALUES 1, 1, 2) t(x) ORDER BY x",
      [["1", "1", "1"], ["1", "1", "1"], ["2", "3", "2"]]),
-    ("SELECT ntile(2) OVER w, percent_rank() OVER w, cume_dist() OVER w FROM (VALUES 1, 2) t(x) WINDOW w AS (ORDER BY x) ORDER BY 1",
+    ("SELECT ntile(2) OVER w, percent_rank() OVER w, cume_dist() OVER w FROM (VALUES 1, 2) t(x) WINDOW w AS (ORDER BY x)",
      [["1", "0.0", "0.5"], ["2", "1.0", "1.0"]]),
     ("SELECT lag(x) OVER (ORDER BY x), lead(x, 1, 0) OVER (ORDER BY x) FROM (VALUES 1, 2) t(x) ORDER BY x",
      [[None, "2"], ["1", "0"]]),
@@ -311,6 +311,8 @@ REFUSED: list[tuple[str, str]] = [
     ("SELECT sum('a')", "Unexpected parameters (varchar(1)) for function sum. Expected: sum("),
     ("SELECT row_number()", "Window function row_number requires an OVER clause"),
     ("SELECT upper('a') OVER ()", "Not a window function: upper"),
+    ("SELECT coalesce(1, 2) OVER ()", "Not a window function: coalesce"),
+    ("SELECT upper('a') FILTER (WHERE true)", "Filter is only valid for aggregation functions"),
     ("SELECT 1 / 0", "DIVISION_BY_ZERO: Division by zero"),
     ("SELECT 1.0 / 0", "DIVISION_BY_ZERO"),
     ("SELECT 1 % 0", "DIVISION_BY_ZERO"),
