@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # t
 
 from athena import Athena, QueryResult  # noqa: E402
 from aws import Aws, error_code  # noqa: E402
-from botocore.exceptions import ClientError  # noqa: E402
+from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
+from cli import as_failure  # noqa: E402
 from config import Settings  # noqa: E402
 from errors import DataLakeError  # noqa: E402
 from handover import received  # noqa: E402
@@ -122,11 +123,12 @@ class Lake:
 
 
 def show_errors_briefly() -> None:
-    """From here on an error of the project shows what to do in place of a traceback."""
+    """From here on a failure that people can act on is shown as what to do, in place of a traceback."""
 
-    def show(shell: Any, kind: type[DataLakeError], error: DataLakeError, trace: Any, tb_offset: Any = None) -> None:
-        told = {"where": error.where, "what": error.what, "fix": error.fix, "details": list(error.details)}
-        lines = [f"{error.where}: {error.what}", *error.details, error.fix]
+    def show(shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None) -> None:
+        failure = as_failure(error, "analysis")
+        told = {"where": failure.where, "what": failure.what, "fix": failure.fix, "details": list(failure.details)}
+        lines = [f"{failure.where}: {failure.what}", *failure.details, failure.fix]
         display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)
 
-    get_ipython().set_custom_exc((DataLakeError,), show)
+    get_ipython().set_custom_exc((DataLakeError, ClientError, BotoCoreError), show)

@@ -85,10 +85,18 @@ class Kernel:
             self._manager.interrupt_kernel()
             self._collect(message_id, outputs, time.monotonic() + _LAST_WORDS_SECONDS)
             raise
-        reply = self._client.get_shell_msg(timeout=_LAST_WORDS_SECONDS)["content"]
+        reply = self._reply(message_id)
         if reply["status"] != "ok":
             raise CellError(reply["ename"], reply["evalue"], outputs)
         return outputs
+
+    def _reply(self, message_id: str) -> dict[str, Any]:
+        """How the cell ended; answers to what was asked before it, such as whether the kernel is ready, are passed over."""
+        while True:
+            message = self._client.get_shell_msg(timeout=_LAST_WORDS_SECONDS)
+            if message["parent_header"].get("msg_id") == message_id:
+                reply: dict[str, Any] = message["content"]
+                return reply
 
     def _collect(self, message_id: str, outputs: list[dict[str, Any]], deadline: float = math.inf) -> None:
         """Adds what the cell shows to ``outputs`` until it has ended."""

@@ -130,9 +130,7 @@ class AthenaComponent:
         return Execution(body, call.region, workgroup["Name"], folder, *names), statement
 
     def _workgroup(self, call: Call, name: str) -> dict[str, Any]:
-        found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get("WorkGroup")
-        if found is None:
-            raise invalid(f"WorkGroup {name} is not found.")
+        found = work_group(call, name)
         if found.get("State") == "DISABLED":
             raise invalid(f"WorkGroup {name} is disabled.")
         return found

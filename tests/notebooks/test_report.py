@@ -1,0 +1,366 @@
+"""The report: every figure is the contract's, the page is one file that needs nothing else, and a browser shows all of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analyze import AnalysisResult, analyze
+from aws import Aws
+from bs4 import BeautifulSoup
+from console import Console
+from generate_sample_data import generate
+from notebooks_lakes import PublishedLake
+
+from local_aws.server import LocalAws
+
+RUN = "2026-01-02T03-00-00.000Z"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an analysis left: its result, the page, and the words in the terminal."""
+
+    lake: PublishedLake
+    result: AnalysisResult
+    page: BeautifulSoup
+    terminal: str
+
+    def section(self, heading: str) -> Any:
+        (found,) = [part for part in self.page.find_all("section") if part.h2.text == heading]
+        return found
+
+    def finding(self, heading: str) -> str:
+        return " ".join(part.text for part in self.section(heading).select(".finding"))
+
+    def table(self, heading: str) -> list[list[str]]:
+        rows = self.section(heading).select("tbody tr")
+        return [[cell.text for cell in row.find_all("td")] for row in rows]
+
+    def facts(self) -> dict[str, str]:
+        return {one.dt.text: one.dd.text for one in self.page.select(".head dl > div")}
+
+
+def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
+    changed, out = replace(lake.settings, **settings), io.StringIO()
+    result = analyze(changed, Aws(changed), Console(out, io.StringIO()), reports=reports)
+    return Report(lake, result, BeautifulSoup(result.report.read_text(encoding="utf-8"), "html.parser"), out.getvalue())
+
+
+@pytest.fixture(scope="session")
+def report(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of some thousand generated rentals, three in a hundred of them bad, in one run."""
+    folder = tmp_path_factory.mktemp("sample_lake")
+    lake = PublishedLake.new(stand_in.url, "sample", folder)
+    generate(rentals=2000, seed=7, folder=folder / "raw", defects=0.03)
+    lake.publish_raw(RUN, folder / "raw")
+    lake.crawl()
+    return report_of(lake, folder / "reports")
+
+
+@pytest.fixture(scope="session")
+def known_report(known_lake: PublishedLake, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of the few rentals that are counted by hand, in two runs, without customer names."""
+    return report_of(known_lake, tmp_path_factory.mktemp("known_reports"), report_customer_names=False)
+
+
+@dataclass(frozen=True)
+class Rental:
+    """A rental that the contract keeps, as the tests' own engine found it in the CSV files."""
+
+    rental_id: str
+    user_id: str
+    vehicle_id: str
+    start: datetime
+    end: datetime
+    pickup: int
+    dropoff: int
+    amount: Decimal
+
+
+@pytest.fixture(scope="session")
+def kept(report: Report) -> list[Rental]:
+    return [Rental(*row) for row in report.lake.expected[RUN]["kept_rentals"].rows]
+
+
+def dollars(amount: Decimal) -> str:
+    return f"${amount:,.2f}"
+
+
+def mean(amounts: list[Decimal]) -> Decimal:
+    return (sum(amounts, Decimal(0)) / len(amounts)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def sums(pairs: Iterator[tuple[Any, Decimal]]) -> list[tuple[Any, Decimal, int]]:
+    """(key, sum, count), the largest sum first, then by key."""
+    groups: dict[Any, list[Decimal]] = defaultdict(list)
+    for key, amount in pairs:
+        groups[key].append(amount)
+    totals = [(key, sum(amounts, Decimal(0)), len(amounts)) for key, amounts in groups.items()]
+    return sorted(totals, key=lambda total: (-total[1], total[0]))
+
+
+# --- figures
+
+
+def test_the_head_says_what_the_numbers_are_about(report: Report, kept: list[Rental]) -> None:
+    facts = report.facts()
+    rejected = len(report.lake.expected[RUN]["rejected_rentals"].rows)
+    revenue = sum(rental.amount for rental in kept)
+    days = [rental.start.date() for rental in kept]
+    assert facts["Revenue"] == dollars(revenue)
+    assert facts["Rentals"] == facts["Rentals kept"] == f"{len(kept):,}"
+    assert facts["Customers"] == f"{len({rental.user_id for rental in kept}):,}"
+    assert facts["Mean amount of a rental"] == dollars(mean([rental.amount for rental in kept]))
+    assert facts["Rentals read"] == "2,000"
+    assert facts["Rentals rejected"] == str(rejected) == str(2000 - len(kept))
+    assert facts["Run"] == RUN
+    assert facts["Rentals that start"] == f"{min(days).day} {min(days):%B %Y} to {max(days).day} {max(days):%B %Y}"
+    assert facts["Engine"] == "Athena engine version 3 (local stand-in)"
+
+
+def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
+    scanned, queries = re.fullmatch(r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]).groups()
+    assert int(scanned.replace(",", "")) > 10_000
+    assert int(queries) == 13
+    assert report.facts()["Cost of the queries"] == "nothing here; $0.0006 on AWS"
+
+
+def test_the_best_locations(report: Report, kept: list[Rental]) -> None:
+    names = {row[0]: row[1:3] for row in report.lake.expected[RUN]["location_metrics"].rows}
+    best, revenue = sums((rental.pickup, rental.amount) for rental in kept)[:10], sum(rental.amount for rental in kept)
+    shares = [float(100 * total / revenue) for _, total, _ in best]
+    assert report.table("Which locations earn the most?") == [
+        [*names[location], str(count), dollars(total), f"{share:.1f}%"]
+        for (location, total, count), share in zip(best, shares, strict=True)
+    ]
+    finding = report.finding("Which locations earn the most?")
+    assert f"{names[best[0][0]][0]} earns the most: {dollars(best[0][1])} with {best[0][2]} rentals" in finding
+    assert f"bring in {sum(shares):.1f}% of all revenue" in finding
+
+
+def test_the_vehicle_types(report: Report, kept: list[Rental]) -> None:
+    types = {row[0]: row for row in report.lake.expected[RUN]["vehicle_type_metrics"].rows}
+    order = sorted(types.values(), key=lambda row: (-row[1], row[0]))
+    revenue = sum(rental.amount for rental in kept)
+    assert report.table("Which vehicle types are rented most?") == [
+        [name, f"{count:,}", f"{100 * count / len(kept):.1f}%", dollars(total), f"{100 * total / revenue:.1f}%", dollars(each)]
+        for name, count, total, each, *_ in order
+    ]
+    richest = max(order, key=lambda row: row[2])
+    finding = report.finding("Which vehicle types are rented most?")
+    assert f"The type {order[0][0]} is rented most: {order[0][1]:,} rentals" in finding
+    assert f"comes from {richest[0]}: {dollars(richest[2])}" in finding
+
+
+def test_the_best_customers(report: Report, kept: list[Rental]) -> None:
+    names = {row[0]: (row[1:3], row[-1]) for row in report.lake.expected[RUN]["user_metrics"].rows}
+    best = sums((rental.user_id, rental.amount) for rental in kept)[:10]
+    amounts = defaultdict(list)
+    for rental in kept:
+        amounts[rental.user_id].append(rental.amount)
+    assert report.table("Who spends the most?") == [
+        [user, *names[user][0], str(count), dollars(total), dollars(mean(amounts[user])), names[user][1]]
+        for user, total, count in best
+    ]
+    together = sum((total for _, total, _ in best), Decimal(0))
+    assert f"The ten best customers spent {dollars(together)}" in report.finding("Who spends the most?")
+
+
+def test_the_days(report: Report, kept: list[Rental]) -> None:
+    daily = {day: total for day, total, _ in sums((rental.start.date(), rental.amount) for rental in kept)}
+    first, last = min(daily), max(daily)
+    every = [daily.get(first + timedelta(number), Decimal(0)) for number in range((last - first).days + 1)]
+    best = min(day for day in daily if daily[day] == max(daily.values()))
+    finding = report.finding("How does business develop from day to day?")
+    assert f"A day brings in {dollars(mean(every))} on average" in finding
+    assert f"{best.day} {best:%B %Y} with {dollars(daily[best])}" in finding
+    weeks = mean(every[:7]), mean(every[-7:])
+    assert f"The last seven days brought in {dollars(weeks[1])} a day, the first seven {dollars(weeks[0])}" in finding
+    assert f"{float(100 * (weeks[1] / weeks[0] - 1)):+.1f}%".replace("-", "\N{MINUS SIGN}") in finding
+
+
+def test_the_hours_and_weekdays(report: Report, kept: list[Rental]) -> None:
+    hours = Counter(rental.start.hour for rental in kept)
+    busiest = min(hours, key=lambda hour: (-hours[hour], hour))
+    days = {rental.start.date() for rental in kept}
+    window = [min(days) + timedelta(number) for number in range((max(days) - min(days)).days + 1)]
+    per_day = {
+        f"{weekday:%A}": sum(rental.start.weekday() == weekday.weekday() for rental in kept)
+        / sum(day.weekday() == weekday.weekday() for day in window)
+        for weekday in window[:7]
+    }
+    finding = report.finding("When do rentals start?")
+    assert f"between {busiest}:00 and {busiest}:59: {hours[busiest]}" in finding
+    assert f"{max(per_day, key=per_day.__getitem__)} with {max(per_day.values()):.1f} rentals a day" in finding
+    assert f"{min(per_day, key=per_day.__getitem__)} with {min(per_day.values()):.1f}" in finding
+
+
+def test_brands_and_cities(report: Report, kept: list[Rental]) -> None:
+    tables = report.lake.expected[RUN]
+    brand, rentals, revenue, average, _ = max(tables["brand_metrics"].rows, key=lambda row: row[2])
+    expected = f"{brand} brings in the most: {dollars(revenue)} with {rentals} rentals of {dollars(average)} on average"
+    assert expected in report.finding("Which brands bring in the most?")
+    cities = {row[0]: row[2] for row in tables["location_metrics"].rows}
+    city, total, _ = sums((cities[rental.pickup], rental.amount) for rental in kept)[0]
+    places = Counter(cities.values())[city]
+    each = (total / places).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    expected = f"{city} brings in the most: {dollars(total)} from {places} locations, {dollars(each)} each"
+    assert expected in report.finding("Which cities bring in the most?")
+
+
+def test_the_best_tenth_of_the_customers(report: Report, kept: list[Rental]) -> None:
+    spent = [total for _, total, _ in sums((rental.user_id, rental.amount) for rental in kept)]
+    revenue, size = sum(spent), len(spent)
+    tenth = size // 10 + (size % 10 > 0)  # the first groups are one larger where ten does not divide
+    half = sum(size // 10 + (group < size % 10) for group in range(5))
+    finding = report.finding("How much of the revenue comes from the best customers?")
+    assert f"({tenth}) brings in {100 * sum(spent[:tenth]) / revenue:.1f}% of the revenue" in finding
+    assert f"the better half {100 * sum(spent[:half]) / revenue:.1f}%" in finding
+
+
+def test_the_fleet(report: Report) -> None:
+    rows = {row[0]: row for row in report.lake.expected[RUN]["vehicle_type_metrics"].rows}
+    shown = {row[0]: row[1:] for row in report.table("How well is the fleet used?")}
+    for name, (_, _, revenue, *_rest, vehicles) in rows.items():
+        hours = rows[name][6]
+        each = (revenue / hours).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        assert shown[name] == [f"{vehicles:,}", f"{hours:,.1f}", f"{float(hours) / vehicles:,.1f}", dollars(each)]
+
+
+def test_the_rejected_rentals(report: Report, kept: list[Rental]) -> None:
+    rows = report.lake.expected[RUN]["rejected_rentals"].rows
+    reasons = Counter(reason for row in rows for reason in row[0])
+    first = min(reasons, key=lambda reason: (-reasons[reason], reason))
+    finding = report.finding("Why were rentals rejected?")
+    assert f"{len(rows)} of 2,000 rentals were rejected ({100 * len(rows) / 2000:.1f}%)" in finding
+    assert f"most often for {first.replace('_', ' ')}: {reasons[first]}" in finding
+
+
+def test_the_first_run_has_nothing_to_compare_with(report: Report) -> None:
+    assert "none before it" in report.finding("What has changed since the run before?")
+
+
+def test_a_later_run_is_compared_with_the_one_before(known_report: Report) -> None:
+    finding = known_report.finding("What has changed since the run before?")
+    assert finding == "Since the run before: rentals +150.0%, revenue +4651.3%, customers +50.0%."
+
+
+# --- the terminal
+
+
+def test_the_terminal_shows_three_headline_answers_and_the_path(report: Report) -> None:
+    titles = [headline.title for headline in report.result.headlines]
+    assert titles == ["Top locations by revenue", "Vehicle types by rentals", "Top customers by spending"]
+    for row in report.table("Which locations earn the most?"):
+        assert row[0] in report.terminal
+        assert row[3].removeprefix("$") in report.terminal
+    assert str(report.result.report) in report.terminal
+    assert report.result.report.name == f"car_rental_{RUN}.html"
+
+
+def test_amounts_reach_the_terminal_exactly(known_report: Report) -> None:
+    (locations, *_) = known_report.result.headlines
+    assert [row[3] for row in locations.rows] == [Decimal("1420.05"), Decimal("10.10"), Decimal("0.00")]
+
+
+# --- whom it shows
+
+
+def test_customers_are_named_in_their_table_alone(report: Report) -> None:
+    _, first, last, *_ = report.table("Who spends the most?")[0]
+    name = re.compile(rf"\b{re.escape(first)}\W+{re.escape(last)}\b")
+    page = BeautifulSoup(report.result.report.read_text(encoding="utf-8"), "html.parser")
+    table = page.find(id="who-spends-the-most").table.extract()
+    assert name.search(table.get_text(" "))
+    assert not name.search(page.get_text(" "))
+
+
+def test_the_switch_leaves_customer_names_out_of_everything(known_report: Report) -> None:
+    everything = known_report.result.report.read_text(encoding="utf-8") + known_report.terminal
+    assert "U1" in everything
+    for name in ("Ann", "Lee", "Poe", "First name"):
+        assert not re.search(rf"\b{name}\b", everything), name
+
+
+# --- the page
+
+
+def test_the_page_needs_nothing_from_outside_itself(report: Report) -> None:
+    addresses = [tag[name] for name in ("src", "href") for tag in report.page.find_all(attrs={name: True})]
+    assert {address.split(",")[0] for address in addresses if not address.startswith("#")} == {"data:image/svg+xml;base64"}
+    assert not re.search(r"url\(|@import|<script|<iframe|<link", report.result.report.read_text(encoding="utf-8"))
+
+
+def test_no_code_cell_is_on_the_page(report: Report) -> None:
+    assert "lake.answer" not in report.page.text
+    assert "How to run this notebook" not in report.page.text
+
+
+def test_every_chart_has_a_title_and_says_in_words_what_it_shows(report: Report) -> None:
+    figures = report.page.find_all("figure")
+    assert len(figures) == 11
+    for figure in figures:
+        assert figure.figcaption.b.text
+        assert re.search(r"\d", figure.img["alt"]), figure.figcaption.text
+
+
+def test_every_section_has_its_finding_with_a_number_and_its_query(report: Report) -> None:
+    for section in report.page.find_all("section"):
+        assert section.select(".finding"), section.h2.text
+        assert section.select("details pre"), section.h2.text
+    counted = [part.text for part in report.page.select(".brief li") if "first run" not in part.text]
+    assert all(re.search(r"\d", text) for text in counted)
+
+
+def test_every_link_leads_somewhere(report: Report) -> None:
+    anchors = {section["id"] for section in report.page.find_all("section")}
+    assert {link["href"].removeprefix("#") for link in report.page.find_all("a")} == anchors
+
+
+@needs_a_browser
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_browser_shows_every_chart_and_nothing_sticks_out(report: Report, tmp_path: Path, width: int) -> None:
+    seen = look_at(report.result.report, tmp_path, width)
+    assert seen["charts"] == 11
+    assert seen["broken"] == []
+    assert seen["overflow"] <= 0
+    assert seen["height"] > 3000
+
+
+LOOK = """<script>onload = () => {
+  const images = [...document.images];
+  document.body.dataset.seen = JSON.stringify({
+    charts: images.filter(image => image.naturalWidth > 100).length,
+    broken: images.filter(image => !image.complete || !image.naturalWidth).map(image => image.alt),
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    height: document.documentElement.scrollHeight,
+  });
+}</script></body>"""
+
+
+def look_at(report: Path, folder: Path, width: int) -> dict[str, Any]:
+    """What a browser without a network finds on the page."""
+    page = folder / "page.html"
+    page.write_text(report.read_text(encoding="utf-8").replace("</body>", LOOK), encoding="utf-8")
+    assert CHROMIUM
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"),
+        *(f"--user-data-dir={folder / 'profile'}", "--proxy-server=127.0.0.1:9", "--no-first-run", page.as_uri()),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    seen = BeautifulSoup(dom, "html.parser").body["data-seen"]
+    return dict(json.loads(str(seen)))

@@ -1,0 +1,199 @@
+"""Step 10 before there is anything to analyse, and when something is missing: one clear message that names the step to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report
+from analyze import analyze, execute
+from conftest import Project
+from errors import DataLakeError
+from published import published_runs
+from rejected_table import register_rejected_rentals
+from report import write_atomically
+from setup_glue_crawlers import ensure_database, ensure_workgroup
+from spark_steps import TABLES
+
+
+@pytest.fixture
+def catalog(project: Callable[..., Project]) -> Project:
+    """A workgroup and a database without tables."""
+    it = project()
+    ensure_workgroup(it.settings, it.aws)
+    ensure_database(it.settings, it.aws)
+    return it
+
+
+def register(it: Project, table: str, *runs: str) -> None:
+    glue, database = it.aws.client("glue"), it.settings.glue_database_name
+    storage = {"Columns": [], "Location": it.settings.s3("processed", table, "")}
+    keys = [{"Name": "run_id", "Type": "string"}]
+    glue.create_table(DatabaseName=database, TableInput={"Name": table, "PartitionKeys": keys, "StorageDescriptor": storage})
+    for run in runs:
+        glue.create_partition(
+            DatabaseName=database, TableName=table, PartitionInput={"Values": [run], "StorageDescriptor": storage}
+        )
+
+
+def refusal(it: Project, tmp_path: Path) -> DataLakeError:
+    with pytest.raises(DataLakeError) as caught:
+        analyze(it.settings, it.aws, it.console, reports=tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
+    return caught.value
+
+
+def test_without_a_workgroup(project: Callable[..., Project], tmp_path: Path) -> None:
+    error = refusal(project(), tmp_path)
+    assert "workgroup" in error.what
+    assert "setup_glue_crawlers.py" in error.fix
+
+
+def test_with_a_workgroup_that_knows_no_results_location(project: Callable[..., Project], tmp_path: Path) -> None:
+    it = project()
+    it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
+    error = refusal(it, tmp_path)
+    assert "no results location" in error.what
+    assert "setup_glue_crawlers.py" in error.fix
+
+
+def test_without_a_database(project: Callable[..., Project], tmp_path: Path) -> None:
+    it = project()
+    ensure_workgroup(it.settings, it.aws)
+    error = refusal(it, tmp_path)
+    assert "database" in error.what
+    assert "setup_glue_crawlers.py" in error.fix
+
+
+def test_before_anything_was_processed(catalog: Project, tmp_path: Path) -> None:
+    error = refusal(catalog, tmp_path)
+    assert "nothing has been published yet" in error.what
+    assert "main.py --process" in error.fix
+
+
+def test_with_a_table_that_is_missing(catalog: Project, tmp_path: Path) -> None:
+    for table in TABLES[1:]:
+        register(catalog, table, "r1")
+    error = refusal(catalog, tmp_path)
+    assert f"{catalog.settings.glue_database_name}.{TABLES[0]} is missing" in error.what
+    assert "run_glue_crawlers.py" in error.fix
+
+
+def test_with_an_empty_table(catalog: Project, tmp_path: Path) -> None:
+    register(catalog, TABLES[0])
+    for table in TABLES[1:]:
+        register(catalog, table, "r1")
+    error = refusal(catalog, tmp_path)
+    assert f"{TABLES[0]} holds no run" in error.what
+    assert "main.py --process" in error.fix
+
+
+def test_with_a_table_that_lags_behind(catalog: Project, tmp_path: Path) -> None:
+    register(catalog, TABLES[0], "r1")
+    for table in TABLES[1:]:
+        register(catalog, table, "r1", "r2")
+    error = refusal(catalog, tmp_path)
+    assert f"{TABLES[0]} does not show the newest run, r2" in error.what
+    assert "run_glue_crawlers.py" in error.fix
+
+
+def test_the_published_runs_are_those_that_every_table_shows(catalog: Project) -> None:
+    register(catalog, TABLES[0], "r2", "r3")
+    for table in TABLES[1:]:
+        register(catalog, table, "r1", "r2", "r3")
+    assert published_runs(catalog.aws) == ["r2", "r3"]
+
+
+# --- the table of rejected rentals
+
+
+def rejected_runs(it: Project) -> set[str]:
+    partitions = it.aws.client("glue").get_partitions(DatabaseName=it.settings.glue_database_name, TableName="rejected_rentals")
+    return {partition["Values"][0] for partition in partitions["Partitions"]}
+
+
+def reject(it: Project, run: str) -> None:
+    key = f"rejected/rental_transactions/run_id={run}/part-0.parquet"
+    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=key, Body=b"")
+
+
+def test_rejected_rentals_are_shown_of_published_runs_that_wrote_them(catalog: Project) -> None:
+    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
+    for run in ("r1", "r2-failed"):
+        reject(catalog, run)
+    register_rejected_rentals(catalog.aws, ["r1", "r3-wrote-nothing"])
+    assert rejected_runs(catalog) == {"r1"}
+
+
+def test_rejected_rentals_of_a_pruned_run_are_shown_no_more(catalog: Project) -> None:
+    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
+    for run in ("r1", "r2"):
+        reject(catalog, run)
+    register_rejected_rentals(catalog.aws, ["r1"])
+    register_rejected_rentals(catalog.aws, ["r2"])
+    assert rejected_runs(catalog) == {"r2"}
+
+
+# --- a notebook that fails
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    path = folder / "small.ipynb"
+    made = [{"cell_type": "code", "metadata": {}, "source": [cell], "outputs": []} for cell in cells]
+    path.write_text(json.dumps({"cells": made}))
+    return path
+
+
+def failing(it: Project, folder: Path, *cells: str) -> DataLakeError:
+    with pytest.raises(DataLakeError) as caught:
+        execute(notebook(folder, *cells), it.settings, it.console)
+    return caught.value
+
+
+OPEN = f"""
+import sys
+sys.path.insert(0, {str(report.TEMPLATE.parent)!r})
+from lake import Lake, show_errors_briefly
+show_errors_briefly()
+lake = Lake.open()
+"""
+
+
+def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(catalog: Project, tmp_path: Path) -> None:
+    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
+    error = failing(catalog, tmp_path, OPEN, "lake.answer('brands')")
+    assert error.where == "Athena query brands"
+    assert "TABLE_NOT_FOUND" in error.what
+    assert "main.py --process" in error.fix
+    assert any("FROM brand_metrics" in line for line in error.details)
+
+
+def test_a_refusal_of_aws_arrives_as_a_message(catalog: Project, tmp_path: Path) -> None:
+    error = failing(catalog, tmp_path, OPEN, "lake._aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')")
+    assert "HeadBucket" in error.where
+
+
+def test_another_error_names_the_notebook_and_the_cell(catalog: Project, tmp_path: Path) -> None:
+    error = failing(catalog, tmp_path, "1 + 1", "[][0]")
+    assert error.where.endswith("small.ipynb, cell 2")
+    assert "IndexError: list index out of range" in error.what
+
+
+# --- the file
+
+
+def test_the_report_is_put_there_at_once_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "reports" / "r.html"
+    write_atomically(path, "first")
+
+    def full_disk(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report.os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "second")
+    assert path.read_text() == "first"
+    assert [one.name for one in path.parent.iterdir()] == ["r.html"]
