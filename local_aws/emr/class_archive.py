@@ -22,7 +22,7 @@ from local_aws.process import SupervisedProcess
 log = logging.getLogger(__name__)
 
 _FIRST_JAVA = 13  # has -XX:ArchiveClassesAtExit https://openjdk.org/jeps/350
-_LOWEST_PRIORITY = 19
+_LOW_PRIORITY = 10
 _TRAINING_JOB = Path(__file__).with_name("training_job.py")
 
 
@@ -59,9 +59,9 @@ class ClassArchive:
         return self.exists()
 
     def make_in_background(self) -> None:
-        """Makes it at the lowest priority while the caller goes on; ``close`` calls it off."""
+        """Makes it at low priority while the caller goes on; ``close`` calls it off."""
         if not self.exists():
-            threading.Thread(target=self.make, args=(_LOWEST_PRIORITY,), name="class-archive", daemon=True).start()
+            threading.Thread(target=self.make, args=(_LOW_PRIORITY,), name="class-archive", daemon=True).start()
 
     def close(self) -> None:
         """Ends the making; what is half made is never used."""

@@ -1,0 +1,149 @@
+"""The archive of Spark's classes: made once, by one, kept where it can be, and never in the way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local_aws.emr.class_archive import ClassArchive
+from local_aws.emr.spark import Spark
+from local_aws.java import Java, find_java
+
+# a Java that dumps what it is asked to, fails where there is a file named fail, and notes every call
+FAKE_JAVA = """#!/bin/sh
+echo called >> {home}/calls
+[ -e {home}/fail ] && echo "out of luck" && exit 1
+for option in "$@"; do
+  case $option in
+    -XX:ArchiveClassesAtExit=*) echo archive > "${{option#*=}}" ;;
+  esac
+done
+"""
+
+
+class Machine:
+    """A fake Java and PySpark, and a cache folder."""
+
+    def __init__(self, folder: Path, major: int = 17) -> None:
+        self.home = folder / "java"
+        (self.home / "bin").mkdir(parents=True)
+        (self.home / "bin/java").write_text(FAKE_JAVA.format(home=self.home))
+        (self.home / "bin/java").chmod(0o755)
+        self.spark = Spark(Java(self.home, major, "test"), folder / "pyspark", "3.5.9")
+        (self.spark.home / "jars").mkdir(parents=True)
+        self.fallback = folder / "fallback"
+
+    def archive(self) -> ClassArchive:
+        return ClassArchive(self.spark, self.fallback)
+
+    def calls(self) -> int:
+        file = self.home / "calls"
+        return len(file.read_text().split()) if file.exists() else 0
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Machine(tmp_path)
+
+
+def test_before_it_is_made_java_is_told_nothing_of_it(machine: Machine) -> None:
+    assert machine.archive().java_flags() == []
+
+
+def test_it_is_made_once_and_found_by_every_later_server(machine: Machine) -> None:
+    assert machine.archive().make()
+    calls = machine.calls()
+    assert machine.archive().make()
+    assert machine.calls() == calls
+    [flag, auto] = machine.archive().java_flags()
+    base, top = flag.removeprefix("-XX:SharedArchiveFile=").split(os.pathsep)
+    assert Path(top).read_text() == "archive\n"
+    assert Path(base).parent == Path(top).parent
+    assert auto == "-Xshare:auto"
+
+
+def test_another_pyspark_gets_another_archive(machine: Machine, tmp_path: Path) -> None:
+    machine.archive().make()
+    (machine.spark.home / "jars/new.jar").touch()
+    assert not machine.archive().exists()
+
+
+def test_a_failure_leaves_nothing_half_made(machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (machine.home / "fail").touch()
+    assert not machine.archive().make()
+    assert "out of luck" in caplog.text
+    assert not list((tmp_path / "cache").rglob("spark.*"))
+    assert not list((tmp_path / "cache").rglob("making"))
+
+
+def test_while_one_makes_it_others_do_without(machine: Machine, tmp_path: Path) -> None:
+    machine.archive().make()
+    [top] = (tmp_path / "cache").rglob("spark.jsa")
+    top.unlink()
+    calls = machine.calls()
+    with (top.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not machine.archive().make()
+    assert machine.calls() == calls
+    assert machine.archive().make()
+
+
+def test_where_the_cache_cannot_be_written_the_data_folder_keeps_it(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert machine.archive().make()
+    assert list(machine.fallback.rglob("spark.jsa"))
+
+
+def test_where_nothing_can_be_written_it_works_without(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    machine.fallback = tmp_path / "file/too"
+    assert not machine.archive().make()
+    assert "start more slowly" in caplog.text
+    assert machine.archive().java_flags() == []
+
+
+def test_archives_of_environments_that_are_gone_are_removed(machine: Machine, tmp_path: Path) -> None:
+    gone = Machine(tmp_path / "gone")
+    gone.archive().make()
+    [old] = (tmp_path / "cache").rglob("spark.jsa")
+    (gone.spark.home / "jars").rmdir()
+    gone.spark.home.rmdir()
+    machine.archive().make()
+    assert not old.exists()
+    assert machine.archive().exists()
+
+
+def test_an_old_java_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    old = Machine(tmp_path, major=11)
+    assert not old.archive().make()
+    assert old.calls() == 0
+
+
+def test_after_close_nothing_is_begun(machine: Machine) -> None:
+    archive = machine.archive()
+    archive.close()
+    assert not archive.make()
+    assert machine.calls() == 0
+
+
+@pytest.mark.long
+def test_the_real_java_maps_the_real_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    archive = ClassArchive(Spark.installed(find_java()), tmp_path / "fallback")
+    assert archive.make()
+    (tmp_path / "tmp").mkdir()
+    command = Spark.installed(find_java()).command(["--version"], tmp_path, [*archive.java_flags(), "-Xlog:class+load"])
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "org.apache.spark.deploy.SparkSubmit source: shared objects file (top)" in said.stdout
