@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,9 @@ _NO_USER_CONFIGURATION = {
     "credentials_file": (None, None, "", None),
 }
 
+# how the names of operations begin that only look
+_READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate")
+
 # error code of a service -> what to do about it; the message of AWS stands before it
 _FIXES = {
     "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
@@ -60,19 +64,31 @@ class Aws:
 
     With an endpoint on this machine it never reads the user's AWS configuration, never signs with real credentials, and
     refuses any request to another host.
+
+    With ``plan_only`` it only looks: ``change`` carries nothing out, and a call that could change something is refused
+    before it is sent.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, plan_only: bool = False) -> None:
         self.settings = settings
+        self.plan_only = plan_only
         self._session = _local_session(settings) if settings.is_local else _session(settings)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
+        if plan_only:
+            self._session.events.register("before-call", _refuse_changes)
 
-    def client(self, service: str) -> Any:
-        """The client of ``service`` in the settings' region; made once."""
-        if service not in self._clients:
-            self._clients[service] = self._session.client(
+    def change(self, make: Callable[[], object]) -> None:
+        """Carries ``make`` out, unless this session is for a plan."""
+        if not self.plan_only:
+            make()
+
+    def client(self, service: str, region: str = "") -> Any:
+        """The client of ``service`` in ``region``, by default the settings'; made once."""
+        key = (service, region or self.settings.aws_region)
+        if key not in self._clients:
+            self._clients[key] = self._session.client(
                 service,
-                region_name=self.settings.aws_region,
+                region_name=key[1],
                 endpoint_url=self.settings.aws_endpoint_url or None,
                 config=Config(
                     retries=_RETRIES,
@@ -82,7 +98,7 @@ class Aws:
                     s3={"addressing_style": "path"} if self.settings.aws_endpoint_url else None,
                 ),
             )
-        return self._clients[service]
+        return self._clients[key]
 
     @functools.cached_property
     def account_id(self) -> str:
@@ -141,6 +157,11 @@ def _refuse_other_hosts(request: Any, **_: Any) -> None:
     host = urlsplit(request.url).hostname
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
+
+
+def _refuse_changes(model: Any, **_: Any) -> None:
+    if not model.name.startswith(_READING):
+        raise DataLakeError("plan", f"{model.service_model.service_name}:{model.name} could change something: not sent.")
 
 
 def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:

@@ -37,17 +37,17 @@ def ensure_bucket(aws: Aws) -> list[str]:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     changed = []
     if not bucket_exists(aws):
-        _create(s3, bucket, aws.settings.aws_region)
+        aws.change(lambda: _create(s3, bucket, aws.settings.aws_region))
         changed.append("created")
     for rule in _rules(aws):
-        if _converge(s3, bucket, rule):
+        if _converge(aws, rule):
             changed.append(rule.name)
     return changed
 
 
 def require_bucket(aws: Aws, where: str) -> None:
     """Raises a ``DataLakeError`` that names step 2 when the bucket is missing."""
-    if not bucket_exists(aws):
+    if not bucket_exists(aws) and not aws.plan_only:
         raise DataLakeError(
             where,
             f"the bucket {aws.settings.s3_bucket_name} does not exist.",
@@ -106,17 +106,18 @@ def _create(s3: Any, bucket: str, region: str) -> None:
     s3.get_waiter("bucket_exists").wait(Bucket=bucket, WaiterConfig={"Delay": 2, "MaxAttempts": 30})
 
 
-def _converge(s3: Any, bucket: str, rule: _Rule) -> bool:
+def _converge(aws: Aws, rule: _Rule) -> bool:
+    s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     try:
         current = rule.read(s3, bucket)
     except ClientError as error:
-        if error_code(error) != rule.absent:
+        if error_code(error) not in (rule.absent, "NoSuchBucket"):  # the latter in a plan, before there is one
             raise
         current = None
     wanted = rule.wanted(current)
     if wanted == current:
         return False
-    rule.write(s3, bucket, wanted)
+    aws.change(lambda: rule.write(s3, bucket, wanted))
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,11 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> str:
         wanted = {"Name": query.name, "Description": f"{query.question} {query.comment}"[:1024], "QueryString": query.sql}
         current = saved.get(query.name)
         if current is None:
-            athena.create_named_query(**wanted, Database=settings.glue_database_name, WorkGroup=group)
+            place = {"Database": settings.glue_database_name, "WorkGroup": group}
+            aws.change(partial(athena.create_named_query, **wanted, **place))
             changes.add("created")
         elif any(current.get(key) != wanted[key] for key in _SHARED):
-            athena.update_named_query(**wanted, NamedQueryId=current["NamedQueryId"])
+            aws.change(partial(athena.update_named_query, **wanted, NamedQueryId=current["NamedQueryId"]))
             changes.add("updated")
     return " and ".join(sorted(changes)) or "unchanged"
 

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from generate_sample_data import generate
-from lake_bucket import ensure_bucket
+from lake_bucket import bucket_exists, ensure_bucket
 from raw_data import RAW_TABLES, find_raw_files, is_empty
 from spark_steps import job_files
 from uploads import Upload, UploadResult, size, upload_all
@@ -47,7 +47,7 @@ class EnvironmentResult:
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
     """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
-    raw = _raw_files(settings, console)
+    raw = _raw_files(settings, aws, console)
     changes = ensure_bucket(aws)
     if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
         changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
@@ -55,8 +55,9 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
         console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
     uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
     uploads += [Upload(path, f"jobs/{path.name}") for path in job_files()]
-    result = upload_all(aws.client("s3"), settings.s3_bucket_name, uploads, console)
-    for key in _strangers(settings, aws, {upload.key for upload in uploads}):
+    result = upload_all(aws, uploads, console)
+    known = {upload.key for upload in uploads}
+    for key in _strangers(settings, aws, known) if bucket_exists(aws) else ():
         console.warn(f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date.")
     return EnvironmentResult(settings.s3_bucket_name, changes, result)
 
@@ -69,13 +70,16 @@ def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
     except ClientError as error:
         if error_code(error) != "InvalidRequestException":
             raise
-        emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2))
+        aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
         return True
     return False
 
 
-def _raw_files(settings: Settings, console: Console) -> dict[str, list[Path]]:
+def _raw_files(settings: Settings, aws: Aws, console: Console) -> dict[str, list[Path]]:
     if is_empty(settings.data_dir):
+        if aws.plan_only:
+            console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
+            return {}
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
         generate(folder=settings.data_dir)
     return find_raw_files(settings.data_dir)

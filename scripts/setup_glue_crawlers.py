@@ -49,7 +49,10 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
     for crawler in crawlers(settings):
         changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
     changes[f"workgroup {settings.athena_workgroup}"] = ensure_workgroup(settings, aws)
-    changes["named queries"] = ensure_named_queries(settings, aws)
+    if aws.plan_only and changes[f"workgroup {settings.athena_workgroup}"] == "created":
+        changes["named queries"] = "created"  # what is in a workgroup cannot be asked before it is there
+    else:
+        changes["named queries"] = ensure_named_queries(settings, aws)
     return CatalogResult(changes)
 
 
@@ -61,10 +64,8 @@ def ensure_database(settings: Settings, aws: Aws) -> str:
     except ClientError as error:
         if error_code(error) != "EntityNotFoundException":
             raise
-        glue.create_database(
-            DatabaseInput={"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"},
-            Tags=aws.tags,
-        )
+        wanted = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
+        aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
         return "created"
     return "unchanged"
 
@@ -77,12 +78,12 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     except ClientError as error:
         if error_code(error) != "EntityNotFoundException":
             raise
-        _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console)
+        aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
         return "created"
     if all(_as_stored(current, name) == value for name, value in wanted.items()):
         return "unchanged"
-    _wait_until_ready(aws, console, crawler)
-    _with_role(lambda: glue.update_crawler(**wanted), settings, console)
+    aws.change(lambda: _wait_until_ready(aws, console, crawler))
+    aws.change(lambda: _with_role(lambda: glue.update_crawler(**wanted), settings, console))
     return "updated"
 
 
@@ -134,17 +135,15 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> str:
     }
     current = _workgroup(athena, name)
     if current is None:
-        athena.create_work_group(
-            Name=name, Configuration=wanted, Description="Queries over the car rental data lake", Tags=aws.tag_list
-        )
+        described = {"Description": "Queries over the car rental data lake", "Tags": aws.tag_list}
+        aws.change(lambda: athena.create_work_group(Name=name, Configuration=wanted, **described))
         return "created"
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
         return "unchanged"
     # the update's shape nests the results location under another name than the creation's
     updates = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
-    athena.update_work_group(
-        WorkGroup=name, ConfigurationUpdates={**updates, "ResultConfigurationUpdates": wanted["ResultConfiguration"]}
-    )
+    updates["ResultConfigurationUpdates"] = wanted["ResultConfiguration"]
+    aws.change(lambda: athena.update_work_group(WorkGroup=name, ConfigurationUpdates=updates))
     return "updated"
 
 

@@ -71,27 +71,31 @@ def setup_iam_roles(
     wanted = roles(settings, aws.account_id, iam.meta.partition, emr_policy)
     changes = {}
     for role in wanted:
-        changes[role.name] = _allowed(role, partial(ensure_role, iam, role, aws.tag_list, adopt))
+        changes[role.name] = _allowed(role, partial(ensure_role, aws, role, adopt))
         if changes[role.name].startswith("left alone"):
             console.warn(f"{role.name} was there before and is not ours: used as it is. --adopt puts it under our care.")
     arns = {role.key: role.shown_arn for role in wanted}
     endpoint = settings.aws_endpoint_url or None
-    for note in save(file, RolesFile(aws.account_id, settings.aws_region, settings.environment, endpoint, arns)):
+    content = RolesFile(aws.account_id, settings.aws_region, settings.environment, endpoint, arns)
+    for note in save(file, content) if not aws.plan_only else ():
         console.note(note)
     return RolesResult(changes, file)
 
 
-def ensure_role(iam: Any, role: Role, tags: Sequence[Mapping[str, str]], adopt: bool) -> str:
+def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
     """The role is as described; says what was done. A role without our tags is only touched with ``adopt``."""
+    iam, tags = aws.client("iam"), aws.tag_list
     current = _found(lambda: iam.get_role(RoleName=role.name)["Role"])
     if current is None:
+        if aws.plan_only:
+            return "created"
         _create(iam, role, tags)
     ours = current is None or _carries(current.get("Tags", []), tags)
     changes = list(role_changes(iam, role, tags)) if ours or adopt else []
     if role.has_instance_profile:
         changes += profile_changes(iam, role, tags)
     for change in changes:
-        change.make()
+        aws.change(change.make)
     if current is None:
         return "created"
     if changes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aws import Aws
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from console import Console
@@ -35,18 +36,20 @@ class UploadResult:
     sent_bytes: int
 
 
-def upload_all(s3: Any, bucket: str, uploads: Sequence[Upload], console: Console) -> UploadResult:
+def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadResult:
     """Sends every file whose content differs from its object; an interrupted upload leaves the old object in place."""
-    sent = [upload for upload in uploads if _upload(s3, bucket, upload, console)]
+    sent = [upload for upload in uploads if _upload(aws, upload, console)]
     return UploadResult(len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent))
 
 
-def _upload(s3: Any, bucket: str, upload: Upload, console: Console) -> bool:
+def _upload(aws: Aws, upload: Upload, console: Console) -> bool:
+    s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     digest = _sha256(upload.path)
     if _stored_digest(s3, bucket, upload.key) == digest:
         return False
     console.progress(f"uploading {upload.key}", size(upload.path.stat().st_size), 0)
-    s3.upload_file(str(upload.path), bucket, upload.key, ExtraArgs={"Metadata": {"sha256": digest}}, Config=_TRANSFER)
+    extra = {"Metadata": {"sha256": digest}}
+    aws.change(lambda: s3.upload_file(str(upload.path), bucket, upload.key, ExtraArgs=extra, Config=_TRANSFER))
     return True
 
 
