@@ -36,6 +36,7 @@ clean:  ## removes what runs have made here, but not data/ and .venv
 $(VENV)/installed: requirements.txt
 	$(ENV) $(PYTHON) -m venv $(VENV)
 	$(ENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(ENV) $(BIN)/python -m local_aws --prepare
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed tests/requirements.txt
