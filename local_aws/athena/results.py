@@ -6,9 +6,12 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from local_aws.athena.errors import not_done
 from local_aws.athena.types import VARCHAR, Type
 
 Row = list[str | None]
@@ -62,6 +65,20 @@ def _timestamp(value: Any, kind: Type) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond:06d}"[: 20 + min(digits, 6)]
 
 
+def _zoned(value: datetime, kind: Type) -> str:
+    """Inside an array, map or row; a column of its own is shown by DuckDB."""
+    return f"{_timestamp(value.astimezone(ZoneInfo(kind.zone)), kind)} {kind.zone}"
+
+
+def _interval(value: Any, kind: Type) -> str:
+    raise not_done(f"{kind} inside an array, map or row of a result")
+
+
+def _text(value: Any, kind: Type) -> str:
+    """A column of its own has been turned into text by DuckDB; what lies inside another value has not."""
+    return value if isinstance(value, str) else _INNER[kind.name](value, kind)
+
+
 def _binary(value: bytes, kind: Type) -> str:
     return " ".join(f"{byte:02x}" for byte in value)
 
@@ -111,7 +128,9 @@ def _java(value: float, text: str) -> str:
     return f"{'-' if sign else ''}{digits[0]}.{fraction}E{len(digits) - 1 + int(exponent)}"
 
 
+_INNER = {"timestamp with time zone": _zoned, "interval day to second": _interval, "interval year to month": _interval}
 _SHOWN: dict[str, Any] = {
+    **dict.fromkeys(_INNER, _text),
     "boolean": _boolean,
     "decimal": _decimal,
     "double": lambda value, kind: java_double(value),
