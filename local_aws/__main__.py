@@ -116,12 +116,12 @@ def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
 
 
 class _Ended:
-    """Waits for SIGINT, SIGTERM or the end of standard input, whichever comes first."""
+    """Waits for a signal that asks it to end or the end of standard input, whichever comes first."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._code = 0
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._on_signal)
 
     def wait(self) -> int:
