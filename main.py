@@ -163,11 +163,16 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], console: Consol
         _run_phases(Run(settings, Aws(settings), console), chosen)
         return
     without_aws_variables(os.environ)
-    with LocalServer(settings.local_aws_dir, console) as server:
-        settings = dataclasses.replace(settings, aws_endpoint_url=server.url)
-        roles_file = settings.local_aws_dir / ROLES_FILE.name
-        _run_phases(Run(settings, Aws(settings), console, roles_file), chosen)
-    console.result(f"\nThe lake lies in {server.lake(settings.s3_bucket_name)}")
+    server = LocalServer(settings.local_aws_dir, console)
+    try:
+        with server:
+            settings = dataclasses.replace(settings, aws_endpoint_url=server.url)
+            roles_file = settings.local_aws_dir / ROLES_FILE.name
+            _run_phases(Run(settings, Aws(settings), console, roles_file), chosen)
+    finally:
+        lake = server.lake(settings.s3_bucket_name)
+        if lake.is_dir():
+            console.result(f"\nThe lake, logs included, lies in {lake}")
 
 
 def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:

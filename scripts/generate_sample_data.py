@@ -92,7 +92,7 @@ def generate(
         return _write(folder, make_world(sizes, seed), seed, defects)
     except OSError as error:
         raise DataLakeError(
-            "sample data", f"cannot write to {folder}: {error.strerror}.", "Choose another folder with --output."
+            "sample data", f"cannot write to {folder}: {error.strerror}.", "Choose another folder: DATA_DIR in .env, or --output."
         ) from error
 
 

@@ -64,7 +64,10 @@ class LocalServer:
         self._process.wait(timeout=30)
         self._words.seek(0)
         lines = self._words.read().strip().splitlines() or ["it ended without a word"]
-        return DataLakeError("local AWS", f"did not start: {lines[-1]}", "python -m local_aws --traceback shows more.")
+        why = lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
+        return DataLakeError(
+            "local AWS", f"did not start: {why}", f"Its folder is LOCAL_AWS_DIR={self._data_dir}; python -m local_aws shows more."
+        )
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process and self._process.stdin

@@ -130,7 +130,7 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: di
     cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
     return DataLakeError(
         f"Spark job {job}",
-        f"step {step['Id']} {status['State']}: {cause.headline}",
+        f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
         "Nothing of this run was published. Mend the cause and run it again.",
         log=cause.log,
         details=cause.lines,
