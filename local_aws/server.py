@@ -19,6 +19,7 @@ from local_aws.mirror import Mirror
 from local_aws.moto_cures import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay
 from local_aws.refusals import PathRefusals, Refusals
+from local_aws.workflow.component import WorkflowComponent
 
 log = logging.getLogger(__name__)
 
@@ -106,4 +107,5 @@ def components(clients: Clients, data_dir: Path, mirror: Mirror) -> list[Compone
         EmrComponent(clients, data_dir, mirror),
         CrawlerComponent(clients),
         AthenaComponent(clients),
+        WorkflowComponent(clients),
     ]

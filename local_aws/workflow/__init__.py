@@ -1,0 +1,1 @@
+"""Step Functions: definitions that are checked as AWS checks them, and executions that really run."""

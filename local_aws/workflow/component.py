@@ -1,0 +1,160 @@
+"""The Step Functions API: moto keeps machines and interprets executions, this makes it as strict and as complete as AWS."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.exceptions import ClientError
+
+from local_aws.clients import Clients
+from local_aws.overlay import AwsError, Call, Handler
+from local_aws.refusals import refuse
+
+if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
+    from moto.stepfunctions.parser.backend.execution import Execution
+
+    from local_aws.workflow.cures import StopReason
+
+log = logging.getLogger(__name__)
+
+_TARGET = "AWSStepFunctions"
+_STOP_SECONDS = 5.0  # at most until an execution is ABORTED after StopExecution was accepted
+_PAGE, _MOST = 100, 1000  # events that GetExecutionHistory gives at once
+# they keep or tell facts, and moto does that well
+_MOTOS = frozenset(
+    "DeleteStateMachine ListStateMachines DescribeStateMachine DescribeStateMachineForExecution ListTagsForResource TagResource "
+    "UntagResource SendTaskHeartbeat SendTaskSuccess SendTaskFailure".split()
+)
+
+
+class WorkflowComponent:
+    """Step Functions of one server."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = threading.Lock()
+        self._ready = False
+        self._running: dict[str, str] = {}  # regions of executions that run, by ARN
+        self._ended: dict[str, datetime] = {}  # when executions ended, by ARN
+        self._reasons: dict[str, StopReason] = {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """All of Step Functions: what is done here, what moto does, and a refusal of what neither can do."""
+        done: dict[str, Handler] = {
+            "CreateStateMachine": self._create,
+            "UpdateStateMachine": self._update,
+            "ValidateStateMachineDefinition": self._validate,
+            "StartExecution": self._start,
+            "StopExecution": self._stop,
+            "DescribeExecution": self._describe,
+            "ListExecutions": self._list,
+            "GetExecutionHistory": self._history,
+            **dict.fromkeys(_MOTOS, Call.forward),
+        }
+        operations = botocore.session.get_session().get_service_model("stepfunctions").operation_names
+        refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys(), refuse)
+        return {f"{_TARGET}.{name}": self._prepared(handler) for name, handler in {**refused, **done}.items()}
+
+    def close(self) -> None:
+        """Stops every execution that runs."""
+        for arn, region in list(self._running.items()):
+            try:
+                self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
+            except ClientError as error:  # it may have ended since, or its machine may be gone
+                log.warning("%s: %s", arn, error)
+
+    def _prepared(self, handler: Handler) -> Handler:
+        def prepared(call: Call) -> dict[str, Any]:
+            self._prepare()
+            return handler(call)
+
+        return prepared
+
+    def _prepare(self) -> None:
+        """Puts the interpreter in order, once."""
+        with self._lock:
+            if self._ready:
+                return
+            from local_aws.workflow import cures, tasks
+
+            tasks.install(cures.install(self._clients, self._on_end, self._reasons))
+            self._ready = True
+
+    # state machines
+
+    def _create(self, call: Call) -> dict[str, Any]:
+        return call.forward()
+
+    def _update(self, call: Call) -> dict[str, Any]:
+        return call.forward()
+
+    def _validate(self, call: Call) -> dict[str, Any]:
+        return {"result": "OK", "diagnostics": []}
+
+    # executions
+
+    def _start(self, call: Call) -> dict[str, Any]:
+        named = {"name": str(uuid.uuid4()), **call.body}
+        answer = call.forward(named)
+        with self._lock:
+            if answer["executionArn"] not in self._ended:
+                self._running[answer["executionArn"]] = call.region
+        return answer
+
+    def _on_end(self, execution: Execution) -> None:
+        with self._lock:
+            self._running.pop(execution.exec_arn, None)
+            self._ended[execution.exec_arn] = execution.stop_date
+
+    def _stop(self, call: Call) -> dict[str, Any]:
+        """Answers when the execution has ended: its running state has to notice first."""
+        from local_aws.workflow.cures import StopReason
+
+        arn = call.body["executionArn"]
+        self._reasons[arn] = StopReason(call.body.get("error"), call.body.get("cause"))
+        call.forward({"executionArn": arn})
+        deadline = time.monotonic() + _STOP_SECONDS
+        while arn not in self._ended and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return {"stopDate": self._ended.get(arn) or time.time()}
+
+    def _describe(self, call: Call) -> dict[str, Any]:
+        return self._with_stop_date(call.forward())
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        answer = call.forward()
+        return answer | {"executions": [self._with_stop_date(execution) for execution in answer["executions"]]}
+
+    def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
+        """moto tells it of executions that succeeded, failed or were stopped, and not of those that timed out."""
+        ended = self._ended.get(execution["executionArn"])
+        return {**execution, "stopDate": ended} if ended else execution
+
+    def _history(self, call: Call) -> dict[str, Any]:
+        """moto gives all events at once, in the order of their coming."""
+        body = call.body
+        events = call.forward({"executionArn": body["executionArn"]})["events"]
+        if body.get("reverseOrder"):
+            events.reverse()
+        first, size = _offset(body.get("nextToken")), min(body.get("maxResults") or _PAGE, _MOST)
+        rest = {"nextToken": _token(first + size)} if first + size < len(events) else {}
+        return {"events": events[first : first + size], **rest}
+
+
+def _token(offset: int) -> str:
+    return base64.b64encode(str(offset).encode()).decode()
+
+
+def _offset(token: str | None) -> int:
+    try:
+        return int(base64.b64decode(token, validate=True)) if token else 0
+    except ValueError as error:
+        raise AwsError("InvalidToken", f"Invalid Token: '{token}'") from error

@@ -1,0 +1,285 @@
+"""Step Functions' integrations that moto lacks: EMR and Athena with `.sync`, and the AWS SDK as Step Functions spells it."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
+from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition, ResourceRuntimePart
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_factory import (
+    state_task_service_for as stock_task_for,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+
+from local_aws.workflow.cures import InterpreterClients
+from local_aws.workflow.services import boto_name
+
+SYNC_POLL_SECONDS = 0.2  # AWS looks every 60 s, later every 300 s; here a look costs milliseconds
+
+Answer = dict[str, Any]
+# asks once: the result when the thing ended well, None while it goes on; raises _Failed when it ended badly
+Look = Callable[[], Answer | None]
+
+
+class _Failed(Exception):
+    """What a ``.sync`` task waited for ended badly; ``described`` becomes the Cause of ``States.TaskFailed``."""
+
+    def __init__(self, described: Answer) -> None:
+        super().__init__(json.dumps(described))
+
+
+class _Stopped(Exception):
+    """The execution was stopped, or the task timed out, while a ``.sync`` task waited."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a ``.sync`` task started: how to look at it, and how to call it off when nobody waits for it any more."""
+
+    look: Look
+    call_off: Callable[[], object]
+
+
+class JobTask(StateTaskServiceCallback):
+    """A task that starts something with one call and, as ``.sync``, waits until it has ended."""
+
+    boto_service: str
+    sdk_name: str  # in the causes of errors
+
+    def __init__(self, clients: InterpreterClients) -> None:
+        # moto's base class closes the token's callback in every case, so the task must seem to have one
+        super().__init__(supported_integration_patterns={ResourceCondition.Sync, ResourceCondition.WaitForTaskToken})
+        self._clients = clients
+
+    @abstractmethod
+    def error_name(self, code: str) -> str:
+        """The integration's name of the API's error ``code``."""
+
+    @abstractmethod
+    def start(self, client: Any, action: str, parameters: Answer) -> Answer:
+        """Makes the API call; returns what the state gets."""
+
+    @abstractmethod
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+        """What ``.sync`` waits for after ``start`` returned ``started``."""
+
+    def _validate_service_integration_is_supported(self) -> None:
+        """Definitions are checked as a whole when they are created."""
+
+    def _client(self, where: ResourceRuntimePart) -> Any:
+        return self._clients.client(self.boto_service, where.region, validate=True)
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+    ) -> None:
+        client = self._client(resource_runtime_part)
+        env.stack.append(self.start(client, self.resource.api_action, normalised_parameters))
+
+    def _build_sync_resolver(
+        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+    ) -> Job:
+        client = self._client(resource_runtime_part)
+        return self.job(client, self.resource.api_action, normalised_parameters, env.stack.pop())
+
+    def _eval_sync(self, env: Environment, sync_resolver: Job, **_: Any) -> Answer:
+        while env.is_running():
+            outcome = sync_resolver.look()
+            if outcome is not None:
+                return outcome
+            time.sleep(SYNC_POLL_SECONDS)
+        sync_resolver.call_off()
+        raise _Stopped
+
+    def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
+        if isinstance(ex, _Stopped):
+            raise ex
+        if isinstance(ex, _Failed):
+            return self._failure(env, "States.TaskFailed", str(ex))
+        if isinstance(ex, ClientError):
+            return self._failure(env, self.error_name(ex.response["Error"]["Code"]), _cause(ex, self.sdk_name))
+        if isinstance(ex, ParamValidationError):
+            return self._failure(env, "States.Runtime", str(ex))
+        return super()._from_error(env=env, ex=ex)
+
+    def _failure(self, env: Environment, error: str, cause: str) -> FailureEvent:
+        details = TaskFailedEventDetails(
+            resourceType=self._get_sfn_resource_type(), resource=self._get_sfn_resource(), error=error, cause=cause
+        )
+        return FailureEvent(
+            env=env,
+            error_name=ErrorName(error),
+            event_type=HistoryEventType.TaskFailed,
+            event_details=EventDetails(taskFailedEventDetails=details),
+        )
+
+
+def _cause(error: ClientError, sdk_name: str) -> str:
+    """The cause of a refused API call, as the integrations word it."""
+    meta, said = error.response["ResponseMetadata"], error.response["Error"]
+    return (
+        f"{said['Message']} (Service: {sdk_name}; Status Code: {meta['HTTPStatusCode']}; "
+        f"Error Code: {said['Code']}; Request ID: {meta['RequestId']}; Proxy: null)"
+    )
+
+
+class EmrTask(JobTask):
+    """``elasticmapreduce:*`` (https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html)."""
+
+    boto_service = "emr"
+    sdk_name = "AmazonElasticMapReduce"
+
+    def error_name(self, code: str) -> str:
+        """The integration has one name for everything, throttling included."""
+        return "EMR.AmazonElasticMapReduceException"
+
+    def start(self, client: Any, action: str, parameters: Answer) -> Answer:
+        match action:
+            case "createCluster":
+                made = client.run_job_flow(**parameters)
+                return {"ClusterId": made["JobFlowId"], "ClusterArn": made["ClusterArn"]}
+            case "addStep":
+                return {"StepId": _add_step(client, **parameters)}
+            case "terminateCluster":
+                client.terminate_job_flows(JobFlowIds=[parameters["ClusterId"]])
+            case "setClusterTerminationProtection":
+                client.set_termination_protection(
+                    JobFlowIds=[parameters["ClusterId"]], TerminationProtected=parameters["TerminationProtected"]
+                )
+            case "cancelStep":
+                answer = client.cancel_steps(ClusterId=parameters["ClusterId"], StepIds=[parameters["StepId"]])
+                return {"CancelStepsInfo": answer["CancelStepsInfoList"][0]}
+        return {}
+
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+        if action == "addStep":
+            cluster, step = parameters["ClusterId"], started["StepId"]
+            return Job(
+                look=lambda: _judge(_step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS),
+                call_off=lambda: client.cancel_steps(ClusterId=cluster, StepIds=[step]),
+            )
+        cluster = started.get("ClusterId") or parameters["ClusterId"]
+        good, bad = ({"WAITING"}, _GONE) if action == "createCluster" else (_GONE, set())
+        return Job(
+            look=lambda: _judge(_cluster(client, cluster), "Cluster", good, bad),
+            call_off=lambda: None,  # "Step Functions does not terminate the cluster when the execution is stopped"
+        )
+
+
+_BAD_STEPS = {"FAILED", "CANCELLED", "INTERRUPTED"}
+_GONE = {"TERMINATED", "TERMINATED_WITH_ERRORS"}
+
+
+def _add_step(client: Any, ClusterId: str, Step: Answer, **rest: Any) -> str:  # noqa: N803 - the integration's parameters
+    return str(client.add_job_flow_steps(JobFlowId=ClusterId, Steps=[Step], **rest)["StepIds"][0])
+
+
+def _step(client: Any, cluster: str, step: str) -> Answer:
+    return {"Step": client.describe_step(ClusterId=cluster, StepId=step)["Step"]}
+
+
+def _cluster(client: Any, cluster: str) -> Answer:
+    return {"Cluster": client.describe_cluster(ClusterId=cluster)["Cluster"], "ClusterId": cluster}
+
+
+def _judge(described: Answer, kind: str, good: set[str], bad: set[str]) -> Answer | None:
+    state = described[kind]["Status"]["State"]
+    if state in bad:
+        raise _Failed(described)
+    return described if state in good else None
+
+
+class AthenaTask(JobTask):
+    """``athena:*`` (https://docs.aws.amazon.com/step-functions/latest/dg/connect-athena.html)."""
+
+    boto_service = "athena"
+    sdk_name = "AmazonAthena"
+
+    def error_name(self, code: str) -> str:
+        """``Athena.InvalidRequestException`` and the like."""
+        return f"Athena.{code}"
+
+    def start(self, client: Any, action: str, parameters: Answer) -> Answer:
+        call = {
+            "startQueryExecution": client.start_query_execution,
+            "stopQueryExecution": client.stop_query_execution,
+            "getQueryExecution": client.get_query_execution,
+            "getQueryResults": client.get_query_results,
+        }[action]
+        return _without_metadata(call(**parameters))
+
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+        query = started["QueryExecutionId"]
+
+        def look() -> Answer | None:
+            described = _without_metadata(client.get_query_execution(QueryExecutionId=query))
+            return _judge(described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"})
+
+        return Job(look, call_off=lambda: client.stop_query_execution(QueryExecutionId=query))
+
+
+def _without_metadata(answer: Mapping[str, Any]) -> Answer:
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+class AwsSdkTask(StateTaskServiceAwsSdk):
+    """``aws-sdk:*`` with names in PascalCase both ways, whatever the API's own spelling is; moto passes them as they are."""
+
+    def _get_boto_service_name(self, boto_service_name: str | None = None) -> str:
+        service = boto_service_name or self.resource.api_name
+        return boto_name(service) or service
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+    ) -> None:
+        client = _clients[0].client(self._get_boto_service_name(), resource_runtime_part.region)
+        operation = client.meta.service_model.operation_model(_operation(self.resource.api_action))
+        if operation.input_shape is not None:
+            self._to_boto_request(normalised_parameters, operation.input_shape)
+        answer = _without_metadata(getattr(client, self._get_boto_service_action())(**normalised_parameters))
+        if operation.output_shape is not None:
+            self._from_boto_response(answer, operation.output_shape)
+        env.stack.append(answer)
+
+
+def _operation(action: str) -> str:
+    return action[0].upper() + action[1:]
+
+
+_clients: list[InterpreterClients] = []  # those of the server that was started last
+
+
+def install(clients: InterpreterClients) -> None:
+    """Puts these integrations into the interpreter's task factory."""
+    _clients[:] = [clients]
+    # the factory imported the name, so it is replaced there and not where it is defined
+    assert hasattr(state_task_factory, "state_task_service_for"), "moto's task factory has changed"
+    state_task_factory.state_task_service_for = task_for
+
+
+def task_for(service_name: str) -> StateTaskService:
+    """The task of an integration; those that only moto has go to moto."""
+    match service_name:
+        case "elasticmapreduce":
+            return EmrTask(_clients[0])
+        case "athena":
+            return AthenaTask(_clients[0])
+        case "aws-sdk":
+            return AwsSdkTask()
+    return stock_task_for(service_name)
