@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,13 +53,11 @@ class SupervisedProcess:
 
 
 def _open_for_writing(pid: int) -> set[Path]:
-    found = set()
-    for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
-        try:
-            flags = int(info.read_text().split("flags:")[1].split()[0], 8)
-            target = (info.parent.parent / "fd" / info.name).readlink()
-        except OSError:  # closed, or the process ended, between the two looks
-            continue
-        if flags & _WRITING:
-            found.add(target)
+    process, found = Path(f"/proc/{pid}"), set()
+    with contextlib.suppress(OSError):  # the process has ended
+        for descriptor in os.listdir(process / "fdinfo"):
+            with contextlib.suppress(OSError):  # the file was closed
+                flags = int((process / "fdinfo" / descriptor).read_text().split("flags:")[1].split()[0], 8)
+                if flags & _WRITING:
+                    found.add((process / "fd" / descriptor).readlink())
     return found

@@ -44,7 +44,11 @@ def _die_with_parent() -> None:
 def _end_with_life_line(group: int) -> None:
     while os.read(0, 4096):
         pass
-    _end_session(group)
+    try:
+        _end_session(group)
+    finally:  # whatever goes wrong on the way, the command does not live on
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _end_session(group: int) -> None:
@@ -61,14 +65,23 @@ def _end_session(group: int) -> None:
 
 def session_members(session: int) -> list[int]:
     """The living processes of ``session`` but this one, as /proc has them; none where there is no /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # after the name in parentheses, which may hold anything: state, parent, process group, session
-            state, _, _, its_session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
-            if int(its_session) == session and state != "Z" and int(stat.parent.name) != os.getpid():
-                found.append(int(stat.parent.name))
-    return found
+    return [pid for pid in process_ids() if pid != os.getpid() and _session_of_living(pid) == session]
+
+
+def process_ids() -> list[int]:
+    """All processes, some of which may have ended before the caller looks at them."""
+    # not Path.glob, which looks at every entry itself and raises when one is gone
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if os.path.isdir("/proc") else []
+
+
+def _session_of_living(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # after the name in parentheses, which may hold anything: state, parent, process group, session
+    state, _, _, session = stat.rpartition(")")[2].split()[:4]
+    return int(session) if state != "Z" else None
 
 
 def _wait_until(done: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 from local_aws.clients import Clients
 from local_aws.emr import cluster as cluster_module
 from local_aws.server import LocalAws
+from local_aws.supervise import process_ids
 
 BUCKET = "emr-test-lake"
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -292,12 +294,10 @@ def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
 def processes_of(step_id: str) -> list[str]:
     """What has the step's scratch folder as its working directory."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if step_id in os.readlink(entry / "cwd"):
-                found.append((entry / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
+    for pid in process_ids():
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if step_id in os.readlink(f"/proc/{pid}/cwd"):
+                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
     return found
 
 

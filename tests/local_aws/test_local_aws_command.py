@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import pytest
 from local_aws.__main__ import forget_aws_settings
 from local_aws.clients import Clients
 from local_aws.java import find_java
+from local_aws.supervise import process_ids
 
 ROOT = Path(__file__).parents[2]
 # a user with an AWS account, a proxy, and no Java but the wheel's
@@ -102,12 +104,11 @@ def wait(condition: Callable[[], object], seconds: float) -> bool:
 def with_in_its_environment(text: str) -> list[int]:
     """The processes that have ``text`` in their environment."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if text.encode() in (entry / "environ").read_bytes() and "State:\tZ" not in (entry / "status").read_text():
-                found.append(int(entry.name))
-        except OSError:
-            continue
+    for pid in process_ids():
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            environ, status = Path(f"/proc/{pid}/environ").read_bytes(), Path(f"/proc/{pid}/status").read_text()
+            if text.encode() in environ and "State:\tZ" not in status:
+                found.append(pid)
     return found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from local_aws import process
 from local_aws.process import SupervisedProcess
+from local_aws.supervise import session_members
 
 ENV = {"PATH": os.environ["PATH"]}
 # a process that supervises a shell with a child, and would do so for a minute
@@ -106,6 +107,15 @@ def test_sigkill_of_the_supervisor_ends_the_command(tmp_path: Path) -> None:
     os.kill(supervisor, signal.SIGKILL)
     running.wait()
     assert within(5, lambda: not lives(command))
+
+
+def test_a_look_at_all_processes_bears_that_some_end_meanwhile() -> None:
+    storm = subprocess.Popen(["sh", "-c", "while :; do :| :| :; done"], start_new_session=True)
+    try:
+        assert all(storm.pid in session_members(storm.pid) for _ in range(300))
+    finally:
+        os.killpg(storm.pid, signal.SIGKILL)
+        storm.wait()
 
 
 def test_the_niceness_is_the_commands(tmp_path: Path) -> None:
