@@ -132,7 +132,7 @@ def test_a_job_that_refuses_its_input_is_explained_by_its_own_words_and_its_sibl
     with pytest.raises(DataLakeError) as caught:
         run(lake)
     assert caught.value.where == "Spark job refusing"
-    assert "ERROR refusing: users.csv lacks the column email" in caught.value.what
+    assert caught.value.what.endswith("FAILED: users.csv lacks the column email")
     assert caught.value.log.startswith(lake.settings.s3("logs/emr", cluster, "steps"))
     assert steps(lake, cluster) == {"refusing": "FAILED", "good": "COMPLETED"}
 
