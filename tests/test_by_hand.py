@@ -1,0 +1,99 @@
+"""Every script by hand, one after the other, against `python -m local_aws`: in the guide's order and with its flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from config import ROOT
+from generate_sample_data import generate
+from spark_steps import TABLES
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The line for .env that `python -m local_aws` prints."""
+    command = [sys.executable, "-m", "local_aws", "--data-dir", str(tmp_path_factory.mktemp("server"))]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
+    """``script("create_emr_cluster.py", "--region", "us-east-1")`` in a process of its own, with settings from a file."""
+    folder = tmp_path_factory.mktemp("hand")
+    generate(rentals=2000, seed=3, folder=folder / "data")
+    env_file = folder / "x.env"
+    env_file.write_text(f"{server}\nDATA_DIR={folder / 'data'}\nAWS_ACCESS_KEY_ID=your_access_key_here\nENVIRONMENT=hand\n")
+
+    def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        command = [sys.executable, str(ROOT / "scripts" / name), "--env", str(env_file), *flags]
+        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200)
+
+    return run
+
+
+def well(done: subprocess.CompletedProcess[str]) -> str:
+    """The output of a script that ended well."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def badly(done: subprocess.CompletedProcess[str]) -> str:
+    """The words of a script that failed as it should: no traceback."""
+    assert done.returncode in (1, 2), done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_each_step_says_which_step_has_to_come_before(script: Script) -> None:
+    for name in ("setup_glue_crawlers.py", "create_emr_cluster.py", "run_spark_jobs.py", "run_glue_crawlers.py"):
+        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(script(name))
+    assert "setup_iam_roles.py" in badly(script("deploy_step_functions.py"))
+    assert "deploy_step_functions.py" in badly(script("execute_step_functions.py"))
+
+
+def test_the_guide_s_steps_work_in_its_order(script: Script, tmp_path: Path) -> None:
+    roles = ROOT / "iam_roles.json"
+    kept = roles.read_bytes() if roles.exists() else None
+    try:
+        well(script("setup_iam_roles.py", "--region", "us-east-1"))
+        assert "hand-StepFunctionsExecutionRole" in json.dumps(json.loads(roles.read_text()))
+    finally:
+        roles.unlink(missing_ok=True)
+        if kept is not None:
+            roles.write_bytes(kept)
+    well(script("setup_aws_environment.py"))
+    well(script("setup_glue_crawlers.py"))
+    well(script("deploy_step_functions.py"))
+    assert "run_spark_jobs.py" in badly(script("run_glue_crawlers.py"))
+    cluster_id = well(script("create_emr_cluster.py")).strip()
+    assert cluster_id.startswith("j-")
+    assert "2,000 rentals read" in well(script("run_spark_jobs.py", "--cluster-id", cluster_id))
+    listed = well(script("run_glue_crawlers.py"))
+    assert [table for table in TABLES if table not in listed] == []
+    assert "TERMINATED" in well(script("terminate_emr_cluster.py", "--cluster-id", cluster_id))
+    assert "is TERMINATED" in badly(script("run_spark_jobs.py", "--cluster-id", cluster_id))
+
+
+def test_the_state_machine_does_the_same_once_more(script: Script) -> None:
+    well(script("execute_step_functions.py"))
+    assert "no active cluster" in badly(script("run_spark_jobs.py"))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text()))
+def test_every_script_explains_itself(script: Script, name: str) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / name), "--help"], capture_output=True, text=True, timeout=60)
+    if name != "cli.py":
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) > 8
