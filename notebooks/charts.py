@@ -16,11 +16,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 # out of Okabe and Ito's palette, which people with any colour vision can tell apart: https://jfly.uni-koeln.de/color/
 LEAD, PALE, MEAN = "#0072B2", "#9DC3DC", "#D55E00"
 INK, FAINT = "#3D4852", "#DDE3E8"
+_LONGEST = 36  # letters of a label; more would leave no room for the bars
 WIDTH = 7.6  # inches; the page scales it to its own width
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the page's own typeface
     "svg.hashsalt": "car-rental",  # the same chart gives the same bytes
+    "text.parse_math": False,  # a name with two dollar signs is no formula
     "font.size": 8.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -76,7 +78,7 @@ def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, 
     numbers = [float(value) for value in values]
     drawn = axes.barh(range(len(labels)), numbers, color=[LEAD] + [PALE] * (len(labels) - 1), height=0.72)
     axes.bar_label(drawn, labels=[write(value) for value in numbers], padding=4)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.02)
     axes.spines["bottom"].set_visible(False)
@@ -132,6 +134,10 @@ def trend(days: Sequence[date], values: Sequence[Any], means: Sequence[Any], axi
 def _figure(height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.add_subplot()
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
 
 
 def _ticks(axis: Any, write: Write) -> None:

@@ -17,6 +17,7 @@ from lake import Answer
 from matplotlib.figure import Figure
 
 # what scripts/analyze.py reads out of the executed notebook, for the terminal; browsers ignore it
+NOTHING = "–"
 UNKNOWN = "not in the catalog"
 HEADLINE = "application/vnd.car-rental.headline+json"
 
@@ -37,8 +38,8 @@ def count(value: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A share that is given in percent: ``4.7%``."""
-    return f"{value:.1f}%"
+    """A share that is given in percent: ``4.7%``; of nothing there is no share."""
+    return NOTHING if pd.isna(value) else f"{value:.1f}%"
 
 
 def tenths(value: float) -> str:
@@ -98,7 +99,7 @@ def table(frame: pd.DataFrame, caption: str, columns: Mapping[str, Column], head
 
 
 def _written(value: Any, column: Column) -> str:
-    return "–" if pd.isna(value) else column.write(value)
+    return NOTHING if pd.isna(value) else column.write(value)
 
 
 def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:

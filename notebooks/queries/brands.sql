@@ -1,5 +1,5 @@
 -- Which brands bring in the most?
--- Every brand by revenue, with its rentals and the mean amount of one.
+-- The twenty brands with the highest revenue, with their rentals and the mean amount of one.
 SELECT
     brand,
     total_rentals AS rentals,
@@ -9,3 +9,4 @@ SELECT
 FROM brand_metrics
 WHERE run_id = (SELECT max(run_id) FROM brand_metrics)
 ORDER BY total_revenue DESC, brand ASC
+LIMIT 20

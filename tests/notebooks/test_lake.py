@@ -1,0 +1,43 @@
+"""What the notebook asks with: all questions at once, and none left running when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import Project
+from errors import DataLakeError
+from lake import Lake
+from lake_bucket import ensure_bucket
+from named_queries import named_queries
+from notebooks_lakes import PublishedLake
+from setup_glue_crawlers import ensure_database, ensure_workgroup
+
+
+def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:
+    lake, sent = Lake(known_lake.settings), []
+    events = lake._aws.client("athena").meta.events
+    events.register("before-call.athena.StartQueryExecution", lambda **_: sent.append(1))
+    lake.ask_all()
+    lake.bill()
+    assert lake.rejected_rentals("r2") == 2
+    assert lake.answer("brands").first.brand == "Ferrari"
+    assert len(sent) == len(named_queries())
+
+
+def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_show(known_lake: PublishedLake) -> None:
+    assert Lake(known_lake.settings).rejected_rentals("no-such-run") is None
+
+
+def test_when_a_question_fails_the_others_are_stopped(project: Callable[..., Project]) -> None:
+    it = project()
+    ensure_bucket(it.aws)
+    ensure_database(it.settings, it.aws)
+    ensure_workgroup(it.settings, it.aws)
+    lake, stopped = Lake(it.settings), []
+    events = lake._aws.client("athena").meta.events
+    events.register("before-call.athena.StopQueryExecution", lambda **_: stopped.append(1))
+    lake.ask_all()
+    with pytest.raises(DataLakeError, match="TABLE_NOT_FOUND"):
+        lake.answer("brands")
+    assert len(stopped) == len(named_queries()) - 2  # all but the one that failed and the one that is asked later

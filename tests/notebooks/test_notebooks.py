@@ -1,0 +1,44 @@
+"""The notebooks themselves: valid, committed without what they showed, and the one for local testing runs from top to bottom."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from analyze import NOTEBOOK, execute
+from config import load_settings
+from notebooks_lakes import quiet
+
+NOTEBOOKS = sorted(NOTEBOOK.parent.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_valid_and_holds_no_output(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs"), cell.id
+        assert cell.get("execution_count") is None, cell.id
+
+
+def test_the_guide_s_two_notebooks_are_there() -> None:
+    assert {path.name for path in NOTEBOOKS} == {"athena_queries.ipynb", "local_testing.ipynb"}
+
+
+def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
+    cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    sentences = [line for cell in cells if "-finding" in cell["id"] for line in cell["source"] if "{" in line and '"' in line]
+    assert sentences
+    for line in sentences:
+        assert not any(letter.isdigit() for letter in line.split("{")[0]), line
+
+
+def test_local_testing_runs_from_top_to_bottom_and_its_checks_hold() -> None:
+    cells = execute(NOTEBOOK.parent / "local_testing.ipynb", load_settings({}), quiet())
+    shown = {cell["id"]: cell["outputs"][-1]["data"]["text/plain"] for cell in cells if cell.get("outputs")}
+    assert "missing_vehicle_id" in shown["rejected-own"]
+    assert "negative_amount" in shown["rejected-own"]
+    assert "by hand as by the job" in shown["check-location"]
