@@ -4,7 +4,8 @@
   python main.py --all --local     everything, on this machine, without an AWS account
   python main.py --all             everything, on AWS, with the settings of .env
 
-Phases can be combined. A run stops at the first failure, says why, and never leaves its cluster running.
+Phases can be combined. A run stops at the first failure, says why, and never leaves its cluster running. What it did is kept
+under runs/; `--all --from STEP` picks up one that failed. `--all --plan` shows what a run would do and cost, and does nothing.
 """
 
 from __future__ import annotations
@@ -25,22 +26,29 @@ sys.path.insert(0, str(ROOT / "scripts"))  # the step scripts import each other'
 import cli  # noqa: E402
 from analyze import analyze  # noqa: E402
 from aws import Aws  # noqa: E402
-from clusters import terminate  # noqa: E402
+from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
+from clusters import active_clusters, find_cluster, terminate  # noqa: E402
 from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
+from costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
 from create_emr_cluster import create_emr_cluster  # noqa: E402
 from deploy_step_functions import deploy_step_functions  # noqa: E402
-from errors import ExitStatus  # noqa: E402
+from errors import ConfigError, ExitStatus  # noqa: E402
 from execute_step_functions import execute_step_functions  # noqa: E402
 from local_server import LocalServer, without_aws_variables  # noqa: E402
+from plan import show_plan  # noqa: E402
 from preflight import require_ready  # noqa: E402
 from run_glue_crawlers import run_glue_crawlers  # noqa: E402
+from run_records import RunRecord  # noqa: E402
 from run_spark_jobs import run_spark_jobs  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
 from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 
+SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))
+PROCESSING = ((5, create_emr_cluster), (6, run_spark_jobs), (7, run_glue_crawlers), (8, terminate_emr_cluster))
+STEPS = {step.__name__: number for number, step in (*SETUP, *PROCESSING, (9, execute_step_functions), (10, analyze))}
 StepFunction = Callable[..., Any]  # the function that the script of its name runs
 
 
@@ -51,16 +59,25 @@ class Run:
     settings: Settings
     aws: Aws
     console: Console
+    record: RunRecord
     roles_file: Path = ROLES_FILE
+    first_step: int = 1
+    keep_cluster: bool = False
+    usage: Usage | None = None
     done: list[tuple[str, float, str]] = field(default_factory=list)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def step(self, number: int, function: StepFunction, **arguments: Any) -> Any:
-        """Runs one step, shows that it began and how it ended, and returns its result."""
+        """Runs one step, shows that it began and how it ended, and returns its result; None for one before the first."""
         name = f"{number} {function.__name__}"
         self.console.heading(name)
+        if number < self.first_step:
+            self.console.note("left out: --from begins later")
+            return None
         began = time.monotonic()
-        result = function(self.settings, self.aws, self.console, **arguments)
+        with self.record.step(number, function.__name__) as took:
+            result = function(self.settings, self.aws, self.console, **arguments)
+            took(result)
         seconds = time.monotonic() - began
         self.done.append((name, seconds, result.summary()))
         self.tables |= getattr(result, "report", {}).get("tables", {})
@@ -77,18 +94,37 @@ def setup(run: Run) -> None:
 
 
 def process(run: Run) -> None:
-    """Steps 5 to 8; whatever happens after the cluster is there, it is terminated."""
-    cluster_id = run.step(5, create_emr_cluster).cluster_id
+    """Steps 5 to 8; whatever happens after the cluster is there, it is terminated, unless it is to be kept."""
+    if run.first_step > STEPS["run_spark_jobs"]:  # what is left needs no cluster
+        run.step(7, run_glue_crawlers)
+        return
+    cluster_id = _cluster(run)
     try:
         run.step(6, run_spark_jobs, cluster_id=cluster_id)
         run.step(7, run_glue_crawlers)
     except BaseException:  # Ctrl-C too: a cluster costs money until it is gone
-        _terminate_after_failure(run, cluster_id)
+        _let_go_after_failure(run, cluster_id)
         raise
-    run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
+    if run.keep_cluster:
+        _say_that_it_is_kept(run, cluster_id)
+    else:
+        run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
+        _count_cost(run, cluster_id)
 
 
-def _terminate_after_failure(run: Run, cluster_id: str) -> None:
+def _cluster(run: Run) -> str:
+    """A new cluster; with --from run_spark_jobs the one that is still active, if there is one."""
+    if run.first_step == STEPS["run_spark_jobs"]:
+        if active_clusters(run.aws):
+            return find_cluster(run.aws, None)
+        run.first_step = STEPS["create_emr_cluster"]  # it went with the run that failed
+    return str(run.step(5, create_emr_cluster).cluster_id)
+
+
+def _let_go_after_failure(run: Run, cluster_id: str) -> None:
+    if run.keep_cluster:
+        _say_that_it_is_kept(run, cluster_id)
+        return
     try:
         terminate(run.aws, cluster_id)
     except Exception as error:  # noqa: BLE001 - the failure that brought us here is the one to report; this one is said too
@@ -96,6 +132,26 @@ def _terminate_after_failure(run: Run, cluster_id: str) -> None:
         run.console.warn(f"Run: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
     else:
         run.console.note(f"cluster {cluster_id} is being terminated")
+
+
+def _say_that_it_is_kept(run: Run, cluster_id: str) -> None:
+    hour = hour_of_cluster(run.settings, find_prices(run.aws, cluster_nodes(run.settings)))
+    idle = run.settings.emr_idle_timeout_seconds // 60
+    run.console.warn(f"Cluster {cluster_id} is kept. On AWS an hour of it costs: {money(hour)}")
+    run.console.warn(f"It ends after {idle} idle minutes, or: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
+
+
+def _count_cost(run: Run, cluster_id: str) -> None:
+    """What the cluster used; a cluster on this machine costs nothing."""
+    if run.settings.is_local:
+        return
+    try:
+        usage = used(run.aws, cluster_id)
+    except (ClientError, BotoCoreError) as error:  # the run is good without it
+        run.console.warn(f"What the cluster cost cannot be told: {error}")
+    else:
+        run.record.costs(usage)
+        run.usage = usage
 
 
 def orchestrate(run: Run) -> None:
@@ -133,7 +189,8 @@ def show_summary(run: Run, seconds: float) -> None:
     if run.tables:
         counts = [(name, table["rows"]) for name, table in run.tables.items()]
         run.console.table("Published tables", ("table", "rows"), counts)
-    run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", "")])
+    cost = [("cost of the cluster", "", run.usage.summary())] if run.usage else []
+    run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", ""), *cost])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,33 +203,52 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
     group = parser.add_argument_group("instead of phases")
     group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
+    group.add_argument("--plan", action="store_true", help="what --all would create, change or leave alone, and its price")
     parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
+    parser.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
+    resumable = [name for name in STEPS if name != "terminate_emr_cluster"]
+    parser.add_argument("--from", dest="first_step", choices=resumable, metavar="STEP", help="leave out the steps before it")
+    parser.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
     return parser
 
 
-def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], console: Console) -> None:
+def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], record: RunRecord, console: Console) -> None:
     settings = cli.settings_of(arguments)
     for note in settings.notes:
         console.warn(note)
-    if arguments.check:
-        require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
+    if arguments.local:
+        _run_locally(arguments, settings, chosen, record, console)
         return
-    if not arguments.local:
-        if arguments.all and not settings.is_local:
-            require_ready(settings, Aws(settings), console, local=False, quiet=True)
-        _run_phases(Run(settings, Aws(settings), console), chosen)
-        return
+    aws = Aws(settings)
+    if arguments.all and not settings.is_local:
+        require_ready(settings, aws, console, local=False, quiet=True)
+    _run_phases(_run_of(arguments, settings, aws, record, console), chosen)
+
+
+def _run_locally(
+    arguments: argparse.Namespace, settings: Settings, chosen: Sequence[Phase], record: RunRecord, console: Console
+) -> None:
+    if arguments.first_step:
+        raise ConfigError("main", "--from needs what the steps before it made.", "The local AWS begins empty: leave --from out.")
     without_aws_variables(os.environ)
     server = LocalServer(settings.local_aws_dir, console)
     try:
         with server:
             settings = dataclasses.replace(settings, aws_endpoint_url=server.url)
-            roles_file = settings.local_aws_dir / ROLES_FILE.name
-            _run_phases(Run(settings, Aws(settings), console, roles_file), chosen)
+            run = _run_of(arguments, settings, Aws(settings), record, console)
+            run.roles_file = settings.local_aws_dir / ROLES_FILE.name
+            _run_phases(run, chosen)
     finally:
         lake = server.lake(settings.s3_bucket_name)
         if lake.is_dir():
             console.result(f"\nThe lake, logs included, lies in {lake}")
+
+
+def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record: RunRecord, console: Console) -> Run:
+    record.belongs_to(settings)
+    run = Run(settings, aws, console, record, keep_cluster=arguments.keep_cluster)
+    run.first_step = STEPS[arguments.first_step] if arguments.first_step else 1
+    return run
 
 
 def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:
@@ -182,15 +258,37 @@ def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:
     show_summary(run, time.monotonic() - began)
 
 
+def _look(arguments: argparse.Namespace, console: Console) -> None:
+    """What is done instead of a run: the checks, or the plan."""
+    settings = cli.settings_of(arguments)
+    if arguments.check:
+        require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
+        return
+    if arguments.local:
+        raise ConfigError("plan", "the local AWS begins empty: everything would be created, and nothing costs money.")
+    show_plan(settings, Aws(settings, plan_only=True), console, SETUP)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.check or arguments.plan:
+        return cli.guard("main", arguments.traceback, Console(), lambda console: _look(arguments, console))
     chosen = phases(arguments)
-    if not chosen and not arguments.check:
+    if not chosen:
         parser.print_help()
         return ExitStatus.USAGE if arguments.local else ExitStatus.OK
-    return cli.guard("main", arguments.traceback, Console(), lambda console: _run(arguments, chosen, console))
+    record = RunRecord(list(sys.argv[1:] if argv is None else argv))
+
+    def work(console: Console) -> None:
+        with record.ending():
+            _run(arguments, chosen, record, console)
+
+    code = cli.guard("main", arguments.traceback, Console(out=sys.stderr if arguments.json else None), work)
+    if arguments.json:
+        print(record.as_json())
+    return code
 
 
 if __name__ == "__main__":

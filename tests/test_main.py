@@ -1,11 +1,18 @@
 """The phases: which run for which flags, and that a cluster never outlives a failure."""
 
 import io
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from console import Console
+from costs import Prices, Usage
 from errors import DataLakeError
+from run_records import RunRecord
 
 import main
 
@@ -57,7 +64,18 @@ def test_local_without_a_phase_is_wrong_usage(capsys):
 
 @pytest.fixture
 def run():
-    return main.Run(SimpleNamespace(), SimpleNamespace(), Console(io.StringIO(), io.StringIO()))
+    settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
+    return main.Run(settings, SimpleNamespace(), Console(io.StringIO(), io.StringIO()), RunRecord([]))
+
+
+@dataclass
+class Result:
+    """What a fake step gives back."""
+
+    cluster_id: str = "j-1"
+
+    def summary(self):
+        return "done"
 
 
 @pytest.fixture
@@ -70,7 +88,7 @@ def steps(monkeypatch):
             log.ran.append(name)
             if name == log.fail:
                 raise log.error
-            return SimpleNamespace(cluster_id="j-1", summary=lambda: name)
+            return Result()
 
         step.__name__ = name
         return step
@@ -115,3 +133,113 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
         main.process(run)
     assert "j-1 could not be terminated and may still cost money: no rights" in err.getvalue()
     assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+
+
+# --- a cluster that is kept, a run that is picked up, what it cost
+
+
+@pytest.fixture
+def priced(monkeypatch):
+    """A cluster of one node at half a dollar."""
+    monkeypatch.setattr(main, "cluster_nodes", lambda settings: {"m5.xlarge": 1})
+    monkeypatch.setattr(main, "find_prices", lambda aws, types: Prices({"m5.xlarge": Decimal("0.5")}, "a test"))
+    monkeypatch.setattr(main, "hour_of_cluster", lambda settings, prices: prices.per_hour["m5.xlarge"])
+
+
+@pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
+def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(run, steps, priced, fail):
+    run.keep_cluster, steps.fail, err = True, fail, io.StringIO()
+    run.console = Console(io.StringIO(), err)
+    with pytest.raises(DataLakeError) if fail else nullcontext():
+        main.process(run)
+    assert "terminate_emr_cluster" not in steps.ran and steps.terminated == []
+    assert "j-1 is kept. On AWS an hour of it costs: $0.50" in err.getvalue()
+    assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("first", "active", "expected"),
+    [
+        ("setup_iam_roles", [], ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
+        ("run_spark_jobs", [], ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
+        ("run_spark_jobs", [{"Id": "j-0"}], ["run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
+        ("run_glue_crawlers", [], ["run_glue_crawlers"]),
+        ("analyze", [], []),
+    ],
+)
+def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, active, expected):
+    monkeypatch.setattr(main, "active_clusters", lambda aws: active)
+    monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: active[0]["Id"])
+    run.first_step = main.STEPS[first]
+    main.process(run)
+    assert steps.ran == expected
+
+
+def test_steps_before_the_first_are_left_out_and_not_in_the_record(run, monkeypatch):
+    run.first_step = 2
+    assert run.step(1, Result) is None
+    assert run.record.steps == [] and run.done == []
+
+
+def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch):
+    run.settings.is_local = False
+    out = io.StringIO()
+    run.console = Console(out, io.StringIO())
+    usage = Usage({"m5.xlarge": Decimal("1.5")}, Decimal("0.36"), False)
+    monkeypatch.setattr(main, "used", lambda aws, cluster_id: usage)
+    main.process(run)
+    main.show_summary(run, 1.0)
+    assert "1.50 h of m5.xlarge: $0.36" in out.getvalue()
+    assert run.record.cost["dollars"] == Decimal("0.36")
+
+
+def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkeypatch):
+    def refuse(aws, cluster_id):
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListInstances")
+
+    run.settings.is_local, err = False, io.StringIO()
+    run.console = Console(io.StringIO(), err)
+    monkeypatch.setattr(main, "used", refuse)
+    main.process(run)
+    assert "cannot be told" in err.getvalue() and run.usage is None
+
+
+# --- instead of a run, and its record
+
+
+@pytest.fixture
+def env_file(tmp_path):
+    path = tmp_path / "x.env"
+    path.write_text(f"DATA_DIR={tmp_path}/data\nRUNS_DIR={tmp_path}/runs\n")
+    return str(path)
+
+
+def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file, capsys):
+    assert main.main(["--check", "--local", "--env", env_file]) == 0
+    assert "not checked" in capsys.readouterr().out
+
+
+def test_a_problem_makes_the_check_fail_as_wrong_usage(env_file, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "users.csv").write_text("user_id\n")
+    assert main.main(["--check", "--local", "--env", env_file]) == 2
+    assert "no CSV file for locations" in capsys.readouterr().out
+
+
+def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
+    (tmp_path / "x.env").write_text("AWS_REGION=nowhere\nEMR_CORE_INSTANCE_COUNT=many\n")
+    assert main.main(["--check", "--env", str(tmp_path / "x.env")]) == 2
+    assert "AWS_REGION" in (err := capsys.readouterr().err) and "EMR_CORE_INSTANCE_COUNT" in err
+
+
+def test_local_mode_has_nothing_to_plan_and_nothing_to_pick_up(env_file, capsys):
+    assert main.main(["--all", "--plan", "--local", "--env", env_file]) == 2
+    assert main.main(["--all", "--from", "analyze", "--local", "--env", env_file]) == 2
+    assert "begins empty" in capsys.readouterr().err
+
+
+def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(env_file, tmp_path, capsys):
+    assert main.main(["--all", "--from", "analyze", "--local", "--json", "--env", env_file]) == 2
+    record = json.loads(capsys.readouterr().out)
+    assert (record["outcome"], record["exit_code"]) == ("failed", 2)
+    assert "--from needs" in record["error"]["what"] and record["flags"][0] == "--all"
