@@ -17,6 +17,7 @@ from lake_job import JobError
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from rental_rules import CONTESTED, KEPT, REJECTED
+from text_fields import trimmed
 
 JOB = "clean_rentals"
 BROADCAST_ROWS = 5000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
@@ -28,6 +29,7 @@ class Zones:
     def __init__(self, clean: str, rejected: str, run_id: str) -> None:
         self.run_id = run_id
         self.work = run_folder(join(clean, "_work"), run_id)
+        self.repeated, self.judged = join(self.work, "repeated"), join(self.work, "judged")
         self.rentals = run_folder(join(clean, "rentals"), run_id)
         self.masters = {table: run_folder(join(clean, table), run_id) for table in raw_tables.ID_COLUMN}
         self.rejected = run_folder(join(rejected, "rental_transactions"), run_id)
@@ -66,22 +68,23 @@ def rate(text: str) -> float:
 def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -> Dict[str, Any]:
     """Write the clean and the rejected zone of a run anew, whatever an earlier try left there; return the summary."""
     watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
-    tables = {table: raw_tables.read(spark, lake, raw, table) for table in raw_tables.COLUMNS}
-    rentals = tables.pop("rental_transactions")
+    files = {table: raw_tables.find(lake, raw, table) for table in raw_tables.COLUMNS}
     for folder in zones.all():
         lake.delete(folder)
-    masters = write_masters(tables, zones)
-    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, zones, masters), zones)
+    masters, repeated = write_masters(spark, files, zones), repeated_ids(spark, files["rental_transactions"], zones.repeated)
+    rentals = raw_tables.read(spark, "rental_transactions", files["rental_transactions"])
+    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, repeated, zones, masters), zones)
     summary = {"job": JOB, "run_id": zones.run_id, "seconds": watch.seconds(), "rentals": counts, "masters": masters}
     finish(lake, zones, summary, max_reject_rate)
     return summary
 
 
-def write_masters(tables: Dict[str, DataFrame], zones: Zones) -> Dict[str, Dict[str, int]]:
+def write_masters(spark: SparkSession, files: Dict[str, raw_tables.Groups], zones: Zones) -> Dict[str, Dict[str, int]]:
     """All at once: each is a small job of its own."""
-    with ThreadPoolExecutor(len(tables)) as writers:
-        counts = writers.map(lambda table: write_master(tables[table], table, zones.masters[table]), tables)
-        return dict(zip(tables, counts))
+    with ThreadPoolExecutor(len(zones.masters)) as writers:
+        counts = writers.map(lambda table: write_master(raw_tables.read(spark, table, files[table]), table, zones.masters[table]),
+                             zones.masters)
+        return dict(zip(zones.masters, counts))
 
 
 def write_master(raw: DataFrame, table: str, folder: str) -> Dict[str, int]:
@@ -92,13 +95,13 @@ def write_master(raw: DataFrame, table: str, folder: str) -> Dict[str, int]:
     return master_tables.oddities(counts.get, kept.get["rows"])
 
 
-def judged_rentals(spark: SparkSession, raw: DataFrame, zones: Zones, sizes: Dict[str, Any]) -> DataFrame:
+def judged_rentals(spark: SparkSession, raw: DataFrame, repeated: DataFrame, zones: Zones, sizes: Dict[str, Any]) -> DataFrame:
     users, vehicles = [sized(spark.read.parquet(zones.masters[table]), sizes[table]["kept"])
                        for table in ("users", "vehicles")]
     locations = spark.read.parquet(zones.masters["locations"])
     rentals = rental_rules.with_masters(rental_rules.parsed(raw), users.select("user_id", "user_key"),
                                         vehicles.select("vehicle_id", "vehicle_key"), locations)
-    return rental_rules.judged(with_repeated(rentals, repeated_ids(raw)))
+    return rental_rules.judged(with_repeated(rentals, repeated))
 
 
 def sized(table: DataFrame, rows: int) -> DataFrame:
@@ -106,10 +109,14 @@ def sized(table: DataFrame, rows: int) -> DataFrame:
     return F.broadcast(table) if rows <= BROADCAST_ROWS else table
 
 
-def repeated_ids(raw: DataFrame) -> DataFrame:
-    """Hashes of the rental ids that more than one row has, found by 8 bytes a rental. Two ids of one hash do no harm."""
-    hashes = raw.select(F.xxhash64(rental_rules.trimmed("rental_id")).alias("id_hash"))
-    return hashes.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
+def repeated_ids(spark: SparkSession, files: raw_tables.Groups, folder: str) -> DataFrame:
+    """Hashes of the rental ids that more than one line has: few rows. Whoever is taken for repeated wrongly comes to no harm."""
+    ids = raw_tables.read_field(spark, "rental_id", files)
+    hashes = ids.select(F.xxhash64(trimmed("rental_id")).alias("id_hash")).repartition("id_hash")
+    found = Observation("repeated ids")
+    repeated = hashes.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
+    repeated.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
+    return sized(spark.read.parquet(folder), found.get["ids"])
 
 
 def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:
@@ -121,20 +128,20 @@ def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:
 def write_rentals(spark: SparkSession, lake: Lake, judged: DataFrame, zones: Zones) -> Dict[str, Any]:
     """One pass over the rentals, one folder a verdict; then the few contested ones are settled, and all goes where it belongs."""
     total = Observation("rentals")
-    judged.observe(total, *rental_rules.verdict_counts()).write.partitionBy("verdict").parquet(zones.work)
+    judged.observe(total, *rental_rules.verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
     if not total.get["rows"]:
         raise JobError("the rental_transactions files hold a header and no rental: nothing to compute")
     settled = rental_rules.settled(written(spark, zones, CONTESTED))
-    won = write_winners(settled, join(zones.work, "verdict=" + KEPT)) if total.get["contested"] else None
+    won = write_winners(settled, join(zones.judged, "verdict=" + KEPT)) if total.get["contested"] else None
     by_reason = write_rejected(written(spark, zones, REJECTED), settled, zones.rejected)
-    if lake.exists(join(zones.work, "verdict=" + KEPT)):
-        lake.move(join(zones.work, "verdict=" + KEPT), zones.rentals)
+    if lake.exists(join(zones.judged, "verdict=" + KEPT)):
+        lake.move(join(zones.judged, "verdict=" + KEPT), zones.rentals)
     lake.delete(zones.work)
     return rental_rules.summed_up(total.get, won, by_reason)
 
 
 def written(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
-    return spark.read.parquet(zones.work).where(F.col("verdict") == verdict)
+    return spark.read.parquet(zones.judged).where(F.col("verdict") == verdict)
 
 
 def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:

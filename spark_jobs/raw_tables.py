@@ -25,20 +25,27 @@ CSV_SUFFIXES = (".csv", ".csv.gz")
 HEADER_READERS = 8  # threads; a header is one small request to S3 a file
 
 Header = Tuple[str, ...]
+Groups = Dict[Header, List[str]]  # the files of a table by their header
+READ_OPTIONS = {"quote": '"', "escape": '"', "mode": "PERMISSIVE"}  # RFC 4180: a quote within quotes is doubled
 
 
-def read(spark: SparkSession, lake: Lake, raw: str, table: str) -> DataFrame:
+def read(spark: SparkSession, table: str, groups: Groups) -> DataFrame:
     """All rows of a raw table: its columns as text, `malformed_row` (the line, if it does not fit the header), `source_file`.
 
     A rental is one line: then a large file is read by many tasks, and a stray quote spoils one row only. The master
     tables hold names and addresses, where RFC 4180 allows a line break within quotes.
     """
-    groups = by_header(lake, table, find_files(lake, raw, table))
-    parts = [_read_group(spark, table, header, files) for header, files in sorted(groups.items())]
-    rows = parts[0]
-    for part in parts[1:]:
-        rows = rows.union(part)
-    return rows
+    return _union([_read_group(spark, table, header, files) for header, files in groups.items()])
+
+
+def read_field(spark: SparkSession, name: str, groups: Groups) -> DataFrame:
+    """One field of every line, the header among them, cut out of the text: a quarter of the time of parsing all."""
+    return _union([_read_field(spark, name, header, files) for header, files in groups.items()])
+
+
+def find(lake: Lake, raw: str, table: str) -> Groups:
+    """The files of a table, each checked to have every column."""
+    return by_header(lake, table, find_files(lake, raw, table))
 
 
 def find_files(lake: Lake, raw: str, table: str) -> List[str]:
@@ -53,11 +60,11 @@ def find_files(lake: Lake, raw: str, table: str) -> List[str]:
     return files
 
 
-def by_header(lake: Lake, table: str, files: List[str]) -> Dict[Header, List[str]]:
+def by_header(lake: Lake, table: str, files: List[str]) -> Groups:
     """The files of a table grouped by their header, each checked to have every column once."""
     with ThreadPoolExecutor(HEADER_READERS) as readers:
         headers = list(readers.map(lambda file: _header(lake, file), files))
-    groups = {}  # type: Dict[Header, List[str]]
+    groups = {}  # type: Groups
     for file, header in zip(files, headers):
         _check_header(table, file, header)
         groups.setdefault(header, []).append(file)
@@ -85,12 +92,29 @@ def _read_group(spark: SparkSession, table: str, header: Header, files: List[str
     """Files of one header. The unknown columns get names of our own: two of theirs could be alike."""
     fields = [name if name in COLUMNS[table] else f"unknown_{position}" for position, name in enumerate(header)]
     rows = spark.read.csv(
-        [_glob_escaped(file) for file in files],
-        schema=", ".join(field + " STRING" for field in fields + ["malformed_row"]),
-        header=True, quote='"', escape='"', encoding="UTF-8", multiLine=table in ID_COLUMN,
-        mode="PERMISSIVE", columnNameOfCorruptRecord="malformed_row",
-    )
+        [_glob_escaped(file) for file in files], header=True, encoding="UTF-8", multiLine=table in ID_COLUMN,
+        schema=_all_text([*fields, "malformed_row"]), columnNameOfCorruptRecord="malformed_row", **READ_OPTIONS)
     return rows.select(*COLUMNS[table], "malformed_row", F.col("_metadata.file_path").alias("source_file"))
+
+
+def _read_field(spark: SparkSession, name: str, header: Header, files: List[str]) -> DataFrame:
+    lines = spark.read.text([_glob_escaped(file) for file in files])
+    position = header.index(name)
+    plain = F.substring_index(F.substring_index("value", ",", position + 1), ",", -1)
+    fields = _all_text([f"field_{number}" for number in range(len(header))])
+    parsed = F.from_csv("value", fields, READ_OPTIONS)[f"field_{position}"]
+    return lines.select(F.when(F.col("value").contains('"'), parsed).otherwise(plain).alias(name))
+
+
+def _all_text(names: List[str]) -> str:
+    return ", ".join(name + " STRING" for name in names)
+
+
+def _union(parts: List[DataFrame]) -> DataFrame:
+    rows = parts[0]
+    for part in parts[1:]:
+        rows = rows.union(part)
+    return rows
 
 
 def _glob_escaped(path: str) -> str:

@@ -1,14 +1,16 @@
 """The validation of rentals: every rule of the data contract as a condition, all of them looked at in one pass."""
 
 from decimal import Decimal
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from raw_tables import COLUMNS
-from text_fields import below_zero, integer, money, timestamp, trimmed
+from text_fields import BELOW_ZERO, INTEGER, MONEY, TIME, has_form, to_integer, to_money, to_timestamp, trimmed
 
 FIELDS = COLUMNS["rental_transactions"]
+FORMS = {"rental_start_time": TIME, "rental_end_time": TIME, "pickup_location": INTEGER, "dropoff_location": INTEGER,
+         "total_amount": MONEY}
 DUPLICATE = "duplicate_rental_id"
 # of several valid rows with one id the smallest by these is kept; the text as it came tells apart what is equal even then
 DUPLICATE_ORDER = ["start_time", "end_time", "refused.user_id", "refused.vehicle_id", "pickup_location",
@@ -29,12 +31,21 @@ def parsed(raw: DataFrame) -> DataFrame:
     fields = [F.coalesce(field, F.lit("")).alias(field) for field in FIELDS]
     as_it_came = F.struct(*fields, "malformed_row", "source_file").alias("as_it_came")
     texts = raw.select(as_it_came, *[trimmed(field).alias(field) for field in FIELDS])
-    return texts.select(
+    in_form = texts.withColumn("in_form", has_form(r"\|".join(FORMS.values()), *FORMS))
+    return in_form.select(
         "as_it_came", "rental_id", "user_id", "vehicle_id",
-        timestamp("rental_start_time").alias("start_time"), timestamp("rental_end_time").alias("end_time"),
-        integer("pickup_location").alias("pickup_location"), integer("dropoff_location").alias("dropoff_location"),
-        money("total_amount").alias("total_amount"), below_zero("total_amount").alias("below_zero"),
+        _where_in_form("rental_start_time", to_timestamp).alias("start_time"),
+        _where_in_form("rental_end_time", to_timestamp).alias("end_time"),
+        _where_in_form("pickup_location", to_integer).alias("pickup_location"),
+        _where_in_form("dropoff_location", to_integer).alias("dropoff_location"),
+        _where_in_form("total_amount", to_money).alias("total_amount"),
+        F.col("total_amount").alias("amount_text"),
     )
+
+
+def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
+    """A row mostly has all its fields in form, which one pattern tells; only of the others is each field asked on its own."""
+    return F.when(F.col("in_form") | has_form(FORMS[name], name), value(name))
 
 
 def with_masters(rentals: DataFrame, users: DataFrame, vehicles: DataFrame, locations: DataFrame) -> DataFrame:
@@ -58,7 +69,7 @@ def broken_rules() -> Dict[str, Column]:
         "bad_end_time": F.col("end_time").isNull(),
         "end_not_after_start": F.coalesce(F.col("end_time") <= F.col("start_time"), F.lit(False)),
         "bad_amount": F.col("total_amount").isNull(),
-        "negative_amount": F.col("below_zero"),
+        "negative_amount": F.col("amount_text").startswith("-") & has_form(BELOW_ZERO, "amount_text"),
         "unknown_user": (F.col("user_id") != "") & F.col("user_key").isNull(),
         "unknown_vehicle": (F.col("vehicle_id") != "") & F.col("vehicle_key").isNull(),
         "unknown_pickup_location": F.col("known_pickup").isNull(),

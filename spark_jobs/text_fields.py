@@ -4,16 +4,28 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 WHITE_SPACE = " \t\n\x0b\x0c\r"
-INTEGER = r"^[+-]?[0-9]+$"
-DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
-THIRD_DECIMAL = r"\.[0-9]{3}"
-BELOW_ZERO = r"^-[0-9.]*[1-9]"
-TIME = r"^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$"
+INTEGER = "[+-]?[0-9]+"
+MONEY = r"[+-]?(?:[0-9]+(?:\.[0-9]{0,2})?|\.[0-9]{1,2})"
+BELOW_ZERO = r"-(?=[0-9.]*[1-9])(?:[0-9]+\.?[0-9]*|\.[0-9]+)"  # of any number, also one that is no amount of money
+TIME = "(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
 
 
 def trimmed(name: str) -> Column:
-    """The field without the white space around it, '' where it is missing."""
-    return F.coalesce(F.expr(f"trim(BOTH '{WHITE_SPACE}' FROM `{name}`)"), F.lit(""))
+    """The field without the white space around it, '' where it is missing.
+
+    Spark trims blanks fast and any other set of characters slowly: that is left for the fields that need it.
+    """
+    field = F.coalesce(F.trim(name), F.lit(""))
+    needs_more = field < "!"  # it begins with a control character, or is empty
+    for character in WHITE_SPACE.strip(" "):
+        needs_more = needs_more | field.endswith(character)
+    return F.when(needs_more, F.expr(f"trim(BOTH '{WHITE_SPACE}' FROM coalesce(`{name}`, ''))")).otherwise(field)
+
+
+def has_form(pattern: str, *names: str) -> Column:
+    """Whether the fields, all of them, have this form; for several the pattern has a | between them."""
+    text = F.col(names[0]) if len(names) == 1 else F.concat_ws("|", *names)
+    return text.rlike(f"^(?:{pattern})$")
 
 
 def text_or_null(name: str) -> Column:
@@ -21,20 +33,18 @@ def text_or_null(name: str) -> Column:
 
 
 def integer(name: str) -> Column:
-    return F.when(F.col(name).rlike(INTEGER), F.expr(f"try_cast(`{name}` AS INT)"))
+    return F.when(has_form(INTEGER, name), to_integer(name))
 
 
-def timestamp(name: str) -> Column:
-    """`yyyy-MM-dd HH:mm:ss` to the letter: a cast alone would also take '2024-1-1', and a pattern costs five times the time."""
-    return F.when(F.col(name).rlike(TIME), F.expr(f"try_cast(`{name}` AS TIMESTAMP)"))
+def to_integer(name: str) -> Column:
+    return F.expr(f"try_cast(`{name}` AS INT)")
 
 
-def money(name: str) -> Column:
-    """A plain decimal number with at most two decimals, below ten thousand million."""
-    plain = F.col(name).rlike(DECIMAL) & ~F.col(name).rlike(THIRD_DECIMAL)
-    return F.when(plain, F.expr(f"try_cast(`{name}` AS DECIMAL(12,2))"))
+def to_timestamp(name: str) -> Column:
+    """Of a text that has the form of a time: a cast alone would also take '2024-1-1', and to_timestamp is slow."""
+    return F.expr(f"try_cast(`{name}` AS TIMESTAMP)")
 
 
-def below_zero(name: str) -> Column:
-    """Asked of the text, so that it also holds for a number that is refused as an amount."""
-    return F.col(name).rlike(DECIMAL) & F.col(name).rlike(BELOW_ZERO)
+def to_money(name: str) -> Column:
+    """Of a text that has the form of money, NULL from ten thousand million on."""
+    return F.expr(f"try_cast(`{name}` AS DECIMAL(12,2))")

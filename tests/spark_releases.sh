@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs the tests of the Spark jobs on the oldest and the newest Spark that EMR has, each in an environment of its own
+# under .venvs/, with ANSI mode on and off. Arguments go to pytest: tests/spark_releases.sh -k oracle
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+RELEASES=${SPARK_RELEASES:-"3.3.4 3.5.9 4.1.1"} # emr-6.10, emr-7, emr-spark-8.1
+PYTHON=${PYTHON:-python3.11}
+
+environment() { # of a PySpark version; made once
+    local folder=.venvs/pyspark-$1
+    if [ ! -e "$folder/installed" ]; then
+        "$PYTHON" -m venv "$folder"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "pyspark==$1" \
+            "duckdb>=1.4,<3" pyarrow numpy pytz python-dotenv rich "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
+        touch "$folder/installed"
+    fi
+    echo "$folder"
+}
+
+for release in $RELEASES; do
+    folder=$(environment "$release")
+    for ansi in false true; do
+        echo "== PySpark $release, spark.sql.ansi.enabled=$ansi"
+        SPARK_ANSI=$ansi "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -q -m "not long" "$@"
+    done
+done
