@@ -169,6 +169,9 @@ class Settings:
         "client", _one_of("client", "cluster"), "where Spark's driver runs; client: its log is the step's"
     )
     emr_idle_timeout_seconds: int = _setting(1800, _whole(60, 604800, "seconds"), "an idle cluster terminates itself after this")
+    emr_step_timeout_minutes: int = _setting(
+        240, _whole(1, 10080, "minutes"), "the state machine ends a Spark job that runs longer, and with it the execution"
+    )
     # --- IAM roles
     emr_service_role: str = _setting("EMR_DefaultRole", ROLE, "role of the EMR service", unique="-")
     emr_ec2_instance_profile: str = _setting("EMR_EC2_DefaultRole", ROLE, "instance profile (and role) of the nodes", unique="-")
@@ -182,6 +185,7 @@ class Settings:
     glue_database_name: str = _setting("car_rental_db", DATABASE, "Glue database of the published tables", unique="_")
     step_functions_state_machine_name: str = _setting("CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-")
     schedule_expression: str = _setting("", SCHEDULE, "starts the state machine regularly; empty: only who asks for it does")
+    alert_email: str = _setting("", EMAIL, "who is told when an execution fails or takes too long; empty: nobody")
     athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
     # --- the pipeline
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
@@ -212,6 +216,11 @@ class Settings:
         """The role that step 1 makes for the state machine."""
         name = self.step_functions_role_arn.rsplit("/", 1)[1]
         return name if self.step_functions_role_is_given else self.shared_name(name)
+
+    @property
+    def iam_patience_seconds(self) -> float:
+        """How long a role that was just made may be unknown to the services that use it: on this machine not at all."""
+        return 0.0 if self.is_local else 120.0
 
     def s3(self, *parts: str) -> str:
         """An ``s3://`` URI in the lake."""

@@ -8,7 +8,6 @@ publish_run. Nothing is published when any of them fails. Without --cluster-id t
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -17,17 +16,16 @@ from typing import Any
 
 import cli
 from aws import Aws
-from clusters import describe_cluster, find_cluster
+from clusters import find_cluster
 from config import Settings
 from console import Console
 from errors import DataLakeError, Interrupted
 from lake_bucket import require_bucket
+from spark_outcomes import read_summary, step_failure, told
 from spark_steps import STAGES, new_run_id, spark_step
-from step_logs import probable_cause
 from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 240.0
-SUMMARY_KEY = "rejected/rental_transactions/run_id={run_id}/_run_summary.json"
 _GOING = frozenset({"PENDING", "RUNNING", "CANCEL_PENDING"})
 _BAD = frozenset({"FAILED", "CANCELLED", "INTERRUPTED"})
 
@@ -42,9 +40,7 @@ class SparkResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        rows = self.report.get("rentals", {})
-        counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
-        return f"run {self.run_id}{counted}"
+        return told(self.run_id, self.report)
 
 
 def run_spark_jobs(
@@ -121,33 +117,9 @@ def _raise_first_failure(aws: Aws, console: Console, cluster_id: str, steps: dic
             raise step_failure(aws, console, cluster_id, job, step)
 
 
-def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: dict[str, Any]) -> DataLakeError:
-    """A failed step as an error: state, probable cause out of its log, and where the log lies."""
-    status = step["Status"]
-    log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
-    if status["State"] == "CANCELLED" or not log_uri:
-        return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
-    cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
-    return DataLakeError(
-        f"Spark job {job}",
-        f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
-        "Nothing of this run was published. Mend the cause and run it again.",
-        log=cause.log,
-        details=cause.lines,
-    )
-
-
 def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
     """Cancels steps, running ones too."""
     aws.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS")
-
-
-def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
-    """What the jobs of a published run counted (rows read, kept, rejected by reason, rows of each table)."""
-    key = SUMMARY_KEY.format(run_id=run_id)
-    body = aws.client("s3").get_object(Bucket=aws.settings.s3_bucket_name, Key=key)["Body"].read()
-    summary: dict[str, Any] = json.loads(body)
-    return summary
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:

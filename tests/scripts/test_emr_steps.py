@@ -10,6 +10,7 @@ from errors import ConfigError, DataLakeError, Interrupted
 from lake_bucket import ensure_bucket
 from run_spark_jobs import run_spark_jobs
 from setup_iam_roles import setup_iam_roles
+from spark_outcomes import SUMMARY_KEY
 from spark_steps import spark_step
 from terminate_emr_cluster import terminate_emr_cluster
 
@@ -51,7 +52,7 @@ def jobs(lake, monkeypatch):
     def put(*stages):
         bucket = lake.settings.s3_bucket_name
         lake.aws.client("s3").put_object(Bucket=bucket, Key="jobs/job.py", Body=JOB.encode())
-        summary_key = spark_script.SUMMARY_KEY.format(run_id="r1")
+        summary_key = SUMMARY_KEY.format(run_id="r1")
         lake.aws.client("s3").put_object(Bucket=bucket, Key=summary_key, Body=json.dumps(SUMMARY).encode())
 
         def step(settings, job, run_id):
@@ -96,8 +97,7 @@ def test_without_a_bucket_no_cluster_is_made(project):
         create_emr_cluster(it.settings, it.aws, it.console)
 
 
-def test_without_roles_the_step_says_to_run_step_1(project, monkeypatch):
-    monkeypatch.setattr("iam_retry.SPREAD_SECONDS", 0.0)
+def test_without_roles_the_step_says_to_run_step_1(project):
     it = project()
     ensure_bucket(it.aws)
     with pytest.raises(DataLakeError, match="EMR does not accept the roles.*setup_iam_roles.py"):

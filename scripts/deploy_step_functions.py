@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Step 4: the Step Functions state machine that does steps 5 to 8 by itself.
+
+Creates it, or updates what differs and says what. Needs the roles of step 1. Run it as often as you like; executions that
+run keep the definition that they began with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cli
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from config import Settings
+from console import Console
+from errors import DataLakeError
+from iam_retry import retry_while_iam_spreads
+from state_machine import definition, state_machine_arn
+
+_WHERE = "deploy_step_functions"
+# what Step Functions says of a role that was made a moment ago; a role that is really wrong says the same
+_ROLE_NOT_YET = ("authorized to assume the provided role", "is not authorized to create managed-rule")
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """What was done to each thing: its name and ``created``, ``updated (what)``, ``removed`` or ``unchanged``."""
+
+    state_machine_arn: str
+    changes: dict[str, str]
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+
+
+def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:
+    """The state machine is there as these settings want it; raises ``DataLakeError`` when AWS does not take it."""
+    arn = state_machine_arn(aws)
+    name = settings.step_functions_state_machine_name
+    return DeployResult(arn, {f"state machine {name}": ensure_state_machine(settings, aws, console)})
+
+
+def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
+    """The state machine exists with our definition, role and tags; says what was done."""
+    wanted = _wanted(settings, aws)
+    current = _current(aws)
+    if current is None:
+        return _create(settings, aws, console, wanted)
+    changed = [label for field, label in _PARTS.items() if not _same(field, current.get(field), wanted[field])]
+    if changed:
+        aws.change(lambda: _send(aws, console, "update_state_machine", stateMachineArn=state_machine_arn(aws), **wanted))
+    if _tags_differ(aws):
+        aws.change(
+            lambda: aws.client("stepfunctions").tag_resource(resourceArn=state_machine_arn(aws), tags=_lower_case(aws.tag_list))
+        )
+        changed.append("tags")
+    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+
+
+_PARTS = {"definition": "definition", "roleArn": "role", "tracingConfiguration": "tracing"}
+
+
+def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
+    return {
+        "definition": json.dumps(definition(settings, aws.tag_list, aws.partition), indent=2),
+        "roleArn": _role_arn(settings, aws),
+        "tracingConfiguration": {"enabled": True},
+    }
+
+
+def _role_arn(settings: Settings, aws: Aws) -> str:
+    if settings.step_functions_role_is_given:
+        return settings.step_functions_role_arn
+    return f"arn:{aws.partition}:iam::{aws.account_id}:role/{settings.step_functions_role_name}"
+
+
+def _current(aws: Aws) -> dict[str, Any] | None:
+    """The state machine as it is; None when there is none."""
+    try:
+        described: dict[str, Any] = aws.client("stepfunctions").describe_state_machine(stateMachineArn=state_machine_arn(aws))
+    except ClientError as error:
+        if error_code(error) != "StateMachineDoesNotExist":
+            raise
+        return None
+    return described
+
+
+def _same(field: str, current: Any, wanted: Any) -> bool:
+    return bool(json.loads(current) == json.loads(wanted) if field == "definition" else current == wanted)
+
+
+def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, Any]) -> str:
+    name = settings.step_functions_state_machine_name
+    tags = _lower_case(aws.tag_list)
+    aws.change(lambda: _send(aws, console, "create_state_machine", name=name, type="STANDARD", tags=tags, **wanted))
+    return "created"
+
+
+def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
+    """Creates or updates; a definition or a role that AWS refuses is an error that says which."""
+    call = getattr(aws.client("stepfunctions"), operation)
+    try:
+        return retry_while_iam_spreads(lambda: call(**request), _ROLE_NOT_YET, console, aws.settings.iam_patience_seconds)
+    except ClientError as error:
+        message = error.response["Error"].get("Message", "")
+        if any(known in message for known in _ROLE_NOT_YET):
+            raise DataLakeError(
+                _WHERE, f"Step Functions does not accept the role: {message}", "Run step 1: python scripts/setup_iam_roles.py"
+            ) from error
+        raise
+
+
+def _tags_differ(aws: Aws) -> bool:
+    listed = aws.client("stepfunctions").list_tags_for_resource(resourceArn=state_machine_arn(aws))["tags"]
+    there = {tag["key"]: tag["value"] for tag in listed}
+    return not aws.tags.items() <= there.items()
+
+
+def _lower_case(tags: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Step Functions spells tags in lower case."""
+    return [{"key": tag["Key"], "value": tag["Value"]} for tag in tags]
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    result = deploy_step_functions(settings, aws, console)
+    console.note(result.summary())
+    console.result(result.state_machine_arn)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return cli.run(cli.parser(__doc__), argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Step 9: runs the state machine, which does steps 5 to 8 by itself, and follows it to its end.
+
+Needs steps 1 to 4. Ctrl-C stops the execution and ends its cluster. When --timeout-minutes have passed the execution goes on;
+--execution-arn picks it up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import cli
+from aws import Aws
+from clusters import terminate
+from config import Settings
+from console import Console
+from errors import DataLakeError, Interrupted
+from executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
+from lake_bucket import require_bucket
+from published import published_runs
+from rejected_table import register_rejected_rentals
+from spark_outcomes import read_summary, step_failure, told
+from spark_steps import new_run_id
+from state_machine import state_machine_arn
+from waiting import Pace, Wait, wait_until
+
+DEADLINE_MINUTES = 360.0
+_WHERE = "execute_step_functions"
+_FAILED_STEPS = ["FAILED", "INTERRUPTED"]
+_LOOKS_FOR_CLUSTERS = 3  # one that was asked for in the moment of the stop appears a little later
+_FIXES = {
+    "AnotherExecutionRuns": "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>",
+    "ClusterNotTerminated": "End it: python scripts/terminate_emr_cluster.py --cluster-id <its id>",
+    "States.Permissions": "The role of the state machine lacks a right: run step 1 (python scripts/setup_iam_roles.py).",
+}
+
+
+@dataclass(frozen=True)
+class ExecutionResult:
+    """An execution that was started, and, when its end was waited for, the run that it published."""
+
+    execution_arn: str
+    run_id: str
+    state: str
+    cluster_id: str = ""
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return told(self.run_id, self.report) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
+
+
+def execute_step_functions(
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    run_id: str | None = None,
+    execution_arn: str | None = None,
+    wait: bool = True,
+    deadline_minutes: float = DEADLINE_MINUTES,
+) -> ExecutionResult:
+    """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless ``wait`` is false.
+
+    Raises ``DataLakeError`` with the probable cause when the execution fails. Ctrl-C stops it and raises ``Interrupted``.
+    """
+    require_bucket(aws, _WHERE)
+    if execution_arn is None:
+        run_id = run_id or new_run_id()
+        execution_arn = start(aws, execution_name(run_id), run_id)
+    execution = describe(aws, execution_arn)
+    console.note(f"execution {execution_arn}")
+    if not wait:
+        return ExecutionResult(execution_arn, _run_id(execution), str(execution["status"]))
+    with _stopped_by_ctrl_c(aws, console, execution):
+        ended = _follow(aws, console, execution, Pace(settings.poll_seconds, deadline_minutes * 60))
+    return _published(aws, ended)
+
+
+def execution_name(run_id: str) -> str:
+    """The name of the execution that makes a run: CloudWatch wants letters, digits, ``-`` and ``_`` only."""
+    return "run-" + re.sub(r"[^0-9A-Za-z_-]", "-", run_id)
+
+
+def _run_id(execution: dict[str, Any]) -> str:
+    """The run's id: given when it was started, else its start time, as the state machine derives it."""
+    given: dict[str, Any] = json.loads(execution.get("input") or "{}")
+    return str(given.get("run_id") or new_run_id(execution["startDate"]))
+
+
+def _follow(aws: Aws, console: Console, execution: dict[str, Any], pace: Pace) -> dict[str, Any]:
+    """Waits for the end, and shows each state when it is entered for the first time."""
+    arn = execution["executionArn"]
+    show = _entered_states(console, History(aws, arn), execution["startDate"])
+    wait = Wait(
+        what="execution",
+        describe=lambda: describe(aws, arn),
+        state=lambda described: str(described["status"]),
+        states=EXECUTION_STATES,
+        explain=lambda described: _failure(aws, console, described),
+        resume=f"Pick it up again: python scripts/execute_step_functions.py --execution-arn {arn}",
+        show=show,
+    )
+    with console.waiting("execution"):
+        return wait_until(wait, pace, console.progress)
+
+
+def _entered_states(console: Console, history: History, started: datetime) -> Callable[[dict[str, Any]], str]:
+    """What shows the execution's progress: a line for each task on its first entry; returns the latest as the state."""
+    seen: list[str] = []
+
+    def show(described: dict[str, Any]) -> str:
+        for event in history.new_events():
+            name = event.get("stateEnteredEventDetails", {}).get("name", "")
+            if event["type"] == "TaskStateEntered" and name not in seen:
+                seen.append(name)
+                console.note(f"{(event['timestamp'] - started).total_seconds():5.0f} s  {_words(name)}")
+        return _words(seen[-1]) if seen and described["status"] == "RUNNING" else str(described["status"])
+
+    return show
+
+
+def _words(state: str) -> str:
+    """``clean rentals`` of ``CleanRentals``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", state).lower()
+
+
+def _published(aws: Aws, execution: dict[str, Any]) -> ExecutionResult:
+    """The result of an execution that ended well; brings the table of rejected rentals up to what is published."""
+    output = json.loads(execution["output"])
+    register_rejected_rentals(aws, published_runs(aws))
+    report = read_summary(aws, output["run_id"])
+    return ExecutionResult(execution["executionArn"], output["run_id"], "SUCCEEDED", output["cluster_id"], report)
+
+
+def _failure(aws: Aws, console: Console, execution: dict[str, Any]) -> DataLakeError:
+    """Why the execution ended badly: a failed Spark job's probable cause, else what the execution itself says."""
+    error, cause = execution.get("error", ""), execution.get("cause", "")
+    if execution["status"] == "FAILED":
+        for cluster in clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=False):
+            for step in _failed_steps(aws, cluster["Id"]):
+                return step_failure(aws, console, cluster["Id"], step["Name"], step)
+    said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
+    fix = _FIXES.get(error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history")
+    return DataLakeError("execution", said, fix, details=(execution["executionArn"],))
+
+
+def _failed_steps(aws: Aws, cluster_id: str) -> list[dict[str, Any]]:
+    """The steps of the cluster that failed, the first to fail first."""
+    pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id, StepStates=_FAILED_STEPS)
+    steps = [step for page in pages for step in page["Steps"]]
+    return sorted(steps, key=lambda step: step["Status"]["Timeline"].get("EndDateTime", datetime.max.replace(tzinfo=UTC)))
+
+
+@contextmanager
+def _stopped_by_ctrl_c(aws: Aws, console: Console, execution: dict[str, Any]) -> Iterator[None]:
+    """Ctrl-C inside stops the execution and ends its cluster; a second one leaves at once and says what to look after."""
+    arn = execution["executionArn"]
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.warn("Interrupted: stopping the execution and its cluster; once more leaves at once.")
+        try:
+            stop(aws, arn, "Ctrl-C in execute_step_functions.py")
+            ended = _end_clusters(aws, execution)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "execution", f"{arn} may still run, and its cluster with it.", f"Stop it: {_stop_command(arn)}"
+            ) from None
+        clusters = f"cluster {', '.join(ended)} is being terminated" if ended else "it had no cluster"
+        raise Interrupted("execution", f"{arn} has been stopped; {clusters}; nothing more is published.") from None
+
+
+def _stop_command(arn: str) -> str:
+    return f"aws stepfunctions stop-execution --execution-arn {arn}"
+
+
+def _end_clusters(aws: Aws, execution: dict[str, Any]) -> list[str]:
+    """Terminates the clusters that the execution made; returns their ids."""
+    for _ in range(_LOOKS_FOR_CLUSTERS):
+        found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)
+        if found:
+            break
+        time.sleep(min(aws.settings.poll_seconds, 3.0))
+    ids = [str(cluster["Id"]) for cluster in found]
+    for cluster_id in ids:
+        terminate(aws, cluster_id)
+    return ids
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    if arguments.dry_run:
+        _tell_plan(arguments, aws, console)
+        return
+    result = execute_step_functions(
+        settings,
+        aws,
+        console,
+        run_id=arguments.run_id,
+        execution_arn=arguments.execution_arn,
+        wait=not arguments.no_wait,
+        deadline_minutes=arguments.timeout_minutes,
+    )
+    if arguments.no_wait:
+        console.note(f"Follow it: python scripts/execute_step_functions.py --execution-arn {result.execution_arn}")
+        console.result(result.execution_arn)
+    else:
+        console.result(result.summary())
+
+
+def _tell_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
+    """What would be started or picked up; nothing is."""
+    if arguments.execution_arn:
+        console.result(f"would follow {arguments.execution_arn}, which is {describe(aws, arguments.execution_arn)['status']}")
+        return
+    run_id = arguments.run_id or new_run_id()
+    console.result(f"would start {execution_name(run_id)} of {state_machine_arn(aws)} for run {run_id}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    cli.add_timeout(parser, DEADLINE_MINUTES)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
+    which.add_argument("--execution-arn", metavar="ARN", help="follow this execution, instead of starting one")
+    parser.add_argument("--no-wait", action="store_true", help="start it, print its ARN and leave")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be started, and start nothing")
+    return cli.run(parser, argv, _act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
