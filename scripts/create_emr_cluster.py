@@ -75,7 +75,9 @@ def _refuse_a_second(aws: Aws) -> None:
 def _create(settings: Settings, aws: Aws, console: Console) -> str:
     request = cluster_request(settings, aws.tag_list)
     try:
-        answer = retry_while_iam_spreads(lambda: aws.client("emr").run_job_flow(**request), _ROLES_NOT_YET, console)
+        answer = retry_while_iam_spreads(
+            lambda: aws.client("emr").run_job_flow(**request), _ROLES_NOT_YET, console, settings.iam_patience_seconds
+        )
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if "InstanceProfile" not in message and "ServiceRole" not in message and "Service role" not in message:

@@ -11,20 +11,18 @@ from console import Console
 
 T = TypeVar("T")
 
-SPREAD_SECONDS = 120.0
-
-
 def retry_while_iam_spreads(
     call: Callable[[], T],
     messages: Sequence[str],
     console: Console,
+    patience_seconds: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """``call()``, again every 5 s for up to two minutes while AWS refuses it with one of ``messages`` (parts of the text).
+    """``call()``, again every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
 
-    A role that is really wrong gives the same message: after two minutes the refusal is raised.
+    A role that is really wrong gives the same message: after that time the refusal is raised.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     """
     began = clock()
@@ -34,7 +32,7 @@ def retry_while_iam_spreads(
         except ClientError as error:
             text = error.response["Error"].get("Message", "")
             elapsed = clock() - began
-            if elapsed >= SPREAD_SECONDS or not any(message in text for message in messages):
+            if elapsed >= patience_seconds or not any(message in text for message in messages):
                 raise
             console.progress("new IAM role", "not known everywhere yet, trying again", elapsed)
         sleep(5)

@@ -99,7 +99,7 @@ def _as_stored(current: dict[str, Any], name: str) -> Any:
 
 def _with_role(call: Callable[[], Any], settings: Settings, console: Console) -> None:
     try:
-        retry_while_iam_spreads(call, _ROLE_NOT_YET, console)
+        retry_while_iam_spreads(call, _ROLE_NOT_YET, console, settings.iam_patience_seconds)
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if not any(part in message for part in _ROLE_NOT_YET):

@@ -74,8 +74,7 @@ def test_a_workgroup_that_drifted_is_brought_back(lake):
     assert setup(lake)[f"workgroup {lake.settings.athena_workgroup}"] == "updated"
 
 
-def test_without_its_role_the_step_says_to_run_step_1(project, monkeypatch):
-    monkeypatch.setattr("iam_retry.SPREAD_SECONDS", 0.0)
+def test_without_its_role_the_step_says_to_run_step_1(project):
     it = project()
     ensure_bucket(it.aws)
     with pytest.raises(DataLakeError, match="Glue cannot assume the role.*setup_iam_roles.py"):
