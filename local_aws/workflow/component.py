@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from botocore.exceptions import ClientError
 
-from local_aws.clients import Clients
-from local_aws.overlay import AwsError, Call, Handler
+from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.overlay import AwsError, Call, Handler, not_supported
 from local_aws.refusals import refuse
+from local_aws.workflow.problems import NOT_LOCAL
+from local_aws.workflow.surroundings import check_logging, check_role
 
 if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
     from moto.stepfunctions.parser.backend.execution import Execution
@@ -28,6 +30,14 @@ log = logging.getLogger(__name__)
 _TARGET = "AWSStepFunctions"
 _STOP_SECONDS = 5.0  # at most until an execution is ABORTED after StopExecution was accepted
 _PAGE, _MOST = 100, 1000  # events that GetExecutionHistory gives at once
+_MOST_DIAGNOSTICS = 100
+# what makes two requests to create a machine the same, each with what is meant when it is not given
+_IDENTITY: dict[str, Any] = {
+    "definition": None,
+    "type": "STANDARD",
+    "loggingConfiguration": {"level": "OFF"},
+    "tracingConfiguration": {"enabled": False},
+}
 # they keep or tell facts, and moto does that well
 _MOTOS = frozenset(
     "DeleteStateMachine ListStateMachines DescribeStateMachine DescribeStateMachineForExecution ListTagsForResource TagResource "
@@ -91,13 +101,32 @@ class WorkflowComponent:
     # state machines
 
     def _create(self, call: Call) -> dict[str, Any]:
+        if call.body.get("type", "STANDARD") != "STANDARD":
+            raise not_supported(f"{call.body['type']} state machines")
+        arn = f"arn:aws:states:{call.region}:{ACCOUNT_ID}:stateMachine:{call.body['name']}"
+        existing = _existing(call, arn)
+        if existing is not None:
+            return _again(call.body, existing)
+        self._check(call)
         return call.forward()
 
     def _update(self, call: Call) -> dict[str, Any]:
+        self._check(call)
         return call.forward()
 
+    def _check(self, call: Call) -> None:
+        if "definition" in call.body:
+            _check_definition(call.body["definition"])
+        if "roleArn" in call.body:
+            check_role(self._clients.client("iam"), call.body["roleArn"])
+        check_logging(self._clients.client("logs", call.region), call.body.get("loggingConfiguration") or {})
+
     def _validate(self, call: Call) -> dict[str, Any]:
-        return {"result": "OK", "diagnostics": []}
+        from local_aws.workflow.definition import definition_problems
+
+        found = [problem.diagnostic() for problem in definition_problems(call.body["definition"])]
+        most = call.body.get("maxResults") or _MOST_DIAGNOSTICS
+        return {"result": "FAIL" if found else "OK", "diagnostics": found[:most], "truncated": len(found) > most}
 
     # executions
 
@@ -147,6 +176,36 @@ class WorkflowComponent:
         first, size = _offset(body.get("nextToken")), min(body.get("maxResults") or _PAGE, _MOST)
         rest = {"nextToken": _token(first + size)} if first + size < len(events) else {}
         return {"events": events[first : first + size], **rest}
+
+
+def _check_definition(text: str) -> None:
+    from local_aws.workflow.definition import definition_problems
+
+    found = definition_problems(text)
+    wrong = [str(problem) for problem in found if problem.code != NOT_LOCAL]
+    if wrong:
+        raise AwsError("InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(wrong)}'")
+    if found:
+        raise not_supported("; ".join(f"{problem.message} at {problem.location}" for problem in found))
+
+
+def _existing(call: Call, arn: str) -> dict[str, Any] | None:
+    try:
+        return call.forward({"stateMachineArn": arn}, "DescribeStateMachine")
+    except AwsError as error:
+        if error.code != "StateMachineDoesNotExist":
+            raise
+        return None
+
+
+def _again(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
+    """The same answer once more when the machine is the same; a different role or other tags are ignored without a word.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+    """
+    if any((body.get(field) or default) != existing[field] for field, default in _IDENTITY.items()):
+        raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing['stateMachineArn']}'")
+    return {"stateMachineArn": existing["stateMachineArn"], "creationDate": existing["creationDate"]}
 
 
 def _token(offset: int) -> str:

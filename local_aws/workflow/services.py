@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
 
 import botocore.session
+from botocore.hooks import EVENT_ALIASES
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
-# Step Functions' name of a service where it differs from botocore's
-_BOTO_NAMES = {"sfn": "stepfunctions", "cloudwatchlogs": "logs", "eventbridge": "events"}
+# service ids that botocore's list of aliases does not have
+_SERVICE_IDS = {
+    "ds-data": "directory-service-data",
+    "lexv2-models": "lex-models-v2",
+    "lexv2-runtime": "lex-runtime-v2",
+    "sms-voice": "pinpoint-sms-voice",
+}
 
 
-@functools.cache
 def boto_name(service: str) -> str | None:
     """botocore's name of the service that Step Functions calls ``service``; ``None`` when AWS has no such service."""
-    loader, name = _loader(), _BOTO_NAMES.get(service, service)
-    known = loader.list_available_services("service-2")
-    if name in known and _spelled(loader, name) == service:
-        return name
-    return next((other for other in known if _spelled(loader, other) == service), None)
+    return _boto_names().get(service)
 
 
 def operation(service: str, action: str) -> OperationModel | None:
@@ -46,16 +46,15 @@ def error_prefix(service: str) -> str:
     name = boto_name(service)
     if name is None:
         return service
-    return re.sub(r"[A-Z]{2,}", lambda run: run[0].capitalize(), _service_id(_loader(), name)).replace(" ", "")
+    service_id: str = _loader().load_service_model(name, "service-2")["metadata"]["serviceId"]
+    return re.sub(r"[A-Z]{2,}", lambda run: run[0].capitalize(), service_id).replace(" ", "")
 
 
-def _spelled(loader: Loader, name: str) -> str:
-    return re.sub(r"[ -]", "", _service_id(loader, name)).lower()
-
-
-def _service_id(loader: Loader, name: str) -> str:
-    metadata: dict[str, Any] = loader.load_service_model(name, "service-2")["metadata"]
-    return str(metadata["serviceId"])
+@functools.cache
+def _boto_names() -> dict[str, str]:
+    """botocore's names by Step Functions', which are the service ids run together: ``cloudwatchlogs`` of ``CloudWatch Logs``."""
+    ids = EVENT_ALIASES | _SERVICE_IDS
+    return {ids.get(name, name).replace("-", ""): name for name in _loader().list_available_services("service-2")}
 
 
 @functools.cache

@@ -1,0 +1,91 @@
+"""A definition checked as CreateStateMachine checks it, far beyond what moto looks at, and for what cannot run here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
+
+from local_aws.workflow.expressions import expression_problems
+from local_aws.workflow.graph import graph_problems, machines
+from local_aws.workflow.integrations import task_problems
+from local_aws.workflow.problems import SCHEMA, Problem, not_local
+
+_MOST_BYTES = 1024 * 1024
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+_LONGEST_NAME = 80
+_DISTRIBUTED = ("ItemReader", "ItemBatcher", "ResultWriter")
+
+
+class _Twice(ValueError):
+    """A field that a JSON object holds twice, of which every JSON reader would keep the last."""
+
+
+def definition_problems(text: str) -> list[Problem]:
+    """All that is wrong with the definition; none when it can be created and run."""
+    if len(text.encode()) > _MOST_BYTES:
+        return [Problem(SCHEMA, f"The definition is longer than {_MOST_BYTES} bytes", "/")]
+    try:
+        definition = json.loads(text, object_pairs_hook=_without_twins)
+    except ValueError as error:
+        return [Problem("INVALID_JSON_DESCRIPTION", str(error), "/")]
+    if not isinstance(definition, dict) or not isinstance(definition.get("States"), dict):
+        return [Problem(SCHEMA, 'The field "States" is required but was missing', "/")]
+    return list(_query_language(definition)) or _problems(text, definition)
+
+
+def _problems(text: str, definition: dict[str, Any]) -> list[Problem]:
+    """moto's parser knows every field and type of the language; what it says of their values is better said here."""
+    try:
+        AmazonStateLanguageParser.parse(text)
+    except ASLParserException as error:
+        return [Problem(SCHEMA, "; ".join(error.errors) or "the definition cannot be read", "/")]
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        return _own_problems(definition) or [Problem(SCHEMA, str(error), "/")]
+    return _own_problems(definition)
+
+
+def _own_problems(definition: dict[str, Any]) -> list[Problem]:
+    return [*graph_problems(definition), *_state_problems(definition)]
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(f"Duplicate field '{key}'")
+        found[key] = value
+    return found
+
+
+def _query_language(definition: dict[str, Any]) -> Iterator[Problem]:
+    """JSONata makes another language of all the rest, so it is looked for first."""
+    holders = [(definition, "")]
+    holders += [
+        (state, f"{machine.location}/States/{name}") for machine in machines(definition) for name, state in machine.states.items()
+    ]
+    for holder, location in holders:
+        if holder.get("QueryLanguage", "JSONPath") != "JSONPath":
+            yield not_local(f"the query language {holder['QueryLanguage']}; use JSONPath", f"{location}/QueryLanguage")
+
+
+def _state_problems(definition: dict[str, Any]) -> Iterator[Problem]:
+    for machine in machines(definition):
+        for name, state in machine.states.items():
+            location = f"{machine.location}/States/{name}"
+            if len(name) > _LONGEST_NAME:
+                yield Problem(SCHEMA, f"State names must be {_LONGEST_NAME} characters or shorter", location)
+            yield from expression_problems(state, location)
+            if state.get("Type") == "Task":
+                yield from task_problems(state, location)
+            if state.get("Type") == "Map":
+                yield from _distributed(state, location)
+
+
+def _distributed(state: dict[str, Any], location: str) -> Iterator[Problem]:
+    settings = state.get("ItemProcessor", {}).get("ProcessorConfig", {})
+    fields = [field for field in _DISTRIBUTED if field in state]
+    if settings.get("Mode") == "DISTRIBUTED" or fields:
+        yield not_local("Map states in distributed mode", location)
