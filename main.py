@@ -80,7 +80,7 @@ class Run:
             took(result)
         seconds = time.monotonic() - began
         self.done.append((name, seconds, result.summary()))
-        self.tables |= getattr(result, "report", {}).get("tables", {})
+        self.tables |= getattr(result, "counts", {}).get("tables", {})
         self.console.note(f"done in {seconds:.1f} s: {result.summary()}")
         return result
 

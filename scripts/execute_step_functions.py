@@ -52,11 +52,11 @@ class ExecutionResult:
     run_id: str
     state: str
     cluster_id: str = ""
-    report: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return told(self.run_id, self.report) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
+        return told(self.run_id, self.counts) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
 
 
 def execute_step_functions(

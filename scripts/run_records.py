@@ -70,7 +70,7 @@ class RunRecord:
         values = dataclasses.asdict(result)
         step |= {"outcome": "ok", "summary": result.summary(), "result": values}
         self.ids |= {name: str(values[name]) for name in _IDS if values.get(name)}
-        tables = values.get("report", {}).get("tables", {}) if isinstance(values.get("report"), dict) else {}
+        tables = values.get("counts", {}).get("tables", {})
         self.tables |= {name: table["rows"] for name, table in tables.items()}
 
     def costs(self, usage: Usage) -> None:

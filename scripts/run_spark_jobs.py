@@ -36,11 +36,11 @@ class SparkResult:
 
     run_id: str
     steps: dict[str, str]
-    report: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return told(self.run_id, self.report)
+        return told(self.run_id, self.counts)
 
 
 def run_spark_jobs(

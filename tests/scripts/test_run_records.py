@@ -16,7 +16,7 @@ class Result:
     """What a step gives back."""
 
     run_id: str = "r1"
-    report: dict[str, Any] = field(default_factory=lambda: {"tables": {"user_metrics": {"rows": 7}}})
+    counts: dict[str, Any] = field(default_factory=lambda: {"tables": {"user_metrics": {"rows": 7}}})
 
     def summary(self):
         return "well done"
