@@ -44,15 +44,14 @@ class Headline:
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """Where the report lies, what run it is about, and its headline answers."""
+    """Where the report lies and what run it is about; not its answers, for they name customers and results are recorded."""
 
-    report: Path
+    page: Path
     run_id: str
-    headlines: list[Headline]
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return f"report {shown(self.report)}"
+        return f"report {shown(self.page)}"
 
 
 def analyze(settings: Settings, aws: Aws, console: Console, *, reports: Path = REPORTS) -> AnalysisResult:
@@ -61,13 +60,12 @@ def analyze(settings: Settings, aws: Aws, console: Console, *, reports: Path = R
     runs = published_runs(aws)
     register_rejected_rentals(aws, runs)  # after a workflow, in which step 7 did not run
     cells = execute(NOTEBOOK, settings, console)
-    report = reports / f"car_rental_{runs[-1]}.html"
-    write_atomically(report, render(cells))
-    result = AnalysisResult(report, runs[-1], headlines(cells))
-    for headline in result.headlines:
+    page = reports / f"car_rental_{runs[-1]}.html"
+    write_atomically(page, render(cells))
+    for headline in headlines(cells):
         console.table(headline.title, headline.columns, headline.rows)
-    console.result(f"\nReport: {shown(report)}")
-    return result
+    console.result(f"\nReport: {shown(page)}")
+    return AnalysisResult(page, runs[-1])
 
 
 def shown(path: Path) -> str:
