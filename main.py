@@ -44,6 +44,7 @@ from run_spark_jobs import run_spark_jobs  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
 from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
+from teardown import add_arguments, teardown  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 
 SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))
@@ -204,6 +205,8 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("instead of phases")
     group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
     group.add_argument("--plan", action="store_true", help="what --all would create, change or leave alone, and its price")
+    group.add_argument("--teardown", action="store_true", help="remove what the project made on AWS; the data stays")
+    add_arguments(group)
     parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
     parser.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
     resumable = [name for name in STEPS if name != "terminate_emr_cluster"]
@@ -258,23 +261,26 @@ def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:
     show_summary(run, time.monotonic() - began)
 
 
-def _look(arguments: argparse.Namespace, console: Console) -> None:
-    """What is done instead of a run: the checks, or the plan."""
+def _instead(arguments: argparse.Namespace, console: Console) -> None:
+    """What is done instead of a run: the checks, the plan, or the teardown."""
     settings = cli.settings_of(arguments)
     if arguments.check:
         require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
-        return
-    if arguments.local:
-        raise ConfigError("plan", "the local AWS begins empty: everything would be created, and nothing costs money.")
-    show_plan(settings, Aws(settings, plan_only=True), console, SETUP)
+    elif arguments.local:
+        raise ConfigError("main", "--local starts with nothing and leaves nothing: there is nothing to plan or to tear down.")
+    elif arguments.plan:
+        show_plan(settings, Aws(settings, plan_only=True), console, SETUP)
+    else:
+        result = teardown(settings, Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes)
+        console.result(result.summary())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if arguments.check or arguments.plan:
-        return cli.guard("main", arguments.traceback, Console(), lambda console: _look(arguments, console))
+    if arguments.check or arguments.plan or arguments.teardown:
+        return cli.guard("main", arguments.traceback, Console(), lambda console: _instead(arguments, console))
     chosen = phases(arguments)
     if not chosen:
         parser.print_help()

@@ -117,10 +117,10 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     console.result(teardown(settings, aws, console, delete_data=arguments.delete_data, yes=arguments.yes).summary())
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse._ActionsContainer) -> None:
     """What ``main.py --teardown`` takes too."""
-    parser.add_argument("--delete-data", action="store_true", help="with --teardown: the bucket with all its data too")
-    parser.add_argument("--yes", action="store_true", help="with --teardown: do not ask")
+    parser.add_argument("--delete-data", action="store_true", help="teardown: the bucket with all its data too")
+    parser.add_argument("--yes", action="store_true", help="teardown: do not ask")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

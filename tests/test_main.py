@@ -234,6 +234,8 @@ def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
 
 def test_local_mode_has_nothing_to_plan_and_nothing_to_pick_up(env_file, capsys):
     assert main.main(["--all", "--plan", "--local", "--env", env_file]) == 2
+    assert main.main(["--teardown", "--local", "--env", env_file]) == 2
+    assert "leaves nothing" in capsys.readouterr().err
     assert main.main(["--all", "--from", "analyze", "--local", "--env", env_file]) == 2
     assert "begins empty" in capsys.readouterr().err
 
