@@ -19,7 +19,7 @@ INK, FAINT = "#3D4852", "#DDE3E8"
 _LONGEST = 36  # letters of a label; more would leave no room for the bars
 WIDTH = 7.6  # inches; the page scales it to its own width
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the page's own typeface
     "svg.hashsalt": "car-rental",  # the same chart gives the same bytes
     "text.parse_math": False,  # a name with two dollar signs is no formula
@@ -113,19 +113,26 @@ def columns(
 def trend(days: Sequence[date], values: Sequence[Any], means: Sequence[Any], axis: str) -> Figure:
     """A value a day as pale columns, and the mean of seven days as a line over them."""
     figure, axes = _figure(2.8)
-    axes.bar(list(days), [float(value) for value in values], color=PALE, width=0.8, label="a day")
-    known = [(when, float(mean)) for when, mean in zip(days, means, strict=True) if mean is not None]
+    dates: Any = list(days)
+    axes.bar(dates, [float(value) for value in values], color=PALE, width=0.8, label="a day")
+    known = [index for index, mean in enumerate(means) if mean is not None]
     if known:
-        axes.plot([when for when, _ in known], [mean for _, mean in known], color=MEAN, linewidth=2, label="mean of seven days")
+        axes.plot(
+            [dates[index] for index in known],
+            [float(means[index]) for index in known],
+            color=MEAN,
+            linewidth=2,
+            label="mean of seven days",
+        )
     axes.margins(x=0.01)
     axes.set_ylim(bottom=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y")
     axes.set_ylabel(axis)
     axes.set_xlabel("date (UTC)")
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     _ticks(axes.yaxis, short_dollars)
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
     return figure

@@ -118,7 +118,7 @@ class Lake:
             "Database": f"{self.settings.glue_database_name} in {self.settings.aws_region}",
             "Engine": results[0].engine + (" (local stand-in)" if local else ""),
             "Bytes scanned": f"{scanned:,} by {len(results)} queries",
-            "Cost of the queries": f"nothing here; ${dollars:.4f} on AWS" if local else f"${dollars:.4f}",
+            "Cost of the queries": f"nothing here; ${dollars:.5f} on AWS" if local else f"${dollars:.5f}",
         }
 
 
@@ -129,6 +129,6 @@ def show_errors_briefly() -> None:
         failure = as_failure(error, "analysis")
         told = {"where": failure.where, "what": failure.what, "fix": failure.fix, "details": list(failure.details)}
         lines = [f"{failure.where}: {failure.what}", *failure.details, failure.fix]
-        display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)
+        display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)  # type: ignore[no-untyped-call]
 
     get_ipython().set_custom_exc((DataLakeError, ClientError, BotoCoreError), show)

@@ -29,7 +29,7 @@ def money(value: Decimal) -> str:
 
 def mean(amounts: pd.Series) -> Decimal:
     """The mean of exact amounts, rounded half up to the cent."""
-    return (sum(amounts) / Decimal(len(amounts))).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return (sum(amounts, Decimal(0)) / len(amounts)).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def count(value: int) -> str:
@@ -105,9 +105,7 @@ def _written(value: Any, column: Column) -> str:
 def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
     marks = [' class="number"' if column.is_number else "" for column in columns]
     heads = (f'<th scope="col"{mark}>{html.escape(column.title)}</th>' for column, mark in zip(columns, marks, strict=True))
-    rows = (
-        "".join(f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)) for row in cells
-    )
+    rows = ("".join(f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)) for row in cells)
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     caption = f"<caption>{html.escape(caption)}</caption>"
     return f"<table>{caption}<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{body}</tbody></table>"
@@ -155,4 +153,4 @@ def facts(tiles: Mapping[str, str], details: Mapping[str, str]) -> None:
 
 def _show(part: str, markup: str, plain: str, extra: Mapping[str, Any] | None = None) -> None:
     bundle = {"text/html": markup, "text/plain": plain, **(extra or {})}
-    display(bundle, raw=True, metadata={"part": part})
+    display(bundle, raw=True, metadata={"part": part})  # type: ignore[no-untyped-call]

@@ -24,15 +24,22 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 30 * 60.0  # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
 _POLL_SECONDS = {True: 0.05, False: 0.5}  # by whether Athena is on this machine; a query here takes seconds, not minutes
-_STATES = States(
-    going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"})
-)
+_STATES = States(going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"}))
 # $5 a TB, a query pays for 10 MB at least (us-east-1 and most regions): https://aws.amazon.com/athena/pricing/
 _DOLLARS_PER_BYTE = Decimal(5) / 1000**4
 _LEAST_BYTES = 10 * 1000**2
 _CATEGORIES = {1: "an error of Athena itself", 2: "an error in the query or its tables", 3: "another error"}
 _POSITION = re.compile(r"line (\d+):(\d+)")
 _PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
+
+
+def _instant(text: str) -> datetime:
+    """``2024-05-31 23:00:00.000 UTC``: the engine writes the zone's name, and in this project it is always UTC."""
+    moment, zone = text.rsplit(" ", 1)
+    if zone not in ("UTC", "Z", "+00:00"):
+        raise ValueError(f"{text}: only UTC is expected here")
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
 
 # Athena's type -> what its text becomes; a type that is not here (varchar, array, ...) stays text
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -42,7 +49,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "boolean": lambda text: text == "true",
     "date": date.fromisoformat,
     "timestamp": datetime.fromisoformat,
-    "timestamp with time zone": lambda text: _instant(text),  # defined below
+    "timestamp with time zone": _instant,
 }
 # Athena's type -> the column type of a data frame; what is not here keeps Python's own values (Decimal, date, text)
 _FRAME_TYPES = {
@@ -159,11 +166,10 @@ class Athena:
             seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
         )
 
-    def _refusal(self, error: ClientError) -> Exception:
+    def _refusal(self, error: ClientError) -> ClientError | DataLakeError:
         """Why Athena did not even take the query."""
         message = error.response["Error"].get("Message", "")
-        known = error_code(error) == "InvalidRequestException" and re.search(r"work ?group|output ?location", message, re.I)
-        if not known:
+        if error_code(error) != "InvalidRequestException" or not re.search(r"work ?group|output ?location", message, re.I):
             return error
         return DataLakeError(
             f"Athena workgroup {self._workgroup}",
@@ -210,11 +216,3 @@ def _typed(row: list[dict[str, str]], columns: tuple[Column, ...]) -> tuple[Any,
     return tuple(
         None if text is None else _PARSERS.get(column.type, str)(text) for text, column in zip(texts, columns, strict=True)
     )
-
-
-def _instant(text: str) -> datetime:
-    """``2024-05-31 23:00:00.000 UTC``: the engine writes the zone's name, and in this project it is always UTC."""
-    moment, zone = text.rsplit(" ", 1)
-    if zone not in ("UTC", "Z", "+00:00"):
-        raise ValueError(f"{text}: only UTC is expected here")
-    return datetime.fromisoformat(moment).replace(tzinfo=UTC)

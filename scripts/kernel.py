@@ -50,9 +50,7 @@ class Kernel:
         )
 
     def __enter__(self) -> Kernel:
-        self._manager.start_kernel(
-            cwd=str(self._folder), env={**self._environ, "IPYTHONDIR": self._home.name}
-        )
+        self._manager.start_kernel(cwd=str(self._folder), env={**self._environ, "IPYTHONDIR": self._home.name})
         self._client = self._manager.client()
         self._client.start_channels()
         try:

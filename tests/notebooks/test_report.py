@@ -21,7 +21,7 @@ from aws import Aws
 from bs4 import BeautifulSoup
 from console import Console
 from generate_sample_data import generate
-from notebooks_lakes import PublishedLake
+from notebooks_lakes import MASTERS, PublishedLake
 
 from local_aws.server import LocalAws
 
@@ -136,7 +136,7 @@ def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
     scanned, queries = re.fullmatch(r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]).groups()
     assert int(scanned.replace(",", "")) > 10_000
     assert int(queries) == 13
-    assert report.facts()["Cost of the queries"] == "nothing here; $0.0006 on AWS"
+    assert report.facts()["Cost of the queries"] == "nothing here; $0.00065 on AWS"
 
 
 def test_the_best_locations(report: Report, kept: list[Rental]) -> None:
@@ -257,6 +257,16 @@ def test_the_first_run_has_nothing_to_compare_with(report: Report) -> None:
 def test_a_later_run_is_compared_with_the_one_before(known_report: Report) -> None:
     finding = known_report.finding("What has changed since the run before?")
     assert finding == "Since the run before: rentals +150.0%, revenue +4651.3%, customers +50.0%."
+
+
+def test_a_lake_with_a_single_free_rental_still_gives_a_report(stand_in: LocalAws, tmp_path: Path) -> None:
+    lake = PublishedLake.new(stand_in.url, "single", tmp_path)
+    lake.publish("r1", {**MASTERS, "rental_transactions": ["R1,U1,V1,2024-01-01 10:00:00,2024-01-01 12:00:00,3,2,0.00"]})
+    lake.crawl()
+    single = report_of(lake, tmp_path / "reports")
+    assert single.table("Which locations earn the most?") == [["location 3", "Boston", "1", "$0.00", "–"]]
+    assert single.finding("Why were rentals rejected?") == "Not one of 1 rentals was rejected."
+    assert single.facts()["Rentals rejected"] == "0"
 
 
 # --- the terminal

@@ -40,9 +40,7 @@ def test_people_find_it_with_its_question_in_the_project_s_database(group: Proje
     assert query["QueryString"].startswith("-- Which locations earn the most?")
 
 
-def test_a_changed_file_changes_the_saved_question(
-    group: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_file_changes_the_saved_question(group: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named_queries, "QUERIES", tmp_path)
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because.\nSELECT 1\n")
