@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Step 4: the Step Functions state machine that does steps 5 to 8 by itself.
+"""Step 4: the Step Functions state machine that does steps 5 to 8 by itself, and what watches over it.
 
 Creates it, or updates what differs and says what. Needs the roles of step 1. Run it as often as you like; executions that
-run keep the definition that they began with.
+run keep the definition that they began with. With it come its log group, the Lambda function that ends the clusters of
+executions that died, and, where the settings ask for them, alerts (ALERT_EMAIL) and a schedule (SCHEDULE_EXPRESSION).
 """
 
 from __future__ import annotations
@@ -15,15 +16,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import cli
+from alerts import ensure_alarms, ensure_topic, remove_alarms, remove_topic, topic_name
 from aws import Aws, error_code
 from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from errors import DataLakeError
+from execution_rule import ensure_rule, rule_name
 from iam_retry import retry_while_iam_spreads
+from iam_roles import cluster_reaper_name
+from log_groups import ensure_log_group, log_group_arn
+from reaper_function import ensure_function
+from schedule import ensure_schedule, schedule_name
 from state_machine import definition, state_machine_arn
 
 _WHERE = "deploy_step_functions"
+# a name that CloudWatch keeps out of the size limit of its resource policies
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+_LOGS = "/aws/vendedlogs/states/"
 # what Step Functions says of a role that was made a moment ago; a role that is really wrong says the same
 _ROLE_NOT_YET = ("authorized to assume the provided role", "is not authorized to create managed-rule")
 
@@ -41,10 +51,23 @@ class DeployResult:
 
 
 def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:
-    """The state machine is there as these settings want it; raises ``DataLakeError`` when AWS does not take it."""
-    arn = state_machine_arn(aws)
-    name = settings.step_functions_state_machine_name
-    return DeployResult(arn, {f"state machine {name}": ensure_state_machine(settings, aws, console)})
+    """State machine, reaper, rule, alerts and schedule are as these settings want them.
+
+    Raises ``DataLakeError`` when AWS does not take the definition or a role.
+    """
+    log_group, machine = f"{_LOGS}{settings.step_functions_state_machine_name}", settings.step_functions_state_machine_name
+    changes = {f"log group {log_group}": ensure_log_group(aws, log_group)}
+    changes[f"state machine {machine}"] = ensure_state_machine(settings, aws, console)
+    changes[f"function {cluster_reaper_name(settings)}"] = ensure_function(aws, console)
+    if settings.alert_email:
+        changes[f"topic {topic_name(aws)}"] = ensure_topic(aws)
+        changes |= ensure_alarms(aws)
+    changes[f"rule {rule_name(aws)}"] = ensure_rule(aws)
+    if not settings.alert_email:
+        changes |= remove_alarms(aws)
+        changes[f"topic {topic_name(aws)}"] = remove_topic(aws)
+    changes[f"schedule {schedule_name(aws)}"] = ensure_schedule(aws, console)
+    return DeployResult(state_machine_arn(aws), {name: change for name, change in changes.items() if change})
 
 
 def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
@@ -64,13 +87,19 @@ def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
     return f"updated ({', '.join(changed)})" if changed else "unchanged"
 
 
-_PARTS = {"definition": "definition", "roleArn": "role", "tracingConfiguration": "tracing"}
+_PARTS = {"definition": "definition", "roleArn": "role", "loggingConfiguration": "logging", "tracingConfiguration": "tracing"}
 
 
 def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
+    name = settings.step_functions_state_machine_name
     return {
         "definition": json.dumps(definition(settings, aws.tag_list, aws.partition), indent=2),
         "roleArn": _role_arn(settings, aws),
+        "loggingConfiguration": {
+            "level": "ERROR",
+            "includeExecutionData": False,  # inputs may hold names
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": log_group_arn(aws, f"{_LOGS}{name}")}}],
+        },
         "tracingConfiguration": {"enabled": True},
     }
 

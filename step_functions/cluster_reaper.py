@@ -1,0 +1,47 @@
+"""The Lambda function that ends forgotten clusters: EventBridge calls it when an execution FAILED, TIMED_OUT or was ABORTED.
+
+It terminates every cluster that carries the tag of that execution, and nothing else; called twice it finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+TAG = "Execution"
+ACTIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
+    """``event`` is a "Step Functions Execution Status Change"; returns the ids of the clusters that are being terminated."""
+    detail = event["detail"]
+    started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
+    reaped = reap(boto3.client("emr"), detail["executionArn"], started)
+    print(f"{detail['executionArn']} ended {detail['status']}: terminated {', '.join(reaped) or 'no cluster'}")
+    return {"terminated": reaped}
+
+
+def reap(emr: Any, execution_arn: str, started: datetime) -> list[str]:
+    """Terminates the clusters that the execution made and that still run, protected or not; returns their ids."""
+    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=ACTIVE, CreatedAfter=started - CLOCKS_DIFFER)
+    ids = [cluster["Id"] for page in pages for cluster in page["Clusters"]]
+    left = [cluster_id for cluster_id in ids if made_by(emr, cluster_id, execution_arn)]
+    for cluster_id in left:
+        emr.set_termination_protection(JobFlowIds=[cluster_id], TerminationProtected=False)
+        emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    return left
+
+
+def made_by(emr: Any, cluster_id: str, execution_arn: str) -> bool:
+    """Whether the cluster carries the execution's tag; the function's role may look at none but the project's."""
+    try:
+        tags = emr.describe_cluster(ClusterId=cluster_id)["Cluster"].get("Tags", [])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDeniedException", "AccessDenied"):
+            raise
+        return False
+    return {"Key": TAG, "Value": execution_arn} in tags
