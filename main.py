@@ -157,7 +157,9 @@ def _count_cost(run: Run, cluster_id: str) -> None:
 
 def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
-    run.step(9, execute_step_functions)
+    result = run.step(9, execute_step_functions)
+    if result and result.cluster_id:
+        _count_cost(run, result.cluster_id)
 
 
 def analyze_tables(run: Run) -> None:

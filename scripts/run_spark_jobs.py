@@ -16,10 +16,11 @@ from typing import Any
 
 import cli
 from aws import Aws
-from clusters import find_cluster
+from botocore.exceptions import ClientError
+from clusters import find_cluster, require_ours
 from config import Settings
 from console import Console
-from errors import DataLakeError, Interrupted
+from errors import ConfigError, DataLakeError, Interrupted
 from lake_bucket import require_bucket
 from spark_outcomes import read_summary, step_failure, told
 from spark_steps import STAGES, new_run_id, spark_step
@@ -117,12 +118,34 @@ def _raise_first_failure(aws: Aws, console: Console, cluster_id: str, steps: dic
             raise step_failure(aws, console, cluster_id, job, step)
 
 
+def explain_step(aws: Aws, console: Console, cluster_id: str | None, step_id: str) -> str:
+    """How a step stands, of a cluster that may be gone by now; raises ``DataLakeError`` with the probable cause if it failed."""
+    cluster_id = str(require_ours(aws, cluster_id)["Id"]) if cluster_id else find_cluster(aws, None)
+    try:
+        step = aws.client("emr").describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
+    except ClientError as error:
+        if "is not valid" not in error.response["Error"].get("Message", ""):
+            raise
+        raise ConfigError(
+            f"step {step_id}",
+            f"is none of cluster {cluster_id}.",
+            f"List them: aws emr list-steps --cluster-id {cluster_id}",
+        ) from error
+    state = step["Status"]["State"]
+    if state in _BAD:
+        raise step_failure(aws, console, cluster_id, step["Name"], step)
+    return f"step {step_id} ({step['Name']}) of cluster {cluster_id}: {state}"
+
+
 def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
     """Cancels steps, running ones too."""
     aws.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS")
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    if arguments.explain:
+        console.result(explain_step(aws, console, arguments.cluster_id, arguments.explain))
+        return
     result = run_spark_jobs(
         settings,
         aws,
@@ -139,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)
+    parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: say why this step failed, out of its logs")
     parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
     return cli.run(parser, argv, _act)
 

@@ -37,10 +37,11 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: di
     if status["State"] == "CANCELLED" or not log_uri:
         return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
     cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
+    again = f" Logs arrive late; to look again: python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
     return DataLakeError(
         f"Spark job {job}",
         f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
-        "Nothing of this run was published. Mend the cause and run it again.",
+        "Nothing of this run was published. Mend the cause and run it again." + ("" if cause.found else again),
         log=cause.log,
         details=cause.lines,
     )

@@ -29,6 +29,7 @@ class Cause:
     headline: str
     lines: tuple[str, ...]
     log: str
+    found: bool = True
 
 
 def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, step_id: str, *, wait: bool = True) -> Cause:
@@ -45,7 +46,7 @@ def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, st
     if found is None and application:
         container = f"{log_uri.rstrip('/')}/{cluster_id}/containers/{application.group()}/"
         found = _first_cause(_read_container(aws, container), container)
-    return found or Cause("its log does not say why (yet)", tuple(_tail(texts)), folder)
+    return found or Cause("its log does not say why (yet)", tuple(_tail(texts)), folder, found=False)
 
 
 def _first_cause(texts: dict[str, str], folder: str) -> Cause | None:

@@ -8,7 +8,7 @@ from clusters import ENDED, active_clusters, find_cluster, start_failure
 from create_emr_cluster import create_emr_cluster
 from errors import ConfigError, DataLakeError, Interrupted
 from lake_bucket import ensure_bucket
-from run_spark_jobs import run_spark_jobs
+from run_spark_jobs import explain_step, run_spark_jobs
 from setup_iam_roles import setup_iam_roles
 from spark_outcomes import SUMMARY_KEY
 from spark_steps import spark_step
@@ -142,6 +142,28 @@ def test_a_job_with_a_bug_is_explained_by_its_traceback(lake, cluster, jobs):
     with pytest.raises(DataLakeError, match="RuntimeError: no such thing") as caught:
         run(lake)
     assert any('raise RuntimeError("no such thing")' in line for line in caught.value.details)
+
+
+def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, jobs):
+    jobs(("broken", "good"))
+    with pytest.raises(DataLakeError):
+        run(lake)
+    ids = {step["Name"]: step["Id"] for step in lake.aws.client("emr").list_steps(ClusterId=cluster)["Steps"]}
+    assert "COMPLETED" in explain_step(lake.aws, lake.console, None, ids["good"])
+    end(lake)
+    with pytest.raises(DataLakeError, match="RuntimeError: no such thing") as caught:
+        explain_step(lake.aws, lake.console, cluster, ids["broken"])
+    assert f"/steps/{ids['broken']}/" in caught.value.log
+    with pytest.raises(ConfigError, match=f"step s-NONE: is none of cluster {cluster}"):
+        explain_step(lake.aws, lake.console, cluster, "s-NONE")
+
+
+def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake, cluster, jobs, monkeypatch):
+    jobs(("broken",))
+    monkeypatch.setattr("step_logs._read", lambda *_: {})
+    monkeypatch.setattr("step_logs._wait_for", lambda read, console, seconds: read())
+    with pytest.raises(DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"):
+        run(lake)
 
 
 def test_ctrl_c_cancels_the_running_step(lake, cluster, jobs, monkeypatch):
