@@ -70,6 +70,12 @@ def signed_service(environ: Mapping[str, Any]) -> str:
     return signed.group(3) if signed else ""
 
 
+def signed_region(environ: Mapping[str, Any]) -> str:
+    """The region that a request is signed for."""
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed.group(2) if signed else "us-east-1"
+
+
 class Overlay:
     """The WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
 
@@ -135,7 +141,7 @@ class Overlay:
             service=service,
             operation=operation,
             body=body,
-            region=signed.group(2) if signed else "us-east-1",
+            region=signed_region(environ),
             principal=signed.group(1) if signed else "",
             _ask_moto=ask_moto,
         )

@@ -24,7 +24,6 @@ _TARGETS = {
 _PATHS = (
     ("emr-serverless", "POST", r"/applications/[^/]+/jobruns", "StartJobRun"),
     ("emr-containers", "POST", r"/virtualclusters/[^/]+/jobruns", "StartJobRun"),
-    ("lambda", "POST", r"/2015-03-31/functions/[^/]+/invocations", "Invoke"),
     ("lambda", "POST", r"/2014-11-13/functions/[^/]+/invoke-async/?", "InvokeAsync"),
     ("batch", "POST", r"/v1/submitjob", "SubmitJob"),
     ("rds-data", "POST", r"/(Execute|BatchExecute)", "ExecuteStatement"),

@@ -13,13 +13,16 @@ from typing import Any, Protocol
 from local_aws.athena.component import AthenaComponent
 from local_aws.clients import Clients
 from local_aws.crawler.component import CrawlerComponent
-from local_aws.data_dir import OBJECTS
+from local_aws.data_dir import OBJECTS, STEPS
 from local_aws.emr.component import EmrComponent
+from local_aws.functions.invoke import Invocations
+from local_aws.functions.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_cures import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay
 from local_aws.refusals import PathRefusals, Refusals
 from local_aws.workflow.component import WorkflowComponent
+from local_aws.workflow.status_events import StatusEvents
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class LocalAws:
         self._components: list[Component] = []
         self._clients = Clients(self.url)
         self._mirror = Mirror(self._clients, data_dir / OBJECTS)
+        self._functions = Functions(self._clients, data_dir / STEPS)
 
     def start(self) -> None:
         """Answers requests from here on; returns when it does."""
@@ -70,8 +74,8 @@ class LocalAws:
                 log.debug("%s %s", self.requestline, code)
 
         treat_loopback_as_tls()
-        overlay = Overlay(PathRefusals(DomainDispatcherApplication(create_backend_app)))
-        self._components = components(self._clients, self._data_dir, self._mirror)
+        overlay = Overlay(Invocations(PathRefusals(DomainDispatcherApplication(create_backend_app)), self._functions))
+        self._components = components(self._clients, self._data_dir, self._mirror, self._functions)
         for component in self._components:
             overlay.register(component.handlers())
         self._server = make_server(HOST, self.port, overlay, threaded=True, request_handler=Quiet, fd=self._socket.fileno())
@@ -89,6 +93,7 @@ class LocalAws:
 
         ``keep_objects``: leave the lake's objects behind as files, in ``s3/<bucket>/`` of the data directory.
         """
+        self._functions.close()
         while self._components:
             self._components.pop().close()
         if self._server is not None:
@@ -100,12 +105,12 @@ class LocalAws:
         self._socket.close()
 
 
-def components(clients: Clients, data_dir: Path, mirror: Mirror) -> list[Component]:
+def components(clients: Clients, data_dir: Path, mirror: Mirror, functions: Functions) -> list[Component]:
     """Every service that really executes, in the order in which requests may come to depend on them."""
     return [
         Refusals(),
         EmrComponent(clients, data_dir, mirror),
         CrawlerComponent(clients),
         AthenaComponent(clients),
-        WorkflowComponent(clients),
+        WorkflowComponent(clients, StatusEvents(clients, functions).ended),
     ]

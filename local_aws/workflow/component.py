@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +46,12 @@ _MOTOS = frozenset(
 
 
 class WorkflowComponent:
-    """Step Functions of one server."""
+    """Step Functions of one server; ``on_end`` is told of every execution that ends."""
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Clients, on_end: Callable[[Execution], None]) -> None:
         self._clients = clients
+        self._tell = on_end
+        self._closed = False
         self._lock = threading.Lock()
         self._ready = False
         self._running: dict[str, str] = {}  # regions of executions that run, by ARN
@@ -74,7 +76,8 @@ class WorkflowComponent:
         return {f"{_TARGET}.{name}": self._prepared(handler) for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
-        """Stops every execution that runs."""
+        """Stops every execution that runs, and tells nobody."""
+        self._closed = True
         for arn, region in list(self._running.items()):
             try:
                 self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
@@ -142,6 +145,8 @@ class WorkflowComponent:
         with self._lock:
             self._running.pop(execution.exec_arn, None)
             self._ended[execution.exec_arn] = execution.stop_date
+        if not self._closed:
+            self._tell(execution)
 
     def _stop(self, call: Call) -> dict[str, Any]:
         """Answers when the execution has ended: its running state has to notice first."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.utils import parse_timestamp
+from jsonpath_ng.jsonpath import DatumInContext
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
@@ -27,7 +30,7 @@ from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetai
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
-from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
@@ -94,6 +97,7 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     boto_client.boto3 = ours  # type: ignore[attr-defined]
     custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX = "\0"  # type: ignore[misc]
     state_task_service_aws_sdk._SERVICE_ERROR_NAMES = _ServiceErrorNames()  # type: ignore[misc,assignment]
+    json_path.parse = functools.cache(Path)
     StateChoice._eval_state = _choose  # type: ignore[method-assign]
     Environment.set_error = _set_error  # type: ignore[method-assign]
     EventManager.add_event = _add_event  # type: ignore[method-assign]
@@ -106,6 +110,7 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     return ours
 
 
+_stock_parse = json_path.parse
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
 _stock_add_event = EventManager.add_event
@@ -125,6 +130,29 @@ class _ServiceErrorNames(dict[str, str]):
 
     def __getitem__(self, service: str) -> str:
         return error_prefix(service)
+
+
+class Path:
+    """A JSONPath as AWS answers it: a definite one has a value, one with a wildcard, slice or filter a list of values.
+
+    moto makes a list of ``$.Rows[1].Data[0].VarCharValue``, a value of ``$.a[*].b.c`` that is found once, and an error of a
+    filter that nothing passes.
+    """
+
+    def __init__(self, text: str) -> None:
+        many = _INDEFINITE.search(text)
+        self._expression = _stock_parse(text)
+        self._holder = _stock_parse(text[: many.start()]) if many else None
+
+    def find(self, data: Any) -> list[DatumInContext]:
+        """At most one match, which is what moto takes for the value."""
+        values = [match.value for match in self._expression.find(data)]
+        if self._holder is None:
+            return [DatumInContext.wrap(value) for value in values]
+        return [DatumInContext.wrap(values)] if values or self._holder.find(data) else []
+
+
+_INDEFINITE = re.compile(r"""\.\.|\.\*|\[[^]'"]*[?*:,]""")
 
 
 def _choose(self: StateChoice, env: Environment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -80,10 +81,13 @@ def is_expression(text: Any) -> bool:
 
 
 def _is_path(text: Any) -> bool:
-    if not isinstance(text, str) or not _ROOT.match(text):
-        return False
+    return isinstance(text, str) and _ROOT.match(text) is not None and _parses(_ROOT.sub("$", text, count=1))
+
+
+@functools.cache
+def _parses(path: str) -> bool:
     try:
-        parse(_ROOT.sub("$", text, count=1))
+        parse(path)
     except JSONPathError:
         return False
     return True

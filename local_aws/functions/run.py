@@ -1,0 +1,187 @@
+"""Invocations of Lambda functions of the stand-in: the uploaded code in a process of its own, its output in CloudWatch Logs."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.clients import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY, Clients
+from local_aws.functions import bootstrap
+from local_aws.overlay import not_supported
+from local_aws.process import SupervisedProcess
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invocation ended: ``payload`` is the result as JSON, or when it ``failed`` the error as Lambda describes it."""
+
+    payload: str
+    failed: bool
+    output: str
+
+
+class Functions:
+    """The functions of one server. ``scratch`` holds a folder for each invocation under way."""
+
+    def __init__(self, clients: Clients, scratch: Path) -> None:
+        self._clients = clients
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._processes: set[SupervisedProcess] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends every invocation under way, and takes no more."""
+        with self._lock:
+            self._closed = True
+            for process in self._processes:
+                process.end()
+
+    def check(self, name: str, region: str) -> dict[str, Any]:
+        """The function's configuration; refuses what cannot run here, raises ``ClientError`` when there is no such function."""
+        configuration: dict[str, Any] = self._clients.client("lambda", region).get_function_configuration(FunctionName=name)
+        runtime = configuration.get("Runtime", configuration["PackageType"])
+        if not runtime.startswith("python"):
+            raise not_supported(f"the Lambda function {name} of runtime {runtime}; only Python functions run here")
+        if configuration.get("Layers"):
+            raise not_supported(f"the Lambda function {name}: layers")
+        return configuration
+
+    def invoke(self, name: str, region: str, event: Any) -> Outcome:
+        """Runs the function on ``event`` to its end; raises as ``check`` does."""
+        configuration = self.check(name, region)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="lambda-", dir=self._scratch))
+        try:
+            return self._run(configuration, region, event, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, configuration: dict[str, Any], region: str, event: Any, folder: Path) -> Outcome:
+        request_id, began = str(uuid.uuid4()), time.monotonic()
+        _unpack(_code(configuration["FunctionName"], region), folder / "code")
+        stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
+        context = _context(configuration, request_id, stream)
+        invocation = {"handler": configuration["Handler"], "event": event, "context": context}
+        (folder / "invocation.json").write_text(json.dumps(invocation))
+        finished = self._execute(configuration, region, folder)
+        output = (folder / "output").read_text(errors="replace")
+        outcome = _outcome(folder, configuration["Timeout"], request_id, output, finished)
+        duration = f"Duration: {(time.monotonic() - began) * 1000:.2f} ms"
+        lines = [f"START RequestId: {request_id} Version: $LATEST", *outcome.output.splitlines()]
+        lines += [f"END RequestId: {request_id}", f"REPORT RequestId: {request_id}\t{duration}"]
+        self._write_log(configuration["FunctionName"], region, stream, lines)
+        return outcome
+
+    def _execute(self, configuration: dict[str, Any], region: str, folder: Path) -> bool:
+        """Whether it came to its end in time."""
+        # -I: nothing of this server's folder, of the user's site-packages or of PYTHON* variables
+        command = [sys.executable, "-I", "-u", bootstrap.__file__, str(folder)]
+        with self._lock:
+            if self._closed:
+                raise not_supported("invocations while the server ends")
+            process = SupervisedProcess(
+                command,
+                env=_environment(configuration, region, folder, self._clients.endpoint_url),
+                cwd=folder,
+                stdout=folder / "output",
+                stderr=folder / "errors",  # the supervisor's: those of the function are in its output
+            )
+            self._processes.add(process)
+        late = threading.Event()
+        timer = threading.Timer(configuration["Timeout"], lambda: (late.set(), process.end()))
+        timer.start()
+        process.wait()
+        timer.cancel()
+        with self._lock:
+            self._processes.discard(process)
+        return not late.is_set()
+
+    def _write_log(self, name: str, region: str, stream: str, lines: list[str]) -> None:
+        logs, group = self._clients.client("logs", region), f"/aws/lambda/{name}"
+        try:
+            logs.create_log_group(logGroupName=group)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+                raise
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now, "message": line or " "} for line in lines]
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def _code(name: str, region: str) -> bytes:
+    """The uploaded package: moto keeps it, and its API gives it to nobody."""
+    from moto.awslambda.utils import get_backend
+
+    return bytes(get_backend(ACCOUNT_ID, region).get_function(name).code_bytes)
+
+
+def _unpack(package: bytes, folder: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        archive.extractall(folder)
+
+
+def _context(configuration: dict[str, Any], request_id: str, stream: str) -> dict[str, Any]:
+    return {
+        "aws_request_id": request_id,
+        "function_name": configuration["FunctionName"],
+        "function_version": "$LATEST",
+        "invoked_function_arn": configuration["FunctionArn"],
+        "memory_limit_in_mb": str(configuration["MemorySize"]),
+        "log_group_name": f"/aws/lambda/{configuration['FunctionName']}",
+        "log_stream_name": stream,
+        "timeout": configuration["Timeout"],
+    }
+
+
+def _environment(configuration: dict[str, Any], region: str, folder: Path, endpoint_url: str) -> dict[str, str]:
+    """All that a function sees of the environment: its own variables, and credentials that open nothing but this stand-in."""
+    own: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
+    return own | {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_LAMBDA_FUNCTION_NAME": configuration["FunctionName"],
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(configuration["MemorySize"]),
+        "_HANDLER": configuration["Handler"],
+        "NO_PROXY": "*",
+    }
+
+
+def _outcome(folder: Path, timeout: int, request_id: str, output: str, finished: bool) -> Outcome:
+    written = folder / "outcome.json"
+    if written.exists():
+        found = json.loads(written.read_text())
+        failed = "error" in found
+        return Outcome(json.dumps(found["error"]) if failed else found["result"], failed, output)
+    said = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} Task timed out after {timeout:.2f} seconds"
+    if finished:
+        said = f"RequestId: {request_id} Error: Runtime exited without providing a reason"
+    return Outcome(json.dumps({"errorMessage": said}), True, f"{output}{said}\n")
