@@ -17,7 +17,7 @@ from spark_steps import JOBS, STAGES
 
 Step = tuple[int, Callable[..., Any]]  # its number, and the function that does it
 Row = tuple[str, str]  # what, and what would become of it
-_WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change"}
+_WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
 
 
 def show_plan(settings: Settings, aws: Aws, console: Console, setup: Sequence[Step]) -> None:
@@ -44,7 +44,9 @@ def setup_rows(result: Any) -> list[Row]:
 
 
 def _worded(change: str) -> str:
-    return _WORDS.get(change, change)
+    """``updated (policy)`` as ``change (policy)``; what is no such word stays."""
+    word, space, more = change.partition(" ")
+    return _WORDS.get(word, word) + space + more
 
 
 def processing_rows(settings: Settings, aws: Aws) -> list[Row]:

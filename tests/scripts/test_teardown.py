@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from create_emr_cluster import create_emr_cluster
+from deploy_step_functions import deploy_step_functions
 from errors import ConfigError, DataLakeError
 from generate_sample_data import generate
 from leftovers import Kept, Thing, find_leftovers, tagged_arns
@@ -23,35 +24,31 @@ DEFINITION = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", 
 
 @pytest.fixture
 def account(project, tmp_path):
-    """A project with all that the setup makes, and with one of each thing that orchestration makes."""
-    it = project(SCHEDULE_EXPRESSION="rate(1 day)")
+    """A project with all that the setup makes."""
+    it = project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
     generate(rentals=50, folder=it.settings.data_dir)
     setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
     setup_aws_environment(it.settings, it.aws, it.console)
     setup_glue_crawlers(it.settings, it.aws, it.console)
-    orchestration(it, it.settings.environment, it.aws.tags)
+    deploy_step_functions(it.settings, it.aws, it.console)
     return it
 
 
-def orchestration(it, prefix, tags):
-    """A state machine with an execution, and what starts and watches it; ``tags`` on all of it."""
+def orchestration(it, prefix):
+    """Somebody else's state machine, and what starts and watches it."""
     role = it.aws.client("iam").get_role(RoleName=it.settings.step_functions_role_name)["Role"]["Arn"]
-    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    name = state_machine_arn(it.aws).rsplit(":", 1)[1] if tags else f"{prefix}-machine"
-    small = [{"key": key, "value": value} for key, value in tags.items()]
-    machine = it.aws.client("stepfunctions").create_state_machine(
-        name=name, definition=DEFINITION, roleArn=role, tags=small
-    )["stateMachineArn"]
-    it.aws.client("events").put_rule(Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]}), Tags=listed)
-    topic = it.aws.client("sns").create_topic(Name=f"{prefix}-topic", Tags=listed)["TopicArn"]
+    create = it.aws.client("stepfunctions").create_state_machine
+    machine = create(name=f"{prefix}-machine", definition=DEFINITION, roleArn=role)["stateMachineArn"]
+    it.aws.client("events").put_rule(Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]}))
+    topic = it.aws.client("sns").create_topic(Name=f"{prefix}-topic")["TopicArn"]
     it.aws.client("events").put_targets(Rule=f"{prefix}-rule", Targets=[{"Id": "1", "Arn": topic}])
-    it.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log", tags=tags)
+    it.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log")
     it.aws.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{prefix}-alarm", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, MetricName="x",
-        Namespace="AWS/States", Period=60, Statistic="Sum", Threshold=1.0, Tags=listed,
+        Namespace="AWS/States", Period=60, Statistic="Sum", Threshold=1.0,
     )  # fmt: skip
     it.aws.client("lambda").create_function(
-        FunctionName=f"{prefix}-function", Runtime="python3.11", Role=role, Handler="x.y", Code={"ZipFile": code()}, Tags=tags
+        FunctionName=f"{prefix}-function", Runtime="python3.11", Role=role, Handler="x.y", Code={"ZipFile": code()}
     )
     target = {"Arn": machine, "RoleArn": role}
     it.aws.client("scheduler").create_schedule(
@@ -112,7 +109,7 @@ def test_what_lacks_our_tags_is_not_touched_whatever_its_name(account, project):
     other = project()  # another environment of the same account
     setup_iam_roles(other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
     setup_glue_parts(other)
-    machine = orchestration(other, "foreign", {})
+    machine = orchestration(other, "foreign")
     tear_down(account, delete_data=True)
     aws, function = other.aws, "foreign-function"
     assert aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["status"] == "ACTIVE"
