@@ -34,10 +34,11 @@ _EXECUTED: dict[str, dict[str, tuple[str, ...]]] = {
     "sns": {"publish": ()},
     "sqs": {"sendMessage": ("waitForTaskToken",)},
     "events": {"putEvents": ()},
+    "lambda": {"invoke": ()},
 }
 # integrations of AWS that nothing here carries out
 _OTHERS = frozenset(
-    "apigateway batch bedrock codebuild databrew ecs eks emr-containers emr-serverless glue http lambda mediaconvert sagemaker "
+    "apigateway batch bedrock codebuild databrew ecs eks emr-containers emr-serverless glue http mediaconvert sagemaker "
     "states".split()
 )
 _NOT_EXECUTED = frozenset({"modifyInstanceFleetByName", "modifyInstanceGroupByName"})

@@ -196,10 +196,15 @@ class Rules:
                 SourceArn=rule,
             )
 
-    def run(self, **data: Any) -> dict[str, Any]:
-        execution = self.sfn.start_execution(stateMachineArn=self.machine, input=json.dumps({"good": False, **data}))[
-            "executionArn"
-        ]
+    def run(self, good: bool = False) -> dict[str, Any]:
+        return self._run(self.machine, {"good": good})
+
+    def run_machine(self, name: str, definition: dict[str, Any], **data: Any) -> dict[str, Any]:
+        made = self.sfn.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.functions.role)
+        return self._run(made["stateMachineArn"], data)
+
+    def _run(self, machine: str, data: dict[str, Any]) -> dict[str, Any]:
+        execution = self.sfn.start_execution(stateMachineArn=machine, input=json.dumps(data))["executionArn"]
         while (found := self.sfn.describe_execution(executionArn=execution))["status"] == "RUNNING":
             time.sleep(0.02)
         return dict(found)
@@ -226,6 +231,28 @@ def test_the_end_of_an_execution_runs_the_function_of_a_rule(rules: Rules, funct
     assert (detail["status"], detail["error"], detail["cause"]) == ("FAILED", "Lost", "the car is gone")
     assert (detail["stateMachineArn"], detail["input"]) == (rules.machine, '{"good": false}')
     assert detail["stopDate"] == int(ended["stopDate"].timestamp() * 1000)
+
+
+def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -> None:
+    functions.create("stated", "fail")
+    functions.create("stated-well", "keep")
+    good, bad = (
+        {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": name, "Payload.$": "$"},
+            "ResultPath": "$.answer",
+        }
+        for name in ("stated-well", "stated")
+    )
+    catch = [{"ErrorEquals": ["ValueError"], "ResultPath": "$.failure", "Next": "Done"}]
+    states = {"Good": good | {"Next": "Bad"}, "Bad": bad | {"Catch": catch, "Next": "Done"}, "Done": {"Type": "Succeed"}}
+    ended = rules.run_machine("invoking", {"StartAt": "Good", "States": states}, id="stated")
+    output = json.loads(ended["output"])
+    assert functions.kept("stated") == {"id": "stated"}
+    assert (output["answer"]["StatusCode"], output["answer"]["Payload"]) == (200, None)
+    assert output["failure"]["Error"] == "ValueError"
+    assert "no such rental" in output["failure"]["Cause"]
 
 
 def test_what_cannot_be_delivered_is_logged(rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture) -> None:

@@ -269,7 +269,7 @@ def test_what_is_no_definition_is_told(text: str) -> None:
 @pytest.mark.parametrize(
     "resource",
     [
-        "arn:aws:states:::lambda:invoke",
+        "arn:aws:states:::lambda:invoke.waitForTaskToken",
         "arn:aws:lambda:us-east-1:123456789012:function:f",
         "arn:aws:states:us-east-1:123456789012:activity:a",
         "arn:aws:states:::glue:startJobRun.sync",
