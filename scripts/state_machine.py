@@ -78,11 +78,11 @@ def _step(settings: Settings, job: str) -> dict[str, Any]:
     """
     step = spark_step(settings, job, _RUN_ID)
     hadoop = dict(step["HadoopJarStep"])
-    arguments = (argument if argument == _RUN_ID else _quoted(argument) for argument in hadoop.pop("Args"))
+    arguments = (argument if argument == _RUN_ID else quoted(argument) for argument in hadoop.pop("Args"))
     return {**step, "HadoopJarStep": {**hadoop, "Args.$": f"States.Array({', '.join(arguments)})"}}
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     r"""``text`` as a literal of an intrinsic function: ``'``, ``{``, ``}`` and ``\`` carry a backslash.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html

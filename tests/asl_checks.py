@@ -1,0 +1,167 @@
+"""Checks of a state machine's definition without running it; each returns what is wrong, and nothing when all is well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import cfnlint.api
+from botocore.validate import ParamValidator
+
+Definition = dict[str, Any]
+_TERMINATE = "elasticmapreduce:terminateCluster"
+_CREATE = "elasticmapreduce:createCluster"
+# what the optimized integrations call, where that has another name or shape than the API
+_EMR = {
+    "createCluster": ("RunJobFlow", lambda given: given),
+    "addStep": ("AddJobFlowSteps", lambda given: {"JobFlowId": given["ClusterId"], "Steps": [given["Step"]]}),
+    "terminateCluster": ("TerminateJobFlows", lambda given: {"JobFlowIds": [given["ClusterId"]]}),
+}
+_BOTO_NAMES = {"elasticmapreduce": "emr", "sfn": "stepfunctions"}
+
+
+def machines(definition: Definition) -> Iterator[Definition]:
+    """The definition and every branch and item processor inside it."""
+    yield definition
+    for state in definition["States"].values():
+        for inner in [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]:
+            yield from machines(inner)
+
+
+def all_states(definition: Definition) -> dict[str, dict[str, Any]]:
+    """Every state by name."""
+    return {name: state for machine in machines(definition) for name, state in machine["States"].items()}
+
+
+def next_states(state: dict[str, Any], *, caught: bool = True) -> list[str]:
+    """Where the state can lead."""
+    after = [state[key] for key in ("Next", "Default") if key in state]
+    return [
+        *after,
+        *(choice["Next"] for choice in state.get("Choices", [])),
+        *(catch["Next"] for catch in state.get("Catch", []) if caught),
+    ]
+
+
+def dangling(definition: Definition) -> list[str]:
+    """Transitions to states that do not exist in the same machine."""
+    return [
+        f"{name} -> {target}"
+        for machine in machines(definition)
+        for name, state in [("StartAt", {"Next": machine["StartAt"]}), *machine["States"].items()]
+        for target in next_states(state)
+        if target not in machine["States"]
+    ]
+
+
+def unreachable(definition: Definition) -> list[str]:
+    """States that nothing leads to."""
+    return [
+        name
+        for machine in machines(definition)
+        for name in machine["States"].keys() - _reached(machine["States"], [machine["StartAt"]])
+    ]
+
+
+def _reached(states: dict[str, dict[str, Any]], start: list[str], stop: frozenset[str] = frozenset()) -> set[str]:
+    seen, ahead = set(), list(start)
+    while ahead:
+        name = ahead.pop()
+        if name in seen or name in stop or name not in states:
+            continue
+        seen.add(name)
+        ahead += next_states(states[name])
+    return seen
+
+
+def clusters_left(definition: Definition) -> list[str]:
+    """Ways from the creation of the cluster to an end that pass no terminate state, or that lose the cluster's id."""
+    states = definition["States"]
+    (creation,) = (name for name, state in states.items() if _CREATE in state.get("Resource", ""))
+    terminations = frozenset(name for name, state in states.items() if _TERMINATE in state.get("Resource", ""))
+    # a creation that failed made no cluster, so its Catch does not count
+    exposed = _reached(states, next_states(states[creation], caught=False), terminations)
+    place = states[creation]["ResultPath"]
+    return [problem for name in sorted(exposed) for problem in _lets_go(name, states[name], place)]
+
+
+def _lets_go(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
+    if state.get("End") or state["Type"] in ("Succeed", "Fail"):
+        yield f"{name} is an end"
+    if not any(catch["ErrorEquals"] == ["States.ALL"] for catch in state.get("Catch", [])):
+        yield f"{name} can fail uncaught"
+    for written in [state, *state.get("Catch", [])]:
+        path = written.get("ResultPath", "$")
+        if path is not None and (path == "$" or path == place or path.startswith(f"{place}.")):
+            yield f"{name} overwrites the cluster's id"
+
+
+def without_timeout(definition: Definition) -> list[str]:
+    """Tasks that may wait for ever."""
+    return [name for name, state in all_states(definition).items() if state["Type"] == "Task" and not state.get("TimeoutSeconds")]
+
+
+def unsafe_retries(definition: Definition) -> list[str]:
+    """Retries of the creation, which has no client token, and retries of everything where a repeat could do harm."""
+    return [
+        name
+        for name, state in all_states(definition).items()
+        for retry in state.get("Retry", [])
+        if _CREATE in state["Resource"]
+        or (_TERMINATE not in state["Resource"] and {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"]))
+    ]
+
+
+def misfits(definition: Definition) -> list[str]:
+    """Parameters that do not fit the API's own model of the call."""
+    return [
+        f"{name}: {report}"
+        for name, state in all_states(definition).items()
+        if state["Type"] == "Task"
+        for report in [_misfit(state["Resource"], state["Parameters"])]
+        if report
+    ]
+
+
+def _misfit(resource: str, parameters: dict[str, Any]) -> str:
+    service, action = resource.split(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync").split(":")
+    operation, shaped = _EMR[action] if service == "elasticmapreduce" else (action[0].upper() + action[1:], dict)
+    model = botocore.session.get_session().get_service_model(_BOTO_NAMES.get(service, service)).operation_model(operation)
+    request = _spelled(shaped(_sampled(parameters)), model.input_shape)
+    return str(ParamValidator().validate(request, model.input_shape).generate_report())
+
+
+def _sampled(value: Any) -> Any:
+    """The parameters with a sample in the place of each expression: a list for ``States.Array``, else a text."""
+    if isinstance(value, list):
+        return [_sampled(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {key: _sampled(item) for key, item in value.items() if not key.endswith(".$")}
+    sampled = {
+        key.removesuffix(".$"): ["sample"] if item.startswith("States.Array(") else "sample"
+        for key, item in value.items()
+        if key.endswith(".$")
+    }
+    return plain | sampled
+
+
+def _spelled(request: dict[str, Any], shape: Any) -> dict[str, Any]:
+    """Step Functions spells parameters in PascalCase, whatever the API does."""
+    spelling = {member[0].upper() + member[1:]: member for member in shape.members}
+    return {spelling.get(key, key): value for key, value in request.items()}
+
+
+def lint(definition: Definition) -> list[str]:
+    """What cfn-lint says of a template with this state machine."""
+    template = {
+        "Resources": {
+            "Pipeline": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/Role", "Definition": definition},
+            }
+        }
+    }
+    return [str(match) for match in cfnlint.api.lint(json.dumps(template), cfnlint.api.ManualArgs(regions=["us-east-1"]))]

@@ -1,0 +1,159 @@
+"""The state machine's definition, without running it: its graph, its parameters, its one source for cluster and steps."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asl_checks import (
+    Definition,
+    all_states,
+    clusters_left,
+    dangling,
+    lint,
+    misfits,
+    unreachable,
+    unsafe_retries,
+    without_timeout,
+)
+from cluster_request import cluster_request
+from config import Settings
+from draw_state_machine import DOCUMENT, document
+from spark_steps import JOBS, TABLES, spark_step
+from state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
+
+TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
+CHECKS = (dangling, unreachable, clusters_left, without_timeout, unsafe_retries, misfits, lint)
+
+
+@pytest.fixture
+def machine() -> Definition:
+    return definition(Settings(), TAGS, "aws")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_definition_passes_every_check(machine: Definition, check: Callable[[Definition], list[str]]) -> None:
+    assert check(machine) == []
+
+
+def broken(machine: Definition, change: Callable[[dict[str, dict[str, Any]]], object]) -> Definition:
+    """A copy of the definition whose states, by name, ``change`` has changed."""
+    damaged = copy.deepcopy(machine)
+    change(all_states(damaged))
+    return damaged
+
+
+def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], object]:
+    return lambda states: states[name].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "found"),
+    [
+        (dangling, set_to("ReadLock", Next="Nowhere"), "ReadLock -> Nowhere"),
+        (dangling, set_to("RunIdIsGiven", Default="Nowhere"), "RunIdIsGiven -> Nowhere"),
+        (
+            dangling,
+            set_to("CleanRentals", Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "Failed"}]),
+            "CleanRentals -> Failed",
+        ),
+        (dangling, set_to("CleanRentals", Next="TerminateCluster"), "CleanRentals -> TerminateCluster"),
+        (unreachable, set_to("TerminateCluster", Next="Published"), "TellResult"),
+        (unreachable, set_to("Metrics", Next="CountCrawlerLooks"), "PublishRun"),
+        (clusters_left, set_to("Work", Next="TellResult"), "Published is an end"),
+        (clusters_left, set_to("Work", Catch=[]), "Work can fail uncaught"),
+        (
+            clusters_left,
+            set_to("Work", Catch=[{"ErrorEquals": ["States.ALL"], "ResultPath": "$.Failure", "Next": "PipelineFailed"}]),
+            "PipelineFailed is an end",
+        ),
+        (
+            clusters_left,
+            set_to("Work", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "TerminateAfterFailure"}]),
+            "Work overwrites the cluster's id",
+        ),
+        (clusters_left, set_to("Work", ResultPath="$.Cluster"), "Work overwrites the cluster's id"),
+        (clusters_left, set_to("CreateCluster", Next="ExplainRefusal"), "ClusterNotCreated is an end"),
+        (without_timeout, lambda states: states["PublishRun"].pop("TimeoutSeconds"), "PublishRun"),
+        (unsafe_retries, set_to("CreateCluster", Retry=[{"ErrorEquals": ["States.ALL"]}]), "CreateCluster"),
+        (unsafe_retries, set_to("CleanRentals", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]), "CleanRentals"),
+        (misfits, lambda states: states["LookAtCrawl"]["Parameters"].update(Crawler="x"), "Unknown parameter in input: "),
+        (misfits, lambda states: states["CreateCluster"]["Parameters"].pop("Instances"), "Missing required parameter"),
+        (misfits, lambda states: states["CleanRentals"]["Parameters"]["Step"].update(Jar="x"), "Unknown parameter in Steps[0]"),
+        (lint, set_to("WaitForCrawl", Secondz=3), "Secondz"),
+        (lint, set_to("StartCrawler", Type="Taks"), "Taks"),
+    ],
+)
+def test_each_check_finds_what_it_is_for(
+    machine: Definition, check: Callable[[Definition], list[str]], change: Callable[..., object], found: str
+) -> None:
+    assert found in "\n".join(check(broken(machine, change)))
+
+
+def test_the_cluster_is_the_one_that_step_5_asks_for_and_carries_the_execution(machine: Definition) -> None:
+    parameters = machine["States"]["CreateCluster"]["Parameters"]
+    expected = cluster_request(Settings(), [*TAGS, {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}])
+    assert parameters == expected
+    assert {"Key": "Execution", "Value.$": "$$.Execution.Id"} in parameters["Tags"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(machine: Definition, job: str) -> None:
+    state = all_states(machine)["".join(word.capitalize() for word in job.split("_"))]
+    step = state["Parameters"]["Step"]
+    expression = step["HadoopJarStep"].pop("Args.$")
+    arguments = [literal or reference for literal, reference in re.findall(r"'([^']*)'|(\$[\w.]+)", expression)]
+    expected = spark_step(Settings(), job, "$.Run.id")
+    assert arguments == expected["HadoopJarStep"].pop("Args")
+    assert step == expected
+
+
+def test_what_looks_like_an_expression_in_a_literal_is_escaped() -> None:
+    assert quoted(r"it's {a} \ b") == r"'it\'s \{a\} \\ b'"
+
+
+def test_every_published_table_is_checked(machine: Definition) -> None:
+    assert machine["States"]["Begin"]["Parameters"]["Tables"] == list(TABLES)
+
+
+def test_no_placeholder_is_left_and_none_is_unknown(machine: Definition) -> None:
+    assert "${" not in json.dumps(machine)
+    with pytest.raises(KeyError, match="unheard_of"):
+        fill({"a": ["${unheard_of}"]}, {})
+
+
+def test_a_text_that_is_one_placeholder_becomes_the_value_whatever_its_type() -> None:
+    assert fill({"a": "${n}", "b": ["${n} s", 2]}, {"n": 3}) == {"a": 3, "b": ["3 s", 2]}
+
+
+def test_no_task_outlasts_the_execution_so_that_its_timeout_is_always_caught(machine: Definition) -> None:
+    states = all_states(machine)
+    one_after_the_other = ("CleanRentals", "UserTransactionMetrics", "PublishRun", "TerminateCluster")
+    looks = states["LookAtCrawl"], states["WaitForCrawl"], states["ClusterIsReady"]
+    waiting = 2 * 121 * looks[1]["Seconds"]
+    assert sum(states[name]["TimeoutSeconds"] for name in one_after_the_other) + waiting < machine["TimeoutSeconds"]
+
+
+def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(machine: Definition) -> None:
+    local = all_states(definition(Settings(aws_endpoint_url="http://127.0.0.1:5000"), TAGS, "aws"))
+    assert all_states(machine)["WaitForCrawl"]["Seconds"] == 30
+    assert local["WaitForCrawl"]["Seconds"] == 1
+
+
+def test_the_arns_are_of_the_partition() -> None:
+    china = definition(Settings(aws_region="cn-north-1"), TAGS, "aws-cn")
+    resources = [state["Resource"] for state in all_states(china).values() if state["Type"] == "Task"]
+    assert resources and all(resource.startswith("arn:aws-cn:states:::") for resource in resources)
+
+
+def test_the_lock_is_where_the_role_may_write_it() -> None:
+    policy = (DEFINITION.parent.parent / "scripts" / "iam_policies" / "state_machine.json").read_text(encoding="utf-8")
+    assert f":s3:::${{bucket}}/{LOCK_KEY}" in policy
+
+
+def test_the_diagram_is_up_to_date() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python scripts/draw_state_machine.py"
