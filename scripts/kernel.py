@@ -21,7 +21,6 @@ from jupyter_client.manager import KernelManager
 
 START_SECONDS = 60.0
 _LAST_WORDS_SECONDS = 10.0  # what an interrupted cell has to stop its queries
-_SHUTDOWN_SECONDS = 3.0
 _OUTPUTS = ("display_data", "execute_result", "stream")
 
 
@@ -46,7 +45,6 @@ class Kernel:
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             connection_file=str(Path(self._home.name) / "kernel.json"),
             transport="ipc" if os.name == "posix" else "tcp",  # sockets in a folder of ours and not ports that others can see
-            shutdown_wait_time=_SHUTDOWN_SECONDS,
         )
 
     def __enter__(self) -> Kernel:
@@ -56,18 +54,18 @@ class Kernel:
         try:
             self._client.wait_for_ready(timeout=START_SECONDS)
         except BaseException as error:
-            self._close(now=True)
+            self._close()
             if not isinstance(error, RuntimeError):
                 raise
             raise DataLakeError("notebook kernel", f"did not start: {error}", "Reinstall it: pip install ipykernel") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close(now=False)
+        self._close()
 
-    def _close(self, now: bool) -> None:
+    def _close(self) -> None:
         self._client.stop_channels()
-        self._manager.shutdown_kernel(now=now)
+        self._manager.shutdown_kernel(now=True)  # what it showed has been collected; to ask it to leave takes a second
         self._home.cleanup()
 
     def run(self, code: str) -> list[dict[str, Any]]:
