@@ -110,6 +110,10 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     return ours
 
 
+# what is replaced, for the tests that notice when moto has cured it
+STOCK_BOTO3 = boto_client.boto3  # type: ignore[attr-defined]
+STOCK_ILLEGAL_PREFIX = custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX
+STOCK_SERVICE_ERROR_NAMES = state_task_service_aws_sdk._SERVICE_ERROR_NAMES
 _stock_parse = json_path.parse
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
