@@ -27,7 +27,7 @@ import cli  # noqa: E402
 from analyze import analyze  # noqa: E402
 from aws import Aws  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from clusters import active_clusters, find_cluster, terminate  # noqa: E402
+from clusters import active_clusters, find_cluster, terminate_after_failure  # noqa: E402
 from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
 from costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
@@ -50,6 +50,7 @@ from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))
 PROCESSING = ((5, create_emr_cluster), (6, run_spark_jobs), (7, run_glue_crawlers), (8, terminate_emr_cluster))
 STEPS = {step.__name__: number for number, step in (*SETUP, *PROCESSING, (9, execute_step_functions), (10, analyze))}
+_RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]
 StepFunction = Callable[..., Any]  # the function that the script of its name runs
 
 
@@ -125,14 +126,8 @@ def _cluster(run: Run) -> str:
 def _let_go_after_failure(run: Run, cluster_id: str) -> None:
     if run.keep_cluster:
         _say_that_it_is_kept(run, cluster_id)
-        return
-    try:
-        terminate(run.aws, cluster_id)
-    except Exception as error:  # noqa: BLE001 - the failure that brought us here is the one to report; this one is said too
-        run.console.warn(f"Cluster {cluster_id} could not be terminated and may still cost money: {error}")
-        run.console.warn(f"Run: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
     else:
-        run.console.note(f"cluster {cluster_id} is being terminated")
+        terminate_after_failure(run.aws, run.console, cluster_id)
 
 
 def _say_that_it_is_kept(run: Run, cluster_id: str) -> None:
@@ -194,6 +189,7 @@ def show_summary(run: Run, seconds: float) -> None:
         run.console.table("Published tables", ("table", "rows"), counts)
     cost = [("cost of the cluster", "", run.usage.summary())] if run.usage else []
     run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", ""), *cost])
+    run.console.note(f"record of the run: {run.record.file}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -211,8 +207,9 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(group)
     parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
     parser.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
-    resumable = [name for name in STEPS if name != "terminate_emr_cluster"]
-    parser.add_argument("--from", dest="first_step", choices=resumable, metavar="STEP", help="leave out the steps before it")
+    parser.add_argument(
+        "--from", dest="first_step", choices=_RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
+    )
     parser.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
     return parser
 
@@ -227,7 +224,13 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], record: RunReco
     aws = Aws(settings)
     if arguments.all and not settings.is_local:
         require_ready(settings, aws, console, local=False, quiet=True)
-    _run_phases(_run_of(arguments, settings, aws, record, console), chosen)
+    run = _run_of(arguments, settings, aws, record, console)
+    try:
+        _run_phases(run, chosen)
+    except BaseException:
+        if record.steps and record.steps[-1]["name"] in _RESUMABLE:
+            console.note(f"to pick it up: the same command with --from {record.steps[-1]['name']}")
+        raise
 
 
 def _run_locally(

@@ -16,7 +16,7 @@ import cli
 from aws import Aws
 from botocore.exceptions import ClientError
 from cluster_request import cluster_request
-from clusters import active_clusters, terminate, wait_until_ready
+from clusters import active_clusters, terminate_after_failure, wait_until_ready
 from config import Settings
 from console import Console
 from errors import ConfigError, DataLakeError, Interrupted
@@ -52,11 +52,10 @@ def create_emr_cluster(
         with console.waiting(f"cluster {cluster_id} starts"):
             wait_until_ready(aws, console, cluster_id, deadline_minutes)
     except KeyboardInterrupt:
-        terminate(aws, cluster_id)
-        raise Interrupted(f"cluster {cluster_id}", "interrupted while it started; it is being terminated.") from None
-    except DataLakeError:
-        terminate(aws, cluster_id)
-        console.note(f"cluster {cluster_id} is being terminated")
+        terminate_after_failure(aws, console, cluster_id)
+        raise Interrupted(f"cluster {cluster_id}", "interrupted while it started.") from None
+    except Exception:  # whatever it was, nobody would know of the cluster
+        terminate_after_failure(aws, console, cluster_id)
         raise
     return ClusterResult(cluster_id, settings.emr_release_label)
 

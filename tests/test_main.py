@@ -95,7 +95,7 @@ def steps(monkeypatch):
 
     for name in ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"):
         monkeypatch.setattr(main, name, fake(name))
-    monkeypatch.setattr(main, "terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
+    monkeypatch.setattr("clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
     return log
 
 
@@ -125,7 +125,7 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
     def refuse(*_):
         raise RuntimeError("no rights")
 
-    monkeypatch.setattr(main, "terminate", refuse)
+    monkeypatch.setattr("clusters.terminate", refuse)
     err = io.StringIO()
     run.console = Console(io.StringIO(), err)
     steps.fail = "run_spark_jobs"
@@ -245,3 +245,15 @@ def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
     record = json.loads(capsys.readouterr().out)
     assert (record["outcome"], record["exit_code"]) == ("failed", 2)
     assert "--from needs" in record["error"]["what"] and record["flags"][0] == "--all"
+
+
+def test_a_failed_run_says_how_to_pick_it_up(run, steps, monkeypatch):
+    steps.fail, err = "run_glue_crawlers", io.StringIO()
+    console = Console(io.StringIO(), err)
+    run.console = console
+    monkeypatch.setattr(main, "_run_of", lambda *_: run)
+    monkeypatch.setattr(main.cli, "settings_of", lambda arguments: SimpleNamespace(notes=(), is_local=True))
+    monkeypatch.setattr(main, "Aws", lambda settings: None)
+    with pytest.raises(DataLakeError):
+        main._run(main._parser().parse_args(["--process"]), [main.process], run.record, console)
+    assert "the same command with --from run_glue_crawlers" in err.getvalue()
