@@ -28,7 +28,6 @@ from rejected_table import register_rejected_rentals
 from report import render, write_atomically
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
-REPORTS = ROOT / "reports"
 HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too
 ERROR = "application/vnd.car-rental.error+json"  # an error of ours in the notebook: where, what, fix, details
 
@@ -54,13 +53,13 @@ class AnalysisResult:
         return f"report {shown(self.page)}"
 
 
-def analyze(settings: Settings, aws: Aws, console: Console, *, reports: Path = REPORTS) -> AnalysisResult:
+def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
     """Executes the notebook, writes the report, prints the headlines; raises ``DataLakeError`` when tables are missing."""
     require_workgroup(aws)
     runs = published_runs(aws)
     register_rejected_rentals(aws, runs)  # after a workflow, in which step 7 did not run
     cells = execute(NOTEBOOK, settings, console)
-    page = reports / f"car_rental_{runs[-1]}.html"
+    page = settings.reports_dir / f"car_rental_{runs[-1]}.html"
     write_atomically(page, render(cells))
     for headline in headlines(cells):
         console.table(headline.title, headline.columns, headline.rows)

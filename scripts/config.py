@@ -191,6 +191,7 @@ class Settings:
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
     keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older partitions are pruned")
     local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where `main.py --local` keeps the lake's files")
+    reports_dir: Path = _setting(ROOT / "reports", PATH, "where step 10 writes the report")
     runs_dir: Path = _setting(ROOT / "runs", PATH, "where what each run did is kept, one JSON file a run")
     report_customer_names: bool = _setting(True, _yes_or_no(), "whether the report names the customers who spend the most")
     # --- not settings: what loading found out

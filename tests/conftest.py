@@ -62,7 +62,8 @@ def project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
     def make(**overrides: str) -> Project:
         empty = tmp_path / "empty.env"
         empty.touch()
-        names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_numbers)}", "DATA_DIR": str(tmp_path / "data")}
+        names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_numbers)}"}
+        names |= {f"{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("data", "reports", "runs")}
         settings = load_settings({}, empty, {**names, **overrides})
         out, err = io.StringIO(), io.StringIO()
         return Project(settings, Aws(settings), Console(out, err), out, err)

@@ -104,7 +104,7 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
     (home / "x.env").write_text(
         "AWS_ACCESS_KEY_ID=AKIDFROMDOTENV\nAWS_SECRET_ACCESS_KEY=secret-from-dotenv\n"
         "STEP_FUNCTIONS_ROLE_ARN=arn:aws:iam::000000000000:role/Real\n"
-        f"DATA_DIR={raw}\nLOCAL_AWS_DIR={home / 'local_aws'}\nREPORTS_DIR={home / 'reports'}\n"
+        f"DATA_DIR={raw}\nLOCAL_AWS_DIR={home / 'local_aws'}\nREPORTS_DIR={home / 'reports'}\nRUNS_DIR={home / 'runs'}\n"
     )
     environ = {
         "HOME": str(home),

@@ -55,8 +55,8 @@ class Report:
 
 
 def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
-    changed, out = replace(lake.settings, **settings), io.StringIO()
-    result = analyze(changed, Aws(changed), Console(out, io.StringIO()), reports=reports)
+    changed, out = replace(lake.settings, reports_dir=reports, **settings), io.StringIO()
+    result = analyze(changed, Aws(changed), Console(out, io.StringIO()))
     return Report(lake, result, BeautifulSoup(result.page.read_text(encoding="utf-8"), "html.parser"), out.getvalue())
 
 

@@ -39,63 +39,63 @@ def register(it: Project, table: str, *runs: str) -> None:
         )
 
 
-def refusal(it: Project, tmp_path: Path) -> DataLakeError:
+def refusal(it: Project) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
-        analyze(it.settings, it.aws, it.console, reports=tmp_path / "reports")
-    assert not (tmp_path / "reports").exists()
+        analyze(it.settings, it.aws, it.console)
+    assert not it.settings.reports_dir.exists()
     return caught.value
 
 
-def test_without_a_workgroup(project: Callable[..., Project], tmp_path: Path) -> None:
-    error = refusal(project(), tmp_path)
+def test_without_a_workgroup(project: Callable[..., Project]) -> None:
+    error = refusal(project())
     assert "workgroup" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_with_a_workgroup_that_knows_no_results_location(project: Callable[..., Project], tmp_path: Path) -> None:
+def test_with_a_workgroup_that_knows_no_results_location(project: Callable[..., Project]) -> None:
     it = project()
     it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
-    error = refusal(it, tmp_path)
+    error = refusal(it)
     assert "no results location" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_without_a_database(project: Callable[..., Project], tmp_path: Path) -> None:
+def test_without_a_database(project: Callable[..., Project]) -> None:
     it = project()
     ensure_workgroup(it.settings, it.aws)
-    error = refusal(it, tmp_path)
+    error = refusal(it)
     assert "database" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_before_anything_was_processed(catalog: Project, tmp_path: Path) -> None:
-    error = refusal(catalog, tmp_path)
+def test_before_anything_was_processed(catalog: Project) -> None:
+    error = refusal(catalog)
     assert "nothing has been published yet" in error.what
     assert "main.py --process" in error.fix
 
 
-def test_with_a_table_that_is_missing(catalog: Project, tmp_path: Path) -> None:
+def test_with_a_table_that_is_missing(catalog: Project) -> None:
     for table in TABLES[1:]:
         register(catalog, table, "r1")
-    error = refusal(catalog, tmp_path)
+    error = refusal(catalog)
     assert f"{catalog.settings.glue_database_name}.{TABLES[0]} is missing" in error.what
     assert "run_glue_crawlers.py" in error.fix
 
 
-def test_with_an_empty_table(catalog: Project, tmp_path: Path) -> None:
+def test_with_an_empty_table(catalog: Project) -> None:
     register(catalog, TABLES[0])
     for table in TABLES[1:]:
         register(catalog, table, "r1")
-    error = refusal(catalog, tmp_path)
+    error = refusal(catalog)
     assert f"{TABLES[0]} holds no run" in error.what
     assert "main.py --process" in error.fix
 
 
-def test_with_a_table_that_lags_behind(catalog: Project, tmp_path: Path) -> None:
+def test_with_a_table_that_lags_behind(catalog: Project) -> None:
     register(catalog, TABLES[0], "r1")
     for table in TABLES[1:]:
         register(catalog, table, "r1", "r2")
-    error = refusal(catalog, tmp_path)
+    error = refusal(catalog)
     assert f"{TABLES[0]} does not show the newest run, r2" in error.what
     assert "run_glue_crawlers.py" in error.fix
 
