@@ -20,6 +20,7 @@ from rental_rules import CONTESTED, KEPT, REJECTED
 from text_fields import trimmed
 
 JOB = "clean_rentals"
+BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
 BROADCAST_ROWS = 5000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
 
 
@@ -69,6 +70,7 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
     """Write the clean and the rejected zone of a run anew, whatever an earlier try left there; return the summary."""
     watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
     files = {table: raw_tables.find(lake, raw, table) for table in raw_tables.COLUMNS}
+    lake_job.size_shuffles(spark, raw_tables.size(lake, files["rental_transactions"]) // BYTES_PER_RENTAL)
     for folder in zones.all():
         lake.delete(folder)
     masters, repeated = write_masters(spark, files, zones), repeated_ids(spark, files["rental_transactions"], zones.repeated)

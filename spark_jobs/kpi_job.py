@@ -59,6 +59,7 @@ def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: 
     """Stage the job's tables anew; its summary is written last, and publish_run asks for it."""
     watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
     run = CleanRun(spark, clean, run_id)
+    lake_job.size_shuffles(spark, run.kept)
     folder = run_folder(staging, run_id)
     summary_file = join(folder, f"_{job}.json")
     lake.delete(summary_file)

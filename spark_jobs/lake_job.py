@@ -13,6 +13,8 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 SUMMARY_PREFIX = "RUN_SUMMARY "
+SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
+ROWS_PER_PARTITION = 500000  # some 30 MB of what is shuffled; AQE joins what turns out to be less
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # What the results rest on; everything else (AQE, partitions, memory) is left to spark-submit and the cluster.
@@ -55,6 +57,12 @@ def session(job: str) -> Iterator[SparkSession]:
         yield spark
     finally:
         spark.stop()
+
+
+def size_shuffles(spark: SparkSession, rows: int) -> None:
+    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one; --conf overrules."""
+    if not spark.sparkContext.getConf().contains(SHUFFLE_PARTITIONS):
+        spark.conf.set(SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
 
 
 def report(summary: Dict[str, Any]) -> None:

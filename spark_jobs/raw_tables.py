@@ -48,6 +48,11 @@ def find(lake: Lake, raw: str, table: str) -> Groups:
     return by_header(lake, table, find_files(lake, raw, table))
 
 
+def size(lake: Lake, groups: Groups) -> int:
+    """The bytes of these files, as they lie there."""
+    return sum(lake.size(file) for files in groups.values() for file in files)
+
+
 def find_files(lake: Lake, raw: str, table: str) -> List[str]:
     """`<raw>/<table>/*.csv[.gz]`, or, where that folder does not exist, `<raw>/<table>.csv[.gz]`."""
     folder = join(raw, table)

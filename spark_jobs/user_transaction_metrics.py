@@ -85,9 +85,7 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
 
 
 def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
-    sums = rentals.groupBy("user_key").agg(*measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
-    vehicles = distinct_count(rentals, "user_key", "vehicle_key", "unique_vehicles_rented")
-    spenders = sums.join(vehicles, on="user_key", how="inner").join(users, on="user_key", how="inner").cache()
+    spenders = renting_users(rentals).join(users, on="user_key", how="inner").cache()
     return with_percentile(spenders).select(
         "user_id", "first_name", "last_name", "is_active",
         F.col("rentals").alias("total_rentals"),
@@ -99,6 +97,17 @@ def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
         measures.average_hours("avg_rental_duration_hours"),
         "unique_vehicles_rented", "spending_percentile",
         spending_category(F.col("spending_percentile")).alias("spending_category"),
+    )
+
+
+def renting_users(rentals: DataFrame) -> DataFrame:
+    """One row a user with the sums. Brought together by user once, the rentals are first summed up for each vehicle."""
+    of_vehicle = rentals.repartition("user_key").groupBy("user_key", "vehicle_key").agg(
+        *measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
+    return of_vehicle.groupBy("user_key").agg(
+        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
+        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
+        F.sum("seconds").alias("seconds"), F.count(F.lit(1)).alias("unique_vehicles_rented"),
     )
 
 

@@ -1,0 +1,134 @@
+"""`make bench`: our jobs, plain Spark and DuckDB on the same generated data, one after the other, into RESULTS.md.
+
+    python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from measure import Measured, measure
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+JOBS = ROOT / "spark_jobs"
+JOB_NAMES = ("clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run")
+JAVA_OPTIONS = "-XX:+UseParallelGC"  # the same for ours and for plain Spark
+DRIVER_MEMORY = "2g"
+Contender = Callable[[Path, Path], Measured]
+
+
+def main() -> None:
+    args = parse()
+    lines = list(report(args.rentals, args.repeat, args.work))
+    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rentals", type=int, nargs="+", default=[1_000_000, 10_000_000], metavar="N")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="the median of so many runs is reported")
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "bench", help="folder for data and results, some GB")
+    return parser.parse_args()
+
+
+def report(sizes: list[int], repeat: int, work: Path) -> Iterator[str]:
+    yield "# Measured"
+    yield ""
+    yield (f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+           f"PySpark {version('pyspark')}, DuckDB {version('duckdb')}; medians of {repeat}, made by `benchmarks/run.py`.")
+    for rentals in sizes:
+        yield from table(rentals, repeat, work)
+
+
+def table(rentals: int, repeat: int, work: Path) -> Iterator[str]:
+    raw = generated(rentals, work)
+    rounds = [{name: run(raw, fresh(work / "results")) for name, run in CONTENDERS.items()} for _ in range(repeat)]
+    medians = {name: median([one[name] for one in rounds]) for name in CONTENDERS}
+    ours = medians["ours"]
+    yield from ("", f"## {rentals:,} rentals", "", "| | wall s | CPU s | peak MB | our CPU / its CPU |", "|---|---|---|---|---|")
+    for name, measured in medians.items():
+        yield f"| {name} | {measured.wall:.0f} | {measured.cpu:.0f} | {measured.peak_mb:.0f} | {ours.cpu / measured.cpu:.2f} |"
+
+
+def generated(rentals: int, work: Path) -> Path:
+    """The raw zone of that size, made once; one folder a table, as all contenders read it."""
+    raw = work / f"raw-{rentals}"
+    if not (raw / "complete").exists():
+        command = [sys.executable, str(ROOT / "scripts" / "generate_sample_data.py"), "--rentals", str(rentals),
+                   "--output", str(fresh(raw))]
+        measure(command, work / "generate.log")
+        for file in raw.glob("*.csv"):
+            (raw / file.stem).mkdir()
+            file.rename(raw / file.stem / file.name)
+        (raw / "complete").touch()
+    return raw
+
+
+def ours(raw: Path, out: Path) -> Measured:
+    shared = ",".join(str(path) for path in sorted(JOBS.glob("*.py")) if path.stem not in JOB_NAMES)
+    zones = {zone: ["--" + zone, str(out / zone)] for zone in ("clean", "rejected", "staging", "processed")}
+    arguments = {
+        "clean_rentals": ["--raw", str(raw), *zones["clean"], *zones["rejected"]],
+        "vehicle_location_metrics": [*zones["clean"], *zones["staging"]],
+        "user_transaction_metrics": [*zones["clean"], *zones["staging"]],
+        "publish_run": [*zones["staging"], *zones["processed"], *zones["rejected"]],
+    }
+    steps = [spark_submit(["--py-files", shared, str(JOBS / f"{job}.py"), *arguments[job], "--run-id", "bench"], job)
+             for job in JOB_NAMES]
+    return total(steps)
+
+
+def plain_spark(raw: Path, out: Path) -> Measured:
+    jobs = [spark_submit([str(HERE / "plain_spark.py"), job, str(raw), str(out)], f"plain_{job}") for job in ("vehicle", "user")]
+    return total(jobs)
+
+
+def duckdb(raw: Path, out: Path) -> Measured:
+    sql = (HERE / "duckdb_contract.sql").read_text(encoding="utf-8").format(raw=raw, out=out)
+    return measure([sys.executable, "-c", "import duckdb, sys; duckdb.sql(sys.argv[1])", sql], out / "log")
+
+
+def spark_submit(arguments: list[str], name: str) -> Measured:
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    command = [str(home / "bin" / "spark-submit"), "--driver-memory", DRIVER_MEMORY, "--driver-java-options", JAVA_OPTIONS]
+    measured = measure([*command, *arguments], Path(f"{HERE.parent}/out/bench/{name}.log"), environment)
+    print(f"{name}: {measured}", file=sys.stderr, flush=True)
+    return measured
+
+
+CONTENDERS: dict[str, Contender] = {"ours": ours, "plain Spark": plain_spark, "DuckDB": duckdb}
+
+
+def total(steps: list[Measured]) -> Measured:
+    whole = steps[0]
+    for step in steps[1:]:
+        whole = whole + step
+    return whole
+
+
+def median(runs: list[Measured]) -> Measured:
+    return Measured(*[statistics.median(getattr(run, field) for run in runs) for field in ("wall", "cpu", "peak_mb")])
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+if __name__ == "__main__":
+    main()
