@@ -105,14 +105,13 @@ class Functions:
                 stderr=folder / "errors",  # the supervisor's: those of the function are in its output
             )
             self._processes.add(process)
-        late = threading.Event()
-        timer = threading.Timer(configuration["Timeout"], lambda: (late.set(), process.end()))
+        timer = _Timeout(configuration["Timeout"], process)
         timer.start()
         process.wait()
         timer.cancel()
         with self._lock:
             self._processes.discard(process)
-        return not late.is_set()
+        return not timer.over
 
     def _write_log(self, name: str, region: str, stream: str, lines: list[str]) -> None:
         logs, group = self._clients.client("logs", region), f"/aws/lambda/{name}"
@@ -125,6 +124,19 @@ class Functions:
         now = int(time.time() * 1000)
         events = [{"timestamp": now, "message": line or " "} for line in lines]
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+class _Timeout(threading.Timer):
+    """Ends ``process`` after ``seconds``, and is ``over`` then."""
+
+    def __init__(self, seconds: float, process: SupervisedProcess) -> None:
+        super().__init__(seconds, self._end)
+        self._process = process
+        self.over = False
+
+    def _end(self) -> None:
+        self.over = True
+        self._process.end()
 
 
 def _code(name: str, region: str) -> bytes:

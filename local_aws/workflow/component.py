@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -144,7 +144,7 @@ class WorkflowComponent:
     def _on_end(self, execution: Execution) -> None:
         with self._lock:
             self._running.pop(execution.exec_arn, None)
-            self._ended[execution.exec_arn] = execution.stop_date
+            self._ended[execution.exec_arn] = execution.stop_date or datetime.now(UTC)
         if not self._closed:
             self._tell(execution)
 

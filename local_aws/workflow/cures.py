@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.utils import parse_timestamp
-from jsonpath_ng.jsonpath import DatumInContext
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
@@ -34,7 +26,9 @@ from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
-from local_aws.clients import ACCESS_KEY_ID, NO_USER_CONFIGURATION, SECRET_ACCESS_KEY, Clients
+from local_aws.clients import Clients
+from local_aws.workflow.interpreter_clients import InterpreterClients, iso_text
+from local_aws.workflow.json_paths import Path
 from local_aws.workflow.services import error_prefix
 
 _START_SECONDS = 5.0  # at most from StartExecution until the interpreter runs
@@ -51,40 +45,6 @@ class StopReason:
     cause: str | None
 
 
-class InterpreterClients:
-    """What the interpreter's tasks call AWS with, in place of ``boto3``: this server only, times as ISO text.
-
-    Stock moto reads the user's AWS configuration, calls ``localhost`` (which may be another address than the server's) and
-    leaves ``datetime`` objects in state data, on which every later answer about the execution fails.
-    """
-
-    def __init__(self, clients: Clients) -> None:
-        self._endpoint_url = clients.endpoint_url
-        core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
-        core.get_component("response_parser_factory").set_parser_defaults(
-            timestamp_parser=lambda value: _iso_text(parse_timestamp(value))
-        )
-        self._session = boto3.session.Session(botocore_session=core)
-        self._lock = threading.Lock()  # making clients of one session is not thread-safe
-
-    def client(self, service_name: str, region_name: str, validate: bool = False, **_: Any) -> Any:
-        """A client without retries: what is repeated is for the state machine to say."""
-        with self._lock:
-            return self._session.client(
-                service_name,
-                region_name=region_name,
-                endpoint_url=self._endpoint_url,
-                aws_access_key_id=ACCESS_KEY_ID,
-                aws_secret_access_key=SECRET_ACCESS_KEY,
-                config=Config(parameter_validation=validate, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-            )
-
-
-def _iso_text(moment: datetime) -> str:
-    """A timestamp as Step Functions shows it: ``2026-11-23T03:20:06.123Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
 def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) -> InterpreterClients:
     """Switches the interpreter on and cures it; again for each server.
 
@@ -94,27 +54,24 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     # it reports what happens inside executions as errors of its own; their history has that
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     ours = InterpreterClients(clients)
-    boto_client.boto3 = ours  # type: ignore[attr-defined]
-    custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX = "\0"  # type: ignore[misc]
-    state_task_service_aws_sdk._SERVICE_ERROR_NAMES = _ServiceErrorNames()  # type: ignore[misc,assignment]
-    json_path.parse = functools.cache(Path)
-    StateChoice._eval_state = _choose  # type: ignore[method-assign]
-    Environment.set_error = _set_error  # type: ignore[method-assign]
-    EventManager.add_event = _add_event  # type: ignore[method-assign]
-    Environment.set_stop = _closing(_stock_set_stop)  # type: ignore[method-assign]
-    Environment.set_timed_out = _closing(_stock_set_timed_out)  # type: ignore[method-assign]
-    JitterStrategyDecl._eval_body = _wait_to_retry  # type: ignore[method-assign]
-    ExecutionWorker.stop = _stop_worker(reasons)  # type: ignore[method-assign]
-    Execution.get_start_execution_details = _execution_details  # type: ignore[method-assign]
-    BaseExecutionWorkerCommunication.terminated = _terminated(on_end)  # type: ignore[method-assign]
+    for owner, name, cure in (*_CURES, (boto_client, "boto3", ours), *_cures_of_server(on_end, reasons)):
+        assert hasattr(owner, name), f"moto has changed: {owner} has no {name}"
+        setattr(owner, name, cure)
     return ours
 
 
+def _cures_of_server(on_end: OnEnd, reasons: Mapping[str, StopReason]) -> list[tuple[Any, str, Any]]:
+    return [
+        (ExecutionWorker, "stop", _stop_worker(reasons)),
+        (BaseExecutionWorkerCommunication, "terminated", _terminated(on_end)),
+    ]
+
+
 # what is replaced, for the tests that notice when moto has cured it
-STOCK_BOTO3 = boto_client.boto3  # type: ignore[attr-defined]
+STOCK_BOTO3 = vars(boto_client)["boto3"]
+STOCK_PARSE = vars(json_path)["parse"]
 STOCK_ILLEGAL_PREFIX = custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX
 STOCK_SERVICE_ERROR_NAMES = state_task_service_aws_sdk._SERVICE_ERROR_NAMES
-_stock_parse = json_path.parse
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
 _stock_add_event = EventManager.add_event
@@ -136,29 +93,6 @@ class _ServiceErrorNames(dict[str, str]):
         return error_prefix(service)
 
 
-class Path:
-    """A JSONPath as AWS answers it: a definite one has a value, one with a wildcard, slice or filter a list of values.
-
-    moto makes a list of ``$.Rows[1].Data[0].VarCharValue``, a value of ``$.a[*].b.c`` that is found once, and an error of a
-    filter that nothing passes.
-    """
-
-    def __init__(self, text: str) -> None:
-        many = _INDEFINITE.search(text)
-        self._expression = _stock_parse(text)
-        self._holder = _stock_parse(text[: many.start()]) if many else None
-
-    def find(self, data: Any) -> list[DatumInContext]:
-        """At most one match, which is what moto takes for the value."""
-        values = [match.value for match in self._expression.find(data)]
-        if self._holder is None:
-            return [DatumInContext.wrap(value) for value in values]
-        return [DatumInContext.wrap(values)] if values or self._holder.find(data) else []
-
-
-_INDEFINITE = re.compile(r"""\.\.|\.\*|\[[^]'"]*[?*:,]""")
-
-
 def _choose(self: StateChoice, env: Environment) -> None:
     """A Choice without a match is ``States.NoChoiceMatched``; moto has ``States.Runtime`` with a Python error for a cause."""
     try:
@@ -175,10 +109,13 @@ def _no_choice_matched(state: StateChoice, env: Environment) -> FailureEvent:
         env=env,
         error_name=ErrorName("States.NoChoiceMatched"),
         event_type=HistoryEventType.ExecutionFailed,
-        event_details=EventDetails(
-            executionFailedEventDetails=ExecutionFailedEventDetails(error="States.NoChoiceMatched", cause=cause)
-        ),
+        event_details=event_details("executionFailed", error="States.NoChoiceMatched", cause=cause),
     )
+
+
+def event_details(event: str, **details: str) -> EventDetails:
+    """The details of one event; moto's type wants those of all other events beside them."""
+    return cast(EventDetails, {f"{event}EventDetails": details})
 
 
 def _set_error(self: Environment, error: ExecutionFailedEventDetails) -> None:
@@ -231,7 +168,7 @@ def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
 def _execution_details(self: Execution) -> ExecutionDetails:
     """``$$.Execution.StartTime`` is text: moto puts a ``datetime`` there, which no intrinsic function takes."""
     details = _stock_execution_details(self)
-    details.start_time = _iso_text(details.start_time)  # type: ignore[misc]
+    vars(details)["start_time"] = iso_text(self.start_date)
     return details
 
 
@@ -240,9 +177,26 @@ def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], N
 
     def terminated(self: BaseExecutionWorkerCommunication) -> None:
         _stock_terminated(self)
-        state = self.execution.exec_worker.env.program_state()
+        worker = self.execution.exec_worker
+        state = worker.env.program_state() if worker and worker.env else None
         if isinstance(state, ProgramStopped):
             self.execution.error, self.execution.cause = state.error, state.cause
         on_end(self.execution)
 
     return terminated
+
+
+# what is replaced in moto, and by what
+_CURES: list[tuple[Any, str, Any]] = [
+    # else an error States.* that a branch or a Fail state passes on is a Python error, and no Catch runs
+    (custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
+    (state_task_service_aws_sdk, "_SERVICE_ERROR_NAMES", _ServiceErrorNames()),
+    (json_path, "parse", functools.cache(Path)),
+    (StateChoice, "_eval_state", _choose),
+    (Environment, "set_error", _set_error),
+    (Environment, "set_stop", _closing(_stock_set_stop)),
+    (Environment, "set_timed_out", _closing(_stock_set_timed_out)),
+    (EventManager, "add_event", _add_event),
+    (JitterStrategyDecl, "_eval_body", _wait_to_retry),
+    (Execution, "get_start_execution_details", _execution_details),
+]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext import parse
+from jsonpath_ng.ext.parser import parse
 
 from local_aws.workflow.problems import SCHEMA, Problem
 
@@ -102,5 +102,5 @@ def _is_intrinsic(text: str) -> bool:
     parser = ASLIntrinsicParser(CommonTokenStream(lexer))
     for recognizer in (lexer, parser):
         recognizer.removeErrorListeners()
-    parser.func_decl()
+    parser.func_decl()  # type: ignore[no-untyped-call]
     return bool(parser.getNumberOfSyntaxErrors() == 0 and parser.getCurrentToken().type == -1)

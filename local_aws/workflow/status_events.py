@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -48,7 +48,7 @@ class StatusEvents:
         pages = self._clients.client("events", event["region"]).get_paginator("list_rules").paginate()
         for rule in (rule for page in pages for rule in page["Rules"]):
             pattern = rule.get("EventPattern")
-            if rule["State"] != "DISABLED" and pattern and EventPattern.load(pattern).matches_event(event):
+            if rule["State"] != "DISABLED" and pattern and EventPattern.load(pattern).matches_event(cast(Any, event)):
                 yield rule
 
     def _targets(self, rule: dict[str, Any], region: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
@@ -26,9 +26,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     state_task_service_for as stock_task_for,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
-from local_aws.workflow.cures import InterpreterClients
+from local_aws.workflow.cures import event_details
+from local_aws.workflow.interpreter_clients import InterpreterClients
 from local_aws.workflow.services import boto_name
 
 SYNC_POLL_SECONDS = 0.2  # AWS looks every 60 s, later every 300 s; here a look costs milliseconds
@@ -65,7 +65,7 @@ class JobTask(StateTaskServiceCallback):
 
     def __init__(self, clients: InterpreterClients) -> None:
         # moto's base class closes the token's callback in every case, so the task must seem to have one
-        super().__init__(supported_integration_patterns={ResourceCondition.Sync, ResourceCondition.WaitForTaskToken})
+        super().__init__({ResourceCondition("sync"), ResourceCondition("waitForTaskToken")})
         self._clients = clients
 
     @abstractmethod
@@ -92,13 +92,13 @@ class JobTask(StateTaskServiceCallback):
         client = self._client(resource_runtime_part)
         env.stack.append(self.start(client, self.resource.api_action, normalised_parameters))
 
-    def _build_sync_resolver(
+    def _build_sync_resolver(  # type: ignore[override]
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
     ) -> Job:
         client = self._client(resource_runtime_part)
         return self.job(client, self.resource.api_action, normalised_parameters, env.stack.pop())
 
-    def _eval_sync(self, env: Environment, sync_resolver: Job, **_: Any) -> Answer:
+    def _eval_sync(self, env: Environment, sync_resolver: Job, **_: Any) -> Answer:  # type: ignore[override]
         while env.is_running():
             outcome = sync_resolver.look()
             if outcome is not None:
@@ -119,14 +119,12 @@ class JobTask(StateTaskServiceCallback):
         return super()._from_error(env=env, ex=ex)
 
     def _failure(self, env: Environment, error: str, cause: str) -> FailureEvent:
-        details = TaskFailedEventDetails(
-            resourceType=self._get_sfn_resource_type(), resource=self._get_sfn_resource(), error=error, cause=cause
-        )
+        kind, resource = self._get_sfn_resource_type(), self._get_sfn_resource()
         return FailureEvent(
             env=env,
             error_name=ErrorName(error),
             event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
+            event_details=event_details("taskFailed", resourceType=kind, resource=resource, error=error, cause=cause),
         )
 
 
@@ -281,5 +279,5 @@ def task_for(service_name: str) -> StateTaskService:
         case "athena":
             return AthenaTask(_clients[0])
         case "aws-sdk":
-            return AwsSdkTask()
+            return AwsSdkTask()  # type: ignore[no-untyped-call]
     return stock_task_for(service_name)

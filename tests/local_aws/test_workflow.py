@@ -18,7 +18,7 @@ TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "A
 EMR = "arn:aws:states:::elasticmapreduce:"
 SDK = "arn:aws:states:::aws-sdk:"
 
-CLUSTER = {
+CLUSTER: dict[str, Any] = {
     "Name": "workflow-test",
     "ReleaseLabel": "emr-7.13.0",
     "ServiceRole": "WorkflowTestNodes",
@@ -122,11 +122,14 @@ def bare(workflow: Workflow) -> Iterator[str]:
 def chain(**states: dict[str, Any]) -> dict[str, Any]:
     """A definition of ``states`` one after the other, but for those that say otherwise."""
     names = list(states)
-    linked = {
-        name: state if state.keys() & {"Next", "End"} or state["Type"] in ("Succeed", "Fail", "Choice") else state | follow
-        for (name, state), follow in zip(states.items(), [*({"Next": name} for name in names[1:]), {"End": True}], strict=True)
-    }
+    follow: list[dict[str, Any]] = [*({"Next": name} for name in names[1:]), {"End": True}]
+    linked = {name: _linked(states[name], way) for name, way in zip(names, follow, strict=True)}
     return {"StartAt": names[0], "States": linked}
+
+
+def _linked(state: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
+    goes_already = state.keys() & {"Next", "End"} or state["Type"] in ("Succeed", "Fail", "Choice")
+    return state if goes_already else state | way
 
 
 def task(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -61,11 +61,19 @@ def runner(client: Callable[[str], Any]) -> Runner:
 
 
 @pytest.fixture
-def cures(runner: Runner) -> Iterator[Any]:
+def cures(runner: Runner) -> Any:
     """The module of the cures, imported when the server has set moto up."""
     from local_aws.workflow import cures
 
-    yield cures
+    return cures
+
+
+@pytest.fixture
+def tasks(runner: Runner) -> Any:
+    """The module of the integrations."""
+    from local_aws.workflow import tasks
+
+    return tasks
 
 
 def test_a_choice_without_a_match(runner: Runner, cures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +95,7 @@ def test_values_of_paths(runner: Runner, cures: Any, monkeypatch: pytest.MonkeyP
     data = {"rows": [{"more": {"deep": 1}}, {"data": ["x"]}]}
     states = {"A": {"Type": "Pass", "Parameters": {"it.$": path}, "End": True}}
     assert json.loads(runner.run(states, data)["output"]) == {"it": aws}
-    monkeypatch.setattr(cures.json_path, "parse", cures._stock_parse)
+    monkeypatch.setattr(cures.json_path, "parse", cures.STOCK_PARSE)
     ended = runner.run(states, data)
     assert (json.loads(ended["output"])["it"] if ended["status"] == "SUCCEEDED" else None) == moto
 
@@ -110,10 +118,8 @@ def test_names_of_sdk_errors(runner: Runner, cures: Any, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_times_in_answers(runner: Runner, cures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_in_answers(runner: Runner, cures: Any, tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto's own clients leave datetimes in state data, and then no answer about the execution can be written."""
-    from local_aws.workflow import tasks
-
     monkeypatch.setattr(tasks.state_task_factory, "state_task_service_for", tasks.stock_task_for)
     monkeypatch.setattr(cures.boto_client, "boto3", cures.STOCK_BOTO3)
     machines = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sfn:listStateMachines", "Parameters": {}, "End": True}
@@ -182,17 +188,13 @@ def test_an_error_after_a_stop(cures: Any) -> None:
     assert not isinstance(env.program_state(), cures.ProgramStopped)
 
 
-def test_the_integrations_that_moto_lacks(cures: Any) -> None:
-    from local_aws.workflow import tasks
-
+def test_the_integrations_that_moto_lacks(tasks: Any) -> None:
     for service in ("elasticmapreduce", "athena"):
         assert type(tasks.stock_task_for(service)).__name__ == "StateTaskServiceUnsupported"
 
 
-def test_names_of_services_and_parameters(cures: Any) -> None:
+def test_names_of_services_and_parameters(tasks: Any) -> None:
     """Stock moto calls botocore's service of the same name, and hands parameters over as they are."""
-    from local_aws.workflow import tasks
-
     stock = tasks.StateTaskServiceAwsSdk
     assert stock._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.get("eventbridge") is None
     assert stock._normalise_parameters is tasks.StateTaskService._normalise_parameters

@@ -1,0 +1,48 @@
+"""The boto3 that state machines call AWS with: this server only, and every time as text."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.utils import parse_timestamp
+
+from local_aws.clients import ACCESS_KEY_ID, NO_USER_CONFIGURATION, SECRET_ACCESS_KEY, Clients
+
+
+class InterpreterClients:
+    """What the interpreter's tasks call AWS with, in place of ``boto3``: this server only, times as ISO text.
+
+    Stock moto reads the user's AWS configuration, calls ``localhost`` (which may be another address than the server's) and
+    leaves ``datetime`` objects in state data, on which every later answer about the execution fails.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self._endpoint_url = clients.endpoint_url
+        core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
+        core.get_component("response_parser_factory").set_parser_defaults(
+            timestamp_parser=lambda value: iso_text(parse_timestamp(value))
+        )
+        self._session = boto3.session.Session(botocore_session=core)
+        self._lock = threading.Lock()  # making clients of one session is not thread-safe
+
+    def client(self, service_name: str, region_name: str, validate: bool = False, **_: Any) -> Any:
+        """A client without retries: what is repeated is for the state machine to say."""
+        with self._lock:
+            return self._session.client(
+                service_name,
+                region_name=region_name,
+                endpoint_url=self._endpoint_url,
+                aws_access_key_id=ACCESS_KEY_ID,
+                aws_secret_access_key=SECRET_ACCESS_KEY,
+                config=Config(parameter_validation=validate, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+
+
+def iso_text(moment: datetime) -> str:
+    """A timestamp as Step Functions shows it: ``2026-11-23T03:20:06.123Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
