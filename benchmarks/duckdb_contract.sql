@@ -1,16 +1,18 @@
 -- The data contract with validation in DuckDB's SQL, for speed: straight from the CSV files, kept and rejected rentals, seven tables.
 -- {raw}, {out} are filled in by run.py.
 
+SET enable_progress_bar = false;
+
 CREATE MACRO half_up(dividend, divisor) AS (2 * (dividend) + (divisor)) // (2 * (divisor)) * 0.01::DECIMAL(2, 2);
 
 CREATE TABLE users AS
-SELECT user_id, arg_min((first_name, last_name, is_active), all_columns) AS chosen, row_number() OVER () AS user_key
+SELECT user_id, arg_min({{first_name: first_name, last_name: last_name, is_active: is_active}}, all_columns) AS chosen, row_number() OVER () AS user_key
 FROM (SELECT trim(user_id) AS user_id, first_name, last_name, is_active, concat_ws(chr(1), *COLUMNS(*)) AS all_columns
     FROM read_csv('{raw}/users/*', header = true, all_varchar = true))
 WHERE user_id <> '' GROUP BY user_id;
 
 CREATE TABLE vehicles AS
-SELECT vehicle_id, arg_min((brand, vehicle_type), all_columns) AS chosen, row_number() OVER () AS vehicle_key
+SELECT vehicle_id, arg_min({{brand: brand, vehicle_type: vehicle_type}}, all_columns) AS chosen, row_number() OVER () AS vehicle_key
 FROM (SELECT trim(vehicle_id) AS vehicle_id, brand, vehicle_type, concat_ws(chr(1), *COLUMNS(*)) AS all_columns
     FROM read_csv('{raw}/vehicles/*', header = true, all_varchar = true))
 WHERE vehicle_id <> '' GROUP BY vehicle_id;

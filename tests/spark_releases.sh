@@ -12,7 +12,7 @@ environment() { # of a PySpark version; made once
     if [ ! -e "$folder/installed" ]; then
         "$PYTHON" -m venv "$folder"
         "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "pyspark==$1" \
-            "duckdb>=1.4,<3" pyarrow numpy pytz boto3 python-dotenv rich "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
+            "duckdb>=1.4,<3" pyarrow numpy pytz boto3 python-dotenv rich "vermin>=1.6" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
         touch "$folder/installed"
     fi
     echo "$folder"

@@ -1,0 +1,31 @@
+"""The jobs' sources run on the oldest node there is, emr-6.10.0: Python 3.7, and nothing but Python and Spark on it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+JOBS = Path(__file__).parents[2] / "spark_jobs"
+SOURCES = sorted(JOBS.glob("*.py"))
+NODE_HAS = {*sys.stdlib_module_names, "pyspark", *[path.stem for path in SOURCES]}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_sources_import_nothing_that_a_node_lacks(source: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).split(".")[0])
+    assert imported <= NODE_HAS
+
+
+def test_sources_need_no_newer_python_than_3_7() -> None:
+    vermin = [sys.executable, "-m", "vermin", "--target=3.7-", "--no-tips", "--violations", "--no-parse-comments"]
+    done = subprocess.run([*vermin, *map(str, SOURCES)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
