@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of 
     from moto.stepfunctions.parser.backend.execution import Execution
 
     from local_aws.workflow.cures import StopReason
+    from local_aws.workflow.interpreter_clients import InterpreterClients
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class WorkflowComponent:
         self._tell = on_end
         self._closed = False
         self._lock = threading.Lock()
-        self._ready = False
+        self._interpreter: InterpreterClients | None = None
         self._running: dict[str, str] = {}  # regions of executions that run, by ARN
         self._ended: dict[str, datetime] = {}  # when executions ended, by ARN
         self._reasons: dict[str, StopReason] = {}
@@ -92,14 +93,13 @@ class WorkflowComponent:
         return prepared
 
     def _prepare(self) -> None:
-        """Puts the interpreter in order, once."""
-        with self._lock:
-            if self._ready:
-                return
-            from local_aws.workflow import cures, tasks
+        """Puts the interpreter in order for this server, unless it is."""
+        from local_aws.workflow import cures, tasks
 
-            tasks.install(cures.install(self._clients, self._on_end, self._reasons))
-            self._ready = True
+        with self._lock:
+            if self._interpreter is None or tasks.installed() is not self._interpreter:
+                self._interpreter = cures.install(self._clients, self._on_end, self._reasons)
+                tasks.install(self._interpreter)
 
     # state machines
 

@@ -271,6 +271,11 @@ def install(clients: InterpreterClients) -> None:
     state_task_factory.state_task_service_for = task_for
 
 
+def installed() -> InterpreterClients | None:
+    """The clients that executions call AWS with now."""
+    return _clients[0] if _clients else None
+
+
 def task_for(service_name: str) -> StateTaskService:
     """The task of an integration; those that only moto has go to moto."""
     match service_name:

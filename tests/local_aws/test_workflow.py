@@ -7,10 +7,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from local_aws.clients import Clients
+from local_aws.server import LocalAws
 
 ROLE = "arn:aws:iam::123456789012:role/WorkflowTest"
 BUCKET = "workflow-test-lake"
@@ -455,3 +459,17 @@ def test_the_log_group_has_to_be_there(workflow: Workflow, client: Callable[[str
         with pytest.raises(workflow.sfn.exceptions.InvalidLoggingConfiguration):
             workflow.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(wrong))
     assert workflow.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(f"{arn}:*"))
+
+
+def test_a_server_that_ends_stops_its_executions_and_leaves_those_of_others_alone(workflow: Workflow, tmp_path: Path) -> None:
+    wait = chain(Wait={"Type": "Wait", "Seconds": 60})
+    ours = workflow.start(wait)
+    other = LocalAws(tmp_path)
+    other.start()
+    machine = workflow.create(wait)
+    theirs = Clients(other.url).client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
+    other.stop()
+    assert workflow.sfn.describe_execution(executionArn=theirs)["status"] == "ABORTED"
+    assert workflow.sfn.describe_execution(executionArn=ours)["status"] == "RUNNING"
+    workflow.sfn.stop_execution(executionArn=ours)
+    assert workflow.output(chain(List=task(f"{SDK}s3:listBuckets", {})))["Buckets"]
