@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import JitterStrategyDecl
@@ -72,6 +73,7 @@ STOCK_BOTO3 = vars(boto_client)["boto3"]
 STOCK_PARSE = vars(json_path)["parse"]
 STOCK_ILLEGAL_PREFIX = custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX
 STOCK_SERVICE_ERROR_NAMES = state_task_service_aws_sdk._SERVICE_ERROR_NAMES
+_stock_match = ErrorEqualsDecl._eval_body
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
 _stock_add_event = EventManager.add_event
@@ -91,6 +93,26 @@ class _ServiceErrorNames(dict[str, str]):
 
     def __getitem__(self, service: str) -> str:
         return error_prefix(service)
+
+
+def _match(self: ErrorEqualsDecl, env: Environment) -> None:
+    """Whether a Catch or Retry is for an error: moto's ``States.ALL`` and ``States.TaskFailed`` are for too many."""
+    error = env.stack.pop().error_name
+    env.stack.append(is_handled(error, [name.error_name for name in self.error_names]))
+
+
+def is_handled(error: str, handled: Sequence[str]) -> bool:
+    """Whether ``error`` is one of those ``handled``, by name or wildcard.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    if error == "States.Runtime":  # "will always cause the execution to fail"
+        return False
+    if error in handled:
+        return True
+    if error == "States.DataLimitExceeded":
+        return False
+    return "States.ALL" in handled or ("States.TaskFailed" in handled and error != "States.Timeout")
 
 
 def _choose(self: StateChoice, env: Environment) -> None:
@@ -192,6 +214,7 @@ _CURES: list[tuple[Any, str, Any]] = [
     (custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
     (state_task_service_aws_sdk, "_SERVICE_ERROR_NAMES", _ServiceErrorNames()),
     (json_path, "parse", functools.cache(Path)),
+    (ErrorEqualsDecl, "_eval_body", _match),
     (StateChoice, "_eval_state", _choose),
     (Environment, "set_error", _set_error),
     (Environment, "set_stop", _closing(_stock_set_stop)),

@@ -84,6 +84,40 @@ def test_a_choice_without_a_match(runner: Runner, cures: Any, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("error", "handled", "caught"),
+    [
+        ("States.Runtime", "States.ALL", False),
+        ("States.Runtime", "States.TaskFailed", False),
+        ("States.DataLimitExceeded", "States.ALL", False),
+        ("States.Timeout", "States.TaskFailed", False),
+        ("States.Timeout", "States.ALL", True),
+        ("States.TaskFailed", "States.ALL", True),
+        ("States.NoChoiceMatched", "States.TaskFailed", True),
+        ("Glue.CrawlerRunningException", "States.TaskFailed", True),
+        ("Glue.CrawlerRunningException", "Glue.EntityNotFoundException", False),
+    ],
+)
+def test_what_a_wildcard_catches(runner: Runner, error: str, handled: str, caught: bool) -> None:
+    ended = runner.run(passed_on(handled), {"error": error})
+    assert (ended["status"], ended.get("error")) == (("SUCCEEDED", None) if caught else ("FAILED", error))
+
+
+@pytest.mark.parametrize(("error", "handled"), [("States.Runtime", "States.ALL"), ("States.Timeout", "States.TaskFailed")])
+def test_what_motos_wildcards_catch(
+    runner: Runner, cures: Any, monkeypatch: pytest.MonkeyPatch, error: str, handled: str
+) -> None:
+    monkeypatch.setattr(cures.ErrorEqualsDecl, "_eval_body", cures._stock_match)
+    assert runner.run(passed_on(handled), {"error": error})["status"] == "SUCCEEDED"
+
+
+def passed_on(handled: str) -> dict[str, Any]:
+    """A branch that fails with the input's error, and a Catch of ``handled``."""
+    branch = {"StartAt": "B", "States": {"B": {"Type": "Fail", "ErrorPath": "$.error"}}}
+    catch = [{"ErrorEquals": [handled], "Next": "C"}]
+    return {"A": {"Type": "Parallel", "Branches": [branch], "Catch": catch, "End": True}, "C": {"Type": "Succeed"}}
+
+
+@pytest.mark.parametrize(
     ("path", "moto", "aws"),
     [
         ("$.rows[1].data", [["x"]], ["x"]),
