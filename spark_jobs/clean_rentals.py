@@ -21,7 +21,7 @@ from text_fields import trimmed
 
 JOB = "clean_rentals"
 BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
-BROADCAST_ROWS = 5000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
+BROADCAST_ROWS = 3000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
 
 
 class Zones:
