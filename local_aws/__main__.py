@@ -150,7 +150,7 @@ def _greet(server: LocalAws, folder: Path) -> None:
     print(
         "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.\n"
         "It really runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.\n"
-        "It runs no jars, no Hive, no Glue jobs, no functions but Python's, and refuses them by name. It forgets all at its end.\n"
+        "It runs no jars, Hive, Glue jobs, and no functions but Python's, and refuses them by name. It forgets all in the end.\n"
         f"Files: {folder}   End: Ctrl-C",
         file=sys.stderr,
     )

@@ -97,8 +97,8 @@ class _ServiceErrorNames(dict[str, str]):
 
 def _match(self: ErrorEqualsDecl, env: Environment) -> None:
     """Whether a Catch or Retry is for an error: moto's ``States.ALL`` and ``States.TaskFailed`` are for too many."""
-    error = env.stack.pop().error_name
-    env.stack.append(is_handled(error, [name.error_name for name in self.error_names]))
+    error: str = env.stack.pop().error_name
+    env.stack.append(is_handled(error, [str(name.error_name) for name in self.error_names]))
 
 
 def is_handled(error: str, handled: Sequence[str]) -> bool:
