@@ -155,5 +155,10 @@ def test_the_lock_is_where_the_role_may_write_it() -> None:
     assert f":s3:::${{bucket}}/{LOCK_KEY}" in policy
 
 
+@pytest.mark.parametrize("name", ["TakeNewLock", "TakeOverLock"])
+def test_each_holder_of_the_lock_gives_it_another_etag(machine: Definition, name: str) -> None:
+    assert machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"  # S3 makes the ETag of the body alone
+
+
 def test_the_diagram_is_up_to_date() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python scripts/draw_state_machine.py"

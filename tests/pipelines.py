@@ -1,0 +1,156 @@
+"""A project whose state machine is deployed on the stand-in, with trivial Spark jobs, for tests that run it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from aws import Aws
+from clusters import ENDED
+from config import Settings, load_settings
+from console import Console
+from deploy_step_functions import deploy_step_functions
+from executions import clusters_of
+from lake_bucket import ensure_bucket
+from setup_glue_crawlers import setup_glue_crawlers
+from setup_iam_roles import setup_iam_roles
+from spark_outcomes import SUMMARY_KEY
+from spark_steps import JOBS, TABLES, job_files
+from state_machine import definition, state_machine_arn
+
+GOOD = "print('all is well')"
+BAD = "raise RuntimeError('no such thing')"
+SLOW = "import time; time.sleep(120)"
+# raw data's way is not of interest here: what the real jobs would have counted
+SUMMARY = {"status": "published", "rentals": {"read": 3, "kept": 2, "rejected": 1}, "tables": {"user_metrics": {"rows": 2}}}
+
+States = dict[str, dict[str, Any]]
+_run_numbers = itertools.count(1)
+
+
+@dataclass
+class Pipeline:
+    """A deployed project and what its tests ask of it."""
+
+    settings: Settings
+    aws: Aws
+    out: io.StringIO = field(default_factory=io.StringIO)
+    err: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def console(self) -> Console:
+        return Console(self.out, self.err)
+
+    def put_jobs(self, **sources: str) -> None:
+        """Puts trivial jobs in the place of the real ones; those that are not named do nothing, and well."""
+        s3 = self.aws.client("s3")
+        for path in job_files():
+            source = sources.get(path.stem, GOOD if path.stem in JOBS else "")
+            s3.put_object(Bucket=self.settings.s3_bucket_name, Key=f"jobs/{path.name}", Body=source.encode())
+
+    def lay_out(self, *tables: str) -> str:
+        """Puts a row into each of ``tables``, as the jobs of a new run would; returns the run's id."""
+        run_id = f"r{next(_run_numbers)}"
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"rentals": [1]}), buffer)
+        objects = {f"processed/{table}/run_id={run_id}/part-0.parquet": buffer.getvalue() for table in tables}
+        objects[SUMMARY_KEY.format(run_id=run_id)] = json.dumps({"run_id": run_id, **SUMMARY}).encode()
+        for key, body in objects.items():
+            self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=key, Body=body)
+        return run_id
+
+    def define(self, *changes: Callable[[dict[str, Any]], object]) -> None:
+        """Gives the state machine our definition, with ``changes`` made to it."""
+        machine = definition(self.settings, self.aws.tag_list, self.aws.partition)
+        for change in changes:
+            change(machine)
+        self.aws.client("stepfunctions").update_state_machine(
+            stateMachineArn=state_machine_arn(self.aws), definition=json.dumps(machine)
+        )
+
+    def start(self, run_id: str | None = None) -> str:
+        """Starts an execution and returns its ARN."""
+        given = json.dumps({"run_id": run_id} if run_id else {})
+        started = self.aws.client("stepfunctions").start_execution(stateMachineArn=state_machine_arn(self.aws), input=given)
+        return str(started["executionArn"])
+
+    def describe(self, execution: str) -> dict[str, Any]:
+        described: dict[str, Any] = self.aws.client("stepfunctions").describe_execution(executionArn=execution)
+        return described
+
+    def finish(self, execution: str) -> dict[str, Any]:
+        """The execution after its end."""
+        return until(lambda: self.describe(execution), lambda described: described["status"] != "RUNNING", 120)
+
+    def wait_for_step(self, execution: str, name: str) -> None:
+        """Until a step of that name runs on the execution's cluster."""
+        until(lambda: self.steps(execution).get(name), lambda state: state == "RUNNING", 60)
+
+    def clusters(self, execution: str) -> list[dict[str, Any]]:
+        """Every cluster that the execution made."""
+        return clusters_of(self.aws, execution, self.describe(execution)["startDate"], active_only=False)
+
+    def steps(self, execution: str) -> dict[str, str]:
+        """The states of the execution's steps, by name."""
+        emr = self.aws.client("emr")
+        listed = [step for cluster in self.clusters(execution) for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]]
+        return {step["Name"]: step["Status"]["State"] for step in listed}
+
+    def forgotten(self, execution: str) -> list[str]:
+        """The execution's clusters that do not end within a minute."""
+        running = lambda: [item["Id"] for item in self.clusters(execution) if item["Status"]["State"] not in ENDED]  # noqa: E731
+        return until(running, lambda left: not left, 60)
+
+    def published(self, run_id: str) -> set[str]:
+        """The tables that show the run."""
+        glue, database = self.aws.client("glue"), self.settings.glue_database_name
+        there = {table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]}
+        return {table for table in there & set(TABLES) if run_id in self._runs(table)}
+
+    def _runs(self, table: str) -> set[str]:
+        listed = self.aws.client("glue").get_partitions(DatabaseName=self.settings.glue_database_name, TableName=table)
+        return {partition["Values"][0] for partition in listed["Partitions"]}
+
+
+def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) -> Any:
+    """What ``look`` gives when it is good, or when the time has passed."""
+    deadline = time.monotonic() + seconds
+    while not good(seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return seen
+
+
+def without_spark(machine: dict[str, Any]) -> None:
+    """For tests of what comes after the Spark jobs: every step is skipped."""
+    for states in _machines(machine):
+        for name in [name for name, state in states.items() if state.get("Resource", "").endswith("addStep.sync")]:
+            kept = {key: states[name][key] for key in ("Next", "End") if key in states[name]}
+            states[name] = {"Type": "Pass", **({} if "End" in kept else {"ResultPath": None}), **kept}
+            del states[f"{name}TookTooLong"]
+
+
+def _machines(machine: dict[str, Any]) -> list[States]:
+    states: States = machine["States"]
+    inner = [branch for state in states.values() for branch in state.get("Branches", [])]
+    return [states, *(found for branch in inner for found in _machines(branch))]
+
+
+def deployed(url: str, environment: str, folder: Path) -> Pipeline:
+    """A project after its setup phase, on the stand-in at ``url``."""
+    empty = folder / "empty.env"
+    empty.touch()
+    settings = load_settings({}, empty, {"AWS_ENDPOINT_URL": url, "ENVIRONMENT": environment, "DATA_DIR": str(folder)})
+    pipeline = Pipeline(settings, Aws(settings))
+    setup_iam_roles(settings, pipeline.aws, pipeline.console, file=folder / "iam_roles.json")
+    ensure_bucket(pipeline.aws)
+    setup_glue_crawlers(settings, pipeline.aws, pipeline.console)
+    deploy_step_functions(settings, pipeline.aws, pipeline.console)
+    return pipeline

@@ -1,0 +1,287 @@
+"""The state machine when things go wrong: how the execution ends, what is published, and that no cluster is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
+from spark_steps import TABLES
+from state_machine import LOCK_KEY, state_machine_arn
+
+from local_aws.overlay import AwsError, Call
+from local_aws.server import LocalAws
+
+Handler = Callable[[Call], dict[str, Any]]
+THROTTLED = AwsError("ThrottlingException", "Rate exceeded")
+
+
+@pytest.fixture(scope="module")
+def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return deployed(stand_in.url, "faults", tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
+    """The project with its own definition and jobs that do nothing, well."""
+    shared.put_jobs()
+    shared.define()
+    yield shared
+
+
+@pytest.fixture
+def replace(stand_in: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Handler], Handler]], None]:
+    """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an operation's handler."""
+    handlers: dict[str, Handler] = stand_in._server.app._handlers
+
+    def put(operation: str, make: Callable[[Handler], Handler]) -> None:
+        monkeypatch.setitem(handlers, operation, make(handlers[operation]))
+
+    return put
+
+
+def failing(times: int, error: AwsError) -> Callable[[Handler], Handler]:
+    """An operation that answers its first ``times`` calls with ``error``."""
+    left = [error] * times
+
+    def make(handler: Handler) -> Handler:
+        def handle(call: Call) -> dict[str, Any]:
+            if left:
+                raise left.pop()
+            return handler(call)
+
+        return handle
+
+    return make
+
+
+def test_a_good_run_shows_its_tables_and_leaves_no_cluster(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    execution = pipeline.start(run_id)
+    ended = pipeline.finish(execution)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert pipeline.published(run_id) == set(TABLES)
+    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == ["TERMINATED"]
+
+
+def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twice(pipeline: Pipeline, replace: Any) -> None:
+    replace("ElasticMapReduce.RunJobFlow", failing(1, AwsError("ValidationException", "The subnet is unknown.")))
+    execution = pipeline.start()
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "EMR.AmazonElasticMapReduceException")
+    assert ended["cause"].startswith("EMR made no cluster: The subnet is unknown.")
+    assert pipeline.clusters(execution) == []
+
+
+def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace: Any) -> None:
+    pipeline.define(without_spark)
+    replace("ElasticMapReduce.RunJobFlow", failing(1, THROTTLED))
+    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    assert pipeline.finish(execution)["status"] == "SUCCEEDED"
+    assert len(pipeline.clusters(execution)) == 1
+
+
+def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace: Any) -> None:
+    def ended_by_others(handler: Handler) -> Handler:
+        def handle(call: Call) -> dict[str, Any]:
+            made = handler(call)
+            pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[made["JobFlowId"]])
+            return made
+
+        return handle
+
+    replace("ElasticMapReduce.RunJobFlow", ended_by_others)
+    execution = pipeline.start()
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "ClusterDidNotStart")
+    assert "did not start" in ended["cause"] and "TERMINAT" in ended["cause"]
+    assert pipeline.forgotten(execution) == []
+
+
+def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(vehicle_location_metrics=BAD, user_transaction_metrics=SLOW)
+    execution = pipeline.start("job-fails")
+    ended = pipeline.finish(execution)
+    (cluster,) = pipeline.clusters(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
+    assert ended["cause"].startswith("Spark job vehicle_location_metrics (step s-")
+    assert f" ended FAILED. Its log: {pipeline.settings.s3('logs/emr', cluster['Id'], 'steps', 's-')}" in ended["cause"]
+    assert pipeline.steps(execution) == {
+        "clean_rentals": "COMPLETED",
+        "vehicle_location_metrics": "FAILED",
+        "user_transaction_metrics": "CANCELLED",
+    }
+    assert pipeline.published("job-fails") == set()
+    assert pipeline.forgotten(execution) == []
+
+
+def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: Any) -> None:
+    def failed_crawls(handler: Handler) -> Handler:
+        def handle(call: Call) -> dict[str, Any]:
+            answer = handler(call)
+            last = answer["Crawler"].get("LastCrawl")
+            return {"Crawler": answer["Crawler"] | ({"LastCrawl": last | {"Status": "FAILED"}} if last else {})}
+
+        return handle
+
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    replace("AWSGlue.GetCrawler", failed_crawls)
+    execution = pipeline.start(run_id)
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "CrawlFailed")
+    assert "Its log: CloudWatch /aws-glue/crawlers" in ended["cause"]
+    assert pipeline.forgotten(execution) == []
+
+
+def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(pipeline: Pipeline, replace: Any) -> None:
+    running = AwsError("CrawlerRunningException", "Crawler has already started")
+    pipeline.define(without_spark)
+    replace("AWSGlue.StartCrawler", failing(1, running))
+    run_id = pipeline.lay_out(*TABLES)
+    assert pipeline.finish(pipeline.start(run_id))["status"] == "SUCCEEDED"
+    assert pipeline.published(run_id) == set(TABLES)
+
+
+def test_a_table_without_rows_of_the_run_fails_the_check(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))  # so that every table exists
+    run_id = pipeline.lay_out(*TABLES[1:])
+    execution = pipeline.start(run_id)
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "TableNotPublished")
+    assert f".{TABLES[0]} shows no row of run {run_id}" in ended["cause"]
+    assert pipeline.published(run_id) == set(TABLES[1:])
+    assert pipeline.forgotten(execution) == []
+
+
+def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    execution = pipeline.start("stopped")
+    pipeline.wait_for_step(execution, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
+    assert pipeline.finish(execution)["status"] == "ABORTED"
+    assert pipeline.forgotten(execution) == []
+    assert pipeline.published("stopped") == set()
+
+
+def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    pipeline.define(lambda machine: machine.update(TimeoutSeconds=8))
+    execution = pipeline.start("timed-out")
+    pipeline.wait_for_step(execution, "clean_rentals")
+    assert pipeline.finish(execution)["status"] == "TIMED_OUT"
+    assert pipeline.forgotten(execution) == []
+    assert pipeline.published("timed-out") == set()
+
+
+def test_a_job_that_takes_too_long_is_named(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    pipeline.define(lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=3))
+    execution = pipeline.start("too-long")
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "SparkJobTookTooLong")
+    assert ended["cause"].startswith("Spark job clean_rentals ran longer than")
+    assert pipeline.forgotten(execution) == []
+
+
+def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The states of the Work state's branch."""
+    states: dict[str, dict[str, Any]] = machine["States"]["Work"]["Branches"][0]["States"]
+    return states
+
+
+def test_a_termination_that_is_throttled_twice_is_tried_again(pipeline: Pipeline, replace: Any) -> None:
+    pipeline.define(without_spark)
+    replace("ElasticMapReduce.TerminateJobFlows", failing(2, THROTTLED))
+    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    assert pipeline.finish(execution)["status"] == "SUCCEEDED"
+    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == ["TERMINATED"]
+
+
+def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cluster(pipeline: Pipeline, replace: Any) -> None:
+    pipeline.define(without_spark, lambda machine: machine["States"]["TerminateCluster"].update(Retry=[]))
+    replace("ElasticMapReduce.TerminateJobFlows", failing(1, AwsError("InternalServerError", "Oh.", 500)))
+    run_id = pipeline.lay_out(*TABLES)
+    execution = pipeline.start(run_id)
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "ClusterNotTerminated")
+    assert f"Run {run_id} is published, but cluster j-" in ended["cause"]
+    assert pipeline.forgotten(execution) == []
+
+
+def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(pipeline: Pipeline, replace: Any) -> None:
+    pipeline.put_jobs(clean_rentals=BAD)
+    pipeline.define(lambda machine: machine["States"]["TerminateAfterFailure"].update(Retry=[]))
+    replace("ElasticMapReduce.TerminateJobFlows", failing(1, AwsError("InternalServerError", "Oh.", 500)))
+    execution = pipeline.start("both-fail")
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
+    assert "clean_rentals" in ended["cause"] and "could not be terminated and may still cost money" in ended["cause"]
+    assert pipeline.forgotten(execution) == []
+
+
+def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    first = pipeline.start("first")
+    pipeline.wait_for_step(first, "clean_rentals")
+    second = pipeline.start("second")
+    ended = pipeline.finish(second)
+    assert (ended["status"], ended["error"]) == ("FAILED", "AnotherExecutionRuns")
+    assert ended["cause"].startswith(f"{first} runs over the same data.")
+    assert pipeline.clusters(second) == []
+    assert pipeline.describe(first)["status"] == "RUNNING"
+    assert pipeline.steps(first) == {"clean_rentals": "RUNNING"}
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=first)
+    assert pipeline.forgotten(first) == []
+
+
+def test_of_two_executions_started_in_the_same_moment_one_runs(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    executions = [pipeline.start(run_id), pipeline.start(run_id)]
+    ended = [pipeline.finish(execution) for execution in executions]
+    assert sorted((one["status"], one.get("error", "")) for one in ended) == [
+        ("FAILED", "AnotherExecutionRuns"),
+        ("SUCCEEDED", ""),
+    ]
+
+
+def test_an_execution_that_died_does_not_block_the_next_one(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    died = pipeline.start("died")
+    pipeline.wait_for_step(died, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
+    pipeline.define(without_spark)
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.forgotten(died) == []
+
+
+def test_a_holder_that_nobody_knows_any_more_does_not_block(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    gone = f"{state_machine_arn(pipeline.aws).replace(':stateMachine:', ':execution:')}:long-gone"
+    lake = pipeline.settings.s3_bucket_name
+    pipeline.aws.client("s3").put_object(Bucket=lake, Key=LOCK_KEY, Metadata={"execution": gone})
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+
+
+@pytest.mark.long
+def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(pipeline: Pipeline) -> None:
+    events, rule = pipeline.aws.client("events"), pipeline.settings.shared_name("car-rental-execution-ended")
+    events.disable_rule(Name=rule)
+    pipeline.define(lambda machine: cluster(machine)["AutoTerminationPolicy"].update(IdleTimeout=60))
+    pipeline.put_jobs(clean_rentals=SLOW)
+    execution = pipeline.start("idle")
+    pipeline.wait_for_step(execution, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
+    assert pipeline.forgotten(execution) != []
+    assert pipeline.forgotten(execution) == []
+    events.enable_rule(Name=rule)
+
+
+def cluster(machine: dict[str, Any]) -> dict[str, Any]:
+    """The request for the cluster."""
+    request: dict[str, Any] = machine["States"]["CreateCluster"]["Parameters"]
+    return request
