@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.clients import Clients
 from local_aws.functions.run import Functions
@@ -38,9 +38,12 @@ class StatusEvents:
         threading.Thread(target=self._deliver, args=(event,), name="eventbridge", daemon=True).start()
 
     def _deliver(self, event: dict[str, Any]) -> None:
-        for rule in self._matching(event):
-            for target in self._targets(rule, event["region"]):
-                self._hand_over(event, rule, target)
+        try:
+            for rule in self._matching(event):
+                for target in self._targets(rule, event["region"]):
+                    self._hand_over(event, rule, target)
+        except BotoCoreError as error:  # the server has ended meanwhile
+            log.warning("not delivered: %s: %s", error, event)
 
     def _matching(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
         from moto.events.models import EventPattern
