@@ -20,7 +20,7 @@ def retry_while_iam_spreads(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """``call()``, again every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
+    """``call()``, every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
 
     A role that is really wrong gives the same message: after that time the refusal is raised.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency

@@ -35,7 +35,8 @@ class NamedQueries:
         group = call.body.get("WorkGroup", "primary")
         work_group(call, group)
         query_id = str(uuid.uuid4())
-        kept: dict[str, Any] = {key: call.body[key] for key in ("Name", "Description", "Database", "QueryString") if key in call.body}
+        said = ("Name", "Description", "Database", "QueryString")
+        kept: dict[str, Any] = {key: call.body[key] for key in said if key in call.body}
         with self._lock:
             self._kept[call.region, query_id] = {**kept, "NamedQueryId": query_id, "WorkGroup": group}
         return {"NamedQueryId": query_id}
