@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.server import LocalAws
+
 TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
 
@@ -152,10 +154,11 @@ def test_names_of_sdk_errors(runner: Runner, cures: Any, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_times_in_answers(runner: Runner, cures: Any, tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_in_answers(runner: Runner, cures: Any, tasks: Any, stand_in: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto's own clients leave datetimes in state data, and then no answer about the execution can be written."""
     monkeypatch.setattr(tasks.state_task_factory, "state_task_service_for", tasks.stock_task_for)
     monkeypatch.setattr(cures.boto_client, "boto3", cures.STOCK_BOTO3)
+    monkeypatch.setenv("MOTO_PORT", str(stand_in.port))  # where those clients call
     machines = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sfn:listStateMachines", "Parameters": {}, "End": True}
     execution = runner.start({"A": machines})
     with pytest.raises(ClientError):
