@@ -20,9 +20,11 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    WaiterError,
 )
 from config import Settings
 from errors import ConfigError, DataLakeError
+from waiting import THROTTLED
 
 PROJECT = "car-rental-data-lake"
 _RETRIES = {"mode": "standard", "total_max_attempts": 8}
@@ -41,6 +43,8 @@ _NO_USER_CONFIGURATION = {
 # how the names of operations begin that only look
 _READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate")
 
+_RIGHTS_FIX = "Ask who administers the account to allow this action, then run it again."
+
 # error code of a service -> what to do about it; the message of AWS stands before it
 _FIXES = {
     "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
@@ -49,13 +53,11 @@ _FIXES = {
     "InvalidAccessKeyId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "UnrecognizedClientException": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "SignatureDoesNotMatch": "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env.",
-    "AccessDenied": "Ask who administers the account to allow this action, then run it again.",
-    "AccessDeniedException": "Ask who administers the account to allow this action, then run it again.",
-    "UnauthorizedOperation": "Ask who administers the account to allow this action, then run it again.",
+    # HEAD requests are answered without a body, so that nothing but the status says why
+    **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"), _RIGHTS_FIX),
     "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
     "RequestTimeTooSkewed": "This machine's clock is wrong: set it, then run it again.",
-    "ThrottlingException": "AWS asks for fewer calls: wait a minute, then run it again.",
-    "Throttling": "AWS asks for fewer calls: wait a minute, then run it again.",
+    **dict.fromkeys(sorted(THROTTLED), "AWS asks for fewer calls: wait a minute, then run it again."),
 }
 
 
@@ -176,6 +178,9 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
             f"AWS could not be reached: {error}.",
             "Check the network, AWS_REGION and AWS_ENDPOINT_URL (is `python -m local_aws` still running?).",
         )
+    if isinstance(error, WaiterError):
+        code = error.last_response.get("Error", {}).get("Code", "")
+        return DataLakeError(where, f"{error}.", _FIXES.get(code, "Run it again: what is done already does no harm."))
     return DataLakeError(where, f"{error}.")
 
 

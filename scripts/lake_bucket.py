@@ -68,7 +68,7 @@ def bucket_exists(aws: Aws) -> bool:
         if status == 403:
             raise DataLakeError(
                 _WHERE,
-                f"{bucket} belongs to somebody else, or your credentials may not look at it.",
+                f"{bucket} belongs to somebody else, or your credentials may not look at it (HeadBucket: 403).",
                 _NAME_FIX.format(bucket=bucket),
             ) from error
         if status == 301:

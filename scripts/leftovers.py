@@ -75,7 +75,9 @@ def tagged_arns(aws: Aws) -> list[str]:
 
 
 def _name(arn: str) -> str:
-    return arn.split(":", 5)[5].replace("/", ":", 1).split(":", 1)[-1]
+    """The last part of an ARN, without the word before it that some services put there (``function:x``)."""
+    resource = arn.split(":", 5)[5]
+    return resource.partition(":")[2] or resource
 
 
 # --- what starts and watches the pipeline

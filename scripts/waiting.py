@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # what a look may fail with while the thing itself is well; botocore has already tried several times by then
 THROTTLED = frozenset(
-    {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown"}
+    "Throttling ThrottlingException Throttled ThrottledException RequestLimitExceeded TooManyRequestsException SlowDown".split()
 )
 
 

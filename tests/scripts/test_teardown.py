@@ -159,6 +159,14 @@ def test_running_executions_are_stopped_before_their_state_machine_goes(account)
         things[0].remove()
 
 
+def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(project):
+    it = project()
+    with Stubber(it.aws.client("s3")) as stub:
+        stub.add_client_error("head_bucket", "403", http_status_code=403)
+        things, kept = find_leftovers(it.aws, it.console, delete_data=True)
+    assert things == [] and [(one.kind, "belongs to somebody else" in one.reason) for one in kept] == [("bucket", True)]
+
+
 def test_a_security_configuration_is_named_because_it_carries_no_tags(project):
     name = f"imdsv2-{project().settings.environment}"
     it = project(EMR_SECURITY_CONFIGURATION=name)

@@ -1,0 +1,224 @@
+"""Each AWS call of each step, refused for want of rights and by throttling: where, what, what to do, and the exit code.
+
+The calls are written down once from a run of every step against the local AWS (``steps``), and then played back with one of
+them refused. ``CALLS`` lists them, so that each has a test of its own; a test holds the list and the run together.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import analyze as analyze_script
+import cli
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import run_spark_jobs as spark_script
+from athena import Athena
+from aws import Aws
+from config import Settings, load_settings
+from console import Console
+from create_emr_cluster import create_emr_cluster
+from deploy_step_functions import deploy_step_functions
+from errors import ExitStatus
+from generate_sample_data import generate
+from run_glue_crawlers import run_glue_crawlers
+from run_spark_jobs import run_spark_jobs
+from setup_aws_environment import setup_aws_environment
+from setup_glue_crawlers import setup_glue_crawlers
+from setup_iam_roles import setup_iam_roles
+from spark_outcomes import SUMMARY_KEY
+from spark_steps import TABLES, spark_step
+from teardown import teardown
+from terminate_emr_cluster import terminate_emr_cluster
+from wire import Playback, Recording
+
+CALLS = json.loads(Path(__file__).with_name("aws_calls.json").read_text(encoding="utf-8"))
+RUN = "2026-11-23T03-20-06.123Z"
+# looks at something that takes time: throttled, they are simply repeated at the next look
+LOOKS = {"emr:DescribeCluster", "emr:ListSteps", "glue:GetCrawler", "athena:GetQueryExecution"}
+# the first such call of the step is no look but a question, and throttling fails the step there
+QUESTIONS = {("terminate_emr_cluster", "emr:DescribeCluster"), ("setup_glue_crawlers", "glue:GetCrawler")}
+# the teardown takes a bucket that it may not look at for somebody else's: named as not removed, and no failure
+NOT_OURS = ("tear_down", "s3:HeadBucket")
+DENIED = {"ec2": "UnauthorizedOperation", "sns": "AuthorizationError"}
+THROTTLED = {"s3": "SlowDown", "iam": "Throttling", "lambda": "TooManyRequestsException", "sns": "Throttled"}
+OLD_STYLE = ("s3", "iam", "sts", "cloudwatch")  # services that say AccessDenied, without Exception
+
+
+def query(settings, aws, console):
+    """A query as the notebook's kernel sends it."""
+    return Athena(aws).run("SELECT 1 AS one")
+
+
+def tear_down(settings, aws, console):
+    return teardown(settings, aws, console, delete_data=True, yes=True)
+
+
+STEPS = {
+    step.__name__: step
+    for step in (
+        *(setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions, create_emr_cluster),
+        *(run_spark_jobs, run_glue_crawlers, analyze_script.analyze, query, terminate_emr_cluster, tear_down),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def patched(tmp_path_factory):
+    """The steps without what takes long and asks AWS nothing: real Spark jobs, the notebook."""
+    patch = pytest.MonkeyPatch()
+    folder = tmp_path_factory.mktemp("refused")
+    patch.setitem(setup_iam_roles.__kwdefaults__, "file", folder / "iam_roles.json")
+    patch.setitem(run_spark_jobs.__kwdefaults__, "run_id", RUN)
+    patch.setattr(analyze_script, "execute", lambda notebook, settings, console: [])
+    patch.setattr(analyze_script, "render", lambda cells: "")
+    patch.setattr(spark_script, "STAGES", (("job",),))
+    patch.setattr(spark_script, "spark_step", trivial_step)
+    yield patch
+    patch.undo()
+
+
+@pytest.fixture
+def at_once(recordings, monkeypatch):
+    """The recordings, to be played back without pauses."""
+    monkeypatch.setattr(Settings, "poll_seconds", 0.0)
+    return recordings
+
+
+def trivial_step(settings, job, run_id):
+    made = spark_step(settings, "clean_rentals", run_id)
+    arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py")]
+    return {**made, "Name": job, "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments}}
+
+
+@pytest.fixture(scope="module")
+def settings(stand_in, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("refused_project")
+    (folder / "x.env").touch()
+    flags = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": "refused", "DATA_DIR": str(folder / "data")}
+    flags["REPORTS_DIR"] = str(folder / "reports")
+    options = {"SCHEDULE_EXPRESSION": "rate(1 day)", "ALERT_EMAIL": "data@example.com"}
+    made = load_settings({}, folder / "x.env", {**flags, **options})
+    generate(rentals=50, folder=made.data_dir)
+    return made
+
+
+@pytest.fixture(scope="module")
+def recordings(patched, settings):
+    """Every step once against the local AWS: its calls, by the step's name."""
+    made = {}
+    for name, step in STEPS.items():
+        aws, made[name] = Aws(settings), Recording()
+        made[name].listen_to(aws)
+        step(settings, aws, Console(io.StringIO(), io.StringIO()))
+        if name == "setup_aws_environment":
+            publish(settings, aws)
+    return made
+
+
+def publish(settings, aws):
+    """A job that does nothing, and what a run of the real ones leaves."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"total_revenue": [1]}), stream)
+    files = {f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES}
+    files |= {"jobs/job.py": b"print('well')", SUMMARY_KEY.format(run_id=RUN): b"{}"}
+    made = Aws(settings).client("s3")
+    for key, content in files.items():
+        made.put_object(Bucket=settings.s3_bucket_name, Key=key, Body=content)
+
+
+def test_the_list_of_calls_is_what_the_steps_call(recordings):
+    assert {step: sorted({call.name for call in calls}) for step, calls in recordings.items()} == CALLS
+
+
+SESSIONS: dict[str, Aws] = {}
+
+
+def with_refusal(recordings, settings, step, call, code):
+    """Plays ``step`` back with ``call`` refused; returns the exit code, what was said, and what was called."""
+    status = 403 if code in ("403", *DENIED.values(), "AccessDenied", "AccessDeniedException") else 400
+    err, playback = io.StringIO(), Playback(recordings[step], call, code, status)
+    aws = SESSIONS.setdefault(step, Aws(settings))
+    vars(aws).pop("account_id", None)  # it is asked for once a session
+    with playback.answering(aws):
+        exit_code = cli.guard(step, False, Console(io.StringIO(), err), lambda console: STEPS[step](settings, aws, console))
+    return exit_code, err.getvalue(), playback.done
+
+
+each_call = pytest.mark.parametrize(("step", "call"), [(step, call) for step, calls in CALLS.items() for call in calls])
+
+
+def explains(text, call, code):
+    """Whether a failure says where it was, what AWS said, and what to do."""
+    operation = call.split(":")[1]
+    return "FAILED " in text and (operation in text or code in text) and "-> " in text
+
+
+@each_call
+def test_without_the_right_to_it(at_once, settings, step, call):
+    service, operation = call.split(":")
+    code = DENIED.get(service, "AccessDenied" if service in OLD_STYLE else "AccessDeniedException")
+    if operation.startswith("Head"):
+        code = "403"  # an answer without a body has no other name for it
+    exit_code, text, done = with_refusal(at_once, settings, step, call, code)
+    assert exit_code == (ExitStatus.OK if (step, call) == NOT_OURS else ExitStatus.FAILED), text
+    assert (step, call) == NOT_OURS or explains(text, call, code), text
+    if step == "create_emr_cluster" and "emr:RunJobFlow" in done and call != "emr:RunJobFlow":
+        assert "emr:TerminateJobFlows" in done, "the cluster would be left"
+
+
+@each_call
+def test_throttled_to_the_end_of_all_retries(at_once, settings, step, call):
+    service = call.split(":")[0]
+    code = THROTTLED.get(service, "ThrottlingException")
+    exit_code, text, _ = with_refusal(at_once, settings, step, call, code)
+    if exit_code == ExitStatus.OK:
+        assert call in LOOKS and (step, call) not in QUESTIONS, "a failure passed as good"
+        return
+    assert exit_code == ExitStatus.FAILED and explains(text, call, code), text
+
+
+def test_played_back_whole_every_step_ends_well(at_once, settings):
+    for step in STEPS:
+        exit_code, text, _ = with_refusal(at_once, settings, step, "", "")
+        assert exit_code == ExitStatus.OK, f"{step}: {text}"
+
+
+# --- the requests themselves
+
+
+def wrong_values(shape, value, where):
+    """What in ``value`` the model does not allow although botocore would send it: names of no enumeration, limits, types."""
+    if shape.type_name == "structure":
+        for name, part in value.items():
+            yield from wrong_values(shape.members[name], part, f"{where}.{name}")
+    elif shape.type_name == "list":
+        for part in value:
+            yield from wrong_values(shape.member, part, f"{where}[]")
+    elif shape.type_name == "map":
+        for part in value.values():
+            yield from wrong_values(shape.value, part, f"{where}{{}}")
+    elif getattr(shape, "enum", []) and value not in shape.enum:
+        yield f"{where}: {value!r} is none of {shape.enum}"
+    most = shape.metadata.get("max")
+    size = value if shape.type_name in ("integer", "long", "float", "double") else len(value) if hasattr(value, "__len__") else 0
+    if most is not None and size > most:
+        yield f"{where}: more than {most}"
+
+
+def test_every_request_keeps_to_the_service_s_model(recordings):
+    wrong = [
+        problem
+        for calls in recordings.values()
+        for call in calls
+        if call.shape
+        for problem in wrong_values(call.shape, call.parameters, call.name)
+    ]
+    assert wrong == []
+
+
+def test_the_check_against_the_model_can_fail(recordings):
+    call = next(call for call in recordings["setup_glue_crawlers"] if call.name == "glue:CreateCrawler")
+    changed = {**call.parameters, "SchemaChangePolicy": {"UpdateBehavior": "SOMETIMES"}, "Name": "x" * 300}
+    assert len(list(wrong_values(call.shape, changed, "glue:CreateCrawler"))) == 2
