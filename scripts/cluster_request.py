@@ -48,7 +48,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         options["Configurations"] = [{"Classification": "spark-defaults", "Properties": properties}]
     if settings.emr_security_configuration:
         options["SecurityConfiguration"] = settings.emr_security_configuration
-    if settings.emr_max_core_instance_count > settings.emr_core_instance_count:
+    if settings.emr_max_core_instance_count:
         options["ManagedScalingPolicy"] = {"ComputeLimits": _limits(settings)}
     return options
 

@@ -310,7 +310,7 @@ def _parse(sources: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Any], list
         except ValueError:
             shown = "(hidden)" if item.metadata["secret"] else repr(raw)
             problems.append(f"{name} = {shown} (from {origin}): allowed is {kind.allowed}")
-    problems += _half_a_key_pair(sources)
+    problems += _half_a_key_pair(sources) + _scaling_without_room(values)
     return values, problems
 
 
@@ -321,6 +321,15 @@ def _half_a_key_pair(sources: Mapping[str, tuple[str, str]]) -> list[str]:
         return []
     (present,) = set(pair) - set(missing)
     return [f"{missing[0]} is not set, but {present} is (from {sources[present][1]}): allowed is both or neither"]
+
+
+def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
+    """Managed scaling that could never add a node is a mistake, not a wish."""
+    start = values.get("emr_core_instance_count", Settings.emr_core_instance_count)
+    most = values.get("emr_max_core_instance_count", 0)
+    if not most or most > start:
+        return []
+    return [f"EMR_MAX_CORE_INSTANCE_COUNT = '{most}': allowed is 0, or more than EMR_CORE_INSTANCE_COUNT ({start})"]
 
 
 def _unknown_names(path: Path) -> list[str]:

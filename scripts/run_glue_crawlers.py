@@ -15,7 +15,7 @@ from typing import Any
 
 import cli
 from aws import Aws, error_code
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from config import Settings
 from console import Console
 from crawlers import Crawler, crawlers
@@ -27,6 +27,7 @@ from waiting import Pace, States, Wait, wait_until
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
 _PUBLISHING = "/_publishing.json"  # lies in a run's staging folder from the first table that publish_run moves to the last
+_LOG_LINES = 10
 _GOING = frozenset({"RUNNING", "STOPPING", "not started"})
 _BAD = frozenset({"FAILED", "CANCELLED"})
 
@@ -161,18 +162,30 @@ def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[d
         describe=lambda: _describe(aws, crawler),
         state=state,
         states=States(going=_GOING, good=frozenset({"SUCCEEDED"}), bad=_BAD),
-        explain=lambda described: _crawl_failure(crawler, described["LastCrawl"]),
+        explain=lambda described: crawl_failure(aws, crawler, described["LastCrawl"]),
         resume="It goes on by itself; run this step again to wait for it.",
     )
 
 
-def _crawl_failure(crawler: Crawler, last: dict[str, Any]) -> DataLakeError:
+def crawl_failure(aws: Aws, crawler: Crawler, last: dict[str, Any]) -> DataLakeError:
+    """A crawl that ended badly as an error: Glue's reason, and the last lines that the crawler wrote to its log."""
+    group, stream = last.get("LogGroup", "/aws-glue/crawlers"), last.get("LogStream", crawler.name)
     return DataLakeError(
         f"crawler {crawler.name}",
         f"ended {last['Status']}: {last.get('ErrorMessage', 'no reason given')}",
         "Check the bucket's paths and the rights of GLUE_SERVICE_ROLE (step 1 brings them back).",
-        log=f"CloudWatch {last.get('LogGroup', '/aws-glue/crawlers')} {last.get('LogStream', crawler.name)}",
+        log=f"CloudWatch {group} {stream}",
+        details=_last_lines(aws, group, stream),
     )
+
+
+def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
+    """The end of a log; nothing when there is none, or when you may not read it: the failure itself is what counts."""
+    try:
+        events = aws.client("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=_LOG_LINES)["events"]
+    except (ClientError, BotoCoreError):
+        return ()
+    return tuple(str(event["message"]).strip() for event in events)
 
 
 def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> list[str]:

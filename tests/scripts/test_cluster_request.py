@@ -71,10 +71,10 @@ def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
     assert instances["Ec2SubnetIds"] == ["subnet-0123456789abcdef0"]
 
 
-def test_managed_scaling_counts_instances_in_groups_and_is_off_unless_it_can_add_something(settings):
+def test_managed_scaling_counts_instances_in_groups_and_is_off_by_default(settings):
     scaled = cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="4"), [])
     assert scaled["ManagedScalingPolicy"]["ComputeLimits"]["UnitType"] == "Instances"
-    assert "ManagedScalingPolicy" not in cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="2"), [])
+    assert "ManagedScalingPolicy" not in cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="0"), [])
 
 
 def test_the_check_against_the_model_can_fail(settings):

@@ -92,6 +92,13 @@ def test_placeholders_and_blanks_count_as_unset(env_file):
     assert (settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_region) == ("", "", "us-east-1")
 
 
+@pytest.mark.parametrize("most", ["1", "2"])
+def test_managed_scaling_needs_room_to_add_nodes(env_file, most):
+    with pytest.raises(ConfigError) as caught:
+        load_settings({}, env_file(f"EMR_CORE_INSTANCE_COUNT=2\nEMR_MAX_CORE_INSTANCE_COUNT={most}"))
+    assert "more than EMR_CORE_INSTANCE_COUNT (2)" in caught.value.details[0]
+
+
 def test_half_a_key_pair_is_refused(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACCESS_KEY_ID=AKIDEXAMPLE"))

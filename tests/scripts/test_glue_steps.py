@@ -1,6 +1,7 @@
 """Steps 3 and 7: the catalog converges, and a crawl is judged by its own end and by what readers then see."""
 
 import io
+import time
 
 import boto3
 import pyarrow as pa
@@ -10,7 +11,7 @@ from botocore.validate import ParamValidator
 from crawlers import crawler_request, crawlers
 from errors import DataLakeError
 from lake_bucket import ensure_bucket
-from run_glue_crawlers import run_glue_crawlers
+from run_glue_crawlers import crawl_failure, run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
 from spark_steps import TABLES
 
@@ -139,3 +140,23 @@ def test_a_crawl_that_fails_says_why(lake):
     lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1")
     with pytest.raises(DataLakeError, match="crawler"):
         crawl(lake)
+
+
+def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
+    it = project()
+    logs, group, stream = it.aws.client("logs"), f"/{it.settings.environment}/crawlers", "processed"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now = int(time.time() * 1000)
+    lines = [{"timestamp": now + number, "message": f"[run] line {number}"} for number in range(15)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=lines)
+    last = {"Status": "FAILED", "ErrorMessage": "Internal Service Exception", "LogGroup": group, "LogStream": stream}
+    failure = crawl_failure(it.aws, crawlers(it.settings)[0], last)
+    assert "Internal Service Exception" in failure.what and failure.log == f"CloudWatch {group} {stream}"
+    assert failure.details == tuple(f"[run] line {number}" for number in range(5, 15))
+
+
+def test_a_crawl_without_a_log_is_a_failure_all_the_same(project):
+    it = project()
+    failure = crawl_failure(it.aws, crawlers(it.settings)[0], {"Status": "CANCELLED", "LogGroup": "/none", "LogStream": "x"})
+    assert failure.what == "ended CANCELLED: no reason given" and failure.details == ()
