@@ -25,6 +25,7 @@ SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",  # else a rental in the year 1500 ends the job
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # of narrow rows: some 2 million, whose hash table fits into memory
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
 }
 

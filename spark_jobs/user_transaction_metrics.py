@@ -112,7 +112,7 @@ def renting_users(rentals: DataFrame) -> DataFrame:
 
 
 def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> DataFrame:
-    return rentals.select(group, counted).distinct().groupBy(group).agg(F.count(F.lit(1)).alias(name))
+    return rentals.select(group, counted).repartition(group, counted).distinct().groupBy(group).agg(F.count(F.lit(1)).alias(name))
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:

@@ -93,9 +93,12 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 
 
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
-    """How many vehicles were picked up or returned at each location; one that did both counts once."""
+    """How many vehicles were picked up or returned at each location; one that did both counts once.
+
+    Hardly a visit is repeated: looking for repetitions before the shuffle as well would only fill the memory.
+    """
     both_ends = F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id")
-    visits = rentals.select(both_ends, "vehicle_key").distinct()
+    visits = rentals.select(both_ends, "vehicle_key").repartition("location_id", "vehicle_key").distinct()
     return visits.groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
 
 
