@@ -1,0 +1,193 @@
+"""Step 4 against the stand-in: it converges whatever the settings say, says what changed, and changes nothing twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aws import Aws
+from deploy_step_functions import deploy_step_functions
+from errors import DataLakeError
+from iam_roles import scheduler_role_name
+from reaper_function import archive
+from setup_iam_roles import setup_iam_roles
+from state_machine import state_machine_arn
+
+ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
+
+
+@pytest.fixture
+def lake(project: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
+    """A project with its roles."""
+    it = project(SCHEDULE_EXPRESSION="rate(1 day)")
+    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    it.settings = replace(it.settings, schedule_expression="")
+    yield it
+
+
+def deploy(lake: Any, *, plan_only: bool = False, **settings: Any) -> dict[str, str]:
+    """What step 4 did with these settings on top, by the first word of each thing's name."""
+    changed = replace(lake.settings, **settings)
+    lake.aws = Aws(changed, plan_only=plan_only)
+    return deploy_step_functions(changed, lake.aws, lake.console).changes
+
+
+def kinds(changes: dict[str, str]) -> dict[str, set[str]]:
+    """The changes by what was changed: ``{"rule": {"created"}}``."""
+    found: dict[str, set[str]] = {}
+    for name, change in changes.items():
+        found.setdefault(name.rsplit(" ", 1)[0], set()).add(change)
+    return found
+
+
+def machine(lake: Any) -> dict[str, Any]:
+    described: dict[str, Any] = lake.aws.client("stepfunctions").describe_state_machine(
+        stateMachineArn=state_machine_arn(lake.aws)
+    )
+    return described
+
+
+def test_it_is_created_then_left_alone(lake: Any) -> None:
+    first = kinds(deploy(lake))
+    assert first == dict.fromkeys(("log group", "state machine", "function", "rule"), {"created"})
+    assert kinds(deploy(lake)) == dict.fromkeys(first, {"unchanged"})
+
+
+def test_the_machine_is_standard_traced_tagged_and_logs_errors_without_data(lake: Any) -> None:
+    deploy(lake)
+    described = machine(lake)
+    name = lake.settings.step_functions_state_machine_name
+    (destination,) = described["loggingConfiguration"]["destinations"]
+    assert (described["type"], described["tracingConfiguration"]) == ("STANDARD", {"enabled": True})
+    assert (described["loggingConfiguration"]["level"], described["loggingConfiguration"]["includeExecutionData"]) == (
+        "ERROR",
+        False,
+    )
+    assert destination["cloudWatchLogsLogGroup"]["logGroupArn"].endswith(f":log-group:/aws/vendedlogs/states/{name}:*")
+    tags = lake.aws.client("stepfunctions").list_tags_for_resource(resourceArn=described["stateMachineArn"])["tags"]
+    assert {tag["key"]: tag["value"] for tag in tags} == lake.aws.tags
+
+
+def test_a_changed_definition_a_role_and_logging_are_updated_and_named(lake: Any) -> None:
+    deploy(lake)
+    assert kinds(deploy(lake, max_reject_rate=lake.settings.max_reject_rate / 2))["state machine"] == {"updated (definition)"}
+    wanted = machine(lake)["roleArn"]
+    other = wanted.rsplit("/", 1)[0] + "/Other"
+    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    lake.aws.client("iam").create_role(RoleName="Other", AssumeRolePolicyDocument=document)
+    lake.aws.client("stepfunctions").update_state_machine(
+        stateMachineArn=state_machine_arn(lake.aws), roleArn=other, loggingConfiguration={"level": "OFF"}
+    )
+    assert kinds(deploy(lake))["state machine"] == {"updated (definition, role, logging)"}
+    assert machine(lake)["roleArn"] == wanted
+    assert kinds(deploy(lake))["state machine"] == {"unchanged"}
+
+
+def test_missing_tags_come_back(lake: Any) -> None:
+    deploy(lake)
+    lake.aws.client("stepfunctions").untag_resource(resourceArn=state_machine_arn(lake.aws), tagKeys=["Project"])
+    assert kinds(deploy(lake))["state machine"] == {"updated (tags)"}
+
+
+def test_other_code_and_configuration_of_the_reaper_are_replaced(lake: Any) -> None:
+    (name,) = [name.split()[1] for name in deploy(lake) if name.startswith("function ")]
+    lambdas = lake.aws.client("lambda")
+    lambdas.update_function_configuration(FunctionName=name, Timeout=3)
+    lambdas.update_function_code(FunctionName=name, ZipFile=archive() + b"\0")
+    assert kinds(deploy(lake))["function"] == {"updated (code, configuration)"}
+    assert lambdas.get_function_configuration(FunctionName=name)["Timeout"] == 120
+
+
+def test_alerts_and_schedule_come_change_and_go_with_their_settings(lake: Any) -> None:
+    plain = kinds(deploy(lake))
+    with_all = kinds(deploy(lake, **ALERTED))
+    assert with_all == plain | {
+        **dict.fromkeys(("log group", "state machine", "function"), {"unchanged"}),
+        **dict.fromkeys(("topic", "alarm", "schedule"), {"created"}),
+        "rule": {"updated (targets)"},
+    }
+    assert kinds(deploy(lake, **ALERTED)) == dict.fromkeys(with_all, {"unchanged"})
+    changed = kinds(deploy(lake, alert_email="b@example.com", schedule_expression="rate(2 days)"))
+    assert (changed["topic"], changed["schedule"], changed["alarm"]) == ({"updated (subscription)"}, {"updated"}, {"unchanged"})
+    gone = kinds(deploy(lake))
+    assert gone | {"function": set(), "log group": set(), "state machine": set()} == {
+        **dict.fromkeys(("function", "log group", "state machine"), set()),
+        **dict.fromkeys(("topic", "alarm", "schedule"), {"removed"}),
+        "rule": {"updated (targets)"},
+    }
+    assert kinds(deploy(lake)) == dict.fromkeys(plain, {"unchanged"})
+
+
+def test_without_alerts_nothing_of_them_exists(lake: Any) -> None:
+    deploy(lake)
+    environment = lake.settings.environment
+    topics = [topic["TopicArn"] for topic in lake.aws.client("sns").list_topics()["Topics"]]
+    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{environment}-")["MetricAlarms"]
+    schedules = lake.aws.client("scheduler").list_schedules(NamePrefix=f"{environment}-")["Schedules"]
+    assert ([arn for arn in topics if f":{environment}-" in arn], alarms, schedules) == ([], [], [])
+
+
+def test_the_alarms_are_about_this_machine_and_ring_the_topic(lake: Any) -> None:
+    deploy(lake, **ALERTED)
+    name = lake.settings.step_functions_state_machine_name
+    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
+    assert {alarm["MetricName"] for alarm in alarms} == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionTime"}
+    for alarm in alarms:
+        assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": state_machine_arn(lake.aws)}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert [arn.rsplit(":", 1)[1] for arn in alarm["AlarmActions"]] == [lake.settings.shared_name("car-rental-alerts")]
+    (overlong,) = [alarm for alarm in alarms if alarm["MetricName"] == "ExecutionTime"]
+    assert overlong["Threshold"] == lake.settings.emr_step_timeout_minutes * 60_000  # milliseconds
+
+
+def test_the_topic_takes_messages_of_eventbridge_and_cloudwatch_and_has_one_reader(lake: Any) -> None:
+    deploy(lake, **ALERTED)
+    sns = lake.aws.client("sns")
+    (arn,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"] if f":{lake.settings.environment}-" in topic["TopicArn"]]
+    policy = json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])
+    services = {statement["Principal"]["Service"] for statement in policy["Statement"]}
+    assert services == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "a@example.com")
+
+
+def test_the_schedule_starts_this_machine_with_the_scheduler_s_role(lake: Any) -> None:
+    deploy(lake, **ALERTED)
+    schedule = lake.aws.client("scheduler").get_schedule(Name=lake.settings.shared_name("car-rental-pipeline"))
+    assert (schedule["ScheduleExpression"], schedule["FlexibleTimeWindow"]) == ("rate(1 day)", {"Mode": "OFF"})
+    assert schedule["Target"]["Arn"] == state_machine_arn(lake.aws)
+    assert schedule["Target"]["RoleArn"].endswith(f":role/{scheduler_role_name(lake.settings)}")
+
+
+def test_the_rule_is_about_every_bad_end_of_this_machine_and_calls_the_reaper(lake: Any) -> None:
+    deploy(lake)
+    events, name = lake.aws.client("events"), lake.settings.shared_name("car-rental-execution-ended")
+    assert json.loads(events.describe_rule(Name=name)["EventPattern"]) == {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn(lake.aws)]},
+    }
+    (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
+    assert target["Arn"].endswith(f":function:{lake.settings.shared_name('car-rental-cluster-reaper')}")
+
+
+def test_a_plan_says_the_same_and_sends_nothing(lake: Any) -> None:
+    planned = deploy(lake, plan_only=True, **ALERTED)
+    assert kinds(planned)["state machine"] == {"created"}
+    assert planned == deploy(lake, **ALERTED)
+    assert kinds(deploy(lake, plan_only=True))["topic"] == {"removed"}
+    assert kinds(deploy(lake, **ALERTED)) == dict.fromkeys(kinds(planned), {"unchanged"})
+
+
+def test_without_its_role_the_step_says_to_run_step_1(project: Callable[..., Any]) -> None:
+    it = project()
+    with pytest.raises(DataLakeError, match="does not accept the role.*setup_iam_roles.py"):
+        deploy_step_functions(it.settings, it.aws, it.console)
+
+
+def test_the_reaper_s_archive_is_the_same_for_the_same_source() -> None:
+    assert archive() == archive()

@@ -1,0 +1,188 @@
+"""Step 9 against the stand-in: what it starts, shows and prints, why an execution failed, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import execute_step_functions as script
+import pytest
+from console import Console
+from errors import ConfigError, DataLakeError, ExitStatus, Interrupted, StillRunning
+from execute_step_functions import execute_step_functions, execution_name
+from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
+from spark_steps import TABLES
+
+from local_aws.server import LocalAws
+
+
+@pytest.fixture(scope="module")
+def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return deployed(stand_in.url, "execute", tmp_path_factory.mktemp("execute"))
+
+
+@pytest.fixture
+def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
+    """The project with its own definition and jobs that do nothing, well; nothing runs behind the test."""
+    shared.put_jobs()
+    shared.define()
+    for stream in (shared.out, shared.err):
+        stream.truncate(0)
+    yield shared
+    for execution in running(shared):
+        shared.aws.client("stepfunctions").stop_execution(executionArn=execution)
+        shared.forgotten(execution)
+
+
+def running(pipeline: Pipeline) -> list[str]:
+    machine = script.state_machine_arn(pipeline.aws)
+    listed = pipeline.aws.client("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+    return [execution["executionArn"] for execution in listed["executions"]]
+
+
+def execute(pipeline: Pipeline, **arguments: Any) -> script.ExecutionResult:
+    given = {"deadline_minutes": 2, **arguments}
+    return execute_step_functions(pipeline.settings, pipeline.aws, pipeline.console, **given)
+
+
+def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    result = execute(pipeline, run_id=run_id)
+    assert result.summary() == f"run {run_id}: 3 rentals read, 2 kept, 1 rejected"
+    assert result.counts["tables"] == {"user_metrics": {"rows": 2}}
+    assert result.cluster_id == pipeline.clusters(result.execution_arn)[0]["Id"]
+    shown = pipeline.err.getvalue()
+    order = [shown.index(words) for words in ("create cluster", "start crawler", "count rows", "terminate cluster")]
+    assert order == sorted(order)
+
+
+def test_the_execution_has_the_run_s_name_and_input(pipeline: Pipeline) -> None:
+    assert execution_name("2026-11-23T03-20-06.123Z") == "run-2026-11-23T03-20-06-123Z"
+    pipeline.put_jobs(clean_rentals=SLOW)
+    result = execute(pipeline, run_id="named", wait=False)
+    assert result.execution_arn.endswith(":run-named")
+    assert (result.state, result.summary()) == ("RUNNING", "run named: RUNNING")
+    again = execute(pipeline, run_id="named", wait=False)
+    assert again.execution_arn == result.execution_arn
+    assert running(pipeline) == [result.execution_arn]
+
+
+def test_an_execution_that_was_started_by_others_is_picked_up(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    started = pipeline.start(run_id)
+    result = execute(pipeline, execution_arn=started)
+    assert (result.execution_arn, result.run_id, result.state) == (started, run_id, "SUCCEEDED")
+
+
+def test_the_rejected_rentals_of_the_run_come_into_their_table(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    execute(pipeline, run_id=run_id)
+    listed = pipeline.aws.client("glue").get_partitions(
+        DatabaseName=pipeline.settings.glue_database_name, TableName="rejected_rentals"
+    )
+    assert [run_id] in [partition["Values"] for partition in listed["Partitions"]]
+
+
+def test_a_failed_job_is_explained_by_its_log(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=BAD)
+    with pytest.raises(DataLakeError) as caught:
+        execute(pipeline)
+    assert caught.value.where == "Spark job clean_rentals"
+    assert "RuntimeError: no such thing" in caught.value.what
+    assert caught.value.log.startswith(pipeline.settings.s3("logs/emr/j-"))
+
+
+def test_a_failure_that_is_no_job_s_says_what_the_execution_says(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    first = pipeline.start("blocks")
+    pipeline.wait_for_step(first, "clean_rentals")
+    with pytest.raises(DataLakeError, match=f"AnotherExecutionRuns: {first} runs over the same data") as caught:
+        execute(pipeline)
+    assert "--execution-arn" in caught.value.fix
+
+
+def test_when_the_deadline_passes_the_execution_goes_on(pipeline: Pipeline) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    with pytest.raises(StillRunning, match="--execution-arn arn:aws:states"):
+        execute(pipeline, deadline_minutes=0.02)
+    assert len(running(pipeline)) == 1
+
+
+class Impatient(Console):
+    """A console whose user presses Ctrl-C when the first Spark job begins."""
+
+    def progress(self, what: str, state: str, elapsed: float) -> None:
+        super().progress(what, state, elapsed)
+        if state == "clean rentals":
+            raise KeyboardInterrupt
+
+
+def interrupt(pipeline: Pipeline, run_id: str) -> Interrupted:
+    console = Impatient(pipeline.out, pipeline.err)
+    pipeline.put_jobs(clean_rentals=SLOW)
+    with pytest.raises(Interrupted) as caught:
+        execute_step_functions(pipeline.settings, pipeline.aws, console, run_id=run_id)
+    return caught.value
+
+
+def test_ctrl_c_stops_the_execution_and_ends_its_cluster(pipeline: Pipeline) -> None:
+    error = interrupt(pipeline, "once")
+    execution = error.what.split()[0]
+    (cluster,) = pipeline.clusters(execution)
+    assert f"has been stopped; cluster {cluster['Id']} is being terminated" in error.what
+    assert error.exit_status == ExitStatus.INTERRUPTED == 130
+    assert pipeline.describe(execution)["status"] == "ABORTED"
+    assert pipeline.forgotten(execution) == []
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(pipeline: Pipeline, monkeypatch: Any) -> None:
+    def impatient(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "stop", impatient)
+    error = interrupt(pipeline, "twice")
+    (execution,) = running(pipeline)
+    assert error.what.startswith(f"{execution} may still run")
+    assert error.fix == f"Stop it: aws stepfunctions stop-execution --execution-arn {execution}"
+
+
+def test_what_is_missing_is_named_with_the_step_that_brings_it(pipeline: Pipeline, project: Callable[..., Any]) -> None:
+    without_bucket = project()
+    with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
+        execute_step_functions(without_bucket.settings, without_bucket.aws, without_bucket.console)
+    without_machine = project(S3_BUCKET_NAME="execute-other-lake")
+    without_machine.aws.client("s3").create_bucket(Bucket=without_machine.settings.s3_bucket_name)
+    with pytest.raises(DataLakeError, match="state machine .* does not exist.*deploy_step_functions.py"):
+        execute_step_functions(without_machine.settings, without_machine.aws, without_machine.console)
+    with pytest.raises(ConfigError, match="there is no execution"):
+        execute(pipeline, execution_arn=script.state_machine_arn(pipeline.aws).replace("stateMachine", "execution") + ":none")
+
+
+def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    run_id = pipeline.lay_out(*TABLES)
+    execute(pipeline, run_id=run_id)
+    with pytest.raises(ConfigError, match=f"there has been an execution run-{run_id}"):
+        execute(pipeline, run_id=run_id)
+
+
+@pytest.mark.parametrize("flags", [["--dry-run"], ["--dry-run", "--run-id", "x"]])
+def test_a_dry_run_starts_nothing(pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any, flags: list[str]) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", pipeline.settings.aws_endpoint_url)
+    monkeypatch.setenv("ENVIRONMENT", pipeline.settings.environment)
+    (tmp_path / "empty.env").touch()
+    assert script.main([*flags, "--env", str(tmp_path / "empty.env")]) == 0
+    assert capsys.readouterr().out.startswith(f"would start run-{'x' if 'x' in flags else '2'}")
+    assert running(pipeline) == []
+
+
+def test_no_wait_prints_the_arn_alone(pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", pipeline.settings.aws_endpoint_url)
+    monkeypatch.setenv("ENVIRONMENT", pipeline.settings.environment)
+    (tmp_path / "empty.env").touch()
+    pipeline.put_jobs(clean_rentals=SLOW)
+    assert script.main(["--no-wait", "--env", str(tmp_path / "empty.env")]) == 0
+    assert capsys.readouterr().out.split() == running(pipeline)
