@@ -1,0 +1,49 @@
+"""Whether identity policies allow a call: AWS's rules for actions, resources and string conditions, without Deny statements.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+Not modelled: resource policies, boundaries, service control policies, session policies, NotAction, NotResource, variables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_OPERATORS = {
+    "StringEquals": lambda wanted, given: wanted == given,
+    "StringLike": lambda wanted, given: matches(wanted, given),
+    "ArnLike": lambda wanted, given: matches(wanted, given),
+}
+
+
+def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+    """Whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context`` (condition key -> value)."""
+    return any(_statement_allows(statement, action, resource, context or {}) for statement in policy["Statement"])
+
+
+def _statement_allows(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
+    unknown = statement.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
+    if unknown or statement["Effect"] != "Allow":
+        raise NotImplementedError(f"this evaluator does not know {unknown or statement['Effect']}")
+    return (
+        any(matches(pattern.lower(), action.lower()) for pattern in _listed(statement["Action"]))
+        and any(matches(pattern, resource) for pattern in _listed(statement["Resource"]))
+        and all(_holds(operator, keys, context) for operator, keys in statement.get("Condition", {}).items())
+    )
+
+
+def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    """A key that the request does not carry never fits."""
+    same = _OPERATORS[operator]
+    return all(key in context and any(same(wanted, context[key]) for wanted in _listed(value)) for key, value in keys.items())
+
+
+def matches(pattern: str, text: str) -> bool:
+    """``*`` is any text and ``?`` any character, as IAM has it; brackets are themselves."""
+    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
