@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 ENV := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint serve notebook clean
+.PHONY: help demo test test-long test-releases bench lint serve notebook clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed  ## the whole pipeline on this machine: python main.py --all --local
 	$(ENV) $(BIN)/python main.py --all --local
@@ -19,6 +19,12 @@ test: $(VENV)/installed-dev  ## every test, and the linter
 
 test-long: $(VENV)/installed-dev  ## the tests that take minutes each
 	$(ENV) $(BIN)/python -m pytest -m long
+
+test-releases:  ## the Spark jobs' tests on the oldest and newest Spark of EMR, ANSI mode on and off
+	$(ENV) PYTHON=$(PYTHON) tests/spark_releases.sh
+
+bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
+	$(ENV) $(BIN)/python benchmarks/run.py
 
 lint: $(VENV)/installed-dev  ## the linter alone
 	$(ENV) $(BIN)/ruff check .
