@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from aws import Aws
 from config import Settings, load_settings
@@ -16,6 +18,15 @@ from console import Console
 
 from local_aws.clients import Clients
 from local_aws.server import LocalAws
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Every session of boto3 reads the services' models anew; in tests, which make hundreds, they share one reader."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")
