@@ -104,7 +104,8 @@ def _place(settings: Settings, aws: Aws) -> str:
 
 
 def _supported_types(aws: Aws, label: str) -> set[str]:
-    emr, found, marker = aws.client("emr"), set[str](), {}
+    emr, found = aws.client("emr"), set[str]()
+    marker: dict[str, str] = {}
     while True:  # botocore has no paginator for it
         answer = emr.list_supported_instance_types(ReleaseLabel=label, **marker)
         found |= {item["Type"] for item in answer["SupportedInstanceTypes"]}
