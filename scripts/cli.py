@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -111,7 +110,3 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
         return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     return DataLakeError(where, f"{kind}: {error}", "This looks like a bug of ours; --traceback shows where.")
-
-
-if __name__ == "__main__":
-    sys.exit("cli.py is a library of the scripts beside it; run one of those.")

@@ -6,6 +6,7 @@ Run it after a change of the definition; a test fails while the diagram is out o
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def _targets(state: State) -> list[str]:
 
 def main() -> int:
     """Writes the document."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text(document(), encoding="utf-8")
     sys.stderr.write(f"{DOCUMENT.relative_to(ROOT)} written\n")

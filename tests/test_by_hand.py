@@ -57,10 +57,10 @@ def badly(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_each_step_says_which_step_has_to_come_before(script: Script) -> None:
-    for name in ("setup_glue_crawlers.py", "create_emr_cluster.py", "run_spark_jobs.py", "run_glue_crawlers.py"):
-        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(script(name))
+    steps = ("setup_glue_crawlers", "create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "execute_step_functions")
+    for name in steps:
+        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(script(f"{name}.py"))
     assert "setup_iam_roles.py" in badly(script("deploy_step_functions.py"))
-    assert "deploy_step_functions.py" in badly(script("execute_step_functions.py"))
 
 
 def test_the_guide_s_steps_work_in_its_order(script: Script, tmp_path: Path) -> None:
@@ -74,6 +74,7 @@ def test_the_guide_s_steps_work_in_its_order(script: Script, tmp_path: Path) -> 
         if kept is not None:
             roles.write_bytes(kept)
     well(script("setup_aws_environment.py"))
+    assert "deploy_step_functions.py" in badly(script("execute_step_functions.py"))
     well(script("setup_glue_crawlers.py"))
     well(script("deploy_step_functions.py"))
     assert "run_spark_jobs.py" in badly(script("run_glue_crawlers.py"))
@@ -92,8 +93,7 @@ def test_the_state_machine_does_the_same_once_more(script: Script) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text()))
-def test_every_script_explains_itself(script: Script, name: str) -> None:
+def test_every_script_explains_itself(name: str) -> None:
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / name), "--help"], capture_output=True, text=True, timeout=60)
-    if name != "cli.py":
-        assert done.returncode == 0
-        assert len(done.stdout.splitlines()) > 8
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 6
