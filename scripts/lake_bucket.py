@@ -55,6 +55,12 @@ def require_bucket(aws: Aws, where: str) -> None:
         )
 
 
+def object_keys(aws: Aws, bucket: str, prefix: str) -> list[str]:
+    """The keys of all objects of ``bucket`` below ``prefix``, sorted as S3 lists them."""
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
 def bucket_exists(aws: Aws) -> bool:
     """Whether the bucket is there; raises ``DataLakeError`` when it is somebody else's or lies in another region."""
     bucket, region = aws.settings.s3_bucket_name, aws.settings.aws_region

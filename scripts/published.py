@@ -17,7 +17,7 @@ _SETUP = "Run step 3 first: python scripts/setup_glue_crawlers.py"
 
 def published_runs(aws: Aws) -> list[str]:
     """The runs that all published tables show, the newest last; raises ``DataLakeError`` that names the step to run."""
-    runs = {table: _runs(aws, table) for table in _published_tables(aws)}
+    runs = {table: registered_runs(aws, table) or [] for table in _published_tables(aws)}
     empty = sorted(table for table, found in runs.items() if not found)
     if empty:
         raise DataLakeError(_WHERE, f"{_names(aws, empty)} holds no run: the table is there, but empty.", _PROCESS)
@@ -49,13 +49,19 @@ def _published_tables(aws: Aws) -> tuple[str, ...]:
     return TABLES
 
 
-def _runs(aws: Aws, table: str) -> list[str]:
+def registered_runs(aws: Aws, table: str) -> list[str] | None:
+    """The runs that the catalog shows for ``table``, the newest last; None when there is no table."""
     pages = (
         aws.client("glue")
         .get_paginator("get_partitions")
         .paginate(DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True)
     )
-    return [partition["Values"][0] for page in pages for partition in page["Partitions"]]
+    try:
+        return sorted(partition["Values"][0] for page in pages for partition in page["Partitions"])
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        return None
 
 
 def require_workgroup(aws: Aws) -> None:

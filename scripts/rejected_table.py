@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws import Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Aws
+from published import registered_runs
 
 TABLE = "rejected_rentals"
 _ZONE = ("rejected", "rental_transactions")
@@ -40,17 +40,8 @@ def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
 
 def _registered(aws: Aws) -> set[str] | None:
     """The runs that the table shows; None when there is no table."""
-    pages = (
-        aws.client("glue")
-        .get_paginator("get_partitions")
-        .paginate(DatabaseName=aws.settings.glue_database_name, TableName=TABLE, ExcludeColumnSchema=True)
-    )
-    try:
-        return {partition["Values"][0] for page in pages for partition in page["Partitions"]}
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
-        return None
+    runs = registered_runs(aws, TABLE)
+    return None if runs is None else set(runs)
 
 
 def _create(aws: Aws) -> None:

@@ -20,7 +20,8 @@ from config import Settings
 from console import Console
 from crawlers import Crawler, crawlers
 from errors import DataLakeError
-from lake_bucket import require_bucket
+from lake_bucket import object_keys, require_bucket
+from published import registered_runs
 from rejected_table import register_rejected_rentals
 from waiting import Pace, States, Wait, wait_until
 
@@ -65,7 +66,11 @@ def run_glue_crawlers(
 
 def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
     """Table -> the runs whose folders lie in the published zone; raises when there is none, or a half-published one."""
-    half = [key.split("/")[1].removeprefix("run_id=") for key in _keys(aws, "staging/") if key.endswith(_PUBLISHING)]
+    half = [
+        key.split("/")[1].removeprefix("run_id=")
+        for key in object_keys(aws, aws.settings.s3_bucket_name, "staging/")
+        if key.endswith(_PUBLISHING)
+    ]
     if half:
         raise DataLakeError(
             _WHERE,
@@ -80,11 +85,6 @@ def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
             "Run step 6 first: python scripts/run_spark_jobs.py",
         )
     return runs
-
-
-def _keys(aws: Aws, prefix: str) -> list[str]:
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix)
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def _run_folders(aws: Aws, prefix: str) -> set[str]:
@@ -190,14 +190,7 @@ def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
 
 def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> list[str]:
     """The run ids that the catalog shows for ``table``; raises when the crawl left the newest run out."""
-    glue, database = aws.client("glue"), aws.settings.glue_database_name
-    try:
-        pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table, ExcludeColumnSchema=True)
-        runs = sorted(partition["Values"][0] for page in pages for partition in page["Partitions"])
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
-        runs = []
+    database, runs = aws.settings.glue_database_name, registered_runs(aws, table) or []
     if max(published) not in runs:
         raise DataLakeError(
             f"crawler {crawler.name}",

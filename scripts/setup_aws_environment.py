@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from generate_sample_data import generate
-from lake_bucket import bucket_exists, ensure_bucket
+from lake_bucket import bucket_exists, ensure_bucket, object_keys
 from raw_data import RAW_TABLES, find_raw_files, is_empty
 from spark_steps import job_files
 from uploads import Upload, UploadResult, size, upload_all
@@ -87,8 +87,7 @@ def _raw_files(settings: Settings, aws: Aws, console: Console) -> dict[str, list
 
 def _strangers(settings: Settings, aws: Aws, known: set[str]) -> list[str]:
     """Raw objects that did not come from this folder: the jobs read every file that lies in a table's folder."""
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=settings.s3_bucket_name, Prefix="raw/")
-    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    keys = object_keys(aws, settings.s3_bucket_name, "raw/")
     folders = tuple(f"raw/{table}/" for table in RAW_TABLES)
     return [key for key in keys if key.startswith(folders) and not key.endswith("/") and key not in known]
 

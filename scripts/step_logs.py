@@ -12,6 +12,7 @@ from typing import Any
 from aws import Aws
 from botocore.exceptions import ClientError
 from console import Console
+from lake_bucket import object_keys
 
 # EMR pushes logs every 5 minutes https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-debugging.html
 LOG_WAIT_SECONDS = 330.0
@@ -89,9 +90,7 @@ def _read(aws: Aws, folder: str, names: tuple[str, ...]) -> dict[str, str]:
 
 def _read_container(aws: Aws, folder: str) -> dict[str, str]:
     bucket, prefix = _split(folder)
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
-    driver = [key for key in keys if "_000001/" in key and key.endswith(".gz")]
+    driver = [key for key in object_keys(aws, bucket, prefix) if "_000001/" in key and key.endswith(".gz")]
     return {key[len(prefix) :].removesuffix(".gz"): _text(aws, f"s3://{bucket}/{key}") for key in driver}
 
 
