@@ -27,24 +27,24 @@ import cli  # noqa: E402
 from analyze import analyze  # noqa: E402
 from aws import Aws  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from clusters import active_clusters, find_cluster, terminate_after_failure  # noqa: E402
+from checks.plan import show_plan  # noqa: E402
+from checks.preflight import require_ready  # noqa: E402
+from cleanup.teardown import add_arguments, teardown  # noqa: E402
 from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
-from costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
 from create_emr_cluster import create_emr_cluster  # noqa: E402
 from deploy_step_functions import deploy_step_functions  # noqa: E402
+from emr.clusters import active_clusters, find_cluster, terminate_after_failure  # noqa: E402
+from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
 from errors import ConfigError, ExitStatus  # noqa: E402
 from execute_step_functions import execute_step_functions  # noqa: E402
-from local_server import LocalServer, without_aws_variables  # noqa: E402
-from plan import show_plan  # noqa: E402
-from preflight import require_ready  # noqa: E402
 from run_glue_crawlers import run_glue_crawlers  # noqa: E402
-from run_records import RunRecord  # noqa: E402
 from run_spark_jobs import run_spark_jobs  # noqa: E402
+from runs.local_server import LocalServer, without_aws_variables  # noqa: E402
+from runs.records import RunRecord  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
 from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
-from teardown import add_arguments, teardown  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 
 SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))

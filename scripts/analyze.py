@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import cli
+from analysis.handover import handed_over
+from analysis.kernel import CellError, Kernel
+from analysis.report import render, write_atomically
 from aws import Aws
+from catalog.published import published_runs, require_workgroup
+from catalog.rejected_table import register_rejected_rentals
 from config import ROOT, Settings
 from console import Console
 from errors import DataLakeError
-from handover import handed_over
-from kernel import CellError, Kernel
-from published import published_runs, require_workgroup
-from rejected_table import register_rejected_rentals
-from report import render, write_atomically
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too

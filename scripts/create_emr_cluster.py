@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import cli
 from aws import Aws
 from botocore.exceptions import ClientError
-from cluster_request import cluster_request
-from clusters import active_clusters, terminate_after_failure, wait_until_ready
 from config import Settings
 from console import Console
+from emr.cluster_request import cluster_request
+from emr.clusters import active_clusters, terminate_after_failure, wait_until_ready
 from errors import ConfigError, DataLakeError, Interrupted
-from iam_retry import retry_while_iam_spreads
-from lake_bucket import require_bucket
+from iam.retry import retry_while_iam_spreads
+from storage.lake_bucket import require_bucket
 
 DEADLINE_MINUTES = 30.0
 # what EMR says of roles that were made a moment ago

@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import cli
-from alerts import ensure_alarms, ensure_topic, remove_alarms, remove_topic, topic_name
 from aws import Aws, error_code
 from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from errors import DataLakeError
-from execution_rule import ensure_rule, rule_name
-from iam_retry import retry_while_iam_spreads
-from iam_roles import cluster_reaper_name
-from log_groups import ensure_log_group, log_group_arn
-from reaper_function import ensure_function
-from schedule import ensure_schedule, schedule_name
-from state_machine import definition, state_machine_arn
+from iam.retry import retry_while_iam_spreads
+from iam.roles import cluster_reaper_name
+from workflow.alerts import ensure_alarms, ensure_topic, remove_alarms, remove_topic, topic_name
+from workflow.execution_rule import ensure_rule, rule_name
+from workflow.log_groups import ensure_log_group, log_group_arn
+from workflow.reaper_function import ensure_function
+from workflow.schedule import ensure_schedule, schedule_name
+from workflow.state_machine import definition, state_machine_arn
 
 _WHERE = "deploy_step_functions"
 # a name that CloudWatch keeps out of the size limit of its resource policies

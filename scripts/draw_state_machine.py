@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config import ROOT
-from state_machine import DEFINITION
+from workflow.state_machine import DEFINITION
 
 DOCUMENT = ROOT / "docs" / "state_machine.md"
 _HEAD = """\

@@ -20,18 +20,18 @@ from typing import Any
 
 import cli
 from aws import Aws
-from clusters import terminate
+from catalog.published import published_runs
+from catalog.rejected_table import register_rejected_rentals
 from config import Settings
 from console import Console
+from emr.clusters import terminate
+from emr.spark_outcomes import read_summary, step_failure, told
+from emr.spark_steps import new_run_id
 from errors import DataLakeError, Interrupted
-from executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
-from lake_bucket import require_bucket
-from published import published_runs
-from rejected_table import register_rejected_rentals
-from spark_outcomes import read_summary, step_failure, told
-from spark_steps import new_run_id
-from state_machine import state_machine_arn
+from storage.lake_bucket import require_bucket
 from waiting import Pace, Wait, wait_until
+from workflow.executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
+from workflow.state_machine import state_machine_arn
 
 DEADLINE_MINUTES = 360.0
 _WHERE = "execute_step_functions"

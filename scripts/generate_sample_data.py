@@ -27,8 +27,8 @@ from cli import guard
 from config import load_settings
 from console import Console
 from errors import ConfigError, DataLakeError
-from sample_defects import ODDITIES, RENTAL_DEFECTS, Location, Rental, User, Vehicle
-from sample_tables import (
+from sample.defects import ODDITIES, RENTAL_DEFECTS, Location, Rental, User, Vehicle
+from sample.tables import (
     GUIDE_RENTALS,
     MOST_RENTALS,
     Sizes,

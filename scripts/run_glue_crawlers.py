@@ -16,13 +16,13 @@ from typing import Any
 import cli
 from aws import Aws, error_code
 from botocore.exceptions import BotoCoreError, ClientError
+from catalog.crawlers import Crawler, crawlers
+from catalog.published import registered_runs
+from catalog.rejected_table import register_rejected_rentals
 from config import Settings
 from console import Console
-from crawlers import Crawler, crawlers
 from errors import DataLakeError
-from lake_bucket import object_keys, require_bucket
-from published import registered_runs
-from rejected_table import register_rejected_rentals
+from storage.lake_bucket import object_keys, require_bucket
 from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0

@@ -17,13 +17,13 @@ from typing import Any
 import cli
 from aws import Aws
 from botocore.exceptions import ClientError
-from clusters import find_cluster, require_ours
 from config import Settings
 from console import Console
+from emr.clusters import find_cluster, require_ours
+from emr.spark_outcomes import read_summary, step_failure, told
+from emr.spark_steps import STAGES, new_run_id, spark_step
 from errors import ConfigError, DataLakeError, Interrupted
-from lake_bucket import require_bucket
-from spark_outcomes import read_summary, step_failure, told
-from spark_steps import STAGES, new_run_id, spark_step
+from storage.lake_bucket import require_bucket
 from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 240.0

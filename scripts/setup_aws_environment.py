@@ -20,11 +20,11 @@ from aws import Aws, error_code
 from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
+from emr.spark_steps import job_files
 from generate_sample_data import generate
-from lake_bucket import bucket_exists, ensure_bucket, object_keys
-from raw_data import RAW_TABLES, find_raw_files, is_empty
-from spark_steps import job_files
-from uploads import Upload, UploadResult, size, upload_all
+from storage.lake_bucket import bucket_exists, ensure_bucket, object_keys
+from storage.raw_data import RAW_TABLES, find_raw_files, is_empty
+from storage.uploads import Upload, UploadResult, size, upload_all
 
 # nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import cli
+from analysis.named_queries import ensure_named_queries
 from aws import Aws, error_code
 from botocore.exceptions import ClientError
+from catalog.crawlers import Crawler, crawler_request, crawlers
 from config import Settings
 from console import Console
-from crawlers import Crawler, crawler_request, crawlers
 from errors import DataLakeError
-from iam_retry import retry_while_iam_spreads
-from lake_bucket import require_bucket
-from named_queries import ensure_named_queries
+from iam.retry import retry_while_iam_spreads
+from storage.lake_bucket import require_bucket
 from waiting import Pace, States, Wait, wait_until
 
 # what Glue says of a role that was made a moment ago; a role that is really wrong says the same

@@ -23,8 +23,8 @@ from botocore.exceptions import ClientError
 from config import ROOT, Settings
 from console import Console
 from errors import ConfigError, DataLakeError
-from iam_roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
-from roles_file import RolesFile, save
+from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
+from iam.roles_file import RolesFile, save
 
 ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import cli
 from aws import Aws
-from clusters import find_cluster, require_ours, terminate, wait_until_ended
 from config import Settings
 from console import Console
+from emr.clusters import find_cluster, require_ours, terminate, wait_until_ended
 
 DEADLINE_MINUTES = 20.0
 

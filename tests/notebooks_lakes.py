@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from aws import Aws
 from config import Settings, load_settings
 from console import Console
-from lake_bucket import ensure_bucket
 from oracle.contract import KPI_TABLES, Table, contract_tables
 from oracle.small_lake import write_table
 from run_glue_crawlers import run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
+from storage.lake_bucket import ensure_bucket
 
 ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""

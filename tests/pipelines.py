@@ -14,17 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from aws import Aws
-from clusters import ENDED
 from config import Settings, load_settings
 from console import Console
 from deploy_step_functions import deploy_step_functions
-from executions import clusters_of
-from lake_bucket import ensure_bucket
+from emr.clusters import ENDED
+from emr.spark_outcomes import SUMMARY_KEY
+from emr.spark_steps import JOBS, TABLES, job_files
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
-from spark_outcomes import SUMMARY_KEY
-from spark_steps import JOBS, TABLES, job_files
-from state_machine import definition, state_machine_arn
+from storage.lake_bucket import ensure_bucket
+from workflow.executions import clusters_of
+from workflow.state_machine import definition, state_machine_arn
 
 GOOD = "print('all is well')"
 BAD = "raise RuntimeError('no such thing')"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from config import ROOT
+from emr.spark_steps import TABLES
 from generate_sample_data import generate
-from spark_steps import TABLES
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 from console import Console
-from costs import Prices, Usage
+from emr.costs import Prices, Usage
 from errors import DataLakeError
-from run_records import RunRecord
+from runs.records import RunRecord
 
 import main
 
@@ -95,7 +95,7 @@ def steps(monkeypatch):
 
     for name in ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"):
         monkeypatch.setattr(main, name, fake(name))
-    monkeypatch.setattr("clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
+    monkeypatch.setattr("emr.clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
     return log
 
 
@@ -125,7 +125,7 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
     def refuse(*_):
         raise RuntimeError("no rights")
 
-    monkeypatch.setattr("clusters.terminate", refuse)
+    monkeypatch.setattr("emr.clusters.terminate", refuse)
     err = io.StringIO()
     run.console = Console(io.StringIO(), err)
     steps.fail = "run_spark_jobs"

@@ -20,7 +20,7 @@ import pytest
 from config import ROOT
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
-from raw_data import RAW_TABLES
+from storage.raw_data import RAW_TABLES
 
 BUCKET = "car-rental-data-lake"
 # every Python process of the run loads this: a connection to another machine is written down and refused

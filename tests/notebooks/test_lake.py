@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from analysis.named_queries import named_queries
 from conftest import Project
 from errors import DataLakeError
 from lake import Lake
-from lake_bucket import ensure_bucket
-from named_queries import named_queries
 from notebooks_lakes import PublishedLake
 from setup_glue_crawlers import ensure_database, ensure_workgroup
+from storage.lake_bucket import ensure_bucket
 
 
 def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import sqlglot
-from athena import Athena
-from named_queries import NamedQuery, named_queries
+from analysis.athena import Athena
+from analysis.named_queries import NamedQuery, named_queries
 from notebooks_lakes import PublishedLake
 from oracle.contract import KPI_TABLES, contract_tables
 from oracle.small_lake import write_small_lake

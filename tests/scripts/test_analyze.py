@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import report
+from analysis import report
+from analysis.report import write_atomically
 from analyze import analyze, execute
+from catalog.published import published_runs
+from catalog.rejected_table import register_rejected_rentals
 from conftest import Project
+from emr.spark_steps import TABLES
 from errors import DataLakeError
-from published import published_runs
-from rejected_table import register_rejected_rentals
-from report import write_atomically
 from setup_glue_crawlers import ensure_database, ensure_workgroup
-from spark_steps import TABLES
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from aws import Aws
 from deploy_step_functions import deploy_step_functions
 from errors import DataLakeError
-from iam_roles import scheduler_role_name
-from reaper_function import archive
+from iam.roles import scheduler_role_name
 from setup_iam_roles import setup_iam_roles
-from state_machine import state_machine_arn
+from workflow.reaper_function import archive
+from workflow.state_machine import state_machine_arn
 
 ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
 

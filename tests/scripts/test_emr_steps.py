@@ -4,14 +4,14 @@ import json
 
 import pytest
 import run_spark_jobs as spark_script
-from clusters import ENDED, active_clusters, find_cluster, start_failure
 from create_emr_cluster import create_emr_cluster
+from emr.clusters import ENDED, active_clusters, find_cluster, start_failure
+from emr.spark_outcomes import SUMMARY_KEY
+from emr.spark_steps import spark_step
 from errors import ConfigError, DataLakeError, Interrupted
-from lake_bucket import ensure_bucket
 from run_spark_jobs import explain_step, run_spark_jobs
 from setup_iam_roles import setup_iam_roles
-from spark_outcomes import SUMMARY_KEY
-from spark_steps import spark_step
+from storage.lake_bucket import ensure_bucket
 from terminate_emr_cluster import terminate_emr_cluster
 
 # a job is told its end by its name; good ones leave the summary that the script reads at the end
@@ -160,8 +160,8 @@ def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, j
 
 def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake, cluster, jobs, monkeypatch):
     jobs(("broken",))
-    monkeypatch.setattr("step_logs._read", lambda *_: {})
-    monkeypatch.setattr("step_logs._wait_for", lambda read, console, seconds: read())
+    monkeypatch.setattr("emr.step_logs._read", lambda *_: {})
+    monkeypatch.setattr("emr.step_logs._wait_for", lambda read, console, seconds: read())
     with pytest.raises(DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"):
         run(lake)
 

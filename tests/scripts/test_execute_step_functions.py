@@ -8,10 +8,10 @@ from typing import Any
 import execute_step_functions as script
 import pytest
 from console import Console
+from emr.spark_steps import TABLES
 from errors import ConfigError, DataLakeError, ExitStatus, Interrupted, StillRunning
 from execute_step_functions import execute_step_functions, execution_name
 from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
-from spark_steps import TABLES
 
 from local_aws.server import LocalAws
 

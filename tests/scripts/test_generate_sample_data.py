@@ -17,8 +17,8 @@ import pyarrow as pa
 import pytest
 from errors import ConfigError, DataLakeError
 from generate_sample_data import TABLES, SampleData, generate, main
-from sample_defects import RENTAL_DEFECTS, UNUSED_ID
-from sample_tables import hex_ids, rentals_per_renter, sizes_for
+from sample.defects import RENTAL_DEFECTS, UNUSED_ID
+from sample.tables import hex_ids, rentals_per_renter, sizes_for
 
 REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
 

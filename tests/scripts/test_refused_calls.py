@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import run_spark_jobs as spark_script
-from athena import Athena
+from analysis.athena import Athena
 from aws import Aws
+from cleanup.teardown import teardown
 from config import Settings, load_settings
 from console import Console
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
+from emr.spark_outcomes import SUMMARY_KEY
+from emr.spark_steps import TABLES, spark_step
 from errors import ExitStatus
 from generate_sample_data import generate
 from run_glue_crawlers import run_glue_crawlers
@@ -27,9 +30,6 @@ from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
-from spark_outcomes import SUMMARY_KEY
-from spark_steps import TABLES, spark_step
-from teardown import teardown
 from terminate_emr_cluster import terminate_emr_cluster
 from wire import Playback, Recording
 

@@ -4,11 +4,11 @@ import gzip
 import json
 
 import pytest
+from emr.spark_steps import job_files
 from errors import DataLakeError
-from lake_bucket import ensure_bucket, require_bucket
-from raw_data import RAW_TABLES, find_raw_files, is_empty
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
-from spark_steps import job_files
+from storage.lake_bucket import ensure_bucket, require_bucket
+from storage.raw_data import RAW_TABLES, find_raw_files, is_empty
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import setup_iam_roles as step
 from botocore.exceptions import ClientError
 from config import ROOT
 from errors import ConfigError, DataLakeError
-from iam_roles import POLICY_NAME, Role, roles
-from roles_file import RolesFile, save
+from iam.roles import POLICY_NAME, Role, roles
+from iam.roles_file import RolesFile, save
 
 ACCOUNT = "123456789012"
 OTHER_TRUST = json.dumps(

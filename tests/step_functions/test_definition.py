@@ -20,11 +20,11 @@ from asl_checks import (
     unsafe_retries,
     without_timeout,
 )
-from cluster_request import cluster_request
 from config import Settings
 from draw_state_machine import DOCUMENT, document
-from spark_steps import JOBS, TABLES, spark_step
-from state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
+from emr.cluster_request import cluster_request
+from emr.spark_steps import JOBS, TABLES, spark_step
+from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
 CHECKS = (dangling, unreachable, clusters_left, without_timeout, unsafe_retries, misfits, lint)
@@ -151,7 +151,7 @@ def test_the_arns_are_of_the_partition() -> None:
 
 
 def test_the_lock_is_where_the_role_may_write_it() -> None:
-    policy = (DEFINITION.parent.parent / "scripts" / "iam_policies" / "state_machine.json").read_text(encoding="utf-8")
+    policy = (DEFINITION.parent.parent / "scripts" / "iam" / "policies" / "state_machine.json").read_text(encoding="utf-8")
     assert f":s3:::${{bucket}}/{LOCK_KEY}" in policy
 
 

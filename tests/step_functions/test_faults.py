@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from emr.spark_steps import TABLES
 from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
-from spark_steps import TABLES
-from state_machine import LOCK_KEY, state_machine_arn
+from workflow.state_machine import LOCK_KEY, state_machine_arn
 
 from local_aws.overlay import AwsError, Call
 from local_aws.server import LocalAws

@@ -1,0 +1,1 @@
+"""Questions to the published tables: SQL on Athena, the notebook without a browser, the report."""

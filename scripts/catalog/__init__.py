@@ -1,0 +1,1 @@
+"""The Glue catalog: what fills it, and what readers see in it."""

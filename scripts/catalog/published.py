@@ -1,0 +1,79 @@
+"""What the catalog shows of the published tables: the runs that readers see, or what is missing and which step brings it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from emr.spark_steps import TABLES
+from errors import DataLakeError
+
+_WHERE = "analyze"
+_PROCESS = "Process the data first: python main.py --process (steps 5 to 8)"
+_CRAWL = "Run step 7 again: python scripts/run_glue_crawlers.py"
+_SETUP = "Run step 3 first: python scripts/setup_glue_crawlers.py"
+
+
+def published_runs(aws: Aws) -> list[str]:
+    """The runs that all published tables show, the newest last; raises ``DataLakeError`` that names the step to run."""
+    runs = {table: registered_runs(aws, table) or [] for table in _published_tables(aws)}
+    empty = sorted(table for table, found in runs.items() if not found)
+    if empty:
+        raise DataLakeError(_WHERE, f"{_names(aws, empty)} holds no run: the table is there, but empty.", _PROCESS)
+    newest = max(max(found) for found in runs.values())
+    behind = sorted(table for table, found in runs.items() if newest not in found)
+    if behind:
+        raise DataLakeError(_WHERE, f"{_names(aws, behind)} does not show the newest run, {newest}.", _CRAWL)
+    return sorted(set.intersection(*(set(found) for found in runs.values())))
+
+
+def _names(aws: Aws, tables: list[str]) -> str:
+    return ", ".join(f"{aws.settings.glue_database_name}.{table}" for table in tables)
+
+
+def _published_tables(aws: Aws) -> tuple[str, ...]:
+    database = aws.settings.glue_database_name
+    try:
+        pages = list(aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=database))
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP) from error
+    there = {table["Name"] for page in pages for table in page["TableList"]}
+    missing = [table for table in TABLES if table not in there]
+    if len(missing) == len(TABLES):
+        raise DataLakeError(_WHERE, f"nothing has been published yet: the database {database} holds no table.", _PROCESS)
+    if missing:
+        raise DataLakeError(_WHERE, f"{_names(aws, missing)} is missing.", _CRAWL)
+    return TABLES
+
+
+def registered_runs(aws: Aws, table: str) -> list[str] | None:
+    """The runs that the catalog shows for ``table``, the newest last; None when there is no table."""
+    pages = (
+        aws.client("glue")
+        .get_paginator("get_partitions")
+        .paginate(DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True)
+    )
+    try:
+        return sorted(partition["Values"][0] for page in pages for partition in page["Partitions"])
+    except ClientError as error:
+        if error_code(error) != "EntityNotFoundException":
+            raise
+        return None
+
+
+def require_workgroup(aws: Aws) -> None:
+    """The Athena workgroup is there and knows where results go."""
+    name = aws.settings.athena_workgroup
+    try:
+        group: dict[str, Any] = aws.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
+    except ClientError as error:
+        if error_code(error) != "InvalidRequestException":
+            raise
+        raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP) from error
+    configuration = group.get("Configuration", {})
+    managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
+    if not managed and not configuration.get("ResultConfiguration", {}).get("OutputLocation"):
+        raise DataLakeError(_WHERE, f"the Athena workgroup {name} has no results location.", _SETUP)

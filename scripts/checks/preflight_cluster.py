@@ -1,0 +1,273 @@
+"""What the cluster needs and AWS can tell before it is asked for one: release, instance types, quota, key pair, network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from aws import Aws, error_code
+from botocore.exceptions import ClientError
+from config import Settings
+from emr.cluster_request import EMR_MANAGED_POLICY_TAG
+
+from checks.findings import Finding, ok, problem, warning
+
+# release label (its beginning) -> last day of standard support; the first that fits counts
+# https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-app-versions-7.x.html and the page of each release
+_END_OF_SUPPORT = {
+    "emr-spark-8.0.": date(2027, 5, 20),
+    "emr-spark-8.1.": date(2029, 9, 7),
+    "emr-5.": date(2024, 12, 31),
+    "emr-6.": date(2025, 11, 30),
+    **{f"emr-7.{minor}.": date(2026, 10, 15) for minor in range(4)},
+    "emr-7.9.": date(2027, 5, 19),
+    "emr-7.13.": date(2028, 4, 21),
+}
+_STANDARD_QUOTA = "L-1216C47A"  # Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
+_STANDARD_FAMILY = re.compile(r"([acdhimrtz]|im|is)\d")
+_SPOT_ROLE = "AWSServiceRoleForEC2Spot"
+_MANAGED_V2 = "AmazonEMRServicePolicy_v2"
+_MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR makes by itself
+
+
+def release_support(settings: Settings, aws: Aws, today: date | None = None) -> Iterator[Finding]:
+    """The release still gets fixes from AWS."""
+    label = settings.emr_release_label
+    end = next((end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None)
+    if end and end < (today or date.today()):
+        yield warning(
+            f"standard support of {label} ended in {end:%B %Y}",
+            "It still starts, but AWS mends nothing in it any more.",
+            "Set EMR_RELEASE_LABEL to a newer one, such as emr-7.13.0; the jobs run on both.",
+        )
+    elif end:
+        yield ok(f"{label} has standard support until {end}")
+
+
+def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """EMR knows the release, and it has Spark."""
+    label = settings.emr_release_label
+    try:
+        described = aws.client("emr").describe_release_label(ReleaseLabel=label)
+    except ClientError as error:
+        if error_code(error) not in ("ValidationException", "InvalidRequestException"):
+            raise
+        yield problem(
+            f"EMR does not know the release {label} in {settings.aws_region}",
+            "The cluster could not be created.",
+            "Choose one of: aws emr list-release-labels",
+        )
+        return
+    versions = {item["Name"]: item.get("Version", "") for item in described["Applications"]}
+    if "Spark" in versions:
+        yield ok(f"{label} exists and has Spark {versions['Spark']}")
+    else:
+        yield problem(f"{label} has no Spark", "Every job is a Spark job.", "Choose another EMR_RELEASE_LABEL.")
+
+
+def instance_types(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """The region (or the subnet's zone) offers the instance types, and the release supports them."""
+    wanted = _types(settings)
+    ec2, where = aws.client("ec2"), _place(settings, aws)
+    offers = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone" if settings.emr_subnet_id else "region",
+        Filters=[{"Name": "instance-type", "Values": wanted}, {"Name": "location", "Values": [where]}],
+    )
+    offered = {offer["InstanceType"] for page in offers for offer in page["InstanceTypeOfferings"]}
+    supported = _supported_types(aws, settings.emr_release_label)
+    for name in wanted:
+        if name not in offered:
+            yield problem(
+                f"{where} does not offer {name}", "The cluster could not start.", "Choose another instance type or subnet."
+            )
+        elif name not in supported:
+            yield problem(
+                f"{settings.emr_release_label} does not support {name}",
+                "EMR refuses the cluster.",
+                f"Choose one of: aws emr list-supported-instance-types --release-label {settings.emr_release_label}",
+            )
+        else:
+            yield ok(f"{name} is offered in {where} and supported by {settings.emr_release_label}")
+
+
+def _types(settings: Settings) -> list[str]:
+    return sorted({settings.emr_master_instance_type, settings.emr_core_instance_type})
+
+
+def _place(settings: Settings, aws: Aws) -> str:
+    """The zone of the subnet that was set, else the region."""
+    if not settings.emr_subnet_id:
+        return settings.aws_region
+    (subnet,) = aws.client("ec2").describe_subnets(SubnetIds=[settings.emr_subnet_id])["Subnets"]
+    return str(subnet["AvailabilityZone"])
+
+
+def _supported_types(aws: Aws, label: str) -> set[str]:
+    emr, found = aws.client("emr"), set[str]()
+    marker: dict[str, str] = {}
+    while True:  # botocore has no paginator for it
+        answer = emr.list_supported_instance_types(ReleaseLabel=label, **marker)
+        found |= {item["Type"] for item in answer["SupportedInstanceTypes"]}
+        if not answer.get("Marker"):
+            return found
+        marker = {"Marker": answer["Marker"]}
+
+
+def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """The account may run as many vCPUs as the cluster has, beside those that run now."""
+    core = max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
+    nodes = [settings.emr_master_instance_type, *[settings.emr_core_instance_type] * core]
+    counted = [name for name in nodes if _STANDARD_FAMILY.match(name)]
+    if not counted:
+        return
+    each = _vcpus(aws, set(counted))
+    needed, running = sum(each[name] for name in counted), _running_vcpus(aws)
+    quotas = aws.client("service-quotas")
+    quota = quotas.get_service_quota(ServiceCode="ec2", QuotaCode=_STANDARD_QUOTA)["Quota"]["Value"]
+    if needed + running <= quota:
+        yield ok(f"vCPUs: {needed} needed, {running} running, {quota:.0f} allowed")
+    else:
+        yield problem(
+            f"the cluster needs {needed} vCPUs, {running} run already, and the account may run {quota:.0f}",
+            "EC2 would not start its instances.",
+            f"Ask for more: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {_STANDARD_QUOTA} "
+            f"--desired-value {needed + running}; or choose smaller or fewer nodes.",
+        )
+
+
+def _vcpus(aws: Aws, types: set[str]) -> dict[str, int]:
+    described = aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"]
+    return {item["InstanceType"]: int(item["VCpuInfo"]["DefaultVCpus"]) for item in described}
+
+
+def _running_vcpus(aws: Aws) -> int:
+    pages = aws.client("ec2").get_paginator("describe_instances")
+    running = pages.paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
+    instances = [item for page in running for group in page["Reservations"] for item in group["Instances"]]
+    options = [item["CpuOptions"] for item in instances if _STANDARD_FAMILY.match(item["InstanceType"])]
+    return sum(option["CoreCount"] * option["ThreadsPerCore"] for option in options)
+
+
+def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """EC2's role for Spot instances exists, where Spot was asked for: EMR's service policy does not let EMR make it."""
+    if settings.emr_core_market != "spot":
+        return
+    try:
+        aws.client("iam").get_role(RoleName=_SPOT_ROLE)
+    except ClientError as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        yield problem(
+            f"the account has no {_SPOT_ROLE}",
+            "Without it EC2 gives nobody Spot instances.",
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        )
+    else:
+        yield ok("the account may use Spot instances")
+
+
+def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """The key pair exists in the region, where one was set."""
+    name = settings.emr_ec2_key_name
+    if not name:
+        yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
+        return
+    try:
+        aws.client("ec2").describe_key_pairs(KeyNames=[name])
+    except ClientError as error:
+        if error_code(error) != "InvalidKeyPair.NotFound":
+            raise
+        yield problem(
+            f"the key pair {name} does not exist in {settings.aws_region}",
+            "EMR ends a cluster with an unknown key pair at once.",
+            f"Empty EMR_EC2_KEY_NAME, or: aws ec2 create-key-pair --key-name {name} --region {settings.aws_region}",
+        )
+    else:
+        yield ok(f"key pair {name} exists")
+
+
+def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """The subnet exists, leads to S3, and carries the tag without which EMR's service policy may not use it."""
+    subnets = _subnets(settings, aws)
+    if not subnets:
+        wanted = settings.emr_subnet_id or f"default VPC in {settings.aws_region}"
+        yield problem(
+            f"there is no {wanted}",
+            "The cluster needs a subnet.",
+            "Set EMR_SUBNET_ID to one, or make a default VPC: aws ec2 create-default-vpc",
+        )
+        return
+    names = ", ".join(subnet["SubnetId"] for subnet in subnets)
+    closed = [subnet["SubnetId"] for subnet in subnets if not _leads_out(aws, subnet)]
+    if closed:
+        yield problem(
+            f"no route leads out of {', '.join(closed)}",
+            "The nodes must reach S3 and EMR: through an internet gateway, a NAT gateway or endpoints.",
+            "Add the route, or set EMR_SUBNET_ID to another subnet.",
+        )
+    else:
+        yield ok(f"a route leads out of {names}")
+    yield from _network_tags(settings, aws, subnets)
+
+
+def _subnets(settings: Settings, aws: Aws) -> list[dict[str, Any]]:
+    """The subnet that was set, or those of the default VPC, of which EMR picks one."""
+    if settings.emr_subnet_id:
+        which: dict[str, Any] = {"Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]}
+    else:
+        which = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    found: list[dict[str, Any]] = aws.client("ec2").describe_subnets(**which)["Subnets"]
+    return found
+
+
+def _leads_out(aws: Aws, subnet: dict[str, Any]) -> bool:
+    filters = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
+    tables = aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]
+    links = [(link, table) for table in tables for link in table["Associations"]]
+    own = [table for link, table in links if link.get("SubnetId") == subnet["SubnetId"]]
+    main = [table for link, table in links if link.get("Main")]
+    return any(_is_way_out(route) for table in own or main for route in table["Routes"])
+
+
+def _is_way_out(route: dict[str, Any]) -> bool:
+    """A default route to anything, or the S3 gateway endpoint (its destination is a prefix list)."""
+    everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
+    return route.get("State") != "blackhole" and (everywhere or str(route.get("GatewayId", "")).startswith("vpce-"))
+
+
+def _network_tags(settings: Settings, aws: Aws, subnets: list[dict[str, Any]]) -> Iterator[Finding]:
+    """https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html"""
+    if not _service_policy_needs_tags(settings, aws):
+        return
+    ec2, vpc_ids = aws.client("ec2"), sorted({subnet["VpcId"] for subnet in subnets})
+    vpcs = ec2.describe_vpcs(VpcIds=vpc_ids)["Vpcs"]
+    groups = ec2.describe_security_groups(
+        Filters=[{"Name": "vpc-id", "Values": vpc_ids}, {"Name": "group-name", "Values": _MANAGED_GROUPS}]
+    )["SecurityGroups"]
+    things = [(subnet["SubnetId"], subnet) for subnet in subnets]
+    things += [(vpc["VpcId"], vpc) for vpc in vpcs] + [(group["GroupId"], group) for group in groups]
+    untagged = [name for name, thing in things if EMR_MANAGED_POLICY_TAG not in thing.get("Tags", [])]
+    key, value = EMR_MANAGED_POLICY_TAG["Key"], EMR_MANAGED_POLICY_TAG["Value"]
+    if not untagged:
+        yield ok(f"the network carries the tag {key}={value}")
+        return
+    yield warning(
+        f"{', '.join(untagged)} lack{'s' if len(untagged) == 1 else ''} the tag {key}={value}",
+        f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient EC2 permissions'.",
+        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)} --tags Key={key},Value={value}\n"
+        f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
+    )
+
+
+def _service_policy_needs_tags(settings: Settings, aws: Aws) -> bool:
+    """Whether the service role has the v2 policy, or will have it because step 1 has yet to make the role."""
+    pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=settings.emr_service_role)
+    try:
+        attached = [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]]
+    except ClientError as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        return True
+    return _MANAGED_V2 in attached

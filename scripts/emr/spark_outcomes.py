@@ -1,0 +1,48 @@
+"""How Spark jobs ended: the summary of a run that was published, and why a step failed. For steps 6 and 9."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws import Aws
+from console import Console
+from errors import DataLakeError
+
+from emr.clusters import describe_cluster
+from emr.step_logs import probable_cause
+
+SUMMARY_KEY = "rejected/rental_transactions/run_id={run_id}/_run_summary.json"
+
+
+def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
+    """What the jobs of a published run counted (rows read, kept, rejected by reason, rows of each table)."""
+    key = SUMMARY_KEY.format(run_id=run_id)
+    body = aws.client("s3").get_object(Bucket=aws.settings.s3_bucket_name, Key=key)["Body"].read()
+    summary: dict[str, Any] = json.loads(body)
+    return summary
+
+
+def told(run_id: str, report: Mapping[str, Any]) -> str:
+    """The run and what it counted, in one line."""
+    rows = report.get("rentals", {})
+    counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
+    return f"run {run_id}{counted}"
+
+
+def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: dict[str, Any]) -> DataLakeError:
+    """A failed step as an error: state, probable cause out of its log, and where the log lies."""
+    status = step["Status"]
+    log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
+    if status["State"] == "CANCELLED" or not log_uri:
+        return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
+    cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
+    again = f" Logs arrive late; to look again: python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
+    return DataLakeError(
+        f"Spark job {job}",
+        f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
+        "Nothing of this run was published. Mend the cause and run it again." + ("" if cause.found else again),
+        log=cause.log,
+        details=cause.lines,
+    )

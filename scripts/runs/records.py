@@ -1,0 +1,126 @@
+"""What a run did, as one JSON file a run: its steps, ids, times, row counts, cost, and how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cli import as_failure
+from config import Settings
+from emr.costs import Usage
+from emr.spark_steps import new_run_id
+from errors import ExitStatus
+
+_OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}  # any other error: failed
+_IDS = ("run_id", "cluster_id", "execution_arn")  # what later steps and people need of a step's result
+
+
+@dataclass
+class RunRecord:
+    """One run of main.py. Saved after each step, so that a run that was killed shows how far it came (``running``)."""
+
+    flags: list[str]
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    settings: dict[str, Any] = field(default_factory=dict)
+    outcome: str = "running"
+    exit_code: int | None = None
+    ended: datetime | None = None
+    error: dict[str, Any] | None = None
+    ids: dict[str, str] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, Any] | None = None
+    folder: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """Where the record lies; None before the settings say in which folder."""
+        return self.folder / f"{new_run_id(self.started)}.json" if self.folder else None
+
+    def belongs_to(self, settings: Settings) -> None:
+        """From here on the record is a file in the settings' folder."""
+        shown = ("environment", "aws_region", "s3_bucket_name", "emr_release_label")
+        self.settings = {name: getattr(settings, name) for name in shown} | {"local": settings.is_local}
+        self.folder = settings.runs_dir
+        self.save()
+
+    @contextmanager
+    def step(self, number: int, name: str) -> Iterator[Callable[[Any], None]]:
+        """Around one step; gives the function that takes the step's result."""
+        step: dict[str, Any] = {"number": number, "name": name, "began": datetime.now(UTC), "outcome": "running"}
+        self.steps.append(step)
+        self.save()
+        try:
+            yield lambda result: self._took(step, result)
+        except BaseException as error:
+            step["outcome"] = _outcome(_exit_status(error))
+            raise
+        finally:
+            step["seconds"] = round((datetime.now(UTC) - step["began"]).total_seconds(), 1)
+            self.save()
+
+    def _took(self, step: dict[str, Any], result: Any) -> None:
+        values = dataclasses.asdict(result)
+        step |= {"outcome": "ok", "summary": result.summary(), "result": values}
+        self.ids |= {name: str(values[name]) for name in _IDS if values.get(name)}
+        tables = values.get("counts", {}).get("tables", {})
+        self.tables |= {name: table["rows"] for name, table in tables.items()}
+
+    def costs(self, usage: Usage) -> None:
+        """The cluster has used this."""
+        self.cost = dataclasses.asdict(usage)
+        self.save()
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Around the whole run: writes down how it ended, and lets every error pass."""
+        try:
+            yield
+        except BaseException as error:
+            self._end(_exit_status(error), error)
+            raise
+        self._end(ExitStatus.OK)
+
+    def _end(self, status: ExitStatus, error: BaseException | None = None) -> None:
+        self.ended, self.exit_code = datetime.now(UTC), int(status)
+        self.outcome = "ok" if error is None else _outcome(status)
+        if isinstance(error, Exception):
+            failure = as_failure(error, "main")
+            names = ("where", "what", "fix", "log", "details")
+            self.error = {name: getattr(failure, name) for name in names if getattr(failure, name)}
+        self.save()
+
+    def as_json(self) -> str:
+        """The record as text; amounts of money and hours are texts in it, so that no digit is lost."""
+        values = {name: value for name, value in vars(self).items() if name != "folder"}
+        return json.dumps(values, indent=2, default=_plain)
+
+    def save(self) -> None:
+        """Writes the file, all or nothing; before the settings are known there is none."""
+        if self.file is None:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        making = self.file.with_suffix(".new")
+        making.write_text(self.as_json() + "\n", encoding="utf-8")
+        os.replace(making, self.file)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
+
+
+def _exit_status(error: BaseException) -> ExitStatus:
+    if isinstance(error, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    return as_failure(error, "main").exit_status if isinstance(error, Exception) else ExitStatus.FAILED
+
+
+def _outcome(status: ExitStatus) -> str:
+    return _OUTCOMES.get(status, "failed")

@@ -1,0 +1,1 @@
+"""The sample data: its distributions, and its defects."""

@@ -1,0 +1,1 @@
+"""The bucket of the lake, and what is uploaded into it."""

@@ -1,0 +1,387 @@
+"""What is checked before money is spent: each check finds its fault, and says nothing where there is none."""
+
+import io
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import raw_tables
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
+from checks import preflight, preflight_cluster
+from checks.findings import Finding, Level, ok, problem, warning
+from checks.preflight import Check, require_ready
+from checks.preflight import preflight as run_checks
+from config import ROOT
+from errors import ConfigError, DataLakeError, ExitStatus
+from generate_sample_data import generate
+from storage.lake_bucket import ensure_bucket
+from storage.raw_data import RAW_COLUMNS, missing_columns
+
+PROBLEM, WARNING, OK = Level.PROBLEM, Level.WARNING, Level.OK
+
+
+def levels(findings):
+    return [finding.level for finding in findings]
+
+
+def only(findings):
+    (finding,) = findings
+    return finding
+
+
+@contextmanager
+def answers(project, service, **operations):
+    """While inside, ``service`` gives these answers in this order; an exception's text stands for an error's code."""
+    with Stubber(project.aws.client(service)) as stub:
+        for operation, answer in operations.items():
+            if isinstance(answer, str):
+                stub.add_client_error(operation, answer)
+            else:
+                stub.add_response(operation, answer)
+        yield
+        stub.assert_no_pending_responses()
+
+
+# --- the run of the checks
+
+
+def test_findings_come_with_their_reason_and_remedy(project, monkeypatch):
+    it = project()
+    found = [ok("fine"), warning("odd", "It may matter.", "Look."), problem("bad", "It matters.", "Mend it.")]
+    monkeypatch.setattr(preflight, "CHECKS", ())
+    monkeypatch.setattr(preflight, "preflight", lambda *_, **__: found)
+    with pytest.raises(ConfigError, match="1 problem, and nothing was done") as caught:
+        require_ready(it.settings, it.aws, it.console, local=False)
+    assert caught.value.exit_status == ExitStatus.USAGE
+    assert [line.split(maxsplit=1) for line in it.out.getvalue().splitlines()][:2] == [["ok", "fine"], ["warning", "odd"]]
+    assert "-> Mend it." in it.out.getvalue()
+
+
+def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(project, monkeypatch):
+    it = project()
+    monkeypatch.setattr(preflight, "preflight", lambda *_, **__: [ok("fine"), warning("odd", "It may matter.", "Look.")])
+    require_ready(it.settings, it.aws, it.console, local=False, quiet=True)
+    assert "odd" in it.out.getvalue() and "fine" not in it.out.getvalue()
+
+
+def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    findings = run_checks(it.settings, it.aws, local=True)
+    (unchecked,) = [finding for finding in findings if finding.level is Level.UNCHECKED]
+    assert all(name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights"))
+    assert "local mode" in unchecked.why
+    assert levels(findings).count(OK) == 3  # raw data, job sources, support of the release
+
+
+def test_without_an_identity_nothing_else_is_asked(project):
+    it = project()
+    asked = []
+    checks = (Check("identity", preflight.identity), Check("bucket", lambda *_: asked.append(1) or []))
+    with answers(it, "sts", get_caller_identity="ExpiredToken"):
+        findings = run_checks(it.settings, it.aws, local=False, checks=checks)
+    assert levels(findings) == [PROBLEM, Level.UNCHECKED]
+    assert "expired" in findings[0].fix
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeVpcs"),
+        EndpointConnectionError(endpoint_url="https://ec2"),
+    ],
+)
+def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(project, error):
+    def refused(*_):
+        raise error
+
+    it = project()
+    findings = run_checks(
+        it.settings, it.aws, local=False, checks=(Check("network", refused), Check("next", lambda *_: [ok("x")]))
+    )
+    assert levels(findings) == [WARNING, OK]
+    assert "network" in findings[0].what and "could not be checked" in findings[0].what and findings[0].fix
+
+
+def test_an_error_of_ours_is_a_problem_with_its_remedy(project):
+    def broken(*_):
+        raise DataLakeError("bucket", "is taken.", "Choose another.")
+
+    it = project()
+    findings = run_checks(it.settings, it.aws, local=False, checks=(Check("bucket", broken),))
+    assert findings == [problem("bucket: is taken.", "", "Choose another.")]
+
+
+# --- identity, region, credentials
+
+
+def test_the_root_user_is_warned_of(project):
+    it = project()
+    answer = {"Account": "000000000000", "Arn": "arn:aws:iam::000000000000:root", "UserId": "x"}
+    with answers(it, "sts", get_caller_identity=answer):
+        assert levels(preflight.identity(it.settings, it.aws)) == [OK, WARNING]
+
+
+@pytest.mark.parametrize(("region", "level"), [("eu-west-1", OK), ("cn-north-1", OK), ("eu-wset-1", WARNING)])
+def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
+    it = project(AWS_REGION=region)
+    assert levels(preflight.region(it.settings, it.aws)) == [level]
+
+
+@pytest.mark.parametrize(
+    ("left", "level"), [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)]
+)
+def test_temporary_credentials_must_outlive_a_run(project, monkeypatch, left, level):
+    it = project()
+    monkeypatch.setattr(type(it.aws), "has_session_token", True)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + left).isoformat())
+    assert levels(preflight.credentials(it.settings, it.aws)) == [level]
+
+
+def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(project, monkeypatch):
+    it = project()
+    monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
+    assert levels(preflight.credentials(it.settings, it.aws)) == [OK]
+    monkeypatch.setattr(type(it.aws), "has_session_token", True)
+    assert levels(preflight.credentials(it.settings, it.aws)) == [WARNING]
+
+
+# --- bucket and data
+
+
+def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
+    it = project()
+    check = (Check("bucket", preflight.bucket),)
+    assert "its name is free" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    ensure_bucket(it.aws)
+    assert "exists and is yours" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    with Stubber(it.aws.client("s3")) as stub:
+        stub.add_client_error("head_bucket", "403", http_status_code=403)
+        finding = only(run_checks(it.settings, it.aws, local=False, checks=check))
+    assert finding.level is PROBLEM and "belongs to somebody else" in finding.what and "S3_BUCKET_NAME" in finding.fix
+
+
+def test_the_scripts_and_the_jobs_mean_the_same_columns():
+    assert {table: list(columns) for table, columns in RAW_COLUMNS.items()} == raw_tables.COLUMNS
+
+
+def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(project):
+    it = project()
+    assert "generates the sample" in only(preflight.raw_data(it.settings, it.aws)).what
+    generate(rentals=50, folder=it.settings.data_dir)
+    assert levels(preflight.raw_data(it.settings, it.aws)) == [OK]
+    users = it.settings.data_dir / "users.csv"
+    users.write_text(users.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
+    finding = only(preflight.raw_data(it.settings, it.aws))
+    assert finding.level is PROBLEM and finding.what == f"{users} lacks the column email"
+
+
+def test_a_table_without_files_is_a_problem(project):
+    it = project()
+    it.settings.data_dir.mkdir(parents=True)
+    (it.settings.data_dir / "users.csv").write_text("user_id\n")
+    checks = (Check("raw data", preflight.raw_data, needs_aws=False),)
+    assert "no CSV file for locations, vehicles" in only(run_checks(it.settings, it.aws, local=True, checks=checks)).what
+
+
+@pytest.mark.parametrize("name", ["users.csv", "users.csv.gz"])
+def test_a_header_that_is_none_is_an_error_that_names_the_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00not text")
+    with pytest.raises(DataLakeError, match=f"{name}.*cannot be read"):
+        missing_columns("users", tmp_path / name)
+    (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n")
+    assert missing_columns("users", tmp_path / "odd.csv") == []  # a byte order mark and blank lines: the jobs take it too
+    (tmp_path / "empty.csv").touch()
+    assert missing_columns("users", tmp_path / "empty.csv") == list(RAW_COLUMNS["users"])
+
+
+def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_path):
+    it = project()
+    assert levels(preflight.job_sources(it.settings, it.aws)) == [OK]
+    (tmp_path / "job.py").write_text("x = 1\nif (n := 5) > 3:\n    pass\n")
+    monkeypatch.setattr(preflight, "job_files", lambda: [tmp_path / "job.py"])
+    finding = only(preflight.job_sources(it.settings, it.aws))
+    assert finding.level is PROBLEM and "job.py, line 2" in finding.what
+
+
+# --- rights
+
+
+def simulated(*decisions):
+    results = [{"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions]
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
+def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(project):
+    it = project()
+    role = {"Path": "/x/", "RoleName": "Admin", "RoleId": "A" * 16, "CreateDate": datetime.now(UTC)}
+    arn = "arn:aws:iam::123456789012:role/x/Admin"
+    with Stubber(it.aws.client("sts")) as sts, Stubber(it.aws.client("iam")) as iam:
+        session = {"Account": "123456789012", "UserId": "x", "Arn": "arn:aws:sts::123456789012:assumed-role/Admin/me"}
+        for _ in range(2):
+            sts.add_response("get_caller_identity", session)
+        iam.add_response("get_role", {"Role": {**role, "Arn": arn}}, {"RoleName": "Admin"})
+        for decision in ("allowed", "implicitDeny", "allowed", "explicitDeny"):
+            iam.add_response("simulate_principal_policy", simulated((f"x:{decision}", decision)))
+        finding = only(preflight.rights(it.settings, it.aws))
+        iam.assert_no_pending_responses()
+    assert finding.level is WARNING and finding.what.endswith("x:implicitDeny, x:explicitDeny")
+
+
+# --- the cluster's needs
+
+
+@pytest.mark.parametrize(
+    ("label", "level"),
+    [("emr-6.10.0", WARNING), ("emr-7.3.0", WARNING), ("emr-7.13.0", OK), ("emr-spark-8.0.0", OK), ("emr-spark-8.1.0", OK)],
+)
+def test_the_end_of_support_is_a_warning(project, label, level):
+    it = project(EMR_RELEASE_LABEL=label)
+    assert levels(preflight_cluster.release_support(it.settings, it.aws, date(2026, 11, 23))) == [level]
+
+
+def test_nothing_is_said_of_a_release_whose_end_is_not_known(project):
+    it = project(EMR_RELEASE_LABEL="emr-9.0.0")
+    assert list(preflight_cluster.release_support(it.settings, it.aws)) == []
+
+
+def test_a_release_must_exist_and_have_spark_and_needs_no_hadoop(project):
+    it = project()
+    spark, hive = [{"Name": "Spark", "Version": "4.1.1"}], [{"Name": "Hive", "Version": "3"}]
+    for answer, level in ((spark, OK), (hive, PROBLEM)):
+        with answers(it, "emr", describe_release_label={"Applications": answer}):
+            assert levels(preflight_cluster.applications(it.settings, it.aws)) == [level]
+    with answers(it, "emr", describe_release_label="ValidationException"):
+        finding = only(preflight_cluster.applications(it.settings, it.aws))
+    assert finding.level is PROBLEM and "does not know the release emr-7.13.0" in finding.what
+
+
+def test_instance_types_must_be_offered_and_supported(project):
+    it = project(EMR_RELEASE_LABEL="emr-7.9.0", EMR_CORE_INSTANCE_TYPE="m9.xlarge")
+    offered, unknown = preflight_cluster.instance_types(it.settings, it.aws)
+    assert offered.level is OK and "m5.xlarge is offered in us-east-1" in offered.what
+    assert unknown.level is PROBLEM and "us-east-1 does not offer m9.xlarge" in unknown.what
+
+
+def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(project, monkeypatch):
+    it = project()
+    pages = [{"SupportedInstanceTypes": [{"Type": "m4.large"}], "Marker": "x"}, {"SupportedInstanceTypes": [{"Type": "z"}]}]
+    with Stubber(it.aws.client("emr")) as stub:
+        for page in pages:
+            stub.add_response("list_supported_instance_types", page)
+        finding = only(preflight_cluster.instance_types(it.settings, it.aws))
+        stub.assert_no_pending_responses()
+    assert finding.level is PROBLEM and "does not support m5.xlarge" in finding.what
+
+
+def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
+    assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(it.settings, it.aws)).what
+
+
+@pytest.mark.parametrize(("quota", "level"), [(12.0, OK), (5.0, PROBLEM)])
+def test_the_vcpu_quota_must_hold_the_cluster(project, monkeypatch, quota, level):
+    it = project()  # three m5.xlarge: 12 vCPUs
+    monkeypatch.setattr(preflight_cluster, "_running_vcpus", lambda _: 0)
+    with answers(it, "service-quotas", get_service_quota={"Quota": {"Value": quota}}):
+        finding = only(preflight_cluster.vcpu_quota(it.settings, it.aws))
+    assert finding.level is level and "12" in finding.what
+
+
+def test_vcpus_that_run_already_count(project):
+    it = project()
+    instances = [
+        {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
+        {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
+    ]
+    with answers(it, "ec2", describe_instances={"Reservations": [{"Instances": instances}]}):
+        assert preflight_cluster._running_vcpus(it.aws) == 2  # the GPU family has a quota of its own
+
+
+def test_spot_needs_ec2_s_role_for_it(project):
+    assert list(preflight_cluster.spot_role(project().settings, None)) == []
+    it = project(EMR_CORE_MARKET="spot")
+    with answers(it, "iam", get_role="NoSuchEntity"):
+        assert "create-service-linked-role" in only(preflight_cluster.spot_role(it.settings, it.aws)).fix
+
+
+def test_the_key_pair_must_exist_in_the_region(project, client):
+    assert levels(preflight_cluster.key_pair(project().settings, None)) == [OK]
+    client("ec2").create_key_pair(KeyName="there")
+    for name, level in (("there", OK), ("nowhere", PROBLEM)):
+        it = project(EMR_EC2_KEY_NAME=name)
+        assert levels(preflight_cluster.key_pair(it.settings, it.aws)) == [level]
+
+
+@pytest.fixture
+def subnet(client):
+    """A subnet of a new VPC, without a way out and without tags."""
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]
+    return ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.9.1.0/24")["Subnet"]
+
+
+@pytest.fixture
+def way_out(client, subnet):
+    """Gives the subnet's VPC an internet gateway and a default route to it."""
+    ec2 = client("ec2")
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=subnet["VpcId"])
+    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["RouteTables"]
+    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+
+def network(project, subnet_id):
+    it = project(EMR_SUBNET_ID=subnet_id)
+    return list(preflight_cluster.network(it.settings, it.aws))
+
+
+def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(project, subnet):
+    assert "there is no subnet-0123456789abcdef0" in only(network(project, "subnet-0123456789abcdef0")).what
+    finding, _ = network(project, subnet["SubnetId"])
+    assert finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
+
+
+def test_a_network_without_the_tag_is_told_of_with_the_command_that_adds_it(project, subnet, way_out, client):
+    route, tag = network(project, subnet["SubnetId"])
+    assert (route.level, tag.level) == (OK, WARNING)
+    both = [subnet["SubnetId"], subnet["VpcId"]]
+    assert f"--resources {' '.join(both)} --tags Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
+    client("ec2").create_tags(Resources=both, Tags=[preflight_cluster.EMR_MANAGED_POLICY_TAG])
+    assert levels(network(project, subnet["SubnetId"])) == [OK, OK]
+
+
+def test_with_the_v1_policy_no_tag_is_needed(project, subnet, way_out, client):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    client("iam").create_role(RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}")
+    assert levels(preflight_cluster.network(it.settings, it.aws)) == [OK]
+
+
+def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):
+    it = project()
+    findings = list(preflight_cluster.network(it.settings, it.aws))
+    assert findings and all(isinstance(finding, Finding) for finding in findings)
+    assert "subnet-" in findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("route", "leads_out"),
+    [
+        ({"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}, True),
+        ({"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}, True),
+        ({"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "blackhole"}, False),
+        ({"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}, False),
+    ],
+)
+def test_which_routes_lead_out(route, leads_out):
+    assert preflight_cluster._is_way_out(route) is leads_out
+
+
+def test_the_error_stream_of_a_check_is_not_the_result(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    require_ready(it.settings, it.aws, it.console, local=True)
+    assert isinstance(it.err, io.StringIO) and "findings, no problem" in it.err.getvalue()
+    assert str(ROOT) not in it.out.getvalue()
