@@ -19,13 +19,14 @@ from typing import Any
 import cli
 from analysis.handover import handed_over
 from analysis.kernel import CellError, Kernel
-from analysis.report import render, write_atomically
+from analysis.report import render
 from aws import Aws
 from catalog.published import published_runs, require_workgroup
 from catalog.rejected_table import register_rejected_rentals
 from config import ROOT, Settings
 from console import Console
 from errors import DataLakeError
+from storage.local_files import write_whole
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too
@@ -60,7 +61,7 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
     register_rejected_rentals(aws, runs)  # after a workflow, in which step 7 did not run
     cells = execute(NOTEBOOK, settings, console)
     page = settings.reports_dir / f"car_rental_{runs[-1]}.html"
-    write_atomically(page, render(cells))
+    write_whole(page, render(cells))
     for headline in headlines(cells):
         console.table(headline.title, headline.columns, headline.rows)
     console.result(f"\nReport: {shown(page)}")

@@ -7,11 +7,8 @@ question to the finding; on the page the finding comes first. Cells tagged `note
 from __future__ import annotations
 
 import html
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -95,17 +92,3 @@ def _section(section: Section) -> str:
 
 def _part(kind: str, markup: str) -> str:
     return f'<div class="{"scroll" if kind == "table" else kind}">{markup}</div>'
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Puts ``text`` at ``path`` at once: whoever opens it sees all of it, or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp's own 600 would keep it from who it is for
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.local_files import write_whole
+
 
 @dataclass(frozen=True)
 class RolesFile:
@@ -35,10 +37,8 @@ def save(path: Path, content: RolesFile) -> list[str]:
         aside = path.with_name(f"{path.stem}.{there.get('account_id')}.{there.get('environment')}{path.suffix}")
         os.replace(path, aside)
         notes.append(f"{path.name} was for another account or environment: kept as {aside.name}")
-    making = path.with_name(f".{path.name}.new")
     stamped = {**new, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    making.write_text(json.dumps(stamped, indent=2) + "\n", encoding="utf-8")
-    os.replace(making, path)
+    write_whole(path, json.dumps(stamped, indent=2) + "\n")
     return notes
 
 

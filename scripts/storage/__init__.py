@@ -1,1 +1,1 @@
-"""The bucket of the lake, and what is uploaded into it."""
+"""The bucket of the lake, what is uploaded into it, and files on this machine."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from analysis import report
-from analysis.report import write_atomically
 from analyze import analyze, execute
 from catalog.published import published_runs
 from catalog.rejected_table import register_rejected_rentals
@@ -180,20 +178,3 @@ def test_another_error_names_the_notebook_and_the_cell(catalog: Project, tmp_pat
     error = failing(catalog, tmp_path, "1 + 1", "[][0]")
     assert error.where.endswith("small.ipynb, cell 2")
     assert "IndexError: list index out of range" in error.what
-
-
-# --- the file
-
-
-def test_the_report_is_put_there_at_once_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "reports" / "r.html"
-    write_atomically(path, "first")
-
-    def full_disk(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(report.os, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, "second")
-    assert path.read_text() == "first"
-    assert [one.name for one in path.parent.iterdir()] == ["r.html"]
