@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
 from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
+from workflow.executions import clusters_of, describe  # noqa: E402
 
 SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))
 PROCESSING = ((5, create_emr_cluster), (6, run_spark_jobs), (7, run_glue_crawlers), (8, terminate_emr_cluster))
@@ -96,21 +98,23 @@ def setup(run: Run) -> None:
 
 
 def process(run: Run) -> None:
-    """Steps 5 to 8; whatever happens after the cluster is there, it is terminated, unless it is to be kept."""
+    """Steps 5 to 8; whatever happens once there is a cluster, it is terminated, unless it is to be kept."""
     if run.first_step > STEPS["run_spark_jobs"]:  # what is left needs no cluster
         run.step(7, run_glue_crawlers)
         return
-    cluster_id = _cluster(run)
+    cluster_id = ""
     try:
+        cluster_id = _cluster(run)
         run.step(6, run_spark_jobs, cluster_id=cluster_id)
         run.step(7, run_glue_crawlers)
+        if not run.keep_cluster:
+            run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
     except BaseException:  # Ctrl-C too: a cluster costs money until it is gone
-        _let_go_after_failure(run, cluster_id)
+        _let_go_after_failure(run, keep=run.keep_cluster and bool(cluster_id))
         raise
     if run.keep_cluster:
         _say_that_it_is_kept(run, cluster_id)
     else:
-        run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
         _count_cost(run, cluster_id)
 
 
@@ -118,16 +122,20 @@ def _cluster(run: Run) -> str:
     """A new cluster; with --from run_spark_jobs the one that is still active, if there is one."""
     if run.first_step == STEPS["run_spark_jobs"]:
         if active_clusters(run.aws):
-            return find_cluster(run.aws, None)
+            run.record.notes_id("cluster_id", find_cluster(run.aws, None))
+            return run.record.ids["cluster_id"]
         run.first_step = STEPS["create_emr_cluster"]  # it went with the run that failed
-    return str(run.step(5, create_emr_cluster).cluster_id)
+    return str(run.step(5, create_emr_cluster, made=partial(run.record.notes_id, "cluster_id")).cluster_id)
 
 
-def _let_go_after_failure(run: Run, cluster_id: str) -> None:
-    if run.keep_cluster:
+def _let_go_after_failure(run: Run, *, keep: bool) -> None:
+    """Ends the run's cluster, if it has one yet, and says what it has cost."""
+    cluster_id = run.record.ids.get("cluster_id")
+    if cluster_id and keep:
         _say_that_it_is_kept(run, cluster_id)
-    else:
+    elif cluster_id:
         terminate_after_failure(run.aws, run.console, cluster_id)
+    _tell_cost_after_failure(run)
 
 
 def _say_that_it_is_kept(run: Run, cluster_id: str) -> None:
@@ -150,9 +158,35 @@ def _count_cost(run: Run, cluster_id: str) -> None:
         run.usage = usage
 
 
+def _tell_cost_after_failure(run: Run) -> None:
+    """No summary comes after a failure, so this says what its cluster has cost; the failure stays the one to report."""
+    try:
+        for cluster_id in _clusters(run):
+            _count_cost(run, cluster_id)
+            if run.usage:
+                run.console.note(f"cluster {cluster_id} has used so far: {run.usage.summary()}")
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and the failure goes on
+        run.console.warn(f"What the run cost cannot be told: {str(error) or 'interrupted'}")
+
+
+def _clusters(run: Run) -> list[str]:
+    """The clusters on AWS that the run, or its execution of the state machine, has made."""
+    if run.settings.is_local:
+        return []
+    if "execution_arn" in run.record.ids:
+        execution = describe(run.aws, run.record.ids["execution_arn"])
+        made = clusters_of(run.aws, execution["executionArn"], execution["startDate"], active_only=False)
+        return [str(cluster["Id"]) for cluster in made]
+    return [run.record.ids["cluster_id"]] if "cluster_id" in run.record.ids else []
+
+
 def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
-    result = run.step(9, execute_step_functions)
+    try:
+        result = run.step(9, execute_step_functions, made=partial(run.record.notes_id, "execution_arn"))
+    except BaseException:
+        _tell_cost_after_failure(run)
+        raise
     if result and result.cluster_id:
         _count_cost(run, result.cluster_id)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cli
@@ -41,23 +41,38 @@ class ClusterResult:
 
 
 def create_emr_cluster(
-    settings: Settings, aws: Aws, console: Console, *, deadline_minutes: float = DEADLINE_MINUTES
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    deadline_minutes: float = DEADLINE_MINUTES,
+    made: Callable[[str], object] | None = None,
 ) -> ClusterResult:
-    """Creates the cluster and waits until it takes steps; whatever goes wrong on the way, the cluster is terminated."""
+    """Creates the cluster and waits until it takes steps; whatever goes wrong on the way, the cluster is terminated.
+
+    Who gives ``made`` is told the cluster's id as soon as there is one, and ends the cluster himself.
+    """
     require_bucket(aws, "create_emr_cluster")
     _refuse_a_second(aws)
-    cluster_id = _create(settings, aws, console)
-    console.note(f"cluster {cluster_id} requested: {settings.emr_core_instance_count + 1} nodes, {settings.emr_release_label}")
+    ours: list[str] = []  # clusters that nobody but us knows of
     try:
+        cluster_id = _create(settings, aws, console, made or ours.append)
+        nodes = settings.emr_core_instance_count + 1
+        console.note(f"cluster {cluster_id} requested: {nodes} nodes, {settings.emr_release_label}")
         with console.waiting(f"cluster {cluster_id} starts"):
             wait_until_ready(aws, console, cluster_id, deadline_minutes)
     except KeyboardInterrupt:
-        terminate_after_failure(aws, console, cluster_id)
-        raise Interrupted(f"cluster {cluster_id}", "interrupted while it started.") from None
-    except Exception:  # whatever it was, nobody would know of the cluster
-        terminate_after_failure(aws, console, cluster_id)
+        _end(aws, console, ours)
+        raise Interrupted("create_emr_cluster", "interrupted while the cluster started.") from None
+    except Exception:
+        _end(aws, console, ours)
         raise
     return ClusterResult(cluster_id, settings.emr_release_label)
+
+
+def _end(aws: Aws, console: Console, cluster_ids: Sequence[str]) -> None:
+    for cluster_id in cluster_ids:
+        terminate_after_failure(aws, console, cluster_id)
 
 
 def _refuse_a_second(aws: Aws) -> None:
@@ -71,12 +86,18 @@ def _refuse_a_second(aws: Aws) -> None:
         )
 
 
-def _create(settings: Settings, aws: Aws, console: Console) -> str:
-    request = cluster_request(settings, aws.tag_list)
+def _create(settings: Settings, aws: Aws, console: Console, made: Callable[[str], object]) -> str:
+    """Asks for the cluster and tells ``made`` its id, also when Ctrl-C comes while EMR is being asked."""
+    request, emr = cluster_request(settings, aws.tag_list), aws.client("emr")
+
+    def ask() -> str:
+        with cli.ctrl_c_waits():
+            cluster_id = str(emr.run_job_flow(**request)["JobFlowId"])
+            made(cluster_id)
+            return cluster_id
+
     try:
-        answer = retry_while_iam_spreads(
-            lambda: aws.client("emr").run_job_flow(**request), _ROLES_NOT_YET, console, settings.iam_patience_seconds
-        )
+        return retry_while_iam_spreads(ask, _ROLES_NOT_YET, console, settings.iam_patience_seconds)
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if "InstanceProfile" not in message and "ServiceRole" not in message and "Service role" not in message:
@@ -86,7 +107,6 @@ def _create(settings: Settings, aws: Aws, console: Console) -> str:
             f"EMR does not accept the roles: {message}",
             "Run step 1 (python scripts/setup_iam_roles.py), or check EMR_SERVICE_ROLE and EMR_EC2_INSTANCE_PROFILE in .env.",
         ) from error
-    return str(answer["JobFlowId"])
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:

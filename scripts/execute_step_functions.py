@@ -20,6 +20,7 @@ from typing import Any
 
 import cli
 from aws import Aws
+from botocore.exceptions import BotoCoreError, ClientError
 from catalog.published import published_runs
 from catalog.rejected_table import register_rejected_rentals
 from config import Settings
@@ -68,20 +69,26 @@ def execute_step_functions(
     execution_arn: str | None = None,
     wait: bool = True,
     deadline_minutes: float = DEADLINE_MINUTES,
+    made: Callable[[str], object] | None = None,
 ) -> ExecutionResult:
     """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless ``wait`` is false.
 
-    Raises ``DataLakeError`` with the probable cause when the execution fails. Ctrl-C stops it and raises ``Interrupted``.
+    ``made`` is told the execution's ARN as soon as there is one. Raises ``DataLakeError`` with the probable cause when the
+    execution fails. Ctrl-C stops it and raises ``Interrupted``.
     """
     require_bucket(aws, _WHERE)
-    if execution_arn is None:
-        run_id = run_id or new_run_id()
-        execution_arn = start(aws, execution_name(run_id), run_id)
-    execution = describe(aws, execution_arn)
-    console.note(f"execution {execution_arn}")
-    if not wait:
-        return ExecutionResult(execution_arn, _run_id(execution), str(execution["status"]))
-    with _stopped_by_ctrl_c(aws, console, execution):
+    arns = [execution_arn] if execution_arn else []
+    with _not_lost_sight_of(console, arns), _stopped_by_ctrl_c(aws, console, arns):
+        if not arns:
+            run_id = run_id or new_run_id()
+            with cli.ctrl_c_waits():
+                arns.append(start(aws, execution_name(run_id), run_id))
+        if made:
+            made(arns[0])
+        execution = describe(aws, arns[0])
+        console.note(f"execution {arns[0]}")
+        if not wait:
+            return ExecutionResult(arns[0], _run_id(execution), str(execution["status"]))
         ended = _follow(aws, console, execution, Pace(settings.poll_seconds, deadline_minutes * 60))
     return _published(aws, ended)
 
@@ -162,16 +169,29 @@ def _failed_steps(aws: Aws, cluster_id: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _stopped_by_ctrl_c(aws: Aws, console: Console, execution: dict[str, Any]) -> Iterator[None]:
+def _not_lost_sight_of(console: Console, arns: list[str]) -> Iterator[None]:
+    """When AWS lets us look no longer, the execution goes on: says so, and how to see it again."""
+    try:
+        yield
+    except (ClientError, BotoCoreError):
+        if arns:
+            console.warn(f"The execution goes on: python scripts/execute_step_functions.py --execution-arn {arns[0]}")
+        raise
+
+
+@contextmanager
+def _stopped_by_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator[None]:
     """Ctrl-C inside stops the execution and ends its cluster; a second one leaves at once and says what to look after."""
-    arn = execution["executionArn"]
     try:
         yield
     except KeyboardInterrupt:
+        if not arns:
+            raise
+        arn = arns[0]
         console.warn("Interrupted: stopping the execution and its cluster; once more leaves at once.")
         try:
             stop(aws, arn, "Ctrl-C in execute_step_functions.py")
-            ended = _end_clusters(aws, execution)
+            ended = _end_clusters(aws, describe(aws, arn))
         except KeyboardInterrupt:
             raise Interrupted(
                 "execution", f"{arn} may still run, and its cluster with it.", f"Stop it: {_stop_command(arn)}"

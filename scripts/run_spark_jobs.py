@@ -73,16 +73,18 @@ def _run_stage(
     settings: Settings, aws: Aws, console: Console, cluster_id: str, run_id: str, stage: tuple[str, ...], pace: Pace
 ) -> dict[str, str]:
     """Submits the jobs of one stage together and waits for all of them."""
-    answer = aws.client("emr").add_job_flow_steps(
-        JobFlowId=cluster_id, Steps=[spark_step(settings, job, run_id) for job in stage]
-    )
-    steps = dict(zip(stage, answer["StepIds"], strict=True))
+    request = {"JobFlowId": cluster_id, "Steps": [spark_step(settings, job, run_id) for job in stage]}
+    steps: dict[str, str] = {}
     try:
+        with cli.ctrl_c_waits():
+            steps |= zip(stage, aws.client("emr").add_job_flow_steps(**request)["StepIds"], strict=True)
         with console.waiting(" and ".join(stage)):
             wait_until(_all_of(aws, cluster_id, steps), pace, console.progress)
     except KeyboardInterrupt:
-        cancel(aws, cluster_id, list(steps.values()))
-        raise Interrupted("run_spark_jobs", f"interrupted; {', '.join(steps.values())} cancelled, nothing published.") from None
+        if steps:
+            cancel(aws, cluster_id, list(steps.values()))
+        ids = ", ".join(steps.values()) or "no step"
+        raise Interrupted("run_spark_jobs", f"interrupted; {ids} cancelled, nothing published.") from None
     _raise_first_failure(aws, console, cluster_id, steps)
     return steps
 

@@ -65,11 +65,12 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
     """
     began = pace.clock()
     while True:
-        seen = _look(wait)
+        look = _look(wait)
         elapsed = pace.clock() - began
-        if seen is not None:
+        if look is not None:
+            seen, shown = look
             state = wait.state(seen)
-            progress(wait.what, wait.show(seen) if wait.show else state, elapsed)
+            progress(wait.what, shown, elapsed)
             if state in wait.states.good:
                 return seen
             if state in wait.states.bad:
@@ -81,10 +82,11 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
         pace.sleep(min(pace.poll_seconds, max(0.0, pace.deadline_seconds - elapsed)))
 
 
-def _look(wait: Wait[T]) -> T | None:
-    """One look; None when AWS throttled it or the network dropped it, which says nothing about the thing."""
+def _look(wait: Wait[T]) -> tuple[T, str] | None:
+    """What is seen of it and shown; None when AWS throttled the look or the network dropped it, which says nothing about it."""
     try:
-        return wait.describe()
+        seen = wait.describe()
+        return seen, wait.show(seen) if wait.show else wait.state(seen)
     except (ConnectionError, HTTPClientError):
         return None
     except ClientError as error:

@@ -81,11 +81,13 @@ class Result:
 @pytest.fixture
 def steps(monkeypatch):
     """Puts fakes in the place of steps 5 to 8; ``steps.fail`` names the one that raises, ``steps.ran`` who ran."""
-    log = SimpleNamespace(ran=[], fail=None, error=DataLakeError("x", "broke"), terminated=[])
+    log = SimpleNamespace(ran=[], fail=None, error=DataLakeError("x", "broke"), terminated=[], has_made="j-1")
 
     def fake(name):
         def step(*_, **arguments):
             log.ran.append(name)
+            if "made" in arguments and log.has_made:
+                arguments["made"](log.has_made)
             if name == log.fail:
                 raise log.error
             return Result()
@@ -106,7 +108,7 @@ def test_processing_runs_steps_5_to_8(run, steps):
 
 
 @pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt(), RuntimeError("bug")])
-@pytest.mark.parametrize("where", ["run_spark_jobs", "run_glue_crawlers"])
+@pytest.mark.parametrize("where", ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"])
 def test_whatever_goes_wrong_the_cluster_is_terminated_and_the_failure_is_passed_on(run, steps, where, error):
     steps.fail, steps.error = where, error
     with pytest.raises(type(error)):
@@ -114,8 +116,8 @@ def test_whatever_goes_wrong_the_cluster_is_terminated_and_the_failure_is_passed
     assert steps.terminated == ["j-1"]
 
 
-def test_a_cluster_that_did_not_come_is_not_terminated_twice(run, steps):
-    steps.fail = "create_emr_cluster"
+def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
+    steps.fail, steps.has_made = "create_emr_cluster", None
     with pytest.raises(DataLakeError):
         main.process(run)
     assert steps.terminated == []
@@ -202,6 +204,57 @@ def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkey
     monkeypatch.setattr(main, "used", refuse)
     main.process(run)
     assert "cannot be told" in err.getvalue() and run.usage is None
+
+
+def on_aws(run, monkeypatch, usage):
+    """The run takes itself for one on AWS, and its cluster has used ``usage``, or asking for that raises it."""
+
+    def used(aws, cluster_id):
+        if isinstance(usage, BaseException):
+            raise usage
+        return usage
+
+    run.settings.is_local = False
+    run.console = Console(io.StringIO(), io.StringIO())
+    monkeypatch.setattr(main, "used", used)
+    return run.console._err.file
+
+
+USAGE = Usage({"m5.xlarge": Decimal("0.3")}, Decimal("0.072"), False)
+
+
+@pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt()])
+@pytest.mark.parametrize("where", ["create_emr_cluster", "run_spark_jobs", "terminate_emr_cluster"])
+def test_a_run_that_fails_on_aws_says_and_records_what_its_cluster_has_cost(run, steps, monkeypatch, where, error):
+    steps.fail, steps.error, err = where, error, on_aws(run, monkeypatch, USAGE)
+    with pytest.raises(type(error)):
+        main.process(run)
+    assert "cluster j-1 has used so far: 0.30 h of m5.xlarge: $0.07" in err.getvalue()
+    assert run.record.cost["dollars"] == Decimal("0.072")
+    assert run.record.ids["cluster_id"] == "j-1"
+
+
+@pytest.mark.parametrize("refusal", [ClientError({"Error": {"Code": "AccessDenied"}}, "x"), KeyError("bug"), KeyboardInterrupt()])
+def test_a_cost_that_cannot_be_told_does_not_hide_the_failure(run, steps, monkeypatch, refusal):
+    steps.fail, err = "run_spark_jobs", on_aws(run, monkeypatch, refusal)
+    with pytest.raises(DataLakeError, match="broke"):
+        main.process(run)
+    assert "cost cannot be told" in err.getvalue() and steps.terminated == ["j-1"]
+
+
+def test_an_execution_that_fails_on_aws_says_what_its_cluster_has_cost(run, monkeypatch):
+    def execute_step_functions(*_, made):
+        made("arn:of:execution")
+        raise DataLakeError("execution", "broke")
+
+    err = on_aws(run, monkeypatch, USAGE)
+    monkeypatch.setattr(main, "execute_step_functions", execute_step_functions)
+    monkeypatch.setattr(main, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None})
+    monkeypatch.setattr(main, "clusters_of", lambda aws, arn, started, active_only: [{"Id": "j-2"}])
+    with pytest.raises(DataLakeError, match="broke"):
+        main.orchestrate(run)
+    assert "cluster j-2 has used so far: 0.30 h" in err.getvalue()
+    assert run.record.ids == {"execution_arn": "arn:of:execution"}
 
 
 # --- instead of a run, and its record

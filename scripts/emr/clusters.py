@@ -136,8 +136,9 @@ def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None
     """Asks EMR to terminate the cluster and says so. Raises nothing: the failure that brought us here is the one to report."""
     try:
         terminate(aws, cluster_id)
-    except Exception as error:  # noqa: BLE001 - said, and with it what to do
-        console.warn(f"Cluster {cluster_id} could not be terminated and may still cost money: {error}")
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and with it what to do
+        why = str(error) or "interrupted"
+        console.warn(f"Cluster {cluster_id} could not be terminated and may still cost money: {why}")
         console.warn(f"Run: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
     else:
         console.note(f"cluster {cluster_id} is being terminated")

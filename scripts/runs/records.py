@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from config import Settings
 from emr.costs import Usage
 from emr.spark_steps import new_run_id
 from errors import ExitStatus
+from storage.local_files import write_whole
 
 _OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}  # any other error: failed
 _IDS = ("run_id", "cluster_id", "execution_arn")  # what later steps and people need of a step's result
@@ -73,6 +73,11 @@ class RunRecord:
         tables = values.get("counts", {}).get("tables", {})
         self.tables |= {name: table["rows"] for name, table in tables.items()}
 
+    def notes_id(self, name: str, value: str) -> None:
+        """What a step has made, before the step ends: who finds the record of a killed run can look after it."""
+        self.ids[name] = value
+        self.save()
+
     def costs(self, usage: Usage) -> None:
         """The cluster has used this."""
         self.cost = dataclasses.asdict(usage)
@@ -104,12 +109,8 @@ class RunRecord:
 
     def save(self) -> None:
         """Writes the file, all or nothing; before the settings are known there is none."""
-        if self.file is None:
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        making = self.file.with_suffix(".new")
-        making.write_text(self.as_json() + "\n", encoding="utf-8")
-        os.replace(making, self.file)
+        if self.file is not None:
+            write_whole(self.file, self.as_json() + "\n")
 
 
 def _plain(value: Any) -> str:

@@ -99,3 +99,17 @@ def test_a_senseless_deadline_is_refused(text, capsys):
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(["--timeout-minutes", text])
     assert caught.value.code == 2
+
+
+def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
+    done = []
+    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("answer")
+    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("never")
+    assert done == ["answer"]
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)

@@ -1,6 +1,8 @@
 """Steps 5, 6 and 8 against the local EMR: one cluster at a time, its ways to be found, and why a job failed."""
 
 import json
+import os
+import signal
 
 import pytest
 import run_spark_jobs as spark_script
@@ -84,6 +86,33 @@ def test_a_cluster_is_created_found_without_its_id_and_terminated(lake, cluster)
     assert end(lake).cluster_id == cluster
     assert end(lake, cluster_id=cluster).state == "TERMINATED"
     assert active_clusters(lake.aws) == []
+
+
+def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, monkeypatch):
+    emr = lake.aws.client("emr")
+    ask = emr.run_job_flow
+
+    def press_ctrl_c(**request):
+        os.kill(os.getpid(), signal.SIGINT)
+        return ask(**request)
+
+    monkeypatch.setattr(emr, "run_job_flow", press_ctrl_c)
+    with pytest.raises(Interrupted):
+        create_emr_cluster(lake.settings, lake.aws, lake.console)
+    assert "is being terminated" in lake.err.getvalue()
+    assert active_clusters(lake.aws) == []
+
+
+def test_who_asks_to_be_told_of_the_cluster_ends_it_himself(lake, monkeypatch):
+    made = []
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lake.console, "progress", interrupt)
+    with pytest.raises(Interrupted):
+        create_emr_cluster(lake.settings, lake.aws, lake.console, made=made.append)
+    assert [cluster["Id"] for cluster in active_clusters(lake.aws)] == made
 
 
 def test_a_second_cluster_is_refused(lake, cluster):

@@ -24,7 +24,9 @@ from deploy_step_functions import deploy_step_functions
 from emr.spark_outcomes import SUMMARY_KEY
 from emr.spark_steps import TABLES, spark_step
 from errors import ExitStatus
+from execute_step_functions import execute_step_functions
 from generate_sample_data import generate
+from pipelines import Pipeline, without_spark
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
@@ -36,9 +38,15 @@ from wire import Playback, Recording
 CALLS = json.loads(Path(__file__).with_name("aws_calls.json").read_text(encoding="utf-8"))
 RUN = "2026-11-23T03-20-06.123Z"
 # looks at something that takes time: throttled, they are simply repeated at the next look
-LOOKS = {"emr:DescribeCluster", "emr:ListSteps", "glue:GetCrawler", "athena:GetQueryExecution"}
+LOOKS = {
+    *("emr:DescribeCluster", "emr:ListSteps", "glue:GetCrawler", "athena:GetQueryExecution"),
+    *("stepfunctions:DescribeExecution", "stepfunctions:GetExecutionHistory"),
+}
 # the first such call of the step is no look but a question, and throttling fails the step there
-QUESTIONS = {("terminate_emr_cluster", "emr:DescribeCluster"), ("setup_glue_crawlers", "glue:GetCrawler")}
+QUESTIONS = {
+    *(("terminate_emr_cluster", "emr:DescribeCluster"), ("setup_glue_crawlers", "glue:GetCrawler")),
+    ("execute_step_functions", "stepfunctions:DescribeExecution"),
+}
 # the teardown takes a bucket that it may not look at for somebody else's: named as not removed, and no failure
 NOT_OURS = ("tear_down", "s3:HeadBucket")
 DENIED = {"ec2": "UnauthorizedOperation", "sns": "AuthorizationError"}
@@ -59,7 +67,8 @@ STEPS = {
     step.__name__: step
     for step in (
         *(setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions, create_emr_cluster),
-        *(run_spark_jobs, run_glue_crawlers, analyze_script.analyze, query, terminate_emr_cluster, tear_down),
+        *(run_spark_jobs, run_glue_crawlers, analyze_script.analyze, query, terminate_emr_cluster),
+        *(execute_step_functions, tear_down),
     )
 }
 
@@ -70,7 +79,8 @@ def patched(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("refused")
     patch.setitem(setup_iam_roles.__kwdefaults__, "file", folder / "iam_roles.json")
-    patch.setitem(run_spark_jobs.__kwdefaults__, "run_id", RUN)
+    for step in (run_spark_jobs, execute_step_functions):
+        patch.setitem(step.__kwdefaults__, "run_id", RUN)
     patch.setattr(analyze_script, "execute", lambda notebook, settings, console: [])
     patch.setattr(analyze_script, "render", lambda cells: "")
     patch.setattr(spark_script, "STAGES", (("job",),))
@@ -114,6 +124,8 @@ def recordings(patched, settings):
         step(settings, aws, Console(io.StringIO(), io.StringIO()))
         if name == "setup_aws_environment":
             publish(settings, aws)
+        if name == "deploy_step_functions":
+            Pipeline(settings, Aws(settings)).define(without_spark)
     return made
 
 
@@ -164,6 +176,8 @@ def test_without_the_right_to_it(at_once, settings, step, call):
     exit_code, text, done = with_refusal(at_once, settings, step, call, code)
     assert exit_code == (ExitStatus.OK if (step, call) == NOT_OURS else ExitStatus.FAILED), text
     assert (step, call) == NOT_OURS or explains(text, call, code), text
+    if step == "execute_step_functions" and "stepfunctions:StartExecution" in done and call in LOOKS:
+        assert "goes on: python scripts/execute_step_functions.py --execution-arn arn:" in text
     if step == "create_emr_cluster" and "emr:RunJobFlow" in done and call != "emr:RunJobFlow":
         assert "emr:TerminateJobFlows" in done, "the cluster would be left"
 

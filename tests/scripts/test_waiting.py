@@ -86,6 +86,20 @@ def test_a_throttled_or_lost_look_says_nothing_about_the_thing(trouble):
     assert wait_until(waiting_for([trouble, "COMPLETED"]), Clock().pace(), lambda *_: None) == "COMPLETED"
 
 
+def test_what_is_shown_may_be_throttled_too():
+    answers = iter([ClientError({"Error": {"Code": "ThrottlingException"}}, "GetExecutionHistory"), "all is well"])
+
+    def show(_):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shown = []
+    wait_until(waiting_for(["COMPLETED"] * 2, show=show), Clock().pace(), lambda *look: shown.append(look[1]))
+    assert shown == ["all is well"]
+
+
 def test_any_other_refusal_is_raised():
     refusal = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeStep")
     with pytest.raises(ClientError):
