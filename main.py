@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
+import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from config import Settings  # noqa: E402
 from console import Console  # noqa: E402
 from create_emr_cluster import create_emr_cluster  # noqa: E402
 from deploy_step_functions import deploy_step_functions  # noqa: E402
+from display.picture import picture_file  # noqa: E402
 from emr.clusters import active_clusters, find_cluster, terminate_after_failure  # noqa: E402
 from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
 from errors import ConfigError, ExitStatus  # noqa: E402
@@ -46,12 +48,12 @@ from runs.records import RunRecord  # noqa: E402
 from setup_aws_environment import setup_aws_environment  # noqa: E402
 from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
 from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
+from steps import PHASES, STEPS, Step  # noqa: E402
+from storage.local_files import shown  # noqa: E402
 from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
 from workflow.executions import clusters_of, describe  # noqa: E402
 
-SETUP = ((1, setup_iam_roles), (2, setup_aws_environment), (3, setup_glue_crawlers), (4, deploy_step_functions))
-PROCESSING = ((5, create_emr_cluster), (6, run_spark_jobs), (7, run_glue_crawlers), (8, terminate_emr_cluster))
-STEPS = {step.__name__: number for number, step in (*SETUP, *PROCESSING, (9, execute_step_functions), (10, analyze))}
+SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions)
 _RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]
 StepFunction = Callable[..., Any]  # the function that the script of its name runs
 
@@ -68,47 +70,40 @@ class Run:
     first_step: int = 1
     keep_cluster: bool = False
     usage: Usage | None = None
-    done: list[tuple[str, float, str]] = field(default_factory=list)
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def step(self, number: int, function: StepFunction, **arguments: Any) -> Any:
-        """Runs one step, shows that it began and how it ended, and returns its result; None for one before the first."""
-        name = f"{number} {function.__name__}"
-        self.console.heading(name)
-        if number < self.first_step:
-            self.console.note("left out: --from begins later")
+    def step(self, function: StepFunction, **arguments: Any) -> Any:
+        """Runs the step that ``function`` does, shown and recorded, and returns its result; None for one before the first."""
+        step = STEPS[function.__name__]
+        if step.number < self.first_step:
+            self.console.left_out(step, "--from begins later")
             return None
-        began = time.monotonic()
-        with self.record.step(number, function.__name__) as took:
+        going = self.record.begin(step)
+        with self.console.step(going), self.record.following(going):
             result = function(self.settings, self.aws, self.console, **arguments)
-            took(result)
-        seconds = time.monotonic() - began
-        self.done.append((name, seconds, result.summary()))
-        self.tables |= getattr(result, "counts", {}).get("tables", {})
-        self.console.note(f"done in {seconds:.1f} s: {result.summary()}")
+            self.record.took(going, result)
         return result
 
 
 def setup(run: Run) -> None:
     """Steps 1 to 4."""
-    run.step(1, setup_iam_roles, file=run.roles_file)
-    run.step(2, setup_aws_environment)
-    run.step(3, setup_glue_crawlers)
-    run.step(4, deploy_step_functions)
+    run.step(setup_iam_roles, file=run.roles_file)
+    run.step(setup_aws_environment)
+    run.step(setup_glue_crawlers)
+    run.step(deploy_step_functions)
 
 
 def process(run: Run) -> None:
     """Steps 5 to 8; whatever happens once there is a cluster, it is terminated, unless it is to be kept."""
-    if run.first_step > STEPS["run_spark_jobs"]:  # what is left needs no cluster
-        run.step(7, run_glue_crawlers)
+    if run.first_step > STEPS["run_spark_jobs"].number:  # what is left needs no cluster
+        run.step(run_glue_crawlers)
         return
     cluster_id = ""
     try:
         cluster_id = _cluster(run)
-        run.step(6, run_spark_jobs, cluster_id=cluster_id)
-        run.step(7, run_glue_crawlers)
+        run.step(run_spark_jobs, cluster_id=cluster_id)
+        run.step(run_glue_crawlers)
         if not run.keep_cluster:
-            run.step(8, terminate_emr_cluster, cluster_id=cluster_id)
+            run.step(terminate_emr_cluster, cluster_id=cluster_id)
     except BaseException:  # Ctrl-C too: a cluster costs money until it is gone
         _let_go_after_failure(run, keep=run.keep_cluster and bool(cluster_id))
         raise
@@ -120,12 +115,12 @@ def process(run: Run) -> None:
 
 def _cluster(run: Run) -> str:
     """A new cluster; with --from run_spark_jobs the one that is still active, if there is one."""
-    if run.first_step == STEPS["run_spark_jobs"]:
+    if run.first_step == STEPS["run_spark_jobs"].number:
         if active_clusters(run.aws):
             run.record.notes_id("cluster_id", find_cluster(run.aws, None))
             return run.record.ids["cluster_id"]
-        run.first_step = STEPS["create_emr_cluster"]  # it went with the run that failed
-    return str(run.step(5, create_emr_cluster, made=partial(run.record.notes_id, "cluster_id")).cluster_id)
+        run.first_step = STEPS["create_emr_cluster"].number  # it went with the run that failed
+    return str(run.step(create_emr_cluster, made=partial(run.record.notes_id, "cluster_id")).cluster_id)
 
 
 def _let_go_after_failure(run: Run, *, keep: bool) -> None:
@@ -183,7 +178,7 @@ def _clusters(run: Run) -> list[str]:
 def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
     try:
-        result = run.step(9, execute_step_functions, made=partial(run.record.notes_id, "execution_arn"))
+        result = run.step(execute_step_functions, made=partial(run.record.notes_id, "execution_arn"))
     except BaseException:
         _tell_cost_after_failure(run)
         raise
@@ -193,21 +188,27 @@ def orchestrate(run: Run) -> None:
 
 def analyze_tables(run: Run) -> None:
     """Step 10."""
-    run.step(10, analyze)
+    run.step(analyze)
 
 
-Phase = Callable[[Run], None]
+_WORK: dict[str, Callable[[Run], None]] = {
+    "setup": setup,
+    "process": process,
+    "orchestrate": orchestrate,
+    "analyze": analyze_tables,
+}
 
 
-def phases(arguments: argparse.Namespace) -> list[Phase]:
+def phases(arguments: argparse.Namespace) -> list[str]:
     """The phases that the flags ask for, in order.
 
     The local AWS begins empty, so in local mode the phases that come before those asked for run too.
     """
-    wanted: dict[Phase, bool] = {
-        setup: arguments.setup or arguments.all,
-        orchestrate if arguments.orchestrate else process: arguments.process or arguments.orchestrate or arguments.all,
-        analyze_tables: arguments.analyze or arguments.all,
+    processing = "orchestrate" if arguments.orchestrate else "process"
+    wanted: dict[str, bool] = {
+        "setup": arguments.setup or arguments.all,
+        processing: arguments.process or arguments.orchestrate or arguments.all,
+        "analyze": arguments.analyze or arguments.all,
     }
     chosen = [phase for phase, asked in wanted.items() if asked]
     if arguments.local and chosen:
@@ -215,15 +216,15 @@ def phases(arguments: argparse.Namespace) -> list[Phase]:
     return chosen
 
 
-def show_summary(run: Run, seconds: float) -> None:
-    """Steps, times and results of a run that ended well."""
-    rows = [(name, f"{elapsed:.1f} s", result) for name, elapsed, result in run.done]
-    if run.tables:
-        counts = [(name, table["rows"]) for name, table in run.tables.items()]
-        run.console.table("Published tables", ("table", "rows"), counts)
-    cost = [("cost of the cluster", "", run.usage.summary())] if run.usage else []
-    run.console.table("Summary", ("step", "time", "result"), [*rows, ("total", f"{seconds:.1f} s", ""), *cost])
-    run.console.note(f"record of the run: {run.record.file}")
+def show_summary(run: Run) -> None:
+    """What a run that ended well has to show: the tables that it published, its steps, its cost."""
+    if run.record.tables:
+        run.console.table("Published tables", ("table", "rows"), list(run.record.tables.items()))
+    run.console.summary()
+    if run.usage:
+        run.console.result(f"\nCost of the cluster: {run.usage.summary()}")
+    if run.record.file:
+        run.console.result(f"\nRecord of the run: {shown(run.record.file)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -244,11 +245,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", dest="first_step", choices=_RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
     )
+    parser.add_argument(
+        "--record", type=picture_file, metavar="FILE", help="write a picture of this run's terminal to FILE, an SVG"
+    )
     parser.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
     return parser
 
 
-def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], record: RunRecord, console: Console) -> None:
+def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord, console: Console) -> None:
     settings = cli.settings_of(arguments)
     for note in settings.notes:
         console.warn(note)
@@ -262,13 +266,13 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[Phase], record: RunReco
     try:
         _run_phases(run, chosen)
     except BaseException:
-        if record.steps and record.steps[-1]["name"] in _RESUMABLE:
-            console.note(f"to pick it up: the same command with --from {record.steps[-1]['name']}")
+        if record.steps and record.steps[-1].step.name in _RESUMABLE:
+            console.note(f"to pick it up: the same command with --from {record.steps[-1].step.name}")
         raise
 
 
 def _run_locally(
-    arguments: argparse.Namespace, settings: Settings, chosen: Sequence[Phase], record: RunRecord, console: Console
+    arguments: argparse.Namespace, settings: Settings, chosen: Sequence[str], record: RunRecord, console: Console
 ) -> None:
     if arguments.first_step:
         raise ConfigError("main", "--from needs what the steps before it made.", "The local AWS begins empty: leave --from out.")
@@ -283,21 +287,27 @@ def _run_locally(
     finally:
         lake = server.lake(settings.s3_bucket_name)
         if lake.is_dir():
-            console.result(f"\nThe lake, logs included, lies in {lake}")
+            console.result(f"The lake, logs included, lies in {shown(lake)}")
 
 
 def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record: RunRecord, console: Console) -> Run:
     record.belongs_to(settings)
     run = Run(settings, aws, console, record, keep_cluster=arguments.keep_cluster)
-    run.first_step = STEPS[arguments.first_step] if arguments.first_step else 1
+    run.first_step = STEPS[arguments.first_step].number if arguments.first_step else 1
     return run
 
 
-def _run_phases(run: Run, chosen: Sequence[Phase]) -> None:
-    began = time.monotonic()
-    for phase in chosen:
-        phase(run)
-    show_summary(run, time.monotonic() - began)
+def _run_phases(run: Run, chosen: Sequence[str]) -> None:
+    with run.console.board(_planned(run, chosen)):
+        for phase in chosen:
+            _WORK[phase](run)
+    show_summary(run)
+
+
+def _planned(run: Run, chosen: Sequence[str]) -> list[Step]:
+    """The steps of the chosen phases; a cluster that is kept is not terminated."""
+    names = [name for phase in chosen for name in PHASES[phase]]
+    return [STEPS[name] for name in names if not (run.keep_cluster and name == "terminate_emr_cluster")]
 
 
 def _instead(arguments: argparse.Namespace, console: Console) -> None:
@@ -330,10 +340,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         with record.ending():
             _run(arguments, chosen, record, console)
 
-    code = cli.guard("main", arguments.traceback, Console(out=sys.stderr if arguments.json else None), work)
+    console = Console(out=sys.stderr if arguments.json else None)
+    code = cli.guard("main", arguments.traceback, console, work)
+    if arguments.record:
+        drawn = cli.guard("--record", arguments.traceback, console, lambda it: it.save_picture(arguments.record, _typed(record)))
+        code = code or drawn
     if arguments.json:
         print(record.as_json())
     return code
+
+
+def _typed(record: RunRecord) -> str:
+    """The command line as it was typed, but for the flag of the picture that shows it."""
+    return re.sub(r" --record[ =]\S+", "", shlex.join(["python", "main.py", *record.flags]))
 
 
 if __name__ == "__main__":

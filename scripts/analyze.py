@@ -26,7 +26,7 @@ from catalog.rejected_table import register_rejected_rentals
 from config import ROOT, Settings
 from console import Console
 from errors import DataLakeError
-from storage.local_files import write_whole
+from storage.local_files import shown, write_whole
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too
@@ -51,7 +51,7 @@ class AnalysisResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return f"report {shown(self.page)}"
+        return shown(self.page)
 
 
 def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
@@ -66,11 +66,6 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
         console.table(headline.title, headline.columns, headline.rows)
     console.result(f"\nReport: {shown(page)}")
     return AnalysisResult(page, runs[-1])
-
-
-def shown(path: Path) -> str:
-    """A path as people see it: from the project's root where it lies below."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[str, Any]]:

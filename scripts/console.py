@@ -1,118 +1,166 @@
-"""How we show: words for people on stderr, results on stdout; colour and live lines only on a terminal."""
+"""How we show: words for people on stderr, results on stdout; colour and live lines only on a terminal.
+
+The work calls the methods below when something happens; what becomes of that on the screen is decided here and in ``display``.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, Any
 
+from display.board import Board
+from display.looks import failure_box, failure_lines, is_plain, rich_console, values_table
+from display.picture import save_picture
 from errors import DataLakeError
-from rich.console import Console as RichConsole
+from rich.console import RenderableType
+from rich.live import Live
 from rich.markup import escape
-from rich.padding import Padding
-from rich.panel import Panel
-from rich.table import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.status import Status
-
-
-def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether ``stream`` gets plain lines: no terminal, CI, NO_COLOR or a dumb terminal."""
-    asked = any(environ.get(name) for name in ("CI", "NO_COLOR")) or environ.get("TERM") == "dumb"
-    return bool(asked) or not stream.isatty()
+from rich.status import Status
+from rich.text import Text
+from steps import Step, StepRun
 
 
 class Console:
     """What a run says. ``note``, ``progress``, ``warn`` and ``fail`` go to stderr, ``table`` and ``result`` to stdout."""
 
     def __init__(self, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
-        self._out = _rich(out or sys.stdout)
-        self._err = _rich(err or sys.stderr)
+        self._out = rich_console(out or sys.stdout)
+        self._err = rich_console(err or sys.stderr)
         self._plain = is_plain(err or sys.stderr)
-        self._live: Status | None = None
+        self._status: Status | None = None
+        self._live: Live | None = None
+        self._running: StepRun | None = None
+        self._board: Board | None = None
         self._last_state: dict[str, str] = {}
+        self._held_back: list[RenderableType] = []  # results that came while the board was live on the same terminal
+        self._shown: list[RenderableType] = []  # all that stays on the screen, for the picture
+
+    # --- words, on stderr
 
     def note(self, text: str) -> None:
-        """One line about what was done."""
-        self._err.print(f"  {escape(text)}", highlight=False, soft_wrap=self._plain)
+        """One line about what was done; while the board is live, the last that was heard of the running step."""
+        if self._running:
+            self._running.last = text
+        if not (self._running and self._live):
+            self._say(Text(f"  {text}"), keep=self._running is None)
 
     def warn(self, text: str) -> None:
         """One line that a person should not overlook."""
-        self._err.print(f"  [yellow]! {escape(text)}[/]", highlight=False, soft_wrap=self._plain)
+        self._say(Text(f"  ! {text}", style="yellow"))
 
-    def heading(self, text: str) -> None:
-        """The name of what begins now."""
-        self._err.print(f"[bold]{escape(text)}[/]", highlight=False, soft_wrap=self._plain)
+    def _say(self, words: RenderableType, *, keep: bool = True) -> None:
+        self._err.print(words, soft_wrap=self._plain)
+        if keep:
+            self._shown.append(words)
 
     def progress(self, what: str, state: str, elapsed: float) -> None:
         """One look at something that takes time: a live line on a terminal, a line a change of state elsewhere."""
-        if self._live is not None:
-            self._live.update(f"{escape(what)}: {escape(state)} [dim]{elapsed:.0f} s[/]")
+        if self._status is not None:
+            self._status.update(f"{escape(what)}: {escape(state)} [dim]{elapsed:.0f} s[/]")
         elif self._last_state.get(what) != state:
-            self.note(f"{what}: {state} ({elapsed:.0f} s)")
+            self.note(f"{what}: {state}" if self._live else f"{what}: {state} ({elapsed:.0f} s)")
         self._last_state[what] = state
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """While inside, progress is one live line on a terminal."""
-        if self._plain or self._live is not None:
+        if self._plain or self._live is not None or self._status is not None:
             yield
             return
-        with self._err.status(escape(text)) as self._live:
+        with self._err.status(escape(text)) as self._status:
             try:
                 yield
             finally:
-                self._live = None
+                self._status = None
 
     def fail(self, error: DataLakeError) -> None:
         """A failure: where, what, what to do, where the log is. A box on a terminal, plain lines elsewhere."""
-        lines = [error.what, *(f"  {line}" for line in error.details)]
-        if error.fix:
-            lines.append(f"-> {error.fix}")
-        if error.log:
-            lines.append(f"log: {error.log}")
+        box = failure_box(error)
+        self._shown.append(box)
         if self._plain:
-            self._err.print(escape("\n".join([f"FAILED {error.where}", *lines])), highlight=False, soft_wrap=True)
+            lines = [f"FAILED {error.where}", *failure_lines(error)]
+            self._err.print(Text("\n".join(lines)), soft_wrap=True)
         else:
-            title = f"[bold]{escape(error.where)}[/]"
-            self._err.print(Panel(escape("\n".join(lines)), title=title, title_align="left", border_style="red"))
+            self._err.print(box)
+
+    # --- the steps of a run
+
+    @contextmanager
+    def board(self, planned: Sequence[Step]) -> Iterator[None]:
+        """While inside, the steps are shown: as a table that fills in on a terminal, as lines elsewhere."""
+        self._board = Board(planned)
+        self._shown.append(self._board)
+        if self._plain:
+            yield
+            return
+        try:
+            with Live(self._board, console=self._err, refresh_per_second=4) as self._live:
+                try:
+                    yield
+                finally:
+                    self._board.ended = True
+        finally:
+            self._live = None
+            self._release()
+
+    @contextmanager
+    def step(self, run: StepRun) -> Iterator[None]:
+        """Around one step."""
+        if self._board:
+            self._board.add(run)
+        self._say_in_plain(run.step.title)
+        self._running = run
+        try:
+            yield
+        finally:
+            self._running = None
+        self._say_in_plain(f"  done in {run.seconds:.1f} s: {run.summary}")
+
+    def left_out(self, step: Step, why: str) -> None:
+        """A step that is not done in this run."""
+        if self._board:
+            self._board.leave_out(step)
+        self._say_in_plain(step.title)
+        self._say_in_plain(f"  left out: {why}")
+
+    def _say_in_plain(self, text: str) -> None:
+        if self._live is None:
+            self._say(Text(text), keep=False)
+
+    def summary(self) -> None:
+        """The board as a result on stdout; not where it has just been live on the same terminal."""
+        if self._board and (self._plain or not self._out.is_terminal):
+            self._board.ended = True
+            self._out.print(Text("\nSummary", style="bold"))
+            self._out.print(self._board)
+
+    # --- results, on stdout
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A result for people as a table; numbers stand on the right."""
-        if title:
-            self._out.print(f"\n[bold]{escape(title)}[/]", highlight=False)
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for index, column in enumerate(columns):
-            numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
-            table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(_shown(cell)) for cell in row))
-        self._out.print(Padding(table, (0, 0, 0, 2)))
+        self._result(values_table(title, columns, rows))
 
     def result(self, text: str) -> None:
         """A result for pipes: the line as it is."""
-        self._out.print(escape(text), highlight=False, soft_wrap=True)
+        self._result(Text(text), soft_wrap=True)
 
+    def _result(self, result: RenderableType, *, soft_wrap: bool = False) -> None:
+        self._shown.append(result)
+        if self._live and self._out.is_terminal:
+            self._held_back.append(result)
+        else:
+            self._out.print(result, soft_wrap=soft_wrap)
 
-def _rich(stream: IO[str]) -> RichConsole:
-    plain = is_plain(stream)
-    # a pipe has no width: 100 columns keep tables readable in logs
-    width = 100 if not stream.isatty() and "COLUMNS" not in os.environ else None
-    return RichConsole(file=stream, no_color=plain, force_terminal=False if plain else None, width=width)
+    def _release(self) -> None:
+        for result in self._held_back:
+            self._out.print(result, soft_wrap=isinstance(result, Text))
+        self._held_back.clear()
 
+    # --- a picture of it
 
-def _is_number(cell: Any) -> bool:
-    return cell is None or (not isinstance(cell, (str, bool)) and hasattr(cell, "__round__"))
-
-
-def _shown(cell: Any) -> str:
-    if cell is None:
-        return "-"
-    if _is_number(cell):
-        return f"{cell:,}"
-    return str(cell)
+    def save_picture(self, path: Path, command: str) -> None:
+        """Writes what the screen shows at the end of the run as an SVG file."""
+        save_picture(path, command, self._shown)

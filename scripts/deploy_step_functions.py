@@ -23,6 +23,7 @@ from console import Console
 from errors import DataLakeError
 from iam.retry import retry_while_iam_spreads
 from iam.roles import cluster_reaper_name
+from steps import changes_in_words
 from workflow.alerts import ensure_alarms, ensure_topic, remove_alarms, remove_topic, topic_name
 from workflow.execution_rule import ensure_rule, rule_name
 from workflow.log_groups import ensure_log_group, log_group_arn
@@ -47,7 +48,7 @@ class DeployResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+        return changes_in_words(self.changes)
 
 
 def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:

@@ -41,8 +41,9 @@ class EnvironmentResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        sent = f"{self.uploads.sent} files sent ({size(self.uploads.sent_bytes)}), {self.uploads.skipped} unchanged"
-        return f"s3://{self.bucket}: {', '.join(self.changes) or 'as it was'}; {sent}"
+        made = "created" if "created" in self.changes else ", ".join(self.changes) or "as it was"
+        skipped = f", {self.uploads.skipped} unchanged" if self.uploads.skipped else ""
+        return f"s3://{self.bucket} {made}; {size(self.uploads.sent_bytes)} in {self.uploads.sent} files{skipped}"
 
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:

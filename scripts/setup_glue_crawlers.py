@@ -22,6 +22,7 @@ from config import Settings
 from console import Console
 from errors import DataLakeError
 from iam.retry import retry_while_iam_spreads
+from steps import changes_in_words
 from storage.lake_bucket import require_bucket
 from waiting import Pace, States, Wait, wait_until
 
@@ -39,7 +40,7 @@ class CatalogResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+        return changes_in_words(self.changes)
 
 
 def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> CatalogResult:
@@ -48,11 +49,11 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
     changes = {f"database {settings.glue_database_name}": ensure_database(settings, aws)}
     for crawler in crawlers(settings):
         changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
-    changes[f"workgroup {settings.athena_workgroup}"] = ensure_workgroup(settings, aws)
-    if aws.plan_only and changes[f"workgroup {settings.athena_workgroup}"] == "created":
-        changes["named queries"] = "created"  # what is in a workgroup cannot be asked before it is there
-    else:
-        changes["named queries"] = ensure_named_queries(settings, aws)
+    workgroup = ensure_workgroup(settings, aws)
+    # what is in a workgroup cannot be asked before it is there
+    queries = "created" if aws.plan_only and workgroup == "created" else ensure_named_queries(settings, aws)
+    changes[f"workgroup {settings.athena_workgroup}"] = workgroup
+    changes[f"named queries {settings.athena_workgroup}"] = queries
     return CatalogResult(changes)
 
 

@@ -25,6 +25,7 @@ from console import Console
 from errors import ConfigError, DataLakeError
 from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
 from iam.roles_file import RolesFile, save
+from steps import changes_in_words
 
 ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"
@@ -45,7 +46,7 @@ class RolesResult:
 
     def summary(self) -> str:
         """One line for the end of a run."""
-        return ", ".join(f"{name} {change}" for name, change in self.changes.items())
+        return changes_in_words({f"role {name}": change for name, change in self.changes.items()})
 
 
 @dataclass(frozen=True)

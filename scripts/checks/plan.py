@@ -14,20 +14,22 @@ from emr.clusters import active_clusters
 from emr.costs import cluster_nodes, find_prices, price_lines
 from emr.spark_steps import JOBS, STAGES
 from setup_aws_environment import EnvironmentResult
+from steps import PHASES, STEPS
 
-Step = tuple[int, Callable[..., Any]]  # its number, and the function that does it
+StepFunction = Callable[..., Any]  # has the name of its step
 Row = tuple[str, str]  # what, and what would become of it
 _WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
 
 
-def show_plan(settings: Settings, aws: Aws, console: Console, setup: Sequence[Step]) -> None:
+def show_plan(settings: Settings, aws: Aws, console: Console, setup: Sequence[StepFunction]) -> None:
     """Prints the plan. ``aws`` must be a session that only plans: the setup steps then say what they would do."""
-    for number, step in setup:
-        rows = setup_rows(step(settings, aws, console))
-        console.table(f"{number} {step.__name__}", ("what", "a run would"), rows)
-    console.table("5 to 8 processing", ("what", "a run would"), processing_rows(settings, aws))
+    for function in setup:
+        rows = setup_rows(function(settings, aws, console))
+        console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
+    first, *_, last = (STEPS[name].number for name in PHASES["process"])
+    console.table(f"{first} to {last} process", ("what", "a run would"), processing_rows(settings, aws))
     questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
-    console.table("10 analyze", ("what", "a run would"), [questions])
+    console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
     prices = find_prices(aws, cluster_nodes(settings))
     console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
     console.note(f"instance prices: {prices.source}")

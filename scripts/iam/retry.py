@@ -11,6 +11,7 @@ from console import Console
 
 T = TypeVar("T")
 
+
 def retry_while_iam_spreads(
     call: Callable[[], T],
     messages: Sequence[str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from config import Settings
 from emr.costs import Usage
 from emr.spark_steps import new_run_id
 from errors import ExitStatus
+from steps import Step, StepRun
 from storage.local_files import write_whole
 
 _OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}  # any other error: failed
@@ -34,7 +35,7 @@ class RunRecord:
     ended: datetime | None = None
     error: dict[str, Any] | None = None
     ids: dict[str, str] = field(default_factory=dict)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[StepRun] = field(default_factory=list)
     tables: dict[str, int] = field(default_factory=dict)
     cost: dict[str, Any] | None = None
     folder: Path | None = None
@@ -51,24 +52,29 @@ class RunRecord:
         self.folder = settings.runs_dir
         self.save()
 
-    @contextmanager
-    def step(self, number: int, name: str) -> Iterator[Callable[[Any], None]]:
-        """Around one step; gives the function that takes the step's result."""
-        step: dict[str, Any] = {"number": number, "name": name, "began": datetime.now(UTC), "outcome": "running"}
-        self.steps.append(step)
+    def begin(self, step: Step) -> StepRun:
+        """A step begins."""
+        run = StepRun(step, began=datetime.now(UTC))
+        self.steps.append(run)
         self.save()
+        return run
+
+    @contextmanager
+    def following(self, run: StepRun) -> Iterator[None]:
+        """Around the work of a step that has begun: writes down how it ended, and lets every error pass."""
         try:
-            yield lambda result: self._took(step, result)
+            yield
         except BaseException as error:
-            step["outcome"] = _outcome(_exit_status(error))
+            run.outcome = _outcome(_exit_status(error))
             raise
         finally:
-            step["seconds"] = round((datetime.now(UTC) - step["began"]).total_seconds(), 1)
+            run.seconds = round((datetime.now(UTC) - run.began).total_seconds(), 1)
             self.save()
 
-    def _took(self, step: dict[str, Any], result: Any) -> None:
+    def took(self, run: StepRun, result: Any) -> None:
+        """The step ended well with this."""
         values = dataclasses.asdict(result)
-        step |= {"outcome": "ok", "summary": result.summary(), "result": values}
+        run.outcome, run.summary, run.result = "ok", result.summary(), values
         self.ids |= {name: str(values[name]) for name in _IDS if values.get(name)}
         tables = values.get("counts", {}).get("tables", {})
         self.tables |= {name: table["rows"] for name, table in tables.items()}
@@ -105,12 +111,19 @@ class RunRecord:
     def as_json(self) -> str:
         """The record as text; amounts of money and hours are texts in it, so that no digit is lost."""
         values = {name: value for name, value in vars(self).items() if name != "folder"}
+        values["steps"] = [_step_values(run) for run in self.steps]
         return json.dumps(values, indent=2, default=_plain)
 
     def save(self) -> None:
         """Writes the file, all or nothing; before the settings are known there is none."""
         if self.file is not None:
             write_whole(self.file, self.as_json() + "\n")
+
+
+def _step_values(run: StepRun) -> dict[str, Any]:
+    ended = {"seconds": run.seconds} if run.outcome != "running" else {}
+    good = {"summary": run.summary, "result": run.result} if run.outcome == "ok" else {}
+    return {**dataclasses.asdict(run.step), "began": run.began, "outcome": run.outcome, **ended, **good}
 
 
 def _plain(value: Any) -> str:

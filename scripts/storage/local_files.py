@@ -1,9 +1,11 @@
-"""Files on this machine that somebody may open at any moment: written whole or not at all."""
+"""Files on this machine: written whole or not at all, and their paths as people see them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from config import ROOT
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -16,3 +18,8 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         making.unlink(missing_ok=True)
         raise
+
+
+def shown(path: Path) -> str:
+    """A path as people see it: from the project's root where it lies below."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

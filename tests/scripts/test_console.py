@@ -1,11 +1,19 @@
 """The console: results on stdout, words on stderr, plain lines wherever it is not a terminal."""
 
 import io
+import re
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from decimal import Decimal
+from xml.etree import ElementTree
 
 import pytest
-from console import Console, is_plain
+from console import Console
+from display.looks import is_plain
 from errors import DataLakeError
+from steps import STEPS, StepRun
+
+import main
 
 
 class Terminal(io.StringIO):
@@ -64,3 +72,102 @@ def test_money_is_shown_to_the_cent_and_counts_with_commas(console):
     assert "1,234,567" in out.getvalue()
     assert "1,234.50" in out.getvalue()
     assert "0.00" in out.getvalue()
+
+
+# --- the steps of a run
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control codes."""
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    return Console(stream, stream), lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()), stream
+
+
+def run_of(console, name, *, error=None):
+    """One step from begin to end, in which something is waited for."""
+    run = StepRun(STEPS[name], datetime.now(UTC))
+    with console.step(run):
+        console.progress("crawler x", "RUNNING", 1)
+        console.result("an answer")
+        run.outcome, run.summary = ("failed", "") if error else ("ok", "7 tables")
+        if error:
+            raise error
+
+
+def test_off_a_terminal_a_step_is_its_name_what_was_heard_and_how_it_ended(console):
+    it, out, err = console
+    with it.board([STEPS["run_glue_crawlers"]]):
+        run_of(it, "run_glue_crawlers")
+    assert err.getvalue().splitlines() == ["7 run_glue_crawlers", "  crawler x: RUNNING (1 s)", "  done in 0.0 s: 7 tables"]
+    it.summary()
+    assert "   7 run_glue_crawlers  ok" in out.getvalue() and "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize("error", [None, DataLakeError("x", "broke"), KeyboardInterrupt()])
+def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_results_follow(terminal, error):
+    it, screen, stream = terminal
+    planned = [STEPS["run_glue_crawlers"], STEPS["terminate_emr_cluster"]]
+    with pytest.raises(type(error)) if error else nullcontext(), it.board(planned):
+        run_of(it, "run_glue_crawlers", error=error)
+    final = screen()[screen().rindex("  result") :]
+    assert ("7 run_glue_crawlers      failed" if error else "7 run_glue_crawlers      ok") in final
+    assert ("crawler x: RUNNING" if error else "7 tables") in final
+    assert "8 terminate_emr_cluster" in final and final.rstrip().endswith("an answer")
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+    assert max(map(len, final.splitlines())) <= 80
+
+
+def test_a_warning_stays_above_the_board(terminal):
+    it, screen, _ = terminal
+    with it.board([STEPS["analyze"]]):
+        it.warn("look here")
+    assert screen().rindex("look here") < screen().rindex("10 analyze")
+
+
+def test_a_step_that_is_left_out_is_on_the_board(terminal):
+    it, screen, _ = terminal
+    with it.board([STEPS["analyze"]]):
+        it.left_out(STEPS["analyze"], "--from begins later")
+    assert "10 analyze  left out" in screen()
+
+
+# --- a picture of it
+
+
+def test_the_picture_shows_the_end_of_the_run_and_not_its_way(console, tmp_path):
+    it, _, _ = console
+    with it.board([STEPS["run_glue_crawlers"]]):
+        run_of(it, "run_glue_crawlers")
+    it.fail(DataLakeError("Spark job x", "broke & burnt", "Mend it.", log="s3://b/log"))
+    it.save_picture(tmp_path / "run.svg", "python main.py --all")
+    words = ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()
+    text = " ".join("".join(words).replace("\xa0", " ").split())
+    for part in (
+        "python main.py --all",
+        "7 run_glue_crawlers",
+        "7 tables",
+        "an answer",
+        "broke & burnt",
+        "Mend it.",
+        "s3://b/log",
+    ):
+        assert part in text
+    assert "RUNNING" not in text
+
+
+def test_a_picture_loads_nothing_from_elsewhere(console, tmp_path):
+    it, _, _ = console
+    it.save_picture(tmp_path / "run.svg", "python main.py")
+    assert "url(" not in re.sub(r"url\(#[^)]*\)", "", (tmp_path / "run.svg").read_text(encoding="utf-8"))
+
+
+def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tmp_path, capsys):
+    for path, why in ((tmp_path / "none" / "x.svg", "there is no folder"), (tmp_path, "it is a folder")):
+        with pytest.raises(SystemExit) as stop:
+            main.main(["--all", "--local", "--record", str(path)])
+        assert stop.value.code == 2 and why in capsys.readouterr().err

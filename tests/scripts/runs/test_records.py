@@ -1,6 +1,7 @@
 """The record of a run: there after each step, true about how it ended, and plain JSON."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from emr.costs import Usage
 from errors import ConfigError, DataLakeError, Interrupted, StillRunning
 from runs.records import RunRecord
+from steps import STEPS
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,24 @@ def record(project, tmp_path):
     return made
 
 
+@contextmanager
+def spark_jobs(record):
+    """Inside, step 6 runs."""
+    run = record.begin(STEPS["run_spark_jobs"])
+    with record.following(run):
+        yield run
+
+
 def saved(record):
     return json.loads(record.file.read_text(encoding="utf-8"))
 
 
 def test_a_step_that_runs_is_in_the_file_before_it_ends(record):
-    with record.step(6, "run_spark_jobs") as took:
+    with spark_jobs(record) as run:
         assert [(step["name"], step["outcome"]) for step in saved(record)["steps"]] == [("run_spark_jobs", "running")]
-        took(Result())
+        record.took(run, Result())
     (step,) = saved(record)["steps"]
-    assert (step["outcome"], step["summary"], step["number"]) == ("ok", "well done", 6)
+    assert (step["outcome"], step["summary"], step["number"], step["phase"]) == ("ok", "well done", 6, "process")
     assert step["seconds"] >= 0 and step["result"]["run_id"] == "r1"
 
 
@@ -47,8 +57,8 @@ def test_a_run_that_was_killed_stays_running(record):
 
 
 def test_ids_and_rows_are_found_at_the_top(record):
-    with record.step(6, "run_spark_jobs") as took:
-        took(Result())
+    with spark_jobs(record) as run:
+        record.took(run, Result())
     assert saved(record)["ids"] == {"run_id": "r1"}
     assert saved(record)["tables"] == {"user_metrics": 7}
 
@@ -65,7 +75,7 @@ def test_ids_and_rows_are_found_at_the_top(record):
     ],
 )
 def test_how_it_ended_is_written_down_and_the_error_passes(record, error, outcome, code):
-    with pytest.raises(type(error)), record.ending(), record.step(6, "run_spark_jobs"):
+    with pytest.raises(type(error)), record.ending(), spark_jobs(record):
         raise error
     assert (saved(record)["outcome"], saved(record)["exit_code"]) == (outcome, code)
     assert saved(record)["steps"][0]["outcome"] == outcome
