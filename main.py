@@ -217,14 +217,12 @@ def phases(arguments: argparse.Namespace) -> list[str]:
 
 
 def show_summary(run: Run) -> None:
-    """What a run that ended well has to show: the tables that it published, its steps, its cost."""
+    """What a run that ended well has made: the tables that it published, its steps, its cost."""
     if run.record.tables:
         run.console.table("Published tables", ("table", "rows"), list(run.record.tables.items()))
     run.console.summary()
     if run.usage:
         run.console.result(f"\nCost of the cluster: {run.usage.summary()}")
-    if run.record.file:
-        run.console.result(f"\nRecord of the run: {shown(run.record.file)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -298,10 +296,14 @@ def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record:
 
 
 def _run_phases(run: Run, chosen: Sequence[str]) -> None:
-    with run.console.board(_planned(run, chosen)):
-        for phase in chosen:
-            _WORK[phase](run)
-    show_summary(run)
+    try:
+        with run.console.board(_planned(run, chosen)):
+            for phase in chosen:
+                _WORK[phase](run)
+        show_summary(run)
+    finally:
+        if run.record.file:
+            run.console.result(f"\nRecord of the run: {shown(run.record.file)}")
 
 
 def _planned(run: Run, chosen: Sequence[str]) -> list[Step]:

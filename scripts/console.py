@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from display.board import Board
-from display.looks import failure_box, failure_lines, is_plain, rich_console, values_table
+from display.looks import failure_box, failure_lines, is_plain, rich_console, values_table, verdict
 from display.picture import save_picture
 from errors import DataLakeError
 from rich.console import RenderableType
@@ -81,7 +81,7 @@ class Console:
         box = failure_box(error)
         self._shown.append(box)
         if self._plain:
-            lines = [f"FAILED {error.where}", *failure_lines(error)]
+            lines = [f"{verdict(error)} {error.where}", *failure_lines(error)]
             self._err.print(Text("\n".join(lines)), soft_wrap=True)
         else:
             self._err.print(box)

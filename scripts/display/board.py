@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 from steps import Step, StepRun
 
 _STYLES = {"ok": "green", "running": "bold cyan", "failed": "bold red", "interrupted": "yellow", "still running": "yellow"}
 
+_FOR_CTRL_C = 3  # columns left free: a terminal echoes ^C behind the last row, and one that breaks the line leaves rows behind
+
 
 class Board:
-    """The planned steps of a run and how each goes; rich asks it for its table whenever it draws."""
+    """The planned steps of a run and how each goes; rich asks it how it looks whenever it draws."""
 
     def __init__(self, planned: Sequence[Step]) -> None:
         self._planned = planned
@@ -30,7 +32,10 @@ class Board:
         """A step is not done in this run."""
         self._left_out.add(step)
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._table(), options.update(max_width=options.max_width - _FOR_CTRL_C))
+
+    def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         table.add_column("step", no_wrap=True)
         table.add_column("state", no_wrap=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from errors import DataLakeError
+from errors import DataLakeError, ExitStatus
 from rich.console import Console as RichConsole
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 _BOX_WIDTH = 100  # columns; a longer line is hard to read
+_NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
 
 
 def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
@@ -66,18 +67,26 @@ def failure_lines(error: DataLakeError) -> list[str]:
     return lines
 
 
+def verdict(error: DataLakeError) -> str:
+    """What a failure is, in one word or two: not everything that stops a run has failed."""
+    return error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
+
+
 def failure_box(error: DataLakeError) -> RenderableType:
     """A failure as one box under the name of where it happened."""
-    return _Box(Text(error.where, style="bold"), Text("\n".join(failure_lines(error)), overflow="fold"))
+    title = Text(f"{verdict(error)} {error.where}", style="bold")
+    colour = "yellow" if error.exit_status in _NO_FAILURES else "red"
+    return _Box(title, Text("\n".join(failure_lines(error)), overflow="fold"), colour)
 
 
 class _Box:
-    """A red box of at most ``_BOX_WIDTH`` columns."""
+    """A box of at most ``_BOX_WIDTH`` columns."""
 
-    def __init__(self, title: Text, words: Text) -> None:
+    def __init__(self, title: Text, words: Text, colour: str) -> None:
         self._title = title
         self._words = words
+        self._colour = colour
 
     def __rich_console__(self, console: RichConsole, options: Any) -> Any:
         width = min(options.max_width, _BOX_WIDTH)
-        yield Panel(self._words, title=self._title, title_align="left", border_style="red", width=width)
+        yield Panel(self._words, title=self._title, title_align="left", border_style=self._colour, width=width)

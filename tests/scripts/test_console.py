@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from console import Console
 from display.looks import is_plain
-from errors import DataLakeError
+from errors import DataLakeError, Interrupted, StillRunning
 from steps import STEPS, StepRun
 
 import main
@@ -171,3 +171,25 @@ def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tm
         with pytest.raises(SystemExit) as stop:
             main.main(["--all", "--local", "--record", str(path)])
         assert stop.value.code == 2 and why in capsys.readouterr().err
+
+
+# --- failures
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(DataLakeError("x", "y"), "FAILED x"), (StillRunning("x", "y"), "STILL RUNNING x"), (Interrupted("x", "y"), "INTERRUPTED x")],
+)
+def test_only_a_failure_is_called_one(terminal, error, word):
+    it, screen, _ = terminal
+    it.fail(error)
+    assert f"╭─ {word} ─" in screen()
+
+
+def test_the_board_leaves_room_for_the_echo_of_ctrl_c(terminal):
+    it, screen, _ = terminal
+    with it.board([STEPS["analyze"]]):
+        run = StepRun(STEPS["analyze"], datetime.now(UTC), outcome="ok", summary="word " * 40)
+        with it.step(run):
+            pass
+    assert max(len(line) for line in screen().splitlines()) <= 77
