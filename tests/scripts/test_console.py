@@ -178,7 +178,11 @@ def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tm
 
 @pytest.mark.parametrize(
     ("error", "word"),
-    [(DataLakeError("x", "y"), "FAILED x"), (StillRunning("x", "y"), "STILL RUNNING x"), (Interrupted("x", "y"), "INTERRUPTED x")],
+    [
+        (DataLakeError("x", "y"), "FAILED x"),
+        (StillRunning("x", "y"), "STILL RUNNING x"),
+        (Interrupted("x", "y"), "INTERRUPTED x"),
+    ],
 )
 def test_only_a_failure_is_called_one(terminal, error, word):
     it, screen, _ = terminal
