@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import botocore.session
@@ -30,13 +31,31 @@ _CONFIG = Config(
 )
 
 
-class Clients:
-    """Makes clients for ``endpoint_url``; reads neither the environment's credentials nor ``~/.aws``."""
+def access_key_of(role: str) -> str:
+    """What work signs with that AWS does as ``role`` (a name or an ARN), so that who looks at requests sees whose they are."""
+    return f"ROLE.{quote(role.rpartition('/')[2], safe='')}"
 
-    def __init__(self, endpoint_url: str) -> None:
+
+class Clients:
+    """Makes clients for ``endpoint_url``; reads neither the environment's credentials nor ``~/.aws``.
+
+    They sign with ``access_key_id``: its own for what the stand-in needs to know, a role's or a caller's for what AWS would
+    do in their name.
+    """
+
+    def __init__(self, endpoint_url: str, access_key_id: str = ACCESS_KEY_ID) -> None:
         self.endpoint_url = endpoint_url
+        self._access_key_id = access_key_id
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str], Any] = {}
+        self._others: dict[str, Clients] = {}
+
+    def signing_as(self, access_key_id: str) -> Clients:
+        """The clients that sign with ``access_key_id``."""
+        with self._lock:
+            if access_key_id not in self._others:
+                self._others[access_key_id] = Clients(self.endpoint_url, access_key_id)
+            return self._others[access_key_id]
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """The boto3 client of ``service``, one for all threads: clients are thread-safe, and slow to make."""
@@ -51,7 +70,7 @@ class Clients:
             service,
             region_name=region,
             endpoint_url=self.endpoint_url,
-            aws_access_key_id=ACCESS_KEY_ID,
+            aws_access_key_id=self._access_key_id,
             aws_secret_access_key=SECRET_ACCESS_KEY,
             config=_CONFIG,
         )

@@ -26,6 +26,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,11 +71,12 @@ class Mirror:
             self._users += 1
             return notes
 
-    def leave(self, being_written: Callable[[], set[Path]] = set) -> None:
-        """Takes out what changed here, when a step has ended; ``being_written`` by others are files that can wait."""
+    def leave(self, being_written: Callable[[], set[Path]] = set, clients: Clients | None = None) -> None:
+        """Takes out what changed here, when a step has ended, with the step's own ``clients``; ``being_written`` by others
+        are files that can wait."""
         with self._lock:
             try:
-                self._take_out(being_written())
+                self._take_out(being_written(), (clients or self._clients).client("s3"))
             finally:
                 self._users -= 1
                 if not self._users:
@@ -146,28 +148,28 @@ class Mirror:
 
     # out
 
-    def _take_out(self, being_written: set[Path]) -> None:
+    def _take_out(self, being_written: set[Path], s3: Any) -> None:
         gone = [name for name in self._same if self._state(name) is None]
         changed = [name for name, same in self._same.items() if self._state(name) not in (same.state, None)]
         new = [name for name in self._files() if name not in self._same and not _is_private(name)]
-        self._delete(gone)
-        self._each(self._store, [name for name in (*changed, *new) if self._path(name) not in being_written])
+        self._delete(gone, s3)
+        self._each(partial(self._store, s3), [name for name in (*changed, *new) if self._path(name) not in being_written])
 
-    def _delete(self, names: list[str]) -> None:
+    def _delete(self, names: list[str], s3: Any) -> None:
         for bucket in {name.partition("/")[0] for name in names}:
             keys = [{"Key": name.partition("/")[2]} for name in names if name.startswith(f"{bucket}/")]
             for first in range(0, len(keys), _DELETES):
-                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
         for name in names:
             del self._same[name]
 
-    def _store(self, name: str) -> None:
+    def _store(self, s3: Any, name: str) -> None:
         bucket, _, key = name.partition("/")
         path = self._path(name)
         # another step may be at work on it: should it change or vanish meanwhile, the end of that step will put it right
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             state = _file_state(os.fstat(file.fileno()))
-            self._same[name] = _Same(self._s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state)
+            self._same[name] = _Same(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state)
 
     # files
 

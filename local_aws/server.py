@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from local_aws.functions.invoke import Invocations
 from local_aws.functions.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_cures import treat_loopback_as_tls
-from local_aws.overlay import Handler, Overlay
+from local_aws.overlay import Handler, Overlay, WsgiApp
 from local_aws.refusals import PathRefusals, Refusals
 from local_aws.workflow.component import WorkflowComponent
 from local_aws.workflow.status_events import StatusEvents
@@ -58,8 +58,8 @@ class LocalAws:
         self._mirror = Mirror(self._clients, data_dir / OBJECTS)
         self._functions = Functions(self._clients, data_dir / STEPS)
 
-    def start(self) -> None:
-        """Answers requests from here on; returns when it does."""
+    def start(self, around: Callable[[WsgiApp], WsgiApp] = lambda app: app) -> None:
+        """Answers requests from here on; returns when it does. ``around`` may put a layer in front of everything."""
         os.environ["MOTO_PORT"] = str(self.port)  # moto's interpreter calls back there; read when moto is imported
         os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # roles carry policies of AWS; 0.8 s at the first request
         from moto.server import DomainDispatcherApplication, create_backend_app  # type: ignore[attr-defined]
@@ -78,7 +78,8 @@ class LocalAws:
         self._components = components(self._clients, self._data_dir, self._mirror, self._functions)
         for component in self._components:
             overlay.register(component.handlers())
-        self._server = make_server(HOST, self.port, overlay, threaded=True, request_handler=Quiet, fd=self._socket.fileno())
+        app, fd = around(overlay), self._socket.fileno()
+        self._server = make_server(HOST, self.port, app, threaded=True, request_handler=Quiet, fd=fd)
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
 

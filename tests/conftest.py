@@ -13,6 +13,7 @@ from typing import Any
 import botocore.session
 import pytest
 from aws import Aws
+from call_trail import CallTrail
 from config import Settings, load_settings
 from console import Console
 
@@ -30,10 +31,16 @@ def models_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+def trail() -> CallTrail:
+    """What the roles of the stand-in call, for who asks for it to be written down."""
+    return CallTrail()
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory, trail: CallTrail) -> Iterator[LocalAws]:
     """One server for all tests; each test uses names of its own in it."""
     server = LocalAws(tmp_path_factory.mktemp("local_aws"))
-    server.start()
+    server.start(trail.around)
     yield server
     server.stop()
 

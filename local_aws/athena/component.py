@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, Execution
 from local_aws.athena.prepared import PreparedStatements
 from local_aws.athena.saved import NamedQueries, update_work_group, work_group
-from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.clients import ACCESS_KEY_ID, ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 
 if TYPE_CHECKING:  # DuckDB, pyarrow and sqlglot are read when the first query comes, not when the server starts
@@ -43,7 +43,6 @@ class AthenaComponent:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="athena")
         self._executions: dict[tuple[str, str], Execution] = {}
         self._tokens: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
-        self._made: dict[tuple[str, str], Any] = {}
         self._engine: Engine | None = None
         self._prepared = PreparedStatements()
         self._named = NamedQueries()
@@ -81,11 +80,9 @@ class AthenaComponent:
             self._engine.close()
             self._engine = None
 
-    def _client(self, service: str, region: str) -> Any:
-        with self._lock:
-            if (service, region) not in self._made:
-                self._made[service, region] = self._clients.client(service, region)
-            return self._made[service, region]
+    def _client(self, service: str, call: Call) -> Any:
+        """Athena reads and writes as who calls it: https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html"""
+        return self._clients.signing_as(call.principal or ACCESS_KEY_ID).client(service, call.region)
 
     def _loaded_engine(self) -> Engine:
         from local_aws.athena.engine import Engine
@@ -150,7 +147,7 @@ class AthenaComponent:
             raise invalid("outputLocation is not a valid S3 path.")
         bucket = location[5:].partition("/")[0]
         try:
-            self._client("s3", call.region).head_bucket(Bucket=bucket)
+            self._client("s3", call).head_bucket(Bucket=bucket)
         except ClientError as error:
             raise invalid(f"Unable to verify/create output bucket {bucket}") from error
         return f"{location.rstrip('/')}/"
@@ -200,7 +197,7 @@ class AthenaComponent:
         from local_aws.athena.statements import Runner
 
         engine = self._loaded_engine()
-        glue, s3 = (self._client(service, execution.region) for service in ("glue", "s3"))
+        glue, s3 = (self._client(service, call) for service in ("glue", "s3"))
         context = execution.request.get("QueryExecutionContext") or {}
         session = Session(
             glue=glue,
@@ -304,18 +301,17 @@ class AthenaComponent:
         return {"DataCatalog": {"Name": DATA_CATALOG, "Type": "GLUE", "Parameters": {"catalog-id": ACCOUNT_ID}}}
 
     def _list_databases(self, call: Call) -> dict[str, Any]:
-        pages = self._client("glue", call.region).get_paginator("get_databases").paginate()
+        pages = self._client("glue", call).get_paginator("get_databases").paginate()
         found = [_database(database) for page in pages for database in page["DatabaseList"]]
         return _page(call, "DatabaseList", found, 50)
 
     def _get_database(self, call: Call) -> dict[str, Any]:
         with _Translated():
-            return {
-                "Database": _database(self._client("glue", call.region).get_database(Name=call.body["DatabaseName"])["Database"])
-            }
+            found = self._client("glue", call).get_database(Name=call.body["DatabaseName"])
+            return {"Database": _database(found["Database"])}
 
     def _list_tables(self, call: Call) -> dict[str, Any]:
-        glue, wanted = self._client("glue", call.region), call.body.get("Expression")
+        glue, wanted = self._client("glue", call), call.body.get("Expression")
         request = {"DatabaseName": call.body["DatabaseName"]} | ({"Expression": wanted} if wanted else {})
         with _Translated():
             pages = glue.get_paginator("get_tables").paginate(**request)
@@ -325,7 +321,7 @@ class AthenaComponent:
     def _get_table(self, call: Call) -> dict[str, Any]:
         names = {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
         with _Translated():
-            return {"TableMetadata": _table(self._client("glue", call.region).get_table(**names)["Table"])}
+            return {"TableMetadata": _table(self._client("glue", call).get_table(**names)["Table"])}
 
 
 class _Translated:

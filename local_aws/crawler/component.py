@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.clients import ACCOUNT_ID, Clients, access_key_of
 from local_aws.crawler import settings
 from local_aws.crawler.catalog import Catalog, Changes
 from local_aws.crawler.journal import LOG_GROUP, Journal
@@ -139,7 +139,6 @@ class CrawlerComponent:
         self._lock = threading.RLock()
         self._crawlers: dict[tuple[str, str], Crawler] = {}
         self._threads: list[threading.Thread] = []
-        self._made: dict[tuple[str, str], Any] = {}
         self._schemas: dict[S3File, FileSchema] = {}  # by bucket, key and etag: a file that did not change is read once
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -266,18 +265,15 @@ class CrawlerComponent:
     def _check_role(self, role: str, region: str) -> None:
         refused = settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
         try:
-            answer = self._client("iam", region).get_role(RoleName=role.rpartition("/")[2])
+            answer = self._clients.client("iam", region).get_role(RoleName=role.rpartition("/")[2])
         except ClientError as error:
             raise refused from error
         if "glue.amazonaws.com" not in json.dumps(answer["Role"]["AssumeRolePolicyDocument"]):
             raise refused
 
-    def _client(self, service: str, region: str) -> Any:
-        """One client a service and region: botocore's clients, unlike its sessions, may be used by many threads."""
-        with self._lock:
-            if (service, region) not in self._made:
-                self._made[service, region] = self._clients.client(service, region)
-            return self._made[service, region]
+    def _client(self, service: str, crawler: Crawler) -> Any:
+        """What a crawl works with: it is done as the crawler's role."""
+        return self._clients.signing_as(access_key_of(crawler.request["Role"])).client(service, crawler.region)
 
     # a crawl
 
@@ -298,11 +294,11 @@ class CrawlerComponent:
     def _crawl(self, crawler: Crawler, crawl: Crawl, journal: Journal) -> None:
         journal.note(f"BENCHMARK : Running Start Crawl for Crawler {crawler.name}")
         request = copy.deepcopy(crawler.request)
-        glue = self._client("glue", crawler.region)
+        glue = self._client("glue", crawler)
         glue.get_database(Name=request["DatabaseName"])
         files = {target: self._files(crawler, target) for target in settings.targets_of(request)}
         crawl.go_on()
-        schemas = self._read(crawler.region, [file for found in files.values() for file in found], crawl)
+        schemas = self._read(crawler, [file for found in files.values() for file in found], crawl)
         grouping = settings.grouping_of(request)
         tables: dict[str, FoundTable] = {}
         for target, found in files.items():
@@ -317,13 +313,13 @@ class CrawlerComponent:
         journal.note_changes(crawl.changes)
 
     def _files(self, crawler: Crawler, target: Any) -> list[S3File]:
-        found = data_files(self._client("s3", crawler.region), target)
+        found = data_files(self._client("s3", crawler), target)
         if not settings.only_new_folders(crawler.request):
             return found
         return [file for file in found if file.folder not in crawler.seen_folders]
 
-    def _read(self, region: str, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
-        s3 = self._client("s3", region)
+    def _read(self, crawler: Crawler, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
+        s3 = self._client("s3", crawler)
 
         def schema(file: S3File) -> FileSchema:
             crawl.go_on()
@@ -340,7 +336,7 @@ class CrawlerComponent:
         if error:
             journal.note(f"ERROR : {error}")
         journal.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
-        journal.ship(self._client("logs", crawler.region), crawler.name)
+        journal.ship(self._client("logs", crawler), crawler.name)
         with self._lock:
             crawl.status, crawl.error, crawl.ended = status, error, time.time()
             crawler.state = "READY"

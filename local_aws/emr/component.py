@@ -6,6 +6,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ class EmrComponent:
 
     def _run_job_flow(self, call: Call) -> dict[str, Any]:
         self._rules.run_job_flow(call)
-        cluster = Cluster(call.body, call.region, self._start_run)
+        role = self._rules.role_of_nodes(call.body)
+        cluster = Cluster(call.body, call.region, partial(self._start_run, role))
         cluster.add(steps_of(call.body.get("Steps", [])))
         self._clusters[call.region][cluster.cluster_id] = cluster
         cluster.start()
@@ -233,12 +235,13 @@ class EmrComponent:
             ]
         }
 
-    def _start_run(self, cluster: Cluster, step: Step) -> StepRun:
+    def _start_run(self, role: str, cluster: Cluster, step: Step) -> StepRun:
         if not any(application["Name"].lower() == "spark" for application in cluster.request.get("Applications", [])):
             return _NoSpark()
         defaults = spark_defaults(cluster.request.get("Configurations", []))
         log_uri = cluster.request.get("LogUri")
-        return self._runs.new(Job(cluster.cluster_id, step.step_id, tuple(step.args), step.submission, tuple(defaults), log_uri))
+        what = tuple(step.args), step.submission, tuple(defaults)
+        return self._runs.new(Job(cluster.cluster_id, step.step_id, *what, log_uri, role))
 
     # which cluster
 

@@ -72,6 +72,11 @@ class RequestRules:
         _applications(body)
         _instances(body)
 
+    def role_of_nodes(self, body: Mapping[str, Any]) -> str:
+        """The role in the instance profile that a RunJobFlow request names, which has passed the rules."""
+        found = self._clients.client("iam").get_instance_profile(InstanceProfileName=_name(body["JobFlowRole"]))
+        return str(found["InstanceProfile"]["Roles"][0]["RoleName"])
+
     def _roles(self, body: Mapping[str, Any]) -> None:
         iam = self._clients.client("iam")
         service_role, profile = body.get("ServiceRole"), body.get("JobFlowRole")

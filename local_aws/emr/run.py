@@ -12,7 +12,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.clients import Clients
+from local_aws.clients import Clients, access_key_of
 from local_aws.emr.class_archive import ClassArchive
 from local_aws.emr.spark import Spark, mounts, warehouse
 from local_aws.emr.step_logs import LogFolder, Output, controller_log, yarn_client_log
@@ -25,7 +25,7 @@ _CANCELLED = 128 + 15
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: a step's submission, in the cluster that it was submitted to."""
+    """What to run: a step's submission, in the cluster that it was submitted to, whose nodes have the ``role``."""
 
     cluster_id: str
     step_id: str
@@ -33,6 +33,7 @@ class Job:
     submission: Submission
     spark_defaults: tuple[str, ...]
     log_uri: str | None
+    role: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Run:
         self._runs = runs
         self._job = job
         self._application = application
+        self._clients = runs.clients.signing_as(access_key_of(job.role))
         self._scratch = runs.scratch / job.step_id
         self._lock = threading.Lock()
         self._process: SupervisedProcess | None = None
@@ -129,7 +131,8 @@ class Run:
         runs = self._runs
         runs.under_way.discard(self)
         try:
-            runs.mirror.leave(lambda: {path for run in list(runs.under_way) for path in run.files_being_written()})
+            others = lambda: {path for run in list(runs.under_way) for path in run.files_being_written()}  # noqa: E731
+            runs.mirror.leave(others, self._clients)
         except (ClientError, BotoCoreError) as error:
             return str(error)
         return ""
@@ -148,7 +151,7 @@ class Run:
         job = self._job
         if not job.log_uri:
             return None
-        folder = LogFolder(self._runs.clients.client("s3"), job.log_uri, job.cluster_id)
+        folder = LogFolder(self._clients.client("s3"), job.log_uri, job.cluster_id)
         driver = {"stdout": output.stdout, "stderr": output.stderr}
         if not job.submission.cluster_mode:
             folder.write(folder.step(job.step_id), {"controller": controller, **driver})

@@ -20,7 +20,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.clients import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY, Clients
+from local_aws.clients import ACCOUNT_ID, SECRET_ACCESS_KEY, Clients, access_key_of
 from local_aws.functions import bootstrap
 from local_aws.overlay import not_supported
 from local_aws.process import SupervisedProcess
@@ -87,7 +87,7 @@ class Functions:
         duration = f"Duration: {(time.monotonic() - began) * 1000:.2f} ms"
         lines = [f"START RequestId: {request_id} Version: $LATEST", *outcome.output.splitlines()]
         lines += [f"END RequestId: {request_id}", f"REPORT RequestId: {request_id}\t{duration}"]
-        self._write_log(configuration["FunctionName"], region, stream, lines)
+        self._write_log(configuration, region, stream, lines)
         return outcome
 
     def _execute(self, configuration: dict[str, Any], region: str, folder: Path) -> bool:
@@ -113,8 +113,10 @@ class Functions:
             self._processes.discard(process)
         return not timer.over
 
-    def _write_log(self, name: str, region: str, stream: str, lines: list[str]) -> None:
-        logs, group = self._clients.client("logs", region), f"/aws/lambda/{name}"
+    def _write_log(self, configuration: dict[str, Any], region: str, stream: str, lines: list[str]) -> None:
+        """As the function's role, like everything that the function itself does."""
+        logs = self._clients.signing_as(access_key_of(configuration["Role"])).client("logs", region)
+        group = f"/aws/lambda/{configuration['FunctionName']}"
         try:
             logs.create_log_group(logGroupName=group)
         except ClientError as error:
@@ -174,7 +176,7 @@ def _environment(configuration: dict[str, Any], region: str, folder: Path, endpo
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
         "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_ACCESS_KEY_ID": access_key_of(configuration["Role"]),
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,

@@ -30,14 +30,16 @@ class InterpreterClients:
         self._session = boto3.session.Session(botocore_session=core)
         self._lock = threading.Lock()  # making clients of one session is not thread-safe
 
-    def client(self, service_name: str, region_name: str, validate: bool = False, **_: Any) -> Any:
+    def client(
+        self, service_name: str, region_name: str, validate: bool = False, access_key_id: str = ACCESS_KEY_ID, **_: Any
+    ) -> Any:
         """A client without retries: what is repeated is for the state machine to say."""
         with self._lock:
             return self._session.client(
                 service_name,
                 region_name=region_name,
                 endpoint_url=self._endpoint_url,
-                aws_access_key_id=ACCESS_KEY_ID,
+                aws_access_key_id=access_key_id,
                 aws_secret_access_key=SECRET_ACCESS_KEY,
                 config=Config(parameter_validation=validate, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
             )

@@ -27,6 +27,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
+from local_aws.clients import access_key_of
 from local_aws.workflow.cures import event_details
 from local_aws.workflow.interpreter_clients import InterpreterClients
 from local_aws.workflow.services import boto_name
@@ -57,6 +58,11 @@ class Job:
     call_off: Callable[[], object]
 
 
+def _signs(env: Environment) -> str:
+    """What a task signs with: the state machine calls AWS as its role."""
+    return access_key_of(env.aws_execution_details.role_arn)
+
+
 class JobTask(StateTaskServiceCallback):
     """A task that starts something with one call and, as ``.sync``, waits until it has ended."""
 
@@ -83,19 +89,19 @@ class JobTask(StateTaskServiceCallback):
     def _validate_service_integration_is_supported(self) -> None:
         """Definitions are checked as a whole when they are created."""
 
-    def _client(self, where: ResourceRuntimePart) -> Any:
-        return self._clients.client(self.boto_service, where.region, validate=True)
+    def _client(self, env: Environment, where: ResourceRuntimePart) -> Any:
+        return self._clients.client(self.boto_service, where.region, validate=True, access_key_id=_signs(env))
 
     def _eval_service_task(
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
     ) -> None:
-        client = self._client(resource_runtime_part)
+        client = self._client(env, resource_runtime_part)
         env.stack.append(self.start(client, self.resource.api_action, normalised_parameters))
 
     def _build_sync_resolver(  # type: ignore[override]
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
     ) -> Job:
-        client = self._client(resource_runtime_part)
+        client = self._client(env, resource_runtime_part)
         return self.job(client, self.resource.api_action, normalised_parameters, env.stack.pop())
 
     def _eval_sync(self, env: Environment, sync_resolver: Job, **_: Any) -> Answer:  # type: ignore[override]
@@ -246,7 +252,8 @@ class AwsSdkTask(StateTaskServiceAwsSdk):
     def _eval_service_task(
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
     ) -> None:
-        client = _clients[0].client(self._get_boto_service_name(), resource_runtime_part.region)
+        service, region = self._get_boto_service_name(), resource_runtime_part.region
+        client = _clients[0].client(service, region, access_key_id=_signs(env))
         operation = client.meta.service_model.operation_model(_operation(self.resource.api_action))
         if operation.input_shape is not None:
             self._to_boto_request(normalised_parameters, operation.input_shape)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from call_trail import CallTrail
 from emr.spark_steps import TABLES
 from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
 from workflow.state_machine import LOCK_KEY, state_machine_arn
@@ -32,9 +33,9 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-def replace(stand_in: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Handler], Handler]], None]:
+def replace(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Handler], Handler]], None]:
     """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an operation's handler."""
-    handlers: dict[str, Handler] = stand_in._server.app._handlers
+    handlers: dict[str, Handler] = trail.app._handlers
 
     def put(operation: str, make: Callable[[Handler], Handler]) -> None:
         monkeypatch.setitem(handlers, operation, make(handlers[operation]))

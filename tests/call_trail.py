@@ -1,0 +1,102 @@
+"""Who called what: the requests that reach the stand-in, written down with the role that signed them.
+
+``CallTrail`` is a WSGI layer around the stand-in's server. What AWS would do as a role, the stand-in signs with that role
+(``local_aws/clients.py::access_key_of``), so a request's signature says whose permissions it needs on AWS.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from local_aws.overlay import _CREDENTIAL, WsgiApp
+
+_PREFIX = "ROLE."
+_MOST_BYTES = 1 << 20  # of a body that is looked into
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: ``operation`` is that of ``X-Amz-Target``, empty for S3, where method, path and query say it."""
+
+    role: str
+    service: str
+    region: str
+    operation: str
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of an operation in JSON."""
+        found: dict[str, Any] = json.loads(self.body or b"{}")
+        return found
+
+
+class CallTrail:
+    """Writes down the requests that roles sign, while ``recording``."""
+
+    def __init__(self) -> None:
+        self.app: Any = None
+        self._requests: list[Request] | None = None
+        self._lock = threading.Lock()
+
+    def around(self, app: WsgiApp) -> WsgiApp:
+        """The layer around ``app``."""
+        self.app = app
+        return self._answer
+
+    @contextmanager
+    def recording(self) -> Iterator[list[Request]]:
+        """While inside, the requests are in the list that this gives."""
+        self._requests = requests = []
+        try:
+            yield requests
+        finally:
+            self._requests = None
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        requests = self._requests
+        if requests is not None:
+            request = _request(environ)
+            if request:
+                with self._lock:
+                    requests.append(request)
+        return self.app(environ, start_response)  # type: ignore[no-any-return]
+
+
+def _request(environ: dict[str, Any]) -> Request | None:
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if signed is None or not signed.group(1).startswith(_PREFIX):
+        return None
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    return Request(
+        role=unquote(signed.group(1).removeprefix(_PREFIX)),
+        service=signed.group(3),
+        region=signed.group(2),
+        operation=target.rpartition(".")[2],
+        method=environ["REQUEST_METHOD"],
+        path=environ["PATH_INFO"],
+        query=query,
+        headers={key: value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")},
+        body=_body(environ) if target or "delete" in query else b"",
+    )
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The body, which stays there for who answers the request."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    assert length <= _MOST_BYTES, f"{environ['PATH_INFO']}: a body of {length} bytes"
+    raw: bytes = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = io.BytesIO(raw)
+    return raw
