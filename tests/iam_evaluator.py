@@ -7,7 +7,7 @@ Not modelled: resource policies, boundaries, service control policies, session p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 _OPERATORS = {
@@ -20,6 +20,16 @@ _OPERATORS = {
 def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
     """Whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context`` (condition key -> value)."""
     return any(_statement_allows(statement, action, resource, context or {}) for statement in policy["Statement"])
+
+
+def unused_grants(policy: Mapping[str, Any], needs: Collection[Any]) -> Iterator[str]:
+    """The actions and resources of ``policy`` that none of ``needs`` (action, resource, context) makes use of."""
+    for statement in policy["Statement"]:
+        for part in ("Action", "Resource"):
+            for granted in _listed(statement[part]):
+                alone = {**statement, part: granted}
+                if not any(_statement_allows(alone, need.action, need.resource, need.context) for need in needs):
+                    yield f"{statement['Sid']}: {granted}"
 
 
 def _statement_allows(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:

@@ -1,10 +1,11 @@
 """How far each role reaches: what it needs is allowed, and what it must never do is not, by its own policy.
 
-The calls are listed by hand from what the services are documented to do; AWS's managed policy of the EMR service is not here.
+The calls are listed by hand from what the services are documented to do; ``test_iam_recorded.py`` has those that are made.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from config import load_settings
 from iam.roles import Role, roles
 from iam_evaluator import allows
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 ACCOUNT, OTHER = "123456789012", "000000000000"
 BUCKET = "arn:aws:s3:::car-rental-data-lake"
@@ -62,6 +64,19 @@ def role_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Role]:
 @pytest.mark.parametrize(("action", "resource"), NEVER)
 def test_no_role_may(role_of: Callable[[str], Role], key: str, action: str, resource: str) -> None:
     assert not [context for context in CONTEXTS if allows(role_of(key).policy, action, resource, context)]
+
+
+# it names EMR_EC2_DefaultRole without an account, but nobody can pass a role of another account anyway
+MANAGED_NEVER = [one for one in NEVER if not (one[0] == "iam:PassRole" and OTHER in one[1])]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"), [*MANAGED_NEVER, ("ec2:TerminateInstances", f"arn:aws:ec2:{REGION}:instance/i-untagged")]
+)
+def test_nor_does_aws_s_own_policy_of_the_emr_service_let_it(role_of: Callable[[str], Role], action: str, resource: str) -> None:
+    (attached,) = role_of("EMR_SERVICE_ROLE").managed
+    policy = json.loads(aws_managed_policies_data)[attached.rpartition("/")[2]]["Document"]
+    assert not [context for context in CONTEXTS if allows(policy, action, resource, context)]
 
 
 def tagged(**tags: str) -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""The policies fit what is called: every recorded call of a role is allowed, no grant is without a call, and no more is.
+
+The whole pipeline runs on the stand-in, once by hand with the real Spark jobs and once by the state machine, and an execution
+is stopped so that the Lambda function has a cluster to end. Each request that AWS would make as a role is written down
+(``call_trail.py``), translated into permissions (``iam_calls.py``) and held against the role's policy (``iam_evaluator.py``).
+
+What is added by hand, because the stand-in does not do it:
+
+- what Spark reads (``read_by_steps``): all objects below the ``s3://`` arguments of the steps; the stand-in copies whole
+  buckets in. What it writes and deletes, and the logs that it leaves, are recorded.
+- ``DOCUMENTED``: what AWS's guides ask for beside the calls that are seen.
+
+Not modelled: EMRFS's own pattern of requests beyond ``DOCUMENTED``; what EMR does as its service role in EC2 (AWS's managed
+policy, which is AWS's); KMS; EventBridge Scheduler, which does not run here; resource policies, the bucket's included;
+service control policies, permissions boundaries; trust policies (``test_iam_policies.py`` has them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from call_trail import CallTrail, Request
+from create_emr_cluster import create_emr_cluster
+from execute_step_functions import execute_step_functions
+from generate_sample_data import generate
+from iam.roles import Role, roles
+from iam_calls import Permission, Translator
+from iam_evaluator import allows, unused_grants
+from pipelines import SLOW, Pipeline, deployed
+from run_glue_crawlers import run_glue_crawlers
+from run_spark_jobs import run_spark_jobs
+from setup_aws_environment import setup_aws_environment
+from terminate_emr_cluster import terminate_emr_cluster
+
+from local_aws.clients import ACCOUNT_ID
+from local_aws.server import LocalAws
+
+REGION = "us-east-1"
+ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role"
+BUCKET = "arn:aws:s3:::recorded-car-rental-data-lake"
+GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT_ID}"
+TABLE = f"{GLUE}:table/recorded_car_rental_db/user_metrics"
+CATALOG = (f"{GLUE}:catalog", f"{GLUE}:database/recorded_car_rental_db", TABLE)
+EVENTS = f"arn:aws:events:{REGION}:{ACCOUNT_ID}:rule/StepFunctionsGetEventForEMR"
+OURS = {"Project": "car-rental-data-lake", "Environment": "recorded"}
+CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT_ID}:cluster/j-1"
+TAGGED = {f"elasticmapreduce:ResourceTag/{key}": value for key, value in OURS.items()}
+# a multipart upload, which clients make of what is large
+MULTIPART = ("AbortMultipartUpload", "ListMultipartUploadParts")
+
+Need = tuple[str, str] | tuple[str, str, dict[str, str]]
+
+
+def each(prefix: str, actions: str, *resources: str) -> list[Need]:
+    """Every one of ``actions`` on every one of ``resources``."""
+    return [(f"{prefix}:{action}", resource) for action in actions.split() for resource in resources]
+
+
+DOCUMENTED: dict[str, list[Need]] = {
+    "EMR_SERVICE_ROLE": [
+        # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-iam-role.html
+        ("iam:PassRole", f"{ROLE}/recorded-EMR_EC2_DefaultRole", {"iam:PassedToService": "ec2.amazonaws.com"}),
+    ],
+    "EMR_EC2_INSTANCE_PROFILE": [
+        *each("s3", "GetBucketLocation ListBucketMultipartUploads", BUCKET),
+        *each("s3", " ".join(MULTIPART), *(f"{BUCKET}/{zone}/x" for zone in ("clean", "rejected", "staging", "processed"))),
+        ("s3:AbortMultipartUpload", f"{BUCKET}/logs/emr/j-1/x"),
+        # the marker of a folder, as EMRFS of EMR up to 7.9 looks for it and makes it
+        *each("s3", "GetObject", *(f"{BUCKET}/{zone}_$folder$" for zone in ("raw", "jobs"))),
+        *(
+            need
+            for zone in ("clean", "rejected", "staging", "processed")
+            for need in each("s3", "GetObject PutObject DeleteObject", f"{BUCKET}/{zone}_$folder$", f"{BUCKET}/{zone}/x")
+        ),
+    ],
+    "GLUE_SERVICE_ROLE": [
+        # https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html (AWSGlueServiceRole), bound to this lake
+        *each("s3", "GetBucketLocation GetBucketAcl", BUCKET),
+        *each(
+            "glue",
+            "GetDatabases GetTable GetTables GetTableVersions UpdateTable DeleteTable BatchDeleteTable GetPartition "
+            "GetPartitions BatchGetPartition CreatePartition BatchCreatePartition UpdatePartition BatchUpdatePartition "
+            "DeletePartition BatchDeletePartition",
+            *CATALOG,
+        ),
+    ],
+    "LAMBDA_ROLE": [],
+    "STEP_FUNCTIONS_ROLE_ARN": [
+        # https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html
+        *(
+            (f"events:{action}", f"{EVENTS}{rule}Rule")
+            for action in ("PutTargets", "PutRule", "DescribeRule")
+            for rule in ("RunJobFlow", "AddJobFlowSteps", "TerminateJobFlows")
+        ),
+        ("elasticmapreduce:CancelSteps", CLUSTER, TAGGED),
+        ("elasticmapreduce:PutManagedScalingPolicy", CLUSTER),  # with EMR_MAX_CORE_INSTANCE_COUNT
+        # https://docs.aws.amazon.com/emr/latest/ManagementGuide/using-service-linked-roles-cleanup.html
+        (
+            "iam:CreateServiceLinkedRole",
+            f"{ROLE}/aws-service-role/elasticmapreduce.amazonaws.com/AWSServiceRoleForEMRCleanup",
+            {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"},
+        ),
+        # https://docs.aws.amazon.com/step-functions/latest/dg/connect-athena.html
+        *each("athena", "StopQueryExecution", f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:workgroup/recorded-car-rental"),
+        *each("athena", "GetDataCatalog", f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:datacatalog/AwsDataCatalog"),
+        *each("glue", "GetDatabase GetDatabases GetTable GetTables GetPartition GetPartitions BatchGetPartition", *CATALOG),
+        *each("s3", "GetBucketLocation ListBucketMultipartUploads", BUCKET),
+        *each("s3", " ".join(("GetObject", *MULTIPART)), f"{BUCKET}/athena-results/x"),
+        # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html, and .../xray-iam.html
+        *each(
+            "logs",
+            "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries PutResourcePolicy "
+            "DescribeResourcePolicies DescribeLogGroups",
+            "*",
+        ),
+        *each("xray", "PutTraceSegments PutTelemetryRecords GetSamplingRules GetSamplingTargets", "*"),
+    ],
+}
+
+
+@dataclass
+class Recorded:
+    """What the run of the pipeline left: its roles, and what each of them was seen to need."""
+
+    roles: dict[str, Role]
+    seen: list[Permission]
+
+    def needs(self, key: str) -> list[Permission]:
+        """All that a role needs: recorded, read by Spark's steps, documented."""
+        name = self.roles[key].name
+        return [need for need in self.seen if need.role == name] + [Permission(name, *need) for need in DOCUMENTED[key]]
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    stand_in: LocalAws, trail: CallTrail, client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Recorded:
+    folder = tmp_path_factory.mktemp("recorded")
+    generate(rentals=60, seed=5, folder=folder)
+    with trail.recording() as requests:
+        pipeline = deployed(stand_in.url, "recorded", folder)
+        by_hand(pipeline)
+        by_the_state_machine(pipeline)
+    wanted = {role.key: role for role in roles(pipeline.settings, ACCOUNT_ID, "aws")}
+    translator = Translator(client)
+    ours = [request for request in requests if request.role in {role.name for role in wanted.values()}]
+    seen = [permission for request in ours for permission in translator.permissions(request)]
+    nodes = wanted["EMR_EC2_INSTANCE_PROFILE"].name
+    return Recorded(wanted, [*seen, *read_by_steps(pipeline, nodes, seen, requests)])
+
+
+RUN = "2026-11-23T03-20-06.123Z"
+
+
+def by_hand(pipeline: Pipeline) -> None:
+    """Steps 5 to 8 with the real Spark jobs."""
+    settings, aws, console = pipeline.settings, pipeline.aws, pipeline.console
+    setup_aws_environment(settings, aws, console)
+    create_emr_cluster(settings, aws, console)
+    run_spark_jobs(settings, aws, console, run_id=RUN)
+    run_glue_crawlers(settings, aws, console)
+    terminate_emr_cluster(settings, aws, console)
+
+
+def by_the_state_machine(pipeline: Pipeline) -> None:
+    """Step 9 with jobs that do nothing, over the run that is there; then an execution that dies and leaves its cluster."""
+    pipeline.put_jobs()
+    execute_step_functions(pipeline.settings, pipeline.aws, pipeline.console, run_id=RUN)
+    pipeline.put_jobs(clean_rentals=SLOW)
+    died = pipeline.start("dies")
+    pipeline.wait_for_step(died, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
+    assert pipeline.forgotten(died) == []
+
+
+def read_by_steps(pipeline: Pipeline, role: str, seen: list[Permission], requests: list[Request]) -> Iterator[Permission]:
+    """What the steps that were submitted may read: the objects below their ``s3://`` arguments, gone ones included."""
+    bucket = f"s3://{pipeline.settings.s3_bucket_name}/"
+    pages = pipeline.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=pipeline.settings.s3_bucket_name)
+    there = {item["Key"] for page in pages for item in page["Contents"]}
+    there |= {need.resource.partition("/")[2] for need in seen if need.role == role and need.action == "s3:PutObject"}
+    steps = [step for request in requests if request.operation == "AddJobFlowSteps" for step in request.parameters["Steps"]]
+    arguments = {part for step in steps for argument in step["HadoopJarStep"]["Args"] for part in argument.split(",")}
+    yield Permission(role, "s3:ListBucket", BUCKET)
+    for prefix in (part.removeprefix(bucket) for part in arguments if part.startswith(bucket)):
+        for key in there:
+            if key == prefix or key.startswith(f"{prefix}/"):
+                yield Permission(role, "s3:GetObject", f"{BUCKET}/{key}")
+
+
+def denied(role: Role, needs: list[Permission]) -> set[str]:
+    """Those of ``needs`` that the role's policy does not allow."""
+    return {str(need) for need in needs if not allows(role.policy, need.action, need.resource, need.context)}
+
+
+@pytest.mark.parametrize("key", DOCUMENTED)
+def test_all_that_a_role_needs_its_policy_allows(recorded: Recorded, key: str) -> None:
+    assert denied(recorded.roles[key], recorded.needs(key)) == set()
+
+
+@pytest.mark.parametrize("key", DOCUMENTED)
+def test_no_grant_is_without_a_call(recorded: Recorded, key: str) -> None:
+    assert list(unused_grants(recorded.roles[key].policy, recorded.needs(key))) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "actions"),
+    [
+        ("EMR_EC2_INSTANCE_PROFILE", "s3:GetObject s3:PutObject s3:DeleteObject s3:ListBucket"),
+        ("GLUE_SERVICE_ROLE", "s3:ListBucket s3:GetObject glue:GetDatabase glue:CreateTable logs:PutLogEvents"),
+        ("LAMBDA_ROLE", "elasticmapreduce:ListClusters elasticmapreduce:TerminateJobFlows logs:PutLogEvents"),
+        (
+            "STEP_FUNCTIONS_ROLE_ARN",
+            "elasticmapreduce:RunJobFlow elasticmapreduce:AddJobFlowSteps elasticmapreduce:DescribeStep iam:PassRole "
+            "glue:StartCrawler athena:StartQueryExecution glue:GetPartitions s3:PutObject",
+        ),
+    ],
+)
+def test_each_role_was_seen_at_its_work(recorded: Recorded, key: str, actions: str) -> None:
+    """Else the tests above would hold for a recording of nothing."""
+    name = recorded.roles[key].name
+    assert set(actions.split()) - {need.action for need in recorded.seen if need.role == name} == set()
+
+
+@pytest.mark.parametrize("key", DOCUMENTED)
+def test_without_any_one_of_its_statements_a_role_would_be_refused_something(recorded: Recorded, key: str) -> None:
+    role = recorded.roles[key]
+    for left_out in role.policy["Statement"]:
+        rest = {**role.policy, "Statement": [one for one in role.policy["Statement"] if one is not left_out]}
+        needs = recorded.needs(key)
+        assert [need for need in needs if not allows(rest, need.action, need.resource, need.context)], left_out["Sid"]
