@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ENV := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-releases bench lint serve notebook clean
+.PHONY: help demo test test-long test-releases bench lint serve notebook docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ serve: $(VENV)/installed  ## the local AWS on port 5000, for running scripts by 
 
 notebook: $(VENV)/installed  ## the analysis in Jupyter, with the settings of .env
 	$(ENV) $(BIN)/jupyter notebook notebooks/athena_queries.ipynb
+
+docs: $(VENV)/installed  ## what the documents take from the program: help texts, tables, diagrams
+	$(ENV) $(BIN)/python scripts/write_docs.py
 
 clean:  ## removes what runs have made here, but not data/ and .venv
 	rm -rf .local_aws reports runs spark-warehouse metastore_db derby.log .pytest_cache .ruff_cache .hypothesis

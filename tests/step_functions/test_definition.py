@@ -21,7 +21,6 @@ from asl_checks import (
     without_timeout,
 )
 from config import Settings
-from draw_state_machine import DOCUMENT, document
 from emr.cluster_request import cluster_request
 from emr.spark_steps import JOBS, TABLES, spark_step
 from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
@@ -158,7 +157,3 @@ def test_the_lock_is_where_the_role_may_write_it() -> None:
 @pytest.mark.parametrize("name", ["TakeNewLock", "TakeOverLock"])
 def test_each_holder_of_the_lock_gives_it_another_etag(machine: Definition, name: str) -> None:
     assert machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"  # S3 makes the ETag of the body alone
-
-
-def test_the_diagram_is_up_to_date() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python scripts/draw_state_machine.py"

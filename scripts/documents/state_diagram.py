@@ -1,38 +1,20 @@
-#!/usr/bin/env python3
-"""Draws the state machine: docs/state_machine.md, a Mermaid diagram made from step_functions/data_pipeline.asl.json.
-
-Run it after a change of the definition; a test fails while the diagram is out of date.
-"""
+"""The state machine as a Mermaid diagram, drawn from its definition."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-from config import ROOT
 from workflow.state_machine import DEFINITION
-
-DOCUMENT = ROOT / "docs" / "state_machine.md"
-_HEAD = """\
-<!-- The state machine as a diagram, made by scripts/draw_state_machine.py from step_functions/data_pipeline.asl.json -->
-# The state machine
-
-What step 4 deploys and step 9 runs. Arrows that say "fails" are taken when a state fails. Whatever fails once there is a
-cluster ends in `TerminateAfterFailure`. An end that no state sees (the execution is stopped or times out as a whole) is
-answered by the cluster reaper and, should that fail too, by the cluster's own idle timeout.
-
-"""
 
 State = dict[str, Any]
 
 
-def document() -> str:
-    """The text of the document."""
+def state_machine() -> str:
+    """The diagram."""
     definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
-    return f"{_HEAD}```mermaid\nstateDiagram-v2\n" + "\n".join(_machine(definition, 1)) + "\n```\n"
+    return "```mermaid\nstateDiagram-v2\n" + "\n".join(_machine(definition, 1)) + "\n```"
 
 
 def _machine(machine: State, depth: int) -> Iterator[str]:
@@ -68,16 +50,3 @@ def _targets(state: State) -> list[str]:
     after = [state[key] for key in ("Default", "Next") if key in state]
     ends = ["[*]"] if state.get("End") or state["Type"] in ("Succeed", "Fail") else []
     return list(dict.fromkeys([*choices, *after, *ends]))
-
-
-def main() -> int:
-    """Writes the document."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document(), encoding="utf-8")
-    sys.stderr.write(f"{DOCUMENT.relative_to(ROOT)} written\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
