@@ -26,10 +26,10 @@ from call_trail import CallTrail, Request
 from create_emr_cluster import create_emr_cluster
 from execute_step_functions import execute_step_functions
 from generate_sample_data import generate
-from iam.roles import Role, roles
+from iam.roles import Role, cluster_reaper_role_name, roles
 from iam_calls import Permission, Translator
 from iam_evaluator import allows, unused_grants
-from pipelines import SLOW, Pipeline, deployed
+from pipelines import SLOW, Pipeline, deployed, until
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
@@ -144,6 +144,9 @@ def recorded(
         pipeline = deployed(stand_in.url, "recorded", folder)
         by_hand(pipeline)
         by_the_state_machine(pipeline)
+        reaper = cluster_reaper_role_name(pipeline.settings)
+        its_calls = lambda: {request.operation for request in requests if request.role == reaper}  # noqa: E731
+        until(its_calls, lambda seen: "PutLogEvents" in seen, 30)  # the last thing it does
     wanted = {role.key: role for role in roles(pipeline.settings, ACCOUNT_ID, "aws")}
     translator = Translator(client)
     ours = [request for request in requests if request.role in {role.name for role in wanted.values()}]
