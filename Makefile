@@ -13,8 +13,7 @@ help:  ## this list
 demo: $(VENV)/installed  ## the whole pipeline on this machine: python main.py --all --local
 	$(ENV) $(BIN)/python main.py --all --local
 
-test: $(VENV)/installed-dev  ## every test, and the linter
-	$(ENV) $(BIN)/ruff check .
+test: lint  ## every test, the linter and the type checker
 	$(ENV) $(BIN)/python -m pytest -m "not long"
 
 test-long: $(VENV)/installed-dev  ## the tests that take minutes each
@@ -26,8 +25,9 @@ test-releases:  ## the Spark jobs' tests on the oldest and newest Spark of EMR, 
 bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
 	$(ENV) $(BIN)/python benchmarks/run.py
 
-lint: $(VENV)/installed-dev  ## the linter alone
+lint: $(VENV)/installed-dev  ## the linter and the type checker alone
 	$(ENV) $(BIN)/ruff check .
+	$(ENV) $(BIN)/mypy
 
 serve: $(VENV)/installed  ## the local AWS on port 5000, for running scripts by hand
 	$(ENV) $(BIN)/python -m local_aws --port 5000

@@ -66,7 +66,8 @@ class Clients:
 
     def _make(self, service: str, region: str) -> Any:
         core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
-        return boto3.session.Session(botocore_session=core).client(
+        session: Any = boto3.session.Session(botocore_session=core)
+        return session.client(
             service,
             region_name=region,
             endpoint_url=self.endpoint_url,

@@ -99,9 +99,9 @@ class Lake:
         return 0 if reasons.empty else int(reasons.rejected_in_all.iloc[0])
 
     def _shows(self, table: str, run_id: str) -> bool:
-        place = {"DatabaseName": self.settings.glue_database_name, "TableName": table}
+        database = self.settings.glue_database_name
         try:
-            self._aws.client("glue").get_partition(**place, PartitionValues=[run_id])
+            self._aws.client("glue").get_partition(DatabaseName=database, TableName=table, PartitionValues=[run_id])
         except ClientError as error:
             if error_code(error) != "EntityNotFoundException":
                 raise

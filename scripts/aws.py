@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -26,8 +26,10 @@ from config import Settings
 from errors import ConfigError, DataLakeError
 from waiting import THROTTLED
 
+Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
+
 PROJECT = "car-rental-data-lake"
-_RETRIES = {"mode": "standard", "total_max_attempts": 8}
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 8}
 _CREDENTIALS_FIX = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
     "or try everything here without an account: python main.py --all --local"
@@ -76,19 +78,19 @@ class Aws:
         self.plan_only = plan_only
         self._session = _local_session(settings) if settings.is_local else _session(settings)
         self._clients: dict[tuple[str, str], Any] = {}
+        if TYPE_CHECKING:  # boto3's own type, by which mypy sees a misspelt parameter of any service's call
+            self.client = self._session.client
+        else:
+            self.client = self._made_once
         if plan_only:
             self._session.events.register("before-call", _refuse_changes)
 
-    def change(self, make: Callable[[], object]) -> None:
-        """Carries ``make`` out, unless this session is for a plan."""
-        if not self.plan_only:
-            make()
-
-    def client(self, service: str, region: str = "") -> Any:
-        """The client of ``service`` in ``region``, by default the settings'; made once."""
-        key = (service, region or self.settings.aws_region)
+    def _made_once(self, service: str, region_name: str = "") -> Any:
+        """The client of ``service``, by default in the settings' region."""
+        key = (service, region_name or self.settings.aws_region)
         if key not in self._clients:
-            self._clients[key] = self._session.client(
+            make: Any = self._session.client
+            self._clients[key] = make(
                 service,
                 region_name=key[1],
                 endpoint_url=self.settings.aws_endpoint_url or None,
@@ -101,6 +103,11 @@ class Aws:
                 ),
             )
         return self._clients[key]
+
+    def change(self, make: Callable[[], object]) -> None:
+        """Carries ``make`` out, unless this session is for a plan."""
+        if not self.plan_only:
+            make()
 
     @functools.cached_property
     def account_id(self) -> str:
@@ -129,8 +136,8 @@ class Aws:
         return {"Project": PROJECT, "Environment": self.settings.environment}
 
     @property
-    def tag_list(self) -> list[dict[str, str]]:
-        """``tags`` as most APIs take them."""
+    def tag_list(self) -> list[Any]:
+        """``tags`` as most APIs take them: each with a ``Key`` and a ``Value``."""
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
 
@@ -155,8 +162,8 @@ def _local_session(settings: Settings) -> boto3.session.Session:
     return boto3.session.Session(botocore_session=core)
 
 
-def _refuse_other_hosts(request: Any, **_: Any) -> None:
-    host = urlsplit(request.url).hostname
+def _refuse_other_hosts(**event: Any) -> None:
+    host = urlsplit(event["request"].url).hostname
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cli
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
@@ -111,10 +111,10 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
     return f"arn:{aws.partition}:iam::{aws.account_id}:role/{settings.step_functions_role_name}"
 
 
-def _current(aws: Aws) -> dict[str, Any] | None:
+def _current(aws: Aws) -> Answer | None:
     """The state machine as it is; None when there is none."""
     try:
-        described: dict[str, Any] = aws.client("stepfunctions").describe_state_machine(stateMachineArn=state_machine_arn(aws))
+        described: Answer = aws.client("stepfunctions").describe_state_machine(stateMachineArn=state_machine_arn(aws))
     except ClientError as error:
         if error_code(error) != "StateMachineDoesNotExist":
             raise
@@ -153,7 +153,7 @@ def _tags_differ(aws: Aws) -> bool:
     return not aws.tags.items() <= there.items()
 
 
-def _lower_case(tags: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+def _lower_case(tags: Sequence[dict[str, str]]) -> list[Any]:
     """Step Functions spells tags in lower case."""
     return [{"key": tag["Key"], "value": tag["Value"]} for tag in tags]
 

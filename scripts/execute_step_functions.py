@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import cli
-from aws import Aws
+from aws import Answer, Aws
 from botocore.exceptions import BotoCoreError, ClientError
 from catalog.published import published_runs
 from catalog.rejected_table import register_rejected_rentals
@@ -36,7 +36,7 @@ from workflow.state_machine import state_machine_arn
 
 DEADLINE_MINUTES = 360.0
 _WHERE = "execute_step_functions"
-_FAILED_STEPS = ["FAILED", "INTERRUPTED"]
+_FAILED_STEPS: Any = ["FAILED", "INTERRUPTED"]
 _LOOKS_FOR_CLUSTERS = 3  # one that was asked for in the moment of the stop appears a little later
 _FIXES = {
     "AnotherExecutionRuns": "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>",
@@ -98,13 +98,13 @@ def execution_name(run_id: str) -> str:
     return "run-" + re.sub(r"[^0-9A-Za-z_-]", "-", run_id)
 
 
-def _run_id(execution: dict[str, Any]) -> str:
+def _run_id(execution: Answer) -> str:
     """The run's id: given when it was started, else its start time, as the state machine derives it."""
     given: dict[str, Any] = json.loads(execution.get("input") or "{}")
     return str(given.get("run_id") or new_run_id(execution["startDate"]))
 
 
-def _follow(aws: Aws, console: Console, execution: dict[str, Any], pace: Pace) -> dict[str, Any]:
+def _follow(aws: Aws, console: Console, execution: Answer, pace: Pace) -> Answer:
     """Waits for the end, and shows each state when it is entered for the first time."""
     arn = execution["executionArn"]
     show = _entered_states(console, History(aws, arn), execution["startDate"])
@@ -121,11 +121,11 @@ def _follow(aws: Aws, console: Console, execution: dict[str, Any], pace: Pace) -
         return wait_until(wait, pace, console.progress)
 
 
-def _entered_states(console: Console, history: History, started: datetime) -> Callable[[dict[str, Any]], str]:
+def _entered_states(console: Console, history: History, started: datetime) -> Callable[[Answer], str]:
     """What shows the execution's progress: a line for each task on its first entry; returns the latest as the state."""
     seen: list[str] = []
 
-    def show(described: dict[str, Any]) -> str:
+    def show(described: Answer) -> str:
         for event in history.new_events():
             name = event.get("stateEnteredEventDetails", {}).get("name", "")
             if event["type"] == "TaskStateEntered" and name not in seen:
@@ -141,7 +141,7 @@ def _words(state: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", state).lower()
 
 
-def _published(aws: Aws, execution: dict[str, Any]) -> ExecutionResult:
+def _published(aws: Aws, execution: Answer) -> ExecutionResult:
     """The result of an execution that ended well; brings the table of rejected rentals up to what is published."""
     output = json.loads(execution["output"])
     register_rejected_rentals(aws, published_runs(aws))
@@ -149,7 +149,7 @@ def _published(aws: Aws, execution: dict[str, Any]) -> ExecutionResult:
     return ExecutionResult(execution["executionArn"], output["run_id"], "SUCCEEDED", output["cluster_id"], report)
 
 
-def _failure(aws: Aws, console: Console, execution: dict[str, Any]) -> DataLakeError:
+def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
     """Why the execution ended badly: a failed Spark job's probable cause, else what the execution itself says."""
     error, cause = execution.get("error", ""), execution.get("cause", "")
     if execution["status"] == "FAILED":
@@ -161,7 +161,7 @@ def _failure(aws: Aws, console: Console, execution: dict[str, Any]) -> DataLakeE
     return DataLakeError("execution", said, fix, details=(execution["executionArn"],))
 
 
-def _failed_steps(aws: Aws, cluster_id: str) -> list[dict[str, Any]]:
+def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:
     """The steps of the cluster that failed, the first to fail first."""
     pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id, StepStates=_FAILED_STEPS)
     steps = [step for page in pages for step in page["Steps"]]
@@ -204,7 +204,7 @@ def _stop_command(arn: str) -> str:
     return f"aws stepfunctions stop-execution --execution-arn {arn}"
 
 
-def _end_clusters(aws: Aws, execution: dict[str, Any]) -> list[str]:
+def _end_clusters(aws: Aws, execution: Answer) -> list[str]:
     """Terminates the clusters that the execution made; returns their ids."""
     for _ in range(_LOOKS_FOR_CLUSTERS):
         found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import cli
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import BotoCoreError, ClientError
 from catalog.crawlers import Crawler, crawlers
 from catalog.published import registered_runs
@@ -119,9 +118,9 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
     return before
 
 
-def _describe(aws: Aws, crawler: Crawler) -> dict[str, Any]:
+def _describe(aws: Aws, crawler: Crawler) -> Answer:
     try:
-        described: dict[str, Any] = aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]
+        described: Answer = aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]
     except ClientError as error:
         if error_code(error) != "EntityNotFoundException":
             raise
@@ -131,12 +130,12 @@ def _describe(aws: Aws, crawler: Crawler) -> dict[str, Any]:
     return described
 
 
-def _last_start(described: dict[str, Any]) -> datetime | None:
+def _last_start(described: Answer) -> datetime | None:
     start: datetime | None = described.get("LastCrawl", {}).get("StartTime")
     return start
 
 
-def _idle(aws: Aws, crawler: Crawler) -> Wait[dict[str, Any]]:
+def _idle(aws: Aws, crawler: Crawler) -> Wait[Answer]:
     return Wait(
         what=f"crawler {crawler.name}",
         describe=lambda: _describe(aws, crawler),
@@ -147,10 +146,10 @@ def _idle(aws: Aws, crawler: Crawler) -> Wait[dict[str, Any]]:
     )
 
 
-def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[dict[str, Any]]:
+def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[Answer]:
     """Waits for the end of *this* crawl: an idle crawler still shows how the crawl before it ended."""
 
-    def state(described: dict[str, Any]) -> str:
+    def state(described: Answer) -> str:
         if described["State"] != "READY":
             return str(described["State"])
         if _last_start(described) == before:
@@ -167,7 +166,7 @@ def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[d
     )
 
 
-def crawl_failure(aws: Aws, crawler: Crawler, last: dict[str, Any]) -> DataLakeError:
+def crawl_failure(aws: Aws, crawler: Crawler, last: Answer) -> DataLakeError:
     """A crawl that ended badly as an error: Glue's reason, and the last lines that the crawler wrote to its log."""
     group, stream = last.get("LogGroup", "/aws-glue/crawlers"), last.get("LogStream", crawler.name)
     return DataLakeError(

@@ -73,7 +73,7 @@ def _run_stage(
     settings: Settings, aws: Aws, console: Console, cluster_id: str, run_id: str, stage: tuple[str, ...], pace: Pace
 ) -> dict[str, str]:
     """Submits the jobs of one stage together and waits for all of them."""
-    request = {"JobFlowId": cluster_id, "Steps": [spark_step(settings, job, run_id) for job in stage]}
+    request: dict[str, Any] = {"JobFlowId": cluster_id, "Steps": [spark_step(settings, job, run_id) for job in stage]}
     steps: dict[str, str] = {}
     try:
         with cli.ctrl_c_waits():

@@ -11,11 +11,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cli
 from analysis.named_queries import ensure_named_queries
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from catalog.crawlers import Crawler, crawler_request, crawlers
 from config import Settings
@@ -25,6 +25,9 @@ from iam.retry import retry_while_iam_spreads
 from steps import changes_in_words
 from storage.lake_bucket import require_bucket
 from waiting import Pace, States, Wait, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
 
 # what Glue says of a role that was made a moment ago; a role that is really wrong says the same
 _ROLE_NOT_YET = ("Service is unable to assume",)
@@ -65,8 +68,8 @@ def ensure_database(settings: Settings, aws: Aws) -> str:
     except ClientError as error:
         if error_code(error) != "EntityNotFoundException":
             raise
-        wanted = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
-        aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
+        about: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
+        aws.change(lambda: glue.create_database(DatabaseInput=about, Tags=aws.tags))
         return "created"
     return "unchanged"
 
@@ -88,7 +91,7 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     return "updated"
 
 
-def _as_stored(current: dict[str, Any], name: str) -> Any:
+def _as_stored(current: Answer, name: str) -> Any:
     """A property of a crawler in the form in which it is sent: AWS adds target kinds nobody asked for, and a role's ARN."""
     value = current.get(name)
     if name == "Targets":
@@ -127,7 +130,7 @@ def _wait_until_ready(aws: Aws, console: Console, crawler: Crawler) -> None:
 def ensure_workgroup(settings: Settings, aws: Aws) -> str:
     """The Athena workgroup exists: results under athena-results/, engine version 3, a limit on the bytes a query scans."""
     athena, name = aws.client("athena"), settings.athena_workgroup
-    wanted = {
+    wanted: Any = {
         "ResultConfiguration": {"OutputLocation": settings.s3("athena-results", "")},
         "EnforceWorkGroupConfiguration": True,
         "PublishCloudWatchMetricsEnabled": True,
@@ -136,19 +139,19 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> str:
     }
     current = _workgroup(athena, name)
     if current is None:
-        described = {"Description": "Queries over the car rental data lake", "Tags": aws.tag_list}
-        aws.change(lambda: athena.create_work_group(Name=name, Configuration=wanted, **described))
+        about = "Queries over the car rental data lake"
+        aws.change(lambda: athena.create_work_group(Name=name, Configuration=wanted, Description=about, Tags=aws.tag_list))
         return "created"
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
         return "unchanged"
     # the update's shape nests the results location under another name than the creation's
-    updates = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
+    updates: Any = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
     updates["ResultConfigurationUpdates"] = wanted["ResultConfiguration"]
     aws.change(lambda: athena.update_work_group(WorkGroup=name, ConfigurationUpdates=updates))
     return "updated"
 
 
-def _workgroup(athena: Any, name: str) -> dict[str, Any] | None:
+def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
     """The workgroup's configuration, or None: Athena answers an unknown name with InvalidRequestException."""
     pages = athena.list_work_groups()
     names = [group["Name"] for group in pages.get("WorkGroups", [])]
@@ -157,8 +160,7 @@ def _workgroup(athena: Any, name: str) -> dict[str, Any] | None:
         names += [group["Name"] for group in pages.get("WorkGroups", [])]
     if name not in names:
         return None
-    configuration: dict[str, Any] = athena.get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration", {})
-    return configuration
+    return athena.get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration", {})
 
 
 def _contains(current: Any, wanted: Any) -> bool:

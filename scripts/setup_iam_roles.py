@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cli
 from aws import Aws, error_code
@@ -26,6 +26,10 @@ from errors import ConfigError, DataLakeError
 from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
 from iam.roles_file import RolesFile, save
 from steps import changes_in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_iam.type_defs import TagTypeDef
 
 ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"
@@ -104,7 +108,7 @@ def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
     return "unchanged" if ours or adopt else "left alone: not made by this script"
 
 
-def _create(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> None:
+def _create(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
     iam.create_role(
         RoleName=role.name,
         Path=role.path,
@@ -115,7 +119,7 @@ def _create(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> None:
     iam.get_waiter("role_exists").wait(RoleName=role.name)
 
 
-def role_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> Iterable[Change]:
+def role_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
     """What about an existing role is not as it should be: tags, trust policy, inline policy, managed policies."""
     current = iam.get_role(RoleName=role.name)["Role"]
     if not _carries(current.get("Tags", []), tags):
@@ -129,7 +133,7 @@ def role_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> Ite
     yield from _managed_changes(iam, role)
 
 
-def _managed_changes(iam: Any, role: Role) -> Iterable[Change]:
+def _managed_changes(iam: IAMClient, role: Role) -> Iterable[Change]:
     pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role.name)
     attached = {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
     for arn in role.managed:
@@ -140,7 +144,7 @@ def _managed_changes(iam: Any, role: Role) -> Iterable[Change]:
             yield Change(f"{_last(arn)} detached", partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn))
 
 
-def profile_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> Iterable[Change]:
+def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
     """What is missing so that the instance profile of the role's name exists and holds this role and no other."""
     name = {"InstanceProfileName": role.name}
     profile = _found(lambda: iam.get_instance_profile(**name)["InstanceProfile"])
@@ -155,7 +159,7 @@ def profile_changes(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> 
         yield Change("role in the instance profile", partial(iam.add_role_to_instance_profile, **name, RoleName=role.name))
 
 
-def _create_profile(iam: Any, role: Role, tags: Sequence[Mapping[str, str]]) -> None:
+def _create_profile(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
     iam.create_instance_profile(InstanceProfileName=role.name, Path=role.path, Tags=list(tags))
     iam.get_waiter("instance_profile_exists").wait(InstanceProfileName=role.name)
 
@@ -170,7 +174,7 @@ def _found(get: Callable[[], Any]) -> Any:
         return None
 
 
-def _carries(tags: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]]) -> bool:
+def _carries(tags: Sequence[TagTypeDef], wanted: Sequence[TagTypeDef]) -> bool:
     return all(tag in tags for tag in wanted)
 
 

@@ -27,7 +27,7 @@ class InterpreterClients:
         core.get_component("response_parser_factory").set_parser_defaults(
             timestamp_parser=lambda value: iso_text(parse_timestamp(value))
         )
-        self._session = boto3.session.Session(botocore_session=core)
+        self._session: Any = boto3.session.Session(botocore_session=core)
         self._lock = threading.Lock()  # making clients of one session is not thread-safe
 
     def client(

@@ -8,13 +8,13 @@ session, a cursor and retries of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from errors import DataLakeError, Interrupted
 from waiting import Pace, Progress, States, Wait, wait_until
@@ -148,7 +148,7 @@ class Athena:
         """Cancels a query; one that has ended stays as it is."""
         self._client.stop_query_execution(QueryExecutionId=query_id)
 
-    def _result(self, query_id: str, execution: dict[str, Any]) -> QueryResult:
+    def _result(self, query_id: str, execution: Answer) -> QueryResult:
         # the results API and not the CSV in S3: only here are types told, and NULL from an empty text
         pages = list(self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
         infos = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
@@ -178,7 +178,7 @@ class Athena:
         )
 
 
-def failure(execution: dict[str, Any], name: str) -> DataLakeError:
+def failure(execution: Answer, name: str) -> DataLakeError:
     """The error of a query that failed or was cancelled: Athena's reason and category, and the line of SQL it means."""
     status, sql = execution["Status"], execution.get("Query", "")
     where, query_id = f"Athena query {name}", execution["QueryExecutionId"]
@@ -211,7 +211,7 @@ def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
     return (f"{label}{lines[number - 1]}", " " * (len(label) + column - 1) + "^")
 
 
-def _typed(row: list[dict[str, str]], columns: tuple[Column, ...]) -> tuple[Any, ...]:
+def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:
     texts = (cell.get("VarCharValue") for cell in row)
     return tuple(
         None if text is None else _PARSERS.get(column.type, str)(text) for text, column in zip(texts, columns, strict=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from emr.spark_steps import TABLES
 from errors import DataLakeError
@@ -68,7 +66,7 @@ def require_workgroup(aws: Aws) -> None:
     """The Athena workgroup is there and knows where results go."""
     name = aws.settings.athena_workgroup
     try:
-        group: dict[str, Any] = aws.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
+        group: Answer = aws.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
     except ClientError as error:
         if error_code(error) != "InvalidRequestException":
             raise

@@ -59,7 +59,7 @@ def _create(aws: Aws) -> None:
     )
 
 
-def _storage(aws: Aws, run: str = "") -> dict[str, Any]:
+def _storage(aws: Aws, run: str = "") -> Any:
     columns = [{"Name": "reasons", "Type": "array<string>"}, *({"Name": name, "Type": "string"} for name in _TEXTS)]
     folder = (f"run_id={run}", "") if run else ("",)
     return {"Columns": columns, "Location": aws.settings.s3(*_ZONE, *folder), **_PARQUET}

@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from aws import Aws, explain
+from aws import Answer, Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Settings
 from console import Console
@@ -163,7 +162,7 @@ def _denied(aws: Aws, source: str, actions: Sequence[str], resource: str) -> lis
         .get_paginator("simulate_principal_policy")
         .paginate(PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[resource])
     )
-    results: list[dict[str, Any]] = [result for page in pages for result in page["EvaluationResults"]]
+    results: Sequence[Answer] = [result for page in pages for result in page["EvaluationResults"]]
     return [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from config import Settings
 from emr.cluster_request import EMR_MANAGED_POLICY_TAG
@@ -137,7 +137,7 @@ def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def _vcpus(aws: Aws, types: set[str]) -> dict[str, int]:
+def _vcpus(aws: Aws, types: set[Any]) -> dict[str, int]:
     described = aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"]
     return {item["InstanceType"]: int(item["VCpuInfo"]["DefaultVCpus"]) for item in described}
 
@@ -212,32 +212,31 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
     yield from _network_tags(settings, aws, subnets)
 
 
-def _subnets(settings: Settings, aws: Aws) -> list[dict[str, Any]]:
+def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
     """The subnet that was set, or those of the default VPC, of which EMR picks one."""
     if settings.emr_subnet_id:
         which: dict[str, Any] = {"Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]}
     else:
         which = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
-    found: list[dict[str, Any]] = aws.client("ec2").describe_subnets(**which)["Subnets"]
-    return found
+    return list(aws.client("ec2").describe_subnets(**which)["Subnets"])
 
 
-def _leads_out(aws: Aws, subnet: dict[str, Any]) -> bool:
-    filters = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
-    tables = aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]
+def _leads_out(aws: Aws, subnet: Answer) -> bool:
+    in_vpc: Any = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
+    tables = aws.client("ec2").describe_route_tables(Filters=in_vpc)["RouteTables"]
     links = [(link, table) for table in tables for link in table["Associations"]]
     own = [table for link, table in links if link.get("SubnetId") == subnet["SubnetId"]]
     main = [table for link, table in links if link.get("Main")]
     return any(_is_way_out(route) for table in own or main for route in table["Routes"])
 
 
-def _is_way_out(route: dict[str, Any]) -> bool:
+def _is_way_out(route: Answer) -> bool:
     """A default route to anything, or the S3 gateway endpoint (its destination is a prefix list)."""
     everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
     return route.get("State") != "blackhole" and (everywhere or str(route.get("GatewayId", "")).startswith("vpce-"))
 
 
-def _network_tags(settings: Settings, aws: Aws, subnets: list[dict[str, Any]]) -> Iterator[Finding]:
+def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
     """https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html"""
     if not _service_policy_needs_tags(settings, aws):
         return

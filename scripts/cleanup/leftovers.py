@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from catalog.crawlers import crawlers
 from catalog.rejected_table import TABLE as REJECTED_TABLE
@@ -20,6 +20,9 @@ from iam.roles import roles
 from storage.lake_bucket import bucket_exists
 from waiting import Pace, States, Wait, wait_until
 from workflow.state_machine import state_machine_arn
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 CLUSTER_MINUTES = 20.0
 _NOT_OURS = "it does not carry this project's tags: something else made it"
@@ -69,7 +72,7 @@ Found = Iterator[Thing | Kept]
 
 def tagged_arns(aws: Aws) -> list[str]:
     """The ARNs in this region that carry both of our tags, as the tagging API knows them: roles and clusters it does not."""
-    filters = [{"Key": key, "Values": [value]} for key, value in aws.tags.items()]
+    filters: Any = [{"Key": key, "Values": [value]} for key, value in aws.tags.items()]
     pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
     return sorted(item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"])
 
@@ -247,11 +250,11 @@ def _remove_role(aws: Aws, name: str) -> None:
             iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=name)
             if profile["InstanceProfileName"] == name:
                 iam.delete_instance_profile(InstanceProfileName=name)
-    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
-        for policy in page["AttachedPolicies"]:
-            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-    for page in iam.get_paginator("list_role_policies").paginate(RoleName=name):
-        for policy in page["PolicyNames"]:
+    for attached in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
+        for managed in attached["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=name, PolicyArn=managed["PolicyArn"])
+    for inline in iam.get_paginator("list_role_policies").paginate(RoleName=name):
+        for policy in inline["PolicyNames"]:
             iam.delete_role_policy(RoleName=name, PolicyName=policy)
     iam.delete_role(RoleName=name)
 
@@ -296,16 +299,16 @@ def _remove_bucket(aws: Aws, name: str) -> None:
     raise DataLakeError("teardown", f"the bucket {name} is still being written to.", "Wait some minutes and run it again.")
 
 
-def _empty(s3: Any, name: str) -> None:
+def _empty(s3: S3Client, name: str) -> None:
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name, PaginationConfig={"PageSize": _BATCH}):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
+        objects: list[Any] = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
         errors = s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True}).get("Errors") if objects else []
         if errors:
             first = errors[0]
             raise DataLakeError("teardown", f"S3 does not delete {first['Key']}: {first.get('Code')} {first.get('Message')}")
-    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
-        for upload in page.get("Uploads", []):
+    for unfinished in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
+        for upload in unfinished.get("Uploads", []):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
@@ -325,7 +328,7 @@ def _is_tagged(tagged: list[str], end: str) -> bool:
     return any(arn.endswith(end) for arn in tagged)
 
 
-def _carries(aws: Aws, tags: list[dict[str, str]]) -> bool:
+def _carries(aws: Aws, tags: Sequence[Answer]) -> bool:
     return all(tag in tags for tag in aws.tag_list)
 
 
@@ -333,7 +336,7 @@ def _carries(aws: Aws, tags: list[dict[str, str]]) -> bool:
 _ABSENT = frozenset({"NoSuchEntity", "EntityNotFoundException", "InvalidRequestException", "NoSuchTagSet"})
 
 
-def _exists(get: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def _exists(get: Callable[[], Answer]) -> Answer | None:
     """The thing as described, or None."""
     try:
         return get()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws import Aws
+from aws import Answer, Aws
 from botocore.exceptions import ClientError
 from console import Console
 from errors import ConfigError, DataLakeError
 from waiting import Pace, States, Wait, wait_until
 
-ACTIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+ACTIVE: tuple[Any, ...] = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _STARTING = States(
     going=frozenset({"STARTING", "BOOTSTRAPPING"}),
@@ -32,7 +32,7 @@ _FIXES = {
 }
 
 
-def active_clusters(aws: Aws) -> list[dict[str, Any]]:
+def active_clusters(aws: Aws) -> list[Answer]:
     """Clusters that run or start, carry our name and our tags; newest first, as ``DescribeCluster`` gives them."""
     emr = aws.client("emr")
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
@@ -41,16 +41,16 @@ def active_clusters(aws: Aws) -> list[dict[str, Any]]:
     return [cluster for cluster in described if is_ours(aws, cluster)]
 
 
-def is_ours(aws: Aws, cluster: dict[str, Any]) -> bool:
+def is_ours(aws: Aws, cluster: Answer) -> bool:
     """Whether the cluster carries the tags of this project and environment."""
     tags = {tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags", [])}
     return all(tags.get(key) == value for key, value in aws.tags.items())
 
 
-def describe_cluster(aws: Aws, cluster_id: str) -> dict[str, Any]:
+def describe_cluster(aws: Aws, cluster_id: str) -> Answer:
     """``DescribeCluster``'s answer; raises ``ConfigError`` when there is no such cluster."""
     try:
-        cluster: dict[str, Any] = aws.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
+        cluster: Answer = aws.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
     except ClientError as error:
         if "is not valid" not in error.response["Error"].get("Message", ""):
             raise
@@ -62,7 +62,7 @@ def describe_cluster(aws: Aws, cluster_id: str) -> dict[str, Any]:
     return cluster
 
 
-def require_ours(aws: Aws, cluster_id: str) -> dict[str, Any]:
+def require_ours(aws: Aws, cluster_id: str) -> Answer:
     """The cluster as described; raises ``ConfigError`` when it does not exist or does not carry our tags."""
     cluster = describe_cluster(aws, cluster_id)
     if not is_ours(aws, cluster):
@@ -94,17 +94,17 @@ def _the_only_one(aws: Aws) -> str:
     return str(found[0]["Id"])
 
 
-def wait_until_ready(aws: Aws, console: Console, cluster_id: str, deadline_minutes: float) -> dict[str, Any]:
+def wait_until_ready(aws: Aws, console: Console, cluster_id: str, deadline_minutes: float) -> Answer:
     """Waits until the cluster takes steps; raises ``DataLakeError`` with AWS's reason when it does not get there."""
     return _wait(aws, console, cluster_id, _STARTING, deadline_minutes)
 
 
-def wait_until_ended(aws: Aws, console: Console, cluster_id: str, deadline_minutes: float) -> dict[str, Any]:
+def wait_until_ended(aws: Aws, console: Console, cluster_id: str, deadline_minutes: float) -> Answer:
     """Waits until the cluster is terminated, with or without errors."""
     return _wait(aws, console, cluster_id, _ENDING, deadline_minutes)
 
 
-def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_minutes: float) -> dict[str, Any]:
+def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_minutes: float) -> Answer:
     wait = Wait(
         what=f"cluster {cluster_id}",
         describe=lambda: describe_cluster(aws, cluster_id),
@@ -116,7 +116,7 @@ def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_
     return wait_until(wait, Pace(aws.settings.poll_seconds, deadline_minutes * 60), console.progress)
 
 
-def start_failure(cluster: dict[str, Any]) -> DataLakeError:
+def start_failure(cluster: Answer) -> DataLakeError:
     """Why a cluster did not start, with what to do for the codes that are known."""
     status = cluster["Status"]
     reason = status.get("StateChangeReason", {})

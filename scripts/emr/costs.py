@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
-from aws import Aws
+from aws import Answer, Aws
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Settings
 
@@ -92,7 +92,7 @@ _PRODUCT = {
 def _listed(aws: Aws, service: str, instance_type: str) -> Decimal:
     """The on-demand price of an hour; raises ``LookupError`` when the list does not hold it."""
     fields = {"instanceType": instance_type, "regionCode": aws.settings.aws_region, **_PRODUCT[service]}
-    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
+    filters: Any = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
     answer = aws.client("pricing", _API_REGION).get_products(ServiceCode=service, Filters=filters)
     prices = [price for product in answer["PriceList"] for price in _on_demand(json.loads(product))]
     if not prices:
@@ -127,8 +127,8 @@ def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:
     return Usage(dict(hours), prices.of(hours), any(instance.get("Market") == "SPOT" for instance in instances))
 
 
-def _hours(timeline: Mapping[str, datetime], now: datetime) -> Decimal:
-    lived = timeline.get("EndDateTime", now) - timeline["CreationDateTime"]
+def _hours(timeline: Answer, now: datetime) -> Decimal:
+    lived: timedelta = timeline.get("EndDateTime", now) - timeline["CreationDateTime"]
     return Decimal(max(lived, _LEAST).total_seconds()) / 3600
 
 

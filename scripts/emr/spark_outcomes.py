@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aws import Aws
+from aws import Answer, Aws
 from console import Console
 from errors import DataLakeError
 
@@ -31,7 +31,7 @@ def told(run_id: str, report: Mapping[str, Any]) -> str:
     return f"run {run_id}{counted}"
 
 
-def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: dict[str, Any]) -> DataLakeError:
+def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:
     """A failed step as an error: state, probable cause out of its log, and where the log lies."""
     status = step["Status"]
     log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")

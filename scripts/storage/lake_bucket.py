@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws import Aws, error_code
 from botocore.exceptions import ClientError
 from errors import DataLakeError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _TEMPLATES = Path(__file__).with_name("bucket_policies")
 _WHERE = "bucket"
@@ -94,10 +97,10 @@ def _elsewhere(bucket: str, lies_in: str, region: str) -> DataLakeError:
     )
 
 
-def _create(s3: Any, bucket: str, region: str) -> None:
+def _create(s3: S3Client, bucket: str, region: str) -> None:
     # us-east-1 is no LocationConstraint: there it must be left out
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
-    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    where: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
         s3.create_bucket(Bucket=bucket, **where)
     except ClientError as error:

@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aws import Aws
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from console import Console
 from errors import DataLakeError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _MIB = 1024 * 1024
 # one request up to 64 MiB: most raw files are smaller, and one request either lands whole or not at all
@@ -53,7 +56,7 @@ def _upload(aws: Aws, upload: Upload, console: Console) -> bool:
     return True
 
 
-def _stored_digest(s3: Any, bucket: str, key: str) -> str | None:
+def _stored_digest(s3: S3Client, bucket: str, key: str) -> str | None:
     try:
         digest: str | None = s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
     except ClientError as error:

@@ -6,9 +6,10 @@ All of it is there while ALERT_EMAIL is set, and none of it when it is not.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 
 from workflow.state_machine import state_machine_arn
@@ -77,7 +78,7 @@ def _policy(aws: Aws) -> dict[str, Any]:
 def _subscribe(aws: Aws, *, there: bool) -> bool:
     """ALERT_EMAIL is subscribed and nobody else; a subscription waits for its confirmation, and one that waits stays."""
     sns, wanted = aws.client("sns"), aws.settings.alert_email
-    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws)) if there else []
+    pages: Iterable[Answer] = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws)) if there else []
     current = [item for page in pages for item in page["Subscriptions"]]
     others = [item for item in current if item["Endpoint"] != wanted and item["SubscriptionArn"].startswith("arn:")]
     for item in others:
@@ -106,14 +107,14 @@ def _ensure_alarm(aws: Aws, wanted: dict[str, Any]) -> str:
     current = _current_alarm(aws, wanted["AlarmName"])
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return "unchanged"
-    tags = {} if current else {"Tags": aws.tag_list}  # of an alarm that is there, PutMetricAlarm does not take tags
+    # of an alarm that is there, PutMetricAlarm does not take tags
+    tags: dict[str, Any] = {} if current else {"Tags": aws.tag_list}
     aws.change(lambda: aws.client("cloudwatch").put_metric_alarm(**wanted, **tags))
     return "updated" if current else "created"
 
 
-def _current_alarm(aws: Aws, name: str) -> dict[str, Any] | None:
-    alarms: list[dict[str, Any]] = aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    return alarms[0] if alarms else None
+def _current_alarm(aws: Aws, name: str) -> Answer | None:
+    return next(iter(aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]), None)
 
 
 def _alarms(aws: Aws) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from iam.roles import cluster_reaper_name
 
@@ -57,9 +57,9 @@ def ensure_rule(aws: Aws) -> str:
     return f"updated ({', '.join(changed)})" if changed else "unchanged"
 
 
-def _current(aws: Aws) -> dict[str, Any] | None:
+def _current(aws: Aws) -> Answer | None:
     try:
-        rule: dict[str, Any] = aws.client("events").describe_rule(Name=rule_name(aws))
+        rule: Answer = aws.client("events").describe_rule(Name=rule_name(aws))
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
@@ -68,17 +68,18 @@ def _current(aws: Aws) -> dict[str, Any] | None:
 
 
 def _put(aws: Aws, *, new: bool) -> None:
+    tags: dict[str, Any] = {"Tags": aws.tag_list} if new else {}
     aws.client("events").put_rule(
         Name=rule_name(aws),
         Description="Executions of the pipeline that ended badly.",
         EventPattern=json.dumps(pattern(aws)),
         State="ENABLED",
-        **({"Tags": aws.tag_list} if new else {}),
+        **tags,
     )
 
 
-def _targets(aws: Aws) -> list[dict[str, Any]]:
-    wanted: list[dict[str, Any]] = [{"Id": "cluster-reaper", "Arn": function_arn(aws)}]
+def _targets(aws: Aws) -> list[Any]:
+    wanted: list[Any] = [{"Id": "cluster-reaper", "Arn": function_arn(aws)}]
     if aws.settings.alert_email:
         notice = {"InputPathsMap": _NOTICE_PATHS, "InputTemplate": _NOTICE}
         wanted.append({"Id": "failure-notice", "Arn": topic_arn(aws), "InputTransformer": notice})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from emr.clusters import ACTIVE, describe_cluster
 from errors import ConfigError, DataLakeError
@@ -51,10 +51,10 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
     return error
 
 
-def describe(aws: Aws, arn: str) -> dict[str, Any]:
+def describe(aws: Aws, arn: str) -> Answer:
     """The execution as it is; raises ``ConfigError`` when there is none with that ARN."""
     try:
-        described: dict[str, Any] = aws.client("stepfunctions").describe_execution(executionArn=arn)
+        described: Answer = aws.client("stepfunctions").describe_execution(executionArn=arn)
     except ClientError as error:
         if error_code(error) not in ("ExecutionDoesNotExist", "InvalidArn"):
             raise
@@ -77,13 +77,13 @@ class History:
         self._arn = arn
         self._last_id = 0
 
-    def new_events(self) -> list[dict[str, Any]]:
+    def new_events(self) -> list[Answer]:
         """The events since the last call, oldest first."""
         found = list(self._unseen())[::-1]
         self._last_id = max((event["id"] for event in found), default=self._last_id)
         return found
 
-    def _unseen(self) -> Iterator[dict[str, Any]]:
+    def _unseen(self) -> Iterator[Answer]:
         """Newest first, so that a look costs one page however long the history has become."""
         for page in self._pages.paginate(executionArn=self._arn, reverseOrder=True, includeExecutionData=False):
             for event in page["events"]:
@@ -92,13 +92,13 @@ class History:
                 yield event
 
 
-def clusters_of(aws: Aws, arn: str, started: datetime, *, active_only: bool) -> list[dict[str, Any]]:
+def clusters_of(aws: Aws, arn: str, started: datetime, *, active_only: bool) -> list[Answer]:
     """The clusters that the execution made, as ``DescribeCluster`` gives them."""
-    states = {"ClusterStates": list(ACTIVE)} if active_only else {}
+    states: dict[str, Any] = {"ClusterStates": list(ACTIVE)} if active_only else {}
     pages = aws.client("emr").get_paginator("list_clusters").paginate(CreatedAfter=started - _CLOCKS_DIFFER, **states)
     described = (describe_cluster(aws, item["Id"]) for page in pages for item in page["Clusters"])
     return [cluster for cluster in described if _made_by(cluster, arn)]
 
 
-def _made_by(cluster: dict[str, Any], arn: str) -> bool:
+def _made_by(cluster: Answer, arn: str) -> bool:
     return any(tag["Key"] == EXECUTION_TAG and tag.get("Value") == arn for tag in cluster.get("Tags", []))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from aws import Aws
+from aws import Answer, Aws
 
 RETENTION_DAYS = 90  # as long as Step Functions keeps an execution's history
 
@@ -26,7 +24,7 @@ def log_group_arn(aws: Aws, name: str) -> str:
     return f"arn:{aws.partition}:logs:{aws.settings.aws_region}:{aws.account_id}:log-group:{name}:*"
 
 
-def _current(aws: Aws, name: str) -> dict[str, Any] | None:
+def _current(aws: Aws, name: str) -> Answer | None:
     pages = aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
-    groups: list[dict[str, Any]] = [group for page in pages for group in page["logGroups"]]
+    groups = (group for page in pages for group in page["logGroups"])
     return next((group for group in groups if group["logGroupName"] == name), None)

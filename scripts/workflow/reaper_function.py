@@ -8,7 +8,7 @@ import io
 import zipfile
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from config import ROOT
 from console import Console
@@ -21,7 +21,7 @@ SOURCE = ROOT / "step_functions" / "cluster_reaper.py"
 # what Lambda says of a role that was made a moment ago
 _ROLE_NOT_YET = ("cannot be assumed by Lambda",)
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same source must give the same archive
-_READY = {"Delay": 1, "MaxAttempts": 120}
+_READY: Any = {"Delay": 1, "MaxAttempts": 120}
 
 
 def ensure_function(aws: Aws, console: Console) -> str:
@@ -74,9 +74,9 @@ def _configuration(aws: Aws, name: str) -> dict[str, Any]:
     }
 
 
-def _current(aws: Aws, name: str) -> dict[str, Any] | None:
+def _current(aws: Aws, name: str) -> Answer | None:
     try:
-        described: dict[str, Any] = aws.client("lambda").get_function_configuration(FunctionName=name)
+        described: Answer = aws.client("lambda").get_function_configuration(FunctionName=name)
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws import Aws, error_code
+from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
 from console import Console
 from iam.retry import retry_while_iam_spreads
@@ -38,9 +38,9 @@ def ensure_schedule(aws: Aws, console: Console) -> str:
     return "updated" if current else "created"
 
 
-def _current(aws: Aws) -> dict[str, Any] | None:
+def _current(aws: Aws) -> Answer | None:
     try:
-        schedule: dict[str, Any] = aws.client("scheduler").get_schedule(Name=schedule_name(aws))
+        schedule: Answer = aws.client("scheduler").get_schedule(Name=schedule_name(aws))
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
