@@ -10,7 +10,7 @@ ENV := env -u PYTHONPATH -u PYTHONHOME
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/installed  ## the whole pipeline on this machine: python main.py --all --local
+demo: $(VENV)/installed  ## the whole pipeline on this machine, on sample data
 	$(ENV) $(BIN)/python main.py --all --local
 
 test: lint  ## every test, the linter and the type checker
@@ -19,7 +19,7 @@ test: lint  ## every test, the linter and the type checker
 test-long: $(VENV)/installed-dev  ## the tests that take minutes each
 	$(ENV) $(BIN)/python -m pytest -m long
 
-test-releases:  ## the Spark jobs' tests on the oldest and newest Spark of EMR, ANSI mode on and off
+test-releases:  ## the Spark jobs' tests on EMR's oldest and newest Spark
 	$(ENV) PYTHON=$(PYTHON) tests/spark_releases.sh
 
 bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
@@ -35,7 +35,7 @@ serve: $(VENV)/installed  ## the local AWS on port 5000, for running scripts by 
 notebook: $(VENV)/installed  ## the analysis in Jupyter, with the settings of .env
 	$(ENV) $(BIN)/jupyter notebook notebooks/athena_queries.ipynb
 
-docs: $(VENV)/installed  ## what the documents take from the program: help texts, tables, diagrams
+docs: $(VENV)/installed  ## writes what the documents take from the program
 	$(ENV) $(BIN)/python scripts/write_docs.py
 
 clean:  ## removes what runs have made here, but not data/ and .venv

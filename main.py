@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The car rental data lake, phase by phase: from raw CSV files to answers, on AWS or on this machine.
 
-  python main.py --all --local     everything, on this machine, without an AWS account
-  python main.py --all             everything, on AWS, with the settings of .env
+  python main.py --all --local   everything, on this machine, without an account
+  python main.py --all           everything, on AWS, with the settings of .env
 
 Phases can be combined. A run stops at the first failure, says why, and never leaves its cluster running. What it did is kept
 under runs/; `--all --from STEP` picks up one that failed. `--all --plan` shows what a run would do and cost, and does nothing.
@@ -238,15 +238,17 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--plan", action="store_true", help="what --all would create, change or leave alone, and its price")
     group.add_argument("--teardown", action="store_true", help="remove what the project made on AWS; the data stays")
     add_arguments(group)
-    parser.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
-    parser.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
-    parser.add_argument(
+    group = parser.add_argument_group("how")
+    group.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
+    group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
+    group.add_argument(
         "--from", dest="first_step", choices=_RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--record", type=picture_file, metavar="FILE", help="write a picture of this run's terminal to FILE, an SVG"
     )
-    parser.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
+    group.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
+    cli.add_common(parser)
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +22,29 @@ from errors import DataLakeError, ExitStatus
 Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Fits a docstring to the terminal's width, paragraph by paragraph; an indented one, such as an example, stays."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip("\n").split("\n\n")
+        return "\n\n".join(one if one.startswith(" ") else "\n".join(self._split_lines(one, width)) for one in paragraphs)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)  # a flag stays whole
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the flags that every script has; ``description`` is the script's docstring."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    common = made.add_argument_group("common")
+    """A parser without flags; ``description`` is the script's docstring."""
+    return argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The flags that every script has."""
+    common = parser.add_argument_group("common")
     common.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
     common.add_argument("--region", help="AWS region, over AWS_REGION")
     common.add_argument("--profile", help="AWS profile, over AWS_PROFILE")
     common.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
-    return made
 
 
 def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None:
@@ -52,7 +67,11 @@ def _minutes(text: str) -> float:
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Action) -> int:
-    """Parses, loads the settings, runs ``action``; returns the exit code. No error passes it, none is swallowed."""
+    """Parses, loads the settings, runs ``action``; returns the exit code. No error passes it, none is swallowed.
+
+    The common flags are added here, behind those of the script.
+    """
+    add_common(parser)
     arguments = parser.parse_args(argv)
     where = Path(parser.prog).stem
     return guard(where, arguments.traceback, Console(), lambda console: _act(arguments, console, action))

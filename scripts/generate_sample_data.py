@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cli
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cli import guard
 from config import load_settings
 from console import Console
 from errors import ConfigError, DataLakeError
@@ -292,11 +292,11 @@ def _check_free_space(folder: Path, sizes: Sizes) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return guard("generate_sample_data", arguments.traceback, Console(), lambda console: _run(arguments, console))
+    return cli.guard("generate_sample_data", arguments.traceback, Console(), lambda console: _run(arguments, console))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("--rentals", type=int, default=GUIDE_RENTALS, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other data (default: %(default)s)")
     parser.add_argument(

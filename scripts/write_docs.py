@@ -7,10 +7,10 @@ chart and its numbers from that run. A test fails while a block is out of date.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+import cli
 from config import ROOT
 from documents.blocks import BLOCKS
 from documents.pages import refill
@@ -19,7 +19,7 @@ from documents.sample_run import pictures_and_blocks
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the blocks, and names the documents that changed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("--run", action="store_true", help="run everything first, and take pictures and numbers from that run")
     arguments = parser.parse_args(argv)
     blocks = {**BLOCKS, **(pictures_and_blocks() if arguments.run else {})}

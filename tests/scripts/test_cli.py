@@ -9,6 +9,7 @@ import cli
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from console import Console
+from documents.commands import docstring, scripts
 from errors import ConfigError, DataLakeError, Interrupted, StillRunning
 
 
@@ -113,3 +114,14 @@ def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
     assert done == ["answer"]
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = cli.parser("One two three four five six --seven-eight.\n\n  an example    stays\n\nNine.").format_help()
+    assert "\nOne two three four five six\n--seven-eight.\n\n  an example    stays\n\nNine.\n" in text
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_what_help_does_not_break_fits_into_80_columns(script):
+    assert all(len(line) <= 80 for line in docstring(script).splitlines() if line.startswith(" "))
