@@ -27,7 +27,7 @@ def steps() -> str:
     rows: list[Sequence[str]] = []
     phase = ""
     for step in STEPS.values():
-        shown = "" if step.phase == phase else f"`--{step.phase}`"
+        shown = "" if step.phase == phase else step.phase
         rows.append((shown, str(step.number), f"`{scripts[step.number]}`", purposes[step.number]))
         phase = step.phase
     return table(("phase", "step", "script", "what it does"), rows)

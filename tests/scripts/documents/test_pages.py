@@ -15,7 +15,7 @@ from documents.blocks import BLOCKS
 from documents.pages import block_names, filled, pages
 
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in pages()}
-OF_A_RUN = {"sample"}  # blocks that only write_docs.py --run makes
+OF_A_RUN = {"time of a run", "sample"}  # blocks that only write_docs.py --run makes
 PROGRAMS = {"python", "make", "jupyter", "cp", "git", "aws", "pip", "."}
 # first parts of paths that only a run makes: folders here and in the bucket
 MADE = set("data runs reports out .venv .env .local_aws iam_roles.json".split())
