@@ -60,8 +60,8 @@ def time_of(record: dict[str, Any]) -> str:
     began, ended = (datetime.fromisoformat(record[moment]) for moment in ("started", "ended"))
     seconds = (ended - began).total_seconds()
     return (
-        f"`make demo` took **{seconds:.0f} s** on {os.cpu_count()} cores; the first time it also makes its environment (`.venv`), "
-        "a minute or two of download."
+        f"`make demo` took **{seconds:.0f} s** on {os.cpu_count()} cores; the first time it also makes its environment "
+        "(`.venv`), a minute or two of download."
     )
 
 
