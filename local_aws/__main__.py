@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("local_aws")
 
 _SETTINGS_OF_OTHERS = ("AWS_", "BOTO_", "MOTO_")
+_ENDING_SECONDS = 15.0  # what a server takes at most to end its steps and itself
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -84,7 +85,10 @@ def _prepare() -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(data_dir.claimed(options.data_dir) if options.data_dir else data_dir.temporary())
+        # the run before may have been killed a moment ago, and its server be ending its steps
+        patience = _ENDING_SECONDS if options.die_with_parent else 0.0
+        claimed = data_dir.claimed(options.data_dir, patience) if options.data_dir else data_dir.temporary()
+        folder = stack.enter_context(claimed)
         ended = _Ended()
         server = stack.enter_context(_running(folder, options.port, keep_objects=options.data_dir is not None))
         if options.die_with_parent:

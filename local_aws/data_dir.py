@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +32,11 @@ def temporary() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[Path]:
+def claimed(folder: Path, patience_seconds: float = 0.0) -> Iterator[Path]:
     """``folder``, made when it is missing, emptied of an earlier server's files, and kept for this process alone.
 
-    Raises ``DataDirError`` when another server has it, when it cannot be written, or when it holds an ``s3`` or ``steps`` that
-    no server has made.
+    Waits up to ``patience_seconds`` for another server that may be about to end. Raises ``DataDirError`` when another server
+    has it, when it cannot be written, or when it holds an ``s3`` or ``steps`` that no server has made.
     """
     folder = folder.absolute()
     try:
@@ -44,7 +45,7 @@ def claimed(folder: Path) -> Iterator[Path]:
         if foreign:
             raise DataDirError(f"{folder / foreign[0]} was not made by a local AWS; give it another folder with --data-dir")
         with (folder / _MARK).open("a+") as mark:
-            _lock(mark.fileno(), folder)
+            _lock(mark.fileno(), folder, time.monotonic() + patience_seconds)
             for name in _EMPTIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
             mark.truncate(0)
@@ -57,11 +58,16 @@ def claimed(folder: Path) -> Iterator[Path]:
         ) from error
 
 
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pid = (folder / _MARK).read_text().partition("\n")[0]
-        raise DataDirError(
-            f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir"
-        ) from error
+def _lock(descriptor: int, folder: Path, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                pid = (folder / _MARK).read_text().partition("\n")[0]
+                raise DataDirError(
+                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir"
+                ) from error
+            time.sleep(0.1)
+        else:
+            return
