@@ -110,10 +110,12 @@ def table_prices(region: str) -> Prices:
     """The prices that are written down in prices.json, in ``region``; none for a region that is not there."""
     table = json.loads(_TABLE.read_text(encoding="utf-8"))
     source = f"the table of {table['as_of']} in scripts/emr/prices.json, not today's list"
-    if region not in table["regions"]:
+    rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
+    if there is None:
         return Prices({}, source)
-    factor = Decimal(table["regions"][region])
-    return Prices({name: Decimal(row["ec2"]) * factor + Decimal(row["emr"]) for name, row in table["per_hour"].items()}, source)
+    here = Decimal(rows["m5.xlarge"]["ec2"])
+    prices = {name: Decimal(row["ec2"]) * Decimal(there) / here + Decimal(row["emr"]) for name, row in rows.items()}
+    return Prices(prices, source)
 
 
 def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:

@@ -39,9 +39,10 @@ def test_nodes_of_two_types_are_counted_each(project):
     assert cluster_nodes(settings) == {"m5.xlarge": 1, "r5.xlarge": 4}
 
 
-def test_the_fee_of_emr_is_the_same_in_a_dearer_region():
-    here, there = table_prices("us-east-1").per_hour["m5.xlarge"], table_prices("eu-west-1").per_hour["m5.xlarge"]
-    assert there - Decimal("0.048") == (here - Decimal("0.048")) * Decimal("1.11")
+def test_a_dearer_region_makes_ec2_dearer_and_emr_s_fee_not():
+    here, there = table_prices("us-east-1").per_hour, table_prices("eu-west-1").per_hour
+    assert (here["m5.xlarge"], there["m5.xlarge"]) == (Decimal("0.240"), Decimal("0.262"))
+    assert there["m5.2xlarge"] - there["m5.xlarge"] == there["m5.xlarge"]
 
 
 def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(project):
@@ -54,7 +55,8 @@ def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(pr
 
 def test_the_table_says_when_and_where_from():
     table = json.loads(costs._TABLE.read_text(encoding="utf-8"))
-    assert datetime.fromisoformat(table["as_of"]) and "not checked" in table["source"]
+    assert datetime.fromisoformat(table["as_of"]) and "not checked" in " ".join(table["source"])
+    assert table["m5.xlarge_ec2_in"]["us-east-1"] == table["per_hour"]["m5.xlarge"]["ec2"]
     assert table["as_of"] in table_prices("us-east-1").source
     assert all(0 < Decimal(row["emr"]) < Decimal(row["ec2"]) for row in table["per_hour"].values())
 
