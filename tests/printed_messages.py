@@ -1,4 +1,4 @@
-"""The messages that the project's own code prints when something is wrong, found in its syntax trees.
+"""The messages that the project's own code prints when something is wrong, found in its sources.
 
 What is filled in while it runs stands as `…`. An error whose `where` has a name in it is printed with it in front.
 """
@@ -15,7 +15,7 @@ from config import ROOT
 
 PLACES = ("main.py", "scripts", "spark_jobs", "local_aws")
 _ROOTS = {"DataLakeError", "JobError", "StartError", "ArgumentTypeError"}  # they and what derives from them are for people
-_FINDINGS = {"problem", "warning", "warn"}  # of the checks, and of the console
+_FINDINGS = {"problem", "warning", "warn", "error"}  # of the checks, and of the console
 _WITH_PLACE = {"DataLakeError"}  # takes where and what, the others what alone
 _HOLE = "…"
 
@@ -30,6 +30,17 @@ class Message:
 
 def printed_messages() -> list[Message]:
     """All of them; those that only pass on what somebody else said are left out."""
+    return [*_of_python(), *_of_shell()]
+
+
+def _of_shell() -> Iterator[Message]:
+    """What the wrappers of step 1 say in the form of all failures."""
+    for path in sorted((ROOT / "scripts").glob("*.sh")) + sorted((ROOT / "scripts").glob("*.ps1")):
+        for text in re.findall(r'"FAILED \w+: ([^"]+)"', path.read_text(encoding="utf-8")):
+            yield Message(re.sub(r"\$\w+", _HOLE, text), path.name)
+
+
+def _of_python() -> list[Message]:
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(_sources())}
     with_place = _derived(trees, _WITH_PLACE)
     kinds = _derived(trees, _ROOTS)
