@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # t
 from analysis.athena import Athena, QueryResult  # noqa: E402
 from analysis.handover import received  # noqa: E402
 from analysis.named_queries import NamedQuery, named_queries  # noqa: E402
-from aws import Aws, error_code  # noqa: E402
+from aws import Aws, if_there
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from cli import as_failure  # noqa: E402
 from config import Settings  # noqa: E402
@@ -100,13 +100,8 @@ class Lake:
 
     def _shows(self, table: str, run_id: str) -> bool:
         database = self.settings.glue_database_name
-        try:
-            self._aws.client("glue").get_partition(DatabaseName=database, TableName=table, PartitionValues=[run_id])
-        except ClientError as error:
-            if error_code(error) != "EntityNotFoundException":
-                raise
-            return False
-        return True
+        get = partial(self._aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
+        return if_there(get, "EntityNotFoundException") is not None
 
     def bill(self) -> dict[str, str]:
         """What answered, what it read and what that costs, over all questions; waits for those on their way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -26,6 +26,7 @@ from config import Settings
 from errors import ConfigError, DataLakeError
 from waiting import THROTTLED
 
+T = TypeVar("T")
 Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
 
 PROJECT = "car-rental-data-lake"
@@ -195,6 +196,16 @@ def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
     return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
+
+
+def if_there(get: Callable[[], T], *absent: str) -> T | None:
+    """What ``get`` returns; None when AWS answers it with one of the error codes ``absent``: there is no such thing."""
+    try:
+        return get()
+    except ClientError as error:
+        if error_code(error) not in absent:
+            raise
+        return None
 
 
 def error_code(error: ClientError) -> str:

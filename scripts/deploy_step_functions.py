@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cli
-from aws import Answer, Aws, error_code
+from aws import Answer, Aws, if_there
 from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
@@ -113,13 +113,8 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
 
 def _current(aws: Aws) -> Answer | None:
     """The state machine as it is; None when there is none."""
-    try:
-        described: Answer = aws.client("stepfunctions").describe_state_machine(stateMachineArn=state_machine_arn(aws))
-    except ClientError as error:
-        if error_code(error) != "StateMachineDoesNotExist":
-            raise
-        return None
-    return described
+    sfn, arn = aws.client("stepfunctions"), state_machine_arn(aws)
+    return if_there(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
 
 
 def _same(field: str, current: Any, wanted: Any) -> bool:

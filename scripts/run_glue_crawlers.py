@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import cli
-from aws import Answer, Aws, error_code
+from aws import Answer, Aws, error_code, if_there
 from botocore.exceptions import BotoCoreError, ClientError
 from catalog.crawlers import Crawler, crawlers
 from catalog.published import registered_runs
@@ -119,15 +119,12 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
 
 
 def _describe(aws: Aws, crawler: Crawler) -> Answer:
-    try:
-        described: Answer = aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
+    answer = if_there(lambda: aws.client("glue").get_crawler(Name=crawler.name), "EntityNotFoundException")
+    if answer is None:
         raise DataLakeError(
             _WHERE, f"the crawler {crawler.name} does not exist.", "Run step 3 first: python scripts/setup_glue_crawlers.py"
-        ) from error
-    return described
+        )
+    return answer["Crawler"]
 
 
 def _last_start(described: Answer) -> datetime | None:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cli
-from aws import Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Aws, if_there
 from config import Settings
 from console import Console
 from emr.spark_steps import job_files
@@ -66,14 +65,10 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
 def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
     """The EMR security configuration exists; says whether it was made. One that is there is used as it is."""
     emr, name = aws.client("emr"), settings.emr_security_configuration
-    try:
-        emr.describe_security_configuration(Name=name)
-    except ClientError as error:
-        if error_code(error) != "InvalidRequestException":
-            raise
-        aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
-        return True
-    return False
+    if if_there(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
+        return False
+    aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
+    return True
 
 
 def _raw_files(settings: Settings, aws: Aws, console: Console) -> dict[str, list[Path]]:

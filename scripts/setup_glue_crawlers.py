@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import cli
 from analysis.named_queries import ensure_named_queries
-from aws import Answer, Aws, error_code
+from aws import Answer, Aws, if_there
 from botocore.exceptions import ClientError
 from catalog.crawlers import Crawler, crawler_request, crawlers
 from config import Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
 # what Glue says of a role that was made a moment ago; a role that is really wrong says the same
+_ABSENT = "EntityNotFoundException"
 _ROLE_NOT_YET = ("Service is unable to assume",)
 _SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB a query: at $5 a TB a mistake costs 5 cents
 _CRAWLER_STATES = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"}))
@@ -63,25 +64,18 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
 def ensure_database(settings: Settings, aws: Aws) -> str:
     """The Glue database exists."""
     glue = aws.client("glue")
-    try:
-        glue.get_database(Name=settings.glue_database_name)
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
-        about: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
-        aws.change(lambda: glue.create_database(DatabaseInput=about, Tags=aws.tags))
-        return "created"
-    return "unchanged"
+    if if_there(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
+        return "unchanged"
+    wanted: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
+    aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
+    return "created"
 
 
 def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> str:
     """The crawler exists as ``crawler_request`` describes it; one that runs is waited for before it is changed."""
     glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
-    try:
-        current = glue.get_crawler(Name=crawler.name)["Crawler"]
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
+    current = if_there(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
+    if current is None:
         aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
         return "created"
     if all(_as_stored(current, name) == value for name, value in wanted.items()):

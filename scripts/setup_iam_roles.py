@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cli
-from aws import Aws, error_code
+from aws import Aws, error_code, if_there
 from botocore.exceptions import ClientError
 from config import ROOT, Settings
 from console import Console
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"
+_ABSENT = "NoSuchEntity"
 _DENIED = ("AccessDenied", "AccessDeniedException")
 ACTIONS = (
     *("GetRole", "CreateRole", "TagRole", "UpdateAssumeRolePolicy", "GetRolePolicy", "PutRolePolicy"),
@@ -90,7 +91,7 @@ def setup_iam_roles(
 def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
     """The role is as described; says what was done. A role without our tags is only touched with ``adopt``."""
     iam, tags = aws.client("iam"), aws.tag_list
-    current = _found(lambda: iam.get_role(RoleName=role.name)["Role"])
+    current = if_there(lambda: iam.get_role(RoleName=role.name)["Role"], _ABSENT)
     if current is None:
         if aws.plan_only:
             return "created"
@@ -128,7 +129,7 @@ def role_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iter
         trust = json.dumps(role.trust)
         yield Change("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
     name = {"RoleName": role.name, "PolicyName": POLICY_NAME}
-    if _found(lambda: iam.get_role_policy(**name)["PolicyDocument"]) != role.policy:
+    if if_there(lambda: iam.get_role_policy(**name)["PolicyDocument"], _ABSENT) != role.policy:
         yield Change("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
     yield from _managed_changes(iam, role)
 
@@ -147,7 +148,7 @@ def _managed_changes(iam: IAMClient, role: Role) -> Iterable[Change]:
 def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
     """What is missing so that the instance profile of the role's name exists and holds this role and no other."""
     name = {"InstanceProfileName": role.name}
-    profile = _found(lambda: iam.get_instance_profile(**name)["InstanceProfile"])
+    profile = if_there(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []
     if profile is None:
         yield Change("instance profile", partial(_create_profile, iam, role, tags))
@@ -162,16 +163,6 @@ def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> I
 def _create_profile(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
     iam.create_instance_profile(InstanceProfileName=role.name, Path=role.path, Tags=list(tags))
     iam.get_waiter("instance_profile_exists").wait(InstanceProfileName=role.name)
-
-
-def _found(get: Callable[[], Any]) -> Any:
-    """What ``get`` returns, or None when IAM knows no such thing."""
-    try:
-        return get()
-    except ClientError as error:
-        if error_code(error) != "NoSuchEntity":
-            raise
-        return None
 
 
 def _carries(tags: Sequence[TagTypeDef], wanted: Sequence[TagTypeDef]) -> bool:

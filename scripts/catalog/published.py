@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Aws, if_there
 from emr.spark_steps import TABLES
 from errors import DataLakeError
 
@@ -32,12 +31,10 @@ def _names(aws: Aws, tables: list[str]) -> str:
 
 def _published_tables(aws: Aws) -> tuple[str, ...]:
     database = aws.settings.glue_database_name
-    try:
-        pages = list(aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=database))
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
-        raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP) from error
+    listing = aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=database)
+    pages = if_there(lambda: list(listing), "EntityNotFoundException")
+    if pages is None:
+        raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP)
     there = {table["Name"] for page in pages for table in page["TableList"]}
     missing = [table for table in TABLES if table not in there]
     if len(missing) == len(TABLES):
@@ -54,24 +51,17 @@ def registered_runs(aws: Aws, table: str) -> list[str] | None:
         .get_paginator("get_partitions")
         .paginate(DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True)
     )
-    try:
-        return sorted(partition["Values"][0] for page in pages for partition in page["Partitions"])
-    except ClientError as error:
-        if error_code(error) != "EntityNotFoundException":
-            raise
-        return None
+    values = (partition["Values"][0] for page in pages for partition in page["Partitions"])
+    return if_there(lambda: sorted(values), "EntityNotFoundException")
 
 
 def require_workgroup(aws: Aws) -> None:
     """The Athena workgroup is there and knows where results go."""
     name = aws.settings.athena_workgroup
-    try:
-        group: Answer = aws.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
-    except ClientError as error:
-        if error_code(error) != "InvalidRequestException":
-            raise
-        raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP) from error
-    configuration = group.get("Configuration", {})
+    answer = if_there(lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException")
+    if answer is None:
+        raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP)
+    configuration = answer["WorkGroup"].get("Configuration", {})
     managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     if not managed and not configuration.get("ResultConfiguration", {}).get("OutputLocation"):
         raise DataLakeError(_WHERE, f"the Athena workgroup {name} has no results location.", _SETUP)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Answer, Aws, if_there
 from config import Settings
 from emr.cluster_request import EMR_MANAGED_POLICY_TAG
 
@@ -49,11 +48,9 @@ def release_support(settings: Settings, aws: Aws, today: date | None = None) -> 
 def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """EMR knows the release, and it has Spark."""
     label = settings.emr_release_label
-    try:
-        described = aws.client("emr").describe_release_label(ReleaseLabel=label)
-    except ClientError as error:
-        if error_code(error) not in ("ValidationException", "InvalidRequestException"):
-            raise
+    describe = aws.client("emr").describe_release_label
+    described = if_there(lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException")
+    if described is None:
         yield problem(
             f"EMR does not know the release {label} in {settings.aws_region}",
             "The cluster could not be created.",
@@ -154,18 +151,14 @@ def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """EC2's role for Spot instances exists, where Spot was asked for: EMR's service policy does not let EMR make it."""
     if settings.emr_core_market != "spot":
         return
-    try:
-        aws.client("iam").get_role(RoleName=_SPOT_ROLE)
-    except ClientError as error:
-        if error_code(error) != "NoSuchEntity":
-            raise
+    if if_there(lambda: aws.client("iam").get_role(RoleName=_SPOT_ROLE), "NoSuchEntity"):
+        yield ok("the account may use Spot instances")
+    else:
         yield problem(
             f"the account has no {_SPOT_ROLE}",
             "Without it EC2 gives nobody Spot instances.",
             "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
         )
-    else:
-        yield ok("the account may use Spot instances")
 
 
 def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -174,18 +167,14 @@ def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if not name:
         yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
         return
-    try:
-        aws.client("ec2").describe_key_pairs(KeyNames=[name])
-    except ClientError as error:
-        if error_code(error) != "InvalidKeyPair.NotFound":
-            raise
+    if if_there(lambda: aws.client("ec2").describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"):
+        yield ok(f"key pair {name} exists")
+    else:
         yield problem(
             f"the key pair {name} does not exist in {settings.aws_region}",
             "EMR ends a cluster with an unknown key pair at once.",
             f"Empty EMR_EC2_KEY_NAME, or: aws ec2 create-key-pair --key-name {name} --region {settings.aws_region}",
         )
-    else:
-        yield ok(f"key pair {name} exists")
 
 
 def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -263,10 +252,5 @@ def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterat
 def _service_policy_needs_tags(settings: Settings, aws: Aws) -> bool:
     """Whether the service role has the v2 policy, or will have it because step 1 has yet to make the role."""
     pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=settings.emr_service_role)
-    try:
-        attached = [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]]
-    except ClientError as error:
-        if error_code(error) != "NoSuchEntity":
-            raise
-        return True
-    return _MANAGED_V2 in attached
+    attached = if_there(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
+    return attached is None or _MANAGED_V2 in attached

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws import Answer, Aws, error_code
+from aws import Answer, Aws, error_code, if_there
 from botocore.exceptions import ClientError
 from catalog.crawlers import crawlers
 from catalog.rejected_table import TABLE as REJECTED_TABLE
@@ -172,7 +172,7 @@ def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
 def _catalog(aws: Aws, console: Console, tagged: list[str]) -> Found:
     glue, names = aws.client("glue"), [crawler.name for crawler in crawlers(aws.settings)]
     for name in names:
-        if _exists(partial(glue.get_crawler, Name=name)):
+        if if_there(partial(glue.get_crawler, Name=name), "EntityNotFoundException"):
             if _is_tagged(tagged, f":crawler/{name}"):
                 yield Thing("crawler", name, partial(_remove_crawler, aws, console, name))
             else:
@@ -199,7 +199,7 @@ def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
 
 def _database(aws: Aws, tagged: list[str]) -> Found:
     glue, name = aws.client("glue"), aws.settings.glue_database_name
-    if not _exists(partial(glue.get_database, Name=name)):
+    if not if_there(partial(glue.get_database, Name=name), "EntityNotFoundException"):
         return
     if not _is_tagged(tagged, f":database/{name}"):
         yield Kept("database", name, _NOT_OURS)
@@ -223,7 +223,7 @@ def _workgroup(aws: Aws, tagged: list[str]) -> Found:
     if _is_tagged(tagged, f":workgroup/{name}"):
         # with the named queries in it and the history of its queries; their results lie in the bucket
         yield Thing("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
-    elif _exists(partial(athena.get_work_group, WorkGroup=name)):
+    elif if_there(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
         yield Kept("workgroup", name, _NOT_OURS)
 
 
@@ -235,7 +235,7 @@ def _roles(aws: Aws) -> Found:
     iam = aws.client("iam")
     scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
     for role in roles(scheduled, aws.account_id, aws.partition):
-        found = _exists(partial(iam.get_role, RoleName=role.name))
+        found = if_there(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
         if found and _carries(aws, found["Role"].get("Tags", [])):
             yield Thing("role", role.name, partial(_remove_role, aws, role.name))
         elif found:
@@ -261,7 +261,9 @@ def _remove_role(aws: Aws, name: str) -> None:
 
 def _security_configuration(aws: Aws) -> Found:
     name = aws.settings.emr_security_configuration
-    if name and _exists(partial(aws.client("emr").describe_security_configuration, Name=name)):
+    if not name:
+        return
+    if if_there(lambda: aws.client("emr").describe_security_configuration(Name=name), "InvalidRequestException"):
         reason = f"it can carry no tags, so nobody knows whose it is: aws emr delete-security-configuration --name {name}"
         yield Kept("security configuration", name, reason)
 
@@ -275,8 +277,8 @@ def _bucket(aws: Aws, delete_data: bool) -> Found:
         return
     if not there:
         return
-    tags = _exists(partial(aws.client("s3").get_bucket_tagging, Bucket=name)) or {"TagSet": []}
-    if not _carries(aws, tags["TagSet"]):
+    tagging = if_there(lambda: aws.client("s3").get_bucket_tagging(Bucket=name), "NoSuchTagSet")
+    if tagging is None or not _carries(aws, tagging["TagSet"]):
         yield Kept("bucket", name, _NOT_OURS)
     elif delete_data:
         yield Thing("bucket", name, partial(_remove_bucket, aws, name))
@@ -330,17 +332,3 @@ def _is_tagged(tagged: list[str], end: str) -> bool:
 
 def _carries(aws: Aws, tags: Sequence[Answer]) -> bool:
     return all(tag in tags for tag in aws.tag_list)
-
-
-# what services answer for something that is not there
-_ABSENT = frozenset({"NoSuchEntity", "EntityNotFoundException", "InvalidRequestException", "NoSuchTagSet"})
-
-
-def _exists(get: Callable[[], Answer]) -> Answer | None:
-    """The thing as described, or None."""
-    try:
-        return get()
-    except ClientError as error:
-        if error_code(error) not in _ABSENT:
-            raise
-        return None

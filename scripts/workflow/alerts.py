@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Answer, Aws, if_there
 
 from workflow.state_machine import state_machine_arn
 
@@ -55,13 +54,8 @@ def remove_topic(aws: Aws) -> str:
 
 
 def _attributes(aws: Aws) -> dict[str, str] | None:
-    try:
-        attributes: dict[str, str] = aws.client("sns").get_topic_attributes(TopicArn=topic_arn(aws))["Attributes"]
-    except ClientError as error:
-        if error_code(error) not in ("NotFound", "NotFoundException"):
-            raise
-        return None
-    return attributes
+    get = aws.client("sns").get_topic_attributes
+    return if_there(lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException")
 
 
 def _policy(aws: Aws) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Answer, Aws, if_there
 from iam.roles import cluster_reaper_name
 
 from workflow.alerts import topic_arn
@@ -58,13 +57,7 @@ def ensure_rule(aws: Aws) -> str:
 
 
 def _current(aws: Aws) -> Answer | None:
-    try:
-        rule: Answer = aws.client("events").describe_rule(Name=rule_name(aws))
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        return None
-    return rule
+    return if_there(lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException")
 
 
 def _put(aws: Aws, *, new: bool) -> None:
@@ -116,10 +109,6 @@ def _ensure_permission(aws: Aws) -> bool:
 
 
 def _statements(aws: Aws) -> set[str]:
-    try:
-        policy = aws.client("lambda").get_policy(FunctionName=cluster_reaper_name(aws.settings))["Policy"]
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        return set()
-    return {statement["Sid"] for statement in json.loads(policy)["Statement"]}
+    name = cluster_reaper_name(aws.settings)
+    answer = if_there(lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException")
+    return {statement["Sid"] for statement in json.loads(answer["Policy"])["Statement"]} if answer else set()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from aws import Answer, Aws, error_code
+from aws import Answer, Aws, error_code, if_there
 from botocore.exceptions import ClientError
 from emr.clusters import ACTIVE, describe_cluster
 from errors import ConfigError, DataLakeError
@@ -53,15 +53,11 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
 
 def describe(aws: Aws, arn: str) -> Answer:
     """The execution as it is; raises ``ConfigError`` when there is none with that ARN."""
-    try:
-        described: Answer = aws.client("stepfunctions").describe_execution(executionArn=arn)
-    except ClientError as error:
-        if error_code(error) not in ("ExecutionDoesNotExist", "InvalidArn"):
-            raise
-        raise ConfigError(
-            _WHERE, f"there is no execution {arn}.", "Check --execution-arn, AWS_REGION and the account."
-        ) from error
-    return described
+    describe_execution = aws.client("stepfunctions").describe_execution
+    execution = if_there(lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
+    if execution is None:
+        raise ConfigError(_WHERE, f"there is no execution {arn}.", "Check --execution-arn, AWS_REGION and the account.")
+    return execution
 
 
 def stop(aws: Aws, arn: str, cause: str) -> None:

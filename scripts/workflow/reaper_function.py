@@ -8,8 +8,7 @@ import io
 import zipfile
 from typing import Any
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Answer, Aws, if_there
 from config import ROOT
 from console import Console
 from iam.retry import retry_while_iam_spreads
@@ -75,13 +74,7 @@ def _configuration(aws: Aws, name: str) -> dict[str, Any]:
 
 
 def _current(aws: Aws, name: str) -> Answer | None:
-    try:
-        described: Answer = aws.client("lambda").get_function_configuration(FunctionName=name)
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        return None
-    return described
+    return if_there(lambda: aws.client("lambda").get_function_configuration(FunctionName=name), "ResourceNotFoundException")
 
 
 def _create(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws import Answer, Aws, error_code
-from botocore.exceptions import ClientError
+from aws import Answer, Aws, if_there
 from console import Console
 from iam.retry import retry_while_iam_spreads
 from iam.roles import scheduler_role_name
@@ -39,13 +38,7 @@ def ensure_schedule(aws: Aws, console: Console) -> str:
 
 
 def _current(aws: Aws) -> Answer | None:
-    try:
-        schedule: Answer = aws.client("scheduler").get_schedule(Name=schedule_name(aws))
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        return None
-    return schedule
+    return if_there(lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)), "ResourceNotFoundException")
 
 
 def _wanted(aws: Aws) -> dict[str, Any]:
