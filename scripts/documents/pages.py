@@ -14,7 +14,7 @@ _BLOCK = re.compile(r"(?P<begin><!-- made: (?P<name>[^\n]+) -->\n).*?(?P<end><!-
 
 def pages() -> list[Path]:
     """Every document for people."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def block_names(text: str) -> list[str]:

@@ -131,7 +131,8 @@ def test_every_name_is_one_of_the_project_s(name: str, sources: str) -> None:
     known = set(re.findall(r"\w+", sources)) | ABSENT
     text = prose(name).split("## What AWS says")[0]
     named = {span for span in spans(name) if re.fullmatch(r"[A-Za-z_]\w*", span) and f"`{span}`" in text}
-    assert named <= known
+    code = "".join(re.findall(r"```(?:python|sql)\n(.*?)```", prose(name), flags=re.DOTALL))
+    assert named | set(re.findall(r"[A-Za-z_]\w*", code)) <= known
 
 
 @pytest.mark.parametrize("name", PAGES)
