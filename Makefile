@@ -39,7 +39,7 @@ docs: $(VENV)/installed  ## writes what the documents take from the program
 	$(ENV) $(BIN)/python scripts/write_docs.py
 
 clean:  ## removes what runs have made here, but not data/ and .venv
-	rm -rf .local_aws reports runs spark-warehouse metastore_db derby.log .pytest_cache .ruff_cache .hypothesis
+	rm -rf .local_aws reports runs out spark-warehouse metastore_db derby.log .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # the stamps stand for an environment that holds what the requirements say
 $(VENV)/installed: requirements.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -42,10 +43,10 @@ def _purpose(script: str) -> str:
 def settings() -> str:
     """Every setting with its default."""
     rows = [
-        (f"`{name}`", f"`{default}`" if (default := _default(field)) else "", field.metadata["help"])
+        (f"`{name}`", field.metadata["help"], f"`{default}`" if (default := _default(field)) else "")
         for name, field in setting_fields().items()
     ]
-    return table(("setting", "default", "meaning"), rows)
+    return table(("setting", "meaning", "default"), rows)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -53,7 +54,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
         return "yes" if field.default else "no"
     if isinstance(field.default, Path):
         return field.default.relative_to(ROOT).as_posix()
-    return str(field.default)
+    return re.sub(r"^arn:.*:", "arn:…:", str(field.default))  # a cell does not break within a name
 
 
 def price() -> str:
