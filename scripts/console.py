@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from display.board import Board
-from display.looks import failure_box, failure_lines, is_plain, rich_console, values_table, verdict
+from display.looks import LABEL_WIDTH, failure_box, failure_lines, is_plain, labelled_lines, rich_console, values_table, verdict
 from display.picture import save_picture
 from errors import DataLakeError
 from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 from steps import Step, StepRun
@@ -45,16 +46,20 @@ class Console:
         if self._running:
             self._running.last = text
         if not (self._running and self._live):
-            self._say(Text(f"  {text}"), keep=self._running is None)
+            self._say(Text(text), indent=2, keep=self._running is None)
 
     def warn(self, text: str) -> None:
         """One line that a person should not overlook."""
-        self._say(Text(f"  ! {text}", style="yellow"))
+        self._say(Text(f"! {text}", style="yellow"), indent=2)
 
-    def _say(self, words: RenderableType, *, keep: bool = True) -> None:
-        self._err.print(words, soft_wrap=self._plain)
+    def _say(self, words: Text, *, indent: int = 0, keep: bool = True) -> None:
+        indented = Padding(words, (0, 0, 0, indent))
+        if self._plain:
+            self._err.print(Text(" " * indent).append_text(words), soft_wrap=True)
+        else:
+            self._err.print(indented)
         if keep:
-            self._shown.append(words)
+            self._shown.append(indented)
 
     def progress(self, what: str, state: str, elapsed: float) -> None:
         """One look at something that takes time: a live line on a terminal, a line a change of state elsewhere."""
@@ -117,18 +122,18 @@ class Console:
             yield
         finally:
             self._running = None
-        self._say_in_plain(f"  done in {run.seconds:.1f} s: {run.summary}")
+        self._say_in_plain(f"done in {run.seconds:.1f} s: {run.summary}", indent=2)
 
     def left_out(self, step: Step, why: str) -> None:
         """A step that is not done in this run."""
         if self._board:
             self._board.leave_out(step)
         self._say_in_plain(step.title)
-        self._say_in_plain(f"  left out: {why}")
+        self._say_in_plain(f"left out: {why}", indent=2)
 
-    def _say_in_plain(self, text: str) -> None:
+    def _say_in_plain(self, text: str, *, indent: int = 0) -> None:
         if self._live is None:
-            self._say(Text(text), keep=False)
+            self._say(Text(text), indent=indent, keep=False)
 
     def summary(self) -> None:
         """The board as a result on stdout; not where it has just been live on the same terminal."""
@@ -146,6 +151,14 @@ class Console:
     def result(self, text: str) -> None:
         """A result for pipes: the line as it is."""
         self._result(Text(text), soft_wrap=True)
+
+    def labelled(self, label: str, lines: Sequence[str]) -> None:
+        """A result of some lines behind a label: on a terminal they are broken, but never under the label."""
+        if self._out.is_terminal:
+            self._result(labelled_lines(label, lines))
+            return
+        for margin, line in zip([label, *[""] * len(lines)], lines, strict=False):
+            self.result(f"{margin:<{LABEL_WIDTH}} {line}")
 
     def _result(self, result: RenderableType, *, soft_wrap: bool = False) -> None:
         self._shown.append(result)

@@ -51,7 +51,7 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
     changes = ensure_bucket(aws)
     if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
         changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
-    if changes:
+    if changes and not aws.plan_only:
         console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
     uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
     uploads += [Upload(path, f"jobs/{path.name}") for path in job_files()]

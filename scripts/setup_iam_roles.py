@@ -26,6 +26,7 @@ from errors import ConfigError, DataLakeError
 from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
 from iam.roles_file import RolesFile, save
 from steps import changes_in_words
+from storage.local_files import shown
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -213,7 +214,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
     for name, change in result.changes.items():
         console.result(f"{name}: {change}")
-    console.result(f"written to {result.file}")
+    console.result(f"written to {shown(result.file)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

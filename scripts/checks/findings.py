@@ -46,7 +46,5 @@ def problem(what: str, why: str, fix: str) -> Finding:
 def show(findings: Iterable[Finding], console: Console) -> None:
     """Each finding on a line, what is not well with its reason and remedy below."""
     for finding in findings:
-        console.result(f"{finding.level:<12} {finding.what}")
-        for line in (finding.why, finding.fix and f"-> {finding.fix}"):
-            if line:
-                console.result(f"{'':<12} {line}")
+        lines = (finding.what, finding.why, finding.fix and f"-> {finding.fix}")
+        console.labelled(finding.level, [line for line in lines if line])

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 _BOX_WIDTH = 100  # columns; a longer line is hard to read
+LABEL_WIDTH = 12  # columns
 _NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
 
 
@@ -55,6 +56,16 @@ def _as_text(cell: Any) -> str:
     if _is_number(cell):
         return f"{cell:,}"
     return str(cell)
+
+
+def labelled_lines(label: str, lines: Sequence[str]) -> RenderableType:
+    """Lines behind a label, broken at the width that the label leaves."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=LABEL_WIDTH)
+    table.add_column(overflow="fold")
+    for margin, line in zip([label, *[""] * len(lines)], lines, strict=False):
+        table.add_row(escape(margin), escape(line))
+    return table
 
 
 def failure_lines(error: DataLakeError) -> list[str]:

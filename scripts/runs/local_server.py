@@ -52,7 +52,8 @@ class LocalServer:
             start_new_session=True,  # a Ctrl-C at the terminal is for us alone: we still need the server to clean up
         )
         assert self._process.stdout
-        line = self._process.stdout.readline()
+        with self._console.waiting("the local AWS starts"):
+            line = self._process.stdout.readline()
         if not line.startswith("READY "):
             raise self._refusal()
         self.url = line.split()[1]

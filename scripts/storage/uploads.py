@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,17 +43,23 @@ class UploadResult:
 
 def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadResult:
     """Sends every file whose content differs from its object; an interrupted upload leaves the old object in place."""
-    sent = [upload for upload in uploads if _upload(aws, upload, console)]
+    began = time.monotonic()
+    with console.waiting("uploading"):
+        sent = [upload for upload in uploads if _upload(aws, upload, partial(_tell, console, upload, began))]
     return UploadResult(len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent))
 
 
-def _upload(aws: Aws, upload: Upload, console: Console) -> bool:
+def _tell(console: Console, upload: Upload, began: float) -> None:
+    console.progress(f"uploading {upload.key}", size(upload.path.stat().st_size), time.monotonic() - began)
+
+
+def _upload(aws: Aws, upload: Upload, tell: Callable[[], None]) -> bool:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     digest = _sha256(upload.path)
     if _stored_digest(s3, bucket, upload.key) == digest:
         return False
-    console.progress(f"uploading {upload.key}", size(upload.path.stat().st_size), 0)
     extra = {"Metadata": {"sha256": digest}}
+    aws.change(tell)
     aws.change(lambda: s3.upload_file(str(upload.path), bucket, upload.key, ExtraArgs=extra, Config=_TRANSFER))
     return True
 

@@ -41,6 +41,17 @@ def console():
     return Console(out, err), out, err
 
 
+@pytest.fixture
+def terminal(monkeypatch):
+    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control codes."""
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    return Console(stream, stream), lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()), stream
+
+
 def test_words_go_to_stderr_and_results_to_stdout(console):
     it, out, err = console
     it.note("working")
@@ -74,18 +85,23 @@ def test_money_is_shown_to_the_cent_and_counts_with_commas(console):
     assert "0.00" in out.getvalue()
 
 
+def test_words_that_are_broken_stay_indented_on_a_terminal(terminal):
+    it, screen, _ = terminal
+    it.note("word " * 30)
+    it.warn("word " * 30)
+    assert all(line.startswith("  ") for line in screen().splitlines())
+
+
+def test_what_stands_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(terminal, console):
+    it, screen, _ = terminal
+    it.labelled("problem", ["word " * 30, "-> mend it"])
+    assert [line[:8].strip() for line in screen().splitlines()] == ["problem", "", "", ""]
+    it, out, _ = console
+    it.labelled("problem", ["word " * 30, "-> mend it"])
+    assert out.getvalue() == f"{'problem':<12} {'word ' * 30}\n{'':<12} -> mend it\n"
+
+
 # --- the steps of a run
-
-
-@pytest.fixture
-def terminal(monkeypatch):
-    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control codes."""
-    for name in ("CI", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    stream = Terminal()
-    return Console(stream, stream), lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()), stream
 
 
 def run_of(console, name, *, error=None):

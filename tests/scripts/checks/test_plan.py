@@ -49,6 +49,7 @@ def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned,
     assert "$0.72" in text and "$0.30" in text and "what stays" in text
     assert planned.sent and [operation for operation in planned.sent if not only_looks(operation)] == []
     assert not (tmp_path / "iam_roles.json").exists()
+    assert "upload" not in planned.err.getvalue() and "created" not in planned.err.getvalue()
 
 
 def test_after_the_setup_everything_would_be_left_alone(planned):
