@@ -82,7 +82,7 @@ def _refuse_a_second(aws: Aws) -> None:
         raise ConfigError(
             "create_emr_cluster",
             f"{ids} of this project is active already.",
-            "Use it (step 6 finds it), or end it: python scripts/terminate_emr_cluster.py",
+            "Use it (python main.py --all --from run_spark_jobs), or end it: python scripts/terminate_emr_cluster.py",
         )
 
 

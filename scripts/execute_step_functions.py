@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import cli
-from aws import Answer, Aws
+from aws import Answer, Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from catalog.published import published_runs
 from catalog.rejected_table import register_rejected_rentals
@@ -153,9 +153,12 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
     """Why the execution ended badly: a failed Spark job's probable cause, else what the execution itself says."""
     error, cause = execution.get("error", ""), execution.get("cause", "")
     if execution["status"] == "FAILED":
-        for cluster in clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=False):
-            for step in _failed_steps(aws, cluster["Id"]):
-                return step_failure(aws, console, cluster["Id"], step["Name"], step)
+        try:
+            for cluster in clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=False):
+                for step in _failed_steps(aws, cluster["Id"]):
+                    return step_failure(aws, console, cluster["Id"], step["Name"], step)
+        except (ClientError, BotoCoreError) as refusal:  # what the execution itself says is left
+            console.warn(f"Whether a Spark job failed cannot be told: {explain(refusal, _WHERE).what}")
     said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
     fix = _FIXES.get(error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history")
     return DataLakeError("execution", said, fix, details=(execution["executionArn"],))

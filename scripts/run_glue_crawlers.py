@@ -20,7 +20,7 @@ from catalog.published import registered_runs
 from catalog.rejected_table import register_rejected_rentals
 from config import Settings
 from console import Console
-from errors import DataLakeError
+from errors import DataLakeError, Interrupted
 from storage.lake_bucket import object_keys, require_bucket
 from waiting import Pace, States, Wait, wait_until
 
@@ -99,7 +99,21 @@ def _run_folders(aws: Aws, prefix: str) -> set[str]:
 def _crawl(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> None:
     with console.waiting(f"crawler {crawler.name}"):
         before = _start(aws, console, crawler, pace)
-        wait_until(_end_of_crawl(aws, crawler, before), pace, console.progress)
+        try:
+            wait_until(_end_of_crawl(aws, crawler, before), pace, console.progress)
+        except KeyboardInterrupt:
+            raise _stopped(aws, crawler) from None
+
+
+def _stopped(aws: Aws, crawler: Crawler) -> Interrupted:
+    """Stops our crawl, unless it has just ended."""
+    try:
+        aws.client("glue").stop_crawler(Name=crawler.name)
+    except ClientError as error:
+        if error_code(error) not in ("CrawlerNotRunningException", "CrawlerStoppingException"):
+            raise
+    again = "Run step 7 again: python scripts/run_glue_crawlers.py"
+    return Interrupted(f"crawler {crawler.name}", "interrupted; the crawl has been stopped.", again)
 
 
 def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime | None:

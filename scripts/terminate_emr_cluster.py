@@ -16,6 +16,7 @@ from aws import Aws
 from config import Settings
 from console import Console
 from emr.clusters import find_cluster, require_ours, terminate, wait_until_ended
+from errors import Interrupted
 
 DEADLINE_MINUTES = 20.0
 
@@ -38,8 +39,11 @@ def terminate_emr_cluster(
     """Terminates the cluster and waits for its end; raises ``ConfigError`` for one that is not ours."""
     target = str(require_ours(aws, cluster_id)["Id"]) if cluster_id else find_cluster(aws, None)
     terminate(aws, target)
-    with console.waiting(f"cluster {target} terminates"):
-        ended = wait_until_ended(aws, console, target, deadline_minutes)
+    try:
+        with console.waiting(f"cluster {target} terminates"):
+            ended = wait_until_ended(aws, console, target, deadline_minutes)
+    except KeyboardInterrupt:
+        raise Interrupted(f"cluster {target}", "interrupted; its termination goes on by itself.") from None
     return TerminationResult(target, str(ended["Status"]["State"]))
 
 

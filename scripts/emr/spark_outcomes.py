@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aws import Answer, Aws
+from aws import Answer, Aws, explain
+from botocore.exceptions import BotoCoreError, ClientError
 from console import Console
 from errors import DataLakeError
 
@@ -34,11 +35,17 @@ def told(run_id: str, report: Mapping[str, Any]) -> str:
 def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:
     """A failed step as an error: state, probable cause out of its log, and where the log lies."""
     status = step["Status"]
-    log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
-    if status["State"] == "CANCELLED" or not log_uri:
-        return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
-    cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
-    again = f" Logs arrive late; to look again: python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
+    look_again = f"python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
+    try:
+        log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
+        if status["State"] == "CANCELLED" or not log_uri:
+            return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
+        cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
+    except (ClientError, BotoCoreError) as error:  # that it failed is what counts
+        why = explain(error, "its log")
+        what = f"step {step['Id']} {status['State']}, and its log cannot be read: {why.what}"
+        return DataLakeError(f"Spark job {job}", what, f"Look again: {look_again}. {why.fix}".strip())
+    again = f" Logs arrive late; to look again: {look_again}"
     return DataLakeError(
         f"Spark job {job}",
         f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",

@@ -6,9 +6,10 @@ import signal
 
 import pytest
 import run_spark_jobs as spark_script
+from botocore.exceptions import ClientError
 from create_emr_cluster import create_emr_cluster
 from emr.clusters import ENDED, active_clusters, find_cluster, start_failure
-from emr.spark_outcomes import SUMMARY_KEY
+from emr.spark_outcomes import SUMMARY_KEY, step_failure
 from emr.spark_steps import spark_step
 from errors import ConfigError, DataLakeError, Interrupted
 from run_spark_jobs import explain_step, run_spark_jobs
@@ -193,6 +194,32 @@ def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake,
     monkeypatch.setattr("emr.step_logs._wait_for", lambda read, console, seconds: read())
     with pytest.raises(DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"):
         run(lake)
+
+
+@pytest.mark.parametrize("refused", [("emr", "describe_cluster"), ("s3", "get_object")])
+def test_a_log_that_may_not_be_read_does_not_hide_that_the_step_failed(lake, cluster, jobs, monkeypatch, refused):
+    jobs(("broken",))
+    with pytest.raises(DataLakeError):
+        run(lake)
+    step = lake.aws.client("emr").list_steps(ClusterId=cluster)["Steps"][0]
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "Read")
+
+    service, method = refused
+    monkeypatch.setattr(lake.aws.client(service), method, refuse)
+    failure = step_failure(lake.aws, lake.console, cluster, "broken", step)
+    assert failure.what.startswith(f"step {step['Id']} FAILED, and its log cannot be read: AWS answered AccessDenied")
+    assert "--explain" in failure.fix and "administers" in failure.fix
+
+
+def test_ctrl_c_while_it_terminates_says_that_this_goes_on(lake, cluster, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lake.console, "progress", interrupt)
+    with pytest.raises(Interrupted, match=f"{cluster}.* its termination goes on by itself"):
+        end(lake)
 
 
 def test_ctrl_c_cancels_the_running_step(lake, cluster, jobs, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 import execute_step_functions as script
 import pytest
+from botocore.exceptions import ClientError
 from console import Console
 from emr.spark_steps import TABLES
 from errors import ConfigError, DataLakeError, ExitStatus, Interrupted, StillRunning
@@ -102,6 +103,17 @@ def test_a_failure_that_is_no_job_s_says_what_the_execution_says(pipeline: Pipel
     with pytest.raises(DataLakeError, match=f"AnotherExecutionRuns: {first} runs over the same data") as caught:
         execute(pipeline)
     assert "--execution-arn" in caught.value.fix
+
+
+def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(pipeline: Pipeline, monkeypatch: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListClusters")
+
+    pipeline.put_jobs(clean_rentals=BAD)
+    monkeypatch.setattr(script, "clusters_of", refuse)
+    with pytest.raises(DataLakeError, match="FAILED States.TaskFailed: Spark job clean_rentals"):
+        execute(pipeline)
+    assert "Whether a Spark job failed cannot be told: AWS answered AccessDeniedException" in pipeline.err.getvalue()
 
 
 def test_when_the_deadline_passes_the_execution_goes_on(pipeline: Pipeline) -> None:

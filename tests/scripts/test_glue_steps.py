@@ -10,7 +10,7 @@ import pytest
 from botocore.validate import ParamValidator
 from catalog.crawlers import crawler_request, crawlers
 from emr.spark_steps import TABLES
-from errors import DataLakeError
+from errors import DataLakeError, Interrupted
 from run_glue_crawlers import crawl_failure, run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
 from storage.lake_bucket import ensure_bucket
@@ -140,6 +140,23 @@ def test_a_crawl_that_fails_says_why(lake):
     lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1")
     with pytest.raises(DataLakeError, match="crawler"):
         crawl(lake)
+
+
+def test_ctrl_c_stops_the_crawl(lake, monkeypatch):
+    setup(lake)
+    publish(lake, "r1")
+
+    def interrupt(what, state, elapsed):
+        if state == "RUNNING":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(lake.console, "progress", interrupt)
+    with pytest.raises(Interrupted, match="the crawl has been stopped"):
+        crawl(lake)
+    glue, name = lake.aws.client("glue"), crawlers(lake.settings)[0].name
+    while (crawler := glue.get_crawler(Name=name)["Crawler"])["State"] != "READY":
+        time.sleep(0.05)
+    assert crawler["LastCrawl"]["Status"] == "CANCELLED"
 
 
 def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
