@@ -43,8 +43,11 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
         cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
     except (ClientError, BotoCoreError) as error:  # that it failed is what counts
         why = explain(error, "its log")
-        what = f"step {step['Id']} {status['State']}, and its log cannot be read: {why.what}"
-        return DataLakeError(f"Spark job {job}", what, f"Look again: {look_again}. {why.fix}".strip())
+        return DataLakeError(
+            f"Spark job {job}",
+            f"step {step['Id']} {status['State']}, and its log cannot be read: {why.what}",
+            f"Look again: {look_again}. {why.fix}".strip(),
+        )
     again = f" Logs arrive late; to look again: {look_again}"
     return DataLakeError(
         f"Spark job {job}",
