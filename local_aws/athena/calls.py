@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from local_aws.athena import functions as library
 from local_aws.athena.arithmetic import quotient
 from local_aws.athena.casts import cast
+from local_aws.athena.compiler import Compiler
 from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.functions import Bindings, Function, Pattern, functions
 from local_aws.athena.typed import Typed, text_literal
 from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
-
-if TYPE_CHECKING:
-    from local_aws.athena.expressions import Expressions
 
 Decorate = Callable[[str], str]
 
@@ -41,7 +39,7 @@ def is_aggregate(node: exp.Expr) -> bool:
 class Calls:
     """Compiles the calls among ``expressions``; ``windows`` are the query's named windows."""
 
-    def __init__(self, expressions: Expressions, windows: dict[str, exp.Window]) -> None:
+    def __init__(self, expressions: Compiler, windows: dict[str, exp.Window]) -> None:
         self._expressions = expressions
         self._windows = windows
 
@@ -277,7 +275,7 @@ class Calls:
         )
 
 
-def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
+def _for_format(expressions: Compiler, letter: str, value: Typed) -> str:
     if letter == "s":
         return expressions.coerced(value, VARCHAR) if coerces(value.type, VARCHAR) else cast(value.sql, value.type, VARCHAR)
     return f"CAST({value.sql} AS {'BIGINT' if letter in 'dx' else 'DOUBLE'})"
@@ -286,7 +284,7 @@ def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
 class _Call:
     """The arguments of one call, compiled once; functions among them when their parameters' types are known."""
 
-    def __init__(self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
+    def __init__(self, expressions: Compiler, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
         self.node = node
         self._expressions = expressions
         self._lambdas: dict[int, exp.Lambda] = {}

@@ -71,7 +71,7 @@ class Expressions:
         self._queries = queries
         self._names = names
         self._lambdas: list[dict[str, Typed]] = []
-        self._calls = Calls(self, windows or {})
+        self._calls: Calls = Calls(self, windows or {})
         self.prefix = "trino_"  # inside TRY the macros that answer NULL take the place of those that fail
 
     # the ways in
