@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
-import cfnlint.api
 from botocore.validate import ParamValidator
+from cfn_linter import lint_resources
 
 Definition = dict[str, Any]
 _TERMINATE = "elasticmapreduce:terminateCluster"
@@ -155,13 +154,6 @@ def _spelled(request: dict[str, Any], shape: Any) -> dict[str, Any]:
 
 
 def lint(definition: Definition) -> list[str]:
-    """What cfn-lint says of a template with this state machine."""
-    template = {
-        "Resources": {
-            "Pipeline": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/Role", "Definition": definition},
-            }
-        }
-    }
-    return [str(match) for match in cfnlint.api.lint(json.dumps(template), cfnlint.api.ManualArgs(regions=["us-east-1"]))]
+    """What cfn-lint says of this state machine."""
+    role = "arn:aws:iam::123456789012:role/Role"
+    return lint_resources(("AWS::StepFunctions::StateMachine", {"RoleArn": role, "Definition": definition}))

@@ -10,14 +10,17 @@ from typing import Any
 
 import botocore.session
 import pytest
+from cfn_linter import lint_resources
 from config import Settings, load_settings
 from emr.spark_steps import JOBS, spark_step
 from iam import roles as iam_roles
 from iam.roles import EMR_SERVICE_POLICIES, MAX_INLINE_BYTES, Role, roles
+from storage import lake_bucket
 
 ACCOUNT = "123456789012"
 KEY = "01234567-89ab-cdef-0123-456789abcdef"
 TEMPLATES = Path(iam_roles.__file__).with_name("policies")
+BUCKET_POLICIES = Path(lake_bucket.__file__).with_name("bucket_policies")
 # IAM's prefix -> botocore's service, where an action is an operation of the same name
 SERVICES = {
     "athena": "athena",
@@ -204,6 +207,30 @@ def test_policies_fit_into_a_role_even_with_the_longest_names(tmp_path: Path, em
         assert len(re.sub(r"\s", "", json.dumps(role.policy))) <= MAX_INLINE_BYTES, role.name
         assert len(re.sub(r"\s", "", json.dumps(role.trust))) <= 2_048, role.name
         assert len(role.name) <= 64 and len(role.purpose) <= 1_000
+
+
+def as_resources(wanted: list[Role]) -> list[tuple[str, dict[str, Any]]]:
+    """The roles as CloudFormation has them."""
+    return [
+        (
+            "AWS::IAM::Role",
+            {"AssumeRolePolicyDocument": role.trust, "Policies": [{"PolicyName": "Needed", "PolicyDocument": role.policy}]},
+        )
+        for role in wanted
+    ]
+
+
+def test_the_linter_has_nothing_to_say_of_any_policy(tmp_path: Path) -> None:
+    wanted = roles(settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)", KMS_KEY_ID=KEY), ACCOUNT, "aws")
+    text = (BUCKET_POLICIES / "policy.json").read_text(encoding="utf-8").replace("${bucket}", "car-rental-data-lake")
+    bucket = ("AWS::S3::BucketPolicy", {"Bucket": "car-rental-data-lake", "PolicyDocument": json.loads(text)})
+    assert lint_resources(*as_resources(wanted), bucket) == []
+
+
+@pytest.mark.parametrize(("part", "wrong"), [("Action", "s3:GetObjekt"), ("Resource", "arn:aws:glue"), ("Effekt", "Allow")])
+def test_the_linter_can_find_something(rendered: list[Role], part: str, wrong: str) -> None:
+    rendered[1].policy["Statement"][0][part] = wrong
+    assert len(lint_resources(*as_resources(rendered))) == 1
 
 
 def test_statement_ids_are_letters_and_digits_and_unique(rendered: list[Role]) -> None:
