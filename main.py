@@ -95,7 +95,8 @@ def setup(run: Run) -> None:
 def process(run: Run) -> None:
     """Steps 5 to 8; whatever happens once there is a cluster, it is terminated, unless it is to be kept."""
     if run.first_step > STEPS["run_spark_jobs"].number:  # what is left needs no cluster
-        run.step(run_glue_crawlers)
+        for step in (create_emr_cluster, run_spark_jobs, run_glue_crawlers):
+            run.step(step)
         return
     cluster_id = ""
     try:
@@ -117,6 +118,7 @@ def _cluster(run: Run) -> str:
     """A new cluster; with --from run_spark_jobs the one that is still active, if there is one."""
     if run.first_step == STEPS["run_spark_jobs"].number:
         if active_clusters(run.aws):
+            run.step(create_emr_cluster)  # is left out
             run.record.notes_id("cluster_id", find_cluster(run.aws, None))
             return run.record.ids["cluster_id"]
         run.first_step = STEPS["create_emr_cluster"].number  # it went with the run that failed
@@ -309,9 +311,10 @@ def _run_phases(run: Run, chosen: Sequence[str]) -> None:
 
 
 def _planned(run: Run, chosen: Sequence[str]) -> list[Step]:
-    """The steps of the chosen phases; a cluster that is kept is not terminated."""
+    """The steps of the chosen phases; there may be no cluster to terminate, or none that is to be."""
+    no_end = run.keep_cluster or run.first_step > STEPS["run_spark_jobs"].number
     names = [name for phase in chosen for name in PHASES[phase]]
-    return [STEPS[name] for name in names if not (run.keep_cluster and name == "terminate_emr_cluster")]
+    return [STEPS[name] for name in names if not (no_end and name == "terminate_emr_cluster")]
 
 
 def _instead(arguments: argparse.Namespace, console: Console) -> None:

@@ -5,6 +5,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -175,6 +176,26 @@ def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, acti
     run.first_step = main.STEPS[first].number
     main.process(run)
     assert steps.ran == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "left_out"),
+    [
+        ("run_spark_jobs", ["5 create_emr_cluster"]),
+        ("run_glue_crawlers", ["5 create_emr_cluster", "6 run_spark_jobs"]),
+        ("analyze", ["5 create_emr_cluster", "6 run_spark_jobs", "7 run_glue_crawlers"]),
+    ],
+)
+def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatch, first, left_out):
+    monkeypatch.setattr(main, "active_clusters", lambda aws: [{"Id": "j-0"}])
+    monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: "j-0")
+    run.first_step, err = main.STEPS[first].number, io.StringIO()
+    run.console = Console(io.StringIO(), err)
+    main.process(run)
+    lines = err.getvalue().splitlines()
+    assert [step for step, after in pairwise(lines) if "left out" in after] == left_out
+    planned = [step.name for step in main._planned(run, ["process"])]
+    assert ("terminate_emr_cluster" in planned) == (first == "run_spark_jobs")
 
 
 def test_steps_before_the_first_are_left_out_and_not_in_the_record(run, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SYSTEM, USER, OTHER = 1, 2, 3
+USER, OTHER = 2, 3  # categories; 1 is SYSTEM, a fault of Athena itself
 
 # ErrorType by name: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
 _TYPES = {

@@ -36,10 +36,9 @@ class Type:
         return [name.lower() if name else f"field{index}" for index, name in enumerate(self.fields)]
 
 
-BOOLEAN, TINYINT, SMALLINT, INTEGER, BIGINT = (Type(name) for name in ("boolean", "tinyint", "smallint", "integer", "bigint"))
-REAL, DOUBLE, VARCHAR, VARBINARY, DATE, JSON = (Type(name) for name in ("real", "double", "varchar", "varbinary", "date", "json"))
+BOOLEAN, INTEGER, BIGINT, DOUBLE = (Type(name) for name in ("boolean", "integer", "bigint", "double"))
+VARCHAR, VARBINARY, DATE = (Type(name) for name in ("varchar", "varbinary", "date"))
 UNKNOWN = Type("unknown")
-TIMESTAMP = Type("timestamp", (3,))
 ZONED = Type("timestamp with time zone", (3,))
 TIME = Type("time", (3,))
 DAY_TIME, YEAR_MONTH = Type("interval day to second"), Type("interval year to month")
@@ -58,11 +57,6 @@ def decimal(precision: int, scale: int) -> Type:
 def array(item: Type) -> Type:
     """An array of ``item``."""
     return Type("array", items=(item,))
-
-
-def map_of(key: Type, value: Type) -> Type:
-    """A map."""
-    return Type("map", items=(key, value))
 
 
 def row(items: Sequence[Type], names: Sequence[str | None] | None = None) -> Type:

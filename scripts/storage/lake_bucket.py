@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from aws import Aws, error_code
+from aws import Aws, error_code, if_there
 from botocore.exceptions import ClientError
 from errors import DataLakeError
 
@@ -117,12 +117,7 @@ def _create(s3: S3Client, bucket: str, region: str) -> None:
 
 def _converge(aws: Aws, rule: _Rule) -> bool:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
-    try:
-        current = rule.read(s3, bucket)
-    except ClientError as error:
-        if error_code(error) not in (rule.absent, "NoSuchBucket"):  # the latter in a plan, before there is one
-            raise
-        current = None
+    current = if_there(lambda: rule.read(s3, bucket), rule.absent, "NoSuchBucket")  # there may be no bucket yet in a plan
     wanted = rule.wanted(current)
     if wanted == current:
         return False
