@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,22 +46,46 @@ def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadR
     """Sends every file whose content differs from its object; an interrupted upload leaves the old object in place."""
     began = time.monotonic()
     with console.waiting("uploading"):
-        sent = [upload for upload in uploads if _upload(aws, upload, partial(_tell, console, upload, began))]
+        sent = [upload for upload in uploads if _upload(aws, upload, _Meter(console, upload, began))]
     return UploadResult(len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent))
 
 
-def _tell(console: Console, upload: Upload, began: float) -> None:
-    console.progress(f"uploading {upload.key}", size(upload.path.stat().st_size), time.monotonic() - began)
+class _Meter:
+    """Shows one upload: its size when it begins, and, when it goes up in parts, how much has by the ten percent."""
+
+    def __init__(self, console: Console, upload: Upload, began: float) -> None:
+        self._console = console
+        self._what = f"uploading {upload.key}"
+        self._total = upload.path.stat().st_size
+        self._began = began
+        self._sent = 0
+        self._lock = threading.Lock()  # parts go up side by side
+
+    def begin(self) -> None:
+        """The upload begins."""
+        self._show(size(self._total))
+
+    def add(self, count: int) -> None:
+        """So many bytes more have gone up."""
+        with self._lock:
+            self._sent += count
+            tens = min(10, self._sent * 10 // max(self._total, 1))
+            if self._total >= _TRANSFER.multipart_threshold and tens:
+                self._show(f"{tens}0 % of {size(self._total)}")
+
+    def _show(self, state: str) -> None:
+        self._console.progress(self._what, state, time.monotonic() - self._began)
 
 
-def _upload(aws: Aws, upload: Upload, tell: Callable[[], None]) -> bool:
+def _upload(aws: Aws, upload: Upload, meter: _Meter) -> bool:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     digest = _sha256(upload.path)
     if _stored_digest(s3, bucket, upload.key) == digest:
         return False
     extra = {"Metadata": {"sha256": digest}}
-    aws.change(tell)
-    aws.change(lambda: s3.upload_file(str(upload.path), bucket, upload.key, ExtraArgs=extra, Config=_TRANSFER))
+    aws.change(meter.begin)
+    send = partial(s3.upload_file, str(upload.path), bucket, upload.key)
+    aws.change(lambda: send(ExtraArgs=extra, Callback=meter.add, Config=_TRANSFER))
     return True
 
 

@@ -4,11 +4,14 @@ import gzip
 import json
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from emr.spark_steps import job_files
 from errors import DataLakeError
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
+from storage import uploads
 from storage.lake_bucket import ensure_bucket, require_bucket
 from storage.raw_data import RAW_TABLES, find_raw_files, is_empty
+from storage.uploads import Upload, upload_all
 
 
 @pytest.fixture
@@ -173,3 +176,16 @@ def test_a_security_configuration_that_is_missing_is_made_with_imdsv2_and_one_th
     made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)["SecurityConfiguration"]
     assert json.loads(made)["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
     assert ensure_security_configuration(it.settings, it.aws) is False
+
+
+def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(project, tmp_path, monkeypatch):
+    it = project()
+    ensure_bucket(it.aws)
+    path = tmp_path / "big.csv"
+    mib = 1024 * 1024
+    path.write_bytes(bytes(20 * mib))
+    monkeypatch.setattr(uploads, "_TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib))
+    assert upload_all(it.aws, [Upload(path, "raw/users/big.csv")], it.console).sent == 1
+    shown = [line.split(": ")[1] for line in it.err.getvalue().splitlines()]
+    assert shown[0].startswith("21.0 MB") and shown[-1].startswith("100 % of 21.0 MB")
+    assert 3 <= len(shown) <= 11
