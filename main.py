@@ -25,33 +25,33 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "scripts"))  # the step scripts import each other's helpers by plain name, as when run by hand
 
-import cli  # noqa: E402
-from analyze import analyze  # noqa: E402
-from aws import Aws  # noqa: E402
-from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from checks.plan import show_plan  # noqa: E402
-from checks.preflight import require_ready  # noqa: E402
-from cleanup.teardown import add_arguments, teardown  # noqa: E402
-from config import Settings  # noqa: E402
-from console import Console  # noqa: E402
-from create_emr_cluster import create_emr_cluster  # noqa: E402
-from deploy_step_functions import deploy_step_functions  # noqa: E402
-from display.picture import picture_file  # noqa: E402
-from emr.clusters import active_clusters, find_cluster, terminate_after_failure  # noqa: E402
-from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used  # noqa: E402
-from errors import ConfigError, ExitStatus  # noqa: E402
-from execute_step_functions import execute_step_functions  # noqa: E402
-from run_glue_crawlers import run_glue_crawlers  # noqa: E402
-from run_spark_jobs import run_spark_jobs  # noqa: E402
-from runs.local_server import LocalServer, without_aws_variables  # noqa: E402
-from runs.records import RunRecord  # noqa: E402
-from setup_aws_environment import setup_aws_environment  # noqa: E402
-from setup_glue_crawlers import setup_glue_crawlers  # noqa: E402
-from setup_iam_roles import ROLES_FILE, setup_iam_roles  # noqa: E402
-from steps import PHASES, STEPS, Step  # noqa: E402
-from storage.local_files import shown  # noqa: E402
-from terminate_emr_cluster import terminate_emr_cluster  # noqa: E402
-from workflow.executions import clusters_of, describe  # noqa: E402
+import cli
+from analyze import analyze
+from aws import Aws
+from botocore.exceptions import BotoCoreError, ClientError
+from checks.plan import show_plan
+from checks.preflight import require_ready
+from cleanup.teardown import add_arguments, teardown
+from config import Settings
+from console import Console
+from create_emr_cluster import create_emr_cluster
+from deploy_step_functions import deploy_step_functions
+from display.picture import picture_file
+from emr.clusters import active_clusters, find_cluster, terminate_after_failure
+from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used
+from errors import ConfigError, ExitStatus
+from execute_step_functions import execute_step_functions
+from run_glue_crawlers import run_glue_crawlers
+from run_spark_jobs import run_spark_jobs
+from runs.local_server import LocalServer, without_aws_variables
+from runs.records import RunRecord
+from setup_aws_environment import setup_aws_environment
+from setup_glue_crawlers import setup_glue_crawlers
+from setup_iam_roles import ROLES_FILE, setup_iam_roles
+from steps import PHASES, STEPS, Step
+from storage.local_files import shown
+from terminate_emr_cluster import terminate_emr_cluster
+from workflow.executions import clusters_of, describe
 
 SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions)
 _RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]

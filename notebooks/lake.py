@@ -16,14 +16,14 @@ from IPython.display import display
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # the scripts import each other by plain name
 
-from analysis.athena import Athena, QueryResult  # noqa: E402
-from analysis.handover import received  # noqa: E402
-from analysis.named_queries import NamedQuery, named_queries  # noqa: E402
+from analysis.athena import Athena, QueryResult
+from analysis.handover import received
+from analysis.named_queries import NamedQuery, named_queries
 from aws import Aws, if_there
-from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from cli import as_failure  # noqa: E402
-from config import Settings  # noqa: E402
-from errors import DataLakeError  # noqa: E402
+from botocore.exceptions import BotoCoreError, ClientError
+from cli import as_failure
+from config import Settings
+from errors import DataLakeError
 
 ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed
 

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "spark_jobs")]  # as main.py and spark-submit have it
 
-import lake_job  # noqa: E402
-from generate_sample_data import generate  # noqa: E402
+import lake_job
+from generate_sample_data import generate
 
-from local_aws.java import find_java  # noqa: E402
+from local_aws.java import find_java
 
 
 def local_session() -> SparkSession:

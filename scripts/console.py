@@ -36,7 +36,7 @@ class Console:
         self._running: StepRun | None = None
         self._board: Board | None = None
         self._last_state: dict[str, str] = {}
-        self._held_back: list[RenderableType] = []  # results that came while the board was live on the same terminal
+        self._held_back: list[RenderableType] = []  # results that came while the board was live
         self._shown: list[RenderableType] = []  # all that stays on the screen, for the picture
 
     # --- words, on stderr
@@ -162,7 +162,7 @@ class Console:
 
     def _result(self, result: RenderableType, *, soft_wrap: bool = False) -> None:
         self._shown.append(result)
-        if self._live and self._out.is_terminal:
+        if self._live:  # a pipe too may end on this terminal, as with tee
             self._held_back.append(result)
         else:
             self._out.print(result, soft_wrap=soft_wrap)

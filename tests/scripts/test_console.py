@@ -145,6 +145,17 @@ def test_a_warning_stays_above_the_board(terminal):
     assert screen().rindex("look here") < screen().rindex("10 analyze")
 
 
+def test_results_wait_until_the_board_has_ended_also_those_for_a_pipe(terminal):
+    _, _, stream = terminal
+    out = io.StringIO()
+    it = Console(out, stream)
+    with it.board([STEPS["run_glue_crawlers"]]):
+        run_of(it, "run_glue_crawlers")
+        assert out.getvalue() == ""
+    it.summary()
+    assert out.getvalue().splitlines()[0] == "an answer" and "7 run_glue_crawlers  ok" in out.getvalue()
+
+
 def test_a_step_that_is_left_out_is_on_the_board(terminal):
     it, screen, _ = terminal
     with it.board([STEPS["analyze"]]):
