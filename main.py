@@ -39,7 +39,7 @@ from deploy_step_functions import deploy_step_functions
 from display.picture import picture_file
 from emr.clusters import active_clusters, find_cluster, terminate_after_failure
 from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used
-from errors import ConfigError, ExitStatus
+from errors import ConfigError, DataLakeError, ExitStatus, StillRunning
 from execute_step_functions import execute_step_functions
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
@@ -101,7 +101,7 @@ def process(run: Run) -> None:
     cluster_id = ""
     try:
         cluster_id = _cluster(run)
-        run.step(run_spark_jobs, cluster_id=cluster_id)
+        _run_spark(run, cluster_id)
         run.step(run_glue_crawlers)
         if not run.keep_cluster:
             run.step(terminate_emr_cluster, cluster_id=cluster_id)
@@ -123,6 +123,20 @@ def _cluster(run: Run) -> str:
             return run.record.ids["cluster_id"]
         run.first_step = STEPS["create_emr_cluster"].number  # it went with the run that failed
     return str(run.step(create_emr_cluster, made=partial(run.record.notes_id, "cluster_id")).cluster_id)
+
+
+def _run_spark(run: Run, cluster_id: str) -> None:
+    """Step 6; jobs that run past the deadline do not go on by themselves here, for their cluster is ended."""
+    try:
+        run.step(run_spark_jobs, cluster_id=cluster_id)
+    except StillRunning as error:
+        if run.keep_cluster:
+            raise
+        raise DataLakeError(
+            error.where,
+            f"{error.what.partition(';')[0]}; the cluster is ended, and the jobs with it.",
+            "Run steps 5 and 6 by themselves, step 6 with a longer --timeout-minutes.",
+        ) from error
 
 
 def _let_go_after_failure(run: Run, *, keep: bool) -> None:

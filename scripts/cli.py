@@ -19,6 +19,9 @@ from config import Settings, load_settings
 from console import Console
 from errors import DataLakeError, ExitStatus
 
+# other ways to ask a program to end; SIGHUP is unknown to Windows
+_POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
 
 
@@ -91,9 +94,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
-    """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM counts as Ctrl-C."""
+    """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM and SIGHUP count as Ctrl-C."""
     try:
-        with _sigterm_as_ctrl_c():
+        with _ended_politely_as_by_ctrl_c():
             work(console)
     except KeyboardInterrupt:
         console.warn("Interrupted.")
@@ -113,7 +116,7 @@ def ctrl_c_waits() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_heard())}
     pressed: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
@@ -133,16 +136,22 @@ def ctrl_c_waits() -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Who stops us politely gets the same cleaning up as Ctrl-C: a cluster must not outlive us."""
+def _ended_politely_as_by_ctrl_c() -> Iterator[None]:
+    """Who ends us politely, or closes our terminal, gets the same cleaning up as Ctrl-C: a cluster must not outlive us."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _heard()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heard() -> list[int]:
+    """The polite signals, but for those that whoever started us wants to be ignored, as nohup does."""
+    return [number for number in _POLITE if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def as_failure(error: Exception, where: str) -> DataLakeError:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from console import Console
 from emr.costs import Prices, Usage
-from errors import DataLakeError
+from errors import DataLakeError, StillRunning
 from runs.records import RunRecord
 
 import main
@@ -136,6 +136,16 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
         main.process(run)
     assert "j-1 could not be terminated and may still cost money: no rights" in err.getvalue()
     assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+
+
+@pytest.mark.parametrize(("keep", "kind"), [(False, DataLakeError), (True, StillRunning)])
+def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(run, steps, priced, keep, kind):
+    error = StillRunning("Spark", "still runs after 240 minutes; it goes on by itself.", "Look.")
+    run.keep_cluster, steps.fail, steps.error = keep, "run_spark_jobs", error
+    with pytest.raises(kind) as caught:
+        main.process(run)
+    assert type(caught.value) is kind and steps.terminated == ([] if keep else ["j-1"])
+    assert ("goes on by itself" in caught.value.what) == keep
 
 
 # --- a cluster that is kept, a run that is picked up, what it cost

@@ -70,14 +70,24 @@ def test_errors_from_outside_become_one_message(error, words):
     assert "Traceback" not in text
 
 
-def test_sigterm_counts_as_ctrl_c():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_to_be_ended_politely_counts_as_ctrl_c(number):
     def work(_):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         time.sleep(5)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     assert cli.guard("step", False, Console(io.StringIO(), io.StringIO()), work) == 130
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
+
+
+def test_under_nohup_the_end_of_the_terminal_ends_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        hang_up = lambda _: os.kill(os.getpid(), signal.SIGHUP)  # noqa: E731
+        assert cli.guard("step", False, Console(io.StringIO(), io.StringIO()), hang_up) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_traceback_shows_it(capsys):
