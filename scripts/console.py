@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,10 +43,14 @@ class Console:
 
     def note(self, text: str) -> None:
         """One line about what was done; while the board is live, the last that was heard of the running step."""
+        self._hear(text, text)
+
+    def _hear(self, text: str, line: str) -> None:
+        """``text`` is the last that was heard of the running step; ``line`` says so where no board does."""
         if self._running:
             self._running.last = text
         if not (self._running and self._live):
-            self._say(Text(text), indent=2, keep=self._running is None)
+            self._say(Text(line), indent=2, keep=self._running is None)
 
     def warn(self, text: str) -> None:
         """One line that a person should not overlook."""
@@ -66,7 +70,7 @@ class Console:
         if self._status is not None:
             self._status.update(f"{escape(what)}: {escape(state)} [dim]{elapsed:.0f} s[/]")
         elif self._last_state.get(what) != state:
-            self.note(f"{what}: {state}" if self._live else f"{what}: {state} ({elapsed:.0f} s)")
+            self._hear(f"{what}: {state}", f"{what}: {state} ({elapsed:.0f} s)")
         self._last_state[what] = state
 
     @contextmanager
@@ -98,18 +102,23 @@ class Console:
         """While inside, the steps are shown: as a table that fills in on a terminal, as lines elsewhere."""
         self._board = Board(planned)
         self._shown.append(self._board)
-        if self._plain:
-            yield
-            return
         try:
-            with Live(self._board, console=self._err, refresh_per_second=4) as self._live:
+            with self._live_board(self._board):
+                yield
+        finally:
+            self._release()
+
+    @contextmanager
+    def _live_board(self, board: Board) -> Iterator[None]:
+        display = nullcontext() if self._plain else Live(board, console=self._err, refresh_per_second=4)
+        try:
+            with display as self._live:
                 try:
                     yield
                 finally:
-                    self._board.ended = True
+                    board.ended = True
         finally:
             self._live = None
-            self._release()
 
     @contextmanager
     def step(self, run: StepRun) -> Iterator[None]:
@@ -138,7 +147,6 @@ class Console:
     def summary(self) -> None:
         """The board as a result on stdout; not where it has just been live on the same terminal."""
         if self._board and (self._plain or not self._out.is_terminal):
-            self._board.ended = True
             self._out.print(Text("\nSummary", style="bold"))
             self._out.print(self._board)
 

@@ -187,6 +187,18 @@ def test_the_picture_shows_the_end_of_the_run_and_not_its_way(console, tmp_path)
     assert "RUNNING" not in text
 
 
+def test_the_picture_of_a_failed_run_shows_what_was_heard_last_and_every_result_whole(console, tmp_path):
+    it, _, _ = console
+    long = StepRun(STEPS["setup_iam_roles"], datetime.now(UTC), outcome="ok", summary="word " * 30 + "end")
+    with pytest.raises(DataLakeError), it.board([STEPS["setup_iam_roles"], STEPS["run_glue_crawlers"]]):
+        with it.step(long):
+            pass
+        run_of(it, "run_glue_crawlers", error=DataLakeError("x", "broke"))
+    it.save_picture(tmp_path / "run.svg", "python main.py --all")
+    text = "".join(ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()).replace("\xa0", " ")
+    assert "crawler x: RUNNING" in text and "(1 s)" not in text and "word end" in text and "last heard" not in text
+
+
 def test_a_picture_loads_nothing_from_elsewhere(console, tmp_path):
     it, _, _ = console
     it.save_picture(tmp_path / "run.svg", "python main.py")
