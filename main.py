@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts"))  # the step scripts import each other'
 
 import cli
 from analyze import analyze
-from aws import Aws
+from aws import Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from checks.plan import show_plan
 from checks.preflight import require_ready
@@ -72,14 +72,20 @@ class Run:
     usage: Usage | None = None
 
     def step(self, function: StepFunction, **arguments: Any) -> Any:
-        """Runs the step that ``function`` does, shown and recorded, and returns its result; None for one before the first."""
+        """Runs the step that ``function`` does, shown and recorded, and returns its result; None for one before the first.
+
+        What AWS refuses or what does not reach it is raised as an error that names the step.
+        """
         step = STEPS[function.__name__]
         if step.number < self.first_step:
             self.console.left_out(step, "--from begins later")
             return None
         going = self.record.begin(step)
         with self.console.step(going), self.record.following(going):
-            result = function(self.settings, self.aws, self.console, **arguments)
+            try:
+                result = function(self.settings, self.aws, self.console, **arguments)
+            except (ClientError, BotoCoreError) as error:
+                raise explain(error, step.name) from error
             self.record.took(going, result)
         return result
 
