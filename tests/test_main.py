@@ -124,6 +124,14 @@ def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
     assert steps.terminated == []
 
 
+def test_what_aws_refuses_names_the_step(run, steps):
+    steps.fail = "run_glue_crawlers"
+    steps.error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetCrawler")
+    with pytest.raises(DataLakeError) as caught:
+        main.process(run)
+    assert caught.value.where == "run_glue_crawlers (GetCrawler)"
+
+
 def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stays(run, steps, monkeypatch):
     def refuse(*_):
         raise RuntimeError("no rights")
