@@ -48,7 +48,7 @@ from runs.records import RunRecord
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import ROLES_FILE, setup_iam_roles
-from steps import PHASES, STEPS, Step
+from steps import PHASES, STEPS, Step, numbers
 from storage.local_files import shown
 from terminate_emr_cluster import terminate_emr_cluster
 from workflow.executions import clusters_of, describe
@@ -250,10 +250,14 @@ def show_summary(run: Run) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     group = parser.add_argument_group("phases")
-    group.add_argument("--setup", action="store_true", help="steps 1 to 4: roles, bucket and data, catalog, state machine")
-    group.add_argument("--process", action="store_true", help="steps 5 to 8: cluster, Spark jobs, crawlers, termination")
-    group.add_argument("--orchestrate", action="store_true", help="step 9: the state machine does steps 5 to 8")
-    group.add_argument("--analyze", action="store_true", help="step 10: SQL over the published tables, and the report")
+    group.add_argument("--setup", action="store_true", help=f"{numbers('setup')}: roles, bucket and data, catalog, state machine")
+    group.add_argument("--process", action="store_true", help=f"{numbers('process')}: cluster, Spark jobs, crawlers, termination")
+    group.add_argument(
+        "--orchestrate", action="store_true", help=f"{numbers('orchestrate')}: the state machine does {numbers('process')}"
+    )
+    group.add_argument(
+        "--analyze", action="store_true", help=f"{numbers('analyze')}: SQL over the published tables, and the report"
+    )
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
     group = parser.add_argument_group("instead of phases")
     group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")

@@ -35,6 +35,13 @@ _IN_ORDER = [(phase, name) for phase, names in PHASES.items() for name in names]
 STEPS = {name: Step(number, name, phase) for number, (phase, name) in enumerate(_IN_ORDER, start=1)}
 
 
+def numbers(phase: str) -> str:
+    """The numbers of a phase's steps as people say them: ``steps 5 to 8``, ``step 9``."""
+    names = PHASES[phase]
+    first, last = STEPS[names[0]].number, STEPS[names[-1]].number
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
 @dataclass
 class StepRun:
     """How a step of one run goes: the record keeps it, the terminal shows it."""

@@ -14,7 +14,7 @@ from emr.clusters import active_clusters
 from emr.costs import cluster_nodes, find_prices, price_lines
 from emr.spark_steps import JOBS, STAGES
 from setup_aws_environment import EnvironmentResult
-from steps import PHASES, STEPS
+from steps import STEPS, numbers
 
 StepFunction = Callable[..., Any]  # has the name of its step
 Row = tuple[str, str]  # what, and what would become of it
@@ -26,8 +26,7 @@ def show_plan(settings: Settings, aws: Aws, console: Console, setup: Sequence[St
     for function in setup:
         rows = setup_rows(function(settings, aws, console))
         console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
-    first, *_, last = (STEPS[name].number for name in PHASES["process"])
-    console.table(f"{first} to {last} process", ("what", "a run would"), processing_rows(settings, aws))
+    console.table(f"process, {numbers('process')}", ("what", "a run would"), processing_rows(settings, aws))
     questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
     console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
     prices = find_prices(aws, cluster_nodes(settings))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from config import ROOT
-from steps import PHASES, STEPS, changes_in_words
+from steps import PHASES, STEPS, changes_in_words, numbers
 
 
 def test_steps_are_numbered_in_order_and_each_is_a_script_that_says_its_number():
@@ -18,6 +18,10 @@ def test_phases_are_flags_of_main_and_every_step_is_of_one():
     text = Path(ROOT, "main.py").read_text(encoding="utf-8")
     assert all(f'"--{phase}"' in text for phase in PHASES)
     assert {step.phase for step in STEPS.values()} == set(PHASES)
+
+
+def test_phases_are_told_by_the_numbers_of_their_steps():
+    assert [numbers(phase) for phase in PHASES] == ["steps 1 to 4", "steps 5 to 8", "step 9", "step 10"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_after_the_setup_everything_would_be_left_alone(planned):
     for step in SETUP:
         step(planned.settings, planned.aws, planned.console)
     text = planned.plan()
-    setup = text.split("5 to 8 process")[0]
+    setup = text.split("process, steps 5 to 8")[0]
     assert "create" not in setup.replace("created", "") and "send 0," in setup
     assert setup.count("leave as it is") >= 18
     assert [operation for operation in planned.sent if not only_looks(operation)] == []
