@@ -75,7 +75,9 @@ class Console:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """While inside, progress is one live line on a terminal."""
+        """While inside, progress is one live line on a terminal, or a row of the board."""
+        if self._running:
+            self._running.last = text
         if self._plain or self._live is not None or self._status is not None:
             yield
             return

@@ -138,6 +138,14 @@ def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_res
     assert max(map(len, final.splitlines())) <= 80
 
 
+def test_what_a_step_waits_for_stands_on_the_board_before_anything_is_heard_of_it(terminal):
+    it, screen, _ = terminal
+    run = StepRun(STEPS["create_emr_cluster"], datetime.now(UTC))
+    with it.board([run.step]), it.step(run), it.waiting("cluster j-1 starts"):
+        pass
+    assert "cluster j-1 starts" in screen()
+
+
 def test_a_warning_stays_above_the_board(terminal):
     it, screen, _ = terminal
     with it.board([STEPS["analyze"]]):
