@@ -18,6 +18,7 @@ import pytest
 from config import ROOT
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
+from processes import with_in_its_environment
 from steps import PHASES, STEPS
 
 BUCKET = "car-rental-data-lake"
@@ -50,10 +51,8 @@ def start(home: Path, *flags: str) -> subprocess.Popen[str]:
 
 
 def processes_of(home: Path) -> list[int]:
-    """All that names the folder on its command line: main.py, the local AWS, Spark's drivers and Python workers."""
-    listed = subprocess.run(["ps", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    fields = (line.split(None, 2) for line in listed.splitlines() if str(home) in line)
-    return [int(pid) for pid, state, _ in fields if not state.startswith("Z")]
+    """All that a run started: the local AWS, Spark's drivers and Python workers, the notebook's kernel."""
+    return with_in_its_environment(str(home))
 
 
 def newest_record(home: Path) -> dict:

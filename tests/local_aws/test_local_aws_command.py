@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import with_in_its_environment
 
 from local_aws.__main__ import forget_aws_settings
 from local_aws.clients import Clients
 from local_aws.java import find_java
-from local_aws.supervise import process_ids
 
 ROOT = Path(__file__).parents[2]
 # a user with an AWS account, a proxy, and no Java but the wheel's
@@ -99,17 +98,6 @@ def wait(condition: Callable[[], object], seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def with_in_its_environment(text: str) -> list[int]:
-    """The processes that have ``text`` in their environment."""
-    found = []
-    for pid in process_ids():
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            environ, status = Path(f"/proc/{pid}/environ").read_bytes(), Path(f"/proc/{pid}/status").read_text()
-            if text.encode() in environ and "State:\tZ" not in status:
-                found.append(pid)
-    return found
 
 
 def test_for_a_person_it_prints_the_lines_for_env_and_ctrl_c_ends_it(start: Start) -> None:
