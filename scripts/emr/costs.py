@@ -124,7 +124,9 @@ def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:
     instances = [item for page in pages for item in page["Instances"]]
     hours: defaultdict[str, Decimal] = defaultdict(Decimal)
     for instance in instances:
-        hours[instance["InstanceType"]] += _hours(instance["Status"]["Timeline"], now or datetime.now(UTC))
+        timeline = instance["Status"].get("Timeline", {})
+        if "CreationDateTime" in timeline:  # else it was only asked for
+            hours[instance["InstanceType"]] += _hours(timeline, now or datetime.now(UTC))
     prices = find_prices(aws, hours)
     return Usage(dict(hours), prices.of(hours), any(instance.get("Market") == "SPOT" for instance in instances))
 

@@ -110,6 +110,12 @@ def test_one_that_still_runs_counts_until_now_and_every_one_a_minute_at_least(pr
     assert usage.hours["r5.xlarge"] * 60 == pytest.approx(1)
 
 
+def test_one_that_was_only_asked_for_cost_nothing(project, monkeypatch):
+    asked_for = {"InstanceType": "m5.xlarge", "Market": "ON_DEMAND", "Status": {"State": "AWAITING_FULFILLMENT", "Timeline": {}}}
+    usage = usage_of(project(), monkeypatch, asked_for)
+    assert usage.summary() == "no instance: $0.00"
+
+
 def test_spot_instances_cost_at_most_what_is_said(project, monkeypatch):
     usage = usage_of(project(), monkeypatch, instance("m5.xlarge", 60, "SPOT"))
     assert usage.summary() == "1.00 h of m5.xlarge: at most $0.24"
