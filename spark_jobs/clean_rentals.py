@@ -11,16 +11,19 @@ from typing import Any, Dict, List, Optional
 import lake_job
 import master_tables
 import raw_tables
+import rental_lines
 import rental_rules
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from rental_rules import CONTESTED, KEPT, REJECTED
+from rental_lines import HEADER
+from rental_rules import CONTESTED, KEPT, ODD, REJECTED
 from text_fields import trimmed
 
 JOB = "clean_rentals"
 BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
+MUCH_TEXT = 64 * 1024 * 1024  # bytes of rentals from which on two ways of reading them are worth their preparation
 BROADCAST_ROWS = 3000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
 
 
@@ -74,8 +77,8 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
     for folder in zones.all():
         lake.delete(folder)
     masters, repeated = write_masters(spark, files, zones), repeated_ids(spark, files["rental_transactions"], zones.repeated)
-    rentals = raw_tables.read(spark, "rental_transactions", files["rental_transactions"])
-    counts = write_rentals(spark, lake, judged_rentals(spark, rentals, repeated, zones, masters), zones)
+    known = Known(spark, zones, masters, repeated)
+    counts = write_rentals(spark, lake, files["rental_transactions"], known, zones)
     summary = {"job": JOB, "run_id": zones.run_id, "seconds": watch.seconds(), "rentals": counts, "masters": masters}
     finish(lake, zones, summary, max_reject_rate)
     return summary
@@ -97,13 +100,20 @@ def write_master(raw: DataFrame, table: str, folder: str) -> Dict[str, int]:
     return master_tables.oddities(counts.get, kept.get["rows"])
 
 
-def judged_rentals(spark: SparkSession, raw: DataFrame, repeated: DataFrame, zones: Zones, sizes: Dict[str, Any]) -> DataFrame:
-    users, vehicles = [sized(spark.read.parquet(zones.masters[table]), sizes[table]["kept"])
-                       for table in ("users", "vehicles")]
-    locations = spark.read.parquet(zones.masters["locations"])
-    rentals = rental_rules.with_masters(rental_rules.parsed(raw), users.select("user_id", "user_key"),
-                                        vehicles.select("vehicle_id", "vehicle_key"), locations)
-    return rental_rules.judged(with_repeated(rentals, repeated))
+class Known:
+    """What rentals are judged by: the ids of the master tables, and the rental ids that more than one line has."""
+
+    def __init__(self, spark: SparkSession, zones: Zones, masters: Dict[str, Dict[str, int]], repeated: DataFrame) -> None:
+        self._users, self._vehicles = [sized(spark.read.parquet(zones.masters[table]), masters[table]["kept"])
+                                       for table in ("users", "vehicles")]
+        self._locations = spark.read.parquet(zones.masters["locations"])
+        self._repeated = repeated
+
+    def judge(self, lines: DataFrame, as_it_came: Column) -> DataFrame:
+        rentals = rental_rules.with_masters(
+            rental_rules.parsed(lines), self._users.select("user_id", "user_key"),
+            self._vehicles.select("vehicle_id", "vehicle_key"), self._locations)
+        return rental_rules.judged(with_repeated(rentals, self._repeated), as_it_came)
 
 
 def sized(table: DataFrame, rows: int) -> DataFrame:
@@ -127,19 +137,49 @@ def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:
             .withColumn("repeated", F.col("is_repeated").isNotNull()))
 
 
-def write_rentals(spark: SparkSession, lake: Lake, judged: DataFrame, zones: Zones) -> Dict[str, Any]:
-    """One pass over the rentals, one folder a verdict; then the few contested ones are settled, and all goes where it belongs."""
-    total = Observation("rentals")
-    judged.observe(total, *rental_rules.verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
-    if not total.get["rows"]:
+def write_rentals(spark: SparkSession, lake: Lake, files: raw_tables.Groups, known: Known, zones: Zones) -> Dict[str, Any]:
+    """All rentals, one folder a verdict; then the few contested ones are settled, and all goes where it belongs."""
+    passes = write_judged(spark, lake, files, known, zones)
+    headers = sum(len(group) for group in files.values())
+    read = sum(part["lines"] for part in passes) - headers
+    if not read:
         raise JobError("the rental_transactions files hold a header and no rental: nothing to compute")
     settled = rental_rules.settled(written(spark, zones, CONTESTED))
-    won = write_winners(settled, join(zones.judged, "verdict=" + KEPT)) if total.get["contested"] else None
-    by_reason = write_rejected(written(spark, zones, REJECTED), settled, zones.rejected)
+    if any(part["contested"] for part in passes):
+        passes.append(write_winners(settled, join(zones.judged, "verdict=" + KEPT)))
+    refused = written(spark, zones, REJECTED).unionByName(settled.where(F.col("verdict") == REJECTED))
+    if sum(part["headers"] for part in passes) > headers:
+        refused = refused.unionByName(rental_rules.repeated_headers(written(spark, zones, HEADER)))
+    by_reason = write_rejected(refused, zones.rejected)
     if lake.exists(join(zones.judged, "verdict=" + KEPT)):
         lake.move(join(zones.judged, "verdict=" + KEPT), zones.rentals)
     lake.delete(zones.work)
-    return rental_rules.summed_up(total.get, won, by_reason)
+    return rental_rules.summed_up(read, passes, by_reason)
+
+
+def write_judged(
+    spark: SparkSession, lake: Lake, files: raw_tables.Groups, known: Known, zones: Zones
+) -> List[Dict[str, Any]]:
+    """Much text is first cut where it is plain, and then only its odd lines are read as CSV; little is read as CSV at once."""
+    lines = {header: rental_lines.read(spark, group) for header, group in files.items()}
+    passes = []
+    if raw_tables.size(lake, files) >= MUCH_TEXT:
+        odd = {header: ODD + str(number) for number, header in enumerate(files)}
+        passes.append(append_judged(zones, [
+            known.judge(rental_lines.cut(lines[header], header, odd[header]), rental_lines.cut_as_it_came(header))
+            for header in files]))
+        lines = {header: rental_lines.odd_ones(written(spark, zones, odd[header])) for header in files}
+    passes.append(append_judged(zones, [
+        known.judge(rental_lines.by_csv(lines[header], header, group), rental_lines.csv_as_it_came(header))
+        for header, group in files.items()]))
+    return passes
+
+
+def append_judged(zones: Zones, judged: List[DataFrame]) -> Dict[str, Any]:
+    counts = Observation("judged")
+    rows = raw_tables.union(judged).observe(counts, *rental_rules.verdict_counts())
+    rows.write.mode("append").partitionBy("verdict").parquet(zones.judged)
+    return counts.get
 
 
 def written(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
@@ -154,10 +194,9 @@ def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:
     return won.get
 
 
-def write_rejected(refused: DataFrame, settled: DataFrame, folder: str) -> Dict[str, int]:
+def write_rejected(refused: DataFrame, folder: str) -> Dict[str, int]:
     reasons = Observation("reasons")
-    everything = refused.unionByName(settled.where(F.col("verdict") == REJECTED))
-    rental_rules.rejected_rows(everything).observe(reasons, *rental_rules.reason_counts()).write.parquet(folder)
+    rental_rules.rejected_rows(refused).observe(reasons, *rental_rules.reason_counts()).write.parquet(folder)
     return reasons.get
 
 

@@ -7,7 +7,7 @@ from typing import Dict, List, Tuple
 
 from lake_files import Lake, join
 from lake_job import JobError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 COLUMNS = {
@@ -25,22 +25,24 @@ CSV_SUFFIXES = (".csv", ".csv.gz")
 HEADER_READERS = 8  # threads; a header is one small request to S3 a file
 
 Header = Tuple[str, ...]
-Groups = Dict[Header, List[str]]  # the files of a table by their header
-READ_OPTIONS = {"quote": '"', "escape": '"', "mode": "PERMISSIVE"}  # RFC 4180: a quote within quotes is doubled
+Files = Dict[str, str]  # each file, and its first line as it stands there
+Groups = Dict[Header, Files]  # the files of a table by their header
+MALFORMED = "malformed_row"
+# RFC 4180: a quote within quotes is doubled
+MARK_MALFORMED = {"quote": '"', "escape": '"', "mode": "PERMISSIVE", "columnNameOfCorruptRecord": MALFORMED}
 
 
 def read(spark: SparkSession, table: str, groups: Groups) -> DataFrame:
-    """All rows of a raw table: its columns as text, `malformed_row` (the line, if it does not fit the header), `source_file`.
+    """All rows of a master table: its columns as text, and `malformed_row`, the line, if it does not fit the header.
 
-    A rental is one line: then a large file is read by many tasks, and a stray quote spoils one row only. The master
-    tables hold names and addresses, where RFC 4180 allows a line break within quotes.
+    They hold names and addresses, where RFC 4180 allows a line break within quotes; a rental is one line, see rental_lines.
     """
-    return _union([_read_group(spark, table, header, files) for header, files in groups.items()])
+    return union([_read_group(spark, table, header, files) for header, files in groups.items()])
 
 
 def read_field(spark: SparkSession, name: str, groups: Groups) -> DataFrame:
     """One field of every line, the header among them, cut out of the text: a quarter of the time of parsing all."""
-    return _union([_read_field(spark, name, header, files) for header, files in groups.items()])
+    return union([_read_field(spark, name, header, files) for header, files in groups.items()])
 
 
 def find(lake: Lake, raw: str, table: str) -> Groups:
@@ -68,19 +70,20 @@ def find_files(lake: Lake, raw: str, table: str) -> List[str]:
 def by_header(lake: Lake, table: str, files: List[str]) -> Groups:
     """The files of a table grouped by their header, each checked to have every column once."""
     with ThreadPoolExecutor(HEADER_READERS) as readers:
-        headers = list(readers.map(lambda file: _header(lake, file), files))
+        first_lines = list(readers.map(lambda file: _first_line(lake, file), files))
     groups = {}  # type: Groups
-    for file, header in zip(files, headers):
+    for file, line in zip(files, first_lines):
+        header = tuple(name.strip() for name in next(csv.reader([line])))
         _check_header(table, file, header)
-        groups.setdefault(header, []).append(file)
+        groups.setdefault(header, {})[file] = line
     return groups
 
 
-def _header(lake: Lake, file: str) -> Header:
+def _first_line(lake: Lake, file: str) -> str:
     line = lake.first_line(file)
     if line is None:
         raise JobError(f"{file} is empty, it has not even a header: upload it again, or delete it")
-    return tuple(name.strip() for name in next(csv.reader([line])))
+    return line
 
 
 def _check_header(table: str, file: str, header: Header) -> None:
@@ -93,29 +96,42 @@ def _check_header(table: str, file: str, header: Header) -> None:
         raise JobError("{} has the column {} twice".format(file, ", ".join(twice)))
 
 
-def _read_group(spark: SparkSession, table: str, header: Header, files: List[str]) -> DataFrame:
+def read_lines(spark: SparkSession, files: Files) -> DataFrame:
+    """The lines of the files, header and blank ones among them: `value`."""
+    return spark.read.text([_glob_escaped(file) for file in files])
+
+
+def _read_group(spark: SparkSession, table: str, header: Header, files: Files) -> DataFrame:
     """Files of one header. The unknown columns get names of our own: two of theirs could be alike."""
     fields = [name if name in COLUMNS[table] else f"unknown_{position}" for position, name in enumerate(header)]
     rows = spark.read.csv(
-        [_glob_escaped(file) for file in files], header=True, encoding="UTF-8", multiLine=table in ID_COLUMN,
-        schema=_all_text([*fields, "malformed_row"]), columnNameOfCorruptRecord="malformed_row", **READ_OPTIONS)
-    return rows.select(*COLUMNS[table], "malformed_row", F.col("_metadata.file_path").alias("source_file"))
+        [_glob_escaped(file) for file in files], header=True, encoding="UTF-8", multiLine=True,
+        schema=_all_text([*fields, MALFORMED]), **MARK_MALFORMED)
+    return rows.select(*COLUMNS[table], MALFORMED)
 
 
-def _read_field(spark: SparkSession, name: str, header: Header, files: List[str]) -> DataFrame:
-    lines = spark.read.text([_glob_escaped(file) for file in files])
+def _read_field(spark: SparkSession, name: str, header: Header, files: Files) -> DataFrame:
     position = header.index(name)
     plain = F.substring_index(F.substring_index("value", ",", position + 1), ",", -1)
-    fields = _all_text([f"field_{number}" for number in range(len(header))])
-    parsed = F.from_csv("value", fields, READ_OPTIONS)[f"field_{position}"]
-    return lines.select(F.when(F.col("value").contains('"'), parsed).otherwise(plain).alias(name))
+    parsed = csv_fields("value", header)[field_name(position)]
+    return read_lines(spark, files).select(F.when(F.col("value").contains('"'), parsed).otherwise(plain).alias(name))
+
+
+def csv_fields(line: str, header: Header) -> Column:
+    """What CSV makes of the line: a struct of `field_0` ... as text, and `malformed_row`."""
+    names = [field_name(position) for position in range(len(header))]
+    return F.from_csv(line, _all_text([*names, MALFORMED]), MARK_MALFORMED)
+
+
+def field_name(position: int) -> str:
+    return f"field_{position}"
 
 
 def _all_text(names: List[str]) -> str:
     return ", ".join(name + " STRING" for name in names)
 
 
-def _union(parts: List[DataFrame]) -> DataFrame:
+def union(parts: List[DataFrame]) -> DataFrame:
     rows = parts[0]
     for part in parts[1:]:
         rows = rows.union(part)

@@ -1,22 +1,20 @@
 """The validation of rentals: every rule of the data contract as a condition, all of them looked at in one pass."""
 
 from decimal import Decimal
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from raw_tables import COLUMNS
-from text_fields import BELOW_ZERO, INTEGER, MONEY, TIME, has_form, to_integer, to_money, to_timestamp, trimmed
+from rental_lines import FIELDS, FORMS, HEADER
+from text_fields import BELOW_ZERO, has_form, to_integer, to_money, to_timestamp
 
-FIELDS = COLUMNS["rental_transactions"]
-FORMS = {"rental_start_time": TIME, "rental_end_time": TIME, "pickup_location": INTEGER, "dropoff_location": INTEGER,
-         "total_amount": MONEY}
 DUPLICATE = "duplicate_rental_id"
 # of several valid rows with one id the smallest by these is kept; the text as it came tells apart what is equal even then
 DUPLICATE_ORDER = ["start_time", "end_time", "refused.user_id", "refused.vehicle_id", "pickup_location",
                    "dropoff_location", "total_amount"]
 
 KEPT, REJECTED, CONTESTED = "kept", "rejected", "contested"
+ODD = "odd"  # set aside, to be read as CSV; the number of the header that it is under follows
 RENTAL_COLUMNS = ["rental_id", "user_key", "vehicle_key", "start_time", "end_time", "pickup_location", "dropoff_location",
                   "total_amount"]
 REASONS = [
@@ -26,14 +24,10 @@ REASONS = [
 ]
 
 
-def parsed(raw: DataFrame) -> DataFrame:
-    """Typed values beside `as_it_came`, the untouched text of the row; what does not parse is NULL."""
-    fields = [F.coalesce(field, F.lit("")).alias(field) for field in FIELDS]
-    as_it_came = F.struct(*fields, "malformed_row", "source_file").alias("as_it_came")
-    texts = raw.select(as_it_came, *[trimmed(field).alias(field) for field in FIELDS])
-    in_form = texts.withColumn("in_form", has_form(r"\|".join(FORMS.values()), *FORMS))
-    return in_form.select(
-        "as_it_came", "rental_id", "user_id", "vehicle_id",
+def parsed(lines: DataFrame) -> DataFrame:
+    """The lines with the values of their fields; what does not parse is NULL."""
+    return lines.select(
+        "line", "source_file", "plain", "malformed", "aside", "rental_id", "user_id", "vehicle_id",
         _where_in_form("rental_start_time", to_timestamp).alias("start_time"),
         _where_in_form("rental_end_time", to_timestamp).alias("end_time"),
         _where_in_form("pickup_location", to_integer).alias("pickup_location"),
@@ -44,8 +38,8 @@ def parsed(raw: DataFrame) -> DataFrame:
 
 
 def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
-    """A row mostly has all its fields in form, which one pattern tells; only of the others is each field asked on its own."""
-    return F.when(F.col("in_form") | has_form(FORMS[name], name), value(name))
+    """All fields of a plain line are in form; of the others each field is asked on its own."""
+    return F.when(F.col("plain") | has_form(FORMS[name], name), value(name))
 
 
 def with_masters(rentals: DataFrame, users: DataFrame, vehicles: DataFrame, locations: DataFrame) -> DataFrame:
@@ -77,18 +71,24 @@ def broken_rules() -> Dict[str, Column]:
     }
 
 
-def judged(rentals: DataFrame) -> DataFrame:
+def judged(rentals: DataFrame, as_it_came: Column) -> DataFrame:
     """The rental's columns, its `verdict`, and `refused`: all that is needed of a rental that is not kept at once.
 
-    `repeated` says that another row may have this rental's id: such rows are contested until they are `settled`.
+    What is set `aside` has that for its verdict. `repeated` says that another row may have this rental's id: such rows are
+    contested until they are `settled`.
     """
     broken = F.concat_ws(",", *[F.when(broken, F.lit(reason)) for reason, broken in broken_rules().items()])
-    malformed = F.col("as_it_came.malformed_row").isNotNull()
-    contested = F.col("repeated") & ~malformed & (F.col("rental_id") != "")
-    verdict = F.when(contested, CONTESTED).when(F.col("reasons") != "", REJECTED).otherwise(KEPT)
-    refused = F.when(F.col("verdict") != KEPT, F.struct("reasons", "user_id", "vehicle_id", "as_it_came"))
-    return (rentals.withColumn("reasons", F.when(malformed, F.lit("malformed_row")).otherwise(broken))
+    contested = F.col("repeated") & ~F.col("malformed") & (F.col("rental_id") != "")
+    verdict = F.coalesce("aside", F.when(contested, CONTESTED).when(F.col("reasons") != "", REJECTED).otherwise(KEPT))
+    refused = F.when(F.col("verdict") != KEPT, F.struct("reasons", "user_id", "vehicle_id", as_it_came.alias("as_it_came")))
+    return (rentals.withColumn("reasons", F.when(F.col("malformed"), F.lit("malformed_row")).otherwise(broken))
             .withColumn("verdict", verdict).select(*RENTAL_COLUMNS, refused.alias("refused"), "verdict"))
+
+
+def repeated_headers(headers: DataFrame) -> DataFrame:
+    """Of the lines that are their file's header all but one: of files put together by hand. As rentals they are refused."""
+    same_file = Window.partitionBy("refused.as_it_came.source_file").orderBy("verdict")
+    return headers.withColumn("line_number", F.row_number().over(same_file)).where("line_number > 1").drop("line_number")
 
 
 def settled(contested: DataFrame) -> DataFrame:
@@ -116,7 +116,8 @@ def verdict_counts() -> List[Column]:
     """Aggregates over `judged`."""
     kept = F.col("verdict") == KEPT
     return [
-        F.count(F.lit(1)).alias("rows"), F.count(F.when(kept, 1)).alias("kept"),
+        F.count(F.when(~F.col("verdict").startswith(ODD), 1)).alias("lines"), F.count(F.when(kept, 1)).alias("kept"),
+        F.count(F.when(F.col("verdict") == HEADER, 1)).alias("headers"),
         F.count(F.when(F.col("verdict") == CONTESTED, 1)).alias("contested"),
         F.sum(F.when(kept, F.col("total_amount"))).alias("revenue"),
         F.min(F.when(kept, F.col("start_time"))).cast("string").alias("first_start"),
@@ -130,11 +131,11 @@ def reason_counts() -> List[Column]:
     return [F.count(F.lit(1)).alias("rows")] + by_reason
 
 
-def summed_up(total: Dict[str, Any], won: Optional[Dict[str, Any]], rejected: Dict[str, int]) -> Dict[str, Any]:
-    """What the run summary says of the rentals: `won` are the contested ones that were kept."""
-    kept = [part for part in (total, won) if part and part["kept"]]
+def summed_up(read: int, passes: List[Dict[str, Any]], rejected: Dict[str, int]) -> Dict[str, Any]:
+    """What the run summary says of the rentals; `passes` holds the `verdict_counts` of each pass that kept some."""
+    kept = [part for part in passes if part["kept"]]
     return {
-        "read": total["rows"], "kept": sum(part["kept"] for part in kept), "rejected": rejected["rows"],
+        "read": read, "kept": sum(part["kept"] for part in kept), "rejected": rejected["rows"],
         "rejected_by_reason": {reason: rejected[reason] for reason in REASONS if rejected[reason]},
         "revenue": str(sum((part["revenue"] for part in kept), Decimal("0.00"))),
         "first_start": min((part["first_start"] for part in kept), default=None),

@@ -25,7 +25,7 @@ def trimmed(name: str) -> Column:
 def has_form(pattern: str, *names: str) -> Column:
     """Whether the fields, all of them, have this form; for several the pattern has a | between them."""
     text = F.col(names[0]) if len(names) == 1 else F.concat_ws("|", *names)
-    return text.rlike(f"^(?:{pattern})$")
+    return text.rlike(rf"\A(?:{pattern})\z")
 
 
 def text_or_null(name: str) -> Column:
