@@ -6,7 +6,7 @@ files it reads, aggregates with one groupBy a table and countDistinct, and ranks
 
 import sys
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 
@@ -65,13 +65,13 @@ def user_transaction(spark: SparkSession, raw: str) -> "dict[str, DataFrame]":
     }
 
 
-def money(kind: str) -> list:
+def money(kind: str) -> "list[Column]":
     return [F.count("*").alias(f"total_{kind}s"), F.sum("total_amount").alias("total_revenue"),
             F.avg("total_amount").alias(f"avg_{kind}_amount"), F.max("total_amount").alias(f"max_{kind}_amount"),
             F.min("total_amount").alias(f"min_{kind}_amount")]
 
 
-def durations() -> list:
+def durations() -> "list[Column]":
     return [F.sum("hours").alias("total_rental_hours"), F.avg("hours").alias("avg_rental_duration_hours"),
             F.max("hours").alias("max_rental_duration_hours"), F.min("hours").alias("min_rental_duration_hours")]
 

@@ -24,7 +24,7 @@ class Lake:
     def of_gateway(cls) -> "Lake":
         """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the time."""
         SparkContext._ensure_initialized()
-        jvm = SparkContext._jvm
+        jvm = SparkContext._jvm  # type: Any
         return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
 
     def exists(self, uri: str) -> bool:

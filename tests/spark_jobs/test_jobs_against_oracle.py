@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import clean_rentals
 import generate_sample_data
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -22,18 +23,39 @@ def assert_equal_to_oracle(run: Run, raw: Path) -> None:
         assert run.table(table) == expected[table], table
 
 
+@pytest.fixture(params=["little text", "much text"])
+def amount_of_text(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little text is read as CSV, much is first cut where it is plain: both have to come to the same."""
+    monkeypatch.setattr(clean_rentals, "MUCH_TEXT", 0 if request.param == "much text" else 2**62)
+
+
+@pytest.mark.usefixtures("amount_of_text")
 def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
     generate_sample_data.main(["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(tmp_path / "raw")])
     assert_equal_to_oracle(run_jobs(tmp_path / "raw"), tmp_path / "raw")
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@pytest.mark.usefixtures("amount_of_text")
+def test_files_put_together_with_their_headers(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
+    """`cat january.csv february.csv`: the second header is a rental, and refused."""
+    raw = tmp_path / "raw"
+    generate_sample_data.main(["--rentals", "60", "--seed", "8", "--defects", "0", "--output", str(raw)])
+    file = raw / "rental_transactions.csv"
+    file.write_text(file.read_text(encoding="utf-8") * 2 + "\n \n", encoding="utf-8")
+    run = run_jobs(raw)
+    assert_equal_to_oracle(run, raw)
+    assert any("rental_id" in row for row in run.rejected_rentals().rows)
+
+
+@pytest.mark.usefixtures("amount_of_text")
+@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(zone=raw_zones())
 def test_raw_zones_full_of_oddities(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone) -> None:
     assert_jobs_agree_with_oracle(spark, tmp_path_factory.mktemp("zone"), zone)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("amount_of_text")
 @pytest.mark.timeout(3600)
 @settings(max_examples=150, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
 @given(zone=raw_zones())
