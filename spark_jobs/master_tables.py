@@ -18,9 +18,12 @@ def with_id(raw: DataFrame, table: str) -> DataFrame:
 
 
 def unique_rows(rows: DataFrame, table: str) -> DataFrame:
-    """One row for each id: of several the smallest by all columns in header order."""
+    """One row for each id: of several the smallest by all columns in header order.
+
+    Hardly an id is repeated: looking for repetitions before the shuffle as well would only sort everything twice.
+    """
     smallest = F.min(F.struct(*COLUMNS[table])).alias("smallest")
-    return rows.where("id IS NOT NULL").groupBy("id").agg(smallest).select("id", "smallest.*")
+    return rows.where("id IS NOT NULL").repartition("id").groupBy("id").agg(smallest).select("id", "smallest.*")
 
 
 def with_keys(rows: DataFrame, table: str) -> DataFrame:
