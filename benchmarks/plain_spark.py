@@ -9,10 +9,12 @@ import sys
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+LENIENT = ("spark.sql.legacy.timeParserPolicy", "CORRECTED")  # else it ends at the first time that does not parse
+
 
 def main() -> None:
     job, raw, out = sys.argv[1:]
-    spark = SparkSession.builder.appName(f"plain_{job}").getOrCreate()
+    spark = SparkSession.builder.appName(f"plain_{job}").config(*LENIENT).getOrCreate()
     tables = {"vehicle": vehicle_location, "user": user_transaction}[job](spark, raw)
     for name, table in tables.items():
         table.write.mode("overwrite").parquet(f"{out}/{name}")
