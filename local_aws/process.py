@@ -11,11 +11,15 @@ from pathlib import Path
 
 from local_aws import supervise
 
+GRACE_SECONDS = 3.0
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class SupervisedProcess:
-    """``command`` under ``supervise.py``; neither it nor what it starts outlives this process."""
+    """``command`` under ``supervise.py``; neither it nor what it starts outlives this process.
+
+    Once it was told to end it is killed after ``grace`` seconds.
+    """
 
     def __init__(
         self,
@@ -26,10 +30,11 @@ class SupervisedProcess:
         stdout: Path,
         stderr: Path,
         niceness: int = 0,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         with stdout.open("wb") as out, stderr.open("wb") as err:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervise.__file__, str(niceness), *command],
+                [sys.executable, "-I", "-S", supervise.__file__, str(niceness), str(grace), *command],
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.PIPE,
@@ -43,7 +48,7 @@ class SupervisedProcess:
         return self._supervisor.wait()
 
     def end(self) -> None:
-        """Tells the command to end, and has it killed after a grace period; returns at once, and may be called twice."""
+        """Tells the command to end, and has it killed after the grace period; returns at once, and may be called twice."""
         assert self._supervisor.stdin
         self._supervisor.stdin.close()
 

@@ -1,8 +1,8 @@
 """Runs one command and takes it, with all that it started, along when the process that asked for it is gone.
 
-A program of its own (``python -I -S supervise.py NICENESS COMMAND ...``) between the server and a Spark driver. Its standard
+A program of its own (``python -I -S supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its standard
 input is a pipe from the server: when that ends, because the server closed it or died, by SIGKILL or otherwise, everything in
-this session is told to end, and killed after a grace period. It exits as the command did (128 + signal when that was killed)
+this session is told to end, and killed after GRACE seconds. It exits as the command did (128 + signal when that was killed)
 and leaves nothing behind either way. What counts is the session, not the process group: PySpark's worker daemon moves to a
 group of its own. On Linux the command also dies with this process.
 """
@@ -19,19 +19,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-GRACE_SECONDS = 3.0
+_KILLED_SECONDS = 3.0  # until a killed process is gone
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def supervise(command: list[str], niceness: int) -> int:
+def supervise(command: list[str], niceness: int, grace: float) -> int:
     """The exit code of ``command``; must run in a session of its own, with the life line as standard input."""
     os.nice(niceness)
     linux = sys.platform == "linux"
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None)
-    signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid))
-    threading.Thread(target=_end_with_life_line, args=(process.pid,), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid, grace))
+    threading.Thread(target=_end_with_life_line, args=(process.pid, grace), daemon=True).start()
     code = process.wait()
-    _end_session(process.pid)
+    _end_session(process.pid, grace)
     return code if code >= 0 else 128 - code
 
 
@@ -41,26 +41,26 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end_with_life_line(group: int) -> None:
+def _end_with_life_line(group: int, grace: float) -> None:
     while os.read(0, 4096):
         pass
     try:
-        _end_session(group)
+        _end_session(group, grace)
     finally:  # whatever goes wrong on the way, the command does not live on
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
 
-def _end_session(group: int) -> None:
+def _end_session(group: int, grace: float) -> None:
     """Ends what lives of the session, and of the command's own process group where there is no /proc to see more."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
+    for signum, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED_SECONDS)):
         members = session_members(os.getsid(0))
         for member in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signum)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signum)
-        _wait_until(lambda: not session_members(os.getsid(0)))
+        _wait_until(lambda: not session_members(os.getsid(0)), seconds)
 
 
 def session_members(session: int) -> list[int]:
@@ -84,11 +84,11 @@ def _session_of_living(pid: int) -> int | None:
     return int(session) if state != "Z" else None
 
 
-def _wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + GRACE_SECONDS
+def _wait_until(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(sys.argv[2:], niceness=int(sys.argv[1])))
+    sys.exit(supervise(sys.argv[3:], niceness=int(sys.argv[1]), grace=float(sys.argv[2])))

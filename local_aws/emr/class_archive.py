@@ -35,6 +35,7 @@ class ClassArchive:
         self._base, self._top = self._folder / "java.jsa", self._folder / "spark.jsa"
         self._lock = threading.Lock()
         self._process: SupervisedProcess | None = None
+        self._maker: threading.Thread | None = None
         self._closed = False
 
     def exists(self) -> bool:
@@ -61,14 +62,17 @@ class ClassArchive:
     def make_in_background(self) -> None:
         """Makes it at low priority while the caller goes on; ``close`` calls it off."""
         if not self.exists():
-            threading.Thread(target=self.make, args=(_LOW_PRIORITY,), name="class-archive", daemon=True).start()
+            self._maker = threading.Thread(target=self.make, args=(_LOW_PRIORITY,), name="class-archive", daemon=True)
+            self._maker.start()
 
     def close(self) -> None:
-        """Ends the making; what is half made is never used."""
+        """Ends the making, and returns when nothing of it lives; what is half made is never used."""
         with self._lock:
             self._closed = True
             if self._process:
                 self._process.end()
+        if self._maker:
+            self._maker.join()
 
     @contextlib.contextmanager
     def _only_maker(self) -> Iterator[bool]:
@@ -116,6 +120,7 @@ class ClassArchive:
                 stdout=output,
                 stderr=scratch / "errors",
                 niceness=niceness,
+                grace=0.0,  # a Java that is told to end would first write the archive, which takes seconds
             )
         code = self._process.wait()
         if code != 0 and not self._closed:

@@ -48,11 +48,14 @@ class Functions:
         self._closed = False
 
     def close(self) -> None:
-        """Ends every invocation under way, and takes no more."""
+        """Ends every invocation under way, and takes no more; returns when none of their processes lives."""
         with self._lock:
             self._closed = True
-            for process in self._processes:
-                process.end()
+            processes = list(self._processes)
+        for process in processes:
+            process.end()
+        for process in processes:
+            process.wait()
 
     def check(self, name: str, region: str) -> dict[str, Any]:
         """The function's configuration; refuses what cannot run here, raises ``ClientError`` when there is no such function."""

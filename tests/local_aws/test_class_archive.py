@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from local_aws.emr.class_archive import ClassArchive
 from local_aws.emr.spark import Spark
 from local_aws.java import Java, find_java
 
-# a Java that dumps what it is asked to, fails where there is a file named fail, and notes every call
+# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one named slow goes on for a minute
 FAKE_JAVA = """#!/bin/sh
 echo called >> {home}/calls
 [ -e {home}/fail ] && echo "out of luck" && exit 1
+[ -e {home}/slow ] && trap '' TERM && echo $$ > {home}/pid && sleep 60
 for option in "$@"; do
   case $option in
     -XX:ArchiveClassesAtExit=*) echo archive > "${{option#*=}}" ;;
@@ -147,3 +149,14 @@ def test_the_real_java_maps_the_real_archive(tmp_path: Path, monkeypatch: pytest
     command = Spark.installed(find_java()).command(["--version"], tmp_path, [*archive.java_flags(), "-Xlog:class+load"])
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "org.apache.spark.deploy.SparkSubmit source: shared objects file (top)" in said.stdout
+
+
+def test_close_returns_when_nothing_of_the_making_lives(machine: Machine, tmp_path: Path) -> None:
+    (machine.home / "slow").touch()
+    archive, pid = machine.archive(), machine.home / "pid"
+    archive.make_in_background()
+    while not (pid.exists() and pid.read_text()):
+        time.sleep(0.01)
+    archive.close()
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert not list((tmp_path / "cache").rglob("making"))

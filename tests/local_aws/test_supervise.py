@@ -28,7 +28,7 @@ time.sleep(60)
 """
 
 
-def start(tmp_path: Path, script: str, **options: int) -> SupervisedProcess:
+def start(tmp_path: Path, script: str, **options: float) -> SupervisedProcess:
     return SupervisedProcess(
         ["sh", "-c", script], env=ENV, cwd=tmp_path, stdout=tmp_path / "out", stderr=tmp_path / "err", **options
     )
@@ -80,6 +80,15 @@ def test_who_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     running.end()
     assert running.wait() == 128 + signal.SIGKILL
     assert not lives(pid)
+
+
+def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
+    running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.0)
+    pids_of(tmp_path, 1)
+    began = time.monotonic()
+    running.end()
+    assert running.wait() == 128 + signal.SIGKILL
+    assert time.monotonic() - began < process.GRACE_SECONDS
 
 
 def test_what_a_command_leaves_behind_in_another_process_group_is_ended(tmp_path: Path) -> None:
