@@ -18,7 +18,6 @@ DESCRIPTION = ("Compute daily_metrics, user_metrics, hourly_metrics and day_of_w
                "check that they add up to all rentals, and leave them in the staging zone.")
 # from this percentile on, a user who spent more than that share of the other users is in the category
 CATEGORIES = [(90, "Top Spender"), (75, "High Spender"), (50, "Medium Spender"), (25, "Low Spender")]
-BUCKETS = 256  # of totals, so that no single task has to rank them all
 LOWEST_CATEGORY = "Occasional Spender"
 
 
@@ -116,24 +115,18 @@ def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> D
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """Adds the share of the other users who spent less: the distinct totals, of which there are few, are ranked."""
-    amounts = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users")).crossJoin(
-        F.broadcast(spenders.agg(F.max("cents").alias("most"), (F.count(F.lit(1)) - 1).alias("others"))))
-    in_bucket = amounts.withColumn("bucket", F.expr(f"cents DIV (most DIV {BUCKETS} + 1)"))
-    within = F.sum("users").over(Window.partitionBy("bucket").orderBy("cents")) - F.col("users")
-    ranks = (in_bucket.withColumn("within", within)
-             .join(F.broadcast(users_in_lower_buckets(in_bucket)), on="bucket", how="left")
-             .withColumn("below", F.col("within") + F.coalesce("lower", F.lit(0))))
+    """Adds the share of the other users who spent less.
+
+    One task ranks the distinct totals, not the users: there are a few thousand of them, and never more than there are
+    amounts of money.
+    """
+    in_order = Window.orderBy("cents")
+    totals = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users"))
+    ranks = totals.select("cents", (F.sum("users").over(in_order) - F.col("users")).alias("below"),
+                          (F.sum("users").over(Window.partitionBy()) - 1).alias("others"))
     percentile = F.when(F.col("others") > 0, F.expr(measures.half_up("below * 10000", "nullif(others, 0)")) / F.lit(100.0))
     share = F.coalesce(percentile, F.lit(0.0)).alias("spending_percentile")
     return spenders.join(ranks.select("cents", share), on="cents", how="inner")
-
-
-def users_in_lower_buckets(amounts: DataFrame) -> DataFrame:
-    buckets = amounts.groupBy("bucket").agg(F.sum("users").alias("users"))
-    lower = buckets.select(F.col("bucket").alias("lower_bucket"), "users")
-    pairs = buckets.select("bucket").join(F.broadcast(lower), on=F.col("lower_bucket") < F.col("bucket"), how="inner")
-    return pairs.groupBy("bucket").agg(F.sum("users").alias("lower"))
 
 
 def spending_category(percentile: Column) -> Column:
