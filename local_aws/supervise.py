@@ -1,10 +1,10 @@
 """Runs one command and takes it, with all that it started, along when the process that asked for it is gone.
 
-A program of its own (``python -I -S supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its standard
-input is a pipe from the server: when that ends, because the server closed it or died, by SIGKILL or otherwise, everything in
-this session is told to end, and killed after GRACE seconds. It exits as the command did (128 + signal when that was killed)
-and leaves nothing behind either way. What counts is the session, not the process group: PySpark's worker daemon moves to a
-group of its own. On Linux the command also dies with this process.
+A program of its own (``python -I -S supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its
+standard input is a pipe from the server: when that ends, because the server closed it or died, by SIGKILL or otherwise,
+everything in this session is told to end, and killed after GRACE seconds. It exits as the command did (128 + signal when that
+was killed) and leaves nothing behind either way. What counts is the session, not the process group: PySpark's worker daemon
+moves to a group of its own. On Linux the command also dies with this process.
 """
 
 from __future__ import annotations

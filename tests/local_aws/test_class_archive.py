@@ -14,7 +14,7 @@ from local_aws.emr.class_archive import ClassArchive
 from local_aws.emr.spark import Spark
 from local_aws.java import Java, find_java
 
-# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one named slow goes on for a minute
+# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one named slow take a minute
 FAKE_JAVA = """#!/bin/sh
 echo called >> {home}/calls
 [ -e {home}/fail ] && echo "out of luck" && exit 1
