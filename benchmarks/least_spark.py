@@ -1,8 +1,8 @@
 """The least that Spark can do for the seven tables: how much of our jobs' time is Spark's own, whoever writes them.
 
-Three jobs, as ours are: `least_spark.py clean|vehicle|user RAW OUT`. The first parses the CSV files as text, casts, and writes the
-columns that matter as Parquet, ids as the integers that a hash gives; the others read those. No row is validated, compared with a
-master table or searched for a second one; nothing is joined or checked; of the tables only what needs a shuffle is made.
+Three jobs, as ours are: `least_spark.py clean|vehicle|user RAW OUT`. The first parses the CSV files as text, casts, and writes
+the columns that matter as Parquet, ids as the integers that a hash gives; the others read those. No row is validated, compared
+with a master table or searched for a second one; nothing is joined or checked; of the tables only what needs a shuffle is made.
 """
 
 import sys
