@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ENV := env -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-releases bench lint serve notebook docs clean
+.PHONY: help demo test test-long test-releases bench stress lint serve notebook docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test-releases:  ## the Spark jobs' tests on EMR's oldest and newest Spark
 
 bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
 	$(ENV) $(BIN)/python benchmarks/run.py
+
+stress: $(VENV)/installed-dev  ## the Spark jobs on 30 million rentals, and on 10 million of which half are one user's
+	$(ENV) $(BIN)/python benchmarks/stress.py
 
 lint: $(VENV)/installed-dev  ## the linter and the type checker alone
 	$(ENV) $(BIN)/ruff check .

@@ -4,6 +4,8 @@
 SET enable_progress_bar = false;
 
 CREATE MACRO half_up(dividend, divisor) AS (2 * (dividend) + (divisor)) // (2 * (divisor)) * 0.01::DECIMAL(2, 2);
+CREATE MACRO known(name) AS coalesce(nullif(trim(name), ''), 'unknown');
+CREATE MACRO money(cents) AS cents * 0.01::DECIMAL(2, 2);
 
 CREATE TABLE users AS
 SELECT user_id, arg_min({{first_name: first_name, last_name: last_name, is_active: is_active}}, all_columns) AS chosen, row_number() OVER () AS user_key
@@ -28,7 +30,7 @@ WITH typed AS (
         TRY_STRPTIME(trim(rental_end_time), '%Y-%m-%d %H:%M:%S') AS end_time,
         TRY_CAST(pickup_location AS INTEGER) AS pickup, TRY_CAST(dropoff_location AS INTEGER) AS dropoff,
         CASE WHEN NOT regexp_matches(total_amount, '\.[0-9]{{3}}') THEN TRY_CAST(total_amount AS DECIMAL(12, 2)) END AS amount
-    FROM read_csv('{raw}/rental_transactions/*', header = true, all_varchar = true, null_padding = true, ignore_errors = true))
+    FROM read_csv('{raw}/rental_transactions/*', header = true, all_varchar = true, ignore_errors = true))
 SELECT typed.*, user_key, vehicle_key, concat_ws(',',
     CASE WHEN coalesce(rental_id, '') = '' THEN 'missing_rental_id' END,
     CASE WHEN coalesce(typed.user_id, '') = '' THEN 'missing_user_id' WHEN user_key IS NULL THEN 'unknown_user' END,
@@ -61,18 +63,25 @@ COPY (SELECT * FROM judged WHERE reasons <> '') TO '{out}/rejected.parquet';
 
 CREATE TABLE rented AS
 SELECT vehicle_key, count(*) AS n, sum(cents) AS cents, max(cents) AS most, min(cents) AS least, sum(seconds) AS seconds,
-    max(seconds) AS longest, min(seconds) AS shortest, any_value(chosen.brand) AS brand, any_value(chosen.vehicle_type) AS type
+    max(seconds) AS longest, min(seconds) AS shortest, known(any_value(chosen.brand)) AS brand,
+    known(any_value(chosen.vehicle_type)) AS type
 FROM kept JOIN vehicles USING (vehicle_key) GROUP BY vehicle_key;
 
-COPY (SELECT type, sum(n), sum(cents), half_up(sum(cents), sum(n)), max(most), min(least), half_up(sum(seconds), 36),
-    half_up(sum(seconds), 36 * sum(n)), half_up(max(longest), 36), half_up(min(shortest), 36), count(*) FROM rented GROUP BY type)
+COPY (SELECT type AS vehicle_type, sum(n) AS total_rentals, money(sum(cents)) AS total_revenue,
+    half_up(sum(cents), sum(n)) AS avg_rental_amount, money(max(most)) AS max_rental_amount, money(min(least)) AS min_rental_amount,
+    half_up(sum(seconds), 36) AS total_rental_hours, half_up(sum(seconds), 36 * sum(n)) AS avg_rental_duration_hours,
+    half_up(max(longest), 36) AS max_rental_duration_hours, half_up(min(shortest), 36) AS min_rental_duration_hours,
+    count(*) AS unique_vehicles FROM rented GROUP BY type)
 TO '{out}/vehicle_type_metrics.parquet';
 
-COPY (SELECT brand, sum(n), sum(cents), half_up(sum(cents), sum(n)), count(*) FROM rented GROUP BY brand)
+COPY (SELECT brand, sum(n) AS total_rentals, money(sum(cents)) AS total_revenue, half_up(sum(cents), sum(n)) AS avg_rental_amount,
+    count(*) AS unique_vehicles FROM rented GROUP BY brand)
 TO '{out}/brand_metrics.parquet';
 
 COPY (
-    SELECT locations.*, n, cents, half_up(cents, n), most, least, dropoffs, vehicles
+    SELECT locations.*, coalesce(n, 0) AS total_transactions, coalesce(money(cents), 0) AS total_revenue,
+        half_up(cents, n) AS avg_transaction_amount, money(most) AS max_transaction_amount, money(least) AS min_transaction_amount,
+        coalesce(dropoffs, 0) AS total_dropoffs, coalesce(vehicles, 0) AS unique_vehicles
     FROM locations
     LEFT JOIN (SELECT pickup AS location_id, count(*) AS n, sum(cents) AS cents, max(cents) AS most, min(cents) AS least
         FROM kept GROUP BY ALL) USING (location_id)
@@ -82,14 +91,18 @@ COPY (
         USING (location_id))
 TO '{out}/location_metrics.parquet';
 
-COPY (SELECT start_time::DATE AS day, count(*), sum(cents), half_up(sum(cents), count(*)), max(cents), min(cents),
-    count(DISTINCT user_key), count(DISTINCT vehicle_key) FROM kept GROUP BY ALL)
+COPY (SELECT start_time::DATE AS rental_date, count(*) AS total_transactions, money(sum(cents)) AS total_revenue,
+    half_up(sum(cents), count(*)) AS avg_transaction_amount, money(max(cents)) AS max_transaction_amount,
+    money(min(cents)) AS min_transaction_amount, count(DISTINCT user_key) AS unique_users,
+    count(DISTINCT vehicle_key) AS unique_vehicles FROM kept GROUP BY ALL)
 TO '{out}/daily_metrics.parquet';
 
-COPY (SELECT hour(start_time), count(*), sum(cents), half_up(sum(cents), count(*)) FROM kept GROUP BY ALL)
+COPY (SELECT hour(start_time) AS hour_of_day, count(*) AS total_transactions, money(sum(cents)) AS total_revenue,
+    half_up(sum(cents), count(*)) AS avg_transaction_amount FROM kept GROUP BY ALL)
 TO '{out}/hourly_metrics.parquet';
 
-COPY (SELECT isodow(start_time), count(*), sum(cents), half_up(sum(cents), count(*)) FROM kept GROUP BY ALL)
+COPY (SELECT dayname(start_time) AS day_of_week, isodow(start_time) AS day_number, count(*) AS total_transactions,
+    money(sum(cents)) AS total_revenue, half_up(sum(cents), count(*)) AS avg_transaction_amount FROM kept GROUP BY ALL)
 TO '{out}/day_of_week_metrics.parquet';
 
 COPY (
@@ -100,8 +113,16 @@ COPY (
                 sum(seconds) AS seconds
             FROM kept GROUP BY ALL)
         GROUP BY user_key),
-    totals AS (SELECT cents, sum(count(*)) OVER (ORDER BY cents) - count(*) AS below FROM spenders GROUP BY cents)
-    SELECT users.user_id, users.chosen, spenders.*, half_up(seconds, 36), half_up(cents, n), half_up(seconds, 36 * n),
-        half_up(below * 10000, (SELECT count(*) - 1 FROM spenders)) AS spending_percentile
-    FROM spenders JOIN users USING (user_key) JOIN totals USING (cents))
+    totals AS (SELECT cents, sum(count(*)) OVER (ORDER BY cents) - count(*) AS below FROM spenders GROUP BY cents),
+    ranked AS (
+        SELECT users.user_id, chosen.first_name, chosen.last_name, chosen.is_active::INTEGER AS is_active, n AS total_rentals,
+            money(cents) AS total_spent, half_up(cents, n) AS avg_rental_amount, money(most) AS max_rental_amount,
+            money(least) AS min_rental_amount, half_up(seconds, 36) AS total_rental_hours,
+            half_up(seconds, 36 * n) AS avg_rental_duration_hours, vehicles AS unique_vehicles_rented,
+            half_up(below * 10000, (SELECT count(*) - 1 FROM spenders)) AS spending_percentile
+        FROM spenders JOIN users USING (user_key) JOIN totals USING (cents))
+    SELECT *, CASE WHEN spending_percentile >= 90 THEN 'Top Spender' WHEN spending_percentile >= 75 THEN 'High Spender'
+        WHEN spending_percentile >= 50 THEN 'Medium Spender' WHEN spending_percentile >= 25 THEN 'Low Spender'
+        ELSE 'Occasional Spender' END AS spending_category
+    FROM ranked)
 TO '{out}/user_metrics.parquet';

@@ -1,4 +1,4 @@
-"""The least that Spark can do for the seven tables: how much of our jobs' time is Spark's own, whoever writes them.
+"""The least work that Spark can have with the seven tables: how much of our jobs' time is Spark's own, whoever writes them.
 
 Three jobs, as ours are: `least_spark.py clean|vehicle|user RAW OUT`. The first parses the CSV files as text, casts, and writes
 the columns that matter as Parquet, ids as the integers that a hash gives; the others read those. No row is validated, compared

@@ -189,7 +189,7 @@ class Settings:
     athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
     # --- the pipeline
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
-    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older partitions are pruned")
+    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older ones are pruned, from all zones")
     local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where `main.py --local` keeps the lake's files")
     reports_dir: Path = _setting(ROOT / "reports", PATH, "where step 10 writes the report")
     runs_dir: Path = _setting(ROOT / "runs", PATH, "where what each run did is kept, one JSON file a run")

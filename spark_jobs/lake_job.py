@@ -17,13 +17,16 @@ SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 ROWS_PER_PARTITION = 500000  # some 30 MB of what is shuffled; AQE joins what turns out to be less
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-# What the results rest on; everything else (AQE, partitions, memory) is left to spark-submit and the cluster.
+# What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to spark-submit and the cluster.
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too few or too many fields goes unnoticed
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",  # else a rental in the year 1500 ends the job
+}
+# What makes the jobs fast and their files of a sensible size; --conf overrules it.
+TUNING = {
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # of narrow rows: some 2 million, whose hash table fits into memory
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
@@ -54,6 +57,8 @@ def session(job: str) -> Iterator[SparkSession]:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    for name, value in TUNING.items():
+        set_unless_given(spark, name, value)
     try:
         yield spark
     finally:
@@ -61,9 +66,14 @@ def session(job: str) -> Iterator[SparkSession]:
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
-    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one; --conf overrules."""
-    if not spark.sparkContext.getConf().contains(SHUFFLE_PARTITIONS):
-        spark.conf.set(SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
+    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one."""
+    set_unless_given(spark, SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
+
+
+def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
+    """A default of ours, for what neither spark-submit nor the cluster's configuration has set."""
+    if not spark.sparkContext.getConf().contains(name):
+        spark.conf.set(name, value)
 
 
 def report(summary: Dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Spark job 4: publish a run: its seven staged tables go to the processed zone. It moves files and needs no Spark session.
 
-    spark-submit --py-files ... spark_jobs/publish_run.py --staging out/staging --processed out/processed \\
-        --rejected out/rejected --run-id try-1
+    spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean --rejected out/rejected --staging out/staging \\
+        --processed out/processed --run-id try-1
 
 While a run is being published its staging folder holds an intent file. A publication that was interrupted is taken up
 again by running the same run's publish_run once more, or undone by the publish_run of any other run.
@@ -21,6 +21,7 @@ TABLES_OF = {
     "user_transaction_metrics": ["daily_metrics", "user_metrics", "hourly_metrics", "day_of_week_metrics"],
 }
 TABLES = [table for tables in TABLES_OF.values() for table in tables]
+CLEAN_TABLES = ["_work", "rentals", "users", "vehicles", "locations"]  # as clean_rentals names them
 INTENT = "_publishing.json"
 
 Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
@@ -28,18 +29,19 @@ Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
-    summary = Publication(Lake.of_gateway(), args.staging, args.processed, args.rejected).publish(args.run_id, args.keep_runs)
-    lake_job.report(summary)
+    zones = Zones(args.clean, args.rejected, args.staging, args.processed)
+    lake_job.report(Publication(Lake.of_gateway(), zones).publish(args.run_id, args.keep_runs))
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = lake_job.parser("Publish a run: check that its seven staged tables are complete, move them to the processed zone, "
                              "undo publications that were interrupted before, prune old runs.")
+    parser.add_argument("--clean", required=True, metavar="URI", help="clean zone, where old runs are pruned")
+    parser.add_argument("--rejected", required=True, metavar="URI", help="rejected zone, where the run's summary lies")
     parser.add_argument("--staging", required=True, metavar="URI", help="staging zone, where the KPI jobs left the tables")
     parser.add_argument("--processed", required=True, metavar="URI", help="processed zone: <processed>/<table>/run_id=<ID>/")
-    parser.add_argument("--rejected", required=True, metavar="URI", help="rejected zone, where the run's summary lies")
     parser.add_argument("--keep-runs", type=at_least_one, default=30, metavar="N",
-                        help="after success, remove published runs older than the newest N")
+                        help="after success, remove what is older than the newest N published runs, from all zones")
     return parser.parse_args(argv)
 
 
@@ -49,14 +51,26 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+class Zones:
+    """The folders that hold a folder for each run."""
+
+    def __init__(self, clean: str, rejected: str, staging: str, processed: str) -> None:
+        self.clean = [join(clean, table) for table in CLEAN_TABLES]
+        self.rejected = join(rejected, "rental_transactions")
+        self.staging = staging
+        self.tables = {table: join(processed, table) for table in TABLES}
+
+    def all(self) -> List[str]:
+        return self.clean + [self.rejected, self.staging] + list(self.tables.values())
+
+
 class Publication:
     """Moves runs from the staging to the processed zone."""
 
-    def __init__(self, lake: Lake, staging: str, processed: str, rejected: str) -> None:
+    def __init__(self, lake: Lake, zones: Zones) -> None:
         self._lake = lake
-        self._staging = staging
-        self._processed = processed
-        self._rejected = join(rejected, "rental_transactions")
+        self._zones = zones
+        self._staging = zones.staging
 
     def publish(self, run_id: str, keep_runs: int) -> Dict[str, Any]:
         """Publish the run and return its final summary. Doing it again changes nothing."""
@@ -122,27 +136,25 @@ class Publication:
         self._lake.delete(self._intent(run_id))
 
     def _prune(self, keep_runs: int) -> None:
-        """Remove the published runs before the newest `keep_runs`, and what runs of that time left in staging."""
-        runs = sorted({run for table in TABLES for run in self._lake.runs(join(self._processed, table))})
-        oldest_kept = runs[-keep_runs:][0]
-        for old in runs[:-keep_runs]:
-            for table in TABLES:
-                self._lake.delete(self._published(old, table))
-        for old in self._lake.runs(self._staging):
-            if old < oldest_kept:
-                self._lake.delete(run_folder(self._staging, old))
+        """Remove what is older than the newest `keep_runs` published runs, also of runs that failed: from every zone."""
+        published = sorted({run for folder in self._zones.tables.values() for run in self._lake.runs(folder)})
+        oldest_kept = published[-keep_runs:][0]
+        for folder in self._zones.all():
+            for run in self._lake.runs(folder):
+                if run < oldest_kept:
+                    self._lake.delete(run_folder(folder, run))
 
     def _staged(self, run_id: str, table: str) -> str:
         return join(run_folder(self._staging, run_id), table)
 
     def _published(self, run_id: str, table: str) -> str:
-        return run_folder(join(self._processed, table), run_id)
+        return run_folder(self._zones.tables[table], run_id)
 
     def _intent(self, run_id: str) -> str:
         return join(run_folder(self._staging, run_id), INTENT)
 
     def _summary_file(self, run_id: str) -> str:
-        return join(run_folder(self._rejected, run_id), "_run_summary.json")
+        return join(run_folder(self._zones.rejected, run_id), "_run_summary.json")
 
 
 def final_summary(clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: Manifest) -> Dict[str, Any]:

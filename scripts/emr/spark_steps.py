@@ -73,7 +73,8 @@ def _metrics_arguments(settings: Settings) -> list[str]:
 
 def _publish_arguments(settings: Settings) -> list[str]:
     return [
-        *("--staging", settings.s3("staging"), "--processed", settings.s3("processed"), "--rejected", settings.s3("rejected")),
+        *("--clean", settings.s3("clean"), "--rejected", settings.s3("rejected")),
+        *("--staging", settings.s3("staging"), "--processed", settings.s3("processed")),
         *("--keep-runs", str(settings.keep_runs)),
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import publish_run
 import pytest
 from lake_files import Lake
 from lake_job import JobError
@@ -72,7 +73,8 @@ class Zones:
     """A lake of files that look like staged tables to who only moves them."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
-        self.staging, self.processed, self.rejected = folder / "staging", folder / "processed", folder / "rejected"
+        self.clean, self.rejected = folder / "clean", folder / "rejected"
+        self.staging, self.processed = folder / "staging", folder / "processed"
         self._spark = spark
 
     def stage(self, run_id: str) -> None:
@@ -98,8 +100,8 @@ class Zones:
         return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
 
     def publish(self, run_id: str, keep_runs: int = 30, lake: Lake | None = None) -> dict[str, Any]:
-        where = [str(zone) for zone in (self.staging, self.processed, self.rejected)]
-        return Publication(lake or Lake.of_session(self._spark), *where).publish(run_id, keep_runs)
+        zones = publish_run.Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
+        return Publication(lake or Lake.of_session(self._spark), zones).publish(run_id, keep_runs)
 
     def interrupt(self, run_id: str, changes: int, how: str) -> bool:
         """Whether the publication was still going on after so many changes."""
@@ -244,8 +246,15 @@ def test_the_newest_run_is_kept_when_an_older_one_is_published_after_it(zones: Z
     assert zones.published() == {"run-2": ALL}
 
 
-def test_pruning_also_clears_what_failed_runs_of_that_time_left_in_staging(zones: Zones) -> None:
-    for run_id in ("run-0", "run-1", "run-2"):
+def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(zones: Zones) -> None:
+    folders = [zones.staging, zones.rejected / "rental_transactions", *[
+        zones.clean / name for name in ("_work", "rentals", "users", "vehicles", "locations")]]
+    for run_id in ("run-0", "run-1", "run-2", "run-3"):
         zones.stage(run_id)
-    zones.publish("run-1", keep_runs=1)
-    assert sorted(path.name for path in zones.staging.iterdir()) == ["run_id=run-2"]
+        for folder in folders:
+            (folder / f"run_id={run_id}").mkdir(parents=True, exist_ok=True)
+    for run_id in ("run-1", "run-2"):
+        zones.publish(run_id, keep_runs=1)
+    left = {folder.name: {path.name for path in folder.iterdir()} for folder in folders}
+    kept = {"run_id=run-2", "run_id=run-3"}
+    assert left == {folder.name: kept - {"run_id=run-2"} if folder == zones.staging else kept for folder in folders}
