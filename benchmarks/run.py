@@ -1,4 +1,4 @@
-"""`make bench`: our jobs, plain Spark, the least work for Spark, and DuckDB on the same data, one after the other, into RESULTS.md.
+"""`make bench`: our jobs, plain Spark, the least work for Spark, and DuckDB on the same data, in turn, into RESULTS.md.
 
     python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
 """
