@@ -19,8 +19,8 @@ test: lint  ## every test, the linter and the type checker
 test-long: $(VENV)/installed-dev  ## the tests that take minutes each
 	$(ENV) $(BIN)/python -m pytest -m long
 
-test-releases:  ## the Spark jobs' tests on EMR's oldest and newest Spark
-	$(ENV) PYTHON=$(PYTHON) tests/spark_releases.sh
+test-releases: $(VENV)/installed  ## the Spark jobs' tests on EMR's oldest and newest Spark
+	$(ENV) PYTHON=$(PYTHON) tests/spark_releases.sh $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
 	$(ENV) $(BIN)/python benchmarks/run.py

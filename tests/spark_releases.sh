@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Runs the tests of the Spark jobs on the oldest and the newest Spark that EMR has, each in an environment of its own
 # under .venvs/, with ANSI mode on and off. Arguments go to pytest: tests/spark_releases.sh -k oracle
+# Java is the one that the project itself runs on, found or installed by `python -m local_aws --prepare`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 RELEASES=${SPARK_RELEASES:-"3.3.4 3.5.9 4.1.1"} # emr-6.10, emr-7, emr-spark-8.1
 PYTHON=${PYTHON:-python3.11}
+if [ -x .venv/bin/python ]; then
+    JAVA_HOME=$(.venv/bin/python -c "from local_aws.java import find_java; print(find_java().home)")
+    export JAVA_HOME
+fi
 
 environment() { # of a PySpark version; made once
     local folder=.venvs/pyspark-$1
