@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,23 @@ def test_files_put_together_with_their_headers(run_jobs: Callable[..., Run], tmp
     run = run_jobs(raw)
     assert_equal_to_oracle(run, raw)
     assert any("rental_id" in row for row in run.rejected_rentals().rows)
+
+
+@pytest.mark.parametrize("users", [1, 5])
+def test_users_who_all_spend_the_same(run_jobs: Callable[..., Run], tmp_path: Path, users: int) -> None:
+    """Nobody spends less than anybody: the percentile of all is 0, also where there are no others."""
+    raw = tmp_path / "raw"
+    generate_sample_data.main(["--rentals", "60", "--seed", "9", "--defects", "0", "--output", str(raw)])
+    file = raw / "rental_transactions.csv"
+    header, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    names = sorted({row[1] for row in rows})[:users]
+    same = [[row[0], names[number % users], *row[2:7], "10.00"] for number, row in enumerate(rows)]
+    file.write_text("\n".join(map(",".join, [header, *same])) + "\n", encoding="utf-8")
+    run = run_jobs(raw)
+    assert_equal_to_oracle(run, raw)
+    metrics = run.table("user_metrics")
+    percentiles = [row[metrics.columns.index("spending_percentile")] for row in metrics.rows]
+    assert percentiles == [0.0] * users
 
 
 @pytest.mark.usefixtures("amount_of_text")
