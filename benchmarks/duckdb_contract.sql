@@ -20,8 +20,12 @@ FROM (SELECT trim(vehicle_id) AS vehicle_id, brand, vehicle_type, concat_ws(chr(
 WHERE vehicle_id <> '' GROUP BY vehicle_id;
 
 CREATE TABLE locations AS
-SELECT DISTINCT ON (location_id) TRY_CAST(location_id AS INTEGER) AS location_id, location_name, city, state
-FROM read_csv('{raw}/locations/*', header = true, all_varchar = true) WHERE location_id IS NOT NULL;
+SELECT location_id, unnest(chosen) FROM (
+    SELECT location_id, arg_min({{location_name: location_name, city: city, state: state}}, all_columns) AS chosen
+    FROM (SELECT TRY_CAST(location_id AS INTEGER) AS location_id, location_name, city, state,
+            concat_ws(chr(1), *COLUMNS(*)) AS all_columns
+        FROM read_csv('{raw}/locations/*', header = true, all_varchar = true))
+    WHERE location_id IS NOT NULL GROUP BY location_id);
 
 CREATE TABLE judged AS
 WITH typed AS (
