@@ -70,7 +70,6 @@ class Publication:
     def __init__(self, lake: Lake, zones: Zones) -> None:
         self._lake = lake
         self._zones = zones
-        self._staging = zones.staging
 
     def publish(self, run_id: str, keep_runs: int) -> Dict[str, Any]:
         """Publish the run and return its final summary. Doing it again changes nothing."""
@@ -84,7 +83,7 @@ class Publication:
         self._move(run_id, manifest)
         summary = final_summary(summary, jobs, manifest)
         self._lake.write_json(self._summary_file(run_id), summary)
-        self._lake.delete(run_folder(self._staging, run_id))
+        self._lake.delete(run_folder(self._zones.staging, run_id))
         self._prune(keep_runs)
         return summary
 
@@ -99,12 +98,12 @@ class Publication:
 
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
         """Whether an earlier call came to its end; what was staged since then is a new try of the run."""
-        if summary["status"] != "published" or self._lake.exists(run_folder(self._staging, run_id)):
+        if summary["status"] != "published" or self._lake.exists(run_folder(self._zones.staging, run_id)):
             return False
         return all(self._lake.files(self._published(run_id, name)) == table["files"] for name, table in summary["tables"].items())
 
     def _job_summary(self, run_id: str, job: str) -> Dict[str, Any]:
-        file = join(run_folder(self._staging, run_id), f"_{job}.json")
+        file = join(run_folder(self._zones.staging, run_id), f"_{job}.json")
         if not self._lake.exists(file):
             raise JobError(f"{file} is not there: run {job} for run {run_id} first, and to a good end")
         return self._lake.read_json(file)
@@ -120,11 +119,11 @@ class Publication:
 
     def _roll_back_others(self, run_id: str) -> None:
         """Remove what interrupted publications of other runs left. No crawl came after them: nobody has seen it."""
-        for other in self._lake.runs(self._staging):
+        for other in self._lake.runs(self._zones.staging):
             if other != run_id and self._lake.exists(self._intent(other)):
                 for table in TABLES:
                     self._lake.delete(self._published(other, table))
-                self._lake.delete(run_folder(self._staging, other))
+                self._lake.delete(run_folder(self._zones.staging, other))
 
     def _move(self, run_id: str, manifest: Manifest) -> None:
         self._lake.write_json(self._intent(run_id), manifest)
@@ -137,21 +136,22 @@ class Publication:
 
     def _prune(self, keep_runs: int) -> None:
         """Remove what is older than the newest `keep_runs` published runs, also of runs that failed: from every zone."""
-        published = sorted({run for folder in self._zones.tables.values() for run in self._lake.runs(folder)})
+        runs = {folder: self._lake.runs(folder) for folder in self._zones.all()}
+        published = sorted({run for folder in self._zones.tables.values() for run in runs[folder]})
         oldest_kept = published[-keep_runs:][0]
-        for folder in self._zones.all():
-            for run in self._lake.runs(folder):
+        for folder in runs:
+            for run in runs[folder]:
                 if run < oldest_kept:
                     self._lake.delete(run_folder(folder, run))
 
     def _staged(self, run_id: str, table: str) -> str:
-        return join(run_folder(self._staging, run_id), table)
+        return join(run_folder(self._zones.staging, run_id), table)
 
     def _published(self, run_id: str, table: str) -> str:
         return run_folder(self._zones.tables[table], run_id)
 
     def _intent(self, run_id: str) -> str:
-        return join(run_folder(self._staging, run_id), INTENT)
+        return join(run_folder(self._zones.staging, run_id), INTENT)
 
     def _summary_file(self, run_id: str) -> str:
         return join(run_folder(self._zones.rejected, run_id), "_run_summary.json")

@@ -24,14 +24,14 @@ ZONES = {
 }
 
 
-def spark_submit(job: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def spark_submit(job: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A copy of the job alone in a folder, so that it finds the shared modules only where --py-files puts them."""
     (folder / "jobs").mkdir(exist_ok=True)
     alone = folder / "jobs" / f"{job}.py"
     alone.write_text((JOBS / f"{job}.py").read_text())
     program = [sys.executable, "-m", "pyspark.find_spark_home"]
     home = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
-    command = [f"{home}/bin/spark-submit", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", *options,
+    command = [f"{home}/bin/spark-submit", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
                "--py-files", ",".join(map(str, SHARED)), str(alone), *ZONES[job], "--run-id", "by-hand"]
     return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
 

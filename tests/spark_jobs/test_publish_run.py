@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import clean_rentals
 import publish_run
 import pytest
 from lake_files import Lake
@@ -247,8 +248,8 @@ def test_the_newest_run_is_kept_when_an_older_one_is_published_after_it(zones: Z
 
 
 def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(zones: Zones) -> None:
-    folders = [zones.staging, zones.rejected / "rental_transactions", *[
-        zones.clean / name for name in ("_work", "rentals", "users", "vehicles", "locations")]]
+    written = clean_rentals.Zones(str(zones.clean), str(zones.rejected), "run-0").all()
+    folders = [zones.staging, *[Path(folder).parent for folder in written]]
     for run_id in ("run-0", "run-1", "run-2", "run-3"):
         zones.stage(run_id)
         for folder in folders:
