@@ -15,15 +15,13 @@ import rental_lines
 import rental_rules
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from rental_lines import HEADER
-from rental_rules import CONTESTED, KEPT, ODD, REJECTED
+from rental_rules import CONTESTED, HEADER, KEPT, REJECTED
 from text_fields import trimmed
 
 JOB = "clean_rentals"
 BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
-MUCH_TEXT = 64 * 1024 * 1024  # bytes of rentals from which on two ways of reading them are worth their preparation
 BROADCAST_ROWS = 3000000  # a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
 
 
@@ -109,11 +107,11 @@ class Known:
         self._locations = spark.read.parquet(zones.masters["locations"])
         self._repeated = repeated
 
-    def judge(self, lines: DataFrame, as_it_came: Column) -> DataFrame:
+    def judge(self, lines: DataFrame, header_number: int) -> DataFrame:
         rentals = rental_rules.with_masters(
             rental_rules.parsed(lines), self._users.select("user_id", "user_key"),
             self._vehicles.select("vehicle_id", "vehicle_key"), self._locations)
-        return rental_rules.judged(with_repeated(rentals, self._repeated), as_it_came)
+        return rental_rules.judged(with_repeated(rentals, self._repeated), header_number)
 
 
 def sized(table: DataFrame, rows: int) -> DataFrame:
@@ -139,17 +137,18 @@ def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:
 
 def write_rentals(spark: SparkSession, lake: Lake, files: raw_tables.Groups, known: Known, zones: Zones) -> Dict[str, Any]:
     """All rentals, one folder a verdict; then the few contested ones are settled, and all goes where it belongs."""
-    passes = write_judged(spark, lake, files, known, zones)
+    first = write_judged(spark, files, known, zones)
     headers = sum(len(group) for group in files.values())
-    read = sum(part["lines"] for part in passes) - headers
+    read = first["lines"] - headers
     if not read:
         raise JobError("the rental_transactions files hold a header and no rental: nothing to compute")
-    settled = rental_rules.settled(written(spark, zones, CONTESTED))
-    if any(part["contested"] for part in passes):
+    passes = [first]
+    settled = rental_rules.settled(not_kept(spark, zones, files, CONTESTED))
+    if first["contested"]:
         passes.append(write_winners(settled, join(zones.judged, "verdict=" + KEPT)))
-    refused = written(spark, zones, REJECTED).unionByName(settled.where(F.col("verdict") == REJECTED))
-    if sum(part["headers"] for part in passes) > headers:
-        refused = refused.unionByName(rental_rules.repeated_headers(written(spark, zones, HEADER)))
+    refused = not_kept(spark, zones, files, REJECTED).unionByName(settled.where(F.col("verdict") == REJECTED))
+    if first["headers"] > headers:
+        refused = refused.unionByName(rental_rules.repeated_headers(not_kept(spark, zones, files, HEADER)))
     by_reason = write_rejected(refused, zones.rejected)
     if lake.exists(join(zones.judged, "verdict=" + KEPT)):
         lake.move(join(zones.judged, "verdict=" + KEPT), zones.rentals)
@@ -157,40 +156,24 @@ def write_rentals(spark: SparkSession, lake: Lake, files: raw_tables.Groups, kno
     return rental_rules.summed_up(read, passes, by_reason)
 
 
-def write_judged(
-    spark: SparkSession, lake: Lake, files: raw_tables.Groups, known: Known, zones: Zones
-) -> List[Dict[str, Any]]:
-    """Much text is first cut where it is plain, and then only its odd lines are read as CSV; little is read as CSV at once."""
-    lines = {header: rental_lines.read(spark, group) for header, group in files.items()}
-    passes = []
-    if raw_tables.size(lake, files) >= MUCH_TEXT:
-        odd = {header: ODD + str(number) for number, header in enumerate(files)}
-        passes.append(append_judged(zones, [
-            known.judge(rental_lines.cut(lines[header], header, odd[header]), rental_lines.cut_as_it_came(header))
-            for header in files]))
-        lines = {header: rental_lines.odd_ones(written(spark, zones, odd[header])) for header in files}
-    passes.append(append_judged(zones, [
-        known.judge(rental_lines.by_csv(lines[header], header, group), rental_lines.csv_as_it_came(header))
-        for header, group in files.items()]))
-    return passes
-
-
-def append_judged(zones: Zones, judged: List[DataFrame]) -> Dict[str, Any]:
+def write_judged(spark: SparkSession, files: raw_tables.Groups, known: Known, zones: Zones) -> Dict[str, Any]:
     counts = Observation("judged")
-    rows = raw_tables.union(judged).observe(counts, *rental_rules.verdict_counts())
-    rows.write.mode("append").partitionBy("verdict").parquet(zones.judged)
+    judged = raw_tables.union([known.judge(rental_lines.read(spark, header, group), number)
+                               for number, (header, group) in enumerate(files.items())])
+    judged.observe(counts, *rental_rules.verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
     return counts.get
 
 
-def written(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
-    return spark.read.parquet(zones.judged).where(F.col("verdict") == verdict)
+def not_kept(spark: SparkSession, zones: Zones, files: raw_tables.Groups, verdict: str) -> DataFrame:
+    rows = spark.read.parquet(zones.judged).where(F.col("verdict") == verdict)
+    return rental_lines.as_they_came(rental_rules.with_refused(rows), list(files))
 
 
 def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:
     """The one rental of each contested id that is kept joins the kept ones."""
     won = Observation("winners")
     winners = settled.where(F.col("verdict") == KEPT).observe(won, *rental_rules.verdict_counts())
-    winners.drop("verdict").write.mode("append").parquet(folder)
+    winners.select(*rental_rules.RENTAL_COLUMNS).write.mode("append").parquet(folder)
     return won.get
 
 

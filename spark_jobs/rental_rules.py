@@ -1,20 +1,22 @@
 """The validation of rentals: every rule of the data contract as a condition, all of them looked at in one pass."""
 
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, Callable, Dict, List
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from rental_lines import FIELDS, FORMS, HEADER
+from raw_tables import MALFORMED
+from rental_lines import CAME, FIELDS, FORMS
 from text_fields import BELOW_ZERO, has_form, to_integer, to_money, to_timestamp
 
 DUPLICATE = "duplicate_rental_id"
 # of several valid rows with one id the smallest by these is kept; the text as it came tells apart what is equal even then
-DUPLICATE_ORDER = ["start_time", "end_time", "refused.user_id", "refused.vehicle_id", "pickup_location",
-                   "dropoff_location", "total_amount"]
+DUPLICATE_ORDER = ["start_time", "end_time", "user_id", "vehicle_id", "pickup_location", "dropoff_location", "total_amount"]
 
-KEPT, REJECTED, CONTESTED = "kept", "rejected", "contested"
-ODD = "odd"  # set aside, to be read as CSV; the number of the header that it is under follows
+KEPT, REJECTED, CONTESTED, HEADER = "kept", "rejected", "contested", "header"
+REFUSED = ["reasons", "user_id", "vehicle_id", "line", "header_number", "source_file"]
 RENTAL_COLUMNS = ["rental_id", "user_key", "vehicle_key", "start_time", "end_time", "pickup_location", "dropoff_location",
                   "total_amount"]
 REASONS = [
@@ -27,7 +29,7 @@ REASONS = [
 def parsed(lines: DataFrame) -> DataFrame:
     """The lines with the values of their fields; what does not parse is NULL."""
     return lines.select(
-        "line", "source_file", "plain", "malformed", "aside", "rental_id", "user_id", "vehicle_id",
+        "line", "source_file", "plain", "malformed", "is_header", "rental_id", "user_id", "vehicle_id",
         _where_in_form("rental_start_time", to_timestamp).alias("start_time"),
         _where_in_form("rental_end_time", to_timestamp).alias("end_time"),
         _where_in_form("pickup_location", to_integer).alias("pickup_location"),
@@ -71,52 +73,58 @@ def broken_rules() -> Dict[str, Column]:
     }
 
 
-def judged(rentals: DataFrame, as_it_came: Column) -> DataFrame:
-    """The rental's columns, its `verdict`, and `refused`: all that is needed of a rental that is not kept at once.
+def judged(rentals: DataFrame, header_number: int) -> DataFrame:
+    """The rental's columns, its `verdict`, and `refused`: REFUSED, all that is needed of a rental that is not kept at once.
 
-    What is set `aside` has that for its verdict. `repeated` says that another row may have this rental's id: such rows are
-    contested until they are `settled`.
+    `repeated` says that another row may have this rental's id: such rows are contested until they are `settled`. `refused` is an
+    array because it is NULL in nearly every row: a struct is as many columns for Parquet to write NULL to.
     """
-    broken = F.concat_ws(",", *[F.when(broken, F.lit(reason)) for reason, broken in broken_rules().items()])
+    broken = broken_rules()
+    any_broken = F.col("malformed") | reduce(or_, broken.values())
     contested = F.col("repeated") & ~F.col("malformed") & (F.col("rental_id") != "")
-    verdict = F.coalesce("aside", F.when(contested, CONTESTED).when(F.col("reasons") != "", REJECTED).otherwise(KEPT))
-    refused = F.when(F.col("verdict") != KEPT, F.struct("reasons", "user_id", "vehicle_id", as_it_came.alias("as_it_came")))
-    return (rentals.withColumn("reasons", F.when(F.col("malformed"), F.lit("malformed_row")).otherwise(broken))
-            .withColumn("verdict", verdict).select(*RENTAL_COLUMNS, refused.alias("refused"), "verdict"))
+    verdict = (F.when(F.col("is_header"), HEADER).when(contested, CONTESTED).when(any_broken, REJECTED).otherwise(KEPT))
+    reasons = F.when(F.col("malformed"), F.lit("malformed_row")).otherwise(
+        F.concat_ws(",", *[F.when(condition, F.lit(reason)) for reason, condition in broken.items()]))
+    refused = F.when(F.col("verdict") != KEPT, F.array(
+        reasons, "user_id", "vehicle_id", "line", F.lit(str(header_number)), "source_file"))
+    return rentals.withColumn("verdict", verdict).select(*RENTAL_COLUMNS, refused.alias("refused"), "verdict")
+
+
+def with_refused(judged: DataFrame) -> DataFrame:
+    """Rentals that are not kept, with REFUSED as columns."""
+    return judged.select("*", *[F.col("refused")[position].alias(name) for position, name in enumerate(REFUSED)]).drop("refused")
 
 
 def repeated_headers(headers: DataFrame) -> DataFrame:
     """Of the lines that are their file's header all but one: of files put together by hand. As rentals they are refused."""
-    same_file = Window.partitionBy("refused.as_it_came.source_file").orderBy("verdict")
+    same_file = Window.partitionBy("source_file").orderBy("verdict")
     return headers.withColumn("line_number", F.row_number().over(same_file)).where("line_number > 1").drop("line_number")
 
 
 def settled(contested: DataFrame) -> DataFrame:
     """Of the rows with one id the first that breaks no rule is kept, and then all others are its duplicates."""
     same_id = Window.partitionBy("rental_id")
-    valid = F.col("refused.reasons") == ""
-    order = [valid.desc()] + DUPLICATE_ORDER + ["refused.as_it_came." + field for field in FIELDS + ["source_file"]]
+    valid = F.col("reasons") == ""
+    order = [valid.desc()] + DUPLICATE_ORDER + CAME + ["source_file"]
     kept = valid & (F.row_number().over(same_id.orderBy(*order)) == 1)
     duplicate = F.when(F.max(valid).over(same_id), F.lit(DUPLICATE))
-    reasons = F.concat_ws(",", F.when(~valid, F.col("refused.reasons")), duplicate).alias("reasons")
-    refused = F.when(~kept, F.struct(reasons, "refused.user_id", "refused.vehicle_id", "refused.as_it_came"))
-    verdict = F.when(F.col("refused").isNull(), KEPT).otherwise(REJECTED)
-    return contested.withColumn("refused", refused).withColumn("verdict", verdict)
+    reasons = F.concat_ws(",", F.when(~valid, F.col("reasons")), duplicate)
+    return contested.select(
+        *[name for name in contested.columns if name not in ("verdict", "reasons")],
+        F.when(kept, KEPT).otherwise(REJECTED).alias("verdict"), reasons.alias("reasons"))
 
 
 def rejected_rows(rows: DataFrame) -> DataFrame:
     """What the rejected zone holds: the reasons, and the row as it came (only `malformed_row` where it could not be split)."""
-    came = "refused.as_it_came."
-    whole = F.col(came + "malformed_row").isNull()
-    fields = [F.when(whole, F.col(came + field)).alias(field) for field in FIELDS]
-    return rows.select(F.split("refused.reasons", ",").alias("reasons"), *fields, came + "malformed_row", came + "source_file")
+    return rows.select(F.split("reasons", ",").alias("reasons"), *[F.col(came).alias(name) for name, came in zip(FIELDS, CAME)],
+                       MALFORMED, "source_file")
 
 
 def verdict_counts() -> List[Column]:
     """Aggregates over `judged`."""
     kept = F.col("verdict") == KEPT
     return [
-        F.count(F.when(~F.col("verdict").startswith(ODD), 1)).alias("lines"), F.count(F.when(kept, 1)).alias("kept"),
+        F.count(F.lit(1)).alias("lines"), F.count(F.when(kept, 1)).alias("kept"),
         F.count(F.when(F.col("verdict") == HEADER, 1)).alias("headers"),
         F.count(F.when(F.col("verdict") == CONTESTED, 1)).alias("contested"),
         F.sum(F.when(kept, F.col("total_amount"))).alias("revenue"),

@@ -22,6 +22,11 @@ def trimmed(name: str) -> Column:
     return F.when(needs_more, F.expr(f"trim(BOTH '{WHITE_SPACE}' FROM coalesce(`{name}`, ''))")).otherwise(field)
 
 
+def without_edges(field: Column) -> Column:
+    """The text without the white space around it, where that is seldom asked for."""
+    return F.regexp_replace(field, rf"^[{WHITE_SPACE}]+|[{WHITE_SPACE}]+\z", "")
+
+
 def has_form(pattern: str, *names: str) -> Column:
     """Whether the fields, all of them, have this form; for several the pattern has a | between them."""
     text = F.col(names[0]) if len(names) == 1 else F.concat_ws("|", *names)

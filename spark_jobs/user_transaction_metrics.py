@@ -26,7 +26,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
-    rentals = run.rentals("user_key", "vehicle_key").withColumn("rental_date", F.to_date("start_time"))
+    rentals = run.rentals("user_key", "vehicle_key").withColumn("second", F.col("start_time").cast("BIGINT"))
     hours = rented_hours(rentals).cache()
     return {
         "hourly_metrics": hourly_metrics(hours),
@@ -38,8 +38,18 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 def rented_hours(rentals: DataFrame) -> DataFrame:
     """One row an hour of a day with its sums: all that days, hours and weekdays need of the rentals' money."""
-    return rentals.groupBy("rental_date", F.hour("start_time").alias("hour_of_day")).agg(
-        *measures.totals(), *measures.extremes())
+    sums = rentals.groupBy(whole("second", 3600).alias("hour")).agg(*measures.totals(), *measures.extremes())
+    hours = sums.withColumn("day", whole("hour", 24))
+    return hours.select("*", date("day"), (F.col("hour") - F.col("day") * 24).cast("INT").alias("hour_of_day"))
+
+
+def whole(count: str, size: int) -> Column:
+    """How many times `size` goes into a count since 1970, rounded down: hours, days. In UTC; calendar functions are slower."""
+    return F.expr(f"CAST(({count} - pmod({count}, {size})) DIV {size} AS INT)")
+
+
+def date(day: str) -> Column:
+    return F.expr(f"date_from_unix_date({day})").alias("rental_date")
 
 
 def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
@@ -59,7 +69,7 @@ def hourly_metrics(hours: DataFrame) -> DataFrame:
 
 
 def day_of_week_metrics(hours: DataFrame) -> DataFrame:
-    day_number = (F.expr("weekday(rental_date) + 1")).alias("day_number")
+    day_number = F.expr("weekday(rental_date) + 1").alias("day_number")
     return of_hours(hours, F.date_format("rental_date", "EEEE").alias("day_of_week"), day_number).select(
         "day_of_week", "day_number",
         F.col("rentals").alias("total_transactions"),
@@ -69,9 +79,10 @@ def day_of_week_metrics(hours: DataFrame) -> DataFrame:
 
 
 def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
-    days = (of_hours(hours, F.col("rental_date"))
-            .join(distinct_count(rentals, "rental_date", "user_key", "unique_users"), on="rental_date", how="inner")
-            .join(distinct_count(rentals, "rental_date", "vehicle_key", "unique_vehicles"), on="rental_date", how="inner"))
+    of_day = rentals.withColumn("day", whole("second", 86400))
+    days = (of_hours(hours, F.col("rental_date"), F.col("day"))
+            .join(distinct_count(of_day, "day", "user_key", "unique_users"), on="day", how="inner")
+            .join(distinct_count(of_day, "day", "vehicle_key", "unique_vehicles"), on="day", how="inner"))
     return days.select(
         "rental_date",
         F.col("rentals").alias("total_transactions"),
@@ -84,7 +95,8 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
 
 
 def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
-    spenders = renting_users(rentals).join(users, on="user_key", how="inner").cache()
+    # renting users are no more than rentals, so a task has few enough of them for a hash table: neither side is sorted
+    spenders = renting_users(rentals).hint("shuffle_hash").join(users, on="user_key", how="inner").cache()
     return with_percentile(spenders).select(
         "user_id", "first_name", "last_name", "is_active",
         F.col("rentals").alias("total_rentals"),

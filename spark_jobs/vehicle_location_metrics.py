@@ -97,9 +97,11 @@ def vehicles_seen(rentals: DataFrame) -> DataFrame:
 
     Hardly a visit is repeated: looking for repetitions before the shuffle as well would only fill the memory.
     """
-    both_ends = F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id")
-    visits = rentals.select(both_ends, "vehicle_key").repartition("location_id", "vehicle_key").distinct()
-    return visits.groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
+    ends = F.when(F.col("pickup_location") == F.col("dropoff_location"), F.array("pickup_location")).otherwise(
+        F.array("pickup_location", "dropoff_location"))
+    visits = rentals.select(F.explode(ends).alias("location_id"), "vehicle_key")
+    seen = visits.repartition("location_id", "vehicle_key").distinct()
+    return seen.groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
 
 
 if __name__ == "__main__":

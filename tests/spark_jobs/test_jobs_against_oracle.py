@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-import clean_rentals
 import generate_sample_data
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -24,19 +24,20 @@ def assert_equal_to_oracle(run: Run, raw: Path) -> None:
         assert run.table(table) == expected[table], table
 
 
-@pytest.fixture(params=["little text", "much text"])
-def amount_of_text(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little text is read as CSV, much is first cut where it is plain: both have to come to the same."""
-    monkeypatch.setattr(clean_rentals, "MUCH_TEXT", 0 if request.param == "much text" else 2**62)
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path, quoted: bool) -> None:
+    """As it is most lines are plain and cut at their commas; with quotes around its first field each has to be read as CSV."""
+    raw = tmp_path / "raw"
+    generate_sample_data.main(["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(raw)])
+    if quoted:
+        file = raw / "rental_transactions.csv"
+        header, *lines = file.read_text(encoding="utf-8").splitlines()
+        lines = [re.sub(r'^([^",]*)(?=,)', r'"\1"', line) for line in lines]
+        assert sum(line.startswith('"') for line in lines) > 2990
+        file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    assert_equal_to_oracle(run_jobs(raw), raw)
 
 
-@pytest.mark.usefixtures("amount_of_text")
-def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
-    generate_sample_data.main(["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(tmp_path / "raw")])
-    assert_equal_to_oracle(run_jobs(tmp_path / "raw"), tmp_path / "raw")
-
-
-@pytest.mark.usefixtures("amount_of_text")
 def test_files_put_together_with_their_headers(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
     """`cat january.csv february.csv`: the second header is a rental, and refused."""
     raw = tmp_path / "raw"
@@ -65,7 +66,6 @@ def test_users_who_all_spend_the_same(run_jobs: Callable[..., Run], tmp_path: Pa
     assert percentiles == [0.0] * users
 
 
-@pytest.mark.usefixtures("amount_of_text")
 @settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(zone=raw_zones())
 def test_raw_zones_full_of_oddities(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone) -> None:
@@ -73,7 +73,6 @@ def test_raw_zones_full_of_oddities(spark: SparkSession, tmp_path_factory: pytes
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("amount_of_text")
 @pytest.mark.timeout(3600)
 @settings(max_examples=150, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
 @given(zone=raw_zones())
