@@ -1,7 +1,7 @@
 """The raw rentals, a rental a line. Plain lines are cut at their commas, a third of the work of reading them as CSV; the odd
 ones, which may have quotes, blanks or mistakes, are read as CSV and looked at field by field."""
 
-from typing import List
+from typing import Callable, List
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,7 +28,7 @@ def read(spark: SparkSession, header: Header, files: Files) -> DataFrame:
     lines = (read_lines(spark, files).withColumnRenamed("value", "line")
              .where((line >= "!") | ~has_form(r"[\x00-\x20]*", "line"))
              .withColumn("plain", line.rlike(plain_pattern(header)))
-             .withColumn("odd_fields", F.when(~plain, _by_csv(header))))
+             .withColumn("odd_fields", F.when(~plain, _odd_fields(header))))
     cut = lines.select(
         line, F.input_file_name().alias("source_file"), plain, (~plain & F.col("odd_fields").isNull()).alias("malformed"),
         (~plain & line.isin(sorted(set(files.values())))).alias("is_header"),
@@ -36,25 +36,34 @@ def read(spark: SparkSession, header: Header, files: Files) -> DataFrame:
     return cut.select("*", *[F.col("fields")[header.index(name)].alias(name) for name in FIELDS]).drop("fields")
 
 
-def _by_csv(header: Header) -> Column:
-    """The fields of the line, NULL where it does not fit the header. A lambda gives the parsed line a name: it is parsed once."""
-    names = [field_name(position) for position in range(len(header))]
-    return F.transform(F.array(csv_fields("line", header)), lambda came: F.when(
-        came[MALFORMED].isNull(), F.array(*[without_edges(F.coalesce(came[name], F.lit(""))) for name in names])))[0]
-
-
 def as_they_came(lines: DataFrame, headers: List[Header]) -> DataFrame:
     """Adds CAME, the untouched fields of each `line`, NULL where it does not fit its header, and `malformed_row`: such a line.
 
     `header_number` is the place of its header among `headers`.
     """
-    came = [F.when(F.col("header_number") == str(number), csv_fields("line", header)) for number, header in enumerate(headers)]
-    parsed = lines.select("*", *[struct.alias(f"csv_{number}") for number, struct in enumerate(came)])
-    malformed = F.coalesce(*[F.col(f"csv_{number}")[MALFORMED] for number in range(len(headers))])
-    fields = [F.coalesce(*[F.col(f"csv_{number}")[field_name(header.index(name))] for number, header in enumerate(headers)],
-                         F.lit("")) for name in FIELDS]
-    return parsed.select(*lines.columns, malformed.alias(MALFORMED),
-                         *[F.when(malformed.isNull(), field).alias(name) for field, name in zip(fields, CAME)])
+    came = [F.when(F.col("header_number") == str(number), _untouched_fields(header)) for number, header in enumerate(headers)]
+    return lines.select("*", F.coalesce(*came).alias("came")).select(*lines.columns, "came.*")
+
+
+def _odd_fields(header: Header) -> Column:
+    """All fields of the line without the white space around them, NULL where it does not fit the header."""
+    return _by_csv(header, lambda came: F.when(came[MALFORMED].isNull(), F.array(
+        *[without_edges(_field(came, position)) for position in range(len(header))])))
+
+
+def _untouched_fields(header: Header) -> Column:
+    return _by_csv(header, lambda came: F.struct(
+        *[F.when(came[MALFORMED].isNull(), _field(came, header.index(name))).alias(new) for name, new in zip(FIELDS, CAME)],
+        came[MALFORMED].alias(MALFORMED)))
+
+
+def _by_csv(header: Header, made: Callable[[Column], Column]) -> Column:
+    """What is made of the parsed line. A lambda gives it a name: so it is parsed once, however often it is used."""
+    return F.transform(F.array(csv_fields("line", header)), made)[0]
+
+
+def _field(came: Column, position: int) -> Column:
+    return F.coalesce(came[field_name(position)], F.lit(""))
 
 
 def plain_pattern(header: Header) -> str:

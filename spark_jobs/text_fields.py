@@ -23,7 +23,7 @@ def trimmed(name: str) -> Column:
 
 
 def without_edges(field: Column) -> Column:
-    """The text without the white space around it, where that is seldom asked for."""
+    """As `trimmed`, of any text, also one without a name; slower."""
     return F.regexp_replace(field, rf"^[{WHITE_SPACE}]+|[{WHITE_SPACE}]+\z", "")
 
 

@@ -40,16 +40,12 @@ def rented_hours(rentals: DataFrame) -> DataFrame:
     """One row an hour of a day with its sums: all that days, hours and weekdays need of the rentals' money."""
     sums = rentals.groupBy(whole("second", 3600).alias("hour")).agg(*measures.totals(), *measures.extremes())
     hours = sums.withColumn("day", whole("hour", 24))
-    return hours.select("*", date("day"), (F.col("hour") - F.col("day") * 24).cast("INT").alias("hour_of_day"))
+    return hours.selectExpr("*", "date_from_unix_date(day) AS rental_date", "hour - day * 24 AS hour_of_day")
 
 
 def whole(count: str, size: int) -> Column:
     """How many times `size` goes into a count since 1970, rounded down: hours, days. In UTC; calendar functions are slower."""
     return F.expr(f"CAST(({count} - pmod({count}, {size})) DIV {size} AS INT)")
-
-
-def date(day: str) -> Column:
-    return F.expr(f"date_from_unix_date({day})").alias("rental_date")
 
 
 def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
