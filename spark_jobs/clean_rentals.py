@@ -110,7 +110,7 @@ class Known:
     def judge(self, lines: DataFrame, header_number: int) -> DataFrame:
         rentals = rental_rules.with_masters(
             rental_rules.parsed(lines), self._users.select("user_id", "user_key"),
-            self._vehicles.select("vehicle_id", "vehicle_key"), self._locations)
+            self._vehicles.select("vehicle_id", "vehicle_key", "vehicle_type", "brand"), self._locations)
         return rental_rules.judged(with_repeated(rentals, self._repeated), header_number)
 
 
@@ -122,7 +122,7 @@ def sized(table: DataFrame, rows: int) -> DataFrame:
 def repeated_ids(spark: SparkSession, files: raw_tables.Groups, folder: str) -> DataFrame:
     """Hashes of the rental ids that more than one line has: few rows. Whoever is taken for repeated wrongly comes to no harm."""
     ids = raw_tables.read_field(spark, "rental_id", files)
-    hashes = ids.select(F.xxhash64(trimmed("rental_id")).alias("id_hash")).repartition("id_hash")
+    hashes = ids.select(F.xxhash64(trimmed("rental_id")).alias("id_hash")).repartition("id_hash").sortWithinPartitions("id_hash")
     found = Observation("repeated ids")
     repeated = hashes.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
     repeated.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)

@@ -27,14 +27,17 @@ def unique_rows(rows: DataFrame, table: str) -> DataFrame:
 
 
 def with_keys(rows: DataFrame, table: str) -> DataFrame:
-    """The columns that later jobs need. A key is only unique: written once, read by everyone, never computed again."""
+    """The columns that later jobs need. A key is only unique: written once, read by everyone, never computed again.
+
+    Vehicles of a kind get keys next to each other: `vehicle_location_metrics` has a row for 64 of them.
+    """
     key = F.monotonically_increasing_id()
     if table == "users":
         return rows.select(key.alias("user_key"), F.col("id").alias("user_id"), text_or_null("first_name").alias("first_name"),
                            text_or_null("last_name").alias("last_name"), integer("is_active").alias("is_active"))
     if table == "vehicles":
-        return rows.select(key.alias("vehicle_key"), F.col("id").alias("vehicle_id"), _or_unknown("brand"),
-                           _or_unknown("vehicle_type"))
+        fleet = rows.select(F.col("id").alias("vehicle_id"), _or_unknown("vehicle_type"), _or_unknown("brand"))
+        return fleet.sortWithinPartitions("vehicle_type", "brand").select(key.alias("vehicle_key"), "*")
     return rows.select(F.col("id").alias("location_id"), text_or_null("location_name").alias("location_name"),
                        text_or_null("city").alias("city"), text_or_null("state").alias("state"))
 

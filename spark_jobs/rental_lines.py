@@ -12,8 +12,8 @@ FIELDS = COLUMNS["rental_transactions"]
 CAME = ["came_" + name for name in FIELDS]
 FORMS = {"rental_start_time": TIME, "rental_end_time": TIME, "pickup_location": INTEGER, "dropoff_location": INTEGER,
          "total_amount": MONEY}
-PLAIN_TEXT = r"[!#-+\--~]*+"  # printable ASCII without blank, quote and comma
-PLAIN_TEXTS = r"[ !#-+\--~]*+"  # blanks too: in a column that nobody asks for
+PLAIN_TEXT = r'[!-~&&[^",]]*+'  # printable ASCII without blank, quote and comma
+PLAIN_TEXTS = r'[ -~&&[^",]]*+'  # blanks too: in a column that nobody asks for
 
 
 def read(spark: SparkSession, header: Header, files: Files) -> DataFrame:

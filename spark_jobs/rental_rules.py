@@ -18,7 +18,7 @@ DUPLICATE_ORDER = ["start_time", "end_time", "user_id", "vehicle_id", "pickup_lo
 KEPT, REJECTED, CONTESTED, HEADER = "kept", "rejected", "contested", "header"
 REFUSED = ["reasons", "user_id", "vehicle_id", "line", "header_number", "source_file"]
 RENTAL_COLUMNS = ["rental_id", "user_key", "vehicle_key", "start_time", "end_time", "pickup_location", "dropoff_location",
-                  "total_amount"]
+                  "total_amount", "vehicle_type", "brand"]
 REASONS = [
     "malformed_row", "missing_rental_id", "missing_user_id", "missing_vehicle_id", "bad_start_time", "bad_end_time",
     "end_not_after_start", "bad_amount", "negative_amount", "unknown_user", "unknown_vehicle", "unknown_pickup_location",

@@ -6,6 +6,7 @@
 import sys
 from typing import Dict, List, Optional
 
+import bitmaps
 import kpi_job
 import lake_job
 import measures
@@ -77,8 +78,8 @@ def day_of_week_metrics(hours: DataFrame) -> DataFrame:
 def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
     of_day = rentals.withColumn("day", whole("second", 86400))
     days = (of_hours(hours, F.col("rental_date"), F.col("day"))
-            .join(distinct_count(of_day, "day", "user_key", "unique_users"), on="day", how="inner")
-            .join(distinct_count(of_day, "day", "vehicle_key", "unique_vehicles"), on="day", how="inner"))
+            .join(users_of_days(of_day), on="day", how="inner")
+            .join(bitmaps.count_distinct(of_day, "day", "vehicle_key", "unique_vehicles"), on="day", how="inner"))
     return days.select(
         "rental_date",
         F.col("rentals").alias("total_transactions"),
@@ -88,6 +89,12 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
         measures.money("least_cents", "min_transaction_amount"),
         "unique_users", "unique_vehicles",
     )
+
+
+def users_of_days(rentals: DataFrame) -> DataFrame:
+    """How many users each day has. Few rent twice a day or on days of the same block: sorted they are compared with no table."""
+    in_order = rentals.select("user_key", "day").repartition("user_key").sortWithinPartitions("user_key", "day")
+    return in_order.distinct().groupBy("day").agg(F.count(F.lit(1)).alias("unique_users"))
 
 
 def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
@@ -108,18 +115,19 @@ def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
 
 
 def renting_users(rentals: DataFrame) -> DataFrame:
-    """One row a user with the sums. Brought together by user once, the rentals are first summed up for each vehicle."""
-    of_vehicle = rentals.repartition("user_key").groupBy("user_key", "vehicle_key").agg(
+    """One row a user with the sums. Brought together by user once and sorted, the rentals are first summed up for each vehicle.
+
+    Nearly every rental is its user's only one of that vehicle: a hash table of both would be as large as the rentals.
+    """
+    in_order = rentals.repartition("user_key").sortWithinPartitions("user_key", "vehicle_key")
+    of_vehicle = in_order.groupBy("user_key", "vehicle_key").agg(
         *measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
-    return of_vehicle.groupBy("user_key").agg(
+    still_in_order = of_vehicle.sortWithinPartitions("user_key")  # Spark sees that it need not sort
+    return still_in_order.groupBy("user_key").agg(
         F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
         F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
         F.sum("seconds").alias("seconds"), F.count(F.lit(1)).alias("unique_vehicles_rented"),
     )
-
-
-def distinct_count(rentals: DataFrame, group: str, counted: str, name: str) -> DataFrame:
-    return rentals.select(group, counted).repartition(group, counted).distinct().groupBy(group).agg(F.count(F.lit(1)).alias(name))
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:

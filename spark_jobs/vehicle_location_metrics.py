@@ -6,6 +6,7 @@
 import sys
 from typing import Dict, List, Optional
 
+import bitmaps
 import kpi_job
 import lake_job
 import measures
@@ -23,32 +24,37 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
-    rentals = run.rentals("vehicle_key", "pickup_location", "dropoff_location")
-    vehicles = rented_vehicles(rentals, run.table("vehicles")).cache()
+    rentals = run.rentals("vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location")
+    fleet = rented_fleet(rentals).cache()
     return {
-        "vehicle_type_metrics": vehicle_type_metrics(vehicles),
-        "brand_metrics": brand_metrics(vehicles),
+        "vehicle_type_metrics": vehicle_type_metrics(fleet),
+        "brand_metrics": brand_metrics(fleet),
         "location_metrics": location_metrics(rentals, run.table("locations")),
     }
 
 
-def rented_vehicles(rentals: DataFrame, vehicles: DataFrame) -> DataFrame:
-    """One row a rented vehicle with its sums: vehicle types and brands need no more, and have their vehicles counted."""
-    sums = rentals.groupBy("vehicle_key").agg(*measures.totals(), *measures.extremes(), *measures.times())
-    return sums.join(vehicles, on="vehicle_key", how="inner")
+def rented_fleet(rentals: DataFrame) -> DataFrame:
+    """The sums of each vehicle type and brand, a row for 64 vehicles at most, and in `rented` a bit for each that was rented.
+
+    A vehicle has one type and one brand, and `master_tables` hands out its key next to others of its kind.
+    """
+    word, bit = F.shiftright("vehicle_key", bitmaps.WORD_BITS), bitmaps.bit_of("vehicle_key")
+    placed = rentals.select("*", word.alias("word"), bit.alias("bit"))
+    return placed.groupBy("vehicle_type", "brand", "word").agg(
+        *measures.totals(), *measures.extremes(), *measures.times(), F.expr("bit_or(bit)").alias("rented"))
 
 
-def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
-    return vehicles.groupBy(column).agg(
+def of_fleet(fleet: DataFrame, column: str) -> DataFrame:
+    return fleet.groupBy(column).agg(
         F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
         F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
         F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
-        F.min("least_seconds").alias("least_seconds"), F.count(F.lit(1)).alias("unique_vehicles"),
+        F.min("least_seconds").alias("least_seconds"), bitmaps.count_of("rented").alias("unique_vehicles"),
     )
 
 
-def vehicle_type_metrics(vehicles: DataFrame) -> DataFrame:
-    return of_vehicles(vehicles, "vehicle_type").select(
+def vehicle_type_metrics(fleet: DataFrame) -> DataFrame:
+    return of_fleet(fleet, "vehicle_type").select(
         "vehicle_type",
         F.col("rentals").alias("total_rentals"),
         measures.total_money("cents", "total_revenue"),
@@ -63,8 +69,8 @@ def vehicle_type_metrics(vehicles: DataFrame) -> DataFrame:
     )
 
 
-def brand_metrics(vehicles: DataFrame) -> DataFrame:
-    return of_vehicles(vehicles, "brand").select(
+def brand_metrics(fleet: DataFrame) -> DataFrame:
+    return of_fleet(fleet, "brand").select(
         "brand",
         F.col("rentals").alias("total_rentals"),
         measures.total_money("cents", "total_revenue"),
@@ -93,15 +99,11 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 
 
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
-    """How many vehicles were picked up or returned at each location; one that did both counts once.
-
-    Hardly a visit is repeated: looking for repetitions before the shuffle as well would only fill the memory.
-    """
+    """How many vehicles were picked up or returned at each location; one that did both counts once."""
     ends = F.when(F.col("pickup_location") == F.col("dropoff_location"), F.array("pickup_location")).otherwise(
         F.array("pickup_location", "dropoff_location"))
     visits = rentals.select(F.explode(ends).alias("location_id"), "vehicle_key")
-    seen = visits.repartition("location_id", "vehicle_key").distinct()
-    return seen.groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
+    return bitmaps.count_distinct(visits, "location_id", "vehicle_key", "unique_vehicles")
 
 
 if __name__ == "__main__":
