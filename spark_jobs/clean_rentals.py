@@ -121,12 +121,16 @@ def sized(table: DataFrame, rows: int) -> DataFrame:
 
 def repeated_ids(spark: SparkSession, files: raw_tables.Groups, folder: str) -> DataFrame:
     """Hashes of the rental ids that more than one line has: few rows. Whoever is taken for repeated wrongly comes to no harm."""
-    ids = raw_tables.read_field(spark, "rental_id", files)
-    hashes = ids.select(F.xxhash64(trimmed("rental_id")).alias("id_hash")).repartition("id_hash").sortWithinPartitions("id_hash")
     found = Observation("repeated ids")
-    repeated = hashes.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
-    repeated.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
+    ids = raw_tables.read_field(spark, "rental_id", files).select(trimmed("rental_id").alias("rental_id"))
+    repeated_hashes(ids).observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
     return sized(spark.read.parquet(folder), found.get["ids"])
+
+
+def repeated_hashes(ids: DataFrame) -> DataFrame:
+    """Sorted, nearly as many hashes as rentals are compared without a table of them."""
+    in_order = ids.select(F.xxhash64("rental_id").alias("id_hash")).repartition("id_hash").sortWithinPartitions("id_hash")
+    return in_order.groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("is_repeated"))
 
 
 def with_repeated(rentals: DataFrame, repeated: DataFrame) -> DataFrame:

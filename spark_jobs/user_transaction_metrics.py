@@ -92,7 +92,7 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
 
 
 def users_of_days(rentals: DataFrame) -> DataFrame:
-    """How many users each day has. Few rent twice a day or on days of the same block: sorted they are compared with no table."""
+    """How many users each day has. Few rent twice on a day: sorted, they are compared without a table of all that rent."""
     in_order = rentals.select("user_key", "day").repartition("user_key").sortWithinPartitions("user_key", "day")
     return in_order.distinct().groupBy("day").agg(F.count(F.lit(1)).alias("unique_users"))
 

@@ -1,0 +1,21 @@
+"""Distinct keys counted by bitmaps are as many as a set of them has."""
+
+from __future__ import annotations
+
+import random
+
+import bitmaps
+import pytest
+from pyspark.sql import SparkSession
+
+LARGEST_KEY = 2**63 - 1
+AT_RANDOM = [random.Random(7).randrange(5000) for _ in range(2000)]
+AT_THE_EDGES = [0, 1, 63, 64, 1023, 1024, 2**33 - 1, 2**33, 2**33 + 1023, LARGEST_KEY]
+
+
+@pytest.mark.parametrize("keys", [AT_THE_EDGES, [*range(3000)], [0, 0, 0], AT_RANDOM])
+def test_keys_are_counted_once(spark: SparkSession, keys: list[int]) -> None:
+    rows = [(group, key) for group in (-1, 3) for key in keys[group % 2:]] + [(3, keys[0])]
+    counts = bitmaps.count_distinct(spark.createDataFrame(rows, "day INT, key BIGINT"), "day", "key", "keys").collect()
+    assert {(row["day"], row["keys"]) for row in counts} == {
+        (group, len({key for day, key in rows if day == group})) for group in {day for day, _ in rows}}
