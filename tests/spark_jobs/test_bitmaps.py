@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import bitmaps
 import pytest
@@ -14,8 +15,10 @@ AT_THE_EDGES = [0, 1, 63, 64, 1023, 1024, 2**33 - 1, 2**33, 2**33 + 1023, LARGES
 
 
 @pytest.mark.parametrize("keys", [AT_THE_EDGES, [*range(3000)], [0, 0, 0], AT_RANDOM])
-def test_keys_are_counted_once(spark: SparkSession, keys: list[int]) -> None:
+def test_keys_are_counted_once(spark: SparkSession, tmp_path: Path, keys: list[int]) -> None:
     rows = [(group, key) for group in (-1, 3) for key in keys[group % 2:]] + [(3, keys[0])]
-    counts = bitmaps.count_distinct(spark.createDataFrame(rows, "day INT, key BIGINT"), "day", "key", "keys").collect()
+    (tmp_path / "rows.csv").write_text("".join(f"{day},{key}\n" for day, key in rows))
+    read = spark.read.csv(str(tmp_path / "rows.csv"), schema="day INT, key BIGINT")
+    counts = bitmaps.count_distinct(read, "day", "key", "keys").collect()
     assert {(row["day"], row["keys"]) for row in counts} == {
         (group, len({key for day, key in rows if day == group})) for group in {day for day, _ in rows}}
