@@ -34,6 +34,12 @@ def extremes() -> List[Column]:
     return [F.max("cents").alias("most_cents"), F.min("cents").alias("least_cents")]
 
 
+def of_sums() -> List[Column]:
+    """Aggregates over rows that have `totals` and `extremes` already: the same of larger groups."""
+    return [F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
+            F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents")]
+
+
 def times() -> List[Column]:
     return [F.sum("seconds").alias("seconds"), F.max("seconds").alias("most_seconds"), F.min("seconds").alias("least_seconds")]
 

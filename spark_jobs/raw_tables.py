@@ -114,7 +114,7 @@ def _read_field(spark: SparkSession, name: str, header: Header, files: Files) ->
     position = header.index(name)
     before_and = F.substring_index("value", ",", position + 1)
     parsed = csv_fields("value", header)[field_name(position)]
-    plain = F.substring_index(before_and, ",", -1) if position else before_and
+    plain = F.substring_index(before_and, ",", -1)
     return read_lines(spark, files).select(F.when(before_and.contains('"'), parsed).otherwise(plain).alias(name))
 
 

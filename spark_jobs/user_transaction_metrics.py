@@ -50,10 +50,7 @@ def whole(count: str, size: int) -> Column:
 
 
 def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
-    return hours.groupBy(*columns).agg(
-        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
-        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
-    )
+    return hours.groupBy(*columns).agg(*measures.of_sums())
 
 
 def hourly_metrics(hours: DataFrame) -> DataFrame:
@@ -124,10 +121,7 @@ def renting_users(rentals: DataFrame) -> DataFrame:
         *measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
     still_in_order = of_vehicle.sortWithinPartitions("user_key")  # Spark sees that it need not sort
     return still_in_order.groupBy("user_key").agg(
-        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
-        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
-        F.sum("seconds").alias("seconds"), F.count(F.lit(1)).alias("unique_vehicles_rented"),
-    )
+        *measures.of_sums(), F.sum("seconds").alias("seconds"), F.count(F.lit(1)).alias("unique_vehicles_rented"))
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:

@@ -46,9 +46,7 @@ def rented_fleet(rentals: DataFrame) -> DataFrame:
 
 def of_fleet(fleet: DataFrame, column: str) -> DataFrame:
     return fleet.groupBy(column).agg(
-        F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
-        F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents"),
-        F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
+        *measures.of_sums(), F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
         F.min("least_seconds").alias("least_seconds"), bitmaps.count_of("rented").alias("unique_vehicles"),
     )
 
