@@ -112,10 +112,9 @@ def _read_group(spark: SparkSession, table: str, header: Header, files: Files) -
 
 def _read_field(spark: SparkSession, name: str, header: Header, files: Files) -> DataFrame:
     position = header.index(name)
-    before_and = F.substring_index("value", ",", position + 1)
+    plain = F.substring_index(F.substring_index("value", ",", position + 1), ",", -1)
     parsed = csv_fields("value", header)[field_name(position)]
-    plain = F.substring_index(before_and, ",", -1)
-    return read_lines(spark, files).select(F.when(before_and.contains('"'), parsed).otherwise(plain).alias(name))
+    return read_lines(spark, files).select(F.when(F.col("value").contains('"'), parsed).otherwise(plain).alias(name))
 
 
 def csv_fields(line: str, header: Header) -> Column:
