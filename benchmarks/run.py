@@ -23,11 +23,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 JOBS = ROOT / "spark_jobs"
 JOB_NAMES = ("clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run")
-# The same for every Spark. The second compiler begins at four times as many calls as by default: on two cores it takes a sixth of
-# a job's CPU seconds, for code that has not long to run. An archive of Spark's classes is what local steps use as well.
+# The same for every Spark. The second compiler begins at four times as many calls as by default and leaves planning alone: on two
+# cores it takes a sixth of a job's CPU seconds, for code that has not long to run. Local steps have an archive of classes as well.
 COMPILE_LATER = [f"-XX:Tier4{threshold}" for threshold in (
     "InvocationThreshold=20000", "MinInvocationThreshold=2400", "CompileThreshold=60000", "BackEdgeThreshold=160000")]
-JAVA_OPTIONS = ["-XX:+UseParallelGC", *COMPILE_LATER]
+NOT_BY_C2 = ["-XX:+UnlockDiagnosticVMOptions", f"-XX:CompilerDirectivesFile={HERE / 'not_by_c2.json'}"]
+JAVA_OPTIONS = ["-XX:+UseParallelGC", *COMPILE_LATER, *NOT_BY_C2]
 ARCHIVE_RENTALS = 20_000  # of the run that is watched for the classes it loads
 SCRATCH = ROOT / "out" / "bench"
 CLASS_ARCHIVE = SCRATCH / "classes.jsa"
