@@ -24,7 +24,7 @@ ROOT = HERE.parent
 JOBS = ROOT / "spark_jobs"
 JOB_NAMES = ("clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run")
 # The same for every Spark. The second compiler begins at four times as many calls as by default and leaves planning alone: on two
-# cores it takes a sixth of a job's CPU seconds, for code that has not long to run. Local steps have an archive of classes as well.
+# cores it takes a sixth of a job's CPU seconds, for code that has not long to run. Local steps have an archive as well.
 COMPILE_LATER = [f"-XX:Tier4{threshold}" for threshold in (
     "InvocationThreshold=20000", "MinInvocationThreshold=2400", "CompileThreshold=60000", "BackEdgeThreshold=160000")]
 NOT_BY_C2 = ["-XX:+UnlockDiagnosticVMOptions", f"-XX:CompilerDirectivesFile={HERE / 'not_by_c2.json'}"]
