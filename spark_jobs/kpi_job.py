@@ -21,6 +21,7 @@ CONSERVED = {
     "hourly_metrics": ("total_transactions", "total_revenue"),
     "day_of_week_metrics": ("total_transactions", "total_revenue"),
 }
+RENTALS_PER_TASK_OF_SUMS = 20000000
 
 
 class CleanRun:
@@ -38,6 +39,10 @@ class CleanRun:
     def rentals(self, *columns: str) -> DataFrame:
         """These columns of the kept rentals, with `cents` and `seconds`."""
         return in_cents(self.table("rentals").select(*columns, "start_time", "end_time", "total_amount"), self.revenue)
+
+    def cached(self, sums: DataFrame) -> DataFrame:
+        """Sums of the rentals that several tables are made of: too few rows for as many tasks as a shuffle of rentals has."""
+        return sums.coalesce(self.kept // RENTALS_PER_TASK_OF_SUMS + 1).cache()
 
     def table(self, name: str) -> DataFrame:
         return self._spark.read.parquet(self._folder(name))

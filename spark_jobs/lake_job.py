@@ -30,6 +30,7 @@ TUNING = {
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # of narrow rows: some 2 million, whose hash table fits into memory
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",  # a cached table is read twice or thrice: not worth the packing
     # what has been sorted is summed up as it comes: in place of two hash tables, one filled from the other. Spark would have left
     # out the sort, which no sum depends on
     "spark.sql.execution.replaceHashWithSortAgg": "true",

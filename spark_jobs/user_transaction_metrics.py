@@ -28,7 +28,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
     rentals = run.rentals("user_key", "vehicle_key").withColumn("second", F.col("start_time").cast("BIGINT"))
-    hours = rented_hours(rentals).cache()
+    hours = run.cached(rented_hours(rentals))
     return {
         "hourly_metrics": hourly_metrics(hours),
         "day_of_week_metrics": day_of_week_metrics(hours),

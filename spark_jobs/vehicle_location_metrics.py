@@ -25,7 +25,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
     rentals = run.rentals("vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location")
-    fleet = rented_fleet(rentals).cache()
+    fleet = run.cached(rented_fleet(rentals))
     return {
         "vehicle_type_metrics": vehicle_type_metrics(fleet),
         "brand_metrics": brand_metrics(fleet),
