@@ -1,4 +1,4 @@
--- The data contract once more, in DuckDB's SQL: what the Spark jobs must find, from raw text tables that raw_text.py loads.
+-- The data contract once more, in DuckDB's SQL: what the Spark jobs must find, from raw text tables that `raw_text` loads.
 
 CREATE MACRO text_of(field) AS trim(coalesce(field, ''), chr(32) || chr(9) || chr(10) || chr(11) || chr(12) || chr(13));
 CREATE MACRO int_of(field) AS CASE WHEN regexp_full_match(field, '[+-]?[0-9]+') THEN TRY_CAST(field AS INTEGER) END;
