@@ -54,7 +54,7 @@ class _PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            self._peak = max(self._peak, sum(_resident_bytes(stat) for stat in _processes(self._group)))
+            self._peak = max(self._peak, _resident_bytes(_processes(self._group)))
 
     def stop(self) -> float:
         self._ended.set()
@@ -62,18 +62,24 @@ class _PeakMemory(threading.Thread):
         return self._peak / 2**20
 
 
-def _processes(group: int) -> list[list[str]]:
-    """The stat fields, from the state on, of the processes of a group."""
-    found = []
+def _processes(group: int) -> dict[str, list[str]]:
+    """The stat fields, from the state on, of the processes of a group by their number."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
         except OSError:  # it has ended since
             continue
         if int(fields[2]) == group:
-            found.append(fields)
+            found[stat.parent.name] = fields
     return found
 
 
-def _resident_bytes(stat: list[str]) -> int:
-    return int(stat[21]) * PAGE_BYTES
+def _resident_bytes(processes: dict[str, list[str]]) -> int:
+    return sum(int(fields[21]) * PAGE_BYTES for fields in processes.values() if not _is_forked(fields, processes))
+
+
+def _is_forked(fields: list[str], processes: dict[str, list[str]]) -> bool:
+    """Whether it is a child that has not called exec yet: its memory is its parent's, which the JVM's would count twice."""
+    parent = processes.get(fields[1])
+    return parent is not None and parent[20] == fields[20]

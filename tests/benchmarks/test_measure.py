@@ -1,0 +1,27 @@
+"""What the benchmark says of memory is what a command and its children really hold."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from measure import CommandFailed, measure
+
+HOLD = "import os, sys, time; held = bytearray(300 * 2**20)"
+FORK = f"{HOLD}; child = os.fork(); time.sleep(1); child and os.wait()"
+MORE = "import time; more = bytearray(100 * 2**20); time.sleep(1)"
+RUN = f"import subprocess; {HOLD}; subprocess.run([sys.executable, '-c', '{MORE}'])"
+
+
+def test_memory_that_a_forked_child_shares_is_counted_once(tmp_path: Path) -> None:
+    assert 300 < measure([sys.executable, "-c", FORK], tmp_path / "log").peak_mb < 400
+
+
+def test_memory_of_a_child_of_its_own_is_counted(tmp_path: Path) -> None:
+    assert 400 < measure([sys.executable, "-c", RUN], tmp_path / "log").peak_mb < 500
+
+
+def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="exited with 3"):
+        measure([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log")
