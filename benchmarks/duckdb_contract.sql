@@ -187,7 +187,7 @@ SELECT CASE WHEN read <> kept + rejected OR rejected > 0.05 * read OR kept = 0 T
 FROM '{out}/summary.json';
 
 SELECT CASE WHEN (rentals, sums) <> (kept, revenue) THEN error(name || ' does not add up to all rentals') END
-FROM (SELECT kept, revenue::DECIMAL(38, 2) AS revenue FROM '{out}/summary.json') CROSS JOIN (
+FROM (SELECT count(*) AS kept, money(sum(cents)) AS revenue FROM kept) CROSS JOIN (
     SELECT 'location_metrics' AS name, sum(total_transactions) AS rentals, sum(total_revenue) AS sums
     FROM '{out}/location_metrics.parquet'
     UNION ALL SELECT 'vehicle_type_metrics', sum(total_rentals), sum(total_revenue) FROM '{out}/vehicle_type_metrics.parquet'

@@ -21,7 +21,7 @@ CONSERVED = {
     "hourly_metrics": ("total_transactions", "total_revenue"),
     "day_of_week_metrics": ("total_transactions", "total_revenue"),
 }
-RENTALS_PER_TASK_OF_SUMS = 20000000
+RENTALS_PER_TASK_OF_SUMS = 20000000  # of which a task puts together the sums that each task of the scan has made
 
 
 class CleanRun:
