@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of the Spark jobs on the oldest and the newest Spark that EMR has, each in an environment of its own
-# under .venvs/, with ANSI mode on and off. Arguments go to pytest: tests/spark_releases.sh -k oracle
+# under .venvs/. Arguments go to pytest: tests/spark_releases.sh -k oracle
 # Java is the one that the project itself runs on, found or installed by `python -m local_aws --prepare`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,8 +25,6 @@ environment() { # of a PySpark version; made once
 
 for release in $RELEASES; do
     folder=$(environment "$release")
-    for ansi in false true; do
-        echo "== PySpark $release, spark.sql.ansi.enabled=$ansi"
-        SPARK_ANSI=$ansi "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -q -m "not long" "$@"
-    done
+    echo "== PySpark $release"
+    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -q -m "not long" "$@"
 done

@@ -1,4 +1,4 @@
-"""One Spark session for all tests of the jobs, and the four jobs run in it one after the other."""
+"""One Spark for all tests of the jobs, first with ANSI mode off, then on, and the four jobs run in it one after the other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from oracle.job_runs import Run
 from pyspark.sql import SparkSession
 
 
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A small local session with the jobs' own settings; SPARK_ANSI=true or false turns ANSI mode on or off."""
+@pytest.fixture(scope="session", params=["false", "true"], ids=["not-ansi", "ansi"])
+def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A small local session with the jobs' own settings. Both are made in one JVM, which the first has warmed up."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     settings = {
@@ -23,14 +23,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.sql.ansi.enabled": request.param,
     }
-    if "SPARK_ANSI" in os.environ:
-        settings["spark.sql.ansi.enabled"] = os.environ["SPARK_ANSI"]
     builder = SparkSession.builder
     for name, value in settings.items():
         builder = builder.config(name, value)
     builder.getOrCreate()
     with lake_job.session("tests") as session:
+        assert session.conf.get("spark.sql.ansi.enabled") == request.param
         yield session
 
 

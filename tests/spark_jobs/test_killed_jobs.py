@@ -16,6 +16,7 @@ from oracle.contract import KPI_TABLES, contract_tables
 from oracle.job_runs import Run
 from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)  # what a kill leaves is no matter of ANSI mode
 ROOT = Path(__file__).parents[2]
 CHAIN = """
 import sys

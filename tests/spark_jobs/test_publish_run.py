@@ -16,6 +16,7 @@ from lake_job import JobError
 from publish_run import INTENT, TABLES, TABLES_OF, Publication
 from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)  # files are moved alike in ANSI mode
 FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
 
 
