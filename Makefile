@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ENV := env -u PYTHONPATH -u PYTHONHOME
+WORKERS ?= 2
+PYTEST = $(ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-releases bench stress lint serve notebook docs clean
@@ -14,13 +16,13 @@ demo: $(VENV)/installed  ## the whole pipeline on this machine, on sample data
 	$(ENV) $(BIN)/python main.py --all --local
 
 test: lint  ## every test, the linter and the type checker
-	$(ENV) $(BIN)/python -m pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: $(VENV)/installed-dev  ## the tests that take minutes each
-	$(ENV) $(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
 test-releases: $(VENV)/installed  ## the Spark jobs' tests on EMR's oldest and newest Spark
-	$(ENV) PYTHON=$(PYTHON) tests/spark_releases.sh $(PYTEST_ARGUMENTS)
+	$(ENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) tests/spark_releases.sh $(PYTEST_ARGUMENTS)
 
 bench: $(VENV)/installed-dev  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md
 	$(ENV) $(BIN)/python benchmarks/run.py

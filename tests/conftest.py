@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,15 @@ def models_read_once() -> Iterator[None]:
     patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_by_nobody() -> None:
+    """A shell's background jobs and pytest-xdist's workers begin with signals ignored and a width for tables: not for tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.environ.pop("COLUMNS", None)
+    os.environ.pop("LINES", None)
 
 
 @pytest.fixture(scope="session")

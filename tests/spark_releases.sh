@@ -7,18 +7,20 @@ cd "$(dirname "$0")/.."
 
 RELEASES=${SPARK_RELEASES:-"3.3.4 3.5.9 4.1.1"} # emr-6.10, emr-7, emr-spark-8.1
 PYTHON=${PYTHON:-python3.11}
+WORKERS=${WORKERS:-2} # of pytest, each with a Spark of its own
 if [ -x .venv/bin/python ]; then
     JAVA_HOME=$(.venv/bin/python -c "from local_aws.java import find_java; print(find_java().home)")
     export JAVA_HOME
 fi
 
-environment() { # of a PySpark version; made once
+environment() { # of a PySpark version; made again when what it needs has changed
     local folder=.venvs/pyspark-$1
-    if [ ! -e "$folder/installed" ]; then
+    local needs=("pyspark==$1" "duckdb>=1.4,<3" pyarrow numpy pytz boto3 python-dotenv rich "vermin>=1.6"
+        "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.6" "hypothesis>=6.100")
+    if [ "$(cat "$folder/installed" 2>/dev/null)" != "${needs[*]}" ]; then
         "$PYTHON" -m venv "$folder"
-        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "pyspark==$1" \
-            "duckdb>=1.4,<3" pyarrow numpy pytz boto3 python-dotenv rich "vermin>=1.6" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
-        touch "$folder/installed"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${needs[@]}"
+        echo "${needs[*]}" >"$folder/installed"
     fi
     echo "$folder"
 }
@@ -26,5 +28,6 @@ environment() { # of a PySpark version; made once
 for release in $RELEASES; do
     folder=$(environment "$release")
     echo "== PySpark $release"
-    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -q -m "not long" "$@"
+    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs \
+        -n "$WORKERS" --dist loadfile -q -m "not long" "$@"
 done
