@@ -36,6 +36,8 @@ TUNING = {
     "spark.sql.execution.replaceHashWithSortAgg": "true",
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.EliminateSorts",
 }
+# What PySpark asks the JVM for by name, at every call of a function of its own.
+LOOKED_UP_ONCE = ["functions", "PythonUtils", "py4j.reflection.TypeUtil", "org.apache.spark.sql", "org.apache.spark.util"]
 
 
 class JobError(Exception):
@@ -62,12 +64,23 @@ def session(job: str) -> Iterator[SparkSession]:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    look_up_once(spark)
     for name, value in TUNING.items():
         set_unless_given(spark, name, value)
     try:
         yield spark
     finally:
         spark.stop()
+
+
+def look_up_once(spark: SparkSession) -> None:
+    """Keep the answers: to find out whether `org` or `functions` is a class of some package the JVM looks into its 240 jars."""
+    for path in LOOKED_UP_ONCE:
+        place = spark._jvm  # type: Any
+        for name in path.split("."):
+            found = getattr(place, name)
+            setattr(place, name, found)
+            place = found
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
