@@ -29,5 +29,5 @@ for release in $RELEASES; do
     folder=$(environment "$release")
     echo "== PySpark $release"
     "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs \
-        -n "$WORKERS" --dist loadfile -q -m "not long" "$@"
+        -n "$WORKERS" --dist worksteal -q -m "not long" "$@"
 done
