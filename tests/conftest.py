@@ -33,7 +33,7 @@ def models_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begun_by_nobody() -> None:
+def begun_as_in_a_terminal() -> None:
     """A shell's background jobs and pytest-xdist's workers begin with signals ignored and a width for tables: not for tests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
