@@ -15,9 +15,9 @@ from typing import Any
 import botocore.session
 import pytest
 from aws import Aws
-from call_trail import CallTrail
 from config import Settings, load_settings
 from console import Console
+from support.call_trail import CallTrail
 
 from local_aws.clients import Clients
 from local_aws.server import LocalAws

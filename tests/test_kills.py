@@ -18,8 +18,8 @@ import pytest
 from config import ROOT
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
-from processes import with_in_its_environment
 from steps import PHASES, STEPS
+from support.processes import with_in_its_environment
 
 BUCKET = "car-rental-data-lake"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import with_in_its_environment
+from support.processes import with_in_its_environment
 
 from local_aws.__main__ import forget_aws_settings
 from local_aws.clients import Clients

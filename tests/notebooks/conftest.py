@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from notebooks_lakes import MASTERS, PublishedLake
+from support.published_lake import MASTERS, PublishedLake
 
 from local_aws.server import LocalAws
 

@@ -9,9 +9,9 @@ from analysis.named_queries import named_queries
 from conftest import Project
 from errors import DataLakeError
 from lake import Lake
-from notebooks_lakes import PublishedLake
 from setup_glue_crawlers import ensure_database, ensure_workgroup
 from storage.lake_bucket import ensure_bucket
+from support.published_lake import PublishedLake
 
 
 def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:

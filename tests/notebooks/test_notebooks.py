@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from analyze import NOTEBOOK, execute
 from config import load_settings
-from notebooks_lakes import quiet
+from support.published_lake import quiet
 
 NOTEBOOKS = sorted(NOTEBOOK.parent.glob("*.ipynb"))
 

@@ -13,12 +13,12 @@ import pytest
 import sqlglot
 from analysis.athena import Athena
 from analysis.named_queries import NamedQuery, named_queries
-from notebooks_lakes import PublishedLake
 from oracle.contract import KPI_TABLES, contract_tables
 from oracle.small_lake import write_small_lake
 from sqlglot import expressions
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
+from support.published_lake import PublishedLake
 
 QUERIES = named_queries()
 

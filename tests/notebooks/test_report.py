@@ -21,7 +21,7 @@ from aws import Aws
 from bs4 import BeautifulSoup
 from console import Console
 from generate_sample_data import generate
-from notebooks_lakes import MASTERS, PublishedLake
+from support.published_lake import MASTERS, PublishedLake
 
 from local_aws.server import LocalAws
 

@@ -12,7 +12,7 @@ from console import Console
 from emr.spark_steps import TABLES
 from errors import ConfigError, DataLakeError, ExitStatus, Interrupted, StillRunning
 from execute_step_functions import execute_step_functions, execution_name
-from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
+from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
 
 from local_aws.server import LocalAws
 

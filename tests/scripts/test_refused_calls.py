@@ -26,14 +26,14 @@ from emr.spark_steps import TABLES, spark_step
 from errors import ExitStatus
 from execute_step_functions import execute_step_functions
 from generate_sample_data import generate
-from pipelines import Pipeline, without_spark
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
+from support.deployed_pipeline import Pipeline, without_spark
+from support.recorded_calls import Playback, Recording
 from terminate_emr_cluster import terminate_emr_cluster
-from wire import Playback, Recording
 
 CALLS = json.loads(Path(__file__).with_name("aws_calls.json").read_text(encoding="utf-8"))
 RUN = "2026-11-23T03-20-06.123Z"

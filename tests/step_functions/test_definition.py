@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asl_checks import (
+from config import Settings
+from emr.cluster_request import cluster_request
+from emr.spark_steps import JOBS, TABLES, spark_step
+from support.asl_checks import (
     Definition,
     all_states,
     clusters_left,
@@ -20,9 +23,6 @@ from asl_checks import (
     unsafe_retries,
     without_timeout,
 )
-from config import Settings
-from emr.cluster_request import cluster_request
-from emr.spark_steps import JOBS, TABLES, spark_step
 from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]

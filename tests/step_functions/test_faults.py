@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from call_trail import CallTrail
 from emr.spark_steps import TABLES
-from pipelines import BAD, SLOW, Pipeline, deployed, without_spark
+from support.call_trail import CallTrail
+from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
 from workflow.state_machine import LOCK_KEY, state_machine_arn
 
 from local_aws.overlay import AwsError, Call

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from config import ROOT
-from printed_messages import Message, printed_messages
+from support.printed_messages import Message, printed_messages
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 OURS, OF_AWS = PAGE.split("## What AWS says")

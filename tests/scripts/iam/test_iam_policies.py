@@ -10,12 +10,12 @@ from typing import Any
 
 import botocore.session
 import pytest
-from cfn_linter import lint_resources
 from config import Settings, load_settings
 from emr.spark_steps import JOBS, spark_step
 from iam import roles as iam_roles
 from iam.roles import EMR_SERVICE_POLICIES, MAX_INLINE_BYTES, Role, roles
 from storage import lake_bucket
+from support.cfn_linter import lint_resources
 
 ACCOUNT = "123456789012"
 KEY = "01234567-89ab-cdef-0123-456789abcdef"

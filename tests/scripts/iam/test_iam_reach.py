@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from config import load_settings
 from iam.roles import Role, roles
-from iam_evaluator import allows
 from moto.iam.aws_managed_policies import aws_managed_policies_data
+from support.iam_evaluator import allows
 
 ACCOUNT, OTHER = "123456789012", "000000000000"
 BUCKET = "arn:aws:s3:::car-rental-data-lake"

@@ -2,7 +2,7 @@
 
 The whole pipeline runs on the stand-in, once by hand with the real Spark jobs and once by the state machine, and an execution
 is stopped so that the Lambda function has a cluster to end. Each request that AWS would make as a role is written down
-(``call_trail.py``), translated into permissions (``iam_calls.py``) and held against the role's policy (``iam_evaluator.py``).
+(``call_trail.py``), translated into permissions (``iam_permissions.py``) and held against the role's policy (``iam_evaluator.py``).
 
 What is added by hand, because the stand-in does not do it:
 
@@ -22,17 +22,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from call_trail import CallTrail, Request
 from create_emr_cluster import create_emr_cluster
 from execute_step_functions import execute_step_functions
 from generate_sample_data import generate
 from iam.roles import Role, cluster_reaper_role_name, roles
-from iam_calls import Permission, Translator
-from iam_evaluator import allows, unused_grants
-from pipelines import SLOW, Pipeline, deployed, until
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
+from support.call_trail import CallTrail, Request
+from support.deployed_pipeline import SLOW, Pipeline, deployed, until
+from support.iam_evaluator import allows, unused_grants
+from support.iam_permissions import Permission, Translator
 from terminate_emr_cluster import terminate_emr_cluster
 
 from local_aws.clients import ACCOUNT_ID

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from call_trail import Request
+from support.call_trail import Request
 
 from local_aws.clients import ACCOUNT_ID
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
-from cfn_linter import lint_resources
+from support.cfn_linter import lint_resources
 
 Definition = dict[str, Any]
 _TERMINATE = "elasticmapreduce:terminateCluster"
