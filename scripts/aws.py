@@ -37,8 +37,9 @@ _CREDENTIALS_FIX = (
 )
 
 # botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+_NO_PROFILE = {"profile": (None, None, None, None)}
 _NO_USER_CONFIGURATION = {
-    "profile": (None, None, None, None),
+    **_NO_PROFILE,
     "config_file": (None, None, "", None),
     "credentials_file": (None, None, "", None),
 }
@@ -101,6 +102,8 @@ class Aws:
                     read_timeout=60,
                     user_agent_extra=PROJECT,
                     s3={"addressing_style": "path"} if self.settings.aws_endpoint_url else None,
+                    # {}: past every proxy of the environment; None: as the environment says
+                    proxies={} if self.settings.is_local else None,
                 ),
             )
         return self._clients[key]
@@ -143,13 +146,13 @@ class Aws:
 
 
 def _session(settings: Settings) -> boto3.session.Session:
+    if settings.aws_access_key_id:
+        # boto3 would look up the profile that AWS_PROFILE names, and fail where there is none
+        core = botocore.session.Session(session_vars=_NO_PROFILE)
+        core.set_credentials(settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token or None)
+        return boto3.session.Session(botocore_session=core)
     try:
-        return boto3.session.Session(
-            aws_access_key_id=settings.aws_access_key_id or None,
-            aws_secret_access_key=settings.aws_secret_access_key or None,
-            aws_session_token=(settings.aws_session_token or None) if settings.aws_access_key_id else None,
-            profile_name=(settings.aws_profile or None) if not settings.aws_access_key_id else None,
-        )
+        return boto3.session.Session(profile_name=settings.aws_profile or None)
     except ProfileNotFound as error:
         raise ConfigError(
             "credentials", f"{error}.", "Check AWS_PROFILE, or list profiles: aws configure list-profiles"

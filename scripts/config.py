@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from env_file import EnvFile, read_env_file
 from errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +20,9 @@ DEFAULT_ENVIRONMENT = "dev"
 PLACEHOLDER_ACCOUNT = "123456789012"  # the account of AWS's examples; an ARN with it has not been filled in
 _PLACEHOLDER = re.compile(r"^(your[_-].*|<.*>|x{3,}|changeme|change[_-]me)$", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_TOKEN = "AWS_SESSION_TOKEN"
+_CREDENTIALS = (*_KEY_PAIR, _TOKEN)
 
 
 class _Wrong(ValueError):
@@ -94,7 +97,7 @@ def _role() -> Kind:
 
 
 ANY = _text(r"[^\x00-\x1f]*", "any text on one line")
-PATH = Kind(lambda text: ROOT / Path(text).expanduser(), "a folder, absolute or from the project's root")
+PATH = Kind(lambda text: ROOT / Path(ANY.parse(text)).expanduser(), "a folder, absolute or from the project's root")
 REGION = _text(r"[a-z]{2,4}(-[a-z]+)+-\d+", "a region such as us-east-1")
 URL = _text(r"https?://[^\s/]+/?", "a URL such as http://127.0.0.1:5000")
 ENVIRONMENT = _text(r"[a-z][a-z0-9]{0,11}", "up to 12 lower-case letters and digits, such as dev, test, prod")
@@ -253,8 +256,10 @@ def load_settings(
     path = env_file or ROOT / ".env"
     if env_file and not env_file.is_file():
         raise ConfigError("configuration", f"{env_file} does not exist.", "Copy .env.example there, or leave --env out.")
-    sources = _sources(path, environ, overrides or {})
+    file = read_env_file(path)
+    sources = _sources(file, environ, overrides or {})
     values, problems = _parse(sources)
+    problems = [*file.problems, *problems]
     if problems:
         raise ConfigError(
             "configuration",
@@ -262,42 +267,39 @@ def load_settings(
             "Correct them; .env.example explains each one.",
             details=tuple(problems),
         )
-    return _named(Settings(**values, notes=tuple(_unknown_names(path))))
+    notes = _unknown_names(file) + _set_twice(file, sources) + _unused_credentials(file, environ, sources)
+    return _named(Settings(**values, notes=tuple(notes)))
 
 
-def _sources(path: Path, environ: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Variable -> (raw value, where it came from), the last source winning; blank and placeholder values count as unset."""
-    known = setting_fields()
-    found: dict[str, tuple[str, str]] = {}
-    layers: list[tuple[Mapping[str, str | None], str]] = [
-        (_read_env_file(path), path.name),
-        ({"AWS_REGION": environ.get("AWS_DEFAULT_REGION")}, "AWS_DEFAULT_REGION in the environment"),
-        (environ, "the environment"),
-        (overrides, "the command line"),
+Sources = dict[str, tuple[str, str]]  # variable -> (raw value, where it came from)
+
+
+def _sources(file: EnvFile, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Sources:
+    """The last layer that sets a variable wins; key, secret and token all come from the last layer with a key or secret."""
+    layers = [
+        _layer(((line.name, line.value) for line in file.lines), file.name),
+        _layer(environ.items(), "the environment"),
+        _layer(overrides.items(), "the command line"),
     ]
-    for values, origin in layers:
-        for name in known:
-            raw = (values.get(name) or "").strip()
-            if raw and not _PLACEHOLDER.match(raw):
-                # the CLI's default region is the weakest: only for who set no AWS_REGION at all
-                if origin.startswith("AWS_DEFAULT_REGION") and name in found:
-                    continue
-                found[name] = (raw, origin)
+    region = environ.get("AWS_DEFAULT_REGION", "").strip()  # the CLI's default region is the weakest
+    found: Sources = {"AWS_REGION": (region, "AWS_DEFAULT_REGION in the environment")} if region else {}
+    for layer in layers:
+        if not layer.keys().isdisjoint(_KEY_PAIR):
+            found = {name: source for name, source in found.items() if name not in _CREDENTIALS}
+        elif not found.keys().isdisjoint(_KEY_PAIR):
+            layer.pop(_TOKEN, None)  # a token alone belongs to other keys
+        found |= layer
     return found
 
 
-def _read_env_file(path: Path) -> dict[str, str | None]:
-    if not path.is_file():
-        return {}
-    try:
-        return dict(dotenv_values(path, encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "configuration", f"{path} cannot be read: {error}", "Save it as UTF-8 text, readable for you."
-        ) from error
+def _layer(values: Iterable[tuple[str, str]], origin: str) -> Sources:
+    """The settings among ``values``; blank and placeholder values count as unset, of two that are set the last counts."""
+    known = setting_fields()
+    set_values = ((name, raw.strip()) for name, raw in values if name in known)
+    return {name: (raw, origin) for name, raw in set_values if raw and not _PLACEHOLDER.match(raw)}
 
 
-def _parse(sources: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Any], list[str]]:
+def _parse(sources: Sources) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, item in setting_fields().items():
@@ -314,13 +316,13 @@ def _parse(sources: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Any], list
     return values, problems
 
 
-def _half_a_key_pair(sources: Mapping[str, tuple[str, str]]) -> list[str]:
-    pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    missing = [name for name in pair if name not in sources]
+def _half_a_key_pair(sources: Sources) -> list[str]:
+    missing = [name for name in _KEY_PAIR if name not in sources]
     if len(missing) != 1:
         return []
-    (present,) = set(pair) - set(missing)
-    return [f"{missing[0]} is not set, but {present} is (from {sources[present][1]}): allowed is both or neither"]
+    (present,) = set(_KEY_PAIR) - set(missing)
+    origin = sources[present][1]
+    return [f"{missing[0]} is not set, but {present} is (from {origin}): allowed is both there, or neither"]
 
 
 def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
@@ -332,14 +334,41 @@ def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
     return [f"EMR_MAX_CORE_INSTANCE_COUNT = '{most}': allowed is 0, or more than EMR_CORE_INSTANCE_COUNT ({start})"]
 
 
-def _unknown_names(path: Path) -> list[str]:
+def _unknown_names(file: EnvFile) -> list[str]:
     known = setting_fields()
     notes = []
-    for name in _read_env_file(path):
-        if name not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            notes.append(f"{path.name}: {name} is not a setting of this project.{hint}")
+    for name in dict.fromkeys(line.name for line in file.lines if line.name not in known):
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        notes.append(f"{file.name}: {name} is not a setting of this project.{hint}")
+    return notes
+
+
+def _set_twice(file: EnvFile, sources: Sources) -> list[str]:
+    """Notes about settings that the file makes more than once, with the line that counts."""
+    notes = []
+    for name in setting_fields():
+        numbers = file.numbers(name)
+        if len(numbers) < 2:
+            continue
+        raw, origin = sources.get(name, ("", ""))
+        counting = [line.number for line in file.lines if line.name == name and line.value.strip() == raw]
+        which = f"line {counting[-1]} counts" if raw and origin == file.name else "none of them counts"
+        notes.append(f"{file.name}: {name} is set in lines {', '.join(map(str, numbers))}; {which}.")
+    return notes
+
+
+def _unused_credentials(file: EnvFile, environ: Mapping[str, str], sources: Sources) -> list[str]:
+    """Notes about a session token of other keys, and about a profile beside keys."""
+    if _KEY_PAIR[0] not in sources:
+        return []
+    origin = sources[_KEY_PAIR[0]][1]
+    notes = []
+    if environ.get(_TOKEN, "").strip() and origin == file.name:
+        notes.append(f"{_TOKEN} of the environment is not used: key and secret come from {origin}.")
+    if "AWS_PROFILE" in sources:
+        profile, where = sources["AWS_PROFILE"]
+        notes.append(f"the profile {profile!r} (from {where}) is not used: a key is set ({origin}).")
     return notes
 
 

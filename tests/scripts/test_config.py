@@ -103,8 +103,107 @@ def test_half_a_key_pair_is_refused(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACCESS_KEY_ID=AKIDEXAMPLE"))
     assert caught.value.details == (
-        "AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is (from .env): allowed is both or neither",
+        "AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is (from .env): allowed is both there, or neither",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1', "line 1: the value of S3_BUCKET_NAME begins with \" "),
+        ("S3_BUCKET_NAME='my-lake-1\nAWS_REGION=eu-west-1", "line 1: the value of S3_BUCKET_NAME begins with ' "),
+        ("\n# words\n\nS3_BUCKET_NAME='my-lake-1", "line 4: the value of S3_BUCKET_NAME begins with '"),
+        ('S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1"', 'line 1: the value of S3_BUCKET_NAME begins with "'),
+        ('S3_BUCKET_NAME="my-lake-1" or another', 'line 1: the value of S3_BUCKET_NAME begins with "'),
+        ('OF_OTHERS="never closed', 'line 1: the value of OF_OTHERS begins with "'),
+        ("S3_BUCKET_NAME", "line 1: is no setting"),
+        ("AWS_REGION=eu-west-1\nS3_BUCKET_NAME: my-lake-1", "line 2: is no setting"),
+        ("set S3_BUCKET_NAME=my-lake-1", "line 1: is no setting"),
+        ("[default]", "line 1: is no setting"),
+        ("=my-lake-1", "line 1: is no setting"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, text, problem):
+    with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
+        load_settings({}, env_file(text))
+    assert caught.value.exit_status == ExitStatus.USAGE
+    (detail,) = caught.value.details
+    assert detail.startswith(f".env, {problem}")
+
+
+def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_file):
+    with pytest.raises(ConfigError, match="3 settings are wrong") as caught:
+        load_settings({}, env_file("my lake\nAWS_REGION=nowhere\n<<<<<<< mine\n"))
+    assert [detail[:12] for detail in caught.value.details] == [".env, line 1", ".env, line 3", "AWS_REGION ="]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export AWS_REGION=eu-west-1",
+        "AWS_REGION = eu-west-1  # Ireland",
+        "  AWS_REGION='eu-west-1'",
+        'AWS_REGION="eu-west-1" # Ireland\r',
+        "'AWS_REGION'=eu-west-1",
+    ],
+)
+def test_the_usual_ways_to_write_a_setting_are_understood(env_file, line):
+    settings = load_settings({}, env_file(f"# words\n\n{line}\n"))
+    assert (settings.aws_region, settings.notes) == ("eu-west-1", ())
+
+
+def test_a_dollar_sign_in_a_value_is_what_was_typed(env_file):
+    path = env_file("x=no\nAWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=abc${x}def$HOME")
+    assert load_settings({"x": "no"}, path).aws_secret_access_key == "abc${x}def$HOME"
+
+
+KEYS_OF_FILE = "AWS_ACCESS_KEY_ID=AKIAFILE\nAWS_SECRET_ACCESS_KEY=filesecret"
+KEYS_OF_SHELL = {"AWS_ACCESS_KEY_ID": "AKIASHELL", "AWS_SECRET_ACCESS_KEY": "shellsecret"}
+
+
+def credentials(settings: Settings) -> tuple[str, str, str]:
+    return settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token
+
+
+def test_a_session_token_of_the_shell_is_not_joined_to_the_keys_of_the_file(env_file):
+    settings = load_settings({"AWS_SESSION_TOKEN": "tok-of-shell"}, env_file(KEYS_OF_FILE))
+    assert credentials(settings) == ("AKIAFILE", "filesecret", "")
+    assert settings.notes == ("AWS_SESSION_TOKEN of the environment is not used: key and secret come from .env.",)
+
+
+def test_a_session_token_of_the_file_is_not_joined_to_the_keys_of_the_shell(env_file):
+    path = env_file(f"{KEYS_OF_FILE}\nAWS_SESSION_TOKEN=tok-of-file")
+    assert credentials(load_settings(KEYS_OF_SHELL, path)) == ("AKIASHELL", "shellsecret", "")
+    assert credentials(load_settings({}, path)) == ("AKIAFILE", "filesecret", "tok-of-file")
+    with_token = {**KEYS_OF_SHELL, "AWS_SESSION_TOKEN": "tok-of-shell"}
+    assert credentials(load_settings(with_token, path)) == ("AKIASHELL", "shellsecret", "tok-of-shell")
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_key_pair_of_the_shell_is_not_completed_by_the_file(env_file, name):
+    with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
+        load_settings({name: KEYS_OF_SHELL[name]}, env_file(KEYS_OF_FILE))
+    assert f"but {name} is (from the environment)" in caught.value.details[0]
+
+
+def test_a_profile_beside_keys_is_not_used_and_said_not_to_be(env_file):
+    settings = load_settings({"AWS_PROFILE": "nosuch"}, env_file(KEYS_OF_FILE))
+    assert settings.notes == ("the profile 'nosuch' (from the environment) is not used: a key is set (.env).",)
+
+
+@pytest.mark.parametrize(
+    ("values", "counting", "bucket"),
+    [
+        (("lake-1", "lake-2"), "line 2 counts", "lake-2"),
+        (("lake-1", ""), "line 1 counts", "lake-1"),
+        (("lake-1", "lake-1"), "line 2 counts", "lake-1"),
+        (("", ""), "none of them counts", "car-rental-data-lake"),
+    ],
+)
+def test_a_setting_given_twice_is_pointed_out_and_an_empty_one_takes_nothing_away(env_file, values, counting, bucket):
+    settings = load_settings({}, env_file("".join(f"S3_BUCKET_NAME={value}\n" for value in values)))
+    assert settings.notes == (f".env: S3_BUCKET_NAME is set in lines 1, 2; {counting}.",)
+    assert settings.s3_bucket_name == bucket
 
 
 def test_secrets_are_in_no_message_and_no_repr(env_file):
