@@ -9,5 +9,5 @@ for python in "$root/.venv/bin/python" "$root/.venv/Scripts/python.exe"; do
   fi
 done
 echo "FAILED setup_iam_roles: there is no Python in $root/.venv" >&2
-echo "-> Make it: python3.11 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt" >&2
+echo "-> Make it: python3 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt" >&2
 exit 2

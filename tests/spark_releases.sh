@@ -13,14 +13,16 @@ if [ -x .venv/bin/python ]; then
     export JAVA_HOME
 fi
 
-environment() { # of a PySpark version; made again when what it needs has changed
+environment() { # of a PySpark version; brought up to date when what it needs has changed
     local folder=.venvs/pyspark-$1
-    local needs=("pyspark==$1" "duckdb>=1.4,<3" pyarrow numpy pytz boto3 python-dotenv rich "vermin>=1.6"
-        "pytest>=8" "pytest-timeout>=2.3" "pytest-xdist>=3.6" "hypothesis>=6.100")
-    if [ "$(cat "$folder/installed" 2>/dev/null)" != "${needs[*]}" ]; then
+    local needs=("pyspark==$1" duckdb pyarrow numpy pytz boto3 python-dotenv rich vermin pytest pytest-timeout pytest-xdist hypothesis)
+    mkdir -p "$folder"
+    { echo "${needs[*]}"; grep -vE '^(pyspark|py4j)==' constraints.txt; } >"$folder/wanted.txt"
+    if ! cmp -s "$folder/wanted.txt" "$folder/installed.txt"; then
         "$PYTHON" -m venv "$folder"
-        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${needs[@]}"
-        echo "${needs[*]}" >"$folder/installed"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --constraint <(tail -n +2 "$folder/wanted.txt") "${needs[@]}"
+        cp "$folder/wanted.txt" "$folder/installed.txt"
     fi
     echo "$folder"
 }
