@@ -17,11 +17,11 @@ environment() { # of a PySpark version; brought up to date when what it needs ha
     local folder=.venvs/pyspark-$1
     local needs=("pyspark==$1" duckdb pyarrow numpy pytz boto3 python-dotenv rich vermin pytest pytest-timeout pytest-xdist hypothesis)
     mkdir -p "$folder"
-    { echo "${needs[*]}"; grep -vE '^(pyspark|py4j)==' constraints.txt; } >"$folder/wanted.txt"
+    { echo "# ${needs[*]}"; grep -vE '^(pyspark|py4j)==' constraints.txt; } >"$folder/wanted.txt"
     if ! cmp -s "$folder/wanted.txt" "$folder/installed.txt"; then
         "$PYTHON" -m venv "$folder"
         "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --constraint <(tail -n +2 "$folder/wanted.txt") "${needs[@]}"
+            -c "$folder/wanted.txt" "${needs[@]}"
         cp "$folder/wanted.txt" "$folder/installed.txt"
     fi
     echo "$folder"
