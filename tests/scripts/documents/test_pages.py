@@ -68,7 +68,7 @@ def test_every_command_exists_with_its_flags(name: str) -> None:
     for words in command_lines(name):
         assert words[0] in PROGRAMS, words
         if words[0] == "make":
-            assert set(words[1:]) <= commands.make_targets().keys(), words
+            assert {word for word in words[1:] if "=" not in word} <= commands.make_targets().keys(), words
         if words[0] == "python":
             check_python(words)
         if words[0] == "jupyter":

@@ -2,7 +2,8 @@
 
 The whole pipeline runs on the stand-in, once by hand with the real Spark jobs and once by the state machine, and an execution
 is stopped so that the Lambda function has a cluster to end. Each request that AWS would make as a role is written down
-(``call_trail.py``), translated into permissions (``iam_permissions.py``) and held against the role's policy (``iam_evaluator.py``).
+(``call_trail.py``), translated into permissions (``iam_permissions.py``), and held against the role's policy
+(``iam_evaluator.py``).
 
 What is added by hand, because the stand-in does not do it:
 
