@@ -1,4 +1,4 @@
-"""Other people's Athena clients against the local AWS: PyAthena and awswrangler, where they are installed."""
+"""PyAthena and awswrangler work against the local AWS without a change."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from local_aws.server import LocalAws
+
+pytestmark = pytest.mark.all
 
 
 @pytest.fixture
@@ -28,7 +30,8 @@ def bucket(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest
 
 
 def test_pyathena_runs_queries(bucket: str) -> None:
-    pyathena = pytest.importorskip("pyathena")
+    import pyathena
+
     cursor = pyathena.connect(s3_staging_dir=f"s3://{bucket}/out/", region_name="us-east-1", schema_name=bucket).cursor()
     cursor.execute("SELECT 1 AS n, DECIMAL '1.50' AS d, DATE '2024-01-01' AS day, CAST(NULL AS varchar) AS nothing")
     row = cursor.fetchone()
@@ -39,7 +42,7 @@ def test_pyathena_runs_queries(bucket: str) -> None:
 
 
 def test_awswrangler_writes_a_table_and_reads_it_each_way(bucket: str) -> None:
-    wr = pytest.importorskip("awswrangler")
+    import awswrangler as wr
     import pandas as pd
 
     frame = pd.DataFrame({"id": [1, 2], "name": ["a", None], "run": ["x", "y"]})
