@@ -1,0 +1,60 @@
+-- Queries that Athena refuses or fails, each with words of its message.
+
+SELECT run_id FROM (VALUES '2024') t(run_id) WHERE run_id = 2024
+--> TYPE_MISMATCH: line 1:59: Cannot apply operator: varchar(4) = integer
+SELECT 1 + 'a' --> TYPE_MISMATCH: line 1:10: Cannot apply operator: integer + varchar(1)
+SELECT DATE '2024-01-01' = '2024-01-01' --> Cannot apply operator: date = varchar(10)
+SELECT DATE '2024-01-01' + 1 --> Cannot apply operator: date + integer
+SELECT 1 BETWEEN 'a' AND 'b' --> Cannot check if integer is BETWEEN varchar(1) and varchar(1)
+SELECT 1 IN ('a') --> TYPE_MISMATCH
+SELECT CASE WHEN true THEN 1 ELSE 'a' END --> All CASE results must be the same type
+SELECT COALESCE(1, 'a') --> All COALESCE operands must be the same type
+SELECT 'a' || 1 --> Unexpected parameters (varchar(1), integer) for function concat
+SELECT 1 LIKE 'a' --> Left side of LIKE expression must evaluate to a varchar (actual: integer)
+SELECT 1 WHERE 1 --> WHERE clause must evaluate to a boolean: actual type integer
+SELECT NOT 1 --> Value of logical NOT expression must evaluate to a boolean (actual: integer)
+SELECT CAST(ARRAY[1] AS varchar) --> TYPE_MISMATCH: line 1:8: Cannot cast array(integer) to varchar
+SELECT CAST(1 AS string) --> Unknown type: string
+SELECT 1 UNION SELECT 'a' --> column 1 in UNION query has incompatible types: integer, varchar(1)
+SELECT 1, 2 UNION SELECT 1 --> UNION query has different number of fields: 2, 1
+SELECT nope FROM (VALUES 1) t(x) --> COLUMN_NOT_FOUND: line 1:8: Column 'nope' cannot be resolved
+SELECT x,
+  t.nope FROM (VALUES 1) t(x)
+--> COLUMN_NOT_FOUND: line 2:3: Column 't.nope' cannot be resolved
+SELECT x AS y FROM (VALUES 1) t(x) WHERE y = 1 --> Column 'y' cannot be resolved
+SELECT x AS y FROM (VALUES 1) t(x) GROUP BY y --> Column 'y' cannot be resolved
+SELECT x FROM (VALUES 1) a(x), (VALUES 1) b(x) --> AMBIGUOUS_NAME: line 1:8: Column 'x' is ambiguous
+SELECT x, y FROM (VALUES (1, 2)) t(x, y) GROUP BY x
+--> EXPRESSION_NOT_AGGREGATE: line 1:11: 'y' must be an aggregate expression
+SELECT sum(x), x FROM (VALUES 1) t(x) --> EXPRESSION_NOT_AGGREGATE: line 1:16
+SELECT x FROM (VALUES 1) t(x) WHERE sum(x) > 1 --> WHERE clause cannot contain aggregations
+SELECT x FROM (VALUES 1) t(x) GROUP BY 2 --> GROUP BY position 2 is not in select list
+SELECT foo(1) --> FUNCTION_NOT_FOUND: line 1:8: Function 'foo' not registered
+SELECT nvl(1, 2) --> Function 'nvl' not registered
+SELECT sum('a') --> Unexpected parameters (varchar(1)) for function sum. Expected: sum(
+SELECT row_number() --> Window function row_number requires an OVER clause
+SELECT upper('a') OVER () --> Not a window function: upper
+SELECT coalesce(1, 2) OVER () --> Not a window function: coalesce
+SELECT upper('a') FILTER (WHERE true) --> Filter is only valid for aggregation functions
+SELECT 1 / 0 --> DIVISION_BY_ZERO: Division by zero
+SELECT 1.0 / 0 --> DIVISION_BY_ZERO
+SELECT 1 % 0 --> DIVISION_BY_ZERO
+SELECT 2147483647 + 1 --> NUMERIC_VALUE_OUT_OF_RANGE: integer addition overflow: 2147483647 + 1
+SELECT CAST('abc' AS integer) --> INVALID_CAST_ARGUMENT: Cannot cast 'abc' to INT
+SELECT CAST('1.5' AS integer) --> INVALID_CAST_ARGUMENT
+SELECT CAST('2024-02-30' AS date)
+--> INVALID_CAST_ARGUMENT: Value cannot be cast to date: 2024-02-30
+SELECT (SELECT x FROM (VALUES 1, 2) t(x))
+--> SUBQUERY_MULTIPLE_ROWS: Scalar sub-query has returned multiple rows
+SELECT ARRAY[1, 2][3] --> Array subscript must be less than or equal to array length: 3 > 2
+SELECT ARRAY[1][0] --> SQL array indices start at 1
+SELECT date_trunc('foo', current_date) --> 'foo' is not a valid
+SELECT json_parse('{bad') --> Cannot convert value to JSON: '{bad'
+SELECT * FROM (VALUES 1) a(x) NATURAL JOIN (VALUES 1) b(x) --> Natural join not supported
+SELECT * --> SELECT * not allowed in queries without FROM clause
+SELECT ARRAY[INTERVAL '1' DAY]
+--> local_aws does not do this: interval day to second inside an array
+SELECT skewness(1) --> local_aws does not do this: the function skewness
+SELECT date_format(now(), '%X') --> local_aws does not do this: the format %X
+SELECT x FROM (VALUES 1) t(x) FETCH FIRST 1 ROWS WITH TIES
+--> local_aws does not do this: FETCH ... WITH TIES
