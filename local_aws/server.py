@@ -18,7 +18,7 @@ from local_aws.emr.component import EmrComponent
 from local_aws.functions.invoke import Invocations
 from local_aws.functions.run import Functions
 from local_aws.mirror import Mirror
-from local_aws.moto_cures import treat_loopback_as_tls
+from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
 from local_aws.refusals import PathRefusals, Refusals
 from local_aws.workflow.component import WorkflowComponent

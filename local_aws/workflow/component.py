@@ -23,8 +23,8 @@ from local_aws.workflow.surroundings import check_logging, check_role
 if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
     from moto.stepfunctions.parser.backend.execution import Execution
 
-    from local_aws.workflow.cures import StopReason
     from local_aws.workflow.interpreter_clients import InterpreterClients
+    from local_aws.workflow.moto_patches import StopReason
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +94,11 @@ class WorkflowComponent:
 
     def _prepare(self) -> None:
         """Puts the interpreter in order for this server, unless it is."""
-        from local_aws.workflow import cures, tasks
+        from local_aws.workflow import moto_patches, tasks
 
         with self._lock:
             if self._interpreter is None or tasks.installed() is not self._interpreter:
-                self._interpreter = cures.install(self._clients, self._on_end, self._reasons)
+                self._interpreter = moto_patches.install(self._clients, self._on_end, self._reasons)
                 tasks.install(self._interpreter)
 
     # state machines
@@ -150,7 +150,7 @@ class WorkflowComponent:
 
     def _stop(self, call: Call) -> dict[str, Any]:
         """Answers when the execution has ended: its running state has to notice first."""
-        from local_aws.workflow.cures import StopReason
+        from local_aws.workflow.moto_patches import StopReason
 
         arn = call.body["executionArn"]
         self._reasons[arn] = StopReason(call.body.get("error"), call.body.get("cause"))

@@ -1,4 +1,4 @@
-"""Cures for flaws of moto outside the workflow interpreter, each small, each with a test that notices when moto has its own."""
+"""Patches of moto outside its Step Functions interpreter; ``make test-moto`` says when moto needs them no more."""
 
 from __future__ import annotations
 

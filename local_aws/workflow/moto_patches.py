@@ -1,4 +1,4 @@
-"""Flaws of moto's Step Functions interpreter, cured one by one; a test for each notices when moto needs the cure no more."""
+"""Patches of moto's Step Functions interpreter. ``make test-moto`` says which of them a newer moto makes unnecessary."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StopReason:
 
 
 def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) -> InterpreterClients:
-    """Switches the interpreter on and cures it; again for each server.
+    """Switches the interpreter on and patches it; again for each server.
 
     ``on_end`` hears of every execution that ended; ``reasons`` says why one was stopped, by its ARN.
     """
@@ -55,25 +55,20 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     # it reports what happens inside executions as errors of its own; their history has that
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     ours = InterpreterClients(clients)
-    for owner, name, cure in (*_CURES, (boto_client, "boto3", ours), *_cures_of_server(on_end, reasons)):
+    for owner, name, patch in (*_PATCHES, (boto_client, "boto3", ours), *_patches_of_server(on_end, reasons)):
         assert hasattr(owner, name), f"moto has changed: {owner} has no {name}"
-        setattr(owner, name, cure)
+        setattr(owner, name, patch)
     return ours
 
 
-def _cures_of_server(on_end: OnEnd, reasons: Mapping[str, StopReason]) -> list[tuple[Any, str, Any]]:
+def _patches_of_server(on_end: OnEnd, reasons: Mapping[str, StopReason]) -> list[tuple[Any, str, Any]]:
     return [
         (ExecutionWorker, "stop", _stop_worker(reasons)),
         (BaseExecutionWorkerCommunication, "terminated", _terminated(on_end)),
     ]
 
 
-# what is replaced, for the tests that notice when moto has cured it
-STOCK_BOTO3 = vars(boto_client)["boto3"]
-STOCK_PARSE = vars(json_path)["parse"]
-STOCK_ILLEGAL_PREFIX = custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX
-STOCK_SERVICE_ERROR_NAMES = state_task_service_aws_sdk._SERVICE_ERROR_NAMES
-_stock_match = ErrorEqualsDecl._eval_body
+# moto's own functions, which the patches call
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
 _stock_add_event = EventManager.add_event
@@ -208,8 +203,8 @@ def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], N
     return terminated
 
 
-# what is replaced in moto, and by what
-_CURES: list[tuple[Any, str, Any]] = [
+# owner, name and replacement
+_PATCHES: list[tuple[Any, str, Any]] = [
     # else an error States.* that a branch or a Fail state passes on is a Python error, and no Catch runs
     (custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
     (state_task_service_aws_sdk, "_SERVICE_ERROR_NAMES", _ServiceErrorNames()),
