@@ -26,8 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from config import load_settings
 from console import Console
+from data_contract import contract
 from errors import ConfigError, DataLakeError
-from sample.defects import ODDITIES, RENTAL_DEFECTS, Location, Rental, User, Vehicle
+from sample.defects import ODDITIES, RENTAL_DEFECTS, ROWS
 from sample.tables import (
     GUIDE_RENTALS,
     MOST_RENTALS,
@@ -47,8 +48,7 @@ DEFAULT_DEFECTS = 0.01
 MASTER_DEFECTS = 0.1  # master data is better kept: each of its oddities is this much rarer than bad rentals are
 ROW_BYTES = {"rentals": 92, "users": 102, "vehicles": 162}  # about; for the look at the free space
 CHUNK = 250_000  # rentals made at a time; part of what a seed means, memory grows with it
-MANIFEST = "sample_data.json"
-TABLES: dict[str, type[Any]] = {"locations": Location, "users": User, "vehicles": Vehicle, "rental_transactions": Rental}
+TABLES = tuple(contract.RAW_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _with_defects(columns: Sequence[pa.Array], turns: np.ndarray, rng: np.random
     count = len(columns[0])
     where = np.sort(rng.choice(count, len(turns), replace=False))
     good = rng.choice(np.delete(np.arange(count), where), len(turns))
-    rows, good_rows = _rows(columns, where, Rental), _rows(columns, good, Rental)
+    rows, good_rows = _rows(columns, where, ROWS[contract.RENTALS]), _rows(columns, good, ROWS[contract.RENTALS])
     changed = [
         _csv_line(RENTAL_DEFECTS[turn].change(row, good_row)) for turn, row, good_row in zip(turns, rows, good_rows, strict=True)
     ]
@@ -163,8 +163,8 @@ def master_lines(table: str, columns: Sequence[pa.Array], defects: float, seed: 
     where = np.sort(rng.choice(len(columns[0]), (len(kinds), each), replace=False))
     lines, added = csv_lines(columns), []
     for oddity, places in zip(kinds, where, strict=True):
-        others = _rows(columns, rng.permutation(places), TABLES[table])
-        pairs = zip(_rows(columns, places, TABLES[table]), others, strict=True)
+        others = _rows(columns, rng.permutation(places), ROWS[table])
+        pairs = zip(_rows(columns, places, ROWS[table]), others, strict=True)
         changed = [_csv_line(oddity.change(row, other)) for row, other in pairs]
         if oddity.adds:
             added.append(pa.array(changed, pa.string()))
@@ -183,9 +183,9 @@ def _write(folder: Path, world: World, seed: int, defects: float) -> SampleData:
     making.mkdir()
     try:
         made = _write_tables(making, folder, world, seed, defects)
-        (making / MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
+        (making / contract.SAMPLE_MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
         # the manifest first: whatever is in place from here on is known as ours
-        for name in (MANIFEST, *map(_file, TABLES)):
+        for name in (contract.SAMPLE_MANIFEST, *map(_file, TABLES)):
             os.replace(making / name, folder / name)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -212,7 +212,7 @@ def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
     """Header and lines; returns the number of rows."""
     rows = 0
     with (folder / _file(table)).open("wb") as file:
-        file.write(_csv_line(TABLES[table]._fields).encode())
+        file.write(_csv_line(contract.RAW_COLUMNS[table]).encode())
         for lines in chunks:
             file.write(_utf8(lines))
             rows += len(lines)
@@ -271,7 +271,7 @@ def _check_is_ours(folder: Path) -> None:
 def _written(folder: Path) -> Mapping[str, int]:
     """The bytes of each table by the manifest there; none without a manifest that can be read."""
     try:
-        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["bytes"])
+        return dict(json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))["bytes"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return {}
 

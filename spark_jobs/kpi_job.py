@@ -5,22 +5,13 @@ from decimal import Decimal
 from typing import Any, Callable, Dict, List, Optional
 
 import lake_job
+from contract import CLEAN_SUMMARY, CONSERVED, job_summary
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
 from measures import in_cents
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-# table -> its columns that must add up to all kept rentals and to all their revenue
-CONSERVED = {
-    "location_metrics": ("total_transactions", "total_revenue"),
-    "vehicle_type_metrics": ("total_rentals", "total_revenue"),
-    "brand_metrics": ("total_rentals", "total_revenue"),
-    "daily_metrics": ("total_transactions", "total_revenue"),
-    "user_metrics": ("total_rentals", "total_spent"),
-    "hourly_metrics": ("total_transactions", "total_revenue"),
-    "day_of_week_metrics": ("total_transactions", "total_revenue"),
-}
 RENTALS_PER_TASK_OF_SUMS = 20000000  # of which a task puts together the sums that each task of the scan has made
 
 
@@ -29,7 +20,7 @@ class CleanRun:
 
     def __init__(self, spark: SparkSession, clean: str, run_id: str) -> None:
         self._spark, self._clean, self._run_id = spark, clean, run_id
-        lake, summary = Lake.of_session(spark), join(self._folder("rentals"), "_summary.json")
+        lake, summary = Lake.of_session(spark), join(self._folder("rentals"), CLEAN_SUMMARY)
         if not lake.exists(summary):
             raise JobError(f"{summary} is not there: run clean_rentals for run {run_id} first, and to a good end")
         rentals = lake.read_json(summary)["rentals"]
@@ -66,7 +57,7 @@ def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: 
     run = CleanRun(spark, clean, run_id)
     lake_job.size_shuffles(spark, run.kept)
     folder = run_folder(staging, run_id)
-    summary_file = join(folder, f"_{job}.json")
+    summary_file = join(folder, job_summary(job))
     lake.delete(summary_file)
     written = {name: stage(lake, table, join(folder, name), run) for name, table in tables(run).items()}
     summary = {"job": job, "run_id": run_id, "seconds": watch.seconds(), "tables": written}

@@ -3,9 +3,8 @@
 import json
 from typing import Any, Dict, List, Optional
 
+from contract import RUN_FOLDER
 from pyspark import SparkContext
-
-RUN_FOLDER = "run_id="
 
 
 class Lake:

@@ -12,17 +12,13 @@ import sys
 from typing import Any, Dict, List, Optional
 
 import lake_job
+from contract import INTENT, KPI_JOBS, KPI_TABLES, MASTERS, RENTALS, RUN_SUMMARY, job_summary
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
 
 JOB = "publish_run"
-TABLES_OF = {
-    "vehicle_location_metrics": ["location_metrics", "vehicle_type_metrics", "brand_metrics"],
-    "user_transaction_metrics": ["daily_metrics", "user_metrics", "hourly_metrics", "day_of_week_metrics"],
-}
-TABLES = [table for tables in TABLES_OF.values() for table in tables]
-CLEAN_TABLES = ["_work", "rentals", "users", "vehicles", "locations"]  # as clean_rentals names them
-INTENT = "_publishing.json"
+TABLES_OF, TABLES = KPI_JOBS, KPI_TABLES
+CLEAN_TABLES = ["_work", "rentals", *MASTERS]  # as clean_rentals names them
 
 Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
 
@@ -56,7 +52,7 @@ class Zones:
 
     def __init__(self, clean: str, rejected: str, staging: str, processed: str) -> None:
         self.clean = [join(clean, table) for table in CLEAN_TABLES]
-        self.rejected = join(rejected, "rental_transactions")
+        self.rejected = join(rejected, RENTALS)
         self.staging = staging
         self.tables = {table: join(processed, table) for table in TABLES}
 
@@ -103,7 +99,7 @@ class Publication:
         return all(self._lake.files(self._published(run_id, name)) == table["files"] for name, table in summary["tables"].items())
 
     def _job_summary(self, run_id: str, job: str) -> Dict[str, Any]:
-        file = join(run_folder(self._zones.staging, run_id), f"_{job}.json")
+        file = join(run_folder(self._zones.staging, run_id), job_summary(job))
         if not self._lake.exists(file):
             raise JobError(f"{file} is not there: run {job} for run {run_id} first, and to a good end")
         return self._lake.read_json(file)
@@ -154,7 +150,7 @@ class Publication:
         return join(run_folder(self._zones.staging, run_id), INTENT)
 
     def _summary_file(self, run_id: str) -> str:
-        return join(run_folder(self._zones.rejected, run_id), "_run_summary.json")
+        return join(run_folder(self._zones.rejected, run_id), RUN_SUMMARY)
 
 
 def final_summary(clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: Manifest) -> Dict[str, Any]:

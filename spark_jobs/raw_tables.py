@@ -5,22 +5,14 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Tuple
 
+from contract import ID_COLUMNS, RAW_COLUMNS
 from lake_files import Lake, join
 from lake_job import JobError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-COLUMNS = {
-    "locations": ["location_id", "location_name", "address", "city", "state", "zip_code", "latitude", "longitude"],
-    "users": ["user_id", "first_name", "last_name", "email", "phone_number", "driver_license_number", "driver_license_expiry",
-              "creation_date", "is_active"],
-    "vehicles": ["active", "vehicle_license_number", "registration_name", "license_type", "expiration_date",
-                 "permit_license_number", "certification_date", "vehicle_year", "base_telephone_number", "base_address",
-                 "vehicle_id", "last_update_timestamp", "brand", "vehicle_type"],
-    "rental_transactions": ["rental_id", "user_id", "vehicle_id", "rental_start_time", "rental_end_time", "pickup_location",
-                            "dropoff_location", "total_amount"],
-}
-ID_COLUMN = {"locations": "location_id", "users": "user_id", "vehicles": "vehicle_id"}
+COLUMNS = RAW_COLUMNS
+ID_COLUMN = ID_COLUMNS
 CSV_SUFFIXES = (".csv", ".csv.gz")
 HEADER_READERS = 8  # threads; a header is one small request to S3 a file
 

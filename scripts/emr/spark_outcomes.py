@@ -9,12 +9,13 @@ from typing import Any
 from aws import Answer, Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from console import Console
+from data_contract import contract
 from errors import DataLakeError
 
 from emr.clusters import describe_cluster
 from emr.step_logs import probable_cause
 
-SUMMARY_KEY = "rejected/rental_transactions/run_id={run_id}/_run_summary.json"
+SUMMARY_KEY = "/".join([contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY])
 
 
 def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:

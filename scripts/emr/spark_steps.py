@@ -8,25 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from config import ROOT, Settings
+from data_contract import contract
 
 SPARK_JOBS = ROOT / "spark_jobs"
 # one stage after the other; the jobs of a stage run side by side
 STAGES: tuple[tuple[str, ...], ...] = (
     ("clean_rentals",),
-    ("vehicle_location_metrics", "user_transaction_metrics"),
+    tuple(contract.KPI_JOBS),
     ("publish_run",),
 )
 JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
 # the tables that a run publishes, each with the folder of its name under processed/
-TABLES: tuple[str, ...] = (
-    "location_metrics",
-    "vehicle_type_metrics",
-    "brand_metrics",
-    "daily_metrics",
-    "user_metrics",
-    "hourly_metrics",
-    "day_of_week_metrics",
-)
+TABLES: tuple[str, ...] = contract.KPI_TABLES
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -62,19 +55,20 @@ def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
 
 def _clean_arguments(settings: Settings) -> list[str]:
     return [
-        *("--raw", settings.s3("raw"), "--clean", settings.s3("clean"), "--rejected", settings.s3("rejected")),
+        *("--raw", settings.s3(contract.RAW), "--clean", settings.s3(contract.CLEAN)),
+        *("--rejected", settings.s3(contract.REJECTED)),
         *("--max-reject-rate", str(settings.max_reject_rate)),
     ]
 
 
 def _metrics_arguments(settings: Settings) -> list[str]:
-    return ["--clean", settings.s3("clean"), "--staging", settings.s3("staging")]
+    return ["--clean", settings.s3(contract.CLEAN), "--staging", settings.s3(contract.STAGING)]
 
 
 def _publish_arguments(settings: Settings) -> list[str]:
     return [
-        *("--clean", settings.s3("clean"), "--rejected", settings.s3("rejected")),
-        *("--staging", settings.s3("staging"), "--processed", settings.s3("processed")),
+        *("--clean", settings.s3(contract.CLEAN), "--rejected", settings.s3(contract.REJECTED)),
+        *("--staging", settings.s3(contract.STAGING), "--processed", settings.s3(contract.PROCESSED)),
         *("--keep-runs", str(settings.keep_runs)),
     ]
 

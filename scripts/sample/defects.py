@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
+from data_contract import contract
 
-class Rental(NamedTuple):
-    """One row of ``rental_transactions``, in the order of its header."""
-
-    rental_id: str
-    user_id: str
-    vehicle_id: str
-    rental_start_time: str
-    rental_end_time: str
-    pickup_location: str
-    dropoff_location: str
-    total_amount: str
-
-
-class User(NamedTuple):
-    """One row of ``users``, in the order of its header."""
-
-    user_id: str
-    first_name: str
-    last_name: str
-    email: str
-    phone_number: str
-    driver_license_number: str
-    driver_license_expiry: str
-    creation_date: str
-    is_active: str
-
-
-class Vehicle(NamedTuple):
-    """One row of ``vehicles``, in the order of its header."""
-
-    active: str
-    vehicle_license_number: str
-    registration_name: str
-    license_type: str
-    expiration_date: str
-    permit_license_number: str
-    certification_date: str
-    vehicle_year: str
-    base_telephone_number: str
-    base_address: str
-    vehicle_id: str
-    last_update_timestamp: str
-    brand: str
-    vehicle_type: str
-
-
-class Location(NamedTuple):
-    """One row of ``locations``, in the order of its header."""
-
-    location_id: str
-    location_name: str
-    address: str
-    city: str
-    state: str
-    zip_code: str
-    latitude: str
-    longitude: str
+# a row of each raw table: a named tuple with the table's columns
+ROWS: dict[str, Any] = {table: namedtuple(table, columns) for table, columns in contract.RAW_COLUMNS.items()}
 
 
 @dataclass(frozen=True)
@@ -74,7 +21,7 @@ class Defect:
     """
 
     reasons: tuple[str, ...]
-    change: Callable[[Rental, Rental], tuple[str, ...]]
+    change: Callable[[Any, Any], tuple[str, ...]]
 
 
 UNUSED_ID = "0000000000"  # looks like every other id; the generator never hands it out

@@ -7,16 +7,10 @@ import gzip
 import re
 from pathlib import Path
 
+from data_contract import contract
 from errors import DataLakeError
-from sample.defects import Location, Rental, User, Vehicle
 
-# table -> its columns; the Spark jobs have their own list, and a test holds the two together
-RAW_COLUMNS: dict[str, tuple[str, ...]] = {
-    "locations": Location._fields,
-    "users": User._fields,
-    "vehicles": Vehicle._fields,
-    "rental_transactions": Rental._fields,
-}
+RAW_COLUMNS = contract.RAW_COLUMNS
 RAW_TABLES = tuple(RAW_COLUMNS)
 _CSV = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
 

@@ -15,6 +15,7 @@ import generate_sample_data
 import numpy as np
 import pyarrow as pa
 import pytest
+from data_contract import contract
 from errors import ConfigError, DataLakeError
 from generate_sample_data import TABLES, SampleData, generate, main
 from sample.defects import RENTAL_DEFECTS, UNUSED_ID
@@ -27,7 +28,7 @@ def read(folder: Path, table: str) -> pa.Table:
     """A raw file as text: fields trimmed, a malformed row flagged and its fields padded or cut to the header's number."""
     with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert tuple(header) == TABLES[table]._fields
+    assert tuple(header) == contract.RAW_COLUMNS[table]
     padded = ([field.strip() for field in (row + [""] * len(header))[: len(header)]] for row in rows)
     columns = dict(zip(header, map(pa.array, zip(*padded, strict=True)), strict=True))
     malformed = [len(row) != len(header) for row in rows]

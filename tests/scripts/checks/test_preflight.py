@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-import raw_tables
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from checks import preflight, preflight_cluster
@@ -161,10 +160,6 @@ def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
         stub.add_client_error("head_bucket", "403", http_status_code=403)
         finding = only(run_checks(it.settings, it.aws, local=False, checks=check))
     assert finding.level is PROBLEM and "belongs to somebody else" in finding.what and "S3_BUCKET_NAME" in finding.fix
-
-
-def test_the_scripts_and_the_jobs_mean_the_same_columns():
-    assert {table: list(columns) for table, columns in RAW_COLUMNS.items()} == raw_tables.COLUMNS
 
 
 def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(project):

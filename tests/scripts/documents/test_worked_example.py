@@ -55,11 +55,6 @@ def test_the_tests_ask_for_the_new_table_and_find_it_when_the_job_makes_it(tmp_p
     change(tmp_path / JOB, '"user_metrics": ', f'{span(chr(34) + TABLE + chr(34) + ": " + TABLE)},\n        "user_metrics": ')
     change(tmp_path / JOB, "\n\ndef daily_metrics(", f"\n\n{block('python')}\n\ndef daily_metrics(")
     conserved = span(chr(34) + TABLE + chr(34) + ": (")
-    change(tmp_path / "spark_jobs" / "kpi_job.py", '    "daily_metrics": (', f'    {conserved},\n    "daily_metrics": (')
-    change(tmp_path / "spark_jobs" / "publish_run.py", '"day_of_week_metrics"]', f'"day_of_week_metrics", "{TABLE}"]')
-    change(
-        tmp_path / "scripts" / "emr" / "spark_steps.py",
-        '    "day_of_week_metrics",',
-        f'    "day_of_week_metrics",\n    "{TABLE}",',
-    )
+    first = '        "daily_metrics": ('
+    change(tmp_path / "spark_jobs" / "contract.py", first, f"        {conserved},\n{first}")
     assert agrees(tmp_path)
