@@ -247,7 +247,8 @@ def show_summary(run: Run) -> None:
         run.console.result(f"\nCost of the cluster: {run.usage.summary()}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of the flags."""
     parser = cli.parser(__doc__)
     group = parser.add_argument_group("phases")
     group.add_argument("--setup", action="store_true", help=f"{numbers('setup')}: roles, bucket and data, catalog, state machine")
@@ -325,7 +326,7 @@ def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record:
 
 def _run_phases(run: Run, chosen: Sequence[str]) -> None:
     try:
-        with run.console.board(_planned(run, chosen)):
+        with run.console.board(planned_steps(run, chosen)):
             for phase in chosen:
                 _WORK[phase](run)
         show_summary(run)
@@ -334,7 +335,7 @@ def _run_phases(run: Run, chosen: Sequence[str]) -> None:
             run.console.result(f"\nRecord of the run: {shown(run.record.file)}")
 
 
-def _planned(run: Run, chosen: Sequence[str]) -> list[Step]:
+def planned_steps(run: Run, chosen: Sequence[str]) -> list[Step]:
     """The steps of the chosen phases; there may be no cluster to terminate, or none that is to be."""
     no_end = run.keep_cluster or run.first_step > STEPS["run_spark_jobs"].number
     names = [name for phase in chosen for name in PHASES[phase]]
@@ -357,7 +358,7 @@ def _instead(arguments: argparse.Namespace, console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = _parser()
+    parser = command_line()
     arguments = parser.parse_args(argv)
     if arguments.check or arguments.plan or arguments.teardown:
         return cli.guard("main", arguments.traceback, Console(), lambda console: _instead(arguments, console))

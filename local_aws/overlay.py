@@ -64,8 +64,14 @@ class Call:
         return self._ask_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
+def signed_by(environ: Mapping[str, Any]) -> str:
+    """The access key id that signed a request; empty when it is not signed."""
+    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed.group(1) if signed else ""
+
+
 def signed_service(environ: Mapping[str, Any]) -> str:
-    """The service that a request is signed for; nothing when it is not signed."""
+    """The service that a request is signed for; empty when it is not signed."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     return signed.group(3) if signed else ""
 
@@ -81,18 +87,18 @@ class Overlay:
 
     def __init__(self, moto: WsgiApp) -> None:
         self._moto = moto
-        self._handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, Handler] = {}
 
     def register(self, handlers: Mapping[str, Handler]) -> None:
         """Adds handlers by ``"Service.Operation"``; two owners of one operation are a programming error."""
-        twice = sorted(self._handlers.keys() & handlers.keys())
+        twice = sorted(self.handlers.keys() & handlers.keys())
         if twice:
             raise ValueError(f"two handlers for {', '.join(twice)}")
-        self._handlers.update(handlers)
+        self.handlers.update(handlers)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        handler = self._handlers.get(target)
+        handler = self.handlers.get(target)
         if handler is not None:
             return self._send(start_response, *self._answer(handler, environ, target))
         try:
@@ -132,7 +138,6 @@ class Overlay:
         if not isinstance(body, dict):
             raise AwsError("SerializationException", "the request body is not a JSON object")
         service, operation = target.split(".", 1)
-        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
 
         def ask_moto(other_operation: str, other_body: dict[str, Any]) -> dict[str, Any]:
             return self._ask_moto(environ, f"{service}.{other_operation}", other_body)
@@ -142,7 +147,7 @@ class Overlay:
             operation=operation,
             body=body,
             region=signed_region(environ),
-            principal=signed.group(1) if signed else "",
+            principal=signed_by(environ),
             _ask_moto=ask_moto,
         )
 

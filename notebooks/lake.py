@@ -51,8 +51,8 @@ class Lake:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._aws = Aws(settings)
-        self._athena = Athena(self._aws)
+        self.aws = Aws(settings)
+        self._athena = Athena(self.aws)
         self._queries = named_queries()
         self._waiting: dict[str, str] = {}
         self._answers: dict[str, Answer] = {}
@@ -100,7 +100,7 @@ class Lake:
 
     def _shows(self, table: str, run_id: str) -> bool:
         database = self.settings.glue_database_name
-        get = partial(self._aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
+        get = partial(self.aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
         return if_there(get, "EntityNotFoundException") is not None
 
     def bill(self) -> dict[str, str]:

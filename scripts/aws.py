@@ -72,27 +72,27 @@ class Aws:
     refuses any request to another host.
 
     With ``plan_only`` it only looks: ``change`` carries nothing out, and a call that could change something is refused
-    before it is sent.
+    before it is sent. ``session`` is boto3's, ``clients`` are those made so far, by service and region.
     """
 
     def __init__(self, settings: Settings, *, plan_only: bool = False) -> None:
         self.settings = settings
         self.plan_only = plan_only
-        self._session = _local_session(settings) if settings.is_local else _session(settings)
-        self._clients: dict[tuple[str, str], Any] = {}
+        self.session = _local_session(settings) if settings.is_local else _session(settings)
+        self.clients: dict[tuple[str, str], Any] = {}
         if TYPE_CHECKING:  # boto3's own type, by which mypy sees a misspelt parameter of any service's call
-            self.client = self._session.client
+            self.client = self.session.client
         else:
             self.client = self._made_once
         if plan_only:
-            self._session.events.register("before-call", _refuse_changes)
+            self.session.events.register("before-call", _refuse_changes)
 
     def _made_once(self, service: str, region_name: str = "") -> Any:
         """The client of ``service``, by default in the settings' region."""
         key = (service, region_name or self.settings.aws_region)
-        if key not in self._clients:
-            make: Any = self._session.client
-            self._clients[key] = make(
+        if key not in self.clients:
+            make: Any = self.session.client
+            self.clients[key] = make(
                 service,
                 region_name=key[1],
                 endpoint_url=self.settings.aws_endpoint_url or None,
@@ -106,7 +106,7 @@ class Aws:
                     proxies={} if self.settings.is_local else None,
                 ),
             )
-        return self._clients[key]
+        return self.clients[key]
 
     def change(self, make: Callable[[], object]) -> None:
         """Carries ``make`` out, unless this session is for a plan."""
@@ -126,13 +126,13 @@ class Aws:
     @property
     def has_session_token(self) -> bool:
         """Whether the credentials are temporary ones that nobody renews by itself."""
-        credentials = self._session.get_credentials()
+        credentials = self.session.get_credentials()
         return credentials is not None and bool(credentials.token) and not isinstance(credentials, RefreshableCredentials)
 
     def regions(self, service: str) -> list[str]:
         """The regions in which boto3 knows ``service`` to be."""
-        partitions: list[str] = self._session.get_available_partitions()
-        return [name for partition in partitions for name in self._session.get_available_regions(service, partition)]
+        partitions: list[str] = self.session.get_available_partitions()
+        return [name for partition in partitions for name in self.session.get_available_regions(service, partition)]
 
     @property
     def tags(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ import main
 
 def names(*flags):
     """The phases that main.py would run for these flags."""
-    return main.phases(main._parser().parse_args(flags))
+    return main.phases(main.command_line().parse_args(flags))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatc
     main.process(run)
     lines = err.getvalue().splitlines()
     assert [step for step, after in pairwise(lines) if "left out" in after] == left_out
-    planned = [step.name for step in main._planned(run, ["process"])]
+    planned = [step.name for step in main.planned_steps(run, ["process"])]
     assert ("terminate_emr_cluster" in planned) == (first == "run_spark_jobs")
 
 
@@ -246,17 +246,17 @@ def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkey
 
 
 def on_aws(run, monkeypatch, usage):
-    """The run takes itself for one on AWS, and its cluster has used ``usage``, or asking for that raises it."""
+    """Makes it a run on AWS whose cluster has used ``usage``, or where asking for it raises that; returns its stderr."""
 
     def used(aws, cluster_id):
         if isinstance(usage, BaseException):
             raise usage
         return usage
 
-    run.settings.is_local = False
-    run.console = Console(io.StringIO(), io.StringIO())
+    run.settings.is_local, err = False, io.StringIO()
+    run.console = Console(io.StringIO(), err)
     monkeypatch.setattr(main, "used", used)
-    return run.console._err.file
+    return err
 
 
 USAGE = Usage({"m5.xlarge": Decimal("0.3")}, Decimal("0.072"), False)
@@ -339,13 +339,8 @@ def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
     assert "--from needs" in record["error"]["what"] and record["flags"][0] == "--all"
 
 
-def test_a_failed_run_says_how_to_pick_it_up(run, steps, monkeypatch):
-    steps.fail, err = "run_glue_crawlers", io.StringIO()
-    console = Console(io.StringIO(), err)
-    run.console = console
-    monkeypatch.setattr(main, "_run_of", lambda *_: run)
-    monkeypatch.setattr(main.cli, "settings_of", lambda arguments: SimpleNamespace(notes=(), is_local=True))
-    monkeypatch.setattr(main, "Aws", lambda settings: None)
-    with pytest.raises(DataLakeError):
-        main._run(main._parser().parse_args(["--process"]), ["process"], run.record, console)
-    assert "the same command with --from run_glue_crawlers" in err.getvalue()
+def test_a_failed_run_says_how_to_pick_it_up(steps, env_file, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the steps are fakes: nothing is sent there
+    steps.fail = "run_glue_crawlers"
+    assert main.main(["--process", "--env", env_file]) == 1
+    assert "the same command with --from run_glue_crawlers" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from aws import Answer, Aws
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Settings
 
-_TABLE = Path(__file__).with_name("prices.json")
+PRICES_FILE = Path(__file__).with_name("prices.json")
 _API_REGION = "us-east-1"  # one of the few where the Price List API answers, for all regions
 # what a run on the sample data keeps its cluster for: 5 to 10 minutes to start, the Spark steps, the crawl, the end
 RUN_MINUTES = 25
@@ -108,7 +108,7 @@ def _on_demand(product: dict[str, Any]) -> list[Decimal]:
 
 def table_prices(region: str) -> Prices:
     """The prices that are written down in prices.json, in ``region``; none for a region that is not there."""
-    table = json.loads(_TABLE.read_text(encoding="utf-8"))
+    table = json.loads(PRICES_FILE.read_text(encoding="utf-8"))
     source = f"the table of {table['as_of']} in scripts/emr/prices.json, not today's list"
     rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
     if there is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MIB = 1024 * 1024
 # one request up to 64 MiB: most raw files are smaller, and one request either lands whole or not at all
-_TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4)
+TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _Meter:
         with self._lock:
             self._sent += count
             tens = min(10, self._sent * 10 // max(self._total, 1))
-            if self._total >= _TRANSFER.multipart_threshold and tens:
+            if self._total >= TRANSFER.multipart_threshold and tens:
                 self._show(f"{tens}0 % of {size(self._total)}")
 
     def _show(self, state: str) -> None:
@@ -85,7 +85,7 @@ def _upload(aws: Aws, upload: Upload, meter: _Meter) -> bool:
     extra = {"Metadata": {"sha256": digest}}
     aws.change(meter.begin)
     send = partial(s3.upload_file, str(upload.path), bucket, upload.key)
-    aws.change(lambda: send(ExtraArgs=extra, Callback=meter.add, Config=_TRANSFER))
+    aws.change(lambda: send(ExtraArgs=extra, Callback=meter.add, Config=TRANSFER))
     return True
 
 

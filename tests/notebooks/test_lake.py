@@ -16,7 +16,7 @@ from support.published_lake import PublishedLake
 
 def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:
     lake, sent = Lake(known_lake.settings), []
-    events = lake._aws.client("athena").meta.events
+    events = lake.aws.client("athena").meta.events
     events.register("before-call.athena.StartQueryExecution", lambda **_: sent.append(1))
     lake.ask_all()
     lake.bill()
@@ -35,7 +35,7 @@ def test_when_a_question_fails_the_others_are_stopped(project: Callable[..., Pro
     ensure_database(it.settings, it.aws)
     ensure_workgroup(it.settings, it.aws)
     lake, stopped = Lake(it.settings), []
-    events = lake._aws.client("athena").meta.events
+    events = lake.aws.client("athena").meta.events
     events.register("before-call.athena.StopQueryExecution", lambda **_: stopped.append(1))
     lake.ask_all()
     with pytest.raises(DataLakeError, match="TABLE_NOT_FOUND"):

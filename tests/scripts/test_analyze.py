@@ -170,7 +170,7 @@ def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(cata
 
 
 def test_a_refusal_of_aws_arrives_as_a_message(catalog: Project, tmp_path: Path) -> None:
-    error = failing(catalog, tmp_path, OPEN, "lake._aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')")
+    error = failing(catalog, tmp_path, OPEN, "lake.aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')")
     assert "HeadBucket" in error.where
 
 

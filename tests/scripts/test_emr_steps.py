@@ -189,9 +189,16 @@ def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, j
 
 
 def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake, cluster, jobs, monkeypatch):
+    def not_there(**_):
+        raise ClientError({"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")
+
+    def do_not_wait(what, state, elapsed):
+        if what == "the step's log":
+            raise KeyboardInterrupt
+
     jobs(("broken",))
-    monkeypatch.setattr("emr.step_logs._read", lambda *_: {})
-    monkeypatch.setattr("emr.step_logs._wait_for", lambda read, console, seconds: read())
+    monkeypatch.setattr(lake.aws.client("s3"), "get_object", not_there)
+    monkeypatch.setattr(lake.console, "progress", do_not_wait)
     with pytest.raises(DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"):
         run(lake)
 

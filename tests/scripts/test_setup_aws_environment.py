@@ -184,7 +184,7 @@ def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(project, tmp_path, mon
     path = tmp_path / "big.csv"
     mib = 1024 * 1024
     path.write_bytes(bytes(20 * mib))
-    monkeypatch.setattr(uploads, "_TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib))
+    monkeypatch.setattr(uploads, "TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib))
     assert upload_all(it.aws, [Upload(path, "raw/users/big.csv")], it.console).sent == 1
     shown = [line.split(": ")[1] for line in it.err.getvalue().splitlines()]
     assert shown[0].startswith("21.0 MB") and shown[-1].startswith("100 % of 21.0 MB")

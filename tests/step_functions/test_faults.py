@@ -35,7 +35,7 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
 @pytest.fixture
 def replace(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Handler], Handler]], None]:
     """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an operation's handler."""
-    handlers: dict[str, Handler] = trail.app._handlers
+    handlers: dict[str, Handler] = trail.app.handlers
 
     def put(operation: str, make: Callable[[Handler], Handler]) -> None:
         monkeypatch.setitem(handlers, operation, make(handlers[operation]))

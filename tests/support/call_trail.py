@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from local_aws.overlay import _CREDENTIAL, WsgiApp
+from local_aws.overlay import WsgiApp, signed_by, signed_region, signed_service
 
 _PREFIX = "ROLE."
 _MOST_BYTES = 1 << 20  # of a body that is looked into
@@ -75,15 +75,15 @@ class CallTrail:
 
 
 def _request(environ: dict[str, Any]) -> Request | None:
-    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if signed is None or not signed.group(1).startswith(_PREFIX):
+    signer = signed_by(environ)
+    if not signer.startswith(_PREFIX):
         return None
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     return Request(
-        role=unquote(signed.group(1).removeprefix(_PREFIX)),
-        service=signed.group(3),
-        region=signed.group(2),
+        role=unquote(signer.removeprefix(_PREFIX)),
+        service=signed_service(environ),
+        region=signed_region(environ),
         operation=target.rpartition(".")[2],
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],

@@ -36,7 +36,7 @@ class Recording(list[Call]):
     """The calls of a session, in their order, from ``listen_to`` on."""
 
     def listen_to(self, aws: Aws) -> None:
-        events, pending, lock = aws._session.events, threading.local(), threading.Lock()
+        events, pending, lock = aws.session.events, threading.local(), threading.Lock()
 
         def asked(params: dict[str, Any], model: Any, **_: Any) -> None:
             shown = {name: value for name, value in params.items() if not hasattr(value, "read")}
@@ -80,13 +80,13 @@ class Playback:
     @contextmanager
     def answering(self, aws: Aws) -> Iterator[None]:
         """While inside, no call of ``aws`` leaves the process. (Its clients can be used again: to make one takes long.)"""
-        emitters = [aws._session.events, *(client.meta.events for client in aws._clients.values())]
+        emitters = [aws.session.events, *(client.meta.events for client in aws.clients.values())]
         for emitter in emitters:
             emitter.register("before-call", self._answer)
         try:
             yield
         finally:
-            emitters += [client.meta.events for client in aws._clients.values()]
+            emitters += [client.meta.events for client in aws.clients.values()]
             for emitter in emitters:
                 emitter.unregister("before-call", self._answer)
 

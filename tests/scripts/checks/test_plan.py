@@ -26,7 +26,7 @@ def planned(project, monkeypatch, tmp_path):
 
     def plan():
         aws = Aws(it.settings, plan_only=True)
-        aws._session.events.register("before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1]))
+        aws.session.events.register("before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1]))
         it.out.truncate(0)
         show_plan(it.settings, aws, it.console, SETUP)
         return it.out.getvalue()

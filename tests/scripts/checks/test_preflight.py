@@ -276,23 +276,26 @@ def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
     assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(it.settings, it.aws)).what
 
 
-@pytest.mark.parametrize(("quota", "level"), [(12.0, OK), (5.0, PROBLEM)])
-def test_the_vcpu_quota_must_hold_the_cluster(project, monkeypatch, quota, level):
+RUNNING = [
+    {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
+    {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},  # has a quota of its own
+]
+
+
+@pytest.mark.parametrize(
+    ("running", "quota", "level"),
+    [([], 12.0, OK), ([], 11.0, PROBLEM), (RUNNING, 14.0, OK), (RUNNING, 13.0, PROBLEM)],
+)
+def test_the_vcpu_quota_must_hold_the_cluster_beside_what_runs_already(project, running, quota, level):
     it = project()  # three m5.xlarge: 12 vCPUs
-    monkeypatch.setattr(preflight_cluster, "_running_vcpus", lambda _: 0)
-    with answers(it, "service-quotas", get_service_quota={"Quota": {"Value": quota}}):
+    types = [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultVCpus": 4}}]
+    reservations = {"Reservations": [{"Instances": running}]}
+    with (
+        answers(it, "ec2", describe_instance_types={"InstanceTypes": types}, describe_instances=reservations),
+        answers(it, "service-quotas", get_service_quota={"Quota": {"Value": quota}}),
+    ):
         finding = only(preflight_cluster.vcpu_quota(it.settings, it.aws))
     assert finding.level is level and "12" in finding.what
-
-
-def test_vcpus_that_run_already_count(project):
-    it = project()
-    instances = [
-        {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
-        {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
-    ]
-    with answers(it, "ec2", describe_instances={"Reservations": [{"Instances": instances}]}):
-        assert preflight_cluster._running_vcpus(it.aws) == 2  # the GPU family has a quota of its own
 
 
 def test_spot_needs_ec2_s_role_for_it(project):
@@ -370,8 +373,12 @@ def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):
         ({"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}, False),
     ],
 )
-def test_which_routes_lead_out(route, leads_out):
-    assert preflight_cluster._is_way_out(route) is leads_out
+def test_the_nodes_need_a_route_out_of_their_subnet(project, route, leads_out):
+    it = project()
+    tables = {"RouteTables": [{"Associations": [{"Main": True}], "Routes": [route]}]}
+    with answers(it, "ec2", describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]}, describe_route_tables=tables):
+        finding = next(preflight_cluster.network(it.settings, it.aws))
+    assert finding.level is (OK if leads_out else PROBLEM) and "s-1" in finding.what
 
 
 def test_the_error_stream_of_a_check_is_not_the_result(project):

@@ -7,7 +7,6 @@ import zipfile
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from cleanup import leftovers
 from cleanup.leftovers import Kept, Thing, find_leftovers, tagged_arns
 from cleanup.teardown import teardown
 from create_emr_cluster import create_emr_cluster
@@ -17,6 +16,7 @@ from generate_sample_data import generate
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
+from storage.lake_bucket import ensure_bucket
 from workflow.state_machine import state_machine_arn
 
 DEFINITION = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}})
@@ -135,7 +135,7 @@ def test_things_of_our_names_without_our_tags_are_named_with_the_reason(project)
     things, kept = find_leftovers(it.aws, it.console, delete_data=True)
     assert things == []
     assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
-    assert {one.reason for one in kept} == {leftovers._NOT_OURS}
+    assert {one.reason for one in kept} == {"it does not carry this project's tags: something else made it"}
 
 
 def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(account):
@@ -264,11 +264,13 @@ def test_what_went_in_the_meantime_counts_as_removed(found, code):
 
 def test_a_bucket_that_is_still_written_to_is_told_of(project, monkeypatch):
     it = project()
-    monkeypatch.setattr(leftovers, "_empty", lambda s3, name: None)
-    it.aws.client("s3").create_bucket(Bucket=it.settings.s3_bucket_name)
-    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key="logs/x", Body=b"")
+    ensure_bucket(it.aws)
+    s3 = it.aws.client("s3")
+    s3.put_object(Bucket=it.settings.s3_bucket_name, Key="logs/x", Body=b"")
+    monkeypatch.setattr(s3, "delete_objects", lambda **_: {})  # a new object is there each time
+    (bucket,), _ = find_leftovers(it.aws, it.console, delete_data=True)
     with pytest.raises(DataLakeError, match="still being written to"):
-        leftovers._remove_bucket(it.aws, it.settings.s3_bucket_name)
+        bucket.remove()
 
 
 def test_something_of_ours_that_no_step_makes_is_named(project):

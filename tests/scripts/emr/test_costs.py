@@ -54,7 +54,7 @@ def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(pr
 
 
 def test_the_table_says_when_and_where_from():
-    table = json.loads(costs._TABLE.read_text(encoding="utf-8"))
+    table = json.loads(costs.PRICES_FILE.read_text(encoding="utf-8"))
     assert datetime.fromisoformat(table["as_of"]) and "not checked" in " ".join(table["source"])
     assert table["m5.xlarge_ec2_in"]["us-east-1"] == table["per_hour"]["m5.xlarge"]["ec2"]
     assert table["as_of"] in table_prices("us-east-1").source
