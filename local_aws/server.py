@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from local_aws.athena.component import AthenaComponent
 from local_aws.clients import Clients
 from local_aws.crawler.component import CrawlerComponent
-from local_aws.data_dir import OBJECTS, STEPS
+from local_aws.data_dir import CLASSES, OBJECTS, STEPS
 from local_aws.emr.component import EmrComponent
+from local_aws.emr.launch import Launcher, SparkLauncher
 from local_aws.functions.invoke import Invocations
 from local_aws.functions.run import Functions
 from local_aws.mirror import Mirror
@@ -43,14 +44,16 @@ class LocalAws:
     """The stand-in on one port: ``start`` it, give its ``url`` to any AWS client, ``stop`` it.
 
     ``data_dir`` holds what its components keep on disk (the lake's objects as Spark sees them, step logs in the making).
+    ``launcher`` runs the applications of EMR steps; without one, Spark does, and ``start`` raises ``JavaNotFound``.
     """
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, port: int = 0, launcher: Launcher | None = None) -> None:
         self._data_dir = data_dir
         # bound here and now, so that a taken port is known before anything else is done and a free one cannot be lost
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
+        self._launcher = launcher
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._components: list[Component] = []
@@ -75,7 +78,8 @@ class LocalAws:
 
         treat_loopback_as_tls()
         overlay = Overlay(Invocations(PathRefusals(DomainDispatcherApplication(create_backend_app)), self._functions))
-        self._components = components(self._clients, self._data_dir, self._mirror, self._functions)
+        self._launcher = self._launcher or SparkLauncher(self._data_dir / CLASSES)
+        self._components = self._make_components(self._launcher)
         for component in self._components:
             overlay.register(component.handlers())
         app, fd = around(overlay), self._socket.fileno()
@@ -85,9 +89,8 @@ class LocalAws:
 
     def prepare_spark(self) -> None:
         """Begins, in the background, to make what lets Spark steps start faster, unless that is there."""
-        for component in self._components:
-            if isinstance(component, EmrComponent):
-                component.archive.make_in_background()
+        assert self._launcher, "the server has been started"
+        self._launcher.prepare()
 
     def stop(self, keep_objects: bool = False) -> None:
         """Ends every running step and query, then the server; may be called twice.
@@ -105,13 +108,13 @@ class LocalAws:
             self._server = None
         self._socket.close()
 
-
-def components(clients: Clients, data_dir: Path, mirror: Mirror, functions: Functions) -> list[Component]:
-    """Every service that really executes, in the order in which requests may come to depend on them."""
-    return [
-        Refusals(),
-        EmrComponent(clients, data_dir, mirror),
-        CrawlerComponent(clients),
-        AthenaComponent(clients),
-        WorkflowComponent(clients, StatusEvents(clients, functions).ended),
-    ]
+    def _make_components(self, launcher: Launcher) -> list[Component]:
+        """Every service that really executes, in the order in which requests may come to depend on them."""
+        clients = self._clients
+        return [
+            Refusals(),
+            EmrComponent(clients, self._data_dir, self._mirror, launcher),
+            CrawlerComponent(clients),
+            AthenaComponent(clients),
+            WorkflowComponent(clients, StatusEvents(clients, self._functions).ended),
+        ]

@@ -18,8 +18,10 @@ from aws import Aws
 from config import Settings, load_settings
 from console import Console
 from support.call_trail import CallTrail
+from support.launchers import SparkIfImported
 
 from local_aws.clients import Clients
+from local_aws.data_dir import CLASSES
 from local_aws.server import LocalAws
 
 
@@ -49,8 +51,9 @@ def trail() -> CallTrail:
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory, trail: CallTrail) -> Iterator[LocalAws]:
-    """One server for all tests; each test uses names of its own in it."""
-    server = LocalAws(tmp_path_factory.mktemp("local_aws"))
+    """One server for all tests of a worker; each test uses names of its own in it."""
+    folder = tmp_path_factory.mktemp("local_aws")
+    server = LocalAws(folder, launcher=SparkIfImported(folder / CLASSES))
     server.start(trail.around)
     yield server
     server.stop()

@@ -7,15 +7,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 
 from local_aws.clients import Clients
-from local_aws.data_dir import CLASSES, STEPS
-from local_aws.emr.class_archive import ClassArchive
+from local_aws.data_dir import STEPS
 from local_aws.emr.cluster import CLOSING, Cluster, Step, StepRun
+from local_aws.emr.launch import Launcher
 from local_aws.emr.requests import (
     RequestRules,
     concurrency,
@@ -26,9 +27,7 @@ from local_aws.emr.requests import (
     spark_defaults,
     steps_of,
 )
-from local_aws.emr.run import Failure, Job, SparkRuns
-from local_aws.emr.spark import Spark
-from local_aws.java import find_java
+from local_aws.emr.run import Failure, Job, Runs
 from local_aws.mirror import Mirror
 from local_aws.overlay import AwsError, Call, Handler
 from local_aws.refusals import refuse
@@ -46,12 +45,13 @@ _MOTOS = frozenset(
 
 
 class EmrComponent:
-    """EMR of one server. ``data_dir`` holds the scratch folders of running steps; raises ``JavaNotFound``."""
+    """EMR of one server. ``data_dir`` holds the scratch folders of running steps."""
 
-    def __init__(self, clients: Clients, data_dir: Path, mirror: Mirror) -> None:
-        spark = Spark.installed(find_java())
-        self.archive = ClassArchive(spark, data_dir / CLASSES)
-        self._runs = SparkRuns(clients, mirror, spark, self.archive, data_dir / STEPS)
+    def __init__(
+        self, clients: Clients, data_dir: Path, mirror: Mirror, launcher: Launcher
+    ) -> None:
+        self._launcher = launcher
+        self._runs = Runs(clients, mirror, launcher, data_dir / STEPS)
         self._rules = RequestRules(clients)
         self._clusters: defaultdict[str, dict[str, Cluster]] = defaultdict(dict)
 
@@ -83,7 +83,7 @@ class EmrComponent:
 
     def close(self) -> None:
         """Ends every cluster with all its steps."""
-        self.archive.close()
+        self._launcher.close()
         clusters = [cluster for in_region in self._clusters.values() for cluster in in_region.values()]
         for cluster in clusters:
             cluster.terminate(message="local_aws ends")
@@ -130,7 +130,7 @@ class EmrComponent:
 
     def _application(self, name: str) -> dict[str, str]:
         """With the version that really runs here, where one does."""
-        return {"Name": name, "Version": self._runs.spark.version} if name.lower() == "spark" else {"Name": name}
+        return {"Name": name, "Version": version("pyspark")} if name.lower() == "spark" else {"Name": name}
 
     def _list_clusters(self, call: Call) -> dict[str, Any]:
         body = call.body
@@ -240,7 +240,7 @@ class EmrComponent:
             return _NoSpark()
         defaults = spark_defaults(cluster.request.get("Configurations", []))
         log_uri = cluster.request.get("LogUri")
-        what = tuple(step.args), step.submission, tuple(defaults)
+        what = tuple(step.args), step.submission.with_defaults(defaults)
         return self._runs.new(Job(cluster.cluster_id, step.step_id, *what, log_uri, role))
 
     # which cluster

@@ -1,4 +1,4 @@
-"""One run of a step: buckets in, the Spark driver under supervision, buckets out, logs to S3."""
+"""One run of a step: buckets in, the driver under supervision, buckets out, logs to S3."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.clients import Clients, access_key_of
-from local_aws.emr.class_archive import ClassArchive
-from local_aws.emr.spark import Spark, mounts, warehouse
+from local_aws.emr.launch import Command, Launcher
+from local_aws.emr.spark import warehouse
 from local_aws.emr.step_logs import LogFolder, Output, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
 from local_aws.mirror import Mirror
@@ -31,7 +31,6 @@ class Job:
     step_id: str
     command: tuple[str, ...]
     submission: Submission
-    spark_defaults: tuple[str, ...]
     log_uri: str | None
     role: str
 
@@ -45,14 +44,13 @@ class Failure:
     log_file: str | None
 
 
-class SparkRuns:
-    """Starts runs, and knows those under way: they share the mirror and the class archive."""
+class Runs:
+    """Starts runs, and knows those under way: they share the mirror and the launcher."""
 
-    def __init__(self, clients: Clients, mirror: Mirror, spark: Spark, archive: ClassArchive, scratch: Path) -> None:
+    def __init__(self, clients: Clients, mirror: Mirror, launcher: Launcher, scratch: Path) -> None:
         self.clients = clients
         self.mirror = mirror
-        self.spark = spark
-        self.archive = archive
+        self.launcher = launcher
         self.scratch = scratch
         # YARN's application ids: when the resource manager started, and a number
         self._started = int(time.time() * 1000)
@@ -67,7 +65,7 @@ class SparkRuns:
 class Run:
     """``execute`` once; ``cancel`` at any time, from any thread."""
 
-    def __init__(self, runs: SparkRuns, job: Job, application: str) -> None:
+    def __init__(self, runs: Runs, job: Job, application: str) -> None:
         self._runs = runs
         self._job = job
         self._application = application
@@ -95,7 +93,7 @@ class Run:
             exit_code = self._drive(command)
         finally:
             problem = self._take_out()
-        failure = self._ship(command, notes, exit_code, time.monotonic() - began)
+        failure = self._ship(command.arguments, notes, exit_code, time.monotonic() - began)
         problem = problem or self._lost_tables()
         shutil.rmtree(self._scratch, ignore_errors=True)
         return failure or (Failure("Unknown Error.", problem, None) if problem else None)
@@ -104,22 +102,18 @@ class Run:
         """What the driver is writing just now."""
         return self._process.files_being_written() if self._process else set()
 
-    def _command(self) -> list[str]:
-        job, runs = self._job, self._runs
-        arguments = [
-            *mounts(runs.mirror.root, runs.mirror.buckets()),
-            *(*job.spark_defaults, *job.submission.options),
-            *(job.submission.application, *job.submission.arguments),
-        ]
-        return runs.spark.command(arguments, self._scratch, runs.archive.java_flags())
+    def _command(self) -> Command:
+        runs, submission = self._runs, self._job.submission
+        endpoint_url = runs.clients.endpoint_url
+        return runs.launcher.command(submission, runs.mirror, self._scratch, endpoint_url)
 
-    def _drive(self, command: Sequence[str]) -> int:
+    def _drive(self, command: Command) -> int:
         with self._lock:
             if self._cancelled:
                 return _CANCELLED
             self._process = SupervisedProcess(
-                command,
-                env=self._runs.spark.environment(self._scratch, self._runs.clients.endpoint_url),
+                command.arguments,
+                env=command.environment,
                 cwd=self._scratch,
                 stdout=self._scratch / "stdout",
                 stderr=self._scratch / "stderr",

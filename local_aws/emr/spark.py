@@ -81,26 +81,36 @@ class Spark:
         return f"{self.home / 'jars'}/*"
 
     def environment(self, scratch: Path, endpoint_url: str) -> dict[str, str]:
-        """All that a job sees of the environment: nothing of the user's AWS, and UTC as on EMR.
-
-        Like a cluster's instance profile, the credentials in it open this stand-in and nothing else.
-        """
-        python_path = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), sys.executable)
-        return python_path | {
-            "PATH": f"{self.java.executable.parent}:{os.environ.get('PATH', os.defpath)}",
-            "HOME": str(scratch),
-            "TMPDIR": str(scratch / "tmp"),
-            "TZ": "UTC",
-            "LC_ALL": "C.UTF-8",
+        """Every environment variable of a job that Spark runs."""
+        inherited = node_environment(scratch, endpoint_url)
+        pythons = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), sys.executable)
+        return {
+            **inherited,
+            **pythons,
+            "PATH": f"{self.java.executable.parent}:{inherited['PATH']}",
             "JAVA_HOME": str(self.java.home),
             "SPARK_HOME": str(self.home),
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "AWS_ENDPOINT_URL": endpoint_url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "*",
         }
+
+
+def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
+    """The environment of a job: nothing of the user's AWS settings, and UTC as on EMR.
+
+    Like a cluster's instance profile, the credentials in it open this stand-in and nothing else.
+    """
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch / "tmp"),
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "*",
+    }
 
 
 def mounts(mirror: Path, buckets: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local_aws.overlay import not_supported
 
@@ -40,6 +40,10 @@ class Submission:
     options: tuple[str, ...]
     application: str
     arguments: tuple[str, ...]
+
+    def with_defaults(self, options: Sequence[str]) -> Submission:
+        """With ``options`` that the submission's own override."""
+        return replace(self, options=(*options, *self.options))
 
 
 def parse_submission(args: Sequence[str]) -> Submission:

@@ -1,0 +1,69 @@
+"""How the application of a step is launched: with Spark on this machine, or as a test decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from local_aws.emr.class_archive import ClassArchive
+from local_aws.emr.spark import Spark, mounts
+from local_aws.emr.submission import Submission
+from local_aws.java import find_java
+from local_aws.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a supervised process executes, and every variable of its environment."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+
+class Launcher(Protocol):
+    """Turns a submission into a command, which ``Run`` then executes under supervision."""
+
+    def prepare(self) -> None:
+        """Begins, in the background, what makes later steps start faster."""
+
+    def command(
+        self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
+    ) -> Command:
+        """The command that runs the application, with the buckets as folders of ``mirror``."""
+
+    def close(self) -> None:
+        """Ends what ``prepare`` began; may be called twice."""
+
+
+class SparkLauncher:
+    """Runs ``spark-submit``; ``fallback`` holds the class archive if the user has no cache folder.
+
+    Raises ``JavaNotFound``.
+    """
+
+    def __init__(self, fallback: Path) -> None:
+        self._spark = Spark.installed(find_java())
+        self._archive = ClassArchive(self._spark, fallback)
+
+    def prepare(self) -> None:
+        """Begins to make the class archive, unless there is one."""
+        self._archive.make_in_background()
+
+    def command(
+        self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
+    ) -> Command:
+        """``spark-submit`` that sees every bucket of ``mirror`` as ``s3://<bucket>/``."""
+        arguments = [
+            *mounts(mirror.root, mirror.buckets()),
+            *(*submission.options, submission.application, *submission.arguments),
+        ]
+        return Command(
+            self._spark.command(arguments, scratch, self._archive.java_flags()),
+            self._spark.environment(scratch, endpoint_url),
+        )
+
+    def close(self) -> None:
+        """Ends the making of the class archive."""
+        self._archive.close()
