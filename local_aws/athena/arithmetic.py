@@ -120,16 +120,23 @@ def _power_of_ten(exponent: int) -> str:
 
 
 def number(text: str) -> Typed:
-    """A number as it is written: digits are an integer, a point makes a decimal, an exponent a double."""
-    if re.fullmatch(r"\d+", text):
-        value = int(text)
-        if value < 2**31:
-            return Typed(text, INTEGER)
-        if value < 2**63:
-            return Typed(f"CAST({text} AS BIGINT)", BIGINT)
-        raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {text}")
-    if "e" in text.lower():
-        return Typed(f"CAST({text} AS DOUBLE)", DOUBLE)
-    whole, _, fraction = text.partition(".")
-    kind = decimal(max(1, len(whole.lstrip("0")) + len(fraction)), len(fraction))
+    """A number as it is written: digits are an integer, anything else is a double.
+
+    Trino makes a decimal of ``1.5``, Athena a double: https://github.com/pyathena-dev/PyAthena expects it in its tests.
+    """
+    if not re.fullmatch(r"\d+", text):
+        return Typed(f"CAST('{text}' AS DOUBLE)", DOUBLE)
+    value = int(text)
+    if value < 2**31:
+        return Typed(text, INTEGER)
+    if value < 2**63:
+        return Typed(f"CAST({text} AS BIGINT)", BIGINT)
+    raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {text}")
+
+
+def decimal_number(text: str) -> Typed:
+    """``DECIMAL '1.50'``: the digits settle precision and scale."""
+    whole, _, fraction = text.lstrip("+-").partition(".")
+    digits = len(whole.lstrip("0")) + len(fraction) if "." in text else len(whole)
+    kind = decimal(max(1, digits), len(fraction))
     return Typed(f"CAST('{text}' AS {duckdb_type(kind)})", kind)

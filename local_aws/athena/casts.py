@@ -35,7 +35,8 @@ def _to(sql: str, given: Type, to: Type, prefix: str) -> str | None:
     if is_number(to):
         return _to_number(sql, given, to, prefix)
     if to.name == "boolean":
-        return f"CAST({sql} AS BOOLEAN)" if given.name in ("varchar", "char") or is_number(given) else None
+        lenient = "TRY_CAST" if prefix == "null_" else "CAST"
+        return f"{lenient}({sql} AS BOOLEAN)" if given.name in ("varchar", "char") or is_number(given) else None
     if to.name in ("date", "timestamp", "timestamp with time zone"):
         return _to_moment(sql, given, to, prefix)
     if to.name == "time" and given.name in ("varchar", "timestamp"):
@@ -81,6 +82,8 @@ def _to_number(sql: str, given: Type, to: Type, prefix: str) -> str | None:
         return f"{prefix}{macro}({sql}, '{name}', TRY_CAST({sql} AS {kind}))"
     if given.name in FLOATS and to.name in INTEGERS:
         return f"CAST(round({sql}) AS {kind})"  # half away from zero; DuckDB's own cast rounds half to even
+    if given.name in FLOATS and to.name == "decimal":  # by the digits it is shown with: 1.005 is 1.01, not 1.00
+        return f"CAST(CAST({sql} AS VARCHAR) AS {kind})"
     return f"CAST({sql} AS {kind})" if is_number(given) or given.name == "boolean" else None
 
 

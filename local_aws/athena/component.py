@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.athena.executions import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, Execution
+from local_aws.athena.executions import CANCELLED, ENDED, FAILED, SUCCEEDED, Execution
 from local_aws.athena.prepared import PreparedStatements
 from local_aws.athena.saved import NamedQueries, update_work_group, work_group
 from local_aws.clients import ACCESS_KEY_ID, ACCOUNT_ID, Clients
@@ -74,7 +73,7 @@ class AthenaComponent:
         with self._lock:
             running = [execution for execution in self._executions.values() if execution.state not in ENDED]
         for execution in running:
-            self._cancel(execution)
+            execution.cancel()
         self._pool.shutdown(wait=True)
         if self._engine is not None:
             self._engine.close()
@@ -104,10 +103,14 @@ class AthenaComponent:
                     raise invalid("Idempotent parameters do not match")
                 return {"QueryExecutionId": known[0]}
             execution, statement = self._accepted(call, body)
+            earlier = next((one for one in reversed(self._executions.values()) if one.answers(execution)), None)
             self._executions[call.region, execution.query_id] = execution
             if token:
                 self._tokens[call.region, token] = (execution.query_id, body)
-        self._pool.submit(self._run, execution, statement, call)
+        if earlier is not None:
+            execution.reuse(earlier)
+        else:
+            self._pool.submit(self._run, execution, statement, call)
         return {"QueryExecutionId": execution.query_id}
 
     def _accepted(self, call: Call, body: dict[str, Any]) -> tuple[Execution, Statement]:
@@ -155,41 +158,21 @@ class AthenaComponent:
     def _stop(self, call: Call) -> dict[str, Any]:
         execution = self._get(call)
         if execution.state not in ENDED:
-            self._cancel(execution)
+            execution.cancel()
         return {}
-
-    def _cancel(self, execution: Execution) -> None:
-        execution.cancelled.set()
-        if execution.cursor is not None:
-            execution.cursor.interrupt()
 
     # running
 
     def _run(self, execution: Execution, statement: Statement, call: Call) -> None:
-        from local_aws.athena.engine import CutoffReached
-        from local_aws.athena.errors import Malformed, QueryFailed
-
-        if execution.cancelled.is_set():
-            return execution.end(CANCELLED, "Query cancelled by user")
-        execution.begun = time.time()
-        execution.state = RUNNING
         try:
-            self._execute(execution, statement, call)
-            execution.end(SUCCEEDED)
-        except CutoffReached:
-            execution.end(CANCELLED, "Query cancelled! : Bytes scanned limit was exceeded")
-        except (QueryFailed, Malformed) as failure:
-            self._failed(execution, failure if isinstance(failure, QueryFailed) else QueryFailed("SYNTAX_ERROR", str(failure)))
-        except Exception as bug:
-            log.exception("query %s failed in local_aws", execution.query_id)
-            self._failed(execution, QueryFailed("", f"local_aws has a bug: {type(bug).__name__}: {bug}", category=1))
-        return None
-
-    def _failed(self, execution: Execution, failure: Any) -> None:
-        if execution.cancelled.is_set():
-            execution.end(CANCELLED, "Query cancelled by user")
-        else:
-            execution.end(FAILED, failure.reason, failure.athena_error())
+            if execution.begin():
+                self._execute(execution, statement, call)
+                execution.end(SUCCEEDED)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the query ends with it
+            execution.end(*_ending(execution, failure))
+        finally:
+            execution.cursor = None
+            execution.finished.set()
 
     def _execute(self, execution: Execution, statement: Statement, call: Call) -> None:
         from local_aws.athena.engine import Session
@@ -206,6 +189,7 @@ class AthenaComponent:
             started=datetime.fromtimestamp(execution.submitted, UTC),
             user=call.principal or "local",
             cutoff_bytes=self._cutoff(call, execution.workgroup),
+            cancelled=execution.cancelled,
         )
         with engine.cursor() as cursor:
             execution.cursor = cursor
@@ -213,9 +197,11 @@ class AthenaComponent:
             tables = f"{execution.output_folder}tables/{execution.query_id}/"
             execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(statement)
             execution.cursor = None
-        self._put(s3, execution.output_location, file_text(execution.result))
-        if execution.manifest_location:
-            self._put(s3, execution.manifest_location, "".join(f"{url}\n" for url in execution.result.manifest or ()))
+        session.go_on()
+        if execution.result.manifest is None:
+            self._put(s3, execution.output_location, file_text(execution.result))
+        else:  # what it wrote is the result
+            self._put(s3, execution.manifest_location, "".join(f"{url}\n" for url in execution.result.manifest))
 
     def _cutoff(self, call: Call, workgroup: str) -> int | None:
         cutoff: int | None = (self._workgroup(call, workgroup).get("Configuration") or {}).get("BytesScannedCutoffPerQuery")
@@ -269,8 +255,10 @@ class AthenaComponent:
         from local_aws.athena.results import api_row, api_rows, column_info
 
         execution = self._get(call)
-        if execution.state in (FAILED, CANCELLED):
-            raise invalid(f"Query did not finish successfully. Final query state: {execution.state}")
+        if execution.state == CANCELLED:
+            raise invalid("Could not find results")
+        if execution.state == FAILED:
+            raise invalid("Query did not finish successfully. Final query state: FAILED")
         if execution.state != SUCCEEDED:
             raise invalid(f"Query has not yet finished. Current state: {execution.state}")
         if call.body.get("MaxResults", PAGE) > PAGE:
@@ -324,15 +312,42 @@ class AthenaComponent:
             return {"TableMetadata": _table(self._client("glue", call).get_table(**names)["Table"])}
 
 
+def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[str, Any] | None]:
+    """The state, reason and error with which a query ends that failed."""
+    from local_aws.athena.engine import CutoffReached
+    from local_aws.athena.errors import Malformed, QueryFailed
+
+    if execution.cancelled.is_set():
+        return CANCELLED, "Query cancelled by user", None
+    if isinstance(failure, CutoffReached):
+        return CANCELLED, "Query cancelled! : Bytes scanned limit was exceeded", None
+    if isinstance(failure, Malformed):
+        failure = QueryFailed("SYNTAX_ERROR", str(failure))
+    elif not isinstance(failure, QueryFailed):
+        log.error("query %s failed in local_aws", execution.query_id, exc_info=failure)
+        failure = QueryFailed("", f"local_aws has a bug: {type(failure).__name__}: {failure}", category=1)
+    return FAILED, failure.reason, failure.athena_error()
+
+
 class _Translated:
-    """Glue's EntityNotFoundException as Athena's MetadataException."""
+    """What Glue does not find, in the words in which Athena passes it on."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, ClientError):
-            raise AwsError("MetadataException", error.response["Error"].get("Message", "")) from error
+            raise AwsError("MetadataException", not_found(error)) from error
+
+
+def not_found(error: ClientError) -> str:
+    """Glue's error in Athena's envelope, by which clients know that a table is not there."""
+    found, metadata = error.response["Error"], error.response["ResponseMetadata"]
+    what = "Entity Not Found" if found["Code"] == "EntityNotFoundException" else found.get("Message", "")
+    return (
+        f"{what} (Service: AmazonDataCatalog; Status Code: {metadata['HTTPStatusCode']}; Error Code: {found['Code']}; "
+        f"Request ID: {metadata.get('RequestId', '')}; Proxy: null)"
+    )
 
 
 def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:

@@ -43,18 +43,25 @@ class _Words(Dialect):
     class Tokenizer(BaseTokenizer):
         QUOTES = ["'", '"']
         IDENTIFIERS = ["`"]
-        STRING_ESCAPES = ["'", "\\"]
+        STRING_ESCAPES = ["'"]
         KEYWORDS: ClassVar[dict[str, TokenType]] = {}
         COMMANDS: ClassVar[set[TokenType]] = set()
+
+
+class _HiveWords(_Words):
+    """Hive's texts, in which a backslash escapes."""
+
+    class Tokenizer(_Words.Tokenizer):
+        STRING_ESCAPES = ["'", "\\"]
 
 
 class Reader:
     """A statement's tokens, taken one after the other; what does not fit is Hive's ParseException."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, words: type[Dialect] = _Words) -> None:
         self.text = text
         try:
-            self._tokens: list[Token] = _Words().tokenize(text)
+            self._tokens: list[Token] = words().tokenize(text)
             while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:
                 self._tokens.pop()
         except TokenError as error:
@@ -166,6 +173,11 @@ class Reader:
             raise self.mismatch("<EOF>")
 
 
+def hive_reader(text: str) -> Reader:
+    """The reader of a statement in Hive's language."""
+    return Reader(text, _HiveWords)
+
+
 class Ddl:
     """Carries out one DDL statement on the catalog."""
 
@@ -177,7 +189,7 @@ class Ddl:
 
     def run(self, text: str) -> Result:
         """The statement's result; raises ``Malformed`` for what is no statement, ``QueryFailed`` for what cannot be done."""
-        reader = Reader(text)
+        reader = hive_reader(text)
         for words, action in _ACTIONS:
             if reader.takes(*words.split()):
                 return action(self, reader)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -34,6 +34,16 @@ class Session:
     started: datetime
     user: str
     cutoff_bytes: int | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def go_on(self) -> None:
+        """Raises ``QueryCancelled`` once the query was cancelled."""
+        if self.cancelled.is_set():
+            raise QueryCancelled
+
+
+class QueryCancelled(Exception):
+    """The query was stopped on request."""
 
 
 class CutoffReached(Exception):
@@ -102,6 +112,7 @@ class Query:
         compiled, scans = self.compile(source, node)
         reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)
         for scan in scans:
+            self._session.go_on()
             reader.prepare(scan)
             if self._session.cutoff_bytes is not None and reader.scanned_bytes > self._session.cutoff_bytes:
                 raise CutoffReached
@@ -117,6 +128,7 @@ class Query:
 
     def table(self, answer: Answer) -> Any:
         """Runs it and gives its rows as an Arrow table."""
+        self._session.go_on()
         try:
             return self._cursor.sql(answer.sql).to_arrow_table()
         except duckdb.Error as error:
@@ -124,6 +136,7 @@ class Query:
 
     def execute(self, sql: str) -> Any:
         """DuckDB's answer; raises ``QueryFailed`` in Athena's words."""
+        self._session.go_on()
         try:
             return self._cursor.execute(sql)
         except duckdb.Error as error:

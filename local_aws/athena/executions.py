@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_aws.athena.results import Result
 
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
+_NO_REUSE = {"ResultReuseByAgeConfiguration": {"Enabled": False}}
+_SAME_REQUEST = ("QueryString", "QueryExecutionContext", "ExecutionParameters")
 
 
 @dataclass
@@ -33,23 +36,70 @@ class Execution:
     reason: str | None = None
     error: dict[str, Any] | None = None
     result: Result = field(default_factory=Result)
+    reused: Execution | None = None  # the earlier query of which this one gives the result
     cursor: Any = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)  # nothing of it runs any more
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @property
     def output_location(self) -> str:
         """Where the results file lies."""
+        if self.reused is not None:
+            return self.reused.output_location
         return f"{self.output_folder}{self.query_id}{self.suffix}"
 
     @property
-    def manifest_location(self) -> str | None:
+    def manifest_location(self) -> str:
         """Where the list of written objects lies, if the statement wrote any."""
-        return None if self.result.manifest is None else f"{self.output_folder}{self.query_id}-manifest.csv"
+        return f"{self.output_folder}{self.query_id}-manifest.csv"
 
     def end(self, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
-        """The query's last state."""
-        self.reason, self.error, self.ended = reason, error, time.time()
-        self.state = state
+        """The query's last state; what has ended stays as it is."""
+        with self._lock:
+            if self.state not in ENDED:
+                self.reason, self.error, self.ended = reason, error, time.time()
+                self.state = state
+
+    def begin(self) -> bool:
+        """Whether it runs from here on: not when it was cancelled in the queue."""
+        with self._lock:
+            if self.state in ENDED:
+                return False
+            self.begun, self.state = time.time(), RUNNING
+            return True
+
+    def cancel(self) -> None:
+        """Ends it at once, and what runs of it soon after: DuckDB forgets an interrupt that comes between two statements."""
+        self.cancelled.set()
+        self.end(CANCELLED, "Query cancelled by user")
+        threading.Thread(target=self._interrupt, name=f"cancel-{self.query_id}", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        import duckdb
+
+        while not self.finished.wait(0.02):
+            cursor = self.cursor
+            if cursor is not None:
+                with suppress(duckdb.Error):  # closed a moment ago
+                    cursor.interrupt()
+
+    def answers(self, other: Execution) -> bool:
+        """Whether its result is what ``other``, which asks for a reused result, would find as well."""
+        age = (other.request.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration") or {}
+        recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get("MaxAgeInMinutes", 60)
+        same = all(self.request.get(key) == other.request.get(key) for key in _SAME_REQUEST)
+        places = [(execution.region, execution.workgroup) for execution in (self, other)]
+        selects = self.state == SUCCEEDED and self.substatement == "SELECT"
+        return bool(age.get("Enabled")) and selects and recent and same and places[0] == places[1]
+
+    def reuse(self, earlier: Execution) -> None:
+        """Ends it with the result of ``earlier``."""
+        self.reused = earlier.reused or earlier
+        self.result = replace(earlier.result, scanned_bytes=0)
+        self.begin()
+        self.end(SUCCEEDED)
+        self.finished.set()
 
     def described(self) -> dict[str, Any]:
         """As GetQueryExecution shows it."""
@@ -59,7 +109,7 @@ class Execution:
             "StatementType": self.statement_type,
             "SubstatementType": self.substatement,
             "ResultConfiguration": {**(self.request.get("ResultConfiguration") or {}), "OutputLocation": self.output_location},
-            "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
+            "ResultReuseConfiguration": self.request.get("ResultReuseConfiguration") or _NO_REUSE,
             "QueryExecutionContext": self._context(),
             "Status": self._status(),
             "EngineVersion": {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"},
@@ -96,9 +146,9 @@ class Execution:
             "ServicePreProcessingTimeInMillis": 0,
             "QueryPlanningTimeInMillis": 0,
             "ServiceProcessingTimeInMillis": 0,
-            "ResultReuseInformation": {"ReusedPreviousResult": False},
+            "ResultReuseInformation": {"ReusedPreviousResult": self.reused is not None},
         }
-        if self.manifest_location:
+        if self.result.manifest is not None:
             shown["DataManifestLocation"] = self.manifest_location
         return shown
 

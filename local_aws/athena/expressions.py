@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
-from local_aws.athena.arithmetic import combined, number
+from local_aws.athena.arithmetic import combined, decimal_number, number
 from local_aws.athena.calls import Calls
 from local_aws.athena.casts import cast
 from local_aws.athena.errors import QueryFailed, not_done
@@ -31,7 +31,6 @@ from local_aws.athena.types import (
     Type,
     array,
     common,
-    decimal,
     duckdb_type,
     is_number,
     parse_type,
@@ -441,7 +440,7 @@ class Expressions:
     def _typed_literal(self, node: exp.Expr, text: str) -> Typed:
         """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text settles the type's details."""
         if node.args["to"].this == exp.DType.DECIMAL:
-            return number(text) if "." in text else Typed(f"CAST('{text}' AS DECIMAL({len(text)}, 0))", decimal(len(text), 0))
+            return decimal_number(text)
         to = self._type_of(node)
         zone = re.fullmatch(r"(.*\d) ([A-Za-z].*)", text.strip())
         if to.name.startswith("timestamp") and zone:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from local_aws.athena.casts import cast
 from local_aws.athena.catalog import Catalog, Columns, Table
 from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.relations import Scan
+from local_aws.athena.text_files import LazySimple, OpenCsv, read_lines, text_arrow_type, text_type
 from local_aws.athena.typed import quoted
 from local_aws.athena.types import VARCHAR, Type
 
@@ -199,13 +199,19 @@ def _key_text(name: str, kind: Type) -> str:
 
 
 def _text_item(name: str, kind: Type, strict: bool) -> str:
-    """A column of a text file as its type: what does not parse is NULL to LazySimpleSerDe and an error to OpenCSVSerDe."""
+    """A column of a text file as its type: what does not parse is NULL to LazySimpleSerDe and an error to OpenCSVSerde."""
     column = quoted(name)
-    if kind.name in ("varchar", "char"):
+    if kind.name == "varchar" and not kind.params:
         return column
-    if kind.items or strict and kind.name in ("date", "timestamp"):
+    if strict and (kind.items or kind.name in ("date", "timestamp", "varbinary")) or _holds_bytes(kind):
         raise not_done(f"columns of type {kind} in text files ({name})")
-    return f"{cast(column, VARCHAR, kind, 'trino_' if strict else 'null_')} AS {column}"
+    if kind.name == "varbinary":
+        return f"TRY(from_base64({column})) AS {column}"
+    return f"{cast(column, text_type(kind), kind, 'trino_' if strict else 'null_')} AS {column}"
+
+
+def _holds_bytes(kind: Type) -> bool:
+    return any(item.name == "varbinary" or _holds_bytes(item) for item in kind.items)
 
 
 # formats: each reader gives the wanted columns (and _ROWS), in the catalog's types, and the bytes that Athena would have read
@@ -271,56 +277,41 @@ def _family(kind: pa.DataType) -> str:
     return next((name for name, test in families.items() if test(kind)), str(kind))
 
 
-def _lines(one: S3Object, body: bytes, descriptor: dict[str, Any], table: Table) -> list[str]:
-    if one.key.endswith(".gz"):
-        import gzip
-
-        body = gzip.decompress(body)
-    elif one.key.endswith((".bz2", ".snappy", ".zst", ".lzo")):
-        raise not_done(f"text compressed as {one.key.rpartition('.')[2]}")
-    parameters = {**table.raw.get("Parameters", {}), **descriptor.get("SerdeInfo", {}).get("Parameters", {})}
-    skipped = int(parameters.get("skip.header.line.count", 0))
-    return body.decode("utf-8", errors="replace").splitlines()[skipped:]
+def _properties(table: Table, descriptor: dict[str, Any]) -> dict[str, str]:
+    return {**table.raw.get("Parameters", {}), **descriptor.get("SerdeInfo", {}).get("Parameters", {})}
 
 
 def _read_text(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
-    """LazySimpleSerDe: cut at every delimiter, quotes are letters like others, ``\\N`` is NULL."""
-    parameters = descriptor.get("SerdeInfo", {}).get("Parameters", {})
-    delimiter = parameters.get("field.delim") or parameters.get("serialization.format") or "\x01"
-    delimiter = "\x01" if delimiter == "1" else delimiter
-    null = parameters.get("serialization.null.format", "\\N")
-    rows = [line.split(delimiter) for line in _lines(one, body, descriptor, table)]
-    return _text_rows(rows, table, wanted, null), one.size
+    return _text_rows(one, body, table, _properties(table, descriptor), LazySimple, wanted)
 
 
 def _read_csv(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
-    """OpenCSVSerDe: quoted as CSV is; every value is text, an empty one too."""
-    import csv
-
-    parameters = descriptor.get("SerdeInfo", {}).get("Parameters", {})
-    form = {
-        "delimiter": parameters.get("separatorChar", ","),
-        "quotechar": parameters.get("quoteChar", '"'),
-        "escapechar": parameters.get("escapeChar"),
-    }
-    text = "\n".join(_lines(one, body, descriptor, table))
-    return _text_rows(list(csv.reader(io.StringIO(text), **form)), table, wanted, None), one.size
+    return _text_rows(one, body, table, _properties(table, descriptor), OpenCsv, wanted)
 
 
-def _text_rows(rows: list[list[str]], table: Table, wanted: Columns, null: str | None) -> pa.Table:
+def _text_rows(
+    one: S3Object,
+    body: bytes,
+    table: Table,
+    properties: dict[str, str],
+    form: type[LazySimple | OpenCsv],
+    wanted: Columns,
+) -> tuple[pa.Table, int]:
     """Columns by position; a short line has NULLs at its end."""
+    serde, kinds = form.of(properties), [kind for _, kind in table.columns]
+    rows = [serde.row(line, kinds) for line in read_lines(one.key, body, properties)]
     places = {name: index for index, (name, _) in enumerate(table.columns)}
     columns = []
-    for name, _ in wanted:
+    for name, kind in wanted:
         place = places[name]
-        values = (row[place] if place < len(row) else None for row in rows)
-        columns.append(pa.array([None if value == null else value for value in values], pa.string()))
-    return _rows(columns, wanted, len(rows))
+        values = [row[place] if place < len(row) else None for row in rows]
+        columns.append(pa.array(values, text_arrow_type(kind)))
+    return _rows(columns, wanted, len(rows)), one.size
 
 
 def _read_json(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
     records = []
-    for number, line in enumerate(_lines(one, body, descriptor, table), 1):
+    for number, line in enumerate(read_lines(one.key, body, _properties(table, descriptor)), 1):
         if line.strip():
             records.append(_record(line, number, one))
     columns = [_json_column([record.get(name) for record in records], kind, name, one, table) for name, kind in wanted]
@@ -358,7 +349,7 @@ _READERS: dict[str, Reader] = {
 def _arrow_type(kind: Type, table: Table) -> pa.DataType:
     """The Arrow type in which a column reaches DuckDB; text formats arrive as text."""
     if table.descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "").endswith(("LazySimpleSerDe", "OpenCSVSerde")):
-        return pa.string()
+        return text_arrow_type(kind)
     return arrow_type(kind)
 
 

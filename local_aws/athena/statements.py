@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from local_aws.athena.ddl import Ddl, Reader
+from local_aws.athena.ddl import Ddl, Reader, hive_reader
 from local_aws.athena.engine import Engine, Query, Session
 from local_aws.athena.errors import Malformed, QueryFailed, not_done
 from local_aws.athena.prepared import PreparedStatements
@@ -67,13 +67,21 @@ class Statement:
 def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
     """The statement; raises ``Malformed`` where Athena refuses it at once."""
     clean = trimmed(text)
+    reader = _reader(clean)
     for words, kind, sub in _KINDS:
-        if Reader(clean).takes(*words.split()):
+        if reader.sees(*words.split()):
             return _parsed(clean, kind, sub, parameters)
-    reader = Reader(clean)
     place, first = reader.place(), "<EOF>" if reader.done else reader.token("a statement").text
     expected = "'ALTER', 'CREATE', 'DROP', 'EXPLAIN', 'INSERT', 'SHOW', <query>"
     raise Malformed(f"{place}: mismatched input '{first}'. Expecting: {expected}")
+
+
+def _reader(text: str) -> Reader:
+    """Whose language it is, Trino's or Hive's, is known once its first words are."""
+    try:
+        return Reader(text)
+    except Malformed:
+        return hive_reader(text)
 
 
 def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statement:
@@ -84,7 +92,7 @@ def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statem
     if sub == "CREATE_TABLE" and _is_table_as(text):
         return Statement(text, "DDL", "CREATE_TABLE_AS_SELECT")
     if sub == "SHOW":
-        return Statement(text, kind, _show_kind(Reader(text)))
+        return Statement(text, kind, _show_kind(hive_reader(text)))
     return Statement(text, kind, sub)
 
 
@@ -96,7 +104,7 @@ def _show_kind(reader: Reader) -> str:
 
 
 def _is_table_as(text: str) -> bool:
-    reader = Reader(text)
+    reader = _reader(text)
     if not reader.takes("CREATE", "TABLE"):
         return False
     reader.takes("IF", "NOT", "EXISTS")
@@ -105,13 +113,28 @@ def _is_table_as(text: str) -> bool:
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
-    """Puts the execution parameters (literals as text) in the place of the question marks."""
+    """Puts the execution parameters in the place of the question marks; without any mark they are ignored, as on AWS."""
     marks = sorted(source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0))
+    if not marks:
+        return
     if len(marks) != len(parameters):
         message = f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
-        raise Malformed(message) if not marks or parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
+        raise Malformed(message) if parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
     for mark, parameter in zip(marks, parameters, strict=True):
-        mark.replace(Source(f"SELECT {parameter}").tree.expressions[0])
+        mark.replace(_parameter(parameter))
+
+
+def _parameter(text: str) -> exp.Expr:
+    """The expression that ``text`` is; text that does not parse or names a column is a string, as Athena takes it."""
+    try:
+        select = Source(f"SELECT {text}").tree
+    except Malformed:
+        return exp.Literal.string(text)
+    whole = len(select.expressions) == 1 and not any(value for key, value in select.args.items() if key != "expressions")
+    if not whole or select.find(exp.Column, exp.Alias):
+        return exp.Literal.string(text)
+    expression: exp.Expr = select.expressions[0]
+    return expression
 
 
 class Runner:

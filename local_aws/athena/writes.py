@@ -6,8 +6,8 @@ import gzip
 import io
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -23,11 +23,22 @@ from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.results import Result, shown
 from local_aws.athena.scans import arrow_type, list_objects
 from local_aws.athena.syntax import Source
+from local_aws.athena.text_files import LazySimple
 from local_aws.athena.types import BIGINT, Type, coerces, to_hive
 
 _COMPRESSIONS = {"PARQUET": "GZIP", "TEXTFILE": "GZIP", "JSON": "GZIP"}  # Athena's defaults
 _FORMAT_OF_SERDE = {"ParquetHiveSerDe": "PARQUET", "LazySimpleSerDe": "TEXTFILE", "JsonSerDe": "JSON"}
-_CTAS_OPTIONS = {"format", "external_location", "partitioned_by", "write_compression", "parquet_compression", "field_delimiter"}
+_CTAS_OPTIONS = {
+    "format",
+    "table_type",
+    "is_external",
+    "external_location",
+    "partitioned_by",
+    "write_compression",
+    "parquet_compression",
+    "field_delimiter",
+}
+_HIVE_TABLE = {"table_type": "hive", "is_external": "true"}  # what they are here, said or not
 _UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
 
 
@@ -39,7 +50,7 @@ class Target:
     format: str
     partitioned_by: tuple[str, ...] = ()
     compression: str = "GZIP"
-    delimiter: str = "\x01"
+    serde: Mapping[str, str] = field(default_factory=dict)  # properties of a text table
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,9 @@ class Writer:
         missing_only = reader.takes("IF", "NOT", "EXISTS")
         database, name = reader.table_name(self._database)
         options = read_options(reader, _CTAS_OPTIONS) if reader.takes("WITH") else {}
+        for option, only in _HIVE_TABLE.items():
+            if str(options.get(option, only)).lower() != only:
+                raise not_done(f"{option} = {options[option]} (Iceberg tables)")
         reader.need("AS")
         if self._catalog.table(database, name) is not None:
             if missing_only:
@@ -107,7 +121,7 @@ class Writer:
             format=name,
             partitioned_by=tuple(key.lower() for key in options.get("partitioned_by", ())),
             compression=str(compression or _COMPRESSIONS[name]).upper(),
-            delimiter=str(options.get("field_delimiter", "\x01")),
+            serde={"field.delim": str(options.get("field_delimiter", "\x01"))} if name == "TEXTFILE" else {},
         )
 
     # INSERT INTO
@@ -132,7 +146,7 @@ class Writer:
             format=kind,
             partitioned_by=tuple(name for name, _ in table.keys),
             compression="SNAPPY" if kind == "PARQUET" else "NONE",
-            delimiter=serde.get("Parameters", {}).get("field.delim", "\x01"),
+            serde=serde.get("Parameters", {}),
         )
         written = self._write(fitted, target, wanted)
         self._register(table, written)
@@ -234,9 +248,9 @@ class Writer:
 
 
 def _written_result(answer: Answer, written: Written) -> Result:
-    rows: list[list[str | None]] = [[str(written.rows)]]
+    """No rows: clients read the number of rows written from ``UpdateCount``."""
     return Result(
-        [("rows", BIGINT)], rows, scanned_bytes=answer.scanned_bytes, update_count=written.rows, manifest=written.objects
+        [("rows", BIGINT)], scanned_bytes=answer.scanned_bytes, update_count=written.rows, manifest=written.objects
     )
 
 
@@ -303,7 +317,7 @@ def _body(rows: pa.Table, columns: Columns, target: Target) -> bytes:
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression=target.compression)
         return sink.getvalue()
-    lines = _json_lines(rows) if target.format == "JSON" else _text_lines(rows, columns, target.delimiter)
+    lines = _json_lines(rows) if target.format == "JSON" else _text_lines(rows, columns, target.serde)
     body = "".join(f"{line}\n" for line in lines).encode()
     if target.compression not in ("GZIP", "NONE"):
         raise not_done(f"text compressed as {target.compression}")
@@ -315,15 +329,14 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
         yield json.dumps({key: value for key, value in row.items() if value is not None}, default=str)
 
 
-def _text_lines(rows: pa.Table, columns: Columns, delimiter: str) -> Iterator[str]:
+def _text_lines(rows: pa.Table, columns: Columns, properties: Mapping[str, str]) -> Iterator[str]:
+    serde, kinds = LazySimple.of(properties), [kind for _, kind in columns]
     for row in rows.to_pylist():
-        cells = (shown(row[name], kind) for name, kind in columns)
-        yield delimiter.join("\\N" if cell is None else cell for cell in cells)
+        yield serde.line([row[name] for name, _ in columns], kinds)
 
 
 def _table_input(name: str, columns: Columns, keys: Columns, target: Target) -> dict[str, Any]:
     inputs, outputs, serde = FORMATS[target.format]
-    parameters = {"field.delim": target.delimiter} if target.format == "TEXTFILE" else {}
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -334,7 +347,7 @@ def _table_input(name: str, columns: Columns, keys: Columns, target: Target) -> 
             "Location": target.location,
             "InputFormat": inputs,
             "OutputFormat": outputs,
-            "SerdeInfo": {"SerializationLibrary": serde, "Parameters": parameters},
+            "SerdeInfo": {"SerializationLibrary": serde, "Parameters": dict(target.serde)},
         },
     }
 

@@ -37,7 +37,7 @@ SELECT upper('a') OVER () --> Not a window function: upper
 SELECT coalesce(1, 2) OVER () --> Not a window function: coalesce
 SELECT upper('a') FILTER (WHERE true) --> Filter is only valid for aggregation functions
 SELECT 1 / 0 --> DIVISION_BY_ZERO: Division by zero
-SELECT 1.0 / 0 --> DIVISION_BY_ZERO
+SELECT DECIMAL '1.0' / 0 --> DIVISION_BY_ZERO
 SELECT 1 % 0 --> DIVISION_BY_ZERO
 SELECT 2147483647 + 1 --> NUMERIC_VALUE_OUT_OF_RANGE: integer addition overflow: 2147483647 + 1
 SELECT CAST('abc' AS integer) --> INVALID_CAST_ARGUMENT: Cannot cast 'abc' to INT

@@ -17,7 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.server import LocalAws
+
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+ENDLESS = "SELECT count(*) FROM UNNEST(sequence(1, 200000)) a(x) CROSS JOIN UNNEST(sequence(1, 200000)) b(y) WHERE x * y % 7 = 3"
 
 
 class Lake:
@@ -178,10 +181,7 @@ def test_a_client_request_token_starts_a_query_once(lake: Lake) -> None:
 
 
 def test_a_running_query_can_be_stopped(lake: Lake) -> None:
-    endless = (
-        "SELECT count(*) FROM UNNEST(sequence(1, 200000)) a(x) CROSS JOIN UNNEST(sequence(1, 200000)) b(y) WHERE x * y % 7 = 3"
-    )
-    query_id = lake.start(endless)
+    query_id = lake.start(ENDLESS)
     while lake.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "QUEUED":
         time.sleep(0.01)
     time.sleep(0.3)
@@ -189,6 +189,61 @@ def test_a_running_query_can_be_stopped(lake: Lake) -> None:
         lake.athena.get_query_results(QueryExecutionId=query_id)
     lake.athena.stop_query_execution(QueryExecutionId=query_id)
     assert lake.wait(query_id)["Status"]["State"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("pause", [0, 0.005, 0.05])
+def test_a_query_that_is_stopped_right_after_its_start_runs_no_longer(
+    lake: Lake, stand_in: LocalAws, caplog: pytest.LogCaptureFixture, pause: float
+) -> None:
+    lake.done("CREATE TABLE numbers AS SELECT x FROM UNNEST(sequence(1, 10000)) t(x)")
+    endless = "SELECT count(*) AS n FROM numbers a, numbers b, numbers c WHERE a.x * b.x > c.x"
+    query_id = lake.start(f"CREATE TABLE products AS {endless}")
+    time.sleep(pause)
+    lake.athena.stop_query_execution(QueryExecutionId=query_id)
+    stopped = lake.wait(query_id)["Status"]
+    assert (stopped["State"], stopped["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+    for number in range(5):  # as many as run at the same time, and one more
+        assert lake.rows(f"SELECT {number}") == [[str(number)]]
+    assert lake.rows("SHOW TABLES") == [["numbers"]]
+    assert "failed in local_aws" not in caplog.text
+
+
+def test_a_stopped_query_has_no_results(lake: Lake) -> None:
+    query_id = lake.start(ENDLESS)
+    lake.athena.stop_query_execution(QueryExecutionId=query_id)
+    with pytest.raises(ClientError, match="Could not find results"):
+        lake.athena.get_query_results(QueryExecutionId=query_id)
+
+
+def test_a_result_is_reused_where_the_client_asks_for_it(metrics: Lake) -> None:
+    reuse = {"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 5}}
+    sql = "SELECT count(*) AS n FROM metrics"
+    first = metrics.done(sql)
+    metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
+    again = metrics.done(sql, ResultReuseConfiguration=reuse)
+    assert again["ResultReuseConfiguration"] == reuse
+    assert again["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": True}
+    assert again["Statistics"]["DataScannedInBytes"] == 0
+    assert again["ResultConfiguration"]["OutputLocation"] == first["ResultConfiguration"]["OutputLocation"]
+    assert metrics.rows(sql, ResultReuseConfiguration=reuse) == [["4"]]
+    assert metrics.rows(sql) == [["5"]]
+    assert metrics.rows("SELECT count(*) AS n FROM metrics ", ResultReuseConfiguration=reuse) == [["5"]]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("'abc'", "abc"),
+        ("1 + 1", "2"),
+        ("DATE '2020-01-01'", "2020-01-01"),
+        ("abc", "abc"),  # a name and what does not parse are texts
+        ("it's", "it's"),
+        ("1 FROM metrics", "1 FROM metrics"),
+    ],
+)
+def test_a_parameter_is_an_expression_or_else_a_text(lake: Lake, parameter: str, value: str) -> None:
+    assert lake.rows("SELECT ? AS v", ExecutionParameters=[parameter]) == [[value]]
+    assert lake.rows("SELECT 1", ExecutionParameters=[parameter]) == [["1"]]
 
 
 def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
@@ -311,6 +366,94 @@ def test_lazy_simple_serde_cuts_at_commas_and_makes_null_of_what_does_not_parse(
     assert lake.rows("SELECT * FROM raw") == [["1", "a", "1.5"], ["2", '"b', None], [None, None, None], ["4", None, None]]
 
 
+def text_table(lake: Lake, columns: str, body: str, serde: dict[str, str], **more: Any) -> None:
+    """The table ``t`` over one text file; ``serde``: the properties of LazySimpleSerDe, or of another ``library``."""
+    lake.put("t/a", body.encode())
+    library = more.pop("library", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe")
+    named = [dict(zip(("Name", "Type"), column.split(" ", 1), strict=True)) for column in columns.split(", ")]
+    descriptor = {
+        "Columns": named,
+        "Location": f"s3://{lake.bucket}/t/",
+        "SerdeInfo": {"SerializationLibrary": library, "Parameters": serde},
+    }
+    table = {"Name": "t", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": descriptor, "Parameters": more}
+    lake.glue.create_table(DatabaseName=lake.database, TableInput=table)
+
+
+COMMA = {"field.delim": ","}
+LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
+    # an escaped separator is text; an escape that is escaped is one
+    ("a string, b string", "1,b\\,c\n2,\\\\\n", COMMA | {"escape.delim": "\\"}, [["1", "b,c"], ["2", "\\"]]),
+    ("a string, b string", "1,b\\,c\n", COMMA, [["1", "b\\"]]),
+    # NULL is looked for before escapes are taken out
+    ("a string, b string", "\\N,\\\\N\n", COMMA | {"escape.delim": "\\"}, [[None, "\\N"]]),
+    ("a string, b string", "-,x\n", COMMA | {"serialization.null.format": "-"}, [[None, "x"]]),
+    # separators by number, and the first character of a longer one
+    ("a string, b string", "1\tx\n", {"field.delim": "9"}, [["1", "x"]]),
+    ("a string, b string", "1|x\n", {"serialization.format": "||"}, [["1", "x"]]),
+    ("a string, b string", "1,x,y\n", COMMA | {"serialization.last.column.takes.rest": "true"}, [["1", "x,y"]]),
+    # what is no value of the type is NULL, an empty field too
+    ("a boolean, b boolean", "true,FALSE\n,1\n", COMMA, [["true", "false"], [None, None]]),
+    ("a int, b double", ",\n7,x\n", COMMA, [[None, None], ["7", None]]),
+    ("a date, b decimal(5,2)", "2024-02-30,1.005\n2024-02-29,9999\n", COMMA, [[None, "1.01"], ["2024-02-29", None]]),
+    ("a varchar(2), b binary", "abc,aGk=\n", COMMA, [["ab", "68 69"]]),
+    # values inside values
+    (
+        "a array<int>, b map<string,int>, c struct<x:int,y:array<string>>",
+        "1:x:3,k=1:l=2,7:p=q\n,,\n",
+        COMMA | {"collection.delim": ":", "mapkey.delim": "="},
+        [["[1, null, 3]", "{k=1, l=2}", "{x=7, y=[p, q]}"], ["[]", "{}", "{x=null, y=null}"]],
+    ),
+    # only a line feed or a carriage return ends a line
+    ("a string, b string", "1,x\x85y\u2028z\x1c\r\n2,w", COMMA, [["1", "x\x85y\u2028z\x1c"], ["2", "w"]]),
+]
+
+
+@pytest.mark.parametrize(("columns", "body", "serde", "rows"), LAZY)
+def test_lazy_simple_serde_follows_its_properties(
+    lake: Lake, columns: str, body: str, serde: dict[str, str], rows: list[list[str | None]]
+) -> None:
+    text_table(lake, columns, body, serde)
+    assert lake.rows("SELECT * FROM t") == rows
+
+
+def test_header_and_footer_lines_are_no_rows(lake: Lake) -> None:
+    lines = {"skip.header.line.count": "2", "skip.footer.line.count": "1"}
+    text_table(lake, "a string", "head\nmore head\nrow\nfoot\n", {}, **lines)
+    assert lake.rows("SELECT * FROM t") == [["row"]]
+
+
+@pytest.mark.parametrize("serde", [{"serialization.encoding": "latin1"}, {"line.delim": ";"}])
+def test_text_that_cannot_be_read_here_is_refused_by_name(lake: Lake, serde: dict[str, str]) -> None:
+    text_table(lake, "a string", "x\n", serde)
+    assert "local_aws does not do this" in lake.failed("SELECT * FROM t")
+
+
+OPEN_CSV = [
+    ('1,"b, c"\n2,\n', {}, [["1", "b, c"], ["2", ""]]),
+    ('"say ""hi""","a\\"b"\n', {}, [['say "hi"', 'a"b']]),
+    ("1,c:\\x\n", {}, [["1", "c:x"]]),  # an escape outside quotes disappears, as opencsv has it
+    ('a,bc"d"ef\n', {}, [["a", 'bc"d"ef']]),
+    ('1,"b\n2,c"\n', {}, [["1", "b"], ["2", "c"]]),  # a line is a row, whatever is open
+    ("1;'b;c'\n", {"separatorChar": ";", "quoteChar": "'"}, [["1", "b;c"]]),
+    ('1,"b~"c"\n', {"escapeChar": "~"}, [["1", 'b"c']]),
+]
+
+
+@pytest.mark.parametrize(("body", "serde", "rows"), OPEN_CSV)
+def test_open_csv_serde_follows_its_properties(
+    lake: Lake, body: str, serde: dict[str, str], rows: list[list[str | None]]
+) -> None:
+    text_table(lake, "a string, b string", body, serde, library="org.apache.hadoop.hive.serde2.OpenCSVSerde")
+    assert lake.rows("SELECT * FROM t") == rows
+
+
+def test_text_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
+    text_table(lake, "a string, b array<int>, c binary", "", COMMA | {"escape.delim": "\\"})
+    lake.done("INSERT INTO t SELECT 'x,y\\', ARRAY[1, NULL], CAST('hi' AS varbinary)")
+    assert lake.rows("SELECT * FROM t") == [["x,y\\", "[1, null]", "68 69"]]
+
+
 def test_open_csv_serde_understands_quotes_and_gives_text(lake: Lake) -> None:
     lake.put("raw/a.csv", 'id,name\n1,"b, c"\n2,\n')
     lake.done(
@@ -403,6 +546,27 @@ def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
     assert "Column name not specified" in metrics.failed("CREATE TABLE other AS SELECT 1")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE copy AS SELECT 1 AS x UNION ALL SELECT 2",
+        "INSERT INTO metrics (id, run_id) VALUES (1, 'n'), (2, 'n')",
+    ],
+)
+def test_what_writes_answers_no_rows_but_their_number(metrics: Lake, statement: str) -> None:
+    execution = metrics.done(statement)
+    answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    assert answer["UpdateCount"] == 2 and answer["ResultSet"]["Rows"] == []
+    assert [column["Name"] for column in answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]] == ["rows"]
+
+
+def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
+    metrics.done("CREATE TABLE copy WITH (table_type = 'HIVE', is_external = true, format = 'parquet') AS SELECT 1 AS x")
+    assert metrics.rows("SELECT * FROM copy") == [["1"]]
+    iceberg = "CREATE TABLE other WITH (table_type = 'ICEBERG', is_external = false) AS SELECT 1 AS x"
+    assert "local_aws does not do this: table_type = ICEBERG" in metrics.failed(iceberg)
+
+
 def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:
     metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
     metrics.done("INSERT INTO metrics (id, run_id) VALUES (10, 'new')")
@@ -445,5 +609,20 @@ def test_the_catalog_is_glues(metrics: Lake) -> None:
     assert table["PartitionKeys"] == [{"Name": "run_id", "Type": "string"}]
     listed = athena.list_table_metadata(CatalogName=catalog, DatabaseName=metrics.database)["TableMetadataList"]
     assert [found["Name"] for found in listed] == ["metrics"]
-    with pytest.raises(athena.exceptions.MetadataException):
-        athena.get_table_metadata(CatalogName=catalog, DatabaseName=metrics.database, TableName="nope")
+
+
+@pytest.mark.parametrize(
+    ("operation", "names"),
+    [
+        ("get_table_metadata", {"TableName": "nope"}),
+        ("get_table_metadata", {"DatabaseName": "nope", "TableName": "metrics"}),
+        ("get_database", {"DatabaseName": "nope"}),
+        ("list_table_metadata", {"DatabaseName": "nope"}),
+    ],
+)
+def test_what_the_catalog_does_not_have_is_told_in_athenas_envelope(metrics: Lake, operation: str, names: dict[str, str]) -> None:
+    request = {"CatalogName": "AwsDataCatalog", "DatabaseName": metrics.database} | names
+    with pytest.raises(metrics.athena.exceptions.MetadataException) as caught:
+        getattr(metrics.athena, operation)(**request)
+    envelope = "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: EntityNotFoundException; "
+    assert caught.value.response["Error"]["Message"].startswith(envelope)
