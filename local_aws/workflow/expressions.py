@@ -99,8 +99,14 @@ def _is_intrinsic(text: str) -> bool:
     from moto.stepfunctions.parser.asl.antlr.runtime.ASLIntrinsicParser import ASLIntrinsicParser
 
     lexer = ASLIntrinsicLexer(InputStream(text))
-    parser = ASLIntrinsicParser(CommonTokenStream(lexer))
-    for recognizer in (lexer, parser):
-        recognizer.removeErrorListeners()
+    lexer.removeErrorListeners()
+    tokens = CommonTokenStream(lexer)
+    parser = ASLIntrinsicParser(tokens)
+    parser.removeErrorListeners()
     parser.func_decl()  # type: ignore[no-untyped-call]
-    return bool(parser.getNumberOfSyntaxErrors() == 0 and parser.getCurrentToken().type == -1)
+    read = "".join(token.text for token in tokens.tokens[:-1])  # the lexer drops what it does not know
+    return bool(parser.getNumberOfSyntaxErrors() == 0 and parser.getCurrentToken().type == -1 and _solid(read) == _solid(text))
+
+
+def _solid(text: str) -> str:
+    return re.sub(r"\s", "", text)

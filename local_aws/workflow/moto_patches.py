@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,13 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import JitterStrategyDecl
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.encoding_decoding import (
+    base_64_decode,
+    base_64_encode,
+)
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.generic import string_format
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.json_manipulation import json_to_string
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.states_function import StatesFunction
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -23,6 +33,9 @@ from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetai
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
+from moto.stepfunctions.parser.asl.parse import preprocessor as definitions
+from moto.stepfunctions.parser.asl.parse.intrinsic import preprocessor as intrinsics
+from moto.stepfunctions.parser.asl.parse.intrinsic.intrinsic_parser import IntrinsicParser
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
@@ -33,6 +46,7 @@ from local_aws.workflow.json_paths import Path
 from local_aws.workflow.services import error_prefix
 
 _START_SECONDS = 5.0  # at most from StartExecution until the interpreter runs
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 _ENDINGS = (HistoryEventType.ExecutionAborted, HistoryEventType.ExecutionTimedOut)
 
 OnEnd = Callable[[Execution], None]
@@ -78,6 +92,8 @@ _stock_jitter = JitterStrategyDecl._eval_body
 _stock_stop_worker = ExecutionWorker.stop
 _stock_execution_details = Execution.get_start_execution_details
 _stock_terminated = BaseExecutionWorkerCommunication.terminated
+_stock_inner_string = definitions.Preprocessor._inner_string_of
+_stock_parse_intrinsic = IntrinsicParser.parse
 
 
 class _ServiceErrorNames(dict[str, str]):
@@ -189,6 +205,60 @@ def _execution_details(self: Execution) -> ExecutionDetails:
     return details
 
 
+def _inner_string_of(parser_rule_context: Any) -> str | None:
+    """The value of a JSON string: moto leaves escapes in it, ``\\u00fc`` among them."""
+    text = _stock_inner_string(parser_rule_context)
+    return None if text is None or parser_rule_context.getText() == text else _decoded(text)
+
+
+def _parse_intrinsic(src: str) -> Any:
+    """An intrinsic function reads the value of its JSON string, too."""
+    return _stock_parse_intrinsic(_decoded(src))
+
+
+def _decoded(inside: str) -> str:
+    return str(json.loads(f'"{inside}"'))
+
+
+def _text_of_argument(parse_tree: Any) -> str:
+    """In a text argument a backslash escapes the next character: moto keeps the backslash before quotes and braces.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
+    """
+    return re.sub(r"\\(.)", lambda escaped: _ESCAPED.get(escaped[1], escaped[1]), parse_tree.getText()[1:-1])
+
+
+def _format(self: string_format.StringFormat, env: Environment) -> None:
+    """``States.Format``: moto takes every brace for a placeholder."""
+    self.argument_list.eval(env=env)
+    template, *values = env.stack.pop()
+    texts = template.split("{}")
+    if len(values) != len(texts) - 1:
+        raise ValueError(f"States.Format: {len(values)} values for the placeholders in '{template}'")
+    shown = [self._to_str_repr(value) for value in values] + [""]
+    env.stack.append("".join(text + value for text, value in zip(texts, shown, strict=True)))
+
+
+def _base64(convert: Callable[[str], str]) -> Callable[[StatesFunction, Environment], None]:
+    """``States.Base64Encode`` and ``Base64Decode`` of any text: moto fails beyond ASCII."""
+
+    def evaluate(self: StatesFunction, env: Environment) -> None:
+        self.argument_list.eval(env=env)
+        text: str = env.stack.pop().pop()
+        most = base_64_encode.Base64Encode.MAX_INPUT_CHAR_LEN
+        if len(text) > most:
+            raise ValueError(f"Base64: more than {most} characters: {len(text)}")
+        env.stack.append(convert(text))
+
+    return evaluate
+
+
+def _to_string(self: StatesFunction, env: Environment) -> None:
+    """``States.JsonToString`` keeps characters beyond ASCII: moto escapes them."""
+    self.argument_list.eval(env=env)
+    env.stack.append(json.dumps(env.stack.pop().pop(), ensure_ascii=False, separators=(",", ":")))
+
+
 def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], None]:
     """EventBridge's "Execution Status Change" has to come from somewhere: moto tells nobody that an execution ended."""
 
@@ -217,4 +287,11 @@ _PATCHES: list[tuple[Any, str, Any]] = [
     (EventManager, "add_event", _add_event),
     (JitterStrategyDecl, "_eval_body", _wait_to_retry),
     (Execution, "get_start_execution_details", _execution_details),
+    (definitions.Preprocessor, "_inner_string_of", staticmethod(_inner_string_of)),
+    (IntrinsicParser, "parse", staticmethod(_parse_intrinsic)),
+    (intrinsics.Preprocessor, "_text_of_str", staticmethod(_text_of_argument)),
+    (string_format.StringFormat, "_eval_body", _format),
+    (base_64_encode.Base64Encode, "_eval_body", _base64(lambda text: base64.b64encode(text.encode()).decode())),
+    (base_64_decode.Base64Decode, "_eval_body", _base64(lambda text: base64.b64decode(text).decode())),
+    (json_to_string.JsonToString, "_eval_body", _to_string),
 ]

@@ -85,6 +85,7 @@ def catching(handled: str) -> States:
 
 
 ROWS = {"rows": [{"more": {"deep": 1}}, {"data": ["x"]}]}
+TEXT = {"t": "日本"}
 NO_MATCH = {"Type": "Choice", "Choices": [{"Variable": "$.a", "NumericEquals": 1, "Next": "B"}]}
 RETRY = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 8, "MaxAttempts": 1}]
 CRAWLER = sdk("aws-sdk:glue:getCrawler", Name="x")
@@ -132,6 +133,19 @@ FLAWS = [
         error,
     ),
     Case("intrinsic functions take the start time", computed(DAY), "SUCCEEDED", status),
+    # Python writes a definition's ü as \\u00fc
+    Case("text beyond ASCII is text", computed("States.Format('ü {}', $.t)"), "ü 日本", value, TEXT),
+    Case("a quote can be escaped", computed("States.Format('it\\'s {}', $.t)"), "it's 日本", value, TEXT),
+    Case("a brace can be escaped", computed("States.Format('\\{{}\\}', $.t)"), "{日本}", value, TEXT),
+    Case("text beyond ASCII is encoded", computed("States.Base64Encode('ü')"), "w7w=", value),
+    Case("text beyond ASCII is decoded", computed("States.Base64Decode('w7w=')"), "ü", value),
+    Case("JSON keeps text beyond ASCII", computed("States.JsonToString($)"), '{"t":"日本"}', value, TEXT),
+    Case(
+        "names and paths can be escaped",
+        {'Ü "1"': {"Type": "Pass", "Parameters": {"it": 1}, "ResultPath": "$['ü']", "End": True}},
+        {"ü": {"it": 1}},
+        lambda ended: json.loads(ended.get("output", "{}")),
+    ),
     Case("a stop ends the pause before a retry", {"A": {**CRAWLER, "Retry": RETRY}}, "ABORTED", status, {}, "TaskFailed"),
     Case("a stop has a cause", {"A": WAIT}, "seen enough", lambda ended: ended.get("cause"), {}, "WaitStateEntered"),
     Case(

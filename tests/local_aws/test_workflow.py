@@ -53,12 +53,13 @@ class Workflow:
         s3.put_object(Bucket=BUCKET, Key="jobs/sleep.py", Body=b"import time\ntime.sleep(60)\n")
         s3.put_object(Bucket=BUCKET, Key="jobs/good.py", Body=b"print('fine')\n")
 
-    def create(self, definition: dict[str, Any], **more: Any) -> str:
+    def create(self, definition: dict[str, Any] | str, **more: Any) -> str:
         name = f"workflow-{next(self._numbers)}"
-        made = self.sfn.create_state_machine(**{"name": name, "definition": json.dumps(definition), "roleArn": ROLE, **more})
+        text = definition if isinstance(definition, str) else json.dumps(definition)
+        made = self.sfn.create_state_machine(**{"name": name, "definition": text, "roleArn": ROLE, **more})
         return str(made["stateMachineArn"])
 
-    def start(self, definition: dict[str, Any], data: Any = None) -> str:
+    def start(self, definition: dict[str, Any] | str, data: Any = None) -> str:
         machine = self.create(definition)
         return str(self.sfn.start_execution(stateMachineArn=machine, input=json.dumps(data or {}))["executionArn"])
 
@@ -70,10 +71,10 @@ class Workflow:
             time.sleep(0.02)
         return dict(found)
 
-    def run(self, definition: dict[str, Any], data: Any = None) -> dict[str, Any]:
+    def run(self, definition: dict[str, Any] | str, data: Any = None) -> dict[str, Any]:
         return self.wait(self.start(definition, data))
 
-    def output(self, definition: dict[str, Any], data: Any = None) -> Any:
+    def output(self, definition: dict[str, Any] | str, data: Any = None) -> Any:
         ended = self.run(definition, data)
         assert ended["status"] == "SUCCEEDED", ended
         return json.loads(ended["output"])
@@ -365,6 +366,25 @@ def test_the_start_time_is_text_that_intrinsic_functions_take(workflow: Workflow
     output = workflow.output(chain(Day={"Type": "Pass", "Parameters": day}))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", output["id"])
     assert output["id"].startswith(output["day"] + "T")
+
+
+def test_intrinsic_functions_take_text_as_it_is_written(workflow: Workflow) -> None:
+    calls = {
+        "format": ("States.Format('ü {}', $.t)", "ü 日本"),
+        "array": ("States.Array('ß', $.t)", ["ß", "日本"]),
+        "json": ("States.StringToJson(States.Format('\\{\"ä\": 1\\}'))", {"ä": 1}),
+        "hash": ("States.Hash('ü', 'SHA-1')", "94a759fd37735430753c7b6b80684306d80ea16e"),
+        "split": ("States.StringSplit('aöb', 'ö')", ["a", "b"]),
+    }
+    state = {"Type": "Pass", "Parameters": {f"{name}.$": call for name, (call, _) in calls.items()}, "End": True}
+    definition = json.dumps({"StartAt": "Ü", "States": {"Ü": state}}, ensure_ascii=False)
+    assert workflow.output(definition, {"t": "日本"}) == {name: value for name, (_, value) in calls.items()}
+
+
+def test_a_path_that_the_interpreter_would_cut_short_is_refused(workflow: Workflow) -> None:
+    state = {"Type": "Pass", "Parameters": {"it.$": "States.Format('{}', $.ü)"}, "End": True}
+    with pytest.raises(workflow.sfn.exceptions.InvalidDefinition):
+        workflow.create({"StartAt": "A", "States": {"A": state}})
 
 
 def test_a_machine_runs_again_and_again(workflow: Workflow) -> None:
