@@ -23,6 +23,7 @@ from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
 from local_aws.refusals import PathRefusals, Refusals
 from local_aws.workflow.component import WorkflowComponent
+from local_aws.workflow.schedules import Schedules
 from local_aws.workflow.status_events import StatusEvents
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class LocalAws:
                 log.debug("%s %s", self.requestline, code)
 
         treat_loopback_as_tls()
-        overlay = Overlay(Invocations(PathRefusals(DomainDispatcherApplication(create_backend_app)), self._functions))
+        moto = PathRefusals(DomainDispatcherApplication(create_backend_app))
+        overlay = Overlay(Invocations(Schedules(moto, self._clients), self._functions))
         self._launcher = self._launcher or SparkLauncher(self._data_dir / CLASSES)
         self._components = self._make_components(self._launcher)
         for component in self._components:

@@ -295,7 +295,7 @@ class CrawlerComponent:
         journal.note(f"BENCHMARK : Running Start Crawl for Crawler {crawler.name}")
         request = copy.deepcopy(crawler.request)
         glue = self._client("glue", crawler)
-        glue.get_database(Name=request["DatabaseName"])
+        _ensure_database(glue, request["DatabaseName"])
         files = {target: self._files(crawler, target) for target in settings.targets_of(request)}
         crawl.go_on()
         schemas = self._read(crawler, [file for found in files.values() for file in found], crawl)
@@ -340,6 +340,14 @@ class CrawlerComponent:
         with self._lock:
             crawl.status, crawl.error, crawl.ended = status, error, time.time()
             crawler.state = "READY"
+
+
+def _ensure_database(glue: Any, name: str) -> None:
+    """A crawl creates the database that its crawler names, unless it is there."""
+    try:
+        glue.get_database(Name=name)
+    except glue.exceptions.EntityNotFoundException:
+        glue.create_database(DatabaseInput={"Name": name})
 
 
 def _aws_message(failure: ClientError) -> str:

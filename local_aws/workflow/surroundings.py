@@ -1,4 +1,4 @@
-"""What a state machine needs around it: a role that Step Functions can assume, and the log group that it writes to."""
+"""What a state machine or a schedule needs around it: a role that the service can assume, and a log group to write to."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from botocore.exceptions import ClientError
 
 from local_aws.overlay import AwsError
 
-_PRINCIPAL = "states.amazonaws.com"
-
 
 def check_role(iam: Any, role_arn: str) -> None:
     """Refuses a role that does not exist or that Step Functions may not assume, as AWS does, with one message for both."""
-    name = role_arn.rpartition("/")[2]
-    try:
-        role = iam.get_role(RoleName=name)["Role"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        role = None
-    if role is None or role["Arn"] != role_arn or not _trusts(role["AssumeRolePolicyDocument"]):
+    if not trusted_role(iam, role_arn, "states"):
         raise AwsError(
             "AccessDeniedException",
-            f"Neither the global service principal {_PRINCIPAL}, nor the regional one is authorized to assume the provided role.",
+            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized "
+            "to assume the provided role.",
         )
 
 
-def _trusts(document: Any) -> bool:
+def trusted_role(iam: Any, role_arn: str, service: str) -> bool:
+    """Whether the role exists and ``service`` may assume it."""
+    try:
+        role = iam.get_role(RoleName=role_arn.rpartition("/")[2])["Role"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        return False
+    return role["Arn"] == role_arn and _trusts(role["AssumeRolePolicyDocument"], service)
+
+
+def _trusts(document: Any, service: str) -> bool:
     policy = json.loads(unquote(document)) if isinstance(document, str) else document
     return any(
-        statement["Effect"] == "Allow" and any(_is_ours(principal) for principal in _listed(_services(statement)))
+        statement["Effect"] == "Allow" and any(_is(principal, service) for principal in _listed(_services(statement)))
         for statement in _listed(policy["Statement"])
     )
 
@@ -43,8 +46,8 @@ def _services(statement: Mapping[str, Any]) -> Any:
     return principal.get("Service", []) if isinstance(principal, dict) else []
 
 
-def _is_ours(principal: str) -> bool:
-    return principal.startswith("states.") and principal.endswith(".amazonaws.com")
+def _is(principal: str, service: str) -> bool:
+    return principal.startswith(f"{service}.") and principal.endswith(".amazonaws.com")
 
 
 def _listed(value: Any) -> list[Any]:

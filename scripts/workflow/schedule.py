@@ -28,6 +28,8 @@ def ensure_schedule(aws: Aws, console: Console) -> str:
             return ""
         aws.change(lambda: scheduler.delete_schedule(Name=schedule_name(aws)))
         return "removed"
+    if aws.settings.is_local:
+        console.warn("The local AWS keeps the schedule and never fires it.")
     wanted = _wanted(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return "unchanged"

@@ -334,10 +334,14 @@ def test_a_missing_bucket_fails_the_crawl_and_an_empty_prefix_does_not(lake: Lak
     assert last["Status"] == "FAILED" and "NoSuchBucket" in last["ErrorMessage"]
 
 
-def test_a_missing_database_fails_the_crawl(lake: Lake) -> None:
+def test_a_crawl_creates_the_database_that_its_crawler_names(lake: Lake) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
-    last = lake.crawl(lake.define("t/", DatabaseName="nowhere"))
-    assert last["Status"] == "FAILED" and "nowhere" in last["ErrorMessage"]
+    lake.database += "_new"
+    name = lake.define("t/")
+    with pytest.raises(lake.glue.exceptions.EntityNotFoundException):
+        lake.glue.get_database(Name=lake.database)
+    assert lake.crawl(name)["Status"] == "SUCCEEDED"
+    assert list(lake.tables()) == ["t"]
 
 
 def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:

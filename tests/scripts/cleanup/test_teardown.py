@@ -13,6 +13,7 @@ from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
 from errors import ConfigError, DataLakeError
 from generate_sample_data import generate
+from iam.roles import scheduler_role_name
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
@@ -50,7 +51,8 @@ def orchestration(it, prefix):
     it.aws.client("lambda").create_function(
         FunctionName=f"{prefix}-function", Runtime="python3.11", Role=role, Handler="x.y", Code={"ZipFile": code()}
     )
-    target = {"Arn": machine, "RoleArn": role}
+    scheduler = it.aws.client("iam").get_role(RoleName=scheduler_role_name(it.settings))["Role"]["Arn"]
+    target = {"Arn": machine, "RoleArn": scheduler}
     it.aws.client("scheduler").create_schedule(
         Name=f"{prefix}-schedule", ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
     )
@@ -106,7 +108,7 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
 
 
 def test_what_lacks_our_tags_is_not_touched_whatever_its_name(account, project):
-    other = project()  # another environment of the same account
+    other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
     setup_iam_roles(other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
     setup_glue_parts(other)
     machine = orchestration(other, "foreign")
