@@ -34,7 +34,7 @@ def failures() -> Iterator[tuple[str, str]]:
 
 def searchable(call: ast.Call) -> str:
     """The longest piece of the message that is the same in every run; empty where all of it is somebody else's words."""
-    place = CALLS.get(getattr(call.func, "attr", getattr(call.func, "id", "")))
+    place = CALLS.get(ast.unparse(call.func).removeprefix("argparse."))
     if place is None or len(call.args) <= place:
         return ""
     pieces = [piece for text in texts(call.args[place]) for piece in re.split(r"\{\}|%s", text)]
