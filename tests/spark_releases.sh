@@ -20,7 +20,7 @@ environment() { # of a PySpark version; brought up to date when what it needs ha
     { echo "# ${needs[*]}"; grep -vE '^(pyspark|py4j)==' constraints.txt; } >"$folder/wanted.txt"
     if ! cmp -s "$folder/wanted.txt" "$folder/installed.txt"; then
         "$PYTHON" -m venv "$folder"
-        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --use-pep517 \
             -c "$folder/wanted.txt" "${needs[@]}"
         cp "$folder/wanted.txt" "$folder/installed.txt"
     fi
