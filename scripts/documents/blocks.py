@@ -80,21 +80,6 @@ def make_targets() -> str:
     return table(("command", "does"), [(f"`make {name}`", said) for name, said in commands.make_targets().items()])
 
 
-def phases() -> str:
-    """What `python main.py --help` says."""
-    return _as_printed("main.py")
-
-
-def help_texts() -> str:
-    """What each script says when asked for help, folded."""
-    parts = [
-        f"<details><summary><code>python {script} --help</code></summary>\n\n{_as_printed(script)}\n\n</details>"
-        for script in commands.scripts()
-        if script != "main.py"
-    ]
-    return "\n".join(parts)
-
-
 def local_aws_help() -> str:
     """What `python -m local_aws --help` says."""
     return _as_printed(commands.LOCAL_AWS)
@@ -116,8 +101,6 @@ BLOCKS: dict[str, Make] = {
     "price of a run": price,
     "prices": prices,
     "make": make_targets,
-    "main.py --help": phases,
-    "help of the scripts": help_texts,
     "help of the local AWS": local_aws_help,
     "questions": questions,
     "roles": roles,

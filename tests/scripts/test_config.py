@@ -277,7 +277,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
 def test_the_example_names_every_setting_once_with_its_default_and_nothing_else():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
-    assert [name for name, _ in named] == list(setting_fields())  # in one order, also in the README's table
+    assert [name for name, _ in named] == list(setting_fields())  # in one order, also in docs/settings.md
     optional = dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
     defaults = Settings()
     for name, value in optional.items():
