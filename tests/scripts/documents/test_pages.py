@@ -20,7 +20,8 @@ PROGRAMS = {"python", "make", "jupyter", "cp", "git", "aws", "pip", "."}
 # first parts of paths that only a run makes: folders here and in the bucket
 MADE = set("data runs reports out .venv .env .local_aws iam_roles.json".split())
 MADE |= set("raw clean rejected staging processed logs jobs athena-results".split())
-NO_PATHS = {"users/", "users.csv", "vehicles.csv", "locations.csv", "rental_transactions.csv", "AWS/States"}  # somebody's own data; a name in CloudWatch
+# somebody's own data; a name in CloudWatch
+NO_PATHS = {"users/", "users.csv", "vehicles.csv", "locations.csv", "rental_transactions.csv", "AWS/States"}
 ABSENT = {"months.sql", "monthly_metrics", "rental_month", "v1.2.0"}  # what an example adds
 
 
