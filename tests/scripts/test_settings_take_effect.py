@@ -1,0 +1,156 @@
+"""No setting is ignored: each one arrives in what is sent to AWS, or has a test of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws import Aws
+from catalog.crawlers import crawler_request, crawlers
+from config import ROOT, Settings, load_settings, setting_fields
+from emr.cluster_request import cluster_request
+from emr.spark_steps import JOBS, spark_step
+from iam.roles import roles
+from workflow.state_machine import definition
+
+Place = Callable[[Settings], Any]
+
+
+def cluster(settings: Settings) -> Any:
+    """Step 5's request, which is in the state machine too."""
+    machine = definition(settings, [], "aws")["States"]
+    (creation,) = (state for state in machine.values() if "createCluster" in state.get("Resource", ""))
+    request = cluster_request(settings, [])
+    assert creation["Parameters"].items() >= {**request, "Tags": creation["Parameters"]["Tags"]}.items()
+    return request
+
+
+def machine(settings: Settings) -> Any:
+    return definition(settings, [], "aws")
+
+
+def steps(settings: Settings) -> Any:
+    return [spark_step(settings, job, "run-1") for job in JOBS]
+
+
+def crawler(settings: Settings) -> Any:
+    return [crawler_request(settings, one) for one in crawlers(settings)]
+
+
+def policies(settings: Settings) -> Any:
+    return [(role.name, role.policy) for role in roles(settings, "123456789012", "aws")]
+
+
+def session(settings: Settings) -> Any:
+    aws = Aws(settings)
+    meta = aws.client("emr").meta
+    return [*aws.session.get_credentials().get_frozen_credentials(), meta.region_name, meta.endpoint_url]
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA4", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
+SPOT = {"EMR_CORE_MARKET": "spot"}
+SCALED = {"EMR_MAX_CORE_INSTANCE_COUNT": "973"}
+KEY_ID = "01234567-89ab-cdef-0123-456789abcdef"
+# setting, value, where the value must arrive, other settings that are needed
+ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
+    ("AWS_ACCESS_KEY_ID", "AKIA5", session, KEYS),
+    ("AWS_SECRET_ACCESS_KEY", "0ther", session, KEYS),
+    ("AWS_SESSION_TOKEN", "t0ken", session, KEYS),
+    ("AWS_REGION", "eu-west-3", session, KEYS),
+    ("AWS_ENDPOINT_URL", "http://127.0.0.1:4999", session, KEYS),
+    ("S3_BUCKET_NAME", "other-lake", steps, {}),
+    ("S3_BUCKET_NAME", "other-lake", machine, {}),
+    ("S3_BUCKET_NAME", "other-lake", crawler, {}),
+    ("S3_BUCKET_NAME", "other-lake", policies, {}),
+    ("KMS_KEY_ID", KEY_ID, policies, {}),
+    ("EMR_CLUSTER_NAME", "other-cluster", cluster, {}),
+    ("EMR_RELEASE_LABEL", "emr-6.11.1", cluster, {}),
+    ("EMR_EC2_KEY_NAME", "other-key", cluster, {}),
+    ("EMR_EC2_KEY_NAME", "other-key", cluster, SPOT),
+    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster, {}),
+    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster, SPOT),
+    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster, {}),
+    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster, SPOT),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, {}),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, SPOT),
+    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster, {}),
+    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster, SPOT),
+    ("EMR_MAX_CORE_INSTANCE_COUNT", "972", cluster, {}),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, {**SPOT, **SCALED}),
+    ("EMR_SPARK_CONF", "spark.executor.memory=7g", cluster, {}),
+    ("EMR_SECURITY_CONFIGURATION", "imdsv2", cluster, {}),
+    ("EMR_IDLE_TIMEOUT_SECONDS", "1234", cluster, {}),
+    ("EMR_SERVICE_ROLE", "OtherServiceRole", cluster, {}),
+    ("EMR_EC2_INSTANCE_PROFILE", "OtherNodes", cluster, {}),
+    ("EMR_DEPLOY_MODE", "cluster", steps, {}),
+    ("MAX_REJECT_RATE", "0.37", steps, {}),
+    ("MAX_REJECT_RATE", "0.37", machine, {}),
+    ("KEEP_RUNS", "731", steps, {}),
+    ("KEEP_RUNS", "731", machine, {}),
+    ("EMR_STEP_TIMEOUT_MINUTES", "17", machine, {}),
+    ("GLUE_SERVICE_ROLE", "OtherCrawlerRole", crawler, {}),
+    ("GLUE_DATABASE_NAME", "other_db", crawler, {}),
+    ("GLUE_DATABASE_NAME", "other_db", machine, {}),
+    ("ATHENA_WORKGROUP", "other-group", machine, {}),
+    ("STEP_FUNCTIONS_STATE_MACHINE_NAME", "OtherMachine", policies, {}),
+    ("ENVIRONMENT", "prod", policies, {}),
+]
+# values that arrive in another form
+VALUES = {
+    "EMR_SPARK_CONF": ('"spark.executor.memory": "7g"',),
+    "EMR_STEP_TIMEOUT_MINUTES": (f'"TimeoutSeconds": {17 * 60}',),
+    "EMR_DEPLOY_MODE": ('"--deploy-mode", "cluster"',),
+    "ENVIRONMENT": ("prod-CarRentalDataPipeline", "prod-EMR_EC2_DefaultRole"),
+}
+# settings whose effect is no value in a request: the test that shows it
+SHOWN_BY = {
+    "AWS_PROFILE": "tests/scripts/test_aws.py",
+    "DATA_DIR": "tests/test_main.py",
+    "EMR_CORE_MARKET": "tests/scripts/emr/test_cluster_request.py",
+    "STEP_FUNCTIONS_ROLE_ARN": "tests/scripts/test_setup_iam_roles.py",
+    "SCHEDULE_EXPRESSION": "tests/scripts/test_deploy_step_functions.py",
+    "ALERT_EMAIL": "tests/scripts/test_deploy_step_functions.py",
+    "LOCAL_AWS_DIR": "tests/test_pipeline.py",
+    "REPORTS_DIR": "tests/scripts/test_analyze.py",
+    "RUNS_DIR": "tests/test_main.py",
+    "REPORT_CUSTOMER_NAMES": "tests/notebooks/test_report.py",
+}
+
+
+@pytest.fixture
+def of(tmp_path: Path) -> Callable[..., Settings]:
+    """``of(KEEP_RUNS="3")``: the defaults with these values."""
+    empty = tmp_path / "empty.env"
+    empty.touch()
+    return lambda **values: load_settings({}, empty, values)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "place", "others"),
+    [pytest.param(*case, id=f"{case[0]}-{case[2].__name__}{'-with' if case[3] else ''}") for case in ARRIVING],
+)
+def test_a_setting_arrives_where_it_counts(
+    of: Callable[..., Settings], setting: str, value: str, place: Place, others: dict[str, str]
+) -> None:
+    with_it = json.dumps(place(of(**{**others, setting: value})))
+    without = json.dumps(place(of(**others)))
+    for part in VALUES.get(setting, (value,)):
+        assert part in with_it and part not in without
+
+
+@pytest.mark.parametrize("place", [cluster, steps, crawler, machine])
+def test_nothing_goes_to_another_bucket(of: Callable[..., Settings], place: Place) -> None:
+    arrived = json.dumps(place(of(S3_BUCKET_NAME="other-lake")))
+    assert "s3://other-lake/" in arrived and of().s3_bucket_name not in arrived
+
+
+def test_every_setting_is_here() -> None:
+    assert {case[0] for case in ARRIVING} | SHOWN_BY.keys() == setting_fields().keys()
+
+
+@pytest.mark.parametrize(("setting", "file"), SHOWN_BY.items())
+def test_a_setting_with_a_test_of_its_own_is_named_there(setting: str, file: str) -> None:
+    assert setting.lower() in (ROOT / file).read_text(encoding="utf-8").lower()
