@@ -133,6 +133,41 @@ def test_pruned_runs_leave_the_catalog(lake):
     assert crawl(lake).partitions == {table: ["r2"] for table in TABLES}
 
 
+def test_a_crawler_that_still_shows_the_crawl_before_is_waited_for(lake, monkeypatch):
+    """Right after StartCrawler, Glue may answer READY with the end of the crawl before."""
+    setup(lake)
+    publish(lake, "r1")
+    crawl(lake)
+    publish(lake, "r2")
+    glue = lake.aws.client("glue")
+    get, start, stale = glue.get_crawler, glue.start_crawler, []
+
+    def start_and_show_nothing_yet(**arguments):
+        stale.extend([get(**arguments)] * 2)
+        return start(**arguments)
+
+    monkeypatch.setattr(glue, "start_crawler", start_and_show_nothing_yet)
+    monkeypatch.setattr(glue, "get_crawler", lambda **arguments: stale.pop() if stale else get(**arguments))
+    assert crawl(lake).newest == "r2"
+
+
+@pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED"])
+def test_a_crawl_that_ends_badly_is_a_failure_also_when_the_catalog_has_the_run_already(lake, monkeypatch, outcome):
+    setup(lake)
+    publish(lake, "r1")
+    crawl(lake)
+    glue = lake.aws.client("glue")
+    get = glue.get_crawler
+
+    def get_with_outcome(**arguments):
+        crawler = get(**arguments)["Crawler"]
+        return {"Crawler": {**crawler, "LastCrawl": {**crawler["LastCrawl"], "Status": outcome}}}
+
+    monkeypatch.setattr(glue, "get_crawler", get_with_outcome)
+    with pytest.raises(DataLakeError, match=f"ended {outcome}"):
+        crawl(lake)
+
+
 def test_a_crawl_that_fails_says_why(lake):
     setup(lake)
     publish(lake, "r1")

@@ -1,0 +1,95 @@
+"""The state machine's decisions: each Choice state, run alone, goes where its input says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from config import Settings
+from support.asl_checks import Definition, all_states, next_states
+from workflow.state_machine import definition
+
+Decide = Callable[[str, dict[str, Any]], str]
+TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+OLD, NEW = "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def machine() -> Definition:
+    return definition(Settings(), [], "aws")
+
+
+@pytest.fixture(scope="module")
+def decide(client: Callable[[str], Any], machine: Definition) -> Decide:
+    """``decide("CrawlHasEnded", input)``: the name of the state that comes next."""
+    sfn = client("stepfunctions")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+    role = client("iam").create_role(RoleName="Choices", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+
+    def choose(name: str, data: dict[str, Any]) -> str:
+        choice = copy.deepcopy(all_states(machine)[name])
+        ends = {target: {"Type": "Pass", "Result": {"next": target}, "End": True} for target in next_states(choice)}
+        alone = json.dumps({"StartAt": name, "States": {name: choice, **ends}})
+        made = sfn.create_state_machine(name=f"choice-{uuid.uuid4().hex[:8]}", definition=alone, roleArn=role)
+        started = sfn.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(data))
+        while (ended := sfn.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
+            time.sleep(0.02)
+        return str(json.loads(ended["output"])["next"])
+
+    return choose
+
+
+def crawl(state: str, *, before: str = "", after: str = "", looks: int = 1) -> dict[str, Any]:
+    """The input after a look at the crawler: its state, and when the crawls before and after its start began."""
+
+    def crawler(start: str) -> dict[str, Any]:
+        return {"Crawler": {"State": state, **({"LastCrawl": {"StartTime": start}} if start else {})}}
+
+    return {"Before": crawler(before), "After": crawler(after), "Crawl": {"looks": looks}}
+
+
+@pytest.mark.parametrize(
+    ("data", "following"),
+    [
+        (crawl("READY", before=OLD, after=NEW), "CrawlWentWell"),
+        (crawl("READY", after=NEW), "CrawlWentWell"),
+        # READY, but what it shows is the crawl before
+        (crawl("READY", before=OLD, after=OLD), "WaitForCrawl"),
+        (crawl("READY"), "WaitForCrawl"),
+        (crawl("RUNNING", before=OLD, after=OLD), "WaitForCrawl"),
+        (crawl("STOPPING", before=OLD, after=NEW), "WaitForCrawl"),
+        (crawl("RUNNING", before=OLD, after=OLD, looks=121), "CrawlTookTooLong"),
+    ],
+)
+def test_a_crawl_has_ended_when_the_crawler_is_idle_and_shows_a_newer_crawl(
+    decide: Decide, data: dict[str, Any], following: str
+) -> None:
+    assert decide("CrawlHasEnded", data) == following
+
+
+@pytest.mark.parametrize(("status", "well"), [("SUCCEEDED", True), ("FAILED", False), ("CANCELLED", False)])
+def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(decide: Decide, status: str, well: bool) -> None:
+    data = {"After": {"Crawler": {"State": "READY", "LastCrawl": {"Status": status}}}}
+    assert (decide("CrawlWentWell", data) == "CheckTables") is well
+
+
+@pytest.mark.parametrize(
+    ("state", "looks", "following"),
+    [
+        ("WAITING", 1, "CleanRentals"),
+        ("RUNNING", 1, "CleanRentals"),
+        ("STARTING", 1, "WaitForCluster"),
+        ("BOOTSTRAPPING", 1, "WaitForCluster"),
+        ("TERMINATING", 1, "ClusterDidNotStart"),
+        ("TERMINATED_WITH_ERRORS", 1, "ClusterDidNotStart"),
+        ("STARTING", 121, "ClusterTookTooLong"),
+    ],
+)
+def test_steps_are_sent_to_a_cluster_that_is_ready(decide: Decide, state: str, looks: int, following: str) -> None:
+    data = {"Seen": {"Status": {"State": state}}, "Start": {"looks": looks}}
+    assert decide("ClusterIsReady", data) == following
