@@ -19,6 +19,7 @@ from support.asl_checks import (
     dangling,
     lint,
     misfits,
+    uncaught,
     unreachable,
     unsafe_retries,
     without_timeout,
@@ -26,7 +27,7 @@ from support.asl_checks import (
 from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
-CHECKS = (dangling, unreachable, clusters_left, without_timeout, unsafe_retries, misfits, lint)
+CHECKS = (dangling, unreachable, clusters_left, uncaught, without_timeout, unsafe_retries, misfits, lint)
 
 
 @pytest.fixture
@@ -77,6 +78,15 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
         ),
         (clusters_left, set_to("Work", ResultPath="$.Cluster"), "Work overwrites the cluster's id"),
         (clusters_left, set_to("CreateCluster", Next="ExplainRefusal"), "ClusterNotCreated is an end"),
+        (uncaught, lambda states: states["CreateCluster"].pop("Catch"), "CreateCluster"),
+        (uncaught, set_to("Work", Catch=[]), "Work"),
+        (uncaught, set_to("StartCrawler", Catch=[]), "StartCrawler"),
+        (uncaught, lambda states: states["UserTransactionMetrics"].pop("Catch"), "UserTransactionMetrics"),
+        (
+            uncaught,
+            set_to("PublishRun", Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "CleanRentalsTookTooLong"}]),
+            "PublishRun",
+        ),
         (without_timeout, lambda states: states["PublishRun"].pop("TimeoutSeconds"), "PublishRun"),
         (unsafe_retries, set_to("CreateCluster", Retry=[{"ErrorEquals": ["States.ALL"]}]), "CreateCluster"),
         (unsafe_retries, set_to("CleanRentals", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]), "CleanRentals"),

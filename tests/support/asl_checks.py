@@ -1,4 +1,4 @@
-"""Checks of a state machine's definition without running it; each returns what is wrong, and nothing when all is well."""
+"""Checks of a state machine's definition without running it; each returns a list of what is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from support.cfn_linter import lint_resources
 Definition = dict[str, Any]
 _TERMINATE = "elasticmapreduce:terminateCluster"
 _CREATE = "elasticmapreduce:createCluster"
+_STEP = "elasticmapreduce:addStep"
+_CRAWL = "glue:startCrawler"
+_WORK = ("Task", "Parallel", "Map")
 # what the optimized integrations call, where that has another name or shape than the API
 _EMR = {
     "createCluster": ("RunJobFlow", lambda given: given),
@@ -95,6 +98,24 @@ def _lets_go(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
         path = written.get("ResultPath", "$")
         if path is not None and (path == "$" or path == place or path.startswith(f"{place}.")):
             yield f"{name} overwrites the cluster's id"
+
+
+def uncaught(definition: Definition) -> list[str]:
+    """Work that must have a Catch and has none, and Spark steps whose timeout is not explained.
+
+    Inside the Parallel state, its own Catch takes what is not caught; a crawler that runs already is no failure.
+    """
+    work = {name: state for name, state in definition["States"].items() if state["Type"] in _WORK}
+    work |= {name: state for name, state in all_states(definition).items() if _CRAWL in state.get("Resource", "")}
+    steps = {name: state for name, state in all_states(definition).items() if _STEP in state.get("Resource", "")}
+    bare = [name for name, state in work.items() if not state.get("Catch")]
+    return [*bare, *(name for name, step in steps.items() if not _explains_timeout(definition, step))]
+
+
+def _explains_timeout(definition: Definition, step: dict[str, Any]) -> bool:
+    ends = [catch["Next"] for catch in step.get("Catch", []) if catch["ErrorEquals"] == ["States.Timeout"]]
+    job = step["Parameters"]["Step"]["Name"]
+    return any(job in all_states(definition)[end].get("Cause", "") for end in ends)
 
 
 def without_timeout(definition: Definition) -> list[str]:
