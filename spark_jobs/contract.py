@@ -15,6 +15,7 @@ RUN_FOLDER = "run_id="
 CLEAN_SUMMARY = "_summary.json"  # beside the clean rentals: their validation is complete
 RUN_SUMMARY = "_run_summary.json"  # beside the rejected rentals: the counts of the run
 INTENT = "_publishing.json"  # in the staging zone while a run is being published
+OUTCOME = "_outcome.json"  # beside it: whether the run was published or rolled back, decided once
 
 
 def job_summary(job: str) -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any, Dict, List, Optional
 
 from contract import RUN_FOLDER
+from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 
 
@@ -47,7 +48,12 @@ class Lake:
         self._file_system(uri).delete(self._path(uri), True)
 
     def move(self, source: str, target: str) -> None:
-        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not atomic."""
+        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not atomic.
+
+        Raises FileNotFoundError when there is no source.
+        """
+        if not self.exists(source):
+            raise FileNotFoundError(source)
         file_system = self._file_system(target)
         file_system.mkdirs(self._path(target).getParent())
         if not file_system.rename(self._path(source), self._path(target)):
@@ -64,15 +70,32 @@ class Lake:
         finally:
             reader.close()
 
-    def read_json(self, uri: str) -> Dict[str, Any]:
+    def read_text(self, uri: str) -> str:
         stream = self._file_system(uri).open(self._path(uri))
         try:
-            return dict(json.loads(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")))
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
         finally:
             stream.close()
 
+    def read_json(self, uri: str) -> Dict[str, Any]:
+        return dict(json.loads(self.read_text(uri)))
+
     def write_json(self, uri: str, value: Dict[str, Any]) -> None:
-        stream = self._file_system(uri).create(self._path(uri), True)
+        self._write_json(self._file_system(uri).create(self._path(uri), True), value)
+
+    def write_new_json(self, uri: str, value: Dict[str, Any]) -> bool:
+        """Make the file, unless there is one; of two that come at once one is told False."""
+        try:
+            stream = self._file_system(uri).create(self._path(uri), False)
+        except Py4JJavaError as error:
+            if not self.exists(uri):
+                raise error
+            return False
+        self._write_json(stream, value)
+        return True
+
+    @staticmethod
+    def _write_json(stream: Any, value: Dict[str, Any]) -> None:
         try:
             stream.write(bytearray((json.dumps(value, indent=2) + "\n").encode("utf-8")))
         finally:

@@ -3,8 +3,10 @@
     spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean --rejected out/rejected --staging out/staging \\
         --processed out/processed --run-id try-1
 
-While a run is being published its staging folder holds an intent file. A publication that was interrupted is taken up
-again by running the same run's publish_run once more, or undone by the publish_run of any other run.
+While a run is being published its staging folder holds an intent file. An interrupted publication is
+resumed by the same run's publish_run. Another run's publish_run rolls it back only when it holds the
+lake's lock (`--lock`, `--owner`): whoever passed the lock on has made sure that the owner before is dead.
+An outcome file, made exclusively, decides between a commit and a roll-back that meet.
 """
 
 import argparse
@@ -12,13 +14,14 @@ import sys
 from typing import Any, Dict, List, Optional
 
 import lake_job
-from contract import INTENT, KPI_JOBS, KPI_TABLES, MASTERS, RENTALS, RUN_SUMMARY, job_summary
+from contract import INTENT, KPI_JOBS, KPI_TABLES, MASTERS, OUTCOME, RENTALS, RUN_SUMMARY, job_summary
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
 
 JOB = "publish_run"
 TABLES_OF, TABLES = KPI_JOBS, KPI_TABLES
 CLEAN_TABLES = ["_work", "rentals", *MASTERS]  # as clean_rentals names them
+PUBLISHED, ROLLED_BACK = "published", "rolled back"
 
 Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
 
@@ -26,7 +29,9 @@ Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
     zones = Zones(args.clean, args.rejected, args.staging, args.processed)
-    lake_job.report(Publication(Lake.of_gateway(), zones).publish(args.run_id, args.keep_runs))
+    lake = Lake.of_gateway()
+    publication = Publication(lake, zones, Lock(lake, args.lock, args.owner))
+    lake_job.report(publication.publish(args.run_id, args.keep_runs))
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -38,7 +43,13 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--processed", required=True, metavar="URI", help="processed zone: <processed>/<table>/run_id=<ID>/")
     parser.add_argument("--keep-runs", type=at_least_one, default=30, metavar="N",
                         help="after success, remove what is older than the newest N published runs, from all zones")
-    return parser.parse_args(argv)
+    parser.add_argument("--lock", default="", metavar="URI",
+                        help="the lake's lock; nothing is published unless it names --owner")
+    parser.add_argument("--owner", default="", metavar="TEXT", help="owner of the lock: this run")
+    args = parser.parse_args(argv)
+    if bool(args.lock) != bool(args.owner):
+        parser.error("--lock and --owner belong together")
+    return args
 
 
 def at_least_one(text: str) -> int:
@@ -60,28 +71,59 @@ class Zones:
         return self.clean + [self.rejected, self.staging] + list(self.tables.values())
 
 
+class Lock:
+    """The lake's lock, an object whose first word is its owner; without a URI nobody holds it."""
+
+    def __init__(self, lake: Lake, uri: str = "", owner: str = "") -> None:
+        self._lake = lake
+        self._uri = uri
+        self.owner = owner
+
+    def check(self) -> None:
+        """Raise JobError when the lock has passed to another owner."""
+        if not self._uri:
+            return
+        words = self._lake.read_text(self._uri).split() if self._lake.exists(self._uri) else []
+        if words[:1] != [self.owner]:
+            raise JobError(f"{self._uri} names {' '.join(words) or 'nobody'}: another run has taken over, "
+                           "this one publishes nothing")
+
+
 class Publication:
     """Moves runs from the staging to the processed zone."""
 
-    def __init__(self, lake: Lake, zones: Zones) -> None:
+    def __init__(self, lake: Lake, zones: Zones, lock: Lock) -> None:
         self._lake = lake
         self._zones = zones
+        self._lock = lock
 
     def publish(self, run_id: str, keep_runs: int) -> Dict[str, Any]:
         """Publish the run and return its final summary. Doing it again changes nothing."""
         summary = self._clean_summary(run_id)
         if self._is_published(run_id, summary):
             return summary
-        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
-        manifest = {name: table for job in jobs for name, table in job["tables"].items()}
+        self._lock.check()
+        self._finish_roll_back(run_id)
+        manifest = self._manifest(run_id)
         self._check_complete(run_id, manifest)
-        self._roll_back_others(run_id)
+        self._settle_others(run_id)
+        self._refuse_old(run_id)
         self._move(run_id, manifest)
-        summary = final_summary(summary, jobs, manifest)
-        self._lake.write_json(self._summary_file(run_id), summary)
-        self._lake.delete(run_folder(self._zones.staging, run_id))
-        self._prune(keep_runs)
+        summary = self._commit(run_id)
+        self._prune(run_id, keep_runs)
+        self._require_whole(run_id, manifest)
         return summary
+
+    def _refuse_old(self, run_id: str) -> None:
+        """Readers take the last run id for the newest run. A publication that has begun may end."""
+        newest = max((run for folder in self._zones.tables.values() for run in self._lake.runs(folder)), default="")
+        if run_id < newest and not self._lake.exists(self._intent(run_id)):
+            raise JobError(f"run {run_id} sorts before run {newest}, which is published: no reader would see it. "
+                           "Start a run with a later id")
+
+    def _manifest(self, run_id: str) -> Manifest:
+        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
+        return {name: table for job in jobs for name, table in job["tables"].items()}
 
     def _clean_summary(self, run_id: str) -> Dict[str, Any]:
         file = self._summary_file(run_id)
@@ -94,9 +136,12 @@ class Publication:
 
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
         """Whether an earlier call came to its end; what was staged since then is a new try of the run."""
-        if summary["status"] != "published" or self._lake.exists(run_folder(self._zones.staging, run_id)):
+        staging = run_folder(self._zones.staging, run_id)
+        staged = all(self._lake.exists(join(staging, job_summary(job))) for job in TABLES_OF)
+        if summary["status"] != "published" or staged or self._missing(run_id, summary["tables"]):
             return False
-        return all(self._lake.files(self._published(run_id, name)) == table["files"] for name, table in summary["tables"].items())
+        self._lake.delete(staging)
+        return True
 
     def _job_summary(self, run_id: str, job: str) -> Dict[str, Any]:
         file = join(run_folder(self._zones.staging, run_id), job_summary(job))
@@ -105,36 +150,111 @@ class Publication:
         return self._lake.read_json(file)
 
     def _check_complete(self, run_id: str, manifest: Manifest) -> None:
-        """Every table lies, with all its files, in staging, or, where this run's publication was interrupted, in processed."""
+        """Each file lies in staging, or, where this run's publication was interrupted, in processed."""
         for table in TABLES:
             wanted = manifest[table]["files"]
-            places = [self._staged(run_id, table), self._published(run_id, table)]
-            if not wanted or all(self._lake.files(place) != wanted for place in places):
-                raise JobError(f"{places[0]} does not hold the {len(wanted)} files that the job wrote: "
+            staged = self._staged(run_id, table)
+            there = set(self._lake.files(staged).items()) | set(self._lake.files(self._published(run_id, table)).items())
+            if not wanted or not there >= set(wanted.items()):
+                raise JobError(f"{staged} does not hold the {len(wanted)} files that the job wrote: "
                                f"run the KPI jobs of run {run_id} again")
 
-    def _roll_back_others(self, run_id: str) -> None:
-        """Remove what interrupted publications of other runs left. No crawl came after them: nobody has seen it."""
+    def _settle_others(self, run_id: str) -> None:
+        """End publications of other runs that were interrupted: forward if they were whole, else backward."""
         for other in self._lake.runs(self._zones.staging):
             if other != run_id and self._lake.exists(self._intent(other)):
-                for table in TABLES:
-                    self._lake.delete(self._published(other, table))
-                self._lake.delete(run_folder(self._zones.staging, other))
+                self._require_dead(other)
+                outcome = self._claim(other, ROLLED_BACK)
+                if outcome == PUBLISHED and not self._missing(other, self._manifest(other)):
+                    self._commit(other)
+                else:
+                    self._roll_back(other)
+
+    def _require_dead(self, other: str) -> None:
+        """The owner that an intent names is dead when the lock has passed from it to us; no other is known to be."""
+        owner = self._lake.read_json(self._intent(other)).get("owner")
+        if not self._lock.owner or not owner or owner == self._lock.owner:
+            raise JobError(f"run {other} is being published, or its publication was interrupted. "
+                           f"Wait for it; if it has died, end it: publish_run with --run-id {other}")
+
+    def _finish_roll_back(self, run_id: str) -> None:
+        """A roll-back of this run that was interrupted is ended first: what is staged is half of it."""
+        file = self._outcome(run_id)
+        if self._lake.exists(file) and self._lake.read_json(file)["outcome"] == ROLLED_BACK:
+            self._roll_back(run_id)
+            raise JobError(f"run {run_id} was rolled back by another run: run its KPI jobs again")
+
+    def _roll_back(self, run_id: str) -> None:
+        """Sources first: a publication that goes on all the same then has nothing left to move."""
+        for table in TABLES:
+            self._lake.delete(self._staged(run_id, table))
+        for table in TABLES:
+            self._lake.delete(self._published(run_id, table))
+        self._lake.delete(run_folder(self._zones.staging, run_id))
 
     def _move(self, run_id: str, manifest: Manifest) -> None:
-        self._lake.write_json(self._intent(run_id), manifest)
+        """File by file, so that doing it twice, even at the same time, takes nothing away."""
+        self._lake.write_json(self._intent(run_id), {"owner": self._lock.owner})
         for table in TABLES:
+            self._lock.check()
             staged, published = self._staged(run_id, table), self._published(run_id, table)
-            if self._lake.files(staged) == manifest[table]["files"]:
-                self._lake.delete(published)
-                self._lake.move(staged, published)
-        self._lake.delete(self._intent(run_id))
+            wanted, there = manifest[table]["files"], self._lake.files(published)
+            for name, size in wanted.items():
+                if there.get(name) != size:
+                    if name in there:
+                        self._lake.delete(join(published, name))
+                    self._move_file(join(staged, name), join(published, name))
+            for name in there.keys() - wanted.keys():  # of an earlier try of this run
+                self._lake.delete(join(published, name))
 
-    def _prune(self, keep_runs: int) -> None:
-        """Remove what is older than the newest `keep_runs` published runs, also of runs that failed: from every zone."""
+    def _move_file(self, source: str, target: str) -> None:
+        try:
+            self._lake.move(source, target)
+        except FileNotFoundError:
+            raise JobError(f"{source} has gone while it was being published: another program publishes this run, "
+                           "or has rolled it back") from None
+
+    def _commit(self, run_id: str) -> Dict[str, Any]:
+        """From here on nobody rolls the run back; what an interrupted call leaves undone the next one does."""
+        self._lock.check()
+        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
+        manifest = self._manifest(run_id)
+        if self._claim(run_id, PUBLISHED) != PUBLISHED:
+            raise JobError(f"run {run_id} was rolled back by another run while it was being published: "
+                           "nothing of it is published")
+        self._require_whole(run_id, manifest)
+        summary = final_summary(self._clean_summary(run_id), jobs, manifest)
+        self._lake.write_json(self._summary_file(run_id), summary)
+        self._lake.delete(self._intent(run_id))
+        self._lake.delete(run_folder(self._zones.staging, run_id))
+        return summary
+
+    def _claim(self, run_id: str, outcome: str) -> str:
+        """The run's outcome: the one that was made first."""
+        file = self._outcome(run_id)
+        if self._lake.write_new_json(file, {"outcome": outcome, "by": self._lock.owner}):
+            return outcome
+        return str(self._lake.read_json(file)["outcome"])
+
+    def _require_whole(self, run_id: str, manifest: Manifest) -> None:
+        missing = self._missing(run_id, manifest)
+        if missing:
+            raise JobError(f"run {run_id} is not whole, so it is not published: {', '.join(missing)} differs from "
+                           "what the KPI jobs wrote. Another program has changed it; run the jobs again with a new run id")
+
+    def _missing(self, run_id: str, manifest: Manifest) -> List[str]:
+        """The published folders that do not hold exactly the run's files."""
+        folders = {table: self._published(run_id, table) for table in TABLES}
+        return [folder for table, folder in folders.items() if self._lake.files(folder) != manifest[table]["files"]]
+
+    def _prune(self, run_id: str, keep_runs: int) -> None:
+        """Remove what is older than the newest `keep_runs` published runs, also of failed runs: from every zone.
+
+        Never the run that was just published.
+        """
         runs = {folder: self._lake.runs(folder) for folder in self._zones.all()}
         published = sorted({run for folder in self._zones.tables.values() for run in runs[folder]})
-        oldest_kept = published[-keep_runs:][0]
+        oldest_kept = min(published[-keep_runs:] + [run_id])
         for folder in runs:
             for run in runs[folder]:
                 if run < oldest_kept:
@@ -148,6 +268,9 @@ class Publication:
 
     def _intent(self, run_id: str) -> str:
         return join(run_folder(self._zones.staging, run_id), INTENT)
+
+    def _outcome(self, run_id: str) -> str:
+        return join(run_folder(self._zones.staging, run_id), OUTCOME)
 
     def _summary_file(self, run_id: str) -> str:
         return join(run_folder(self._zones.rejected, run_id), RUN_SUMMARY)

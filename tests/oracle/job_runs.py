@@ -11,7 +11,7 @@ import user_transaction_metrics
 import vehicle_location_metrics
 from lake_files import Lake
 from oracle.contract import Table, parquet_table, published_table
-from publish_run import Publication, Zones
+from publish_run import Lock, Publication, Zones
 from pyspark.sql import SparkSession
 
 KEPT_RENTALS = """
@@ -50,8 +50,11 @@ class Run:
             kpi_job.compute(self.spark, job.JOB, job.tables, str(self.clean), str(self.staging), self.run_id)
 
     def publish(self, keep_runs: int = 30) -> dict[str, Any]:
+        """As the owner of the lake's lock, which each run takes over from the one before it."""
         zones = Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
-        return Publication(Lake.of_session(self.spark), zones).publish(self.run_id, keep_runs)
+        lake, lock = Lake.of_session(self.spark), self.processed.parent / "lock"
+        lock.write_text(self.run_id)
+        return Publication(lake, zones, Lock(lake, str(lock), self.run_id)).publish(self.run_id, keep_runs)
 
     def table(self, name: str) -> Table:
         return published_table(self.processed, name, self.run_id)

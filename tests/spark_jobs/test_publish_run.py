@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import publish_run
 import pytest
 from lake_files import Lake
 from lake_job import JobError
-from publish_run import INTENT, TABLES, TABLES_OF, Publication
+from publish_run import INTENT, TABLES, TABLES_OF, Lock, Publication
 from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)  # files are moved alike in ANSI mode
@@ -40,9 +39,14 @@ class FailingLake(Lake):
         self._change()
         super().write_json(uri, value)
 
+    def write_new_json(self, uri: str, value: dict[str, Any]) -> bool:
+        self._change()
+        return super().write_new_json(uri, value)
+
     def move(self, source: str, target: str) -> None:
-        if self._left == 0:
-            HALF_MOVES[self._how](Path(source), Path(target))
+        if self._left == 0 and self._how == "copied":
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
         self._change()
         super().move(source, target)
 
@@ -52,23 +56,7 @@ class FailingLake(Lake):
         self._left -= 1
 
 
-def _not_begun(source: Path, target: Path) -> None:
-    pass
-
-
-def _half_copied(source: Path, target: Path) -> None:
-    target.mkdir(parents=True)
-    shutil.copy(source / "part-0.parquet", target)
-
-
-def _half_deleted(source: Path, target: Path) -> None:
-    shutil.copytree(source, target)
-    (source / "part-0.parquet").unlink()
-
-
-HALF_MOVES: dict[str, Callable[[Path, Path], None]] = {
-    "not begun": _not_begun, "half copied": _half_copied, "half deleted": _half_deleted,
-}
+HOW = ["not begun", "copied"]
 
 
 class Zones:
@@ -101,17 +89,32 @@ class Zones:
     def summary_file(self, run_id: str) -> Path:
         return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
 
-    def publish(self, run_id: str, keep_runs: int = 30, lake: Lake | None = None) -> dict[str, Any]:
-        zones = publish_run.Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
-        return Publication(lake or Lake.of_session(self._spark), zones).publish(run_id, keep_runs)
+    @property
+    def lock(self) -> Path:
+        return self.clean.parent / "lock"
 
-    def interrupt(self, run_id: str, changes: int, how: str) -> bool:
+    def publish(
+        self, run_id: str, keep_runs: int = 30, lake: Lake | None = None, owner: str = ""
+    ) -> dict[str, Any]:
+        """With an ``owner`` the lock passes to it first, as it does when the owner before is dead."""
+        lake = lake or Lake.of_session(self._spark)
+        lock = Lock(lake)
+        if owner:
+            self.lock.write_text(f"{owner} j-1\n")
+            lock = Lock(lake, str(self.lock), owner)
+        zones = publish_run.Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
+        return Publication(lake, zones, lock).publish(run_id, keep_runs)
+
+    def interrupt(self, run_id: str, changes: int, how: str, owner: str = "") -> bool:
         """Whether the publication was still going on after so many changes."""
         try:
-            self.publish(run_id, lake=FailingLake(self._spark, changes, how))
+            self.publish(run_id, lake=FailingLake(self._spark, changes, how), owner=owner)
         except Interrupted:
             return True
         return False
+
+    def processed_files(self) -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(self.processed.rglob("part-*"))}
 
     def published(self) -> dict[str, set[str]]:
         """run id -> the tables of it that readers would find, whole."""
@@ -158,7 +161,7 @@ def test_a_run_that_was_computed_again_takes_the_place_of_its_first_try(zones: Z
     assert zones.published() == {"run-1": ALL}
 
 
-@pytest.mark.parametrize("how", HALF_MOVES)
+@pytest.mark.parametrize("how", HOW)
 def test_interrupted_anywhere_a_run_can_be_published_again(tmp_path: Path, spark: SparkSession, how: str) -> None:
     for changes in range(100):
         zones = Zones(tmp_path / str(changes), spark)
@@ -171,35 +174,145 @@ def test_interrupted_anywhere_a_run_can_be_published_again(tmp_path: Path, spark
     assert changes > 2 * len(TABLES)
 
 
-@pytest.mark.parametrize("how", HALF_MOVES)
-def test_interrupted_anywhere_a_run_is_undone_by_the_next_one(tmp_path: Path, spark: SparkSession, how: str) -> None:
+@pytest.mark.parametrize("how", HOW)
+def test_interrupted_anywhere_a_run_is_ended_by_the_next_owner_of_the_lock(
+    tmp_path: Path, spark: SparkSession, how: str
+) -> None:
     for changes in range(100):
         zones = Zones(tmp_path / str(changes), spark)
         zones.stage("run-1")
-        if not zones.interrupt("run-1", changes, how):
+        if not zones.interrupt("run-1", changes, how, owner="first"):
             break
         zones.stage("run-2")
-        zones.publish("run-2")
+        zones.publish("run-2", owner="second")
         published = zones.published()
         assert published.pop("run-2") == ALL
         assert published in ({}, {"run-1": ALL}), f"half of run-1 is left after {changes} changes"
+        assert not (zones.staging / "run_id=run-1" / INTENT).exists()
+    assert changes > 2 * len(TABLES)
 
 
 def test_undoing_an_interrupted_run_leaves_the_good_ones_alone(zones: Zones) -> None:
     zones.stage("run-1")
-    zones.publish("run-1")
+    zones.publish("run-1", owner="first")
     zones.stage("run-2")
-    assert zones.interrupt("run-2", 9, "half copied")
+    assert zones.interrupt("run-2", 9, "copied", owner="second")
     zones.stage("run-3")
-    zones.publish("run-3")
+    zones.publish("run-3", owner="third")
     assert zones.published() == {"run-1": ALL, "run-3": ALL}
 
 
 def test_a_run_being_computed_is_not_touched_by_another_ones_publication(zones: Zones) -> None:
-    zones.stage("run-2")
     zones.stage("run-1")
+    zones.stage("run-2")
     zones.publish("run-1")
     zones.publish("run-2")
+    assert zones.published() == {"run-1": ALL, "run-2": ALL}
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_roll_back_that_is_interrupted_anywhere_is_ended_by_the_next_owner(
+    tmp_path: Path, spark: SparkSession, how: str
+) -> None:
+    for changes in range(100):
+        zones = Zones(tmp_path / str(changes), spark)
+        zones.stage("run-1")
+        assert zones.interrupt("run-1", 9, "copied", owner="first")
+        zones.stage("run-2")
+        if not zones.interrupt("run-2", changes, how, owner="second"):
+            break
+        zones.stage("run-3")
+        zones.publish("run-3", owner="third")
+        published = zones.published()
+        assert "run-1" not in published
+        assert set(map(frozenset, published.values())) == {frozenset(ALL)}
+    assert changes > 3 * len(TABLES)
+
+
+@pytest.mark.parametrize("owner", ["", "second"])
+def test_a_publication_that_is_not_known_to_be_dead_is_left_alone(zones: Zones, owner: str) -> None:
+    zones.stage("run-1")
+    assert zones.interrupt("run-1", 9, "copied", owner="" if owner else "first")
+    before = zones.processed_files()
+    zones.stage("run-2")
+    with pytest.raises(JobError, match="run run-1 is being published, or its publication was interrupted"):
+        zones.publish("run-2", owner=owner)
+    assert zones.processed_files() == before
+    zones.publish("run-1")
+    zones.publish("run-2", owner=owner)
+    assert zones.published() == {"run-1": ALL, "run-2": ALL}
+
+
+def test_a_run_that_has_lost_the_lock_publishes_nothing(zones: Zones) -> None:
+    zones.stage("run-1")
+    for passed_on in (0, 3, 6):
+        lake = PassingLake(zones, passed_on)
+        with pytest.raises(JobError, match="lock names second: another run has taken over"):
+            zones.publish("run-1", lake=lake, owner="first")
+        assert json.loads(zones.summary_file("run-1").read_text())["status"] == "cleaned"
+
+
+class PassingLake(Lake):
+    """The lock passes to another owner after it was looked at a number of times."""
+
+    def __init__(self, zones: Zones, looks: int) -> None:
+        super().__init__(zones._spark._jvm, zones._spark._jsc.hadoopConfiguration())
+        self._zones = zones
+        self._looks = looks
+
+    def read_text(self, uri: str) -> str:
+        if uri == str(self._zones.lock):
+            if self._looks == 0:
+                self._zones.lock.write_text("second")
+            self._looks -= 1
+        return super().read_text(uri)
+
+
+class MeddlingLake(Lake):
+    """Another program removes a published file at a moment of the publication."""
+
+    def __init__(self, zones: Zones, moment: str) -> None:
+        super().__init__(zones._spark._jvm, zones._spark._jsc.hadoopConfiguration())
+        self._zones = zones
+        self._moment = moment
+
+    def write_new_json(self, uri: str, value: dict[str, Any]) -> bool:
+        if self._moment == "before its outcome":
+            self._meddle()
+        return super().write_new_json(uri, value)
+
+    def write_json(self, uri: str, value: dict[str, Any]) -> None:
+        super().write_json(uri, value)
+        if self._moment == "after its outcome" and uri == str(self._zones.summary_file("run-1")):
+            self._meddle()
+
+    def _meddle(self) -> None:
+        (self._zones.processed / TABLES[3] / "run_id=run-1" / "part-1.parquet").unlink()
+
+
+@pytest.mark.parametrize("moment", ["before its outcome", "after its outcome"])
+def test_a_run_that_is_not_whole_at_the_end_is_a_failure(zones: Zones, moment: str) -> None:
+    zones.stage("run-1")
+    with pytest.raises(JobError, match=f"run run-1 is not whole.*{TABLES[3]}/run_id=run-1 differs"):
+        zones.publish("run-1", lake=MeddlingLake(zones, moment))
+
+
+def test_a_run_that_sorts_before_a_published_one_is_refused(zones: Zones) -> None:
+    for run_id in ("run-1", "run-2"):
+        zones.stage(run_id)
+    zones.publish("run-2", keep_runs=1)
+    with pytest.raises(JobError, match="run run-1 sorts before run run-2, which is published"):
+        zones.stage("run-1")
+        zones.publish("run-1", keep_runs=1)
+    assert zones.published() == {"run-2": ALL}
+
+
+def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run_is_there(zones: Zones) -> None:
+    zones.stage("run-1")
+    assert zones.interrupt("run-1", 9, "copied")
+    for table in TABLES:
+        shutil.copytree(zones.staging / "run_id=run-1" / TABLES[-1], zones.processed / table / "run_id=run-2")
+    zones.publish("run-1", keep_runs=1)
     assert zones.published() == {"run-1": ALL, "run-2": ALL}
 
 
@@ -239,13 +352,6 @@ def test_only_the_newest_runs_are_kept(zones: Zones) -> None:
         zones.stage(f"run-{number}")
         zones.publish(f"run-{number}", keep_runs=2)
     assert zones.published() == {"run-3": ALL, "run-4": ALL}
-
-
-def test_the_newest_run_is_kept_when_an_older_one_is_published_after_it(zones: Zones) -> None:
-    for run_id in ("run-2", "run-1"):
-        zones.stage(run_id)
-        zones.publish(run_id, keep_runs=1)
-    assert zones.published() == {"run-2": ALL}
 
 
 def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(zones: Zones) -> None:
