@@ -31,7 +31,7 @@ test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whol
 	$(PYTEST) -m "not (jvm or all or long or moto)"
 
 test: lint  ## the linter, the type checker and the tests that every change has to pass
-	$(PYTEST)
+	$(PYTEST) -m "not (all or long or moto)"
 
 test-all: lint test-releases  ## every test: also kills, both pipelines, every Spark release and ANSI mode; an hour
 	$(PYTEST) -m "not moto"
@@ -67,7 +67,7 @@ upgrade: $(INSTALLED_DEV)  ## renews constraints.txt with today's releases, then
 test-moto: $(INSTALLED_DEV)  ## whether moto still has the flaws that the local AWS makes up for
 	$(PYTEST) -m moto
 
-clean:  ## removes what runs have made here, but not data/ and .venv
+clean:  ## removes what runs have made here, the lake included, but not data/ and .venv
 	rm -rf .local_aws reports runs out spark-warehouse metastore_db derby.log .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(INSTALLED):

@@ -4,15 +4,15 @@
   python main.py --all --local   everything, on this machine, without an account
   python main.py --all           everything, on AWS, with the settings of .env
 
-Phases can be combined. A run stops at the first failure, says why, and never leaves its cluster running. What it did is kept
-under runs/; `--all --from STEP` picks up one that failed. `--all --plan` shows what a run would do and cost, and does nothing.
+Phases can be combined. With --local they work on the lake in LOCAL_AWS_DIR, which lives on from run to
+run. A run stops at the first failure, says why, and never leaves its cluster running. What it did is kept
+under runs/; `--from STEP` picks up one that failed. `--plan` shows what a run would do and cost, and does
+nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import os
 import re
 import shlex
 import sys
@@ -30,7 +30,7 @@ from analyze import analyze
 from aws import Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from checks.plan import show_plan
-from checks.preflight import mend, require_ready
+from checks.preflight import require_ready
 from cleanup.teardown import add_arguments, teardown
 from config import Settings
 from console import Console
@@ -39,11 +39,11 @@ from deploy_step_functions import deploy_step_functions
 from display.picture import picture_file
 from emr.clusters import active_clusters, find_cluster, terminate_after_failure
 from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used
-from errors import ConfigError, DataLakeError, ExitStatus, StillRunning
+from errors import DataLakeError, ExitStatus, StillRunning
 from execute_step_functions import execute_step_functions
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
-from runs.local_server import LocalServer, without_aws_variables
+from runs.local_server import local_lake
 from runs.records import RunRecord
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
@@ -156,6 +156,9 @@ def _let_go_after_failure(run: Run, *, keep: bool) -> None:
 
 
 def _say_that_it_is_kept(run: Run, cluster_id: str) -> None:
+    if run.settings.is_local:
+        run.console.warn(f"Cluster {cluster_id} is kept as long as the local AWS runs.")
+        return
     hour = hour_of_cluster(run.settings, find_prices(run.aws, cluster_nodes(run.settings)))
     idle = run.settings.emr_idle_timeout_seconds // 60
     run.console.warn(f"Cluster {cluster_id} is kept. On AWS an hour of it costs: {money(hour)}")
@@ -222,20 +225,14 @@ _WORK: dict[str, Callable[[Run], None]] = {
 
 
 def phases(arguments: argparse.Namespace) -> list[str]:
-    """The phases that the flags ask for, in order.
-
-    The local AWS begins empty, so in local mode the phases that come before those asked for run too.
-    """
+    """The phases that the flags ask for, in order."""
     processing = "orchestrate" if arguments.orchestrate else "process"
     wanted: dict[str, bool] = {
         "setup": arguments.setup or arguments.all,
         processing: arguments.process or arguments.orchestrate or arguments.all,
         "analyze": arguments.analyze or arguments.all,
     }
-    chosen = [phase for phase, asked in wanted.items() if asked]
-    if arguments.local and chosen:
-        return list(wanted)[: list(wanted).index(chosen[-1]) + 1]
-    return chosen
+    return [phase for phase, asked in wanted.items() if asked]
 
 
 def show_summary(run: Run) -> None:
@@ -262,12 +259,14 @@ def command_line() -> argparse.ArgumentParser:
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
     group = parser.add_argument_group("instead of phases")
     group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
-    group.add_argument("--fix", action="store_true", help="with --check: set missing tags of the network, asked first")
-    group.add_argument("--plan", action="store_true", help="what --all would create, change or leave alone, and its price")
-    group.add_argument("--teardown", action="store_true", help="remove what the project made on AWS; the data stays")
+    group.add_argument(
+        "--plan", action="store_true", help="what the phases (default: all) would create or change, and their price"
+    )
+    group.add_argument("--teardown", action="store_true", help="remove what the project made; the data stays")
     add_arguments(group)
     group = parser.add_argument_group("how")
-    group.add_argument("--local", action="store_true", help="on this machine: a stand-in answers in place of AWS")
+    group.add_argument("--local", action="store_true", help="on the lake on this machine: a stand-in answers in place of AWS")
+    group.add_argument("--fresh", action="store_true", help="with --local: empty the lake on this machine first")
     group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
     group.add_argument(
         "--from", dest="first_step", choices=_RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
@@ -284,38 +283,35 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord
     settings = cli.settings_of(arguments)
     for note in settings.notes:
         console.warn(note)
-    if arguments.local:
-        _run_locally(arguments, settings, chosen, record, console)
+    if not arguments.local:
+        _run_on(settings, ROLES_FILE, arguments, chosen, record, console)
         return
+    with local_lake(settings, console, fresh=arguments.fresh) as here:
+        try:
+            _run_on(here, settings.local_aws_dir / ROLES_FILE.name, arguments, chosen, record, console)
+        finally:
+            console.result(f"The lake, logs included, lies in {shown(settings.local_aws_dir / 's3' / settings.s3_bucket_name)}")
+
+
+def _run_on(
+    settings: Settings,
+    roles_file: Path,
+    arguments: argparse.Namespace,
+    chosen: Sequence[str],
+    record: RunRecord,
+    console: Console,
+) -> None:
     aws = Aws(settings)
     if arguments.all and not settings.is_local:
         require_ready(settings, aws, console, local=False, quiet=True)
     run = _run_of(arguments, settings, aws, record, console)
+    run.roles_file = roles_file
     try:
         _run_phases(run, chosen)
     except BaseException:
         if record.steps and record.steps[-1].step.name in _RESUMABLE:
             console.note(f"to pick it up: the same command with --from {record.steps[-1].step.name}")
         raise
-
-
-def _run_locally(
-    arguments: argparse.Namespace, settings: Settings, chosen: Sequence[str], record: RunRecord, console: Console
-) -> None:
-    if arguments.first_step:
-        raise ConfigError("main", "--from needs what the steps before it made.", "The local AWS begins empty: leave --from out.")
-    without_aws_variables(os.environ)
-    server = LocalServer(settings.local_aws_dir, console)
-    try:
-        with server:
-            settings = dataclasses.replace(settings, aws_endpoint_url=server.url)
-            run = _run_of(arguments, settings, Aws(settings), record, console)
-            run.roles_file = settings.local_aws_dir / ROLES_FILE.name
-            _run_phases(run, chosen)
-    finally:
-        lake = server.lake(settings.s3_bucket_name)
-        if lake.is_dir():
-            console.result(f"The lake, logs included, lies in {shown(lake)}")
 
 
 def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record: RunRecord, console: Console) -> Run:
@@ -346,15 +342,19 @@ def planned_steps(run: Run, chosen: Sequence[str]) -> list[Step]:
 def _instead(arguments: argparse.Namespace, console: Console) -> None:
     """What is done instead of a run: the checks, the plan, or the teardown."""
     settings = cli.settings_of(arguments)
+    if not arguments.local or arguments.check:
+        _instead_on(settings, arguments, console)
+        return
+    with local_lake(settings, console) as here:
+        _instead_on(here, arguments, console)
+
+
+def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Console) -> None:
     if arguments.check:
-        aws, local = Aws(settings), arguments.local or settings.is_local
-        if arguments.fix and not local:
-            mend(settings, aws, console, yes=arguments.yes)
-        require_ready(settings, aws, console, local=local)
-    elif arguments.local:
-        raise ConfigError("main", "--local starts with nothing and leaves nothing: there is nothing to plan or to tear down.")
+        require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
     elif arguments.plan:
-        show_plan(settings, Aws(settings, plan_only=True), console, SETUP)
+        planned = phases(arguments) or [*PHASES]
+        show_plan(settings, Aws(settings, plan_only=True), console, SETUP if "setup" in planned else (), planned)
     else:
         result = teardown(settings, Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes)
         console.result(result.summary())
@@ -364,6 +364,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = command_line()
     arguments = parser.parse_args(argv)
+    if arguments.fresh and not arguments.local:
+        parser.error("--fresh empties the lake on this machine: give it with --local")
+    if arguments.fresh and (arguments.first_step or arguments.plan or arguments.teardown):
+        parser.error("--fresh begins with an empty lake: leave --from, --plan and --teardown out")
     if arguments.check or arguments.plan or arguments.teardown:
         return cli.guard("main", arguments.traceback, Console(), lambda console: _instead(arguments, console))
     chosen = phases(arguments)

@@ -1,8 +1,8 @@
 """The local AWS as a command: `python -m local_aws [--port N]` serves until Ctrl-C.
 
 It answers the AWS API on 127.0.0.1 and really executes EMR Spark steps, Glue crawlers, Athena SQL and Step Functions; what it
-cannot do it refuses by name. Its state is in memory: a server starts empty. With --data-dir the lake's objects lie there as
-plain files when it has ended.
+cannot do it refuses by name. With --data-dir the lake in that folder lives on: the next server there goes on with it, and its
+objects lie there as plain files. Without, everything goes with the server.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
     parser.add_argument("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the files here (default: a temporary folder)")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the lake that lives on here (default: a temporary one)")
+    parser.add_argument("--fresh", action="store_true", help="empty the lake in --data-dir first")
     parser.add_argument("--die-with-parent", action="store_true", help="end when standard input does; for programs")
     parser.add_argument("--prepare", action="store_true", help="only make the archive of Spark's classes (15 s, once), then end")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
@@ -85,22 +86,34 @@ def _prepare() -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
-        # the run before may have been killed a moment ago, and its server be ending its steps
-        patience = _ENDING_SECONDS if options.die_with_parent else 0.0
-        claimed = data_dir.claimed(options.data_dir, patience) if options.data_dir else data_dir.temporary()
-        folder = stack.enter_context(claimed)
+        try:
+            folder = stack.enter_context(_folder(options))
+        except data_dir.InUse as error:
+            if not (options.die_with_parent and error.url and not options.fresh):
+                raise
+            print(f"RUNS {error.url}", flush=True)  # another server of this lake, which the parent may use
+            return 0
         ended = _Ended()
-        server = stack.enter_context(_running(folder, options.port, keep_objects=options.data_dir is not None))
+        server = stack.enter_context(_running(folder, options.port))
         if options.die_with_parent:
             threading.Thread(target=ended.with_standard_input, daemon=True).start()
-            print(f"READY {server.url}", flush=True)
+            print("".join(f"NOTE {note}\n" for note in server.notes) + f"READY {server.url}", flush=True)
         else:
-            _greet(server, folder)
+            data_dir.announce(folder, server.url)
+            _greet(server, folder, lives_on=options.data_dir is not None)
         return ended.wait()
 
 
+def _folder(options: argparse.Namespace) -> contextlib.AbstractContextManager[Path]:
+    if not options.data_dir:
+        return data_dir.temporary()
+    # the run before may have been killed a moment ago, and its server be ending its steps
+    patience = _ENDING_SECONDS if options.die_with_parent else 0.0
+    return data_dir.claimed(options.data_dir, patience_seconds=patience, fresh=options.fresh)
+
+
 @contextlib.contextmanager
-def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
+def _running(folder: Path, port: int) -> Iterator[LocalAws]:
     # imports moto and boto3: only now, that the environment is clean
     from local_aws.server import LocalAws
 
@@ -114,7 +127,7 @@ def _running(folder: Path, port: int, keep_objects: bool) -> Iterator[LocalAws]:
         server.prepare_spark()
         yield server
     finally:
-        server.stop(keep_objects)
+        server.stop()
 
 
 class _Ended:
@@ -142,20 +155,27 @@ class _Ended:
         self._event.set()
 
 
-def _greet(server: LocalAws, folder: Path) -> None:
+def _greet(server: LocalAws, folder: Path, *, lives_on: bool) -> None:
     """The lines for .env on stdout, for whoever collects them; words on stderr."""
-    from local_aws.clients import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+    from local_aws.clients import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 
-    print(
-        f"AWS_ENDPOINT_URL={server.url}\nAWS_ACCESS_KEY_ID={ACCESS_KEY_ID}\nAWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY}", flush=True
-    )
-    print(
-        "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.\n"
-        "It really runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.\n"
-        "It runs no jars, Hive, Glue jobs, and no functions but Python's, and refuses them by name. It forgets all in the end.\n"
+    lines = {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    print("\n".join(f"{name}={value}" for name, value in lines.items()), flush=True)
+    stays = "The lake stays when it ends" if lives_on else "It forgets all in the end"
+    words = [
+        "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.",
+        "It really runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.",
+        f"It runs no jars, Hive, Glue jobs, and no functions but Python's, and refuses them by name. {stays}.",
+        *server.notes,
         f"Files: {folder}   End: Ctrl-C",
-        file=sys.stderr,
-    )
+    ]
+    print("\n".join(words), file=sys.stderr)
 
 
 def _log_thread_error(hook: threading.ExceptHookArgs) -> None:

@@ -13,6 +13,7 @@ from botocore.config import Config
 ACCOUNT_ID = "123456789012"  # moto's account, the one of AWS's own examples
 ACCESS_KEY_ID = "local"
 SECRET_ACCESS_KEY = "local"
+REGION = "us-east-1"
 
 # botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
 NO_USER_CONFIGURATION = {

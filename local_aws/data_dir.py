@@ -11,17 +11,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from local_aws import state_log
 from local_aws.errors import StartError
 
 OBJECTS, STEPS, CLASSES = "s3", "steps", "classes"
-# what a server empties when it starts; the class archive stays, it fits every run
-_EMPTIED = (OBJECTS, STEPS)
 _MARK = ".local_aws"
-_MARK_TEXT = "pid {pid}\npython -m local_aws made this folder. The next server that starts here empties s3/ and steps/.\n"
+_MARK_TEXT = "pid {pid}\n{url}\npython -m local_aws made this folder: a lake lives here. Only --fresh empties it.\n"
 
 
 class DataDirError(StartError):
     """The folder cannot be used; the message says why and what to do."""
+
+
+class InUse(DataDirError):
+    """Another server has the folder. ``url`` is where it answers when others may use it too, as they may one of `make serve`."""
+
+    def __init__(self, message: str, url: str) -> None:
+        super().__init__(message)
+        self.url = url
 
 
 @contextlib.contextmanager
@@ -32,8 +39,8 @@ def temporary() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, patience_seconds: float = 0.0) -> Iterator[Path]:
-    """``folder``, made when it is missing, emptied of an earlier server's files, and kept for this process alone.
+def claimed(folder: Path, *, patience_seconds: float = 0.0, fresh: bool = False) -> Iterator[Path]:
+    """``folder``, made when it is missing, and kept for this process alone; ``fresh``: emptied of the lake in it.
 
     Waits up to ``patience_seconds`` for another server that may be about to end. Raises ``DataDirError`` when another server
     has it, when it cannot be written, or when it holds an ``s3`` or ``steps`` that no server has made.
@@ -41,21 +48,41 @@ def claimed(folder: Path, patience_seconds: float = 0.0) -> Iterator[Path]:
     folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        foreign = [name for name in _EMPTIED if (folder / name).exists()] if not (folder / _MARK).exists() else []
+        foreign = [name for name in (OBJECTS, STEPS) if (folder / name).exists()] if not (folder / _MARK).exists() else []
         if foreign:
             raise DataDirError(f"{folder / foreign[0]} was not made by a local AWS; give it another folder with --data-dir")
         with (folder / _MARK).open("a+") as mark:
             _lock(mark.fileno(), folder, time.monotonic() + patience_seconds)
-            for name in _EMPTIED:
-                shutil.rmtree(folder / name, ignore_errors=True)
-            mark.truncate(0)
-            mark.write(_MARK_TEXT.format(pid=os.getpid()))
-            mark.flush()
+            shutil.rmtree(folder / STEPS, ignore_errors=True)
+            if fresh:
+                _empty(folder)
+            _refuse_objects_without_state(folder)
+            announce(folder, "")
             yield folder
     except OSError as error:
         raise DataDirError(
             f"cannot use the data folder {folder}: {error.strerror or error}; choose one with --data-dir"
         ) from error
+
+
+def announce(folder: Path, url: str) -> None:
+    """Tells other servers, which will be refused the folder, where this one answers; no ``url``: it is for its parent alone."""
+    (folder / _MARK).write_text(_MARK_TEXT.format(pid=os.getpid(), url=url), encoding="utf-8")
+
+
+def _empty(folder: Path) -> None:
+    # the log first: objects without it are refused, a log without its objects would be wrong
+    (folder / state_log.FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / OBJECTS, ignore_errors=True)
+
+
+def _refuse_objects_without_state(folder: Path) -> None:
+    objects = folder / OBJECTS
+    if objects.is_dir() and any(objects.iterdir()) and not (folder / state_log.FILE).exists():
+        raise DataDirError(
+            f"{objects} holds the files of a lake without its state: a version wrote it whose lakes did not live on; "
+            "move away what you need, and begin with an empty lake: --fresh"
+        )
 
 
 def _lock(descriptor: int, folder: Path, deadline: float) -> None:
@@ -64,9 +91,9 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                pid = (folder / _MARK).read_text().partition("\n")[0]
-                raise DataDirError(
-                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir"
+                pid, url = [*(folder / _MARK).read_text(encoding="utf-8").splitlines(), "", ""][:2]
+                raise InUse(
+                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir", url
                 ) from error
             time.sleep(0.1)
         else:

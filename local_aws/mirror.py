@@ -1,5 +1,8 @@
 """The buckets as directories: what Spark reads and writes through ``s3://`` while the objects themselves live in the stand-in.
 
+The files are also what the next server on the same folder has its objects from: each object that changes is written at once,
+and the state log says which files are objects. A file that it does not name is left over from a step that was killed.
+
 Every bucket is ``<root>/<bucket>``, every object the file ``<key>`` in it. Before a step whatever changed in S3 is brought
 in, after it whatever the step changed is taken out; what both had last time is remembered, so that neither has to be
 copied, or taken for new, twice. Steps may overlap: a file that differs from what is remembered is the work of a step that
@@ -18,6 +21,7 @@ nothing in S3. What a job leaves in ``_temporary`` or ``.spark-staging-*`` never
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -30,7 +34,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from local_aws.clients import Clients
+from local_aws.state_log import StateLog
+
+log = logging.getLogger(__name__)
 
 _CHECKSUM = re.compile(r"\..*\.crc")
 _STAGING = re.compile(r"_temporary|\.spark-staging.*|\.hive-staging.*")
@@ -39,6 +48,7 @@ _TRANSFERS = 4  # at a time; the server that answers is this same Python process
 _DELETES = 1000  # a request https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 
 _State = tuple[int, int]  # size and mtime_ns of a file
+PutObject = Callable[[str, bytes, dict[str, str]], str]  # name, content, headers as WSGI has them -> ETag
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,14 @@ class _Same:
 
 
 class Mirror:
-    """All buckets of the stand-in under ``root``; names here are ``<bucket>/<key>``."""
+    """All buckets of the stand-in under ``root``; names here are ``<bucket>/<key>``. ``state_log`` is told of every object."""
 
-    def __init__(self, clients: Clients, root: Path) -> None:
+    def __init__(self, clients: Clients, root: Path, state_log: StateLog | None = None) -> None:
         self.root = root
         self._clients = clients
+        self._state_log = state_log
         self._same: dict[str, _Same] = {}
+        self._going_out: set[str] = set()
         self._users = 0
         self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
@@ -82,6 +94,30 @@ class Mirror:
                 if not self._users:
                     self._tidy()
 
+    def follow(self, bucket: str, keys: Iterable[str]) -> None:
+        """Makes the files of ``keys`` what S3 holds now; what this mirror itself takes out is no news to it."""
+        names = [name for key in keys if (name := f"{bucket}/{key}") not in self._going_out]
+        if names:
+            with self._lock:
+                for name in names:
+                    self._follow(name)
+
+    def restore(self, put: PutObject) -> list[str]:
+        """Puts the objects of the log back from their files; returns notes on files and objects that lack each other."""
+        assert self._state_log
+        objects = self._state_log.state.objects
+        lost = [name for name in objects if self._state(name) is None]
+        for name in lost:
+            self._drop(name)
+        for name, entry in objects.items():
+            if name not in lost:
+                body = b"" if name.endswith("/") else self._path(name).read_bytes()
+                etag = put(name, body, entry.get("headers", {}))
+                self._same[name] = _Same(etag, self._state(name) or (0, 0))
+        left = [name for name in self._files() if name not in self._same]
+        self._tidy()
+        return _notes_of_restoring(lost, left)
+
     def refresh(self) -> None:
         """Makes the files what S3 holds, unless a step is at work here."""
         with self._lock:
@@ -94,6 +130,23 @@ class Mirror:
         return self._clients.client("s3")
 
     # in
+
+    def _follow(self, name: str) -> None:
+        bucket, _, key = name.partition("/")
+        try:
+            etag = self._s3.head_object(Bucket=bucket, Key=key)["ETag"]
+        except ClientError:
+            if name in self._same:
+                self._forget(name)
+            return
+        why = _why_no_file(key)
+        if why:
+            log.warning("s3://%s lives only as long as this server: %s", name, why)
+        elif self._is_news(name, etag):
+            try:
+                self._fetch(name)
+            except OSError:  # a file stands where a folder is to be, or the other way round
+                self._bring_in()
 
     def _bring_in(self) -> list[str]:
         etags: dict[str, str] = {}
@@ -122,7 +175,7 @@ class Mirror:
 
     def _forget(self, name: str) -> None:
         """The object is gone: so is its file, unless a running step has written it anew."""
-        if self._state(name) == self._same.pop(name).state:
+        if self._state(name) == self._drop(name):
             path = self._path(name)
             if not name.endswith("/"):
                 path.unlink()
@@ -135,7 +188,7 @@ class Mirror:
         path = self._path(name)
         if key.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-            self._same[name] = _Same(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0))
+            self._remember(name, _Same(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0)))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         answer = self._s3.get_object(Bucket=bucket, Key=key)
@@ -144,7 +197,7 @@ class Mirror:
             shutil.copyfileobj(answer["Body"], file, 1 << 20)
         _checksum_of(path).unlink(missing_ok=True)
         part.replace(path)
-        self._same[name] = _Same(answer["ETag"], _file_state(path.stat()))
+        self._remember(name, _Same(answer["ETag"], _file_state(path.stat())), _headers(answer))
 
     # out
 
@@ -152,8 +205,13 @@ class Mirror:
         gone = [name for name in self._same if self._state(name) is None]
         changed = [name for name, same in self._same.items() if self._state(name) not in (same.state, None)]
         new = [name for name in self._files() if name not in self._same and not _is_private(name)]
-        self._delete(gone, s3)
-        self._each(partial(self._store, s3), [name for name in (*changed, *new) if self._path(name) not in being_written])
+        written = [name for name in (*changed, *new) if self._path(name) not in being_written]
+        self._going_out = {*gone, *written}
+        try:
+            self._delete(gone, s3)
+            self._each(partial(self._store, s3), written)
+        finally:
+            self._going_out = set()
 
     def _delete(self, names: list[str], s3: Any) -> None:
         for bucket in {name.partition("/")[0] for name in names}:
@@ -161,7 +219,7 @@ class Mirror:
             for first in range(0, len(keys), _DELETES):
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
         for name in names:
-            del self._same[name]
+            self._drop(name)
 
     def _store(self, s3: Any, name: str) -> None:
         bucket, _, key = name.partition("/")
@@ -169,7 +227,21 @@ class Mirror:
         # another step may be at work on it: should it change or vanish meanwhile, the end of that step will put it right
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             state = _file_state(os.fstat(file.fileno()))
-            self._same[name] = _Same(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state)
+            self._remember(name, _Same(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state))
+
+    # what is remembered
+
+    def _remember(self, name: str, same: _Same, headers: dict[str, str] | None = None) -> None:
+        self._same[name] = same
+        if self._state_log:
+            self._state_log.append(object=name, **({"headers": headers} if headers else {}))
+
+    def _drop(self, name: str) -> _State | None:
+        """Forgets the object; returns what its file looked like."""
+        same = self._same.pop(name, None)
+        if self._state_log:
+            self._state_log.append(gone=name)
+        return same.state if same else None
 
     # files
 
@@ -239,6 +311,25 @@ def _is_private(name: str) -> bool:
 
 def _checksum_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.crc")
+
+
+def _headers(answer: dict[str, Any]) -> dict[str, str]:
+    """The headers that an object was stored with, as WSGI names them; nothing for what S3 says of any object."""
+    told = {
+        "CONTENT_TYPE": answer.get("ContentType", "").replace("binary/octet-stream", ""),
+        "HTTP_CONTENT_ENCODING": answer.get("ContentEncoding", ""),
+        **{f"HTTP_X_AMZ_META_{key.upper().replace('-', '_')}": value for key, value in answer.get("Metadata", {}).items()},
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _notes_of_restoring(lost: list[str], left: list[str]) -> list[str]:
+    notes = []
+    if lost:
+        notes.append(f"{len(lost)} objects have lost their files and are gone, such as s3://{lost[0]}")
+    if left:
+        notes.append(f"{len(left)} files of a step that was killed are removed, such as {left[0]}")
+    return notes
 
 
 def _file_state(stat: os.stat_result) -> _State:

@@ -21,7 +21,9 @@ from local_aws.functions.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
+from local_aws.recorder import Recorder
 from local_aws.refusals import PathRefusals, Refusals
+from local_aws.state_log import StateLog
 from local_aws.workflow.component import WorkflowComponent
 from local_aws.workflow.schedules import Schedules
 from local_aws.workflow.status_events import StatusEvents
@@ -44,12 +46,15 @@ class Component(Protocol):
 class LocalAws:
     """The stand-in on one port: ``start`` it, give its ``url`` to any AWS client, ``stop`` it.
 
-    ``data_dir`` holds what its components keep on disk (the lake's objects as Spark sees them, step logs in the making).
+    ``data_dir`` holds what its components keep on disk: the lake's objects, as Spark sees them, the state log, step logs in
+    the making. A server begins with what an earlier one left there. ``notes`` says what of it did not fit together.
     ``launcher`` runs the applications of EMR steps; without one, Spark does, and ``start`` raises ``JavaNotFound``.
     """
 
     def __init__(self, data_dir: Path, port: int = 0, launcher: Launcher | None = None) -> None:
         self._data_dir = data_dir
+        self.notes: list[str] = []
+        self._state_log = StateLog(data_dir)
         # bound here and now, so that a taken port is known before anything else is done and a free one cannot be lost
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
@@ -59,7 +64,7 @@ class LocalAws:
         self._thread: threading.Thread | None = None
         self._components: list[Component] = []
         self._clients = Clients(self.url)
-        self._mirror = Mirror(self._clients, data_dir / OBJECTS)
+        self._mirror = Mirror(self._clients, data_dir / OBJECTS, self._state_log)
         self._functions = Functions(self._clients, data_dir / STEPS)
 
     def start(self, around: Callable[[WsgiApp], WsgiApp] = lambda app: app) -> None:
@@ -84,39 +89,39 @@ class LocalAws:
         self._components = self._make_components(self._launcher)
         for component in self._components:
             overlay.register(component.handlers())
-        app, fd = around(overlay), self._socket.fileno()
-        self._server = make_server(HOST, self.port, app, threaded=True, request_handler=Quiet, fd=fd)
+        recorder = Recorder(around(overlay), self._state_log, self._mirror.follow)
+        fd = self._socket.fileno()
+        self._server = make_server(HOST, self.port, recorder, threaded=True, request_handler=Quiet, fd=fd)
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
+        recorder.restore()
+        self.notes += self._mirror.restore(recorder.put_object)
+
+    def _make_components(self, launcher: Launcher) -> list[Component]:
+        """Every service that really executes, in the order in which requests may come to depend on them."""
+        clients, state_log = self._clients, self._state_log
+        return [
+            Refusals(),
+            EmrComponent(clients, self._data_dir, self._mirror, launcher, state_log),
+            CrawlerComponent(clients),
+            AthenaComponent(clients),
+            WorkflowComponent(clients, StatusEvents(clients, self._functions).ended, state_log),
+        ]
 
     def prepare_spark(self) -> None:
         """Begins, in the background, to make what lets Spark steps start faster, unless that is there."""
         assert self._launcher, "the server has been started"
         self._launcher.prepare()
 
-    def stop(self, keep_objects: bool = False) -> None:
-        """Ends every running step and query, then the server; may be called twice.
-
-        ``keep_objects``: leave the lake's objects behind as files, in ``s3/<bucket>/`` of the data directory.
-        """
+    def stop(self) -> None:
+        """Ends every running step and query, then the server; may be called twice. The lake stays in the data directory."""
         self._functions.close()
         while self._components:
             self._components.pop().close()
         if self._server is not None:
-            if keep_objects:
-                self._mirror.refresh()
+            self._mirror.refresh()
             self._server.shutdown()
             self._server.server_close()
             self._server = None
         self._socket.close()
-
-    def _make_components(self, launcher: Launcher) -> list[Component]:
-        """Every service that really executes, in the order in which requests may come to depend on them."""
-        clients = self._clients
-        return [
-            Refusals(),
-            EmrComponent(clients, self._data_dir, self._mirror, launcher),
-            CrawlerComponent(clients),
-            AthenaComponent(clients),
-            WorkflowComponent(clients, StatusEvents(clients, self._functions).ended),
-        ]
+        self._state_log.close()

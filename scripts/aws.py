@@ -16,13 +16,14 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     WaiterError,
 )
-from config import Settings
+from config import LOOPBACK, Settings
 from errors import ConfigError, DataLakeError
 from waiting import THROTTLED
 
@@ -31,6 +32,8 @@ Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
 
 PROJECT = "car-rental-data-lake"
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 8}
+# a local AWS that does not answer has ended: to try eight times would take minutes
+_LOCAL_RETRIES: Any = {"mode": "standard", "total_max_attempts": 2}
 _CREDENTIALS_FIX = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
     "or try everything here without an account: python main.py --all --local"
@@ -45,7 +48,7 @@ _NO_USER_CONFIGURATION = {
 }
 
 # how the names of operations begin that only look
-_READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Validate")
+_READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate")
 
 _RIGHTS_FIX = "Ask who administers the account to allow this action, then run it again."
 
@@ -97,7 +100,7 @@ class Aws:
                 region_name=key[1],
                 endpoint_url=self.settings.aws_endpoint_url or None,
                 config=Config(
-                    retries=_RETRIES,
+                    retries=_LOCAL_RETRIES if self.settings.is_local else _RETRIES,
                     connect_timeout=10,
                     read_timeout=60,
                     user_agent_extra=PROJECT,
@@ -168,7 +171,7 @@ def _local_session(settings: Settings) -> boto3.session.Session:
 
 def _refuse_other_hosts(**event: Any) -> None:
     host = urlsplit(event["request"].url).hostname
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in LOOPBACK:
         raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
 
 
@@ -183,11 +186,17 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
         return _explain_refusal(error, where)
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
         return ConfigError(where, f"there are no usable AWS credentials: {error}.", _CREDENTIALS_FIX)
+    if isinstance(error, EndpointConnectionError) and urlsplit(str(error.kwargs["endpoint_url"])).hostname in LOOPBACK:
+        return DataLakeError(
+            where,
+            f"the local AWS does not answer at {error.kwargs['endpoint_url']}.",
+            "Start it: make serve; or leave AWS_ENDPOINT_URL out of .env.",
+        )
     if isinstance(error, (ConnectionError, HTTPClientError)):
         return DataLakeError(
             where,
             f"AWS could not be reached: {error}.",
-            "Check the network, AWS_REGION and AWS_ENDPOINT_URL (is `python -m local_aws` still running?).",
+            "Check the network and AWS_REGION.",
         )
     if isinstance(error, WaiterError):
         code = error.last_response.get("Error", {}).get("Code", "")

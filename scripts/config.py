@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_ENVIRONMENT = "dev"
 PLACEHOLDER_ACCOUNT = "123456789012"  # the account of AWS's examples; an ARN with it has not been filled in
 _PLACEHOLDER = re.compile(r"^(your[_-].*|<.*>|x{3,}|changeme|change[_-]me)$", re.IGNORECASE)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _TOKEN = "AWS_SESSION_TOKEN"
 _CREDENTIALS = (*_KEY_PAIR, _TOKEN)
@@ -203,7 +203,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, the stand-in of `local_aws`."""
-        return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in _LOOPBACK
+        return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
     def poll_seconds(self) -> float:

@@ -6,6 +6,7 @@ The work calls the methods below when something happens; what becomes of that on
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -23,6 +24,8 @@ from rich.status import Status
 from rich.text import Text
 from steps import Step, StepRun
 
+QUIET_SECONDS = 3.0  # how long something may take without a word where there is no live line
+
 
 class Console:
     """What a run says. ``note``, ``progress``, ``warn`` and ``fail`` go to stderr, ``table`` and ``result`` to stdout."""
@@ -36,6 +39,7 @@ class Console:
         self._running: StepRun | None = None
         self._board: Board | None = None
         self._last_state: dict[str, str] = {}
+        self._quiet: threading.Timer | None = None
         self._held_back: list[RenderableType] = []  # results that came while the board was live
         self._shown: list[RenderableType] = []  # all that stays on the screen, for the picture
 
@@ -58,6 +62,8 @@ class Console:
 
     def _say(self, words: Text, *, indent: int = 0, keep: bool = True) -> None:
         indented = Padding(words, (0, 0, 0, indent))
+        if self._quiet:
+            self._quiet.cancel()
         if self._plain:
             self._err.print(Text(" " * indent).append_text(words), soft_wrap=True)
         else:
@@ -75,10 +81,14 @@ class Console:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """While inside, progress is one live line on a terminal, or a row of the board."""
+        """While inside, progress is one live line on a terminal, or a row of the board; elsewhere a line after some seconds."""
         if self._running:
             self._running.last = text
-        if self._plain or self._live is not None or self._status is not None:
+        if self._plain:
+            with self._said_after_a_while(text):
+                yield
+            return
+        if self._live is not None or self._status is not None:
             yield
             return
         with self._err.status(escape(text)) as self._status:
@@ -86,6 +96,17 @@ class Console:
                 yield
             finally:
                 self._status = None
+
+    @contextmanager
+    def _said_after_a_while(self, text: str) -> Iterator[None]:
+        """Says ``text`` when nothing else has been said inside for ``QUIET_SECONDS``."""
+        self._quiet = threading.Timer(QUIET_SECONDS, lambda: self._say(Text(f"... {text}"), indent=2, keep=False))
+        self._quiet.daemon = True
+        self._quiet.start()
+        try:
+            yield
+        finally:
+            self._quiet.cancel()
 
     def fail(self, error: DataLakeError) -> None:
         """A failure: where, what, what to do, where the log is. A box on a terminal, plain lines elsewhere."""

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, EndpointConnectionError, HTTPClientError
+from config import LOOPBACK
 from errors import DataLakeError, StillRunning
 
 T = TypeVar("T")
@@ -87,6 +89,10 @@ def _look(wait: Wait[T]) -> tuple[T, str] | None:
     try:
         seen = wait.describe()
         return seen, wait.show(seen) if wait.show else wait.state(seen)
+    except EndpointConnectionError as error:
+        if urlsplit(str(error.kwargs["endpoint_url"])).hostname in LOOPBACK:
+            raise  # the local AWS has ended, and does not come back
+        return None
     except (ConnectionError, HTTPClientError):
         return None
     except ClientError as error:

@@ -41,19 +41,6 @@ def test_flags_combine_and_phases_keep_their_order(flags, expected):
     assert names(*flags) == expected
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        (["--process"], ["setup", "process"]),
-        (["--analyze"], ["setup", "process", "analyze"]),
-        (["--orchestrate"], ["setup", "orchestrate"]),
-        (["--setup"], ["setup"]),
-    ],
-)
-def test_the_local_aws_begins_empty_so_earlier_phases_run_too(flags, expected):
-    assert names("--local", *flags) == expected
-
-
 def test_no_flag_shows_help(capsys):
     assert main.main([]) == 0
     assert "--setup" in capsys.readouterr().out
@@ -170,12 +157,19 @@ def priced(monkeypatch):
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
 def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(run, steps, priced, fail):
     run.keep_cluster, steps.fail, err = True, fail, io.StringIO()
-    run.console = Console(io.StringIO(), err)
+    run.settings.is_local, run.console = False, Console(io.StringIO(), err)
     with pytest.raises(DataLakeError) if fail else nullcontext():
         main.process(run)
     assert "terminate_emr_cluster" not in steps.ran and steps.terminated == []
     assert "j-1 is kept. On AWS an hour of it costs: $0.50" in err.getvalue()
     assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+
+
+def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how_long_it_lives(run, steps):
+    run.keep_cluster, err = True, io.StringIO()
+    run.console = Console(io.StringIO(), err)
+    main.process(run)
+    assert "j-1 is kept as long as the local AWS runs" in err.getvalue() and steps.terminated == []
 
 
 @pytest.mark.parametrize(
@@ -324,19 +318,24 @@ def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
     assert "AWS_REGION" in (err := capsys.readouterr().err) and "EMR_CORE_INSTANCE_COUNT" in err
 
 
-def test_local_mode_has_nothing_to_plan_and_nothing_to_pick_up(env_file, capsys):
-    assert main.main(["--all", "--plan", "--local", "--env", env_file]) == 2
-    assert main.main(["--teardown", "--local", "--env", env_file]) == 2
-    assert "leaves nothing" in capsys.readouterr().err
-    assert main.main(["--all", "--from", "analyze", "--local", "--env", env_file]) == 2
-    assert "begins empty" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "flags",
+    [["--all", "--fresh"], ["--fresh", "--local", "--plan"], ["--fresh", "--local", "--all", "--from", "analyze"]],
+)
+def test_a_lake_is_emptied_only_for_a_whole_run_on_this_machine(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main.main(flags)
+    assert caught.value.code == 2
+    assert "--fresh" in capsys.readouterr().err
 
 
-def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(env_file, tmp_path, capsys):
-    assert main.main(["--all", "--from", "analyze", "--local", "--json", "--env", env_file]) == 2
+def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(steps, env_file, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the steps are fakes: nothing is sent there
+    steps.fail = "run_glue_crawlers"
+    assert main.main(["--process", "--json", "--env", env_file]) == 1
     record = json.loads(capsys.readouterr().out)
-    assert (record["outcome"], record["exit_code"]) == ("failed", 2)
-    assert "--from needs" in record["error"]["what"] and record["flags"][0] == "--all"
+    assert (record["outcome"], record["exit_code"]) == ("failed", 1)
+    assert "broke" in record["error"]["what"] and record["flags"][0] == "--process"
 
 
 def test_a_failed_run_says_how_to_pick_it_up(steps, env_file, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,9 +31,11 @@ class NamedQueries:
         }
 
     def _create(self, call: Call) -> dict[str, Any]:
+        from moto.moto_api._internal import mock_random
+
         group = call.body.get("WorkGroup", "primary")
         work_group(call, group)
-        query_id = str(uuid.uuid4())
+        query_id = str(mock_random.uuid4())  # moto's numbers: an earlier server's query comes back with its id
         said = ("Name", "Description", "Database", "QueryString")
         kept: dict[str, Any] = {key: call.body[key] for key in said if key in call.body}
         with self._lock:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from local_aws.clients import ACCOUNT_ID
 from local_aws.emr.run import Failure
-from local_aws.emr.submission import Submission
+from local_aws.emr.submission import Submission, parse_submission
 from local_aws.overlay import AwsError
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,21 @@ class Step:
             "Status": self._status(),
         }
 
+    @classmethod
+    def ended_before(cls, described: Mapping[str, Any]) -> Step:
+        """A step of an earlier server, as that one described it."""
+        status, failure = described["Status"], described["Status"].get("FailureDetails")
+        moments = {key: _moment(value) for key, value in status["Timeline"].items()}
+        args = described["Config"]["Args"]
+        step = cls(described["Name"], described["ActionOnFailure"], args, parse_submission(args), described["Id"])
+        step.created, step.started = moments["CreationDateTime"] or now(), moments.get("StartDateTime")
+        step.state, step.ended = status["State"], moments.get("EndDateTime")
+        if failure:
+            step.failure = Failure(failure.get("Reason", ""), failure.get("Message", ""), failure.get("LogFile"))
+        if step.state not in ENDED_STEP:
+            step.end("CANCELLED")
+        return step
+
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = {
             "State": self.state,
@@ -88,6 +103,10 @@ class Step:
             details = {"Reason": self.failure.reason, "Message": self.failure.message, "LogFile": self.failure.log_file}
             status["FailureDetails"] = {key: value for key, value in details.items() if value}
         return status
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def timeline(**moments: datetime | None) -> dict[str, datetime]:
@@ -121,15 +140,20 @@ class Settings:
 class Cluster:
     """A cluster from its creation on; its thread takes pending steps up to the concurrency level, and ends it.
 
-    Every method may be called from any thread.
+    Every method may be called from any thread. ``on_change`` is called whenever its state or that of a step has changed.
     """
 
-    def __init__(self, request: Mapping[str, Any], region: str, start_run: Callable[[Cluster, Step], StepRun]) -> None:
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        region: str,
+        start_run: Callable[[Cluster, Step], StepRun],
+        on_change: Callable[[Cluster], None] = lambda cluster: None,
+    ) -> None:
         self.request = request
         self.settings = Settings.of(request)
         self.region = region
         self.cluster_id = new_id("j")
-        self.arn = f"arn:aws:elasticmapreduce:{region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
         self.tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
         self.steps: list[Step] = []
         self.state = "STARTING"
@@ -138,11 +162,45 @@ class Cluster:
         self.ended: datetime | None = None
         self.reason: dict[str, str] = {"Message": "Provisioning Amazon EC2 capacity"}
         self._start_run = start_run
+        self._on_change = on_change
         self._changed = threading.Condition()
         self._runs: dict[str, StepRun] = {}
         self._end_state: str | None = None
         self._idle_since = time.monotonic()
         self._thread = threading.Thread(target=self._live, name=self.cluster_id, daemon=True)
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
+
+    @classmethod
+    def ended_before(cls, saved: Mapping[str, Any], start_run: Callable[[Cluster, Step], StepRun]) -> Cluster:
+        """A cluster of an earlier server, which ended with that one if it had not before; ``saved`` is what ``to_save`` gave."""
+        cluster = cls(saved["request"], saved["region"], start_run)
+        moments = {key: _moment(value) for key, value in saved["status"]["Timeline"].items()}
+        cluster.cluster_id, cluster.tags = saved["id"], saved["tags"]
+        cluster.created, cluster.ready = moments["CreationDateTime"] or now(), moments.get("ReadyDateTime")
+        cluster.steps = [Step.ended_before(step) for step in saved["steps"]]
+        cluster.state, cluster.reason = saved["status"]["State"], saved["status"]["StateChangeReason"]
+        cluster.ended = moments.get("EndDateTime")
+        if cluster.state not in ENDED_CLUSTER:
+            cluster.state, cluster.ended = "TERMINATED_WITH_ERRORS", now()
+            cluster.reason = {"Code": "INTERNAL_ERROR", "Message": "The local AWS ended while the cluster was there"}
+        cluster._end_state = cluster.state
+        return cluster
+
+    def to_save(self) -> dict[str, Any]:
+        """All that a later server needs to tell of it."""
+        with self._changed:
+            return {
+                "id": self.cluster_id,
+                "region": self.region,
+                "request": self.request,
+                "tags": self.tags,
+                "status": self.status(),
+                "steps": [step.describe() for step in self.steps],
+            }
 
     def start(self) -> None:
         """Begins its life; returns at once."""
@@ -150,7 +208,8 @@ class Cluster:
 
     def join(self, seconds: float) -> bool:
         """Waits for its end; returns whether that came."""
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive()
 
     # what the API asks
@@ -187,7 +246,7 @@ class Cluster:
                     "Use CONTINUE.",
                 )
             self.steps += steps
-            self._changed.notify_all()
+            self._tell()
 
     def change(self, **settings: Any) -> None:
         """Changes some of its ``Settings``, which act at once."""
@@ -257,6 +316,7 @@ class Cluster:
         for step in pending[: max(0, self.settings.concurrency - len(self._runs))]:
             step.state, step.started = "RUNNING", now()
             self._runs[step.step_id] = run = self._start_run(self, step)
+            self._tell()
             threading.Thread(target=self._run, args=(step, run), name=step.step_id, daemon=True).start()
 
     def _settle(self) -> None:
@@ -296,7 +356,11 @@ class Cluster:
         with self._changed:
             self.state, self.reason = state, reason
             self.ended = now() if state in ENDED_CLUSTER else None
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._on_change(self)
+        self._changed.notify_all()
 
     def _run(self, step: Step, run: StepRun) -> None:
         try:
@@ -312,7 +376,7 @@ class Cluster:
                 step.end("FAILED" if failure else "COMPLETED", failure)
             if step.state == "FAILED":
                 self._after_failure(step)
-            self._changed.notify_all()
+            self._tell()
 
     def _after_failure(self, step: Step) -> None:
         """https://docs.aws.amazon.com/emr/latest/ManagementGuide/UsingEMR_TerminationProtection.html: a protected cluster

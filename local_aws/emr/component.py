@@ -31,6 +31,7 @@ from local_aws.emr.run import Failure, Job, Runs
 from local_aws.mirror import Mirror
 from local_aws.overlay import AwsError, Call, Handler
 from local_aws.refusals import refuse
+from local_aws.state_log import StateLog
 
 PAGE = 50  # of ListClusters and ListSteps
 # https://docs.aws.amazon.com/emr/latest/APIReference/API_TerminateJobFlows.html
@@ -45,15 +46,21 @@ _MOTOS = frozenset(
 
 
 class EmrComponent:
-    """EMR of one server. ``data_dir`` holds the scratch folders of running steps."""
+    """EMR of one server. ``data_dir`` holds the scratch folders of running steps, ``state_log`` the clusters of earlier
+    servers.
+    """
 
     def __init__(
-        self, clients: Clients, data_dir: Path, mirror: Mirror, launcher: Launcher
+        self, clients: Clients, data_dir: Path, mirror: Mirror, launcher: Launcher, state_log: StateLog
     ) -> None:
         self._launcher = launcher
         self._runs = Runs(clients, mirror, launcher, data_dir / STEPS)
         self._rules = RequestRules(clients)
         self._clusters: defaultdict[str, dict[str, Cluster]] = defaultdict(dict)
+        self._state_log = state_log
+        for saved in state_log.state.clusters.values():
+            role = saved["request"]["JobFlowRole"]
+            self._clusters[saved["region"]][saved["id"]] = Cluster.ended_before(saved, partial(self._start_run, role))
 
     def handlers(self) -> Mapping[str, Handler]:
         """All of EMR: what this component does, and a refusal of what neither it nor moto can do."""
@@ -95,11 +102,14 @@ class EmrComponent:
     def _run_job_flow(self, call: Call) -> dict[str, Any]:
         self._rules.run_job_flow(call)
         role = self._rules.role_of_nodes(call.body)
-        cluster = Cluster(call.body, call.region, partial(self._start_run, role))
+        cluster = Cluster(call.body, call.region, partial(self._start_run, role), self._save)
         cluster.add(steps_of(call.body.get("Steps", [])))
         self._clusters[call.region][cluster.cluster_id] = cluster
         cluster.start()
         return {"JobFlowId": cluster.cluster_id, "ClusterArn": cluster.arn}
+
+    def _save(self, cluster: Cluster) -> None:
+        self._state_log.append(cluster=cluster.to_save())
 
     def _describe_cluster(self, call: Call) -> dict[str, Any]:
         return {"Cluster": self._describe(self._cluster(call))}

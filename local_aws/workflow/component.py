@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler, not_supported
 from local_aws.refusals import refuse
+from local_aws.state_log import StateLog
+from local_aws.workflow.past_executions import PastExecutions
 from local_aws.workflow.problems import NOT_LOCAL
 from local_aws.workflow.surroundings import check_logging, check_role
 
@@ -49,7 +51,7 @@ _MOTOS = frozenset(
 class WorkflowComponent:
     """Step Functions of one server; ``on_end`` is told of every execution that ends."""
 
-    def __init__(self, clients: Clients, on_end: Callable[[Execution], None]) -> None:
+    def __init__(self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog) -> None:
         self._clients = clients
         self._tell = on_end
         self._closed = False
@@ -58,6 +60,7 @@ class WorkflowComponent:
         self._running: dict[str, str] = {}  # regions of executions that run, by ARN
         self._ended: dict[str, datetime] = {}  # when executions ended, by ARN
         self._reasons: dict[str, StopReason] = {}
+        self._past = PastExecutions(clients, state_log)
 
     def handlers(self) -> Mapping[str, Handler]:
         """All of Step Functions: what is done here, what moto does, and a refusal of what neither can do."""
@@ -84,6 +87,7 @@ class WorkflowComponent:
                 self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
             except ClientError as error:  # it may have ended since, or its machine may be gone
                 log.warning("%s: %s", arn, error)
+        self._past.close()
 
     def _prepared(self, handler: Handler) -> Handler:
         def prepared(call: Call) -> dict[str, Any]:
@@ -139,12 +143,14 @@ class WorkflowComponent:
         with self._lock:
             if answer["executionArn"] not in self._ended:
                 self._running[answer["executionArn"]] = call.region
+        self._past.begun(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
         return answer
 
     def _on_end(self, execution: Execution) -> None:
         with self._lock:
             self._running.pop(execution.exec_arn, None)
             self._ended[execution.exec_arn] = execution.stop_date or datetime.now(UTC)
+        self._past.ended(execution.exec_arn, execution.region_name)
         if not self._closed:
             self._tell(execution)
 
@@ -161,11 +167,13 @@ class WorkflowComponent:
         return {"stopDate": self._ended.get(arn) or time.time()}
 
     def _describe(self, call: Call) -> dict[str, Any]:
-        return self._with_stop_date(call.forward())
+        return self._past.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
 
     def _list(self, call: Call) -> dict[str, Any]:
         answer = call.forward()
-        return answer | {"executions": [self._with_stop_date(execution) for execution in answer["executions"]]}
+        executions = [self._with_stop_date(execution) for execution in answer["executions"]]
+        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._past.listed(call.body)
+        return answer | {"executions": executions + past}
 
     def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
         """moto tells it of executions that succeeded, failed or were stopped, and not of those that timed out."""
@@ -175,7 +183,9 @@ class WorkflowComponent:
     def _history(self, call: Call) -> dict[str, Any]:
         """moto gives all events at once, in the order of their coming."""
         body = call.body
-        events = call.forward({"executionArn": body["executionArn"]})["events"]
+        events = self._past.events(body["executionArn"])
+        if events is None:
+            events = call.forward({"executionArn": body["executionArn"]})["events"]
         if body.get("reverseOrder"):
             events.reverse()
         first, size = _offset(body.get("nextToken")), min(body.get("maxResults") or _PAGE, _MOST)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws import Answer, Aws, error_code
 from botocore.exceptions import ClientError
+from cli import ctrl_c_waits
 from errors import DataLakeError, Interrupted
 from waiting import Pace, Progress, States, Wait, wait_until
 
@@ -30,6 +31,8 @@ _DOLLARS_PER_BYTE = Decimal(5) / 1000**4
 _LEAST_BYTES = 10 * 1000**2
 _CATEGORIES = {1: "an error of Athena itself", 2: "an error in the query or its tables", 3: "another error"}
 _POSITION = re.compile(r"line (\d+):(\d+)")
+# a first line of SQL that ends so was not typed by a person: errors count lines without it
+ADDED = "-- added"
 _PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
 
 
@@ -115,16 +118,18 @@ class Athena:
 
     def run(self, sql: str, name: str = "query") -> QueryResult:
         """Starts ``sql`` and waits for its rows; ``name`` is what errors call it."""
-        return self.finish(self.start(sql), name)
+        with ctrl_c_waits():  # a query whose id is not known yet could not be stopped
+            query_id = self.start(sql, name)
+        return self.finish(query_id, name)
 
-    def start(self, sql: str) -> str:
+    def start(self, sql: str, name: str = "query") -> str:
         """Sends a query off and returns its id; many can be on their way at once."""
         try:
             answer = self._client.start_query_execution(
                 QueryString=sql, WorkGroup=self._workgroup, QueryExecutionContext={"Database": self._database}
             )
         except ClientError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, sql, name) from error
         return str(answer["QueryExecutionId"])
 
     def finish(self, query_id: str, name: str = "query") -> QueryResult:
@@ -166,10 +171,14 @@ class Athena:
             seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
         )
 
-    def _refusal(self, error: ClientError) -> ClientError | DataLakeError:
+    def _refusal(self, error: ClientError, sql: str, name: str) -> ClientError | DataLakeError:
         """Why Athena did not even take the query."""
         message = error.response["Error"].get("Message", "")
-        if error_code(error) != "InvalidRequestException" or not re.search(r"work ?group|output ?location", message, re.I):
+        if error_code(error) != "InvalidRequestException":
+            return error
+        if _POSITION.search(message):
+            return DataLakeError(f"Athena query {name}", _as_typed(sql, message), details=_sql_line(sql, message))
+        if not re.search(r"work ?group|output ?location", message, re.I):
             return error
         return DataLakeError(
             f"Athena workgroup {self._workgroup}",
@@ -188,7 +197,10 @@ def failure(execution: Answer, name: str) -> DataLakeError:
     reason = status.get("StateChangeReason") or error.get("ErrorMessage") or "no reason given"
     category = _CATEGORIES.get(error.get("ErrorCategory", 3), _CATEGORIES[3])
     return DataLakeError(
-        where, f"{reason} ({category}; query id {query_id})", _remedy(reason, error), details=_sql_line(sql, reason)
+        where,
+        f"{_as_typed(sql, reason)} ({category}; query id {query_id})",
+        _remedy(reason, error),
+        details=_sql_line(sql, reason),
     )
 
 
@@ -204,11 +216,20 @@ def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
     """The line of ``sql`` that ``reason`` points at, with a mark under the place; nothing when it points nowhere."""
     found = _POSITION.search(reason)
     lines = sql.splitlines()
-    if not found or not 0 < int(found[1]) <= len(lines):
+    if not found or not _added_lines(sql) < int(found[1]) <= len(lines):
         return ()
     number, column = int(found[1]), int(found[2])
-    label = f"line {number}: "
+    label = f"line {number - _added_lines(sql)}: "
     return (f"{label}{lines[number - 1]}", " " * (len(label) + column - 1) + "^")
+
+
+def _as_typed(sql: str, reason: str) -> str:
+    """``reason`` with the number of the line as a person typed it."""
+    return _POSITION.sub(lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason)
+
+
+def _added_lines(sql: str) -> int:
+    return int(sql.partition("\n")[0].endswith(ADDED))
 
 
 def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> str:
     Athena lets two queries have one name, so creating alone would add another copy each time.
     """
     athena, group = aws.client("athena"), settings.athena_workgroup
-    saved = {query["Name"]: query for query in _saved(athena, group) if query["Database"] == settings.glue_database_name}
+    saved = {query["Name"]: query for query in saved_queries(aws)}
     changes = set()
     for query in named_queries().values():
         wanted = {"Name": query.name, "Description": f"{query.question} {query.comment}"[:1024], "QueryString": query.sql}
@@ -63,7 +63,10 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> str:
     return " and ".join(sorted(changes)) or "unchanged"
 
 
-def _saved(athena: Any, group: str) -> list[dict[str, Any]]:
-    pages = athena.get_paginator("list_named_queries").paginate(WorkGroup=group)
+def saved_queries(aws: Aws) -> list[dict[str, Any]]:
+    """The queries over the lake that are saved in the workgroup, as Athena describes them."""
+    athena = aws.client("athena")
+    pages = athena.get_paginator("list_named_queries").paginate(WorkGroup=aws.settings.athena_workgroup)
     ids = [query_id for page in pages for query_id in page["NamedQueryIds"]]
-    return [athena.get_named_query(NamedQueryId=query_id)["NamedQuery"] for query_id in ids]
+    queries: list[dict[str, Any]] = [dict(athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]) for query_id in ids]
+    return [query for query in queries if query["Database"] == aws.settings.glue_database_name]

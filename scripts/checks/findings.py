@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from console import Console
@@ -20,13 +20,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has to say; ``mend`` is a call that puts it right, where one does."""
+    """One thing that a check has to say."""
 
     level: Level
     what: str
     why: str = ""
     fix: str = ""
-    mend: Callable[[], object] | None = field(default=None, compare=False)
 
 
 def ok(what: str) -> Finding:
@@ -39,9 +38,9 @@ def warning(what: str, why: str, fix: str) -> Finding:
     return Finding(Level.WARNING, what, why, fix)
 
 
-def problem(what: str, why: str, fix: str, mend: Callable[[], object] | None = None) -> Finding:
+def problem(what: str, why: str, fix: str) -> Finding:
     """A run would fail."""
-    return Finding(Level.PROBLEM, what, why, fix, mend)
+    return Finding(Level.PROBLEM, what, why, fix)
 
 
 def show(findings: Iterable[Finding], console: Console) -> None:

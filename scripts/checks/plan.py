@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from analysis.named_queries import named_queries
@@ -16,26 +16,31 @@ from emr.spark_steps import JOBS, STAGES
 from setup_aws_environment import EnvironmentResult
 from steps import STEPS, numbers
 
-from checks.findings import show
-from checks.preflight import STATE_MACHINE, preflight
-
 StepFunction = Callable[..., Any]  # has the name of its step
 Row = tuple[str, str]  # what, and what would become of it
 _WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
 
 
-def show_plan(settings: Settings, aws: Aws, console: Console, setup: Sequence[StepFunction]) -> None:
-    """Prints the plan. ``aws`` must be a session that only plans: the setup steps then say what they would do."""
+def show_plan(
+    settings: Settings, aws: Aws, console: Console, setup: Sequence[StepFunction], phases: Collection[str]
+) -> None:
+    """Prints the plan of ``phases``.
+
+    ``aws`` must be a session that only plans: the ``setup`` steps then say what they would do.
+    """
     for function in setup:
         rows = setup_rows(function(settings, aws, console))
         console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
-    console.table(f"process, {numbers('process')}", ("what", "a run would"), processing_rows(settings, aws))
-    questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
-    console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
-    prices = find_prices(aws, cluster_nodes(settings))
-    console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
-    console.note(f"instance prices: {prices.source}")
-    show(preflight(settings, aws, local=False, checks=[STATE_MACHINE]), console)
+    runs_cluster = bool({"process", "orchestrate"} & set(phases))
+    if runs_cluster:
+        console.table(f"process, {numbers('process')}", ("what", "a run would"), processing_rows(settings, aws))
+    if "analyze" in phases:
+        questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
+        console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
+    if runs_cluster:
+        prices = find_prices(aws, cluster_nodes(settings))
+        console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
+        console.note(f"instance prices: {prices.source}")
     console.note("nothing was changed")
 
 

@@ -37,7 +37,7 @@ def _run() -> dict[str, Any]:
     """The record of `python main.py --all --local --record ...` with the default settings and a fresh sample."""
     shutil.rmtree(_OUT, ignore_errors=True)
     defaults = {name: str(field.default) for name, field in setting_fields().items() if field.default}
-    environ = {**os.environ, **defaults, "DATA_DIR": str(_OUT)}
+    environ = {**os.environ, **defaults, "DATA_DIR": str(_OUT / "data"), "LOCAL_AWS_DIR": str(_OUT / "lake")}
     command = [sys.executable, "main.py", "--all", "--local", "--record", str(TERMINAL)]
     subprocess.run(command, cwd=ROOT, env=environ, check=True)
     newest = max(Settings.runs_dir.glob("*.json"))

@@ -1,18 +1,23 @@
-"""The local AWS for the length of one run: `python -m local_aws` as a child process that cannot outlive us."""
+"""The lake on this machine for the length of one command: `python -m local_aws` as a child process that cannot outlive us."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from config import ROOT
+from config import ROOT, Settings
 from console import Console
 from errors import DataLakeError
+from steps import STEPS
+from storage.local_files import shown
 
 _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -25,11 +30,15 @@ def without_aws_variables(environ: MutableMapping[str, str]) -> None:
 
 
 class LocalServer:
-    """A context: inside it the stand-in answers at ``url``; behind it the server and all that it started are gone."""
+    """A context: inside it the stand-in serves the lake in ``data_dir`` at ``url``; behind it what was started here is gone.
 
-    def __init__(self, data_dir: Path, console: Console) -> None:
+    Where `make serve` serves that lake already, that server is used, and left running. ``fresh`` empties the lake first.
+    """
+
+    def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False) -> None:
         self._data_dir = data_dir
         self._console = console
+        self._fresh = fresh
         self._process: subprocess.Popen[str] | None = None
         self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as we do
         self.url = ""
@@ -42,7 +51,7 @@ class LocalServer:
         command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
         # its standard input is our life line: when we are gone, by whatever means, it ends and takes its children along
         self._process = subprocess.Popen(
-            command,
+            [*command, *(["--fresh"] if self._fresh else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,33 +60,75 @@ class LocalServer:
             env=_environment(),
             start_new_session=True,  # a Ctrl-C at the terminal is for us alone: we still need the server to clean up
         )
-        assert self._process.stdout
+        emptied = sum(path.is_file() for path in (self._data_dir / "s3").rglob("*")) if self._fresh else 0
         with self._console.waiting("the local AWS starts"):
-            line = self._process.stdout.readline()
-        if not line.startswith("READY "):
-            raise self._refusal()
-        self.url = line.split()[1]
-        self._console.note(f"local AWS at {self.url}")
+            state, self.url = self._first_words(self._process)
+        if emptied:
+            self._console.warn(f"The lake in {shown(self._data_dir)} is emptied of {emptied:,} objects.")
+        if state == "RUNS":
+            self._console.note(f"local AWS at {self.url}, which serves this lake already")
+        else:
+            self._console.note(f"local AWS at {self.url}, with the lake in {shown(self._data_dir)}")
         return self
 
-    def _refusal(self) -> DataLakeError:
+    def _first_words(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        assert process.stdout
+        for line in process.stdout:
+            word, _, rest = line.strip().partition(" ")
+            if word == "NOTE":
+                self._console.warn(rest)
+            elif word in ("READY", "RUNS"):
+                return word, rest
+        raise DataLakeError(
+            "local AWS",
+            f"did not start: {self._last_words()}",
+            f"Its folder is LOCAL_AWS_DIR={self._data_dir}; python -m local_aws shows more.",
+        )
+
+    def _last_words(self) -> str:
         assert self._process
         self._process.wait(timeout=30)
         self._words.seek(0)
         lines = self._words.read().strip().splitlines() or ["it ended without a word"]
-        why = lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
-        return DataLakeError(
-            "local AWS", f"did not start: {why}", f"Its folder is LOCAL_AWS_DIR={self._data_dir}; python -m local_aws shows more."
-        )
+        return lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process and self._process.stdin
+        died = self._process.poll()
         self._process.stdin.close()
         try:
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if died and isinstance(error, Exception):
+            raise DataLakeError(
+                "local AWS",
+                f"ended in the middle of the run (exit code {died}): {self._last_words()}",
+                "The lake is as it was then: run it again.",
+            ) from error
+
+
+@contextmanager
+def local_lake(settings: Settings, console: Console, *, fresh: bool = False) -> Iterator[Settings]:
+    """Inside it the lake under LOCAL_AWS_DIR is served; gives the settings that mean it. Errors name commands that work here."""
+    without_aws_variables(os.environ)
+    try:
+        with LocalServer(settings.local_aws_dir, console, fresh=fresh) as server:
+            yield dataclasses.replace(settings, aws_endpoint_url=server.url)
+    except DataLakeError as error:
+        error.fix = _as_typed_here(error.fix)
+        raise
+
+
+def _as_typed_here(text: str) -> str:
+    """``text`` with the commands for AWS as they are typed for the lake on this machine."""
+
+    def phase(found: re.Match[str]) -> str:
+        return f"python main.py --{STEPS[found[1]].phase} --local"
+
+    text = re.sub(rf"python scripts/({'|'.join(STEPS)})\.py", phase, text)
+    return re.sub(r"(python main\.py --(?:setup|process|orchestrate|analyze|all))(?! --local)", r"\1 --local", text)
 
 
 def _environment() -> dict[str, str]:

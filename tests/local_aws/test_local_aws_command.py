@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,60 +13,11 @@ from typing import Any
 
 import pytest
 from support.processes import with_in_its_environment
+from support.server_process import ENV, Server
 
 from local_aws.__main__ import forget_aws_settings
 from local_aws.clients import Clients
 from local_aws.java import find_java
-
-ROOT = Path(__file__).parents[2]
-# a user with an AWS account, a proxy, and no Java but the wheel's
-ENV = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/nonexistent",
-    "AWS_PROFILE": "production",
-    "AWS_ENDPOINT_URL": "https://example.com",
-    "HTTPS_PROXY": "http://127.0.0.1:9",
-    "http_proxy": "http://127.0.0.1:9",
-}
-
-
-class Server:
-    """The command as a child process."""
-
-    def __init__(self, *args: str, **environ: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "local_aws", *args],
-            cwd=ROOT,
-            env={**ENV, **environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout
-        self.first_line = self._process.stdout.readline().strip()
-
-    @property
-    def url(self) -> str:
-        return self.first_line.replace("READY ", "").replace("AWS_ENDPOINT_URL=", "")
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def send(self, signum: int) -> None:
-        self._process.send_signal(signum)
-
-    def close_input(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.stdin = None
-
-    def end(self) -> tuple[int, str]:
-        """Its exit code and what it said on stderr."""
-        _, words = self._process.communicate(timeout=30)
-        return self._process.returncode, words
-
 
 Start = Callable[..., Server]
 
@@ -103,6 +52,7 @@ def wait(condition: Callable[[], object], seconds: float) -> bool:
 def test_for_a_person_it_prints_the_lines_for_env_and_ctrl_c_ends_it(start: Start) -> None:
     server = start()
     assert server.first_line.startswith("AWS_ENDPOINT_URL=http://127.0.0.1:")
+    assert server.lines(4)[2:] == ["AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"]
     assert s3(server).list_buckets()["Buckets"] == []
     server.send(signal.SIGINT)
     code, words = server.end()
@@ -168,18 +118,31 @@ def test_a_second_server_does_not_get_the_same_folder(start: Start, tmp_path: Pa
     assert s3(first).list_buckets()["Buckets"] == []
 
 
-def test_only_what_a_server_made_is_emptied(start: Start, tmp_path: Path) -> None:
+def test_the_next_server_goes_on_with_the_lake_and_only_fresh_empties_it(start: Start, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    first = start("--die-with-parent", "--data-dir", str(tmp_path))
-    s3(first).create_bucket(Bucket="old-lake")
-    first.close_input()
-    first.end()
-    assert (tmp_path / "s3/old-lake").is_dir()
-    second = start("--die-with-parent", "--data-dir", str(tmp_path))
-    second.close_input()
-    second.end()
-    assert not (tmp_path / "s3/old-lake").exists()
+    place = ("--die-with-parent", "--data-dir", str(tmp_path))
+    for flags, expected in ((), []), ((), ["lake"]), (("--fresh",), []):
+        server = start(*place, *flags)
+        assert [bucket["Name"] for bucket in s3(server).list_buckets()["Buckets"]] == expected
+        s3(server).create_bucket(Bucket="lake")
+        server.close_input()
+        server.end()
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_files_of_a_lake_without_its_state_are_refused_with_the_way_out(start: Start, tmp_path: Path) -> None:
+    (tmp_path / ".local_aws").touch()
+    (tmp_path / "s3/lake").mkdir(parents=True)
+    code, words = start("--data-dir", str(tmp_path)).end()
+    assert code == 1 and "--fresh" in words
+    assert (tmp_path / "s3/lake").is_dir()
+
+
+def test_a_program_joins_the_server_of_its_lake_when_that_is_there_for_all(start: Start, tmp_path: Path) -> None:
+    first = start("--data-dir", str(tmp_path))
+    second = start("--die-with-parent", "--data-dir", str(tmp_path))
+    assert second.first_line == f"RUNS {first.url}"
+    assert second.end() == (0, "")
 
 
 def test_a_folder_that_somebody_else_made_is_refused(start: Start, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -144,6 +145,18 @@ def test_what_a_step_waits_for_stands_on_the_board_before_anything_is_heard_of_i
     with it.board([run.step]), it.step(run), it.waiting("cluster j-1 starts"):
         pass
     assert "cluster j-1 starts" in screen()
+
+
+def test_without_a_terminal_a_long_silence_says_what_is_waited_for(monkeypatch):
+    monkeypatch.setattr("console.QUIET_SECONDS", 0.05)
+    err = io.StringIO()
+    it = Console(io.StringIO(), err)
+    with it.waiting("the local AWS starts"):
+        time.sleep(0.3)
+    with it.waiting("nothing new"):
+        it.note("done already")
+        time.sleep(0.3)
+    assert err.getvalue() == "  ... the local AWS starts\n  done already\n"
 
 
 def test_a_warning_stays_above_the_board(terminal):

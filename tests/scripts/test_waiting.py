@@ -79,11 +79,16 @@ def test_the_last_pause_ends_with_the_deadline():
     "trouble",
     [
         ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "DescribeStep"),
-        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        EndpointConnectionError(endpoint_url="https://elasticmapreduce.us-east-1.amazonaws.com/"),
     ],
 )
 def test_a_throttled_or_lost_look_says_nothing_about_the_thing(trouble):
     assert wait_until(waiting_for([trouble, "COMPLETED"]), Clock().pace(), lambda *_: None) == "COMPLETED"
+
+
+def test_a_local_aws_that_has_ended_is_noticed_at_the_first_look():
+    with pytest.raises(EndpointConnectionError):
+        wait_until(waiting_for([EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")]), Clock().pace(), lambda *_: None)
 
 
 def test_what_is_shown_may_be_throttled_too():

@@ -1,0 +1,201 @@
+"""The WSGI layer that makes a server's state live on: it writes down what changes something, and makes it again at the start.
+
+A request that only reads, or that has work done (StartCrawler, RunJobFlow, Publish), is passed on as it is. Any other request
+is written to the log once it has succeeded, with the seed of moto's random numbers, so that the ids come out the same when it
+is made again. Objects are not in the log, but lie as files in the mirror, which is told of each one that changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs, quote
+from xml.etree import ElementTree
+
+from local_aws.clients import ACCESS_KEY_ID, REGION
+from local_aws.overlay import WsgiApp, signed_region, signed_service
+from local_aws.state_log import StateLog
+
+log = logging.getLogger(__name__)
+
+_READS = re.compile(r"Get|List|Describe|BatchGet|Search|Query|Scan|Validate|Test|Lookup|Filter|Simulate|Check|Select|Decode")
+_WORKS = re.compile(r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry")
+_WORK_PATHS = re.compile(r"/moto-api/|.*/(invocations|invoke-async)/?$")
+_EMR_KEEPS = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")  # clusters look after themselves
+_CHANGES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+_HEADERS = ("HTTP_X_AMZ_TARGET", "CONTENT_TYPE", "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED")
+_AUTHORIZATION = "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+_KEY_ID = re.compile(r"Credential=([^/,\s]+)/")
+
+ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
+
+
+class Recorder:
+    """The layer around ``app``; ``objects_changed`` is told of the keys that a request has written or deleted."""
+
+    def __init__(self, app: WsgiApp, state_log: StateLog, objects_changed: ObjectsChanged) -> None:
+        self._app = app
+        self._log = state_log
+        self._objects_changed = objects_changed
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] not in _CHANGES:
+            return self._app(environ, start_response)
+        if _is_s3(environ):
+            bucket, _, key = _path(environ).lstrip("/").partition("/")
+            asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+            if key and asked.keys() & {"partNumber", "uploads"}:  # of an object that comes in parts: its end counts
+                return self._app(environ, start_response)
+            if key or "delete" in asked:
+                return self._change_objects(environ, start_response, bucket, key)
+        return self._change(environ, start_response)
+
+    def _change_objects(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], bucket: str, key: str
+    ) -> Iterable[bytes]:
+        keys = [key] if key else _keys_to_delete(_body(environ))
+        answer = list(self._app(environ, start_response))
+        self._objects_changed(bucket, keys)  # a failed one too: it looks at what is there now
+        return answer
+
+    def _change(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = _body(environ)
+        if not _is_kept(environ, body):
+            return self._app(environ, start_response)
+        with self._lock:  # no other request may draw from the same random numbers
+            seed = secrets.randbits(63)
+            status, answer = _ask(self._app, environ, seed, start_response)
+            if status < 400:
+                self._log.append(request=_as_entry(environ, body, seed))
+        return answer
+
+    def restore(self) -> None:
+        """Makes the requests of the log again; one that is refused now is named in the server's log."""
+        for entry in self._log.state.requests:
+            status, answer = _ask(self._app, _environ(entry), entry["seed"])
+            if status >= 400:
+                what = entry["headers"].get("HTTP_X_AMZ_TARGET") or f"{entry['method']} {entry['uri']}"
+                log.warning("not restored: %s: %s", what, b"".join(answer)[:300].decode(errors="replace"))
+        _seed(None)
+
+    def put_object(self, name: str, body: bytes, headers: dict[str, str]) -> str:
+        """Puts an object of the log back, past the log; returns its ETag."""
+        uri = quote(f"/{name}", safe="/~")
+        seen: dict[str, str] = {}
+
+        def start_response(status: str, sent: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+            seen.update({key.lower(): value for key, value in sent}, status=status)
+            return lambda _data: None
+
+        signed = {"service": "s3", "region": REGION, "key": ACCESS_KEY_ID}
+        entry = {"method": "PUT", "uri": uri, "headers": headers, **signed}
+        list(self._app(_environ(entry, body), start_response))
+        if not seen["status"].startswith("2"):
+            log.warning("not restored: s3://%s: %s", name, seen["status"])
+        return seen.get("etag", "")
+
+
+def _ask(
+    app: WsgiApp, environ: dict[str, Any], seed: int, start_response: Callable[..., Any] | None = None
+) -> tuple[int, list[bytes]]:
+    statuses: list[int] = []
+
+    def noted(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        statuses.append(int(status.split(" ", 1)[0]))
+        return start_response(status, headers) if start_response else lambda _data: None
+
+    _seed(seed)
+    answer = list(app(environ, noted))
+    return statuses[-1], answer
+
+
+def _seed(seed: int | None) -> None:
+    from moto.moto_api._internal import mock_random
+
+    mock_random.seed(seed)
+
+
+def _is_s3(environ: dict[str, Any]) -> bool:
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        return False
+    presigned = "%2Fs3%2Faws4_request" in environ.get("QUERY_STRING", "") or "AWSAccessKeyId=" in environ.get("QUERY_STRING", "")
+    return signed_service(environ) == "s3" or presigned
+
+
+def _is_kept(environ: dict[str, Any], body: bytes) -> bool:
+    service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+    if service == "ElasticMapReduce":
+        return bool(_EMR_KEEPS.match(operation)) and not _READS.match(operation)
+    if not operation and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        operation = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    if not operation:
+        operation = _path(environ).rpartition("/operation/")[2] if "/operation/" in _path(environ) else ""
+    if operation:
+        return not (_READS.match(operation) or _WORKS.match(operation))
+    return not _WORK_PATHS.match(_path(environ))
+
+
+def _path(environ: dict[str, Any]) -> str:
+    path: str = environ.get("PATH_INFO", "")
+    return path.encode("latin-1").decode(errors="replace")
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The request's body, which can be read again behind this."""
+    length = environ.get("CONTENT_LENGTH")
+    if length or environ.get("wsgi.input_terminated"):
+        body: bytes = environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read()
+    else:
+        body = b""
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "wsgi.input_terminated": True}
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    return body
+
+
+def _keys_to_delete(body: bytes) -> list[str]:
+    try:
+        tree = ElementTree.fromstring(body)
+    except ElementTree.ParseError:
+        return []
+    return [element.text or "" for element in tree.iter() if element.tag.rpartition("}")[2] == "Key"]
+
+
+def _as_entry(environ: dict[str, Any], body: bytes, seed: int) -> dict[str, Any]:
+    query = environ.get("QUERY_STRING", "")
+    signer = _KEY_ID.search(environ.get("HTTP_AUTHORIZATION", ""))
+    try:
+        content = {"body": body.decode()}
+    except UnicodeDecodeError:
+        content = {"base64": base64.b64encode(body).decode()}
+    return {
+        "seed": seed,
+        "method": environ["REQUEST_METHOD"],
+        "uri": quote(_path(environ), safe="/~:@") + (f"?{query}" if query else ""),
+        "headers": {name: environ[name] for name in _HEADERS if environ.get(name)},
+        "service": signed_service(environ),
+        "region": signed_region(environ),
+        "key": signer.group(1) if signer else "",
+        **content,
+    }
+
+
+def _environ(entry: dict[str, Any], body: bytes | None = None) -> dict[str, Any]:
+    from werkzeug.test import EnvironBuilder
+
+    if body is None:
+        body = base64.b64decode(entry["base64"]) if "base64" in entry else entry["body"].encode()
+    path, _, query = entry["uri"].partition("?")
+    builder = EnvironBuilder(path=path, query_string=query, base_url="http://127.0.0.1/", method=entry["method"])
+    environ = dict(builder.get_environ())
+    builder.close()
+    signed = {name: entry[name] for name in ("key", "region", "service")}
+    environ |= {"HTTP_AUTHORIZATION": _AUTHORIZATION.format(**signed)} if entry["service"] else {}
+    environ |= {**entry["headers"], "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    return environ | {"wsgi.input_terminated": True}

@@ -1,0 +1,134 @@
+"""The log of a lake's state: what a server appends while it works, and the next server on the same folder reads.
+
+One JSON object a line, in the order in which things happened:
+
+- ``{"request": {...}}``: a request that changed something that moto keeps; it is made again
+- ``{"object": "<bucket>/<key>", ...}`` and ``{"gone": "<bucket>/<key>"}``: the objects whose files lie in ``s3/``
+- ``{"cluster": {...}}`` and ``{"execution": {...}}``: how a cluster or an execution stood; the last line of each counts
+
+A server that is killed leaves at most half a line at the end, which is dropped. Each start rewrites the log without what has
+been overtaken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_aws.errors import StartError
+
+VERSION = 1  # of the format; another number is refused
+FILE = "state.jsonl"
+_FINISHED_KEPT = 100  # clusters, and executions
+
+
+class UnknownState(StartError):
+    """The folder holds a lake that this version cannot read; the message says how to go on."""
+
+
+@dataclass
+class State:
+    """What the log says, put together."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    executions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Takes one line of the log."""
+        if "request" in entry:
+            self.requests.append(entry["request"])
+        elif "object" in entry:
+            self.objects[entry["object"]] = entry
+        elif "gone" in entry:
+            self.objects.pop(entry["gone"], None)
+        elif "cluster" in entry:
+            self.clusters[entry["cluster"]["id"]] = entry["cluster"]
+        elif "execution" in entry:
+            self.executions[entry["execution"]["arn"]] = entry["execution"]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The shortest log that says the same."""
+        return [
+            *({"request": request} for request in self.requests),
+            *self.objects.values(),
+            *({"cluster": cluster} for cluster in list(self.clusters.values())[-_FINISHED_KEPT:]),
+            *({"execution": execution} for execution in list(self.executions.values())[-_FINISHED_KEPT:]),
+        ]
+
+
+class StateLog:
+    """The log in ``folder``. ``state`` is what it said when it was opened; raises ``UnknownState``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._lock = threading.Lock()
+        self.state = _read(self._path)
+        self._rewrite()
+        self._file = self._path.open("ab", buffering=0)
+
+    def append(self, **entry: Any) -> None:
+        """Adds a line; returns when the system has it, so that it outlives this process."""
+        line = _line(entry)
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line)
+
+    def close(self) -> None:
+        """Nothing is added from here on."""
+        with self._lock:
+            self._file.close()
+
+    def _rewrite(self) -> None:
+        part = self._path.with_suffix(".part")
+        with part.open("wb") as file:
+            file.writelines(_line(entry) for entry in [{"local_aws": VERSION}, *self.state.entries()])
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._path)
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False, default=_seconds).encode() + b"\n"
+
+
+def _seconds(value: Any) -> float:
+    """Moments are kept as AWS's JSON protocol has them."""
+    seconds: float = value.timestamp()
+    return seconds
+
+
+def _read(path: Path) -> State:
+    state = State()
+    lines: list[bytes] = []
+    with contextlib.suppress(FileNotFoundError):
+        lines = path.read_bytes().split(b"\n")[:-1]  # behind the last line end is nothing, or half a line
+    if not lines:
+        return state
+    version = _version(lines[0])
+    if version != VERSION:
+        raise UnknownState(
+            f"{path} was written by another version of the local AWS (format {version}; this one reads {VERSION}); "
+            "use the lake with that version, or begin with an empty one: --fresh"
+        )
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            state.add(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnknownState(
+                f"{path} is damaged in line {number}; repair that line, or begin with an empty lake: --fresh"
+            ) from error
+    return state
+
+
+def _version(line: bytes) -> Any:
+    try:
+        return json.loads(line)["local_aws"]
+    except (ValueError, KeyError, TypeError):
+        return "unknown"

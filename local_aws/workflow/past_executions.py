@@ -1,0 +1,85 @@
+"""Executions of earlier servers: as those described them, out of the state log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_aws.clients import Clients
+from local_aws.state_log import StateLog
+
+log = logging.getLogger(__name__)
+
+_LISTED = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
+_CUT_SHORT = {"status": "ABORTED", "error": "LocalAws.Ended", "cause": "The local AWS ended while the execution ran."}
+_CLOSE_SECONDS = 10.0
+
+
+class PastExecutions:
+    """Writes down each execution when it begins and when it has ended, and tells of those of earlier servers."""
+
+    def __init__(self, clients: Clients, state_log: StateLog) -> None:
+        self._clients = clients
+        self._log = state_log
+        self._writers: list[threading.Thread] = []
+        self._past = {arn: _ended(saved) for arn, saved in state_log.state.executions.items()}
+
+    def begun(self, described: Mapping[str, Any]) -> None:
+        """An execution runs from now on; ``described`` is DescribeExecution's answer."""
+        if described["status"] == "RUNNING":
+            self._save(described, [])
+
+    def ended(self, arn: str, region: str) -> None:
+        """An execution has ended; what became of it is written down in the background."""
+        writer = threading.Thread(target=self._save_ended, args=(arn, region), name=f"save-{arn}", daemon=True)
+        self._writers = [other for other in self._writers if other.is_alive()] + [writer]
+        writer.start()
+
+    def close(self) -> None:
+        """Returns when everything is written down."""
+        for writer in self._writers:
+            writer.join(_CLOSE_SECONDS)
+
+    def description(self, arn: str) -> dict[str, Any] | None:
+        """DescribeExecution's answer; None for an execution of this server."""
+        return self._past[arn]["description"] if arn in self._past else None
+
+    def events(self, arn: str) -> list[dict[str, Any]] | None:
+        """The history's events, the first one first; None for an execution of this server."""
+        return list(self._past[arn]["events"]) if arn in self._past else None
+
+    def listed(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Those that ListExecutions asks for, the newest first."""
+        descriptions = [saved["description"] for saved in reversed(self._past.values())]
+        return [
+            {key: description[key] for key in _LISTED if key in description}
+            for description in descriptions
+            if description["stateMachineArn"] == request.get("stateMachineArn")
+            and description["status"] == request.get("statusFilter", description["status"])
+        ]
+
+    def _save_ended(self, arn: str, region: str) -> None:
+        client = self._clients.client("stepfunctions", region)
+        try:
+            described = client.describe_execution(executionArn=arn)
+            pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
+            events = [event for page in pages for event in page["events"]]
+        except (ClientError, BotoCoreError) as error:  # its machine has been deleted, or the server ends
+            log.warning("%s is not written down: %s", arn, error)
+        else:
+            self._save(described, events)
+
+    def _save(self, described: Mapping[str, Any], events: list[Any]) -> None:
+        description = {key: value for key, value in described.items() if key != "ResponseMetadata"}
+        self._log.append(execution={"arn": description["executionArn"], "description": description, "events": events})
+
+
+def _ended(saved: dict[str, Any]) -> dict[str, Any]:
+    if saved["description"]["status"] != "RUNNING":
+        return saved
+    return {**saved, "description": {**saved["description"], **_CUT_SHORT, "stopDate": time.time()}}

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Asks the lake in SQL, and prints the rows: as a table on a terminal, as CSV in a pipe.
+
+  python scripts/query_lake.py --local "SELECT * FROM vehicle_type_metrics"
+  python scripts/query_lake.py --local top_locations   a saved query, by name
+  python scripts/query_lake.py                         the list of saved ones
+
+With --local it asks the lake on this machine, that of `make demo`; else the one on AWS. A query that does
+not name run_id sees the newest run; one that names it sees all runs. Bytes read and cost go to stderr.
+Ctrl-C cancels the query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import cli
+from analysis.athena import Athena, QueryResult
+from analysis.formats import rows_for_people, write_csv, write_json_lines
+from analysis.named_queries import named_queries, saved_queries
+from analysis.newest_run import narrowed_to_newest_run
+from aws import Aws
+from catalog.published import require_workgroup
+from config import Settings
+from console import Console
+from errors import ConfigError
+from runs.local_server import local_lake
+
+_MOST_ROWS = 1000  # of a table for people
+_QUIET_SECONDS = 3.0  # a query that takes longer says what it waits for
+
+
+@dataclass(frozen=True)
+class Question:
+    """SQL, and what errors call it."""
+
+    name: str
+    sql: str
+
+
+def query_lake(aws: Aws, console: Console, question: Question) -> tuple[QueryResult, str]:
+    """Runs the query; returns its rows, and the run that it saw where it did not choose one itself."""
+    require_workgroup(aws)
+    narrowed = narrowed_to_newest_run(aws, question.sql)
+
+    def progress(what: str, state: str, elapsed: float) -> None:
+        if elapsed >= _QUIET_SECONDS:
+            console.progress(what, state, elapsed)
+
+    with console.waiting("the query runs"):
+        return Athena(aws, progress).run(narrowed.sql, question.name), narrowed.run_id
+
+
+def question_of(aws: Aws, arguments: argparse.Namespace) -> Question:
+    """The SQL of the file, of the saved query of that name, or as it was typed."""
+    if arguments.file:
+        return Question(str(arguments.file), _read(arguments.file))
+    if re.fullmatch(r"\s*[\w-]+\s*", arguments.sql):
+        return _saved(aws, arguments.sql.strip())
+    return Question("", arguments.sql)
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--file {file}", f"cannot be read: {error}", "Give a text file in UTF-8 with one query.") from error
+
+
+def _saved(aws: Aws, name: str) -> Question:
+    files = named_queries()
+    if name in files:
+        return Question(name, files[name].sql)
+    saved = {query["Name"]: query["QueryString"] for query in saved_queries(aws)}
+    if name in saved:
+        return Question(name, saved[name])
+    near = difflib.get_close_matches(name, [*files, *saved], n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"saved query {name}", "does not exist.", f"{hint}List them: python scripts/query_lake.py")
+
+
+def _list(console: Console) -> None:
+    console.table("Saved queries", ("name", "question"), [(query.name, query.question) for query in named_queries().values()])
+
+
+def _show(console: Console, result: QueryResult, wanted: str) -> None:
+    if wanted == "csv" and result.names:
+        write_csv(result, sys.stdout)
+    elif wanted == "jsonl":
+        write_json_lines(result, sys.stdout)
+    elif wanted == "table" and result.names:
+        console.table("", result.names, rows_for_people(result)[:_MOST_ROWS])
+        if len(result.rows) > _MOST_ROWS:
+            console.warn(f"{_MOST_ROWS:,} of {len(result.rows):,} rows are shown. All of them: --format csv")
+
+
+def _facts(settings: Settings, result: QueryResult, run_id: str) -> str:
+    rows = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
+    cost = f"${result.dollars:.5f}" + (" on AWS, nothing here" if settings.is_local else "")
+    newest = [f"of the newest run, {run_id}"] if run_id else []
+    return "; ".join([" ".join([rows, *newest]), f"{result.scanned_bytes:,} bytes read, {cost}", f"{result.seconds:.1f} s"])
+
+
+def _act(arguments: argparse.Namespace, console: Console) -> None:
+    if not arguments.sql and not arguments.file:
+        _list(console)
+        return
+    settings = cli.settings_of(arguments)
+    with local_lake(settings, console) if arguments.local else nullcontext(settings) as chosen:
+        aws = Aws(chosen)
+        result, run_id = query_lake(aws, console, question_of(aws, arguments))
+    try:
+        _show(console, result, arguments.format or ("table" if sys.stdout.isatty() else "csv"))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    console.note(_facts(chosen, result, run_id))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("sql", nargs="?", default="", metavar="SQL", help="the query, or the name of a saved one")
+    what.add_argument("--file", type=Path, metavar="FILE", help="read the query from FILE (-: from standard input)")
+    parser.add_argument("--local", action="store_true", help="ask the lake on this machine")
+    parser.add_argument(
+        "--format", choices=("table", "csv", "jsonl"), help="default: table on a terminal, csv elsewhere; jsonl: JSON lines"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = _parser()
+    cli.add_common(parser)
+    arguments = parser.parse_args(argv)
+    return cli.guard("query_lake", arguments.traceback, Console(), lambda console: _act(arguments, console))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""`python -m local_aws` as a child process of a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# a user with an AWS account, a proxy, and no Java but the wheel's
+ENV = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "AWS_PROFILE": "production",
+    "AWS_ENDPOINT_URL": "https://example.com",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+}
+
+
+class Server:
+    """The command as a child process."""
+
+    def __init__(self, *args: str, **environ: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "local_aws", *args],
+            cwd=ROOT,
+            env={**ENV, **environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout
+        self.first_line = self._process.stdout.readline().strip()
+
+    @property
+    def url(self) -> str:
+        return self.first_line.replace("READY ", "").replace("AWS_ENDPOINT_URL=", "")
+
+    def lines(self, count: int) -> list[str]:
+        """The next lines that it prints."""
+        assert self._process.stdout
+        return [self._process.stdout.readline().strip() for _ in range(count)]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, signum: int) -> None:
+        self._process.send_signal(signum)
+
+    def close_input(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.stdin = None
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and what it said on stderr."""
+        _, words = self._process.communicate(timeout=30)
+        return self._process.returncode, words
