@@ -31,7 +31,7 @@ test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whol
 	$(PYTEST) -m "not (jvm or all or long or moto)"
 
 test: lint  ## the linter, the type checker and the tests that every change has to pass
-	$(PYTEST) -m "not (all or long or moto)"
+	$(PYTEST)
 
 test-all: lint test-releases  ## every test: also kills, both pipelines, every Spark release and ANSI mode; an hour
 	$(PYTEST) -m "not moto"

@@ -30,7 +30,7 @@ from analyze import analyze
 from aws import Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
 from checks.plan import show_plan
-from checks.preflight import require_ready
+from checks.preflight import mend, require_ready
 from cleanup.teardown import add_arguments, teardown
 from config import Settings
 from console import Console
@@ -259,6 +259,7 @@ def command_line() -> argparse.ArgumentParser:
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
     group = parser.add_argument_group("instead of phases")
     group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
+    group.add_argument("--fix", action="store_true", help="with --check: set missing tags of the network, asked first")
     group.add_argument(
         "--plan", action="store_true", help="what the phases (default: all) would create or change, and their price"
     )
@@ -351,7 +352,10 @@ def _instead(arguments: argparse.Namespace, console: Console) -> None:
 
 def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Console) -> None:
     if arguments.check:
-        require_ready(settings, Aws(settings), console, local=arguments.local or settings.is_local)
+        aws, local = Aws(settings), arguments.local or settings.is_local
+        if arguments.fix and not local:
+            mend(settings, aws, console, yes=arguments.yes)
+        require_ready(settings, aws, console, local=local)
     elif arguments.plan:
         planned = phases(arguments) or [*PHASES]
         show_plan(settings, Aws(settings, plan_only=True), console, SETUP if "setup" in planned else (), planned)

@@ -48,7 +48,7 @@ _NO_USER_CONFIGURATION = {
 }
 
 # how the names of operations begin that only look
-_READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate")
+_READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Validate")
 
 _RIGHTS_FIX = "Ask who administers the account to allow this action, then run it again."
 

@@ -36,7 +36,13 @@ _WHERE = "deploy_step_functions"
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 _LOGS = "/aws/vendedlogs/states/"
 # what Step Functions says of a role that was made a moment ago; a role that is really wrong says the same
-_ROLE_NOT_YET = ("authorized to assume the provided role", "is not authorized to create managed-rule")
+_ROLE_NOT_YET = (
+    "authorized to assume the provided role",
+    "is not authorized to create managed-rule",
+    "is not authorized to access the Log Destination",
+)
+# the name of a machine that was deleted a moment ago is free some seconds later, once its executions have ended
+_NAME_NOT_YET = ("State Machine is being deleted",)
 
 
 @dataclass(frozen=True)
@@ -112,9 +118,10 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
 
 
 def _current(aws: Aws) -> Answer | None:
-    """The state machine as it is; None when there is none."""
+    """The state machine as it is; None when there is none, or when it is being deleted and will vanish."""
     sfn, arn = aws.client("stepfunctions"), state_machine_arn(aws)
-    return if_there(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
+    found = if_there(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
+    return None if found and found.get("status") == "DELETING" else found
 
 
 def _same(field: str, current: Any, wanted: Any) -> bool:
@@ -130,14 +137,27 @@ def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, An
 
 def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
     """Creates or updates; a definition or a role that AWS refuses is an error that says which."""
-    call = getattr(aws.client("stepfunctions"), operation)
+    call, patience = getattr(aws.client("stepfunctions"), operation), aws.settings.iam_patience_seconds
+    deletion = ("the old state machine", "being deleted, trying again")
     try:
-        return retry_while_iam_spreads(lambda: call(**request), _ROLE_NOT_YET, console, aws.settings.iam_patience_seconds)
+        return retry_while_iam_spreads(
+            lambda: retry_while_iam_spreads(lambda: call(**request), _ROLE_NOT_YET, console, patience),
+            _NAME_NOT_YET,
+            console,
+            patience,
+            waiting_for=deletion,
+        )
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if any(known in message for known in _ROLE_NOT_YET):
             raise DataLakeError(
                 _WHERE, f"Step Functions does not accept the role: {message}", "Run step 1: python scripts/setup_iam_roles.py"
+            ) from error
+        if any(known in message for known in _NAME_NOT_YET):
+            raise DataLakeError(
+                _WHERE,
+                f"the state machine of this name is still being deleted: {message}",
+                "Stop its executions in the console, or wait until they have ended; then run this step again.",
             ) from error
         raise
 

@@ -68,13 +68,18 @@ def setup_iam_roles(
     aws: Aws,
     console: Console,
     *,
-    emr_policy: str = "v2",
+    emr_policy: str = "",
     adopt: bool = False,
     file: Path = ROLES_FILE,
 ) -> RolesResult:
-    """Makes every role ready and writes ``file``; raises ``DataLakeError``, which says what an administrator must allow."""
+    """Makes every role ready and writes ``file``; raises ``DataLakeError``, which says what an administrator must allow.
+
+    ``emr_policy`` is the version of AWS's policy for the EMR service; none: the one that the role has, v2 for a new role.
+    """
     iam = aws.client("iam")
     _check_account_of_given_role(settings, aws.account_id)
+    service_role = roles(settings, aws.account_id, iam.meta.partition)[0]
+    emr_policy = emr_policy or _allowed(service_role, partial(_emr_policy_now, iam, service_role))
     wanted = roles(settings, aws.account_id, iam.meta.partition, emr_policy)
     changes = {}
     for role in wanted:
@@ -87,6 +92,18 @@ def setup_iam_roles(
     for note in save(file, content) if not aws.plan_only else ():
         console.note(note)
     return RolesResult(changes, file)
+
+
+def _emr_policy_now(iam: IAMClient, service_role: Role) -> str:
+    """v1 where an earlier run was told to attach that, else v2."""
+    attached = if_there(lambda: _attached(iam, service_role), _ABSENT) or set()
+    return "v1" if attached.intersection(service_role.unwanted) else "v2"
+
+
+def _attached(iam: IAMClient, role: Role) -> set[str]:
+    """The ARNs of the role's managed policies."""
+    pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role.name)
+    return {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
 
 
 def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
@@ -136,8 +153,7 @@ def role_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iter
 
 
 def _managed_changes(iam: IAMClient, role: Role) -> Iterable[Change]:
-    pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role.name)
-    attached = {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
+    attached = _attached(iam, role)
     for arn in role.managed:
         if arn not in attached:
             yield Change(f"{_last(arn)} attached", partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn))
@@ -203,8 +219,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--emr-policy",
         choices=sorted(EMR_SERVICE_POLICIES, reverse=True),
-        default="v2",
-        help="AWS's policy for the EMR service: v1 where v2 does not work (default: %(default)s)",
+        default="",
+        help="AWS's policy for the EMR service: v1 where v2 does not work (default: as it is, v2 for a new role)",
     )
     parser.add_argument("--adopt", action="store_true", help="also bring roles to the wanted state that something else made")
     return parser

@@ -143,9 +143,9 @@ class Execution:
             "DataScannedInBytes": self.result.scanned_bytes,
             "TotalExecutionTimeInMillis": _millis(now - self.submitted),
             "QueryQueueTimeInMillis": _millis(begun - self.submitted),
-            "ServicePreProcessingTimeInMillis": 0,
-            "QueryPlanningTimeInMillis": 0,
-            "ServiceProcessingTimeInMillis": 0,
+            "ServicePreProcessingTimeInMillis": 1,
+            "QueryPlanningTimeInMillis": 1,
+            "ServiceProcessingTimeInMillis": 1,
             "ResultReuseInformation": {"ReusedPreviousResult": self.reused is not None},
         }
         if self.result.manifest is not None:
@@ -154,4 +154,5 @@ class Execution:
 
 
 def _millis(seconds: float) -> int:
-    return round(seconds * 1000)
+    """At least one: nothing takes no time on AWS, and clients read 0 as unknown."""
+    return max(1, round(seconds * 1000))

@@ -155,6 +155,8 @@ _PRECISIONS = {
     "double": 17,
     "varchar": 2147483647,
     "timestamp": 3,
+    "timestamp with time zone": 3,
+    "time": 3,
 }
 _NAMES = {"real": "float"}
 

@@ -31,6 +31,7 @@ class Policy:
     delete: str = "DEPRECATE_IN_DATABASE"
     merge_new_columns: bool = False
     inherit_from_table: bool = False
+    partition_index: bool = True
 
 
 @dataclass
@@ -90,6 +91,8 @@ class Catalog:
             self._glue.create_table(DatabaseName=self._policy.database, TableInput=wanted)
             self.changes.tables_created.append(name)
             self._tables[name] = wanted
+            if found.depth and self._policy.partition_index:
+                self._index_partitions(name, found.partition_names())
         elif self._policy.update == "UPDATE_IN_DATABASE":
             wanted = self._updated(present, wanted)
             self._glue.update_table(DatabaseName=self._policy.database, TableInput=wanted)
@@ -99,6 +102,11 @@ class Catalog:
         if found.depth:
             self._write_partitions(found, self._tables[name])
         return name
+
+    def _index_partitions(self, table: str, keys: Sequence[str]) -> None:
+        """As Glue does by default: https://docs.aws.amazon.com/glue/latest/dg/crawler-configure-partition-indexes.html"""
+        index = {"Keys": list(keys), "IndexName": "crawler_partition_index"}
+        self._glue.create_partition_index(DatabaseName=self._policy.database, TableName=table, PartitionIndex=index)
 
     def _name_of(self, found: FoundTable) -> str:
         """The name under which this location is or will be known; another location's name gets a hash behind it."""
@@ -120,8 +128,6 @@ class Catalog:
 
     def _table_input(self, found: FoundTable, name: str) -> dict[str, Any]:
         parameters = self._parameters(found.schema, found.files)
-        if found.depth:
-            parameters["partition_filtering.enabled"] = "true"
         return {
             "Name": name,
             "Owner": "owner",

@@ -18,6 +18,7 @@ _CHOICES = {
 }
 _CONFIGURATION = {
     "Version": None,
+    "CreatePartitionIndex": (True, False),
     "Grouping": {"TableGroupingPolicy": ("CombineCompatibleSchemas",), "TableLevelConfiguration": None},
     "CrawlerOutput": {
         "Partitions": {"AddOrUpdateBehavior": ("InheritFromTable",)},
@@ -98,7 +99,7 @@ def _check_configuration(given: Any, known: Any, where: str) -> None:
                 raise not_done(f"{where}.{key}")
             _check_configuration(value, known[key], f"{where}.{key}")
     elif known is not None and given not in known:
-        raise invalid(f"{where} must be one of {', '.join(known)}, not {given}")
+        raise invalid(f"{where} must be one of {', '.join(map(str, known))}, not {given}")
 
 
 def targets_of(crawler: Mapping[str, Any]) -> list[Target]:
@@ -126,6 +127,7 @@ def policy_of(crawler: Mapping[str, Any]) -> Policy:
         update=changes.get("UpdateBehavior", "UPDATE_IN_DATABASE"),
         delete=changes.get("DeleteBehavior", "DEPRECATE_IN_DATABASE"),
         merge_new_columns=output.get("Tables", {}).get("AddOrUpdateBehavior") == "MergeNewColumns",
+        partition_index=_configuration(crawler).get("CreatePartitionIndex", True),
         inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior") == "InheritFromTable",
     )
 

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local_aws.clients import Clients, access_key_of
 from local_aws.emr.launch import Command, Launcher
 from local_aws.emr.spark import warehouse
-from local_aws.emr.step_logs import LogFolder, Output, controller_log, yarn_client_log
+from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, LogFolder, Output, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
 from local_aws.mirror import Mirror
 from local_aws.process import SupervisedProcess
@@ -134,6 +134,8 @@ class Run:
     def _ship(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
         job = self._job
         output = Output(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
+        if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
+            output, exit_code = output.without_context(), NO_CONTEXT_EXIT_CODE
         message, log_name = output.cause()
         where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
         if exit_code == 0:

@@ -24,6 +24,11 @@ _JAVA_EXCEPTION = re.compile(
     r"^(?:Exception in thread \"[^\"]*\" |Caused by: |)((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)$", re.MULTILINE
 )
 _MESSAGE_CHARACTERS = 1000
+# SparkContext logs it before all else
+_CONTEXT_MADE = "SparkContext: Running Spark version"
+# org.apache.spark.deploy.yarn.ApplicationMaster.runDriver
+NO_CONTEXT_EXIT_CODE = 13
+_NO_CONTEXT = "java.lang.IllegalStateException: User did not initialize spark context!"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class Output:
         missing = sorted(set(_MISSING_BUCKET.findall(self.stdout + self.stderr)))
         named = "".join(f"{no_such_bucket(bucket)}\n" for bucket in missing)
         return Output(self.stdout, self.stderr + named)
+
+    @property
+    def made_context(self) -> bool:
+        """Whether the driver made a SparkContext."""
+        return _CONTEXT_MADE in self.stderr
+
+    def without_context(self) -> Output:
+        """With what YARN's application master says, in cluster mode, of a driver that ended without a SparkContext."""
+        said = f"ERROR ApplicationMaster: Uncaught exception: \n{_NO_CONTEXT}\n"
+        said += f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
+        return Output(self.stdout, self.stderr + said)
 
     def cause(self) -> tuple[str, str]:
         """The line that says why the driver failed, and the log that has it.

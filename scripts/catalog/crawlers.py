@@ -37,7 +37,9 @@ def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
     """The parameters of ``glue:CreateCrawler`` and ``glue:UpdateCrawler``, without tags.
 
     Partitions whose folders were pruned leave the catalog; a table takes new columns; partitions inherit the table's schema
-    (else Athena refuses them: HIVE_PARTITION_SCHEMA_MISMATCH).
+    (else Athena refuses them: HIVE_PARTITION_SCHEMA_MISMATCH). No partition index is made: one partition a run needs none,
+    and the role may not (Glue makes them by default).
+    https://docs.aws.amazon.com/glue/latest/dg/crawler-configure-partition-indexes.html
     """
     return {
         "Name": crawler.name,
@@ -52,6 +54,7 @@ def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
         "Configuration": json.dumps(
             {
                 "Version": 1.0,
+                "CreatePartitionIndex": False,
                 "CrawlerOutput": {
                     "Partitions": {"AddOrUpdateBehavior": "InheritFromTable"},
                     "Tables": {"AddOrUpdateBehavior": "MergeNewColumns"},

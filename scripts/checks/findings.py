@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from console import Console
@@ -20,12 +20,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has to say."""
+    """One thing that a check has to say; ``mend`` is a call that puts it right, where one does."""
 
     level: Level
     what: str
     why: str = ""
     fix: str = ""
+    mend: Callable[[], object] | None = field(default=None, compare=False)
 
 
 def ok(what: str) -> Finding:
@@ -38,9 +39,9 @@ def warning(what: str, why: str, fix: str) -> Finding:
     return Finding(Level.WARNING, what, why, fix)
 
 
-def problem(what: str, why: str, fix: str) -> Finding:
+def problem(what: str, why: str, fix: str, mend: Callable[[], object] | None = None) -> Finding:
     """A run would fail."""
-    return Finding(Level.PROBLEM, what, why, fix)
+    return Finding(Level.PROBLEM, what, why, fix, mend)
 
 
 def show(findings: Iterable[Finding], console: Console) -> None:

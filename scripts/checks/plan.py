@@ -16,6 +16,9 @@ from emr.spark_steps import JOBS, STAGES
 from setup_aws_environment import EnvironmentResult
 from steps import STEPS, numbers
 
+from checks.findings import show
+from checks.preflight import STATE_MACHINE, preflight
+
 StepFunction = Callable[..., Any]  # has the name of its step
 Row = tuple[str, str]  # what, and what would become of it
 _WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
@@ -41,6 +44,8 @@ def show_plan(
         prices = find_prices(aws, cluster_nodes(settings))
         console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
         console.note(f"instance prices: {prices.source}")
+    if "setup" in phases:
+        show(preflight(settings, aws, local=False, checks=[STATE_MACHINE]), console)
     console.note("nothing was changed")
 
 

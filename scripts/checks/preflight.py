@@ -19,6 +19,7 @@ from storage.raw_data import find_raw_files, is_empty, missing_columns
 
 from checks.findings import Finding, Level, ok, problem, show, warning
 from checks.preflight_cluster import applications, instance_types, key_pair, network, release_support, spot_role, vcpu_quota
+from checks.state_machine import definition_is_valid
 
 Find = Callable[[Settings, Aws], Iterable[Finding]]
 OLDEST_NODE_PYTHON = (3, 7)  # of emr-6.10.0
@@ -37,11 +38,15 @@ _OTHER_ACTIONS = (
 
 @dataclass(frozen=True)
 class Check:
-    """One check by name; ``needs_aws``: its answer is worth nothing when a stand-in gives it."""
+    """One check by name; ``needs_aws``: its answer is worth nothing when a stand-in gives it.
+
+    ``stand_in_too``: a stand-in that runs gives an answer that counts; without one the check needs AWS.
+    """
 
     name: str
     find: Find
     needs_aws: bool = True
+    stand_in_too: bool = False
 
 
 def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -166,6 +171,7 @@ def _denied(aws: Aws, source: str, actions: Sequence[str], resource: str) -> lis
     return [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]
 
 
+STATE_MACHINE = Check("state machine", definition_is_valid, stand_in_too=True)
 # the first decides whether the others are worth asking
 CHECKS = (
     Check("identity", identity),
@@ -181,17 +187,18 @@ CHECKS = (
     Check("Spot", spot_role),
     Check("key pair", key_pair),
     Check("network", network),
+    STATE_MACHINE,
     Check("rights", rights),
 )
 
 
-def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = CHECKS) -> list[Finding]:
-    """Every check's findings; ``local``: those that need AWS are named as not checked."""
+def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Finding]:
+    """The findings of ``checks``, or of all; ``local``: those that need AWS are named as not checked."""
     reason = "only AWS itself can answer that, and this is local mode" if local else ""
     findings: list[Finding] = []
     left_out: list[str] = []
-    for check in checks:
-        if check.needs_aws and reason:
+    for check in checks or CHECKS:
+        if check.needs_aws and reason and not (check.stand_in_too and settings.is_local):
             left_out.append(check.name)
             continue
         found = _run(check, settings, aws)
@@ -214,6 +221,20 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
         if check.find is identity:
             return [problem(f"{failure.where}: {failure.what}", "Nothing works on AWS without credentials.", failure.fix)]
         return [warning(f"{failure.where}: could not be checked: {failure.what}", "The run goes on without it.", failure.fix)]
+
+
+def mend(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
+    """Puts right what the checks can put right, each thing after a question that ``yes`` answers beforehand."""
+    with console.waiting("checks"):
+        findings = [finding for finding in preflight(settings, aws, local=False) if finding.mend]
+    if not findings:
+        console.note("There is nothing that --fix could put right.")
+    for finding in findings:
+        show([finding], console)
+        if yes or ask("Run that command now? Type yes: ").strip() == "yes":
+            assert finding.mend is not None
+            finding.mend()
+            console.note("done")
 
 
 def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +12,7 @@ from aws import Answer, Aws, if_there
 from config import Settings
 from emr.cluster_request import EMR_MANAGED_POLICY_TAG
 
-from checks.findings import Finding, ok, problem, warning
+from checks.findings import Finding, Level, ok, problem, warning
 
 # release label (its beginning) -> last day of standard support; the first that fits counts
 # https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-app-versions-7.x.html and the page of each release
@@ -226,31 +227,44 @@ def _is_way_out(route: Answer) -> bool:
 
 
 def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
-    """https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html"""
-    if not _service_policy_needs_tags(settings, aws):
+    """A default VPC never carries the tag by itself.
+
+    https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
+    """
+    policies = _policies_of_service_role(settings, aws)
+    if _MANAGED_V2 not in policies:
         return
+    untagged = _untagged(aws, subnets)
+    key, value = EMR_MANAGED_POLICY_TAG["Key"], EMR_MANAGED_POLICY_TAG["Value"]
+    if not untagged:
+        yield ok(f"the network carries the tag {key}={value}")
+        return
+    finding = problem(
+        f"{', '.join(untagged)} lack{'s' if len(untagged) == 1 else ''} the tag {key}={value}",
+        f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient EC2 permissions'.",
+        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)} --tags Key={key},Value={value}\n"
+        f"{'':<12}    (python main.py --check --fix does that)\n"
+        f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
+        mend=lambda: aws.client("ec2").create_tags(Resources=untagged, Tags=[{"Key": key, "Value": value}]),
+    )
+    # another policy of the role may allow what v2 does not
+    yield finding if policies == [_MANAGED_V2] else replace(finding, level=Level.WARNING)
+
+
+def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
+    """The subnets, their VPCs and the security groups that EMR once made there, as far as they lack the tag."""
     ec2, vpc_ids = aws.client("ec2"), sorted({subnet["VpcId"] for subnet in subnets})
     vpcs = ec2.describe_vpcs(VpcIds=vpc_ids)["Vpcs"]
     groups = ec2.describe_security_groups(
         Filters=[{"Name": "vpc-id", "Values": vpc_ids}, {"Name": "group-name", "Values": _MANAGED_GROUPS}]
     )["SecurityGroups"]
-    things = [(subnet["SubnetId"], subnet) for subnet in subnets]
+    things: list[tuple[str, Answer]] = [(subnet["SubnetId"], subnet) for subnet in subnets]
     things += [(vpc["VpcId"], vpc) for vpc in vpcs] + [(group["GroupId"], group) for group in groups]
-    untagged = [name for name, thing in things if EMR_MANAGED_POLICY_TAG not in thing.get("Tags", [])]
-    key, value = EMR_MANAGED_POLICY_TAG["Key"], EMR_MANAGED_POLICY_TAG["Value"]
-    if not untagged:
-        yield ok(f"the network carries the tag {key}={value}")
-        return
-    yield warning(
-        f"{', '.join(untagged)} lack{'s' if len(untagged) == 1 else ''} the tag {key}={value}",
-        f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient EC2 permissions'.",
-        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)} --tags Key={key},Value={value}\n"
-        f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
-    )
+    return [name for name, thing in things if EMR_MANAGED_POLICY_TAG not in thing.get("Tags", [])]
 
 
-def _service_policy_needs_tags(settings: Settings, aws: Aws) -> bool:
-    """Whether the service role has the v2 policy, or will have it because step 1 has yet to make the role."""
+def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
+    """The managed policies of EMR's service role; those that step 1 will attach when it has yet to make the role."""
     pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=settings.emr_service_role)
     attached = if_there(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
-    return attached is None or _MANAGED_V2 in attached
+    return [_MANAGED_V2] if attached is None else attached

@@ -121,7 +121,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     """What ``main.py --teardown`` takes too."""
     parser.add_argument("--delete-data", action="store_true", help="teardown: the bucket with all its data too")
-    parser.add_argument("--yes", action="store_true", help="teardown: do not ask")
+    parser.add_argument("--yes", action="store_true", help="teardown and --check --fix: do not ask")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

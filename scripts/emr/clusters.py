@@ -31,6 +31,9 @@ _FIXES = {
     "INTERNAL_ERROR": "EMR itself failed: try again, or see the AWS health dashboard.",
 }
 
+# AmazonEMRServicePolicy_v2 without tags on the network, or a role that lacks a right of its own
+_NETWORK_FIX = "Find and set the missing tags: python main.py --check --fix; step 1 restores the role's rights."
+
 
 def active_clusters(aws: Aws) -> list[Answer]:
     """Clusters that run or start, carry our name and our tags; newest first, as ``DescribeCluster`` gives them."""
@@ -123,6 +126,8 @@ def start_failure(cluster: Answer) -> DataLakeError:
     details = status.get("ErrorDetails", [])
     codes = [*(detail.get("ErrorCode", "") for detail in details), reason.get("Code", "")]
     fix = next((fix for code in codes for known, fix in _FIXES.items() if code.startswith(known)), "")
+    if "insufficient EC2 permissions" in reason.get("Message", ""):
+        fix = _NETWORK_FIX
     return DataLakeError(
         f"cluster {cluster['Id']}",
         f"is {status['State']} ({reason.get('Code', 'no reason given')}): {reason.get('Message', '')}".rstrip(": "),

@@ -18,6 +18,8 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("publish_run",),
 )
 JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
+# jobs that only move files: their driver runs on the primary node, in every deploy mode
+WITHOUT_SPARK_CONTEXT = frozenset({"publish_run"})
 # the tables that a run publishes, each with the folder of its name under processed/
 TABLES: tuple[str, ...] = contract.KPI_TABLES
 
@@ -38,7 +40,7 @@ def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
 
     ``run_id`` may also be a reference that the state machine fills in, which is why arguments are a list to the end.
     """
-    command = ["spark-submit", "--deploy-mode", settings.emr_deploy_mode, "--name", job]
+    command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
     shared = [settings.s3("jobs", path.name) for path in job_files() if path.stem not in JOBS]
     if shared:
         command += ["--py-files", ",".join(shared)]
@@ -51,6 +53,17 @@ def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
             "Args": [*command, settings.s3("jobs", f"{job}.py"), *_ARGUMENTS[job](settings), "--run-id", run_id],
         },
     }
+
+
+def _deploy_mode(settings: Settings, job: str) -> list[str]:
+    """In cluster mode YARN fails a driver that makes no SparkContext, whatever its exit code.
+
+    ``publish_run`` makes none. A job that fails would fail again, so YARN is told not to try it twice.
+    https://spark.apache.org/docs/latest/running-on-yarn.html
+    """
+    if settings.emr_deploy_mode == "client" or job in WITHOUT_SPARK_CONTEXT:
+        return ["--deploy-mode", "client"]
+    return ["--deploy-mode", "cluster", "--conf", "spark.yarn.maxAppAttempts=1"]
 
 
 def _clean_arguments(settings: Settings) -> list[str]:

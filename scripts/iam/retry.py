@@ -18,12 +18,14 @@ def retry_while_iam_spreads(
     console: Console,
     patience_seconds: float,
     *,
+    waiting_for: tuple[str, str] = ("new IAM role", "not known everywhere yet, trying again"),
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """``call()``, every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
 
-    A role that is really wrong gives the same message: after that time the refusal is raised.
+    A role that is really wrong gives the same message: after that time the refusal is raised. ``waiting_for`` is what a
+    person reads meanwhile: a thing and its state.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     """
     began = clock()
@@ -35,5 +37,5 @@ def retry_while_iam_spreads(
             elapsed = clock() - began
             if elapsed >= patience_seconds or not any(message in text for message in messages):
                 raise
-            console.progress("new IAM role", "not known everywhere yet, trying again", elapsed)
+            console.progress(*waiting_for, elapsed)
         sleep(5)

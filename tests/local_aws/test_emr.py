@@ -61,6 +61,7 @@ def work(rows):
     return iter([])
 spark.sparkContext.parallelize([1], 1).mapPartitions(work).count()
 """,
+    "prints.py": "print('done')",
     "table.py": """
 from pyspark.sql import SparkSession
 SparkSession.builder.getOrCreate().range(3).write.saveAsTable("lost")
@@ -253,6 +254,13 @@ def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: di
     assert {key.rpartition("/")[2] for key in container} == {"stdout.gz", "stderr.gz"}
     assert all("_01_000001/" in key for key in container)
     assert any("Traceback (most recent call last)" in text for text in container.values())
+
+
+def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(emr: Emr) -> None:
+    status = emr.wait(emr.submit("--deploy-mode", "cluster", job("prints.py")))
+    assert status["State"] == "FAILED"
+    assert "User did not initialize spark context!" in status["FailureDetails"]["Message"]
+    assert emr.wait(emr.submit("--deploy-mode", "client", job("prints.py")))["State"] == "COMPLETED"
 
 
 def test_tables_that_would_be_lost_fail_the_step(emr: Emr, steps: dict[str, str]) -> None:

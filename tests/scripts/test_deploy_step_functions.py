@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import deploy_step_functions as step
 import pytest
 from aws import Aws
+from botocore.stub import Stubber
+from config import Settings
 from deploy_step_functions import deploy_step_functions
 from errors import DataLakeError
 from iam.roles import scheduler_role_name
@@ -16,6 +21,7 @@ from setup_iam_roles import setup_iam_roles
 from workflow.reaper_function import archive
 from workflow.state_machine import state_machine_arn
 
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
 
 
@@ -181,6 +187,53 @@ def test_a_plan_says_the_same_and_sends_nothing(lake: Any) -> None:
     assert planned == deploy(lake, **ALERTED)
     assert kinds(deploy(lake, plan_only=True))["topic"] == {"removed"}
     assert kinds(deploy(lake, **ALERTED)) == dict.fromkeys(kinds(planned), {"unchanged"})
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two minutes of patience, of which none is spent."""
+    monkeypatch.setattr(Settings, "iam_patience_seconds", 120.0)
+    at_once = functools.partial(step.retry_while_iam_spreads, sleep=lambda _: None)
+    monkeypatch.setattr(step, "retry_while_iam_spreads", at_once)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the "
+        "provided role.",
+        "'arn:aws:iam::1:role/r' is not authorized to create managed-rule.",
+        "The state machine IAM Role is not authorized to access the Log Destination",
+    ],
+)
+def test_a_role_that_was_made_a_moment_ago_is_waited_for(lake: Any, patient: None, refusal: str) -> None:
+    sfn = lake.aws.client("stepfunctions")
+    with Stubber(sfn) as stub:
+        stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
+        stub.add_client_error("create_state_machine", "AccessDeniedException", refusal)
+        stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
+        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console) == "created"
+        stub.assert_no_pending_responses()
+
+
+def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_for(lake: Any, patient: None) -> None:
+    kept = {"name": "m", "definition": "{}", "roleArn": "r", "type": "STANDARD", "creationDate": NOW}
+    being_deleted = {"stateMachineArn": state_machine_arn(lake.aws), "status": "DELETING", **kept}
+    with Stubber(lake.aws.client("stepfunctions")) as stub:
+        stub.add_response("describe_state_machine", being_deleted)
+        stub.add_client_error("create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'")
+        stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
+        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console) == "created"
+        stub.assert_no_pending_responses()
+    assert "the old state machine: being deleted" in lake.err.getvalue()
+
+
+def test_a_deletion_that_takes_too_long_is_told_of_with_what_holds_it_up(lake: Any) -> None:
+    with Stubber(lake.aws.client("stepfunctions")) as stub:
+        stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
+        stub.add_client_error("create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'")
+        with pytest.raises(DataLakeError, match="still being deleted.*Stop its executions"):
+            step.ensure_state_machine(lake.settings, lake.aws, lake.console)
 
 
 def test_without_its_role_the_step_says_to_run_step_1(project: Callable[..., Any]) -> None:

@@ -253,3 +253,9 @@ def test_a_cluster_that_did_not_start_says_why_and_what_to_do():
     assert "empty EMR_EC2_KEY_NAME" in error.fix
     assert error.log == "s3://b/logs/emr/j-1/"
     assert status["State"] in ENDED
+
+
+def test_insufficient_ec2_permissions_are_a_matter_of_the_network_s_tags():
+    reason = {"Code": "VALIDATION_ERROR", "Message": "Service role EMR_DefaultRole has insufficient EC2 permissions"}
+    status = {"State": "TERMINATED_WITH_ERRORS", "StateChangeReason": reason}
+    assert "python main.py --check --fix" in start_failure({"Id": "j-1", "Status": status}).fix

@@ -122,7 +122,8 @@ def test_a_detached_managed_policy_is_attached_again(ready: Any, tmp_path: Path)
 def test_the_older_emr_policy_takes_the_newer_ones_place_and_back(ready: Any, tmp_path: Path) -> None:
     older = run(ready, tmp_path, emr_policy="v1")["EMR_SERVICE_ROLE"]
     assert older == "restored: AmazonElasticMapReduceRole attached, AmazonEMRServicePolicy_v2 detached"
-    newer = run(ready, tmp_path)["EMR_SERVICE_ROLE"]
+    assert run(ready, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"  # as main.py runs the step
+    newer = run(ready, tmp_path, emr_policy="v2")["EMR_SERVICE_ROLE"]
     assert newer == "restored: AmazonEMRServicePolicy_v2 attached, AmazonElasticMapReduceRole detached"
 
 

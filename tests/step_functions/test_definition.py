@@ -125,6 +125,11 @@ def test_what_looks_like_an_expression_in_a_literal_is_escaped() -> None:
     assert quoted(r"it's {a} \ b") == r"'it\'s \{a\} \\ b'"
 
 
+def test_the_checks_work_in_the_lake_s_database_and_not_in_default(machine: Definition) -> None:
+    counted = all_states(machine)["CountRows"]["Parameters"]
+    assert counted["QueryExecutionContext"] == {"Database": Settings().glue_database_name}
+
+
 def test_every_published_table_is_checked(machine: Definition) -> None:
     assert machine["States"]["Begin"]["Parameters"]["Tables"] == list(TABLES)
 

@@ -69,6 +69,12 @@ class Translator:
             found = self._client("athena").get_query_execution(QueryExecutionId=body["QueryExecutionId"])
             workgroup = found["QueryExecution"]["WorkGroup"]
         yield f"athena:{name}", f"arn:aws:athena:{region}:{ACCOUNT_ID}:workgroup/{workgroup}"
+        if name == "StartQueryExecution":
+            # a query without a database works in `default`
+            # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+            database = body.get("QueryExecutionContext", {}).get("Database", "default")
+            for resource in ("catalog", f"database/{database}"):
+                yield "glue:GetDatabase", f"arn:aws:glue:{region}:{ACCOUNT_ID}:{resource}"
 
     def _elasticmapreduce(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
         arn = f"arn:aws:elasticmapreduce:{region}:{ACCOUNT_ID}:cluster"

@@ -36,7 +36,7 @@ def planned(project, monkeypatch, tmp_path):
 
 
 def only_looks(operation):
-    return re.match(r"(Get|List|Describe|Head)[A-Z]", operation)
+    return re.match(r"(Get|List|Describe|Head|Validate)[A-Z]", operation)
 
 
 def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned, tmp_path):
@@ -47,6 +47,7 @@ def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned,
         assert re.search(rf"{what}.*create", text), what
     assert re.search(r"cluster .*: 3 m5.xlarge, emr-7.13.0 +create", text)
     assert "$0.72" in text and "$0.30" in text and "what stays" in text
+    assert "Step Functions accepts the definition" in text
     assert planned.sent and [operation for operation in planned.sent if not only_looks(operation)] == []
     assert not (tmp_path / "iam_roles.json").exists()
     assert "upload" not in planned.err.getvalue() and "created" not in planned.err.getvalue()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
-from checks import preflight, preflight_cluster
+from checks import preflight, preflight_cluster, state_machine
 from checks.findings import Finding, Level, ok, problem, warning
 from checks.preflight import Check, require_ready
 from checks.preflight import preflight as run_checks
@@ -71,7 +71,8 @@ def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(
     (unchecked,) = [finding for finding in findings if finding.level is Level.UNCHECKED]
     assert all(name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights"))
     assert "local mode" in unchecked.why
-    assert levels(findings).count(OK) == 3  # raw data, job sources, support of the release
+    # raw data, job sources, support of the release, and the definition, which the stand-in validates
+    assert levels(findings).count(OK) == 4
 
 
 def test_without_an_identity_nothing_else_is_asked(project):
@@ -342,19 +343,78 @@ def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(project, sub
     assert finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
 
 
-def test_a_network_without_the_tag_is_told_of_with_the_command_that_adds_it(project, subnet, way_out, client):
+def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(project, subnet, way_out, client):
     route, tag = network(project, subnet["SubnetId"])
-    assert (route.level, tag.level) == (OK, WARNING)
+    assert (route.level, tag.level) == (OK, PROBLEM)
     both = [subnet["SubnetId"], subnet["VpcId"]]
     assert f"--resources {' '.join(both)} --tags Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
     client("ec2").create_tags(Resources=both, Tags=[preflight_cluster.EMR_MANAGED_POLICY_TAG])
     assert levels(network(project, subnet["SubnetId"])) == [OK, OK]
 
 
-def test_with_the_v1_policy_no_tag_is_needed(project, subnet, way_out, client):
+@pytest.mark.parametrize(
+    ("policies", "found"),
+    [
+        (["AmazonElasticMapReduceRole"], [OK]),
+        (["AmazonEMRServicePolicy_v2"], [OK, PROBLEM]),
+        # another policy may allow what v2 does not
+        (["AmazonEMRServicePolicy_v2", "AmazonElasticMapReduceRole"], [OK, WARNING]),
+    ],
+)
+def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(project, subnet, way_out, client, policies, found):
     it = project(EMR_SUBNET_ID=subnet["SubnetId"])
-    client("iam").create_role(RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}")
-    assert levels(preflight_cluster.network(it.settings, it.aws)) == [OK]
+    role = {"RoleName": it.settings.emr_service_role}
+    client("iam").create_role(**role, AssumeRolePolicyDocument="{}")
+    for policy in policies:
+        client("iam").attach_role_policy(**role, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}")
+    assert levels(preflight_cluster.network(it.settings, it.aws)) == found
+
+
+@pytest.mark.parametrize(("answer", "left"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
+def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeypatch, answer, left):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    questions = []
+    monkeypatch.setattr(preflight, "CHECKS", (Check("network", preflight_cluster.network),))
+    preflight.mend(it.settings, it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer)
+    assert len(questions) == 1 and "aws ec2 create-tags" in it.out.getvalue()
+    assert levels(network(project, subnet["SubnetId"])) == left
+
+
+def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
+    it = project()
+    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
+    preflight.mend(it.settings, it.aws, it.console, yes=True)
+    assert "nothing that --fix could put right" in it.err.getvalue()
+
+
+# --- the state machine
+
+
+def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(project):
+    it = project()
+    found = run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,))
+    assert levels(found) == [OK] and "accepts the definition" in found[0].what
+
+
+def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(project, monkeypatch):
+    it = project()
+    made = state_machine.definition
+
+    def with_unknown_field(*arguments):
+        definition = made(*arguments)
+        definition["States"]["TakeNewLock"]["Parameters"]["IfUnheardOf"] = "*"
+        return definition
+
+    monkeypatch.setattr(state_machine, "definition", with_unknown_field)
+    finding = only(run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
+    assert finding.level is PROBLEM
+    assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
+
+
+def test_a_refusal_without_a_reason_is_a_problem_too(project):
+    it = project()
+    with answers(it, "stepfunctions", validate_state_machine_definition={"result": "FAIL", "diagnostics": []}):
+        assert levels(state_machine.definition_is_valid(it.settings, it.aws)) == [PROBLEM]
 
 
 def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):

@@ -8,7 +8,7 @@ import pytest
 from botocore.validate import ParamValidator
 from config import load_settings
 from emr.cluster_request import STEP_CONCURRENCY, cluster_request
-from emr.spark_steps import JOBS, STAGES, job_files, new_run_id, spark_step
+from emr.spark_steps import JOBS, STAGES, WITHOUT_SPARK_CONTEXT, job_files, new_run_id, spark_step
 
 EMR = botocore.session.get_session().get_service_model("emr")
 
@@ -121,9 +121,19 @@ def test_every_job_has_a_source_and_gets_the_shared_modules(settings):
     assert "s3://car-rental-data-lake/jobs/clean_rentals.py" in arguments
 
 
-def test_the_deploy_mode_is_a_setting(settings):
-    arguments = spark_step(settings(EMR_DEPLOY_MODE="cluster"), "publish_run", "r")["HadoopJarStep"]["Args"]
-    assert arguments[:3] == ["spark-submit", "--deploy-mode", "cluster"]
+@pytest.mark.parametrize("mode", ["client", "cluster"])
+def test_the_deploy_mode_is_a_setting_but_for_a_job_without_a_spark_context(settings, mode):
+    for job in JOBS:
+        arguments = spark_step(settings(EMR_DEPLOY_MODE=mode), job, "r")["HadoopJarStep"]["Args"]
+        expected = "client" if job == "publish_run" else mode
+        assert arguments[:3] == ["spark-submit", "--deploy-mode", expected]
+        assert ("spark.yarn.maxAppAttempts=1" in arguments) is (expected == "cluster")
+
+
+def test_the_jobs_that_run_in_cluster_mode_are_those_that_make_a_spark_session():
+    for job in JOBS:
+        source = next(path for path in job_files() if path.stem == job).read_text(encoding="utf-8")
+        assert ("of_gateway" in source) is (job in WITHOUT_SPARK_CONTEXT), job
 
 
 def test_run_ids_sort_by_their_time_and_hold_no_colon():
