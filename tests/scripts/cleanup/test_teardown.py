@@ -85,7 +85,7 @@ def test_everything_goes_in_its_order_and_the_bucket_stays(account):
     result = tear_down(account)
     assert result.failed == [] and left(account) == []
     assert [(one.kind, one.name) for one in result.kept] == [("bucket", account.settings.s3_bucket_name)]
-    assert account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"] > 4
+    assert account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"] > 0
     # moto remembers the tags of Glue's things that are gone
     assert [arn for arn in tagged_arns(account.aws) if ":s3:::" not in arn and ":glue:" not in arn] == []
 

@@ -42,8 +42,7 @@ def test_every_reason_of_a_rejection() -> None:
     rules = (ROOT / "tests" / "oracle" / "contract.sql").read_text(encoding="utf-8")
     reasons = set(re.findall(r"'((?:malformed|missing|bad|end|negative|unknown|duplicate)_\w+)'", rules))
     section = PAGE.split("## The validation")[1].split("## ")[0]
-    assert len(reasons) == 14
-    assert {
+    assert reasons and {
         name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     } == reasons
 
