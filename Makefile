@@ -49,11 +49,11 @@ lint: $(INSTALLED_DEV)  ## the linter and the type checker alone
 	$(ENV) $(BIN)/ruff check .
 	$(ENV) $(BIN)/mypy
 
-serve: $(INSTALLED)  ## the local AWS on port 5000, for running scripts by hand
-	$(ENV) $(BIN)/python -m local_aws --port 5000
+serve: $(INSTALLED)  ## the lake on this machine, on port 5000, for the scripts and any AWS client
+	$(ENV) $(BIN)/python scripts/serve_lake.py
 
-notebook: $(INSTALLED)  ## the analysis in Jupyter, with the settings of .env
-	$(ENV) $(BIN)/jupyter notebook notebooks/athena_queries.ipynb
+notebook: $(INSTALLED)  ## the analysis in Jupyter, on the lake on this machine or on AWS (it says which)
+	$(ENV) $(BIN)/python scripts/open_notebook.py
 
 docs: $(INSTALLED)  ## writes what the documents take from the program
 	$(ENV) $(BIN)/python scripts/write_docs.py

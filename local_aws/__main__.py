@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the lake that lives on here (default: a temporary one)")
     parser.add_argument("--fresh", action="store_true", help="empty the lake in --data-dir first")
     parser.add_argument("--die-with-parent", action="store_true", help="end when standard input does; for programs")
+    parser.add_argument("--shared", action="store_true", help="with --die-with-parent: other programs may use it too")
     parser.add_argument("--prepare", action="store_true", help="only make the archive of Spark's classes (15 s, once), then end")
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
     return parser
@@ -97,6 +98,7 @@ def _serve(options: argparse.Namespace) -> int:
         server = stack.enter_context(_running(folder, options.port))
         if options.die_with_parent:
             threading.Thread(target=ended.with_standard_input, daemon=True).start()
+            data_dir.announce(folder, server.url if options.shared else "")
             print("".join(f"NOTE {note}\n" for note in server.notes) + f"READY {server.url}", flush=True)
         else:
             data_dir.announce(folder, server.url)

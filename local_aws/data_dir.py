@@ -90,8 +90,8 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                pid, url = [*(folder / _MARK).read_text(encoding="utf-8").splitlines(), "", ""][:2]
+            pid, url = [*(folder / _MARK).read_text(encoding="utf-8").splitlines(), "", ""][:2]
+            if url or time.monotonic() >= deadline:
                 raise InUse(
                     f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir", url
                 ) from error

@@ -142,7 +142,7 @@ class Settings:
     aws_session_token: str = _setting("", ANY, "session token of temporary credentials", secret=True)
     aws_profile: str = _setting("", ANY, "profile in ~/.aws to use when no key is set here")
     aws_region: str = _setting("us-east-1", REGION, "region of everything the project makes")
-    aws_endpoint_url: str = _setting("", URL, "where the AWS API answers; `python -m local_aws` prints the line for here")
+    aws_endpoint_url: str = _setting("", URL, "where the AWS API answers; `make serve` prints the line for here")
     environment: str = _setting(
         DEFAULT_ENVIRONMENT, ENVIRONMENT, "keeps environments on one account apart by name prefix and tag (dev: no prefix)"
     )
@@ -193,7 +193,7 @@ class Settings:
     # --- the pipeline
     max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
     keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older ones are pruned, from all zones")
-    local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where `main.py --local` keeps the lake's files")
+    local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where the lake on this machine lives")
     reports_dir: Path = _setting(ROOT / "reports", PATH, "where step 10 writes the report")
     runs_dir: Path = _setting(ROOT / "runs", PATH, "where what each run did is kept, one JSON file a run")
     report_customer_names: bool = _setting(True, _yes_or_no(), "whether the report names the customers who spend the most")

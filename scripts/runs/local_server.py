@@ -32,13 +32,15 @@ def without_aws_variables(environ: MutableMapping[str, str]) -> None:
 class LocalServer:
     """A context: inside it the stand-in serves the lake in ``data_dir`` at ``url``; behind it what was started here is gone.
 
-    Where `make serve` serves that lake already, that server is used, and left running. ``fresh`` empties the lake first.
+    Where `make serve` or `make notebook` serves that lake already, that server is used, and left running. ``fresh`` empties
+    the lake first; with ``shared`` other commands may use this server while it runs.
     """
 
-    def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False) -> None:
+    def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False, shared: bool = False) -> None:
         self._data_dir = data_dir
         self._console = console
         self._fresh = fresh
+        self._flags = [*(["--fresh"] if fresh else []), *(["--shared"] if shared else [])]
         self._process: subprocess.Popen[str] | None = None
         self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as we do
         self.url = ""
@@ -51,7 +53,7 @@ class LocalServer:
         command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
         # its standard input is our life line: when we are gone, by whatever means, it ends and takes its children along
         self._process = subprocess.Popen(
-            [*command, *(["--fresh"] if self._fresh else [])],
+            [*command, *self._flags],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,11 +112,13 @@ class LocalServer:
 
 
 @contextmanager
-def local_lake(settings: Settings, console: Console, *, fresh: bool = False) -> Iterator[Settings]:
+def local_lake(
+    settings: Settings, console: Console, *, fresh: bool = False, shared: bool = False
+) -> Iterator[Settings]:
     """Inside it the lake under LOCAL_AWS_DIR is served; gives the settings that mean it. Errors name commands that work here."""
     without_aws_variables(os.environ)
     try:
-        with LocalServer(settings.local_aws_dir, console, fresh=fresh) as server:
+        with LocalServer(settings.local_aws_dir, console, fresh=fresh, shared=shared) as server:
             yield dataclasses.replace(settings, aws_endpoint_url=server.url)
     except DataLakeError as error:
         error.fix = _as_typed_here(error.fix)

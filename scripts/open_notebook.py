@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Opens the analysis in Jupyter, on the lake on this machine or on the one on AWS, and says which.
+
+On AWS when .env or the environment names an account or an endpoint (AWS_ACCESS_KEY_ID, AWS_PROFILE,
+AWS_ENDPOINT_URL), else here; --local asks for the lake here. Ctrl-C ends Jupyter and all that was started with it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import cli
+from analysis.handover import handed_over
+from config import ROOT, Settings
+from console import Console
+from errors import DataLakeError
+from runs.local_server import local_lake
+from storage.local_files import shown
+
+NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
+_END_SECONDS = 15.0  # Jupyter ends its kernels first
+
+
+def names_aws(settings: Settings) -> bool:
+    """Whether the settings say with whom, or where, AWS is to be asked."""
+    return bool(settings.aws_access_key_id or settings.aws_profile or settings.aws_endpoint_url)
+
+
+def open_notebook(settings: Settings, console: Console, *, local: bool, more: Sequence[str] = ()) -> None:
+    """Runs Jupyter until it ends, or until Ctrl-C; ``more`` are arguments of its own."""
+    here = local or not names_aws(settings)
+    with local_lake(settings, console, shared=True) if here else nullcontext(settings) as chosen:
+        console.note(_whereabouts(chosen, here=here))
+        _run(chosen, more)
+
+
+def _whereabouts(settings: Settings, *, here: bool) -> str:
+    if not here:
+        account = settings.aws_endpoint_url or settings.aws_profile or settings.aws_access_key_id
+        return f"the notebook looks at AWS: {account}, database {settings.glue_database_name} in {settings.aws_region}"
+    empty = "" if (settings.local_aws_dir / "s3" / settings.s3_bucket_name / "processed").is_dir() else "; it is empty: make demo"
+    return f"the notebook looks at the lake on this machine, in {shown(settings.local_aws_dir)}{empty}"
+
+
+def _run(settings: Settings, more: Sequence[str]) -> None:
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    command = [sys.executable, "-m", "notebook", str(NOTEBOOK), *as_root, *more]
+    # a session of its own: on Ctrl-C it is ended from here, without a question
+    process = subprocess.Popen(command, env={**os.environ, **handed_over(settings)}, start_new_session=True)
+    try:
+        code = process.wait()
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if code:
+        raise DataLakeError("notebook", f"Jupyter ended with exit code {code}.", "Its own words stand above.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--local", action="store_true", help="on the lake on this machine, whatever .env says")
+    parser.add_argument("jupyter", nargs="*", metavar="ARGUMENT", help="for Jupyter, behind -- (-- --no-browser)")
+    cli.add_common(parser)
+    arguments = parser.parse_args(argv)
+
+    def run(console: Console) -> None:
+        open_notebook(cli.settings_of(arguments), console, local=arguments.local, more=arguments.jupyter)
+
+    return cli.guard("open_notebook", arguments.traceback, Console(), run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""`make serve` and `make notebook` on the lake of this machine: what they say, what they share, and what they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from config import ROOT, load_settings
+from open_notebook import names_aws
+from support.processes import with_in_its_environment
+
+from local_aws.clients import Clients
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A folder with settings; no process of a test is left behind it."""
+    (tmp_path / "x.env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}\n")
+    yield tmp_path
+    for pid in with_in_its_environment(str(tmp_path)):
+        os.kill(pid, signal.SIGKILL)
+
+
+def start(home: Path, script: str, *flags: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "scripts" / script), "--env", str(home / "x.env"), *flags]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) -> None:
+    with start(home, "serve_lake.py", "--port", "0") as server:
+        assert server.stdout
+        url = server.stdout.readline().strip().removeprefix("AWS_ENDPOINT_URL=")
+        Clients(url).client("s3").create_bucket(Bucket="lake")
+        with start(home, "query_lake.py", "--local", "SELECT 1") as other:
+            _, words = other.communicate(timeout=60)
+        assert f"local AWS at {url}, which serves this lake already" in words
+        assert "python main.py --setup --local" in words  # what fills it, as it is typed here
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=60)
+    assert (home / "lake/s3").is_dir()
+    assert with_in_its_environment(str(home)) == []
+
+
+def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_started(home: Path) -> None:
+    with start(home, "open_notebook.py", "--", "--version") as notebook:
+        out, words = notebook.communicate(timeout=120)
+    assert notebook.returncode == 0, words
+    assert f"the notebook looks at the lake on this machine, in {home}/lake; it is empty: make demo" in words
+    assert out.strip()  # Jupyter's own answer
+    assert with_in_its_environment(str(home)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("", False), ("AWS_PROFILE=work", True), ("AWS_ENDPOINT_URL=http://127.0.0.1:5000", True), ("AWS_REGION=eu-west-1", False)],
+)
+def test_the_notebook_looks_at_aws_only_where_the_settings_name_it(tmp_path: Path, line: str, expected: bool) -> None:
+    (tmp_path / "x.env").write_text(line)
+    assert names_aws(load_settings({}, tmp_path / "x.env")) is expected
