@@ -111,7 +111,7 @@ def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
     assert steps.terminated == []
 
 
-def test_what_aws_refuses_names_the_step(run, steps):
+def test_a_refusal_of_aws_names_the_step(run, steps):
     steps.fail = "run_glue_crawlers"
     steps.error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetCrawler")
     with pytest.raises(DataLakeError) as caught:

@@ -553,7 +553,7 @@ def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
         "INSERT INTO metrics (id, run_id) VALUES (1, 'n'), (2, 'n')",
     ],
 )
-def test_what_writes_answers_no_rows_but_their_number(metrics: Lake, statement: str) -> None:
+def test_a_statement_that_writes_answers_the_number_of_its_rows(metrics: Lake, statement: str) -> None:
     execution = metrics.done(statement)
     answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
     assert answer["UpdateCount"] == 2 and answer["ResultSet"]["Rows"] == []
@@ -620,7 +620,7 @@ def test_the_catalog_is_glues(metrics: Lake) -> None:
         ("list_table_metadata", {"DatabaseName": "nope"}),
     ],
 )
-def test_what_the_catalog_does_not_have_is_told_in_athenas_envelope(metrics: Lake, operation: str, names: dict[str, str]) -> None:
+def test_a_name_unknown_to_the_catalog_is_told_in_athenas_envelope(metrics: Lake, operation: str, names: dict[str, str]) -> None:
     request = {"CatalogName": "AwsDataCatalog", "DatabaseName": metrics.database} | names
     with pytest.raises(metrics.athena.exceptions.MetadataException) as caught:
         getattr(metrics.athena, operation)(**request)

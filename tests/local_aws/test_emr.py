@@ -204,7 +204,7 @@ def test_a_good_step_completes_with_its_moments(emr: Emr, steps: dict[str, str])
     assert moments["CreationDateTime"] <= moments["StartDateTime"] < moments["EndDateTime"]
 
 
-def test_what_a_job_writes_is_in_s3_without_its_staging(emr: Emr, steps: dict[str, str]) -> None:
+def test_output_of_a_job_is_in_s3_without_its_staging(emr: Emr, steps: dict[str, str]) -> None:
     keys = [key.removeprefix("out/good/") for key in emr.keys("out/good")]
     assert "_SUCCESS" in keys
     assert any(key.startswith("part-") and key.endswith(".parquet") for key in keys)
@@ -241,7 +241,7 @@ def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(emr: Emr, step
     assert status["FailureDetails"]["LogFile"].startswith(f"s3://{BUCKET}/logs/emr/{emr.cluster}/containers/application_")
 
 
-def test_what_a_failed_job_wrote_before_it_failed_is_in_s3(emr: Emr, steps: dict[str, str]) -> None:
+def test_output_of_a_failed_job_from_before_it_failed_is_in_s3(emr: Emr, steps: dict[str, str]) -> None:
     assert "out/bad/_SUCCESS" in emr.keys("out/bad")
 
 
@@ -382,7 +382,7 @@ SCRIPT = {"Name": "b", "ScriptBootstrapAction": {"Path": "s3://b/x.sh"}}
         ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["s3-dist-cp"]}}]}, "s3-dist-cp"),
     ],
 )
-def test_what_local_aws_cannot_do_is_refused_by_name(emr: Emr, changes: dict[str, Any], named: str) -> None:
+def test_a_request_beyond_local_aws_is_refused_by_name(emr: Emr, changes: dict[str, Any], named: str) -> None:
     with refused("LocalAwsNotSupported", named):
         emr.create(**changes)
 

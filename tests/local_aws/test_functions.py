@@ -109,7 +109,7 @@ def test_a_function_runs_with_nothing_but_its_own_environment(functions: Functio
     assert lines[-1].startswith(f"REPORT RequestId: {result['id']}\tDuration: ")
 
 
-def test_what_a_function_raises_is_its_answer_and_is_logged(functions: Functions) -> None:
+def test_an_error_of_a_function_is_its_answer_and_is_logged(functions: Functions) -> None:
     functions.create("fail", "fail")
     answer, error = functions.invoke("fail")
     assert answer["FunctionError"] == "Unhandled"
@@ -255,7 +255,7 @@ def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -
     assert "no such rental" in output["failure"]["Cause"]
 
 
-def test_what_cannot_be_delivered_is_logged(rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_undeliverable_event_is_logged(rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture) -> None:
     rules.add("unpermitted", functions.create("unpermitted", "keep"), permitted=False, Input='{"id": "unpermitted"}')
     rules.add("mail", "arn:aws:sns:us-east-1:123456789012:alerts", permitted=False)
     rules.add("failing", functions.create("failing", "fail"))

@@ -54,7 +54,7 @@ def test_an_unsuitable_java_home_is_passed_over(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_wheel")
-def test_what_suits_depends_on_pyspark(tmp_path: Path, specification_version: str, pyspark_version: str, suitable: bool) -> None:
+def test_pyspark_decides_the_java(tmp_path: Path, specification_version: str, pyspark_version: str, suitable: bool) -> None:
     environ = {"JAVA_HOME": str(fake_java(tmp_path / "java", specification_version)), "PATH": "/nowhere"}
     if suitable:
         assert find_java(environ, pyspark_version).home == tmp_path / "java"

@@ -163,7 +163,7 @@ def test_a_cluster_and_an_execution_that_ran_when_the_server_was_killed_have_end
     assert client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
 
 
-def test_what_a_killed_step_left_behind_is_removed_with_a_word(lives: Lives) -> None:
+def test_leftovers_of_a_killed_step_are_removed_with_a_word(lives: Lives) -> None:
     s3 = lives.next()("s3")
     s3.create_bucket(Bucket="lake")
     s3.put_object(Bucket="lake", Key="a", Body=b"1")

@@ -115,7 +115,7 @@ def test_a_rename_is_a_new_object_and_one_less(lake: Lake) -> None:
     assert lake.folders() == {"processed", "processed/t"}
 
 
-def test_what_went_out_does_not_come_back_in(lake: Lake) -> None:
+def test_an_uploaded_object_does_not_come_back_in(lake: Lake) -> None:
     lake.mirror.enter()
     before = lake.write("a", "1").stat().st_ino
     lake.mirror.leave()
@@ -196,7 +196,7 @@ def test_an_object_deleted_elsewhere_while_a_step_rewrites_its_file_lives_on_as_
     assert lake.objects() == {"a": "of the step"}
 
 
-def test_what_a_running_step_wrote_is_not_overwritten_by_a_change_elsewhere(lake: Lake) -> None:
+def test_a_file_of_a_running_step_is_not_overwritten_by_a_change_elsewhere(lake: Lake) -> None:
     lake.put("a", "old")
     lake.mirror.enter()
     lake.write("a", "of the step")

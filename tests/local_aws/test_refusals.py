@@ -28,7 +28,7 @@ Client = Callable[[str], Any]
         ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
     ],
 )
-def test_what_nobody_does_is_refused_by_name(
+def test_work_that_is_not_done_here_is_refused_by_name(
     client: Client, service: str, operation: str, arguments: dict[str, str], named: str
 ) -> None:
     with pytest.raises(ClientError) as caught:

@@ -15,7 +15,7 @@ def test_options_after_the_application_are_the_applications_own() -> None:
     assert parsed.options == ()
 
 
-def test_what_only_shapes_a_cluster_is_dropped() -> None:
+def test_options_that_only_shape_a_cluster_are_dropped() -> None:
     cluster_only = [
         *("--master", "yarn", "--deploy-mode", "client", "--num-executors", "3", "--executor-memory=4g", "--executor-cores", "2"),
         *("--driver-memory", "8g", "--driver-cores", "2", "--queue", "q", "--supervise", "--verbose"),
@@ -30,7 +30,7 @@ def test_what_only_shapes_a_cluster_is_dropped() -> None:
     assert parse_submission(["spark-submit", *cluster_only, "x.py"]).options == ()
 
 
-def test_what_the_application_needs_is_kept_in_order() -> None:
+def test_options_of_the_application_are_kept_in_order() -> None:
     kept = [
         "--name",
         "n",
@@ -73,7 +73,7 @@ def test_the_deploy_mode_is_known(mode: str, cluster: bool) -> None:
         (["spark-submit", "--conf", "spark.hadoop.hive.metastore.client.factory.class=x", "x.py"], "spark.hadoop.hive.metastore"),
     ],
 )
-def test_what_cannot_run_here_is_refused_by_name(args: list[str], named: str) -> None:
+def test_work_that_cannot_run_here_is_refused_by_name(args: list[str], named: str) -> None:
     with pytest.raises(AwsError) as caught:
         parse_submission(args)
     assert caught.value.code == "LocalAwsNotSupported"

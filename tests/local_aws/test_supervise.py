@@ -74,7 +74,7 @@ def test_letting_go_ends_the_command_and_its_children(tmp_path: Path) -> None:
     assert not any(lives(pid) for pid in pids)
 
 
-def test_who_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done")
     [pid] = pids_of(tmp_path, 1)
     running.end()
@@ -91,7 +91,7 @@ def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - began < process.GRACE_SECONDS
 
 
-def test_what_a_command_leaves_behind_in_another_process_group_is_ended(tmp_path: Path) -> None:
+def test_a_process_left_behind_in_another_process_group_is_ended(tmp_path: Path) -> None:
     child = "import os, time; os.setpgid(0, 0); open('pids', 'w').write(str(os.getpid())); time.sleep(60)"
     running = start(tmp_path, f'{sys.executable} -S -c "{child}" & while [ ! -s pids ]; do sleep 0.05; done; exit 3')
     assert running.wait() == 3

@@ -424,7 +424,7 @@ def test_a_broken_definition_is_neither_made_nor_taken_over(workflow: Workflow) 
     assert json.loads(workflow.sfn.describe_state_machine(stateMachineArn=machine)["definition"]) == good
 
 
-def test_what_cannot_run_here_is_refused_by_name(workflow: Workflow) -> None:
+def test_work_that_cannot_run_here_is_refused_by_name(workflow: Workflow) -> None:
     state = task("arn:aws:states:::batch:submitJob.sync", {})
     with pytest.raises(ClientError, match="LocalAwsNotSupported.*batch:submitJob.sync at /States/A"):
         workflow.create(chain(A=state))

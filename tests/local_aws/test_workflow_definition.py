@@ -262,7 +262,7 @@ def test_a_start_at_nowhere_is_told() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"StartAt": "A", "StartAt": "B", "States": {}}'])
-def test_what_is_no_definition_is_told(text: str) -> None:
+def test_text_that_is_no_definition_is_told(text: str) -> None:
     assert definition_problems(text)
 
 
@@ -283,7 +283,7 @@ def test_what_is_no_definition_is_told(text: str) -> None:
         f"{SDK}glue:startCrawler.waitForTaskToken",
     ],
 )
-def test_what_nobody_carries_out_here_is_named(resource: str) -> None:
+def test_an_integration_that_is_not_carried_out_here_is_named(resource: str) -> None:
     state = {"Type": "Task", "Resource": resource, "Parameters": {}, "End": True}
     (problem,) = definition_problems(json.dumps({"StartAt": "A", "States": {"A": state}}))
     assert (problem.code, problem.message) == ("LocalAwsNotSupported", f"Task states with {resource}")

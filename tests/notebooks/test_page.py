@@ -64,7 +64,7 @@ def test_an_attribute_cannot_be_left_by_a_quote(shown: list[dict[str, Any]]) -> 
     assert 'onload="' not in shown[0]["text/html"]
 
 
-def test_what_is_missing_is_shown_as_missing(shown: list[dict[str, Any]]) -> None:
+def test_a_missing_value_is_shown_as_missing(shown: list[dict[str, Any]]) -> None:
     frame = pd.DataFrame({"amount": [None], "share": [float("nan")]})
     page.table(frame, "t", {"amount": Column("Amount", page.money), "share": Column("Share", page.percent)})
     assert shown[0]["text/html"].count(f">{page.NOTHING}</td>") == 2

@@ -301,7 +301,7 @@ def test_customers_are_named_in_their_table_alone(report: Report) -> None:
     assert not name.search(page.get_text(" "))
 
 
-def test_what_is_recorded_of_the_step_names_nobody(report: Report) -> None:
+def test_the_record_of_the_step_names_nobody(report: Report) -> None:
     assert set(asdict(report.result)) == {"page", "run_id"}
 
 

@@ -44,13 +44,13 @@ def refusal(it: Project) -> DataLakeError:
     return caught.value
 
 
-def test_without_a_workgroup(project: Callable[..., Project]) -> None:
+def test_analysis_without_a_workgroup_names_the_step_to_run(project: Callable[..., Project]) -> None:
     error = refusal(project())
     assert "workgroup" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_with_a_workgroup_that_knows_no_results_location(project: Callable[..., Project]) -> None:
+def test_a_workgroup_without_a_results_location_is_named(project: Callable[..., Project]) -> None:
     it = project()
     it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
     error = refusal(it)
@@ -58,7 +58,7 @@ def test_with_a_workgroup_that_knows_no_results_location(project: Callable[..., 
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_without_a_database(project: Callable[..., Project]) -> None:
+def test_analysis_without_a_database_names_the_step_to_run(project: Callable[..., Project]) -> None:
     it = project()
     ensure_workgroup(it.settings, it.aws)
     error = refusal(it)
@@ -66,13 +66,13 @@ def test_without_a_database(project: Callable[..., Project]) -> None:
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_before_anything_was_processed(catalog: Project) -> None:
+def test_analysis_before_the_first_run_names_the_phase_to_run(catalog: Project) -> None:
     error = refusal(catalog)
     assert "nothing has been published yet" in error.what
     assert "main.py --process" in error.fix
 
 
-def test_with_a_table_that_is_missing(catalog: Project) -> None:
+def test_a_missing_table_stops_the_analysis(catalog: Project) -> None:
     for table in TABLES[1:]:
         register(catalog, table, "r1")
     error = refusal(catalog)
@@ -80,7 +80,7 @@ def test_with_a_table_that_is_missing(catalog: Project) -> None:
     assert "run_glue_crawlers.py" in error.fix
 
 
-def test_with_an_empty_table(catalog: Project) -> None:
+def test_an_empty_table_stops_the_analysis(catalog: Project) -> None:
     register(catalog, TABLES[0])
     for table in TABLES[1:]:
         register(catalog, table, "r1")
@@ -89,7 +89,7 @@ def test_with_an_empty_table(catalog: Project) -> None:
     assert "main.py --process" in error.fix
 
 
-def test_with_a_table_that_lags_behind(catalog: Project) -> None:
+def test_a_table_that_lags_behind_stops_the_analysis(catalog: Project) -> None:
     register(catalog, TABLES[0], "r1")
     for table in TABLES[1:]:
         register(catalog, table, "r1", "r2")

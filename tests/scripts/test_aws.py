@@ -16,7 +16,7 @@ def refusing(code):
     return get
 
 
-def test_what_aws_does_not_know_is_none_and_any_other_refusal_passes():
+def test_an_unknown_thing_is_none_and_any_other_refusal_passes():
     assert if_there(lambda: "thing", "NoSuchThing") == "thing"
     assert if_there(refusing("NoSuchThing"), "NotFound", "NoSuchThing") is None
     with pytest.raises(ClientError, match="AccessDenied"):

@@ -134,5 +134,5 @@ def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
 
 
 @pytest.mark.parametrize("script", scripts())
-def test_what_help_does_not_break_fits_into_80_columns(script):
+def test_unbroken_lines_of_help_fit_into_80_columns(script):
     assert all(len(line) <= 80 for line in docstring(script).splitlines() if line.startswith(" "))

@@ -93,7 +93,7 @@ def test_words_that_are_broken_stay_indented_on_a_terminal(terminal):
     assert all(line.startswith("  ") for line in screen().splitlines())
 
 
-def test_what_stands_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(terminal, console):
+def test_text_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(terminal, console):
     it, screen, _ = terminal
     it.labelled("problem", ["word " * 30, "-> mend it"])
     assert [line[:8].strip() for line in screen().splitlines()] == ["problem", "", "", ""]
@@ -139,7 +139,7 @@ def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_res
     assert max(map(len, final.splitlines())) <= 80
 
 
-def test_what_a_step_waits_for_stands_on_the_board_before_anything_is_heard_of_it(terminal):
+def test_the_board_shows_at_once_for_what_a_step_waits(terminal):
     it, screen, _ = terminal
     run = StepRun(STEPS["create_emr_cluster"], datetime.now(UTC))
     with it.board([run.step]), it.step(run), it.waiting("cluster j-1 starts"):

@@ -104,7 +104,7 @@ def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, mon
     assert active_clusters(lake.aws) == []
 
 
-def test_who_asks_to_be_told_of_the_cluster_ends_it_himself(lake, monkeypatch):
+def test_a_caller_that_is_told_of_the_cluster_ends_it(lake, monkeypatch):
     made = []
 
     def interrupt(*_):

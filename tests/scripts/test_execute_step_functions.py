@@ -161,7 +161,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(pipeline: Pi
     assert error.fix == f"Stop it: aws stepfunctions stop-execution --execution-arn {execution}"
 
 
-def test_what_is_missing_is_named_with_the_step_that_brings_it(pipeline: Pipeline, project: Callable[..., Any]) -> None:
+def test_a_missing_part_is_named_with_the_step_that_brings_it(pipeline: Pipeline, project: Callable[..., Any]) -> None:
     without_bucket = project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
         execute_step_functions(without_bucket.settings, without_bucket.aws, without_bucket.console)

@@ -71,7 +71,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyC
         yield connection
 
 
-def test_what_is_planted_is_exactly_what_the_contracts_rules_find(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
+def test_the_contracts_rules_find_exactly_the_planted_defects(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
     reasons = found_reasons(sql)
     assert Counter(reason for row in reasons for reason in row) == guide.by_reason
     assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide.rejected)

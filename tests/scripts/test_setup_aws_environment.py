@@ -54,7 +54,7 @@ def test_a_second_time_changes_nothing(project):
     assert ensure_bucket(it.aws) == []
 
 
-def test_what_drifted_is_brought_back_and_named(project):
+def test_drift_is_brought_back_and_named(project):
     it = project()
     ensure_bucket(it.aws)
     s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
@@ -63,7 +63,7 @@ def test_what_drifted_is_brought_back_and_named(project):
     assert ensure_bucket(it.aws) == ["versioned", "TLS only"]
 
 
-def test_what_others_set_on_the_bucket_stays(project):
+def test_settings_of_others_on_the_bucket_stay(project):
     it = project()
     s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
     s3.create_bucket(Bucket=bucket)

@@ -101,7 +101,7 @@ def change_trust(iam: Any, it: Role) -> None:
 @pytest.mark.parametrize(
     ("drift", "named"), [(drop_policy, "permissions"), (widen_policy, "permissions"), (change_trust, "trust policy")]
 )
-def test_what_drifted_is_brought_back_and_named(
+def test_drift_is_brought_back_and_named(
     ready: Any, tmp_path: Path, drift: Callable[[Any, Role], None], named: str
 ) -> None:
     drifted = ("GLUE_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN", "LAMBDA_ROLE", "SCHEDULER_ROLE")

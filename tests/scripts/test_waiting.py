@@ -91,7 +91,7 @@ def test_a_local_aws_that_has_ended_is_noticed_at_the_first_look():
         wait_until(waiting_for([EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")]), Clock().pace(), lambda *_: None)
 
 
-def test_what_is_shown_may_be_throttled_too():
+def test_a_throttled_look_for_the_display_does_no_harm():
     answers = iter([ClientError({"Error": {"Code": "ThrottlingException"}}, "GetExecutionHistory"), "all is well"])
 
     def show(_):
@@ -119,7 +119,7 @@ def test_ctrl_c_passes_through():
         wait_until(waiting_for(["RUNNING"] * 2), Pace(1, 10, clock=lambda: 0.0, sleep=interrupt), lambda *_: None)
 
 
-def test_what_is_shown_can_say_more_than_the_state():
+def test_the_display_can_say_more_than_the_state():
     shown = []
     wait_until(waiting_for(["COMPLETED"], show=lambda _: "both COMPLETED"), Clock().pace(), lambda *look: shown.append(look[1]))
     assert shown == ["both COMPLETED"]

@@ -121,7 +121,7 @@ def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(
     assert step == expected
 
 
-def test_what_looks_like_an_expression_in_a_literal_is_escaped() -> None:
+def test_an_expression_within_a_literal_is_escaped() -> None:
     assert quoted(r"it's {a} \ b") == r"'it\'s \{a\} \\ b'"
 
 

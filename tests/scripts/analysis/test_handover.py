@@ -17,14 +17,14 @@ from config import load_settings
         {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": 'a"b', "DATA_DIR": "/some/where"},
     ],
 )
-def test_what_is_received_is_what_was_handed_over(values: dict[str, str], tmp_path: Path) -> None:
+def test_the_settings_arrive_as_they_were_handed_over(values: dict[str, str], tmp_path: Path) -> None:
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings(values, empty)
     assert received(handed_over(settings)) == settings
 
 
-def test_what_was_handed_over_counts_and_not_the_environment_beside_it(tmp_path: Path) -> None:
+def test_the_settings_handed_over_win_over_the_environment(tmp_path: Path) -> None:
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings({"ATHENA_WORKGROUP": "mine"}, empty)

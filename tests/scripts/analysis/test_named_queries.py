@@ -50,7 +50,7 @@ def test_a_changed_file_changes_the_saved_question(group: Project, tmp_path: Pat
     assert [query["QueryString"][-9:] for query in saved(group)] == ["SELECT 2\n"]
 
 
-def test_what_others_saved_is_left_alone(group: Project) -> None:
+def test_queries_that_others_saved_are_left_alone(group: Project) -> None:
     mine = {"Name": "top_locations", "Database": "my_db", "QueryString": "SELECT 1", "WorkGroup": group.settings.athena_workgroup}
     group.aws.client("athena").create_named_query(**mine)
     ensure_named_queries(group.settings, group.aws)

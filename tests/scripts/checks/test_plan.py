@@ -65,7 +65,7 @@ def test_after_the_setup_everything_would_be_left_alone(planned):
     assert [operation for operation in planned.sent if not only_looks(operation)] == []
 
 
-def test_what_drifted_would_be_changed_and_stays_as_it_is(planned):
+def test_drift_would_be_changed_and_stays_as_it_is(planned):
     for step in SETUP:
         step(planned.settings, planned.aws, planned.console)
     name, iam = planned.settings.glue_service_role, planned.aws.client("iam")

@@ -107,7 +107,7 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
         s3.head_bucket(Bucket=bucket)
 
 
-def test_what_lacks_our_tags_is_not_touched_whatever_its_name(account, project):
+def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, project):
     other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
     setup_iam_roles(other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
     setup_glue_parts(other)
@@ -250,7 +250,7 @@ def refusal(code):
     return remove
 
 
-def test_what_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
+def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
     it = found(Thing("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
     with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
         tear_down(it)
@@ -259,7 +259,7 @@ def test_what_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"])
-def test_what_went_in_the_meantime_counts_as_removed(found, code):
+def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
     it = found(Thing("topic", "a", refusal(code)))
     assert tear_down(it).removed == ["topic a"]
 

@@ -49,7 +49,7 @@ def command_lines(name: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_the_program_writes_is_up_to_date(name: str) -> None:
+def test_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
     assert PAGES[name] == filled(PAGES[name], BLOCKS), "run: make docs"
 
 

@@ -88,7 +88,7 @@ def test_an_idle_cluster_ends_itself(settings):
     assert request["Instances"]["TerminationProtected"] is False
 
 
-def test_what_was_not_set_is_not_sent(settings):
+def test_a_setting_that_is_empty_is_not_sent(settings):
     request = cluster_request(settings(), [])
     assert not {"Ec2KeyName", "Ec2SubnetId"} & request["Instances"].keys()
     assert not {"Configurations", "SecurityConfiguration", "ManagedScalingPolicy"} & request.keys()

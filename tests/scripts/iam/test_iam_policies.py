@@ -241,7 +241,7 @@ def test_statement_ids_are_letters_and_digits_and_unique(rendered: list[Role]) -
             assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[A-Za-z0-9]+", sid) for sid in ids)
 
 
-def test_who_may_take_a_role_on_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(rendered: list[Role]) -> None:
+def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(rendered: list[Role]) -> None:
     source_arns = {
         "EMR_SERVICE_ROLE": f"arn:aws:elasticmapreduce:us-east-1:{ACCOUNT}:*",
         "STEP_FUNCTIONS_ROLE_ARN": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:*",

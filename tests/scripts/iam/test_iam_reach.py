@@ -109,7 +109,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize(("key", "action", "resource", "context"), NEEDED)
-def test_what_a_role_needs_it_may(
+def test_a_role_may_do_what_it_needs(
     role_of: Callable[[str], Role], key: str, action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert allows(role_of(key).policy, action, resource, context)
@@ -133,7 +133,7 @@ BEYOND = [
 
 
 @pytest.mark.parametrize(("key", "action", "resource", "context"), BEYOND)
-def test_what_belongs_to_another_role_or_to_others_it_may_not(
+def test_a_role_may_not_do_what_belongs_to_another_role_or_to_others(
     role_of: Callable[[str], Role], key: str, action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert not allows(role_of(key).policy, action, resource, context)
