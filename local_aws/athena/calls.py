@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from local_aws.athena import functions as library
 from local_aws.athena.arithmetic import quotient
 from local_aws.athena.casts import cast
-from local_aws.athena.compiler import Compiler
 from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.functions import Bindings, Function, Pattern, functions
 from local_aws.athena.typed import Typed, text_literal
 from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
+
+if TYPE_CHECKING:  # expressions hold calls, and calls hold expressions
+    from local_aws.athena.expressions import Expressions
 
 Decorate = Callable[[str], str]
 
@@ -39,7 +41,7 @@ def is_aggregate(node: exp.Expr) -> bool:
 class Calls:
     """Compiles the calls among ``expressions``; ``windows`` are the query's named windows."""
 
-    def __init__(self, expressions: Compiler, windows: dict[str, exp.Window]) -> None:
+    def __init__(self, expressions: Expressions, windows: dict[str, exp.Window]) -> None:
         self._expressions = expressions
         self._windows = windows
 
@@ -51,7 +53,7 @@ class Calls:
         if isinstance(node, exp.GroupConcat):
             return self._listagg(node, decorate)
         if not isinstance(node, exp.Anonymous):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._expressions.place(node)}: FILTER and OVER belong to function calls")
+            raise self._expressions.failed(node, "SYNTAX_ERROR", "FILTER and OVER belong to function calls")
         name = node.name.lower()
         special = _SPECIAL_CALLS.get(name)
         if special is not None:
@@ -94,9 +96,7 @@ class Calls:
 
     def _window_named(self, name: exp.Expr) -> exp.Window:
         if name.name.lower() not in self._windows:
-            raise QueryFailed(
-                "INVALID_WINDOW_REFERENCE", f"{self._expressions.place(name)}: Cannot resolve WINDOW name {name.name}"
-            )
+            raise self._expressions.failed(name, "INVALID_WINDOW_REFERENCE", f"Cannot resolve WINDOW name {name.name}")
         return self._windows[name.name.lower()]
 
     def _frame(self, spec: exp.Expr) -> str:
@@ -123,7 +123,7 @@ class Calls:
         if not candidates:
             if name in functions().refused:
                 raise not_done(f"the function {name}, at {self._expressions.place(node)}")
-            raise QueryFailed("FUNCTION_NOT_FOUND", f"{self._expressions.place(node)}: Function '{name}' not registered")
+            raise self._expressions.failed(node, "FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         call = _Call(self._expressions, node, arguments)
         if name == "avg" and call.types and call.types[0].name == "decimal":
             return self._average(call, decorate)
@@ -275,7 +275,7 @@ class Calls:
         )
 
 
-def _for_format(expressions: Compiler, letter: str, value: Typed) -> str:
+def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
     if letter == "s":
         return expressions.coerced(value, VARCHAR) if coerces(value.type, VARCHAR) else cast(value.sql, value.type, VARCHAR)
     return f"CAST({value.sql} AS {'BIGINT' if letter in 'dx' else 'DOUBLE'})"
@@ -284,7 +284,7 @@ def _for_format(expressions: Compiler, letter: str, value: Typed) -> str:
 class _Call:
     """The arguments of one call, compiled once; functions among them when their parameters' types are known."""
 
-    def __init__(self, expressions: Compiler, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
+    def __init__(self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
         self.node = node
         self._expressions = expressions
         self._lambdas: dict[int, exp.Lambda] = {}

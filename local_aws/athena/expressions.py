@@ -122,9 +122,13 @@ class Expressions:
         """``line 1:8`` of where it stands."""
         return self._queries.source.place(node)
 
+    def failed(self, node: exp.Expr, code: str, message: str) -> QueryFailed:
+        """The query's failure, with the place of ``node``."""
+        return QueryFailed(code, f"{self.place(node)}: {message}")
+
     def mismatch(self, node: exp.Expr, message: str) -> QueryFailed:
         """TYPE_MISMATCH at its place."""
-        return QueryFailed("TYPE_MISMATCH", f"{self.place(node)}: {message}")
+        return self.failed(node, "TYPE_MISMATCH", message)
 
     def _operator_mismatch(self, node: exp.Expr, sign: str, left: Type, right: Type) -> QueryFailed:
         place = self._queries.source.place_of_operator(node, node.expression)
@@ -149,7 +153,7 @@ class Expressions:
 
     def _column(self, node: exp.Column) -> Typed:
         if isinstance(node.this, exp.Star):
-            raise QueryFailed("SYNTAX_ERROR", f"{self.place(node)}: * is not an expression")
+            raise self.failed(node, "SYNTAX_ERROR", "* is not an expression")
         return self._named(node, [part.name for part in node.parts])
 
     def _identifier(self, node: exp.Expr) -> Typed:
@@ -164,11 +168,9 @@ class Expressions:
         except QueryFailed as ambiguous:
             raise QueryFailed(ambiguous.code, f"{self.place(node)}: {ambiguous.reason.partition(': ')[2]}") from ambiguous
         if found is None:
-            raise QueryFailed(
-                "COLUMN_NOT_FOUND",
-                f"{self.place(node)}: Column '{'.'.join(parts).lower()}' cannot be resolved or requester is not authorized "
-                "to access requested resources",
-            )
+            name = ".".join(parts).lower()
+            message = f"Column '{name}' cannot be resolved or requester is not authorized to access requested resources"
+            raise self.failed(node, "COLUMN_NOT_FOUND", message)
         column, fields = found
         return self._fields(node, Typed(column.sql, column.type), fields)
 
@@ -176,7 +178,7 @@ class Expressions:
         for field in fields:
             names = [name.lower() if name else "" for name in base.type.fields]
             if base.type.name != "row" or field.lower() not in names:
-                raise QueryFailed("COLUMN_NOT_FOUND", f"{self.place(node)}: Column '{field}' cannot be resolved")
+                raise self.failed(node, "COLUMN_NOT_FOUND", f"Column '{field}' cannot be resolved")
             index = names.index(field.lower())
             key = base.type.field_keys()[index]
             base = Typed(f"struct_extract({base.sql}, {text_literal(key)})", base.type.items[index])
@@ -253,7 +255,7 @@ class Expressions:
             raise not_done(f"the interval {node.sql()}")
         name = unit.name.upper()
         if name not in _DAY_TIME_UNITS + _YEAR_MONTH_UNITS or not re.fullmatch(r"[+-]?\d+(\.\d+)?", node.this.name):
-            raise QueryFailed("SYNTAX_ERROR", f"{self.place(node)}: Invalid INTERVAL {name} value: {node.this.name}")
+            raise self.failed(node, "SYNTAX_ERROR", f"Invalid INTERVAL {name} value: {node.this.name}")
         kind = DAY_TIME if name in _DAY_TIME_UNITS else YEAR_MONTH
         return Typed(f"CAST('{node.this.name} {name.lower()}' AS INTERVAL)", kind)
 
@@ -356,7 +358,7 @@ class Expressions:
 
     def _is(self, node: exp.Expr) -> Typed:
         if not isinstance(node.expression, exp.Null):
-            raise QueryFailed("SYNTAX_ERROR", f"{self.place(node)}: Trino's IS takes NULL, NOT NULL and DISTINCT FROM only")
+            raise self.failed(node, "SYNTAX_ERROR", "Trino's IS takes NULL, NOT NULL and DISTINCT FROM only")
         return Typed(f"({self.compile(node.this).sql} IS NULL)", BOOLEAN)
 
     def _case(self, node: exp.Expr) -> Typed:
@@ -399,7 +401,7 @@ class Expressions:
             if side.type.name not in ("varchar", "char", "unknown", "varbinary"):
                 message = f"Unexpected parameters ({left.type}, {right.type}) for function concat"
                 expected = signatures_text(functions().signatures["concat"])
-                raise QueryFailed("FUNCTION_NOT_FOUND", f"{self.place(node)}: {message}. Expected: {expected}")
+                raise self.failed(node, "FUNCTION_NOT_FOUND", f"{message}. Expected: {expected}")
         return Typed(f"({left.sql} || {right.sql})", VARBINARY if left.type == VARBINARY else VARCHAR)
 
     def _array_of_both(self, node: exp.Expr, left: Typed, right: Typed) -> Type:
@@ -474,10 +476,6 @@ class Expressions:
 
     def _user(self, node: exp.Expr) -> Typed:
         return Typed(text_literal(self._queries.user), VARCHAR)
-
-    # calls
-
-    # calls with rules of their own
 
 
 def _unwrapped(node: exp.Expr) -> exp.Expr:

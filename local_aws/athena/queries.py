@@ -108,6 +108,10 @@ class QueryCompiler:
     def _place(self, node: exp.Expr) -> str:
         return self.source.place(node)
 
+    def _failed(self, node: exp.Expr, code: str, message: str) -> QueryFailed:
+        """The query's failure, with the place of ``node``."""
+        return QueryFailed(code, f"{self._place(node)}: {message}")
+
     # WITH
 
     def _with(self, node: exp.Expr | None, outer: Scope | None) -> str:
@@ -172,11 +176,9 @@ class QueryCompiler:
     def _refuse_foreign_parts(self, node: exp.Select) -> None:
         foreign = [part for part, value in node.args.items() if value and (part not in _SELECT_PARTS or part in _NEVER)]
         if foreign:
-            raise QueryFailed(
-                "SYNTAX_ERROR", f"{self._place(node)}: {foreign[0].strip('_').upper()} is no part of Trino's SELECT"
-            )
+            raise self._failed(node, "SYNTAX_ERROR", f"{foreign[0].strip('_').upper()} is no part of Trino's SELECT")
         if node.args.get("distinct") and node.args["distinct"].args.get("on"):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._place(node)}: mismatched input 'ON'")
+            raise self._failed(node, "SYNTAX_ERROR", "mismatched input 'ON'")
 
     def _where(self, node: exp.Select, expressions: Expressions, scope: Scope) -> str:
         where = node.args.get("where")
@@ -213,7 +215,7 @@ class QueryCompiler:
 
     def _starred(self, item: exp.Expr, scope: Scope) -> list[tuple[str | None, Typed]]:
         if isinstance(item, exp.Star) and any(item.args.values()):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._place(item)}: Trino's * takes no EXCEPT, REPLACE or RENAME")
+            raise self._failed(item, "SYNTAX_ERROR", "Trino's * takes no EXCEPT, REPLACE or RENAME")
         relation = [part.name.lower() for part in item.parts[:-1]] if isinstance(item, exp.Column) else []
         columns = [column for column in scope.visible() if column.belongs_to(relation)]
         if not columns:
@@ -222,7 +224,7 @@ class QueryCompiler:
                 if relation
                 else "SELECT * not allowed in queries without FROM clause"
             )
-            raise QueryFailed("COLUMN_NOT_FOUND", f"{self._place(item)}: {message}")
+            raise self._failed(item, "COLUMN_NOT_FOUND", f"{message}")
         return [(column.name, Typed(column.use().sql, column.type)) for column in columns]
 
     def _group(self, node: exp.Select, expressions: Expressions, items: Items) -> str:
@@ -230,7 +232,7 @@ class QueryCompiler:
         if group is None:
             return ""
         if group.args.get("all") or group.args.get("totals"):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._place(group)}: mismatched input 'ALL'")
+            raise self._failed(group, "SYNTAX_ERROR", "mismatched input 'ALL'")
         parts = [self._grouping(part, expressions, items) for part in group.expressions]
         for name in ("grouping_sets", "cube", "rollup"):
             parts += [self._grouping(part, expressions, items) for part in group.args.get(name) or ()]
@@ -257,9 +259,7 @@ class QueryCompiler:
     def _ordinal(self, node: exp.Expr, clause: str, size: int) -> int:
         number = int(node.name) if node.name.isdigit() else 0
         if not 1 <= number <= size:
-            raise QueryFailed(
-                "INVALID_COLUMN_REFERENCE", f"{self._place(node)}: {clause} position {node.name} is not in select list"
-            )
+            raise self._failed(node, "INVALID_COLUMN_REFERENCE", f"{clause} position {node.name} is not in select list")
         return number - 1
 
     def _having(self, node: exp.Select, expressions: Expressions) -> str:
@@ -311,9 +311,7 @@ class QueryCompiler:
 
     def _count(self, node: exp.Expr) -> str:
         if not isinstance(node, exp.Literal) or not node.name.isdigit():
-            raise QueryFailed(
-                "SYNTAX_ERROR", f"{self._place(node)}: mismatched input '{node.sql()}'. Expecting: 'ALL', '?', <integer>"
-            )
+            raise self._failed(node, "SYNTAX_ERROR", f"mismatched input '{node.sql()}'. Expecting: 'ALL', '?', <integer>")
         return node.name
 
     def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
@@ -329,12 +327,12 @@ class QueryCompiler:
 
     def _set_operation(self, node: exp.SetOperation, outer: Scope | None) -> Compiled:
         if node.args.get("by_name") or node.args.get("side") or node.args.get("on"):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._place(node)}: mismatched input 'BY'")
+            raise self._failed(node, "SYNTAX_ERROR", "mismatched input 'BY'")
         left, right = self.compile(node.this, outer), self.compile(node.expression, outer)
         word = type(node).__name__.upper()
         if len(left.columns) != len(right.columns):
             message = f"{word} query has different number of fields: {len(left.columns)}, {len(right.columns)}"
-            raise QueryFailed("TYPE_MISMATCH", f"{self._place(node.expression)}: {message}")
+            raise self._failed(node.expression, "TYPE_MISMATCH", f"{message}")
         kinds = [
             self._column_type(node, word, n, one, other)
             for n, (one, other) in _nth(zip(left.columns, right.columns, strict=True))
@@ -348,14 +346,14 @@ class QueryCompiler:
         kind = common(one.type, other.type)
         if kind is None:
             message = f"column {index + 1} in {word} query has incompatible types: {one.type}, {other.type}"
-            raise QueryFailed("TYPE_MISMATCH", f"{self._place(node.expression)}: {message}")
+            raise self._failed(node.expression, "TYPE_MISMATCH", f"{message}")
         return kind
 
     def _values(self, node: exp.Expr, outer: Scope | None) -> Compiled:
         expressions = Expressions(self, outer or Scope())
         rows = [[expressions.compile(item) for item in _row_items(row)] for row in node.expressions]
         if len({len(row) for row in rows}) != 1:
-            raise QueryFailed("TYPE_MISMATCH", f"{self._place(node)}: Values rows have mismatched sizes")
+            raise self._failed(node, "TYPE_MISMATCH", "Values rows have mismatched sizes")
         kinds = [self._values_type(node, column) for column in zip(*rows, strict=True)]
         texts = ", ".join(
             f"({', '.join(_exactly(expressions, item, kind) for item, kind in zip(row, kinds, strict=True))})" for row in rows
@@ -369,7 +367,7 @@ class QueryCompiler:
         for item in column[1:]:
             kind = kind and common(kind, item.type)
         if kind is None:
-            raise QueryFailed("TYPE_MISMATCH", f"{self._place(node)}: Values rows have mismatched types")
+            raise self._failed(node, "TYPE_MISMATCH", "Values rows have mismatched types")
         return kind
 
     # FROM
@@ -448,12 +446,10 @@ class QueryCompiler:
 
     def _qualified(self, node: exp.Expr, parts: list[str]) -> tuple[str, str]:
         if len(parts) == 3 and parts[0] != CATALOG:
-            raise QueryFailed("CATALOG_NOT_FOUND", f"{self._place(node)}: Catalog '{parts[0]}' does not exist")
+            raise self._failed(node, "CATALOG_NOT_FOUND", f"Catalog '{parts[0]}' does not exist")
         database = parts[-2] if len(parts) > 1 else self._database
         if not database:
-            raise QueryFailed(
-                "MISSING_SCHEMA_NAME", f"{self._place(node)}: Schema must be specified when session schema is not set"
-            )
+            raise self._failed(node, "MISSING_SCHEMA_NAME", "Schema must be specified when session schema is not set")
         return database, parts[-1]
 
     def _from_cte(self, node: exp.Expr, cte: str, outputs: tuple[Output, ...]) -> tuple[str, list[Column]]:
@@ -482,7 +478,7 @@ class QueryCompiler:
     def _from_view(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
         full_name = f"{table.database}.{table.name}"
         if full_name in self._work.views:
-            raise QueryFailed("VIEW_IS_RECURSIVE", f"{self._place(node)}: View '{CATALOG}.{full_name}' is recursive")
+            raise self._failed(node, "VIEW_IS_RECURSIVE", f"View '{CATALOG}.{full_name}' is recursive")
         self._work.views.append(full_name)
         view = table.view()
         inner = QueryCompiler(Source(view["originalSql"]), self._work, view.get("schema") or table.database)
@@ -490,7 +486,7 @@ class QueryCompiler:
         self._work.views.pop()
         if len(compiled.columns) != len(view["columns"]):
             message = f"View '{CATALOG}.{full_name}' is stale or in invalid state: its columns are not those it was made with"
-            raise QueryFailed("VIEW_IS_STALE", f"{self._place(node)}: {message}")
+            raise self._failed(node, "VIEW_IS_STALE", f"{message}")
         names = [column["name"] for column in view["columns"]]
         outputs = tuple(Output(name, column.type) for name, column in zip(names, compiled.columns, strict=True))
         text, columns = self._named(node, Compiled(compiled.sql, outputs))
@@ -500,17 +496,13 @@ class QueryCompiler:
     def _information(self, node: exp.Expr, name: str) -> tuple[list[tuple[str, Type]], list[tuple[Any, ...]]]:
         found = self._work.catalog.information(name)
         if found is None:
-            raise QueryFailed(
-                "TABLE_NOT_FOUND", f"{self._place(node)}: Table '{CATALOG}.{INFORMATION_SCHEMA}.{name}' does not exist"
-            )
+            raise self._failed(node, "TABLE_NOT_FOUND", f"Table '{CATALOG}.{INFORMATION_SCHEMA}.{name}' does not exist")
         return found
 
     def _partitions(self, node: exp.Expr, database: str, name: str) -> tuple[str, list[Column]]:
         table = self._work.catalog.required(database, name, self._place(node))
         if not table.keys:
-            raise QueryFailed(
-                "TABLE_NOT_FOUND", f"{self._place(node)}: Table '{CATALOG}.{database}.{name}$partitions' does not exist"
-            )
+            raise self._failed(node, "TABLE_NOT_FOUND", f"Table '{CATALOG}.{database}.{name}$partitions' does not exist")
         rows = [tuple(partition["Values"]) for partition in self._work.catalog.partitions(table)]
         return self._from_rows(node, table.keys, rows)
 
@@ -554,7 +546,7 @@ class QueryCompiler:
             entries = f"unnest(map_entries({given.sql}))"
             return [Typed(f"{entries}.{part}", kind) for part, kind in zip(("key", "value"), given.type.items, strict=True)]
         if given.type.name != "array":
-            raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"{self._place(node)}: Cannot unnest type: {given.type}")
+            raise self._failed(node, "INVALID_FUNCTION_ARGUMENT", f"Cannot unnest type: {given.type}")
         inner = given.type.items[0]
         if inner.name != "row":
             return [Typed(f"unnest({given.sql})", inner)]
@@ -570,9 +562,9 @@ class QueryCompiler:
         kind = (join.args.get("kind") or "").upper()
         method = (join.args.get("method") or "").upper()
         if method == "NATURAL":
-            raise QueryFailed("NOT_SUPPORTED", f"{self._place(join)}: Natural join not supported")
+            raise self._failed(join, "NOT_SUPPORTED", "Natural join not supported")
         if method or kind not in ("", "INNER", "OUTER", "CROSS"):
-            raise QueryFailed("SYNTAX_ERROR", f"{self._place(join)}: mismatched input '{method or kind}'")
+            raise self._failed(join, "SYNTAX_ERROR", f"mismatched input '{method or kind}'")
         right, others = self._relation(join.this, Scope(tuple(columns), outer))
         _mark_nullable(side, columns, others)
         scope = Scope((*columns, *others), outer)
@@ -581,7 +573,7 @@ class QueryCompiler:
         on = join.args.get("on")
         if on is None:
             if side or kind in ("INNER", "OUTER"):
-                raise QueryFailed("SYNTAX_ERROR", f"{self._place(join)}: mismatched input. Expecting: 'ON', 'USING'")
+                raise self._failed(join, "SYNTAX_ERROR", "mismatched input. Expecting: 'ON', 'USING'")
             return f"{left} CROSS JOIN {right}", list(scope.columns)
         condition = Expressions(self, scope).boolean(on, "JOIN ON clause")
         return f"{left} {side or 'INNER'} JOIN {right} ON {condition}", list(scope.columns)
@@ -596,7 +588,7 @@ class QueryCompiler:
             kind = common(mine.type, theirs.type)
             if kind is None:
                 message = f"Column types of USING column '{name}' are incompatible: {mine.type}, {theirs.type}"
-                raise QueryFailed("TYPE_MISMATCH", f"{self._place(join)}: {message}")
+                raise self._failed(join, "TYPE_MISMATCH", f"{message}")
             one, other = cast(mine.use().sql, mine.type, kind), cast(theirs.use().sql, theirs.type, kind)
             conditions.append(f"{one} = {other}")
             merged.append(Column((), name, {"RIGHT": other, "FULL": f"coalesce({one}, {other})"}.get(side, one), kind))
@@ -606,7 +598,7 @@ class QueryCompiler:
     def _using(self, join: exp.Expr, columns: list[Column], name: str, which: str) -> Column:
         found = [column for column in columns if column.answers_to((), name)]
         if len(found) != 1:
-            raise QueryFailed("COLUMN_NOT_FOUND", f"{self._place(join)}: Column '{name}' is missing from {which} side of join")
+            raise self._failed(join, "COLUMN_NOT_FOUND", f"Column '{name}' is missing from {which} side of join")
         return found[0]
 
 
