@@ -33,8 +33,8 @@ from local_aws.athena.types import (
     common,
     duckdb_type,
     is_number,
-    parse_type,
     row,
+    type_of,
 )
 
 
@@ -429,7 +429,7 @@ class Expressions:
 
     def _type_of(self, node: exp.Expr) -> Type:
         try:
-            return parse_type(_type_text(node.args["to"]))
+            return type_of(node.args["to"])
         except QueryFailed as unknown:
             raise QueryFailed(unknown.code, f"{self.place(node)}: {unknown.reason.partition(': ')[2]}") from unknown
 
@@ -483,37 +483,6 @@ def _unwrapped(node: exp.Expr) -> exp.Expr:
         node = node.this
     return node
 
-
-def _type_text(node: Any) -> str:
-    """A type of the tree in Trino's words."""
-    if not isinstance(node, exp.DataType):
-        return str(node.sql(dialect="trino"))
-    kind = node.this
-    if kind in (exp.DType.ARRAY, exp.DType.MAP):
-        return f"{kind.value.lower()}({', '.join(_type_text(item) for item in node.expressions)})"
-    if kind == exp.DType.STRUCT:
-        return f"row({', '.join(_field_text(item) for item in node.expressions)})"
-    params = ",".join(item.name or item.this.name for item in node.expressions)
-    name = _TYPE_WORDS.get(kind, kind.value.lower())
-    if kind == exp.DType.TIMESTAMPTZ:
-        return f"timestamp({params or 3}) with time zone"
-    if kind == exp.DType.USERDEFINED:
-        return str(node.args.get("kind") or node.name)
-    return f"{name}({params})" if params else name
-
-
-def _field_text(item: exp.Expr) -> str:
-    if isinstance(item, exp.ColumnDef):
-        return f'"{item.name}" {_type_text(item.args["kind"])}'
-    return _type_text(item)
-
-
-_TYPE_WORDS = {
-    exp.DType.INT: "integer",
-    exp.DType.FLOAT: "real",
-    exp.DType.TEXT: "string",
-    exp.DType.TIMESTAMPNTZ: "timestamp",
-}
 
 _HANDLERS: dict[type[exp.Expr], Callable[[Expressions, Any], Typed]] = {
     exp.Literal: Expressions._literal,

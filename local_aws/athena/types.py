@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
 
 from local_aws.athena.errors import QueryFailed, not_done
 
@@ -168,119 +172,56 @@ def duckdb_type(kind: Type) -> str:
 # the names of types in SQL and in the catalog
 
 
-_ALIASES = {"int": "integer", "dec": "decimal", "numeric": "decimal", "double precision": "double"}
-_HIVE = {"string": "varchar", "float": "real", "binary": "varbinary"}
-_PLAIN = {
-    "boolean", "tinyint", "smallint", "integer", "bigint", "real", "double", "varchar", "varbinary", "date", "json", "unknown",
-    "interval day to second", "interval year to month",
-}  # fmt: skip
-_WORDS = re.compile(
-    r"\s*((?:double precision|interval day to second|interval year to month)|[a-zA-Z_][\w$]*|\d+|\"[^\"]*\"|.)", re.I
-)
+_NAMES = {
+    exp.DType.INT: "integer",
+    exp.DType.FLOAT: "real",
+    exp.DType.STRUCT: "row",
+    exp.DType.TIMESTAMPTZ: "timestamp with time zone",
+    **{
+        exp.DType[name.upper()]: name
+        for name in (
+            "boolean tinyint smallint bigint double decimal varchar char varbinary date time timestamp json array map".split()
+        )
+    },
+}
+_HIVE_NAMES = {**_NAMES, exp.DType.TEXT: "varchar", exp.DType.BINARY: "varbinary"}
+_PRECISIONS = {"timestamp": (3,), "timestamp with time zone": (3,), "time": (3,), "char": (1,), "decimal": (38, 0)}
+_NO_TYPES_OF_SQL = {str(kind): kind for kind in (UNKNOWN, DAY_TIME, YEAR_MONTH)}  # that sqlglot could read
 
 
-class _Reader:
-    """Reads one type's text; ``hive`` reads the catalog's spelling: ``array<int>``, ``struct<a:int>``, ``string``."""
-
-    def __init__(self, text: str, hive: bool) -> None:
-        self._tokens = [token.strip() for token in _WORDS.findall(text.strip()) if token.strip()]
-        self._text, self._hive = text, hive
-
-    def read(self) -> Type:
-        kind = self._type()
-        if self._tokens:
-            raise self._unknown()
-        return kind
-
-    def _unknown(self) -> QueryFailed:
-        return QueryFailed("TYPE_MISMATCH", f"Unknown type: {self._text}")
-
-    def _peek(self) -> str:
-        return self._tokens[0].lower() if self._tokens else ""
-
-    def _next(self, *wanted: str) -> str:
-        if not self._tokens or wanted and self._peek() not in wanted:
-            raise self._unknown()
-        return str(self._tokens.pop(0))
-
-    def _type(self) -> Type:
-        name = self._next().lower()
-        name = _ALIASES.get(name, name)
-        name = _HIVE.get(name, name) if self._hive else name
-        if name in ("array", "map", "row", "struct"):
-            return self._nested(name)
-        params = self._params()
-        return self._scalar(name, params)
-
-    def _scalar(self, name: str, params: tuple[int, ...]) -> Type:
-        if name == "decimal":
-            return Type("decimal", (*params, *(38, 0)[len(params) :]) if len(params) < 2 else params)
-        if name in ("timestamp", "time"):
-            return self._temporal(name, params)
-        if name in ("varchar", "char"):
-            return Type(name, params or ((1,) if name == "char" else ()))
-        if name not in _PLAIN or params:
-            raise self._unknown()
-        return Type(name)
-
-    def _temporal(self, name: str, params: tuple[int, ...]) -> Type:
-        if self._peek() == "with":
-            for word in ("with", "time", "zone"):
-                self._next(word)
-            if name == "time":
-                raise not_done("time with time zone")
-            return Type("timestamp with time zone", params or (3,))
-        return Type(name, params or (3,))
-
-    def _params(self) -> tuple[int, ...]:
-        if self._peek() != "(":
-            return ()
-        self._next("(")
-        found = [int(self._number())]
-        while self._next(",", ")") == ",":
-            found.append(int(self._number()))
-        return tuple(found)
-
-    def _number(self) -> str:
-        if not self._peek().isdigit():
-            raise self._unknown()
-        return self._next()
-
-    def _nested(self, name: str) -> Type:
-        opening = self._next("<", "(")
-        closing = ">" if opening == "<" else ")"
-        names: list[str | None] = []
-        items: list[Type] = []
-        while True:
-            names.append(self._field_name() if name in ("row", "struct") else None)
-            items.append(self._type())
-            if self._next(",", closing) == closing:
-                break
-        if name in ("row", "struct"):
-            return row(items, names)
-        if len(items) != (1 if name == "array" else 2):
-            raise self._unknown()
-        return Type(name, items=tuple(items))
-
-    def _field_name(self) -> str | None:
-        after = self._tokens[1].lower() if len(self._tokens) > 1 else ""
-        if after == ":":
-            name = self._next()
-            self._next(":")
-            return name
-        if after in ("", ",", ")", "(", ">", "<") and not self._tokens[0].startswith('"'):
-            return None
-        return self._next().strip('"').lower()
-
-
+@functools.cache
 def parse_type(text: str) -> Type:
     """The type that SQL text names; raises ``QueryFailed`` for an unknown one."""
-    return _Reader(text, hive=False).read()
+    return _NO_TYPES_OF_SQL.get(text) or _parsed(text, "trino", _NAMES)
 
 
+@functools.cache
 def hive_type(text: str) -> Type:
-    """The type that the catalog's text names."""
-    return _Reader(text, hive=True).read()
+    """The type that the catalog's text names: ``array<int>``, ``struct<a:int>``, ``string``."""
+    return _parsed(text, "hive", _HIVE_NAMES)
+
+
+def _parsed(text: str, dialect: str, names: Mapping[Any, str]) -> Type:
+    try:
+        return type_of(exp.DataType.build(text, dialect=dialect), names)
+    except (ParseError, TokenError) as error:
+        raise QueryFailed("TYPE_MISMATCH", f"Unknown type: {text}") from error
+
+
+def type_of(node: exp.Expr, names: Mapping[Any, str] = _NAMES) -> Type:
+    """The type of sqlglot's tree; raises ``QueryFailed`` for an unknown one."""
+    name = names.get(node.this) if isinstance(node, exp.DataType) else None
+    if name is None:
+        if node.this == exp.DType.TIMETZ:
+            raise not_done("time with time zone")
+        raise QueryFailed("TYPE_MISMATCH", f"Unknown type: {node.sql(dialect='hive').lower()}")
+    if name == "row":
+        named = [item.name.lower() if isinstance(item, exp.ColumnDef) else None for item in node.expressions]
+        return row([type_of(item.args.get("kind") or item, names) for item in node.expressions], named)
+    if name in ("array", "map"):
+        return Type(name, items=tuple(type_of(item, names) for item in node.expressions))
+    given = tuple(int(item.this.name) for item in node.expressions)
+    return Type(name, given + _PRECISIONS.get(name, ())[len(given) :])
 
 
 _TO_HIVE = {"varchar": "string", "real": "float", "varbinary": "binary", "integer": "int"}
