@@ -89,11 +89,14 @@ def _one_of(*choices: str) -> Kind:
 
 
 def _role() -> Kind:
-    """A role's name; of an ARN, which iam_roles.json holds and people copy from there, the name counts."""
-    given = _text(
-        r"(arn:aws[a-z-]*:iam::\d{12}:(role|instance-profile)/)?([\w+=,.@-]+/)*[\w+=,.@-]{1,64}", "a role's name or ARN"
-    )
-    return Kind(lambda text: given.parse(text).rsplit("/", 1)[-1], given.allowed)
+    """A role's name, or its ARN where it has a path: services resolve a bare name to a role without one.
+
+    An ARN without a path, as iam_roles.json holds it, is kept as the name.
+    """
+    name = r"[\w+=,.@-]{1,64}"
+    arn = r"arn:aws[a-z-]*:iam::\d{12}:(role|instance-profile)/"
+    given = _text(rf"({arn}([\w+=,.@-]+/)*)?{name}", "a role's name, or its ARN")
+    return Kind(lambda text: re.sub(rf"^{arn}({name})$", r"\2", given.parse(text)), given.allowed)
 
 
 ANY = _text(r"[^\x00-\x1f]*", "any text on one line")
@@ -171,7 +174,7 @@ class Settings:
     emr_deploy_mode: str = _setting(
         "client", _one_of("client", "cluster"), "where Spark's driver runs; client: its log is the step's"
     )
-    emr_idle_timeout_seconds: int = _setting(1800, _whole(60, 604800, "seconds"), "an idle cluster terminates itself after this")
+    emr_idle_timeout_seconds: int = _setting(1800, _whole(600, 604800, "seconds"), "an idle cluster terminates itself after this")
     emr_step_timeout_minutes: int = _setting(
         240, _whole(1, 10080, "minutes"), "the state machine ends a Spark job that runs longer, and with it the execution"
     )
@@ -237,8 +240,9 @@ class Settings:
 
 def _with_environment(name: str, environment: str, joint: str) -> str:
     """``name`` with the environment before it, once: names copied from iam_roles.json carry it already."""
+    path, slash, last = name.rpartition("/")  # a role's ARN may stand there
     prefix = f"{environment}{joint}"
-    return name if environment == DEFAULT_ENVIRONMENT or name.startswith(prefix) else prefix + name
+    return name if environment == DEFAULT_ENVIRONMENT or last.startswith(prefix) else f"{path}{slash}{prefix}{last}"
 
 
 def setting_fields() -> dict[str, dataclasses.Field[Any]]:

@@ -24,8 +24,8 @@ from errors import DataLakeError
 from iam.retry import retry_while_iam_spreads
 from iam.roles import cluster_reaper_name
 from steps import changes_in_words
-from workflow.alerts import ensure_alarms, ensure_topic, remove_alarms, remove_topic, topic_name
-from workflow.execution_rule import ensure_rule, rule_name
+from workflow.alerts import alarm_name, ensure_alarm, ensure_topic, remove_alarm, remove_topic, rule_name, topic_name
+from workflow.execution_rule import ensure_rule
 from workflow.log_groups import ensure_log_group, log_group_arn
 from workflow.reaper_function import ensure_function
 from workflow.schedule import ensure_schedule, schedule_name
@@ -68,10 +68,10 @@ def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> Dep
     changes[f"function {cluster_reaper_name(settings)}"] = ensure_function(aws, console)
     if settings.alert_email:
         changes[f"topic {topic_name(aws)}"] = ensure_topic(aws)
-        changes |= ensure_alarms(aws)
+        changes[f"alarm {alarm_name(aws)}"] = ensure_alarm(aws)
     changes[f"rule {rule_name(aws)}"] = ensure_rule(aws)
     if not settings.alert_email:
-        changes |= remove_alarms(aws)
+        changes[f"alarm {alarm_name(aws)}"] = remove_alarm(aws)
         changes[f"topic {topic_name(aws)}"] = remove_topic(aws)
     changes[f"schedule {schedule_name(aws)}"] = ensure_schedule(aws, console)
     return DeployResult(state_machine_arn(aws), {name: change for name, change in changes.items() if change})

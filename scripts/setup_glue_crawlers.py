@@ -22,6 +22,7 @@ from config import Settings
 from console import Console
 from errors import DataLakeError
 from iam.retry import retry_while_iam_spreads
+from iam.roles import role_name
 from steps import changes_in_words
 from storage.lake_bucket import require_bucket
 from waiting import Pace, States, Wait, wait_until
@@ -78,7 +79,7 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     if current is None:
         aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
         return "created"
-    if all(_as_stored(current, name) == value for name, value in wanted.items()):
+    if all(_as_stored(current, name) == _as_stored(wanted, name) for name in wanted):
         return "unchanged"
     aws.change(lambda: _wait_until_ready(aws, console, crawler))
     aws.change(lambda: _with_role(lambda: glue.update_crawler(**wanted), settings, console))
@@ -86,12 +87,12 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
 
 
 def _as_stored(current: Answer, name: str) -> Any:
-    """A property of a crawler in the form in which it is sent: AWS adds target kinds nobody asked for, and a role's ARN."""
+    """A property of a crawler, comparable: AWS adds kinds of targets, and may spell the role as name, path and name or ARN."""
     value = current.get(name)
     if name == "Targets":
         return {kind: targets for kind, targets in (value or {}).items() if targets}
     if name == "Role" and value:
-        return str(value).rsplit("/", 1)[-1]
+        return role_name(str(value))
     return value
 
 

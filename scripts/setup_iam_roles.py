@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from config import ROOT, Settings
 from console import Console
 from errors import ConfigError, DataLakeError
-from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, roles
+from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
 from iam.roles_file import RolesFile, save
 from steps import changes_in_words
 from storage.local_files import shown
@@ -107,14 +107,19 @@ def _attached(iam: IAMClient, role: Role) -> set[str]:
 
 
 def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
-    """The role is as described; says what was done. A role without our tags is only touched with ``adopt``."""
-    iam, tags = aws.client("iam"), aws.tag_list
+    """The role is as described; says what was done. A role without our tags is only touched with ``adopt``.
+
+    Raises ``ConfigError`` for one that these settings cannot use: of another path, or made for another region.
+    """
+    iam, tags = aws.client("iam"), role_tags(aws)
     current = if_there(lambda: iam.get_role(RoleName=role.name)["Role"], _ABSENT)
+    if current is not None and (misfit := role_misfit(aws, role, current)):
+        raise misfit
     if current is None:
         if aws.plan_only:
             return "created"
         _create(iam, role, tags)
-    ours = current is None or _carries(current.get("Tags", []), tags)
+    ours = current is None or _carries(current.get("Tags", []), aws.tag_list)
     changes = list(role_changes(iam, role, tags)) if ours or adopt else []
     if role.has_instance_profile:
         changes += profile_changes(iam, role, tags)

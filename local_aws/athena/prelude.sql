@@ -89,7 +89,11 @@ CREATE MACRO trino_map_subscript(m, k) AS
     CASE WHEN m IS NULL OR k IS NULL THEN NULL
     WHEN NOT map_contains(m, k) THEN trino_fail('INVALID_FUNCTION_ARGUMENT', 'Key not present in map: ' || CAST(k AS VARCHAR))
     ELSE map_extract_value(m, k) END;
-CREATE MACRO trino_sequence(start, stop, step) AS generate_series(start, stop, step);
+CREATE MACRO trino_too_long() AS
+    trino_fail('INVALID_FUNCTION_ARGUMENT', 'result of sequence function must not have more than 10000 entries');
+CREATE MACRO trino_limited(items) AS CASE WHEN len(items) > 10000 THEN trino_too_long() ELSE items END;
+CREATE MACRO trino_sequence(start, stop, step) AS
+    CASE WHEN step <> 0 AND (stop - start) // step >= 10000 THEN trino_too_long() ELSE generate_series(start, stop, step) END;
 CREATE MACRO trino_slice(items, start, n) AS
     CASE WHEN start > 0 THEN list_slice(items, start, start + n - 1)
     ELSE list_slice(items, len(items) + start + 1, len(items) + start + n) END;

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.utilities.utils import load_resource
 
-from local_aws.clients import Clients
+from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.emr.cluster import MOST_STEPS, Step
 from local_aws.emr.submission import local_conf, parse_submission
 from local_aws.overlay import AwsError, Call, not_supported
@@ -84,10 +84,14 @@ class RequestRules:
             raise invalid("ServiceRole is required for creating cluster.")
         if not profile:
             raise invalid("InstanceProfile is required for creating cluster.")
-        if not _exists(lambda: iam.get_role(RoleName=_name(service_role))):
+        found = _exists(lambda: iam.get_role(RoleName=_name(service_role)))
+        # a name stands for the role without a path
+        meant = service_role if service_role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{service_role}"
+        if not found or found["Role"]["Arn"] != meant:
             raise invalid(f"Invalid ServiceRole: {service_role}. The role does not exist.")
         found = _exists(lambda: iam.get_instance_profile(InstanceProfileName=_name(profile)))
-        if not found or not found["InstanceProfile"]["Roles"]:
+        wrong_arn = found and profile.startswith("arn:") and found["InstanceProfile"]["Arn"] != profile
+        if not found or wrong_arn or not found["InstanceProfile"]["Roles"]:
             raise invalid(f"Invalid InstanceProfile: {profile}.")
 
     def _log_uri(self, log_uri: str | None) -> None:

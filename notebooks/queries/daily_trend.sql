@@ -1,6 +1,7 @@
 -- How does business develop from day to day?
 -- Every day of the window, days without rentals included, and the mean of the seven days that end with it (from the
--- seventh day on: before that there is no full week).
+-- seventh day on: before that there is no full week). The window is ten years at most, up to the last day with rentals:
+-- Athena's sequence() makes no more than 10,000 entries.
 WITH newest AS (
     SELECT *
     FROM daily_metrics
@@ -9,7 +10,13 @@ WITH newest AS (
 
 calendar AS (
     SELECT days.rental_date
-    FROM (SELECT sequence(min(rental_date), max(rental_date), INTERVAL '1' DAY) AS dates FROM newest)
+    FROM (
+        SELECT
+            sequence(
+                greatest(min(rental_date), max(rental_date) - INTERVAL '10' YEAR), max(rental_date), INTERVAL '1' DAY
+            ) AS dates
+        FROM newest
+    )
     CROSS JOIN UNNEST(dates) AS days (rental_date)
 ),
 

@@ -8,18 +8,20 @@ WITH newest AS (
 ),
 
 window_of_dates AS (
-    SELECT sequence(min(rental_date), max(rental_date), INTERVAL '1' DAY) AS dates
+    SELECT
+        day_of_week(min(rental_date)) AS first_day_number,
+        date_diff('day', min(rental_date), max(rental_date)) AS days_after_the_first
     FROM daily_metrics
     WHERE run_id = (SELECT max(run_id) FROM daily_metrics)
 ),
 
 weekdays AS (
     SELECT
-        day_of_week(days.rental_date) AS day_number,
-        count(*) AS days_in_window
-    FROM window_of_dates
-    CROSS JOIN UNNEST(dates) AS days (rental_date)
-    GROUP BY day_of_week(days.rental_date)
+        newest.day_number,
+        -- the first such day of the window and one every week after it: a whole number, as integers divide into integers
+        (days_after_the_first - mod(newest.day_number - first_day_number + 7, 7) + 7) / 7 AS days_in_window
+    FROM newest
+    CROSS JOIN window_of_dates
 )
 
 SELECT

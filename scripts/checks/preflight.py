@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from aws import Answer, Aws, explain
+from aws import Answer, Aws, explain, if_there
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Settings
 from console import Console
 from emr.spark_steps import job_files
 from errors import ConfigError, DataLakeError
+from iam.roles import role_misfit, role_name, roles
 from storage.lake_bucket import bucket_exists
 from storage.raw_data import find_raw_files, is_empty, missing_columns
 
@@ -64,7 +65,13 @@ def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
 def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """The region is one where EMR is known to be."""
     known = aws.regions("emr")
-    if settings.aws_region in known:
+    if settings.aws_region.startswith("cn-"):
+        yield problem(
+            f"{settings.aws_region} is a region of China",
+            "There EMR and EC2 assume roles under other names (amazonaws.com.cn), which the policies here do not know.",
+            "Choose a region outside China.",
+        )
+    elif settings.aws_region in known:
         yield ok(f"region {settings.aws_region} has EMR")
     else:
         yield warning(
@@ -72,6 +79,19 @@ def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
             "It may be misspelt; then no service answers.",
             "Correct AWS_REGION, or update boto3 if the region is new.",
         )
+
+
+def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
+    """Roles of the names in the settings are absent, or ones that these settings can use."""
+    usable = True
+    for role in roles(settings, aws.account_id, aws.partition):
+        found = if_there(lambda role=role: aws.client("iam").get_role(RoleName=role.name), "NoSuchEntity")  # type: ignore[misc]
+        misfit = role_misfit(aws, role, found["Role"]) if found else None
+        if misfit:
+            usable = False
+            yield problem(f"{misfit.where} {misfit.what}", "Step 1 would stop there.", misfit.fix)
+    if usable:
+        yield ok("no role of these names is in the way")
 
 
 def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -136,7 +156,7 @@ def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """IAM's own simulator says that you may do what the steps do."""
     source = _policy_source(aws)
     bucket_arn = f"arn:{aws.partition}:s3:::{settings.s3_bucket_name}"
-    role_arn = f"arn:{aws.partition}:iam::{aws.account_id}:role/{settings.emr_service_role}"
+    role_arn = f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(settings.emr_service_role)}"
     denied = [
         *_denied(aws, source, _IAM_ACTIONS, role_arn),
         *_denied(aws, source, _BUCKET_ACTIONS, bucket_arn),
@@ -177,6 +197,7 @@ CHECKS = (
     Check("identity", identity),
     Check("region", region),
     Check("credentials", credentials),
+    Check("roles", existing_roles),
     Check("raw data", raw_data, needs_aws=False),
     Check("job sources", job_sources, needs_aws=False),
     Check("bucket", bucket),

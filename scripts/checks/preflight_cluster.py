@@ -11,6 +11,7 @@ from typing import Any
 from aws import Answer, Aws, if_there
 from config import Settings
 from emr.cluster_request import EMR_MANAGED_POLICY_TAG
+from iam.roles import role_name
 
 from checks.findings import Finding, Level, ok, problem, warning
 
@@ -25,7 +26,9 @@ _END_OF_SUPPORT = {
     "emr-7.9.": date(2027, 5, 19),
     "emr-7.13.": date(2028, 4, 21),
 }
-_STANDARD_QUOTA = "L-1216C47A"  # Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
+# of Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
+_ON_DEMAND_QUOTA, _SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
+_MARKETS = {_ON_DEMAND_QUOTA: "on-demand", _SPOT_QUOTA: "Spot"}
 _STANDARD_FAMILY = re.compile(r"([acdhimrtz]|im|is)\d")
 _SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 _MANAGED_V2 = "AmazonEMRServicePolicy_v2"
@@ -114,37 +117,46 @@ def _supported_types(aws: Aws, label: str) -> set[str]:
 
 
 def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The account may run as many vCPUs as the cluster has, beside those that run now."""
-    core = max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
-    nodes = [settings.emr_master_instance_type, *[settings.emr_core_instance_type] * core]
-    counted = [name for name in nodes if _STANDARD_FAMILY.match(name)]
-    if not counted:
-        return
-    each = _vcpus(aws, set(counted))
-    needed, running = sum(each[name] for name in counted), _running_vcpus(aws)
-    quotas = aws.client("service-quotas")
-    quota = quotas.get_service_quota(ServiceCode="ec2", QuotaCode=_STANDARD_QUOTA)["Quota"]["Value"]
+    """The account may run as many vCPUs of each market as the cluster has, beside those that run now."""
+    nodes = _nodes_by_market(settings)
+    each = _vcpus(aws, {name for names in nodes.values() for name in names})
+    for market, names in nodes.items():
+        if names:
+            yield _within_quota(aws, market, sum(each[name] for name in names))
+
+
+def _nodes_by_market(settings: Settings) -> dict[str, list[str]]:
+    """The instance type of each node of the full cluster that a standard quota counts, by its quota."""
+    core = [settings.emr_core_instance_type] * max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
+    primary, spot = [settings.emr_master_instance_type], settings.emr_core_market == "spot"
+    nodes = {_ON_DEMAND_QUOTA: primary, _SPOT_QUOTA: core} if spot else {_ON_DEMAND_QUOTA: primary + core}
+    return {quota: [name for name in names if _STANDARD_FAMILY.match(name)] for quota, names in nodes.items()}
+
+
+def _within_quota(aws: Aws, code: str, needed: int) -> Finding:
+    market, running = _MARKETS[code], _running_vcpus(aws, spot=code == _SPOT_QUOTA)
+    quota = aws.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"]
     if needed + running <= quota:
-        yield ok(f"vCPUs: {needed} needed, {running} running, {quota:.0f} allowed")
-    else:
-        yield problem(
-            f"the cluster needs {needed} vCPUs, {running} run already, and the account may run {quota:.0f}",
-            "EC2 would not start its instances.",
-            f"Ask for more: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {_STANDARD_QUOTA} "
-            f"--desired-value {needed + running}; or choose smaller or fewer nodes.",
-        )
+        return ok(f"{market} vCPUs: {needed} needed, {running} running, {quota:.0f} allowed")
+    return problem(
+        f"the cluster needs {needed} {market} vCPUs, {running} run already, and the account may run {quota:.0f}",
+        "EC2 would not start its instances.",
+        f"Ask for more: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} "
+        f"--desired-value {needed + running}; or choose smaller or fewer nodes.",
+    )
 
 
 def _vcpus(aws: Aws, types: set[Any]) -> dict[str, int]:
-    described = aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"]
+    described = aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"] if types else []
     return {item["InstanceType"]: int(item["VCpuInfo"]["DefaultVCpus"]) for item in described}
 
 
-def _running_vcpus(aws: Aws) -> int:
+def _running_vcpus(aws: Aws, *, spot: bool) -> int:
     pages = aws.client("ec2").get_paginator("describe_instances")
     running = pages.paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
     instances = [item for page in running for group in page["Reservations"] for item in group["Instances"]]
-    options = [item["CpuOptions"] for item in instances if _STANDARD_FAMILY.match(item["InstanceType"])]
+    counted = [item for item in instances if (item.get("InstanceLifecycle") == "spot") is spot]
+    options = [item["CpuOptions"] for item in counted if _STANDARD_FAMILY.match(item["InstanceType"])]
     return sum(option["CoreCount"] * option["ThreadsPerCore"] for option in options)
 
 
@@ -190,7 +202,8 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
         return
     names = ", ".join(subnet["SubnetId"] for subnet in subnets)
-    closed = [subnet["SubnetId"] for subnet in subnets if not _leads_out(aws, subnet)]
+    routes = {str(subnet["SubnetId"]): _routes(aws, subnet) for subnet in subnets}
+    closed = [name for name, its_routes in routes.items() if not any(map(_is_way_out, its_routes))]
     if closed:
         yield problem(
             f"no route leads out of {', '.join(closed)}",
@@ -199,6 +212,14 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
     else:
         yield ok(f"a route leads out of {names}")
+    through_nat = [name for name, its_routes in routes.items() if _pays_for_s3(its_routes)]
+    if through_nat:
+        yield warning(
+            f"{', '.join(through_nat)} reaches S3 through a NAT gateway",
+            "That costs $0.045 for each GB that the nodes read or write: more than the cluster, when there is much data.",
+            f"Make a gateway endpoint for S3, which is free: aws ec2 create-vpc-endpoint --region {settings.aws_region} "
+            f"--vpc-id {subnets[0]['VpcId']} --service-name com.amazonaws.{settings.aws_region}.s3 --route-table-ids …",
+        )
     yield from _network_tags(settings, aws, subnets)
 
 
@@ -211,19 +232,31 @@ def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
     return list(aws.client("ec2").describe_subnets(**which)["Subnets"])
 
 
-def _leads_out(aws: Aws, subnet: Answer) -> bool:
+def _routes(aws: Aws, subnet: Answer) -> list[Answer]:
+    """The routes of the subnet's own route table, else of its VPC's main one."""
     in_vpc: Any = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
     tables = aws.client("ec2").describe_route_tables(Filters=in_vpc)["RouteTables"]
     links = [(link, table) for table in tables for link in table["Associations"]]
     own = [table for link, table in links if link.get("SubnetId") == subnet["SubnetId"]]
     main = [table for link, table in links if link.get("Main")]
-    return any(_is_way_out(route) for table in own or main for route in table["Routes"])
+    return [route for table in own or main for route in table["Routes"]]
+
+
+def _pays_for_s3(routes: list[Answer]) -> bool:
+    """Whether the way to S3 is a NAT gateway, for want of a gateway endpoint."""
+    nat = any(route.get("NatGatewayId") and route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in routes)
+    return nat and not any(_is_endpoint(route) for route in routes)
+
+
+def _is_endpoint(route: Answer) -> bool:
+    """A gateway endpoint, whose destination is a prefix list: that of S3, if nobody uses DynamoDB's."""
+    return str(route.get("GatewayId", "")).startswith("vpce-")
 
 
 def _is_way_out(route: Answer) -> bool:
     """A default route to anything, or the S3 gateway endpoint (its destination is a prefix list)."""
     everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
-    return route.get("State") != "blackhole" and (everywhere or str(route.get("GatewayId", "")).startswith("vpce-"))
+    return route.get("State") != "blackhole" and (everywhere or _is_endpoint(route))
 
 
 def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
@@ -265,6 +298,6 @@ def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
 
 def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
     """The managed policies of EMR's service role; those that step 1 will attach when it has yet to make the role."""
-    pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=settings.emr_service_role)
+    pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role_name(settings.emr_service_role))
     attached = if_there(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
     return [_MANAGED_V2] if attached is None else attached

@@ -16,7 +16,7 @@ from console import Console
 from emr.clusters import active_clusters, terminate, wait_until_ended
 from emr.spark_steps import TABLES
 from errors import DataLakeError
-from iam.roles import roles
+from iam.roles import region_of, roles
 from storage.lake_bucket import bucket_exists
 from waiting import Pace, States, Wait, wait_until
 from workflow.state_machine import state_machine_arn
@@ -236,10 +236,16 @@ def _roles(aws: Aws) -> Found:
     scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
     for role in roles(scheduled, aws.account_id, aws.partition):
         found = if_there(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
-        if found and _carries(aws, found["Role"].get("Tags", [])):
-            yield Thing("role", role.name, partial(_remove_role, aws, role.name))
-        elif found:
+        if not found:
+            continue
+        tags = found["Role"].get("Tags", [])
+        region = region_of(tags)
+        if not _carries(aws, tags):
             yield Kept("role", role.name, _NOT_OURS)
+        elif region not in ("", aws.settings.aws_region):
+            yield Kept("role", role.name, f"it serves this environment in {region}")
+        else:
+            yield Thing("role", role.name, partial(_remove_role, aws, role.name))
 
 
 def _remove_role(aws: Aws, name: str) -> None:

@@ -26,6 +26,10 @@ _GONE = frozenset(
     "NoSuchEntity EntityNotFoundException ResourceNotFoundException ResourceNotFound NotFoundException NotFound NoSuchBucket "
     "StateMachineDoesNotExist ExecutionDoesNotExist StateMachineDeleting".split()
 )
+_OF_AWS = (
+    "AWS's services keep what they made for themselves, at no cost: the security groups ElasticMapReduce-*, the log group "
+    "/aws-glue/crawlers, the role AWSServiceRoleForEMRCleanup. Others in this account may use them."
+)
 Ask = Callable[[str], str]
 
 
@@ -61,6 +65,7 @@ def teardown(
             failed.append(Kept(thing.kind, thing.name, reason))
         else:
             removed.append(f"{thing.kind} {thing.name}")
+    console.note(_OF_AWS)
     _raise_if_left(failed)
     return TeardownResult(removed, kept, failed)
 

@@ -32,7 +32,7 @@ def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[
         "Applications": [{"Name": "Spark"}],
         "Instances": _instances(settings),
         "ServiceRole": settings.emr_service_role,
-        "JobFlowRole": settings.emr_ec2_instance_profile,
+        "JobFlowRole": settings.emr_ec2_instance_profile.replace(":role/", ":instance-profile/"),
         "StepConcurrencyLevel": STEP_CONCURRENCY,
         "AutoTerminationPolicy": {"IdleTimeout": settings.emr_idle_timeout_seconds},
         "Tags": [*tags, EMR_MANAGED_POLICY_TAG],
@@ -54,11 +54,17 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def _limits(settings: Settings) -> dict[str, Any]:
-    """What managed scaling keeps to; the primary node does not count."""
+    """What managed scaling keeps to; the primary node does not count.
+
+    On-demand capacity is filled first, up to the maximum unless another limit is given: with Spot there is none.
+    https://docs.aws.amazon.com/emr/latest/ManagementGuide/managed-scaling-allocation-strategy.html
+    """
+    spot = settings.emr_core_market == "spot"
     return {
-        "UnitType": "InstanceFleetUnits" if settings.emr_core_market == "spot" else "Instances",
+        "UnitType": "InstanceFleetUnits" if spot else "Instances",
         "MinimumCapacityUnits": settings.emr_core_instance_count,
         "MaximumCapacityUnits": settings.emr_max_core_instance_count,
+        **({"MaximumOnDemandCapacityUnits": 0} if spot else {}),
     }
 
 

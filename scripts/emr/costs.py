@@ -21,6 +21,9 @@ _API_REGION = "us-east-1"  # one of the few where the Price List API answers, fo
 RUN_MINUTES = 25
 _LEAST = timedelta(minutes=1)  # EMR and EC2 bill by the second, a minute at least: https://aws.amazon.com/emr/pricing/
 _CENT = Decimal("0.01")
+# what EMR attaches to an m5.xlarge, and USD in us-east-1 for a GB of gp2 and for a public address
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html https://aws.amazon.com/vpc/pricing/
+_EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, Decimal("0.005")
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,12 @@ def _hours(timeline: Answer, now: datetime) -> Decimal:
     return Decimal(max(lived, _LEAST).total_seconds()) / 3600
 
 
+def _beside(settings: Settings) -> Decimal:
+    """What the nodes' disks and addresses cost in a run on the sample data, about, anywhere."""
+    hours = sum(cluster_nodes(settings).values(), Decimal()) * RUN_MINUTES / 60
+    return hours * (_EBS_GB * _EBS_GB_MONTH / _HOURS_OF_MONTH + _IPV4_HOUR)
+
+
 def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
     """What a run costs and what stays behind it, as (what, how much)."""
     hour = hour_of_cluster(settings, prices)
@@ -146,6 +155,9 @@ def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
         (f"the cluster for one run on the sample data (about {RUN_MINUTES} minutes)", money(run)),
         ("one crawl (Glue bills 10 minutes at least)", "about $0.15"),
         ("the queries of the report (Athena: $5 a TB, 10 MB a query at least)", "about $0.01"),
+        (f"the nodes' disks ({_EBS_GB} GB each) and public IPv4 addresses for that run", f"about {money(_beside(settings))}"),
+        ("in a subnet behind a NAT gateway without an S3 endpoint: a GB that the nodes read or write", "$0.045"),
         ("what stays: data and logs in S3, a GB for a month", "about $0.02"),
+        *([("what stays: one alarm for a month, beyond ten in the account", "$0.10")] if settings.alert_email else []),
         ("what stays: roles, catalog, workgroup, state machine, while nobody uses them", "nothing"),
     ]

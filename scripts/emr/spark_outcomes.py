@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from console import Console
 from data_contract import contract
 from errors import DataLakeError
+from storage.lake_bucket import young_bucket_note
 
 from emr.clusters import describe_cluster
 from emr.step_logs import probable_cause
@@ -50,10 +51,11 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
             f"Look again: {look_again}. {why.fix}".strip(),
         )
     again = f" Logs arrive late; to look again: {look_again}"
+    young = "" if aws.settings.is_local else f" {young_bucket_note(aws)}".rstrip()
     return DataLakeError(
         f"Spark job {job}",
         f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
-        "Nothing of this run was published. Mend the cause and run it again." + ("" if cause.found else again),
+        "Nothing of this run was published. Mend the cause and run it again." + ("" if cause.found else again) + young,
         log=cause.log,
         details=cause.lines,
     )

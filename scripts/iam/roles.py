@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from aws import PROJECT
+from aws import PROJECT, Answer, Aws
 from catalog.crawlers import crawlers
 from config import Settings
+from errors import ConfigError
 
 POLICY_NAME = PROJECT  # of the one inline policy that each role has
 MAX_INLINE_BYTES = 10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -19,6 +22,11 @@ MAX_INLINE_BYTES = 10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/re
 EMR_SERVICE_POLICIES = {"v2": "service-role/AmazonEMRServicePolicy_v2", "v1": "service-role/AmazonElasticMapReduceRole"}
 _TEMPLATES = Path(__file__).with_name("policies")
 _USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")  # those that read or write objects need its key too
+
+
+def role_name(name_or_arn: str) -> str:
+    """The name that IAM's own calls take: without ARN and path."""
+    return name_or_arn.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Role:
     @property
     def name(self) -> str:
         """The name without the path."""
-        return self.arn.rsplit("/", 1)[1]
+        return role_name(self.arn)
 
     @property
     def path(self) -> str:
@@ -52,6 +60,38 @@ class Role:
     def shown_arn(self) -> str:
         """The ARN that goes where the setting goes: the instance profile's, where there is one."""
         return self.arn.replace(":role/", ":instance-profile/") if self.has_instance_profile else self.arn
+
+
+REGION_TAG = "Region"
+
+
+def role_tags(aws: Aws) -> list[Any]:
+    """The tags of a role: roles are global, their policies are about one region."""
+    return [*aws.tag_list, {"Key": REGION_TAG, "Value": aws.settings.aws_region}]
+
+
+def region_of(tags: Iterable[Answer]) -> str:
+    """The region that a role's tags name; nothing when they name none."""
+    return next((tag["Value"] for tag in tags if tag["Key"] == REGION_TAG), "")
+
+
+def role_misfit(aws: Aws, role: Role, current: Answer) -> ConfigError | None:
+    """Why these settings cannot use the role that is there, or nothing; ``current`` is what ``iam:GetRole`` says of it."""
+    if current["Arn"] != role.arn:
+        return ConfigError(
+            f"role {role.name}",
+            f"has a path: services know it as {current['Arn']} alone.",
+            f"Set {role.key} in .env to that ARN, or to another name.",
+        )
+    tags = current.get("Tags", [])
+    ours, region = all(tag in tags for tag in aws.tag_list), region_of(tags)
+    if ours and region not in ("", aws.settings.aws_region):
+        return ConfigError(
+            f"role {role.name}",
+            f"serves ENVIRONMENT={aws.settings.environment} in {region}; its policies are about that region.",
+            f"Choose another ENVIRONMENT for {aws.settings.aws_region}, or tear the other one down first.",
+        )
+    return None
 
 
 def cluster_reaper_name(settings: Settings) -> str:
@@ -75,6 +115,7 @@ def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v
 
     def role(key: str, name_or_arn: str, template: str, purpose: str, **more: Any) -> Role:
         arn = name_or_arn if ":" in name_or_arn else f"arn:{partition}:iam::{account}:role/{name_or_arn}"
+        arn = arn.replace(":instance-profile/", ":role/")
         policy = _render(template, values)
         if settings.kms_key_id and template in _USE_THE_LAKE:
             policy["Statement"] += _render("lake_key", values)["Statement"]
@@ -126,10 +167,15 @@ def _values(settings: Settings, account: str, partition: str) -> dict[str, str]:
         "crawler": crawler.name,
         "workgroup": settings.athena_workgroup,
         "state_machine": settings.step_functions_state_machine_name,
-        "emr_service_role": settings.emr_service_role,
-        "emr_nodes_role": settings.emr_ec2_instance_profile,
+        "emr_service_role": _below_role(settings.emr_service_role),
+        "emr_nodes_role": _below_role(settings.emr_ec2_instance_profile),
         "reaper_function": cluster_reaper_name(settings),
     }
+
+
+def _below_role(name_or_arn: str) -> str:
+    """A role as its ARN ends: its path, where it has one, and its name."""
+    return re.sub(r"^arn:[^/]*/", "", name_or_arn)
 
 
 def _key_arn(settings: Settings, account: str, partition: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("bucket_policies")
 _WHERE = "bucket"
+_YOUNG = timedelta(minutes=30)  # S3's 15 minutes, and what the job took to fail
 _NAME_FIX = "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as {bucket}-<account id>."
 
 
@@ -62,6 +64,22 @@ def object_keys(aws: Aws, bucket: str, prefix: str) -> list[str]:
     """The keys of all objects of ``bucket`` below ``prefix``, sorted as S3 lists them."""
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
+    """What to know of a bucket that was made a moment ago: a new object may not be found yet. Nothing of an older one.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+    """
+    name = aws.settings.s3_bucket_name
+    listed = if_there(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied") or []
+    made = next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == name), None)
+    if made is None or (now or datetime.now(UTC)) - made > _YOUNG:
+        return ""
+    return (
+        f"The bucket {name} was made only at {made:%H:%M} UTC: for some 15 minutes after versioning is switched on, "
+        "S3 may answer that a new object does not exist. If that is the cause, run it again."
+    )
 
 
 def bucket_exists(aws: Aws) -> bool:
@@ -159,7 +177,7 @@ def _rules(aws: Aws) -> list[_Rule]:
             "TLS only",
             lambda s3, bucket: json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
             "NoSuchBucketPolicy",
-            lambda current: _with_statements(current, _template("policy.json", bucket=aws.settings.s3_bucket_name)),
+            lambda current: _with_statements(current, _tls_only(aws)),
             lambda s3, bucket, value: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(value)),
         ),
         _Rule(
@@ -190,6 +208,10 @@ def _encryption(current: dict[str, Any] | None, key: str) -> dict[str, Any]:
     if current and rule.items() <= current["Rules"][0].items():
         return current
     return {"Rules": [rule]}
+
+
+def _tls_only(aws: Aws) -> Any:
+    return _template("policy.json", bucket=aws.settings.s3_bucket_name, partition=aws.partition)
 
 
 def _template(name: str, **values: str) -> Any:

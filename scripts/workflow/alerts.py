@@ -1,5 +1,6 @@
-"""Who is told when an execution fails or takes too long: an SNS topic with an e-mail subscription, and CloudWatch alarms.
+"""Who is told when an execution takes too long, or fails: an SNS topic with an e-mail subscription, and a CloudWatch alarm.
 
+Of failures EventBridge tells (``execution_rule``), with the execution's name: an alarm of the same would be a second mail.
 All of it is there while ALERT_EMAIL is set, and none of it when it is not.
 """
 
@@ -13,9 +14,6 @@ from aws import Answer, Aws, if_there
 
 from workflow.state_machine import state_machine_arn
 
-_NAMESPACE = "AWS/States"
-_PERIOD_SECONDS = 300
-
 
 def topic_name(aws: Aws) -> str:
     """The topic's name."""
@@ -25,6 +23,16 @@ def topic_name(aws: Aws) -> str:
 def topic_arn(aws: Aws) -> str:
     """The ARN that the topic has."""
     return f"arn:{aws.partition}:sns:{aws.settings.aws_region}:{aws.account_id}:{topic_name(aws)}"
+
+
+def rule_name(aws: Aws) -> str:
+    """The name of the EventBridge rule that tells of failures (``execution_rule``)."""
+    return aws.settings.shared_name("car-rental-execution-ended")
+
+
+def rule_arn(aws: Aws) -> str:
+    """The ARN that the rule has."""
+    return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
 
 
 def ensure_topic(aws: Aws) -> str:
@@ -59,14 +67,25 @@ def _attributes(aws: Aws) -> dict[str, str] | None:
 
 
 def _policy(aws: Aws) -> dict[str, Any]:
-    """Without conditions: EventBridge's guide says that a topic with one gets nothing.
+    """Our rule and our alarm may publish; EventBridge and CloudWatch on behalf of nobody else.
 
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
-    publish = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic_arn(aws)}
-    services = {"Events": "events.amazonaws.com", "Alarms": "cloudwatch.amazonaws.com"}
-    statements = [{"Sid": sid, "Principal": {"Service": service}, **publish} for sid, service in services.items()]
-    return {"Version": "2012-10-17", "Statement": statements}
+    of_rule = {"ArnEquals": {"aws:SourceArn": rule_arn(aws)}}
+    of_alarm = {"StringEquals": {"aws:SourceAccount": aws.account_id}, "ArnEquals": {"aws:SourceArn": _alarm_arn(aws)}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _may_publish(aws, "Events", "events.amazonaws.com", of_rule),
+            _may_publish(aws, "Alarms", "cloudwatch.amazonaws.com", of_alarm),
+        ],
+    }
+
+
+def _may_publish(aws: Aws, sid: str, service: str, condition: dict[str, Any]) -> dict[str, Any]:
+    who: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Principal": {"Service": service}}
+    return {**who, "Action": "sns:Publish", "Resource": topic_arn(aws), "Condition": condition}
 
 
 def _subscribe(aws: Aws, *, there: bool) -> bool:
@@ -84,21 +103,9 @@ def _subscribe(aws: Aws, *, there: bool) -> bool:
     return missing or bool(others)
 
 
-def ensure_alarms(aws: Aws) -> dict[str, str]:
-    """The alarms exist as they should be; alarm -> what was done."""
-    return {f"alarm {alarm['AlarmName']}": _ensure_alarm(aws, alarm) for alarm in _alarms(aws)}
-
-
-def remove_alarms(aws: Aws) -> dict[str, str]:
-    """None of our alarms is there; those that were -> ``removed``."""
-    names = [alarm["AlarmName"] for alarm in _alarms(aws) if _current_alarm(aws, alarm["AlarmName"])]
-    if names:
-        aws.change(lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=names))
-    return {f"alarm {name}": "removed" for name in names}
-
-
-def _ensure_alarm(aws: Aws, wanted: dict[str, Any]) -> str:
-    current = _current_alarm(aws, wanted["AlarmName"])
+def ensure_alarm(aws: Aws) -> str:
+    """The alarm exists as it should be; says what was done."""
+    wanted, current = _alarm(aws), _current_alarm(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return "unchanged"
     # of an alarm that is there, PutMetricAlarm does not take tags
@@ -107,39 +114,41 @@ def _ensure_alarm(aws: Aws, wanted: dict[str, Any]) -> str:
     return "updated" if current else "created"
 
 
-def _current_alarm(aws: Aws, name: str) -> Answer | None:
-    return next(iter(aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]), None)
+def remove_alarm(aws: Aws) -> str:
+    """No alarm."""
+    if _current_alarm(aws) is None:
+        return ""
+    aws.change(lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=[alarm_name(aws)]))
+    return "removed"
 
 
-def _alarms(aws: Aws) -> list[dict[str, Any]]:
-    """The parameters of ``cloudwatch:PutMetricAlarm`` for each."""
+def _current_alarm(aws: Aws) -> Answer | None:
+    found = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name(aws)])["MetricAlarms"]
+    return next(iter(found), None)
+
+
+def alarm_name(aws: Aws) -> str:
+    """The alarm's name."""
+    return f"{aws.settings.step_functions_state_machine_name}-overlong"
+
+
+def _alarm_arn(aws: Aws) -> str:
+    return f"arn:{aws.partition}:cloudwatch:{aws.settings.aws_region}:{aws.account_id}:alarm:{alarm_name(aws)}"
+
+
+def _alarm(aws: Aws) -> dict[str, Any]:
+    """The parameters of ``cloudwatch:PutMetricAlarm``."""
     limit = aws.settings.emr_step_timeout_minutes
-    return [
-        _alarm(aws, "failed", "ExecutionsFailed", "Sum", _PERIOD_SECONDS, 1, "An execution of the pipeline failed."),
-        _alarm(aws, "timed-out", "ExecutionsTimedOut", "Sum", _PERIOD_SECONDS, 1, "An execution of the pipeline timed out."),
-        _alarm(
-            aws,
-            "overlong",
-            "ExecutionTime",
-            "Maximum",
-            _PERIOD_SECONDS,
-            limit * 60_000,  # the metric's unit is the millisecond
-            f"An execution of the pipeline took {limit} minutes or more.",
-        ),
-    ]
-
-
-def _alarm(aws: Aws, name: str, metric: str, statistic: str, period: int, threshold: float, description: str) -> dict[str, Any]:
     return {
-        "AlarmName": f"{aws.settings.step_functions_state_machine_name}-{name}",
-        "AlarmDescription": description,
-        "Namespace": _NAMESPACE,
-        "MetricName": metric,
+        "AlarmName": alarm_name(aws),
+        "AlarmDescription": f"An execution of the pipeline took {limit} minutes or more.",
+        "Namespace": "AWS/States",
+        "MetricName": "ExecutionTime",
         "Dimensions": [{"Name": "StateMachineArn", "Value": state_machine_arn(aws)}],
-        "Statistic": statistic,
-        "Period": period,
+        "Statistic": "Maximum",
+        "Period": 300,
         "EvaluationPeriods": 1,
-        "Threshold": float(threshold),
+        "Threshold": limit * 60_000.0,  # the metric's unit is the millisecond
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "TreatMissingData": "notBreaching",  # no execution is no failure
         "AlarmActions": [topic_arn(aws)],

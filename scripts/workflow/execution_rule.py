@@ -8,7 +8,7 @@ from typing import Any
 from aws import Answer, Aws, if_there
 from iam.roles import cluster_reaper_name
 
-from workflow.alerts import topic_arn
+from workflow.alerts import rule_arn, rule_name, topic_arn
 from workflow.reaper_function import function_arn
 from workflow.state_machine import state_machine_arn
 
@@ -16,16 +16,6 @@ _STATEMENT = "execution-ended"  # of the function's policy
 # without the cause, which may hold quotation marks: EventBridge would not send it
 _NOTICE = '"Execution <name> ended <status>. Why: aws stepfunctions describe-execution --execution-arn <arn>"'
 _NOTICE_PATHS = {"name": "$.detail.name", "status": "$.detail.status", "arn": "$.detail.executionArn"}
-
-
-def rule_name(aws: Aws) -> str:
-    """The rule's name."""
-    return aws.settings.shared_name("car-rental-execution-ended")
-
-
-def rule_arn(aws: Aws) -> str:
-    """The ARN that the rule has."""
-    return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
 
 
 def pattern(aws: Aws) -> dict[str, Any]:

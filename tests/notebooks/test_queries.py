@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,28 @@ def test_the_answer_is_the_one_counted_by_hand(known_lake: PublishedLake, name: 
     answer = Athena(known_lake.aws).run(QUERIES[name].sql, name)
     assert list(answer.rows) == ANSWERS[name]
     assert [type(cell) for cell in answer.rows[0]] == [_exact(cell) for cell in ANSWERS[name][0]]
+
+
+# one run's days, from 1980 to 2024: more than sequence() gives
+LONG = """WITH daily_metrics (run_id, rental_date, total_transactions, total_revenue) AS (
+    VALUES ('r', DATE '1980-01-07', 1, CAST(1 AS DECIMAL(38, 2))), ('r', DATE '2024-12-31', 1, CAST(2 AS DECIMAL(38, 2)))
+),
+day_of_week_metrics (run_id, day_number, day_of_week, total_transactions, total_revenue) AS (
+    VALUES ('r', 1, 'Monday', 1, CAST(1 AS DECIMAL(38, 2))), ('r', 2, 'Tuesday', 1, CAST(2 AS DECIMAL(38, 2)))
+),
+"""
+
+
+def test_many_years_of_rentals_break_no_calendar(known_lake: PublishedLake) -> None:
+    def asked(name: str) -> list[tuple[Any, ...]]:
+        return list(Athena(known_lake.aws).run(LONG + QUERIES[name].sql.split("WITH ", 1)[1], name).rows)
+
+    trend = asked("daily_trend")
+    assert (trend[0][0], trend[-1][0], len(trend)) == (date(2014, 12, 31), date(2024, 12, 31), 3654)
+    # counted by Python's calendar: both begin and end the 16,430 days
+    days = [date(1980, 1, 7) + timedelta(number) for number in range((date(2024, 12, 31) - date(1980, 1, 7)).days + 1)]
+    counted = {weekday: sum(day.isoweekday() == weekday for day in days) for weekday in (1, 2)}
+    assert {row[0]: row[2] for row in asked("rentals_by_weekday")} == counted
 
 
 def _exact(cell: Any) -> type:

@@ -65,7 +65,7 @@ def test_all_problems_come_at_once_with_variable_value_origin_and_what_is_allowe
         ("EMR_CORE_INSTANCE_COUNT", "0"),
         ("EMR_CORE_INSTANCE_COUNT", "2.5"),
         ("EMR_DEPLOY_MODE", "local"),
-        ("EMR_IDLE_TIMEOUT_SECONDS", "59"),
+        ("EMR_IDLE_TIMEOUT_SECONDS", "599"),
         ("STEP_FUNCTIONS_ROLE_ARN", "StepFunctionsExecutionRole"),
         ("GLUE_DATABASE_NAME", "car-rental"),
         ("STEP_FUNCTIONS_STATE_MACHINE_NAME", "a b"),
@@ -238,9 +238,13 @@ def test_arns_copied_from_the_roles_file_count_by_their_name(env_file):
     assert (
         load_settings({"EMR_SERVICE_ROLE": arn, "ENVIRONMENT": "prod"}, env_file("")).emr_service_role == "prod-EMR_DefaultRole"
     )
-    assert (
-        load_settings({"GLUE_SERVICE_ROLE": "arn:aws:iam::000000000000:role/team/Mine"}, env_file("")).glue_service_role == "Mine"
-    )
+
+
+@pytest.mark.parametrize(("environment", "kept"), [("dev", "Mine"), ("prod", "prod-Mine")])
+def test_a_role_with_a_path_keeps_it(env_file, environment, kept):
+    arn = "arn:aws:iam::000000000000:role/service-role/"
+    settings = load_settings({"GLUE_SERVICE_ROLE": f"{arn}Mine", "ENVIRONMENT": environment}, env_file(""))
+    assert settings.glue_service_role == arn + kept
 
 
 def test_a_name_that_the_environment_makes_too_long_is_refused(env_file):

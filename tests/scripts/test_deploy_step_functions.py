@@ -137,26 +137,41 @@ def test_without_alerts_nothing_of_them_exists(lake: Any) -> None:
     assert ([arn for arn in topics if f":{environment}-" in arn], alarms, schedules) == ([], [], [])
 
 
-def test_the_alarms_are_about_this_machine_and_ring_the_topic(lake: Any) -> None:
+def test_the_alarm_is_about_long_executions_of_this_machine_and_rings_the_topic(lake: Any) -> None:
     deploy(lake, **ALERTED)
     name = lake.settings.step_functions_state_machine_name
-    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
-    assert {alarm["MetricName"] for alarm in alarms} == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionTime"}
-    for alarm in alarms:
-        assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": state_machine_arn(lake.aws)}]
-        assert alarm["TreatMissingData"] == "notBreaching"
-        assert [arn.rsplit(":", 1)[1] for arn in alarm["AlarmActions"]] == [lake.settings.shared_name("car-rental-alerts")]
-    (overlong,) = [alarm for alarm in alarms if alarm["MetricName"] == "ExecutionTime"]
-    assert overlong["Threshold"] == lake.settings.emr_step_timeout_minutes * 60_000  # milliseconds
+    (alarm,) = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("ExecutionTime", "notBreaching")
+    assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": state_machine_arn(lake.aws)}]
+    assert [arn.rsplit(":", 1)[1] for arn in alarm["AlarmActions"]] == [lake.settings.shared_name("car-rental-alerts")]
+    assert alarm["Threshold"] == lake.settings.emr_step_timeout_minutes * 60_000  # milliseconds
 
 
-def test_the_topic_takes_messages_of_eventbridge_and_cloudwatch_and_has_one_reader(lake: Any) -> None:
+def test_of_a_failed_execution_the_rule_tells_and_no_alarm_beside_it(lake: Any) -> None:
     deploy(lake, **ALERTED)
-    sns = lake.aws.client("sns")
-    (arn,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"] if f":{lake.settings.environment}-" in topic["TopicArn"]]
+    events, rule = lake.aws.client("events"), lake.settings.shared_name("car-rental-execution-ended")
+    told = [target["Id"] for target in events.list_targets_by_rule(Rule=rule)["Targets"] if ":sns:" in target["Arn"]]
+    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{lake.settings.environment}-")["MetricAlarms"]
+    assert told == ["failure-notice"]
+    assert {alarm["MetricName"] for alarm in alarms} & {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} == set()
+
+
+def test_the_topic_takes_messages_of_our_rule_and_our_alarm_alone_and_has_one_reader(lake: Any) -> None:
+    deploy(lake, **ALERTED)
+    sns, environment = lake.aws.client("sns"), lake.settings.environment
+    (arn,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"] if f":{environment}-" in topic["TopicArn"]]
     policy = json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])
-    services = {statement["Principal"]["Service"] for statement in policy["Statement"]}
-    assert services == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+    conditions = {statement["Principal"]["Service"]: statement["Condition"] for statement in policy["Statement"]}
+    here = f"us-east-1:{lake.aws.account_id}"
+    rule = f"arn:aws:events:{here}:rule/{environment}-car-rental-execution-ended"
+    alarm = f"arn:aws:cloudwatch:{here}:alarm:{lake.settings.step_functions_state_machine_name}-overlong"
+    assert conditions == {
+        "events.amazonaws.com": {"ArnEquals": {"aws:SourceArn": rule}},
+        "cloudwatch.amazonaws.com": {
+            "StringEquals": {"aws:SourceAccount": lake.aws.account_id},
+            "ArnEquals": {"aws:SourceArn": alarm},
+        },
+    }
     (subscription,) = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "a@example.com")
 

@@ -8,9 +8,11 @@ import pytest
 import run_spark_jobs as spark_script
 from botocore.exceptions import ClientError
 from create_emr_cluster import create_emr_cluster
+from emr import spark_outcomes
 from emr.clusters import ENDED, active_clusters, find_cluster, start_failure
 from emr.spark_outcomes import SUMMARY_KEY, step_failure
 from emr.spark_steps import spark_step
+from emr.step_logs import Cause
 from errors import ConfigError, DataLakeError, Interrupted
 from run_spark_jobs import explain_step, run_spark_jobs
 from setup_iam_roles import setup_iam_roles
@@ -253,6 +255,14 @@ def test_a_cluster_that_did_not_start_says_why_and_what_to_do():
     assert "empty EMR_EC2_KEY_NAME" in error.fix
     assert error.log == "s3://b/logs/emr/j-1/"
     assert status["State"] in ENDED
+
+
+def test_a_step_that_failed_right_after_the_bucket_was_made_says_so(lake, cluster, monkeypatch):
+    monkeypatch.setattr(spark_outcomes, "probable_cause", lambda *_: Cause("no such key", (), "s3://b/l"))
+    step = {"Id": "s-1", "Name": "job", "Status": {"State": "FAILED"}}
+    assert "was made only at" not in step_failure(lake.aws, lake.console, cluster, "job", step).fix
+    monkeypatch.setattr(type(lake.settings), "is_local", False)  # on this machine a new object is there at once
+    assert "was made only at" in step_failure(lake.aws, lake.console, cluster, "job", step).fix
 
 
 def test_insufficient_ec2_permissions_are_a_matter_of_the_network_s_tags():

@@ -2,14 +2,16 @@
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.stub import Stubber
 from emr.spark_steps import job_files
 from errors import DataLakeError
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
 from storage import uploads
-from storage.lake_bucket import ensure_bucket, require_bucket
+from storage.lake_bucket import ensure_bucket, require_bucket, young_bucket_note
 from storage.raw_data import RAW_TABLES, find_raw_files, is_empty
 from storage.uploads import Upload, upload_all
 
@@ -43,9 +45,43 @@ def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(pr
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert {"Key": "Environment", "Value": it.settings.environment} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
-    prefixes = [rule["Filter"]["Prefix"] for rule in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]]
-    assert {"logs/", "athena-results/", "staging/"} <= set(prefixes)
-    assert not any(prefix.startswith(("raw", "clean", "processed", "rejected")) for prefix in prefixes if prefix)
+
+
+def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_raw_after_thirty(project):
+    it = project()
+    ensure_bucket(it.aws)
+    rules = it.aws.client("s3").get_bucket_lifecycle_configuration(Bucket=it.settings.s3_bucket_name)["Rules"]
+    days = {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})}
+    assert days == {"logs/": 90, "athena-results/": 30, "staging/": 7}
+    versions = {
+        rule["Filter"]["Prefix"]: rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in rules
+        if "NoncurrentVersionExpiration" in rule
+    }
+    # of two rules about one object the one that removes earlier counts
+    assert versions == {"": 30, "clean/": 1, "rejected/": 1, "staging/": 1, "processed/": 1}
+
+
+def test_the_bucket_s_policy_speaks_of_the_bucket_in_its_partition(project):
+    it = project(AWS_REGION="us-gov-west-1")
+    ensure_bucket(it.aws)
+    (statement,) = json.loads(it.aws.client("s3").get_bucket_policy(Bucket=it.settings.s3_bucket_name)["Policy"])["Statement"]
+    arn = f"arn:aws-us-gov:s3:::{it.settings.s3_bucket_name}"
+    assert statement["Resource"] == [arn, f"{arn}/*"]
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(5, True), (45, False)])
+def test_of_a_bucket_that_was_just_made_a_failed_step_says_what_s3_may_answer(project, minutes, told):
+    it = project()
+    ensure_bucket(it.aws)
+    assert bool(young_bucket_note(it.aws, datetime.now(UTC) + timedelta(minutes=minutes))) is told
+
+
+def test_where_buckets_may_not_be_listed_nothing_is_said_of_their_age(project):
+    it = project()
+    with Stubber(it.aws.client("s3")) as stub:
+        stub.add_client_error("list_buckets", "AccessDenied")
+        assert young_bucket_note(it.aws) == ""
 
 
 def test_a_second_time_changes_nothing(project):

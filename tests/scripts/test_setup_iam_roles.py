@@ -60,7 +60,7 @@ def test_the_first_run_creates_every_role_as_described(project: Callable[..., An
         found = iam.get_role(RoleName=made.name)["Role"]
         assert found["AssumeRolePolicyDocument"] == made.trust
         assert found["Description"] == made.purpose
-        assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == it.aws.tags
+        assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == it.aws.tags | {"Region": "us-east-1"}
         assert iam.get_role_policy(RoleName=made.name, PolicyName=POLICY_NAME)["PolicyDocument"] == made.policy
         attached = iam.list_attached_role_policies(RoleName=made.name)["AttachedPolicies"]
         assert [policy["PolicyArn"] for policy in attached] == list(made.managed)
@@ -70,7 +70,7 @@ def test_the_instances_get_a_profile_with_their_role_and_its_name(ready: Any) ->
     name = ready.settings.emr_ec2_instance_profile
     profile = ready.aws.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
     assert [held["RoleName"] for held in profile["Roles"]] == [name]
-    assert {tag["Key"]: tag["Value"] for tag in profile["Tags"]} == ready.aws.tags
+    assert {tag["Key"]: tag["Value"] for tag in profile["Tags"]} == ready.aws.tags | {"Region": "us-east-1"}
 
 
 def test_a_second_run_changes_nothing_and_says_so(ready: Any, tmp_path: Path) -> None:
@@ -169,6 +169,41 @@ def test_a_role_that_something_else_made_is_left_alone_unless_adopted(project: C
     adopted = run(it, tmp_path, adopt=True)["EMR_SERVICE_ROLE"]
     assert adopted == "restored: tags, trust policy, permissions, AmazonEMRServicePolicy_v2 attached"
     assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
+
+
+def test_a_role_with_a_path_is_used_when_the_setting_is_its_arn_and_refused_when_it_is_its_name(
+    project: Callable[..., Any], tmp_path: Path
+) -> None:
+    it = project()
+    arn = f"arn:aws:iam::{ACCOUNT}:role/service-role/{it.settings.emr_ec2_instance_profile}"
+    it.aws.client("iam").create_role(
+        RoleName=it.settings.emr_ec2_instance_profile, Path="/service-role/", AssumeRolePolicyDocument=OTHER_TRUST
+    )
+    with pytest.raises(ConfigError, match=f"has a path.*{arn} alone.*Set EMR_EC2_INSTANCE_PROFILE in .env to that ARN"):
+        run(it, tmp_path)
+    given = project(ENVIRONMENT=it.settings.environment, EMR_EC2_INSTANCE_PROFILE=arn)
+    assert run(given, tmp_path)["EMR_EC2_INSTANCE_PROFILE"].startswith("restored: instance profile")
+    passed = [
+        statement["Resource"]
+        for key in ("EMR_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN")
+        for statement in role(given, key).policy["Statement"]
+        if statement["Sid"] == "GiveTheNodesTheirRole"
+    ]
+    assert passed == [arn, arn]
+
+
+def test_a_second_region_needs_another_environment(ready: Any, project: Callable[..., Any], tmp_path: Path) -> None:
+    elsewhere = project(ENVIRONMENT=ready.settings.environment, AWS_REGION="eu-west-1", SCHEDULE_EXPRESSION="rate(1 day)")
+    before = ready.aws.client("iam").get_role_policy(RoleName=role(ready, "LAMBDA_ROLE").name, PolicyName=POLICY_NAME)
+    with pytest.raises(ConfigError, match="in us-east-1.*Choose another ENVIRONMENT for eu-west-1"):
+        run(elsewhere, tmp_path)
+    after = ready.aws.client("iam").get_role_policy(RoleName=role(ready, "LAMBDA_ROLE").name, PolicyName=POLICY_NAME)
+    assert after["PolicyDocument"] == before["PolicyDocument"]
+
+
+def test_a_role_of_before_roles_had_regions_gets_its_tag(ready: Any, tmp_path: Path) -> None:
+    ready.aws.client("iam").untag_role(RoleName=role(ready, "LAMBDA_ROLE").name, TagKeys=["Region"])
+    assert run(ready, tmp_path)["LAMBDA_ROLE"] == "restored: tags"
 
 
 def test_foreign_nodes_get_the_profile_that_they_lack_and_nothing_else(project: Callable[..., Any], tmp_path: Path) -> None:

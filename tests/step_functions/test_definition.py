@@ -27,6 +27,7 @@ from support.asl_checks import (
 from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
+ARN = "arn:aws:iam::123456789012:role/service-role/Mine"
 CHECKS = (dangling, unreachable, clusters_left, uncaught, without_timeout, unsafe_retries, misfits, lint)
 
 
@@ -62,8 +63,8 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
             "CleanRentals -> Failed",
         ),
         (dangling, set_to("CleanRentals", Next="TerminateCluster"), "CleanRentals -> TerminateCluster"),
-        (unreachable, set_to("TerminateCluster", Next="Published"), "TellResult"),
-        (unreachable, set_to("Metrics", Next="CountCrawlerLooks"), "PublishRun"),
+        (unreachable, set_to("ClusterIsTerminated", Default="Published"), "TellResult"),
+        (unreachable, set_to("CleanRentals", Next="PublishRun"), "Metrics"),
         (clusters_left, set_to("Work", Next="TellResult"), "Published is an end"),
         (clusters_left, set_to("Work", Catch=[]), "Work can fail uncaught"),
         (
@@ -89,7 +90,8 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
         ),
         (without_timeout, lambda states: states["PublishRun"].pop("TimeoutSeconds"), "PublishRun"),
         (unsafe_retries, set_to("CreateCluster", Retry=[{"ErrorEquals": ["States.ALL"]}]), "CreateCluster"),
-        (unsafe_retries, set_to("CleanRentals", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]), "CleanRentals"),
+        (unsafe_retries, set_to("CleanRentals", Retry=[{"ErrorEquals": ["EMR.AnyError"]}]), "CleanRentals"),
+        (unsafe_retries, set_to("StartCrawler", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]), "StartCrawler"),
         (misfits, lambda states: states["LookAtCrawl"]["Parameters"].update(Crawler="x"), "Unknown parameter in input: "),
         (misfits, lambda states: states["CreateCluster"]["Parameters"].pop("Instances"), "Missing required parameter"),
         (misfits, lambda states: states["CleanRentals"]["Parameters"]["Step"].update(Jar="x"), "Unknown parameter in Steps[0]"),
@@ -159,9 +161,31 @@ def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(machin
 
 
 def test_the_arns_are_of_the_partition() -> None:
-    china = definition(Settings(aws_region="cn-north-1"), TAGS, "aws-cn")
-    resources = [state["Resource"] for state in all_states(china).values() if state["Type"] == "Task"]
-    assert resources and all(resource.startswith("arn:aws-cn:states:::") for resource in resources)
+    govcloud = definition(Settings(aws_region="us-gov-west-1"), TAGS, "aws-us-gov")
+    resources = [state["Resource"] for state in all_states(govcloud).values() if state["Type"] == "Task"]
+    assert resources and all(resource.startswith("arn:aws-us-gov:states:::") for resource in resources)
+
+
+VARIANTS = [
+    {"emr_core_market": "spot", "emr_max_core_instance_count": 5, "emr_subnet_id": "subnet-0123456789abcdef0"},
+    {"emr_deploy_mode": "cluster", "emr_spark_conf": "spark.a='{b}", "emr_security_configuration": "imdsv2"},
+    {"glue_service_role": ARN, "emr_service_role": ARN, "emr_ec2_instance_profile": ARN, "emr_ec2_key_name": "key"},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant)[:40])
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_definition_passes_every_check_whatever_is_set(
+    variant: dict[str, Any], check: Callable[[Definition], list[str]]
+) -> None:
+    assert check(definition(Settings(**variant), TAGS, "aws")) == []
+
+
+def test_the_cluster_is_terminated_as_soon_as_the_spark_jobs_are_done(machine: Definition) -> None:
+    assert machine["States"]["Work"]["Next"] == "TerminateCluster"
+    assert machine["States"]["TerminateCluster"]["Next"] == "Publication"
+    (publication,) = machine["States"]["Publication"]["Branches"]
+    assert {"StartCrawler", "CheckTables"} <= publication["States"].keys()
 
 
 def test_the_lock_is_where_the_role_may_write_it() -> None:

@@ -85,6 +85,35 @@ def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace
     assert len(pipeline.clusters(execution)) == 1
 
 
+def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is_not(pipeline: Pipeline, replace: Any) -> None:
+    refusals = [THROTTLED, AwsError("ValidationException", "The step is odd.")]
+    replace("ElasticMapReduce.AddJobFlowSteps", lambda handler: lambda call: in_turn(refusals, handler, call))
+    execution = pipeline.start("refused")
+    ended = pipeline.finish(execution)
+    assert refusals == []
+    assert (ended["status"], ended["error"]) == ("FAILED", "EMR.AmazonElasticMapReduceException")
+    assert ended["cause"].startswith("EMR did not take the Spark job clean_rentals: The step is odd.")
+    assert pipeline.steps(execution) == {}
+    assert pipeline.forgotten(execution) == []
+
+
+def in_turn(errors: list[AwsError], handler: Handler, call: Call) -> dict[str, Any]:
+    """Fails with the next of ``errors``, as long as there is one."""
+    if errors:
+        raise errors.pop(0)
+    return handler(call)
+
+
+def test_the_crawl_begins_when_the_cluster_has_ended(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    assert pipeline.finish(execution)["status"] == "SUCCEEDED"
+    (cluster,) = pipeline.clusters(execution)
+    events = pipeline.aws.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)["events"]
+    (crawl,) = [one for one in events if one.get("stateEnteredEventDetails", {}).get("name") == "StartCrawler"]
+    assert cluster["Status"]["Timeline"]["EndDateTime"] <= crawl["timestamp"]
+
+
 def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace: Any) -> None:
     def ended_by_others(handler: Handler) -> Handler:
         def handle(call: Call) -> dict[str, Any]:

@@ -124,12 +124,13 @@ def without_timeout(definition: Definition) -> list[str]:
 
 
 def unsafe_retries(definition: Definition) -> list[str]:
-    """Retries of the creation, which has no client token, and retries of everything where a repeat could do harm."""
+    """Retries of what has no client token (creation, submission), and retries of everything where a repeat could do harm."""
     return [
         name
         for name, state in all_states(definition).items()
         for retry in state.get("Retry", [])
         if _CREATE in state["Resource"]
+        or _STEP in state["Resource"]
         or (_TERMINATE not in state["Resource"] and {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"]))
     ]
 

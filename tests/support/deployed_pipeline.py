@@ -134,7 +134,9 @@ def without_spark(machine: dict[str, Any]) -> None:
         for name in [name for name, state in states.items() if state.get("Resource", "").endswith("addStep.sync")]:
             kept = {key: states[name][key] for key in ("Next", "End") if key in states[name]}
             states[name] = {"Type": "Pass", **({} if "End" in kept else {"ResultPath": None}), **kept}
-            del states[f"{name}TookTooLong"]
+            of_the_step = ("{}TookTooLong", "{}IsThrottled", "Count{}Refusal", "PauseBefore{}", "{}Refused")
+            for other in of_the_step:
+                del states[other.format(name)]
 
 
 def _machines(machine: dict[str, Any]) -> list[States]:

@@ -11,6 +11,9 @@ from local_aws.emr.spark import node_environment
 from local_aws.emr.submission import Submission
 from local_aws.mirror import Mirror
 
+# a session or context, or the JVM alone, in which publish_run moves files
+_OF_SPARK = ("pyspark", "of_gateway")
+
 
 class PlainPython:
     """Runs an application as plain Python: no JVM, no options of spark-submit, no ``s3://``."""
@@ -32,7 +35,7 @@ class PlainPython:
 
 
 class SparkIfImported:
-    """Runs applications that mention pyspark with Spark, all others as plain Python.
+    """Runs applications that need Spark's JVM with Spark, all others as plain Python.
 
     ``fallback`` holds the class archive if the user has no cache folder.
     """
@@ -53,7 +56,8 @@ class SparkIfImported:
     ) -> Command:
         """As the launcher for this application has it."""
         application = application_file(submission, mirror)
-        uses_spark = application.exists() and "pyspark" in application.read_text(encoding="utf-8")
+        source = application.read_text(encoding="utf-8") if application.exists() else ""
+        uses_spark = any(word in source for word in _OF_SPARK)
         launcher: Launcher = self._spark if uses_spark else self._python
         return launcher.command(submission, mirror, scratch, endpoint_url)
 

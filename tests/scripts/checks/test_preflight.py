@@ -124,7 +124,9 @@ def test_the_root_user_is_warned_of(project):
         assert levels(preflight.identity(it.settings, it.aws)) == [OK, WARNING]
 
 
-@pytest.mark.parametrize(("region", "level"), [("eu-west-1", OK), ("cn-north-1", OK), ("eu-wset-1", WARNING)])
+@pytest.mark.parametrize(
+    ("region", "level"), [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)]
+)
 def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
     it = project(AWS_REGION=region)
     assert levels(preflight.region(it.settings, it.aws)) == [level]
@@ -146,6 +148,24 @@ def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are
     assert levels(preflight.credentials(it.settings, it.aws)) == [OK]
     monkeypatch.setattr(type(it.aws), "has_session_token", True)
     assert levels(preflight.credentials(it.settings, it.aws)) == [WARNING]
+
+
+# --- roles
+
+
+def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(project):
+    it = project()
+    check = (Check("roles", preflight.existing_roles),)
+    assert levels(run_checks(it.settings, it.aws, local=False, checks=check)) == [OK]
+    iam = it.aws.client("iam")
+    trust = {"AssumeRolePolicyDocument": "{}"}
+    iam.create_role(RoleName=it.settings.glue_service_role, Path="/service-role/", **trust)
+    elsewhere = [*it.aws.tag_list, {"Key": "Region", "Value": "eu-west-1"}]
+    iam.create_role(RoleName=it.settings.emr_service_role, Tags=elsewhere, **trust)
+    by_region, by_path = run_checks(it.settings, it.aws, local=False, checks=check)
+    assert by_path.level is PROBLEM and "has a path" in by_path.what
+    assert f"role/service-role/{it.settings.glue_service_role} alone" in by_path.what
+    assert by_region.level is PROBLEM and f"serves ENVIRONMENT={it.settings.environment} in eu-west-1" in by_region.what
 
 
 # --- bucket and data
@@ -291,24 +311,35 @@ def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
 
 RUNNING = [
     {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
-    {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},  # has a quota of its own
+    {"InstanceType": "m5.xlarge", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}, "InstanceLifecycle": "spot"},
+    # the GPU family has a quota of its own
+    {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
 ]
+XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultVCpus": 4}}]}
 
 
 @pytest.mark.parametrize(
-    ("running", "quota", "level"),
-    [([], 12.0, OK), ([], 11.0, PROBLEM), (RUNNING, 14.0, OK), (RUNNING, 13.0, PROBLEM)],
+    ("market", "quotas", "found"),
+    [
+        ("on_demand", [14.0], [(OK, "on-demand vCPUs: 12 needed, 2 running, 14 allowed")]),
+        ("on_demand", [13.0], [(PROBLEM, "the cluster needs 12 on-demand vCPUs, 2 run already, and the account may run 13")]),
+        ("spot", [6.0, 12.0], [(OK, "on-demand vCPUs: 4 needed, 2 running"), (OK, "Spot vCPUs: 8 needed, 4 running")]),
+        ("spot", [6.0, 11.0], [(OK, "on-demand"), (PROBLEM, "the cluster needs 8 Spot vCPUs, 4 run already")]),
+    ],
 )
-def test_the_vcpu_quota_must_hold_the_cluster_beside_what_runs_already(project, running, quota, level):
-    it = project()  # three m5.xlarge: 12 vCPUs
-    types = [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultVCpus": 4}}]
-    reservations = {"Reservations": [{"Instances": running}]}
-    with (
-        answers(it, "ec2", describe_instance_types={"InstanceTypes": types}, describe_instances=reservations),
-        answers(it, "service-quotas", get_service_quota={"Quota": {"Value": quota}}),
-    ):
-        finding = only(preflight_cluster.vcpu_quota(it.settings, it.aws))
-    assert finding.level is level and "12" in finding.what
+def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(project, market, quotas, found):
+    it = project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
+    with Stubber(it.aws.client("ec2")) as ec2, Stubber(it.aws.client("service-quotas")) as limits:
+        ec2.add_response("describe_instance_types", XLARGE)
+        for code, quota in zip(("L-1216C47A", "L-34B43A08"), quotas, strict=False):
+            ec2.add_response("describe_instances", {"Reservations": [{"Instances": RUNNING}]})
+            asked = {"ServiceCode": "ec2", "QuotaCode": code}
+            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, asked)
+        findings = list(preflight_cluster.vcpu_quota(it.settings, it.aws))
+        limits.assert_no_pending_responses()
+    assert [(finding.level, words in finding.what) for finding, (_, words) in zip(findings, found, strict=True)] == [
+        (level, True) for level, _ in found
+    ]
 
 
 def test_spot_needs_ec2_s_role_for_it(project):
@@ -434,6 +465,19 @@ def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):
     findings = list(preflight_cluster.network(it.settings, it.aws))
     assert findings and all(isinstance(finding, Finding) for finding in findings)
     assert "subnet-" in findings[0].what
+
+
+def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(project, subnet):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+    endpoint = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}
+    for routes, expected in (([nat], [OK, WARNING]), ([nat, endpoint], [OK])):
+        with Stubber(it.aws.client("ec2")) as ec2, answers(it, "iam", list_attached_role_policies={"AttachedPolicies": []}):
+            ec2.add_response("describe_subnets", {"Subnets": [subnet]})
+            ec2.add_response("describe_route_tables", {"RouteTables": [{"Associations": [{"Main": True}], "Routes": routes}]})
+            findings = list(preflight_cluster.network(it.settings, it.aws))
+        assert levels(findings) == expected
+    assert "$0.045" not in findings[0].why
 
 
 @pytest.mark.parametrize(

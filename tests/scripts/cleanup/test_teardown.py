@@ -124,6 +124,15 @@ def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, proj
     aws.client("scheduler").delete_schedule(Name="foreign-schedule")
 
 
+def test_roles_that_serve_another_region_stay(project):
+    it = project()
+    setup_iam_roles(it.settings, it.aws, it.console, file=it.settings.data_dir.parent / "roles.json")
+    elsewhere = project(ENVIRONMENT=it.settings.environment, AWS_REGION="eu-west-1")
+    things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
+    assert [thing for thing in things if thing.kind == "role"] == []
+    assert {one.reason for one in kept if one.kind == "role"} == {"it serves this environment in us-east-1"}
+
+
 def setup_glue_parts(it):
     it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name}, Tags=it.aws.tags)
 

@@ -57,6 +57,7 @@ def test_every_option_fits_emr_s_model_and_says_what_was_asked_for(every_option)
         }
     ]
     limits = {"UnitType": "InstanceFleetUnits", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 5}
+    limits["MaximumOnDemandCapacityUnits"] = 0  # else scaling would fill up with on-demand instances first
     assert request["ManagedScalingPolicy"] == {"ComputeLimits": limits}
 
 
@@ -73,7 +74,8 @@ def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
 
 def test_managed_scaling_counts_instances_in_groups_and_is_off_by_default(settings):
     scaled = cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="4"), [])
-    assert scaled["ManagedScalingPolicy"]["ComputeLimits"]["UnitType"] == "Instances"
+    limits = scaled["ManagedScalingPolicy"]["ComputeLimits"]
+    assert limits == {"UnitType": "Instances", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 4}
     assert "ManagedScalingPolicy" not in cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="0"), [])
 
 
@@ -86,6 +88,13 @@ def test_an_idle_cluster_ends_itself(settings):
     request = cluster_request(settings(EMR_IDLE_TIMEOUT_SECONDS="600"), [])
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 600}
     assert request["Instances"]["TerminationProtected"] is False
+
+
+def test_roles_with_a_path_are_sent_as_their_arns(settings):
+    arn = "arn:aws:iam::123456789012:role/service-role/Mine"
+    request = cluster_request(settings(EMR_SERVICE_ROLE=arn, EMR_EC2_INSTANCE_PROFILE=arn), [])
+    assert request["ServiceRole"] == arn
+    assert request["JobFlowRole"] == "arn:aws:iam::123456789012:instance-profile/service-role/Mine"
 
 
 def test_a_setting_that_is_empty_is_not_sent(settings):

@@ -90,6 +90,11 @@ def test_every_template_is_used_and_every_role_has_both() -> None:
         assert (TEMPLATES / f"{name}.json").exists() and (TEMPLATES / f"{name}.trust.json").exists()
 
 
+def test_no_template_names_a_partition_or_an_account() -> None:
+    for path in [*TEMPLATES.rglob("*.json"), *BUCKET_POLICIES.glob("*.json")]:
+        assert re.findall(r"arn:aws|::\d{12}:", path.read_text(encoding="utf-8")) == [], path
+
+
 def test_a_resource_of_everything_is_only_where_the_readme_says_why(rendered: list[Role]) -> None:
     readme = (TEMPLATES / "README.md").read_text(encoding="utf-8").split("## Statements with the resource `*`")[1].split("## ")[0]
     explained = set(re.findall(r"^\| `\w+` \| `(\w+)` \| .{20,} \|$", readme, re.MULTILINE))
@@ -223,6 +228,7 @@ def as_resources(wanted: list[Role]) -> list[tuple[str, dict[str, Any]]]:
 def test_the_linter_has_nothing_to_say_of_any_policy(tmp_path: Path) -> None:
     wanted = roles(settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)", KMS_KEY_ID=KEY), ACCOUNT, "aws")
     text = (BUCKET_POLICIES / "policy.json").read_text(encoding="utf-8").replace("${bucket}", "car-rental-data-lake")
+    text = text.replace("${partition}", "aws")
     bucket = ("AWS::S3::BucketPolicy", {"Bucket": "car-rental-data-lake", "PolicyDocument": json.loads(text)})
     assert lint_resources(*as_resources(wanted), bucket) == []
 
