@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
+from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException
 
 from local_aws.workflow.expressions import expression_problems
 from local_aws.workflow.graph import graph_problems, machines
 from local_aws.workflow.integrations import task_problems
 from local_aws.workflow.problems import SCHEMA, Problem, not_local
+from local_aws.workflow.syntax import parse
 
 _MOST_BYTES = 1024 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -39,7 +40,7 @@ def definition_problems(text: str) -> list[Problem]:
 def _problems(text: str, definition: dict[str, Any]) -> list[Problem]:
     """moto's parser knows every field and type of the language; what it says of their values is better said here."""
     try:
-        AmazonStateLanguageParser.parse(text)
+        parse(text)
     except ASLParserException as error:
         return [Problem(SCHEMA, "; ".join(error.errors) or "the definition cannot be read", "/")]
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:

@@ -29,20 +29,31 @@ class InterpreterClients:
         )
         self._session: Any = boto3.session.Session(botocore_session=core)
         self._lock = threading.Lock()  # making clients of one session is not thread-safe
+        self._made: dict[tuple[str, str, bool, str], Any] = {}
 
     def client(
         self, service_name: str, region_name: str, validate: bool = False, access_key_id: str = ACCESS_KEY_ID, **_: Any
     ) -> Any:
         """A client without retries: what is repeated is for the state machine to say."""
+        asked = service_name, region_name, validate, access_key_id
         with self._lock:
-            return self._session.client(
-                service_name,
-                region_name=region_name,
-                endpoint_url=self._endpoint_url,
-                aws_access_key_id=access_key_id,
-                aws_secret_access_key=SECRET_ACCESS_KEY,
-                config=Config(parameter_validation=validate, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-            )
+            if asked not in self._made:
+                self._made[asked] = self._make(*asked)
+            return self._made[asked]
+
+    def _make(self, service_name: str, region_name: str, validate: bool, access_key_id: str) -> Any:
+        return self._session.client(
+            service_name,
+            region_name=region_name,
+            endpoint_url=self._endpoint_url,
+            aws_access_key_id=access_key_id,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+            config=Config(
+                parameter_validation=validate,
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
+        )
 
 
 def iso_text(moment: datetime) -> str:

@@ -34,16 +34,19 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
 from moto.stepfunctions.parser.asl.parse import preprocessor as definitions
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.parse.intrinsic import preprocessor as intrinsics
 from moto.stepfunctions.parser.asl.parse.intrinsic.intrinsic_parser import IntrinsicParser
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from local_aws.clients import Clients
 from local_aws.workflow.interpreter_clients import InterpreterClients, iso_text
 from local_aws.workflow.json_paths import Path
 from local_aws.workflow.services import error_prefix
+from local_aws.workflow.syntax import parse
 
 _START_SECONDS = 5.0  # at most from StartExecution until the interpreter runs
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
@@ -275,6 +278,9 @@ def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], N
 
 # owner, name and replacement
 _PATCHES: list[tuple[Any, str, Any]] = [
+    (AmazonStateLanguageParser, "parse", staticmethod(parse)),
+    # the component has checked the definition before moto does it again, with less to say
+    (StepFunctionsParserBackend, "_validate_definition", staticmethod(lambda definition: None)),
     # else an error States.* that a branch or a Fail state passes on is a Python error, and no Catch runs
     (custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
     (state_task_service_aws_sdk, "_SERVICE_ERROR_NAMES", _ServiceErrorNames()),

@@ -1,0 +1,44 @@
+"""moto's parser of the Amazon States Language, faster: a definition is parsed once."""
+
+from __future__ import annotations
+
+import functools
+
+from antlr4 import CommonTokenStream, InputStream, ParserRuleContext, PredictionMode
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException, SyntaxErrorListener
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+
+_DEFINITIONS = 64  # moto parses one at its creation, at each update and at each start
+
+
+def parse(definition: str) -> tuple[EvalComponent, ParserRuleContext]:
+    """As moto's ``AmazonStateLanguageParser.parse``: a new program each time, of a shared tree."""
+    tree = _tree(definition)
+    return Preprocessor().visit(tree), tree
+
+
+@functools.lru_cache(_DEFINITIONS)
+def _tree(definition: str) -> ParserRuleContext:
+    """The syntax tree, by ANTLR's fast prediction if that finds no error.
+
+    https://github.com/antlr/antlr4/blob/master/doc/faq/general.md (two-stage parsing)
+    """
+    try:
+        return _parsed(definition, PredictionMode.SLL)
+    except ASLParserException:
+        return _parsed(definition, PredictionMode.LL)
+
+
+def _parsed(definition: str, mode: PredictionMode) -> ParserRuleContext:
+    listener = SyntaxErrorListener()  # type: ignore[no-untyped-call]
+    parser = ASLParser(CommonTokenStream(ASLLexer(InputStream(definition))))
+    parser._interp.predictionMode = mode
+    parser.removeErrorListeners()
+    parser.addErrorListener(listener)
+    tree = parser.state_machine()  # type: ignore[no-untyped-call]
+    if listener.errors:
+        raise ASLParserException(errors=listener.errors)
+    return tree
