@@ -14,6 +14,7 @@ from config import ROOT
 from emr.spark_steps import TABLES
 from generate_sample_data import generate
 
+pytestmark = [pytest.mark.jvm, pytest.mark.all]
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -90,10 +91,3 @@ def test_the_guide_s_steps_work_in_its_order(script: Script, tmp_path: Path) -> 
 def test_the_state_machine_does_the_same_once_more(script: Script) -> None:
     well(script("execute_step_functions.py"))
     assert "no active cluster" in badly(script("run_spark_jobs.py"))
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text()))
-def test_every_script_explains_itself(name: str) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / name), "--help"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) > 6

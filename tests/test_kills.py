@@ -21,6 +21,7 @@ from oracle.contract import KPI_TABLES, contract_tables, published_table
 from steps import PHASES, STEPS
 from support.processes import with_in_its_environment
 
+pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 # how far into a step the signal comes; the steps of the setup take no longer than that
@@ -115,6 +116,13 @@ def ends_well(home: Path, raw: Path) -> None:
     assert processes_of(home) == []  # of all runs that there were
 
 
+def test_killed_during_its_spark_jobs_it_ends_well_when_run_again(home: Path, raw: Path) -> None:
+    number = signal.SIGKILL
+    ends_as_it_should(home, number, *killed_during(home, "run_spark_jobs", number))
+    ends_well(home, raw)
+
+
+@pytest.mark.all
 def test_killed_three_times_it_ends_well_when_run_again(home: Path, raw: Path) -> None:
     for step, number in (
         ("create_emr_cluster", signal.SIGINT),

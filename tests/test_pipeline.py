@@ -22,6 +22,7 @@ from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from storage.raw_data import RAW_TABLES
 
+pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
 # every Python process of the run loads this: a connection to another machine is written down and refused
 TRAP = """
@@ -130,7 +131,9 @@ def without_network() -> list[str]:
     return []
 
 
-@pytest.fixture(scope="module", params=["steps", "state machine"])
+@pytest.fixture(
+    scope="module", params=["state machine", pytest.param("steps", marks=pytest.mark.all)]
+)
 def finished(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     flags = ["--all"] if request.param == "steps" else ["--all", "--orchestrate"]
     return run_main(raw, tmp_path_factory.mktemp("home"), *flags)

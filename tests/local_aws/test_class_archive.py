@@ -140,6 +140,7 @@ def test_after_close_nothing_is_begun(machine: Machine) -> None:
     assert machine.calls() == 0
 
 
+@pytest.mark.jvm
 @pytest.mark.long
 def test_the_real_java_maps_the_real_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

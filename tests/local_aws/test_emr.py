@@ -196,6 +196,7 @@ def facts(emr: Emr, steps: dict[str, str]) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.jvm
 def test_a_good_step_completes_with_its_moments(emr: Emr, steps: dict[str, str]) -> None:
     status = emr.step(steps["good"])["Status"]
     assert status["State"] == "COMPLETED"
@@ -204,6 +205,7 @@ def test_a_good_step_completes_with_its_moments(emr: Emr, steps: dict[str, str])
     assert moments["CreationDateTime"] <= moments["StartDateTime"] < moments["EndDateTime"]
 
 
+@pytest.mark.jvm
 def test_output_of_a_job_is_in_s3_without_its_staging(emr: Emr, steps: dict[str, str]) -> None:
     keys = [key.removeprefix("out/good/") for key in emr.keys("out/good")]
     assert "_SUCCESS" in keys
@@ -211,6 +213,7 @@ def test_output_of_a_job_is_in_s3_without_its_staging(emr: Emr, steps: dict[str,
     assert not [key for key in keys if key.endswith(".crc") or "_temporary" in key]
 
 
+@pytest.mark.jvm
 def test_the_application_gets_its_arguments_its_modules_and_its_settings(emr: Emr, steps: dict[str, str]) -> None:
     seen = facts(emr, steps)
     assert seen["argv"] == ["--out", f"s3://{BUCKET}/out/good", "--master", "x"]
@@ -220,6 +223,7 @@ def test_the_application_gets_its_arguments_its_modules_and_its_settings(emr: Em
     assert (seen["count"], seen["python_worker"]) == (3, [2, 2, 3])
 
 
+@pytest.mark.jvm
 def test_a_job_sees_nothing_of_the_users_environment(emr: Emr, steps: dict[str, str], stand_in: LocalAws) -> None:
     environ = facts(emr, steps)["environ"]
     assert "AWS_PROFILE" not in environ and "SECRET_OF_THE_USER" not in environ
@@ -227,6 +231,7 @@ def test_a_job_sees_nothing_of_the_users_environment(emr: Emr, steps: dict[str, 
     assert environ["HOME"] != os.environ.get("HOME")
 
 
+@pytest.mark.jvm
 def test_client_mode_logs_are_where_emr_pushes_them(emr: Emr, steps: dict[str, str]) -> None:
     logs = emr.logs(f"steps/{steps['good']}/")
     assert set(logs) == {"controller.gz", "stdout.gz", "stderr.gz"}
@@ -234,6 +239,7 @@ def test_client_mode_logs_are_where_emr_pushes_them(emr: Emr, steps: dict[str, s
     assert "Running Spark version" in logs["stderr.gz"]
 
 
+@pytest.mark.jvm
 def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(emr: Emr, steps: dict[str, str]) -> None:
     status = emr.step(steps["bad"])["Status"]
     assert status["State"] == "FAILED"
@@ -241,10 +247,12 @@ def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(emr: Emr, step
     assert status["FailureDetails"]["LogFile"].startswith(f"s3://{BUCKET}/logs/emr/{emr.cluster}/containers/application_")
 
 
+@pytest.mark.jvm
 def test_output_of_a_failed_job_from_before_it_failed_is_in_s3(emr: Emr, steps: dict[str, str]) -> None:
     assert "out/bad/_SUCCESS" in emr.keys("out/bad")
 
 
+@pytest.mark.jvm
 def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: dict[str, str]) -> None:
     own = emr.logs(f"steps/{steps['bad']}/")
     assert own["stdout.gz"] == ""
@@ -256,6 +264,7 @@ def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: di
     assert any("Traceback (most recent call last)" in text for text in container.values())
 
 
+@pytest.mark.jvm
 def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(emr: Emr) -> None:
     status = emr.wait(emr.submit("--deploy-mode", "cluster", job("prints.py")))
     assert status["State"] == "FAILED"
@@ -263,12 +272,14 @@ def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its
     assert emr.wait(emr.submit("--deploy-mode", "client", job("prints.py")))["State"] == "COMPLETED"
 
 
+@pytest.mark.jvm
 def test_tables_that_would_be_lost_fail_the_step(emr: Emr, steps: dict[str, str]) -> None:
     status = emr.step(steps["table"])["Status"]
     assert status["State"] == "FAILED"
     assert "no Hive metastore: the tables lost of saveAsTable" in status["FailureDetails"]["Message"]
 
 
+@pytest.mark.jvm
 def test_list_steps_has_the_newest_first_and_filters(emr: Emr, steps: dict[str, str]) -> None:
     def listed(**filters: Any) -> list[str]:
         return [step["Id"] for step in emr.api.list_steps(ClusterId=emr.cluster, **filters)["Steps"]]
@@ -280,12 +291,14 @@ def test_list_steps_has_the_newest_first_and_filters(emr: Emr, steps: dict[str, 
         listed(StepIds=[steps["good"]], StepStates=["FAILED"])
 
 
+@pytest.mark.jvm
 def test_waiters_of_botocore_understand_the_states(emr: Emr, steps: dict[str, str]) -> None:
     patience = {"Delay": 1, "MaxAttempts": 5}
     emr.api.get_waiter("cluster_running").wait(ClusterId=emr.cluster, WaiterConfig=patience)
     emr.api.get_waiter("step_complete").wait(ClusterId=emr.cluster, StepId=steps["good"], WaiterConfig=patience)
 
 
+@pytest.mark.jvm
 def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
     step_id = emr.submit(job("slow.py"))
     deadline = time.monotonic() + 60

@@ -177,7 +177,10 @@ SparkContext.getOrCreate().parallelize([1], 1).foreach(work)
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.jvm
+@pytest.mark.parametrize(
+    "signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.all)]
+)
 def test_whatever_ends_the_server_no_jvm_and_no_worker_outlives_it(start: Start, tmp_path: Path, signum: int) -> None:
     server = start(JAVA_HOME=str(find_java().home), HOME=str(tmp_path), XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", ""))
     working = tmp_path / "working"

@@ -347,6 +347,7 @@ def test_every_link_leads_somewhere(report: Report) -> None:
     assert {link["href"].removeprefix("#") for link in report.page.find_all("a")} == anchors
 
 
+@pytest.mark.jvm
 @needs_a_browser
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_browser_shows_every_chart_and_nothing_sticks_out(report: Report, tmp_path: Path, width: int) -> None:

@@ -9,7 +9,7 @@ import cli
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from console import Console
-from documents.commands import docstring, scripts
+from documents.commands import docstring, help_text, scripts
 from errors import ConfigError, DataLakeError, Interrupted, StillRunning
 
 
@@ -131,6 +131,11 @@ def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = cli.parser("One two three four five six --seven-eight.\n\n  an example    stays\n\nNine.").format_help()
     assert "\nOne two three four five six\n--seven-eight.\n\n  an example    stays\n\nNine.\n" in text
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_every_script_explains_itself(script):
+    assert len(help_text(script).splitlines()) > 6
 
 
 @pytest.mark.parametrize("script", scripts())

@@ -200,7 +200,7 @@ def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(pipeli
 
 def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    pipeline.define(lambda machine: machine.update(TimeoutSeconds=8))
+    pipeline.define(lambda machine: machine.update(TimeoutSeconds=5))
     execution = pipeline.start("timed-out")
     pipeline.wait_for_step(execution, "clean_rentals")
     assert pipeline.finish(execution)["status"] == "TIMED_OUT"
@@ -210,7 +210,7 @@ def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(pipelin
 
 def test_a_job_that_takes_too_long_is_named(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    pipeline.define(lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=3))
+    pipeline.define(lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=1))
     execution = pipeline.start("too-long")
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "SparkJobTookTooLong")

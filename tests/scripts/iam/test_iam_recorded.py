@@ -82,6 +82,7 @@ def is_of_others(permission: Permission) -> bool:
     return permission.action == "elasticmapreduce:DescribeCluster" and len(tags) < len(TAGGED)
 
 
+pytestmark = [pytest.mark.jvm, pytest.mark.all]
 RUN = "2026-11-23T03-20-06.123Z"
 
 
