@@ -25,6 +25,14 @@ from local_aws.data_dir import CLASSES
 from local_aws.server import LocalAws
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that use a Spark session, and lets the slow ones begin first, so that no worker idles at the end."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("jvm")
+    items.sort(key=lambda item: item.get_closest_marker("jvm") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def models_read_once() -> Iterator[None]:
     """Every session of boto3 reads the services' models anew; in tests, which make hundreds, they share one reader."""

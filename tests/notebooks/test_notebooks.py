@@ -37,6 +37,7 @@ def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
 
 
 @pytest.mark.jvm
+@pytest.mark.all
 def test_local_testing_runs_from_top_to_bottom_and_its_checks_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     cells = execute(NOTEBOOK.parent / "local_testing.ipynb", load_settings({}), quiet())
