@@ -114,7 +114,7 @@ SHOWN_BY = {
     "SCHEDULE_EXPRESSION": "tests/scripts/test_deploy_step_functions.py",
     "ALERT_EMAIL": "tests/scripts/test_deploy_step_functions.py",
     "LOCAL_AWS_DIR": "tests/test_pipeline.py",
-    "REPORTS_DIR": "tests/scripts/test_analyze.py",
+    "REPORTS_DIR": "tests/notebooks/test_report.py",
     "RUNS_DIR": "tests/test_main.py",
     "REPORT_CUSTOMER_NAMES": "tests/notebooks/test_report.py",
 }
