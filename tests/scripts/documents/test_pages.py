@@ -41,7 +41,7 @@ def command_lines(name: str) -> Iterator[list[str]]:
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", prose(name), flags=re.DOTALL)).splitlines()
     inline = [span for span in spans(name) if re.match(r"(python|make|jupyter|git|pip|aws|[A-Z_]+=\S+ python) ", span)]
     for line in [*shell, *inline]:
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.removeprefix(".venv/bin/"), comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
         if words:
