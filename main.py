@@ -49,6 +49,8 @@ from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import ROLES_FILE, setup_iam_roles
 from steps import PHASES, STEPS, Step, numbers
+from storage.lake_bucket import require_bucket
+from storage.lake_files import bring_files
 from storage.local_files import shown
 from terminate_emr_cluster import terminate_emr_cluster
 from workflow.executions import clusters_of, describe
@@ -104,6 +106,7 @@ def process(run: Run) -> None:
         for step in (create_emr_cluster, run_spark_jobs, run_glue_crawlers):
             run.step(step)
         return
+    _bring_files(run)
     cluster_id = ""
     try:
         cluster_id = _cluster(run)
@@ -118,6 +121,15 @@ def process(run: Run) -> None:
         _say_that_it_is_kept(run, cluster_id)
     else:
         _count_cost(run, cluster_id)
+
+
+def _bring_files(run: Run) -> None:
+    """Processing works with the files that lie here now; a setup in the same run has brought them already."""
+    later = run.first_step > STEPS["execute_step_functions"].number
+    if later or any(step.step.name == setup_aws_environment.__name__ for step in run.record.steps):
+        return
+    require_bucket(run.aws, "process")
+    run.console.note(f"raw data and Spark jobs for the lake: {bring_files(run.aws, run.console).summary()}")
 
 
 def _cluster(run: Run) -> str:
@@ -202,6 +214,7 @@ def _clusters(run: Run) -> list[str]:
 
 def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
+    _bring_files(run)
     try:
         result = run.step(execute_step_functions, made=partial(run.record.notes_id, "execution_arn"))
     except BaseException:

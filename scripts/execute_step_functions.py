@@ -26,7 +26,7 @@ from catalog.rejected_table import register_rejected_rentals
 from config import Settings
 from console import Console
 from emr.clusters import terminate
-from emr.spark_outcomes import read_summary, step_failure, told
+from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
 from emr.spark_steps import new_run_id
 from errors import DataLakeError, Interrupted
 from storage.lake_bucket import require_bucket
@@ -156,7 +156,8 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
         try:
             for cluster in clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=False):
                 for step in _failed_steps(aws, cluster["Id"]):
-                    return step_failure(aws, console, cluster["Id"], step["Name"], step)
+                    failure = step_failure(aws, console, cluster["Id"], step["Name"], step)
+                    return show_rejects(aws, _run_id(execution), failure)
         except (ClientError, BotoCoreError) as refusal:  # what the execution itself says is left
             console.warn(f"Whether a Spark job failed cannot be told: {explain(refusal, _WHERE).what}")
     said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")

@@ -20,10 +20,11 @@ from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from emr.clusters import find_cluster, require_ours
-from emr.spark_outcomes import read_summary, step_failure, told
+from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
 from emr.spark_steps import STAGES, new_run_id, spark_step
 from errors import ConfigError, DataLakeError, Interrupted
 from storage.lake_bucket import require_bucket
+from storage.lake_files import bring_files, warn_of_differences
 from waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 240.0
@@ -85,7 +86,10 @@ def _run_stage(
             cancel(aws, cluster_id, list(steps.values()))
         ids = ", ".join(steps.values()) or "no step"
         raise Interrupted("run_spark_jobs", f"interrupted; {ids} cancelled, nothing published.") from None
-    _raise_first_failure(aws, console, cluster_id, steps)
+    try:
+        _raise_first_failure(aws, console, cluster_id, steps)
+    except DataLakeError as failure:
+        raise show_rejects(aws, run_id, failure) from failure.__cause__
     return steps
 
 
@@ -148,6 +152,11 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     if arguments.explain:
         console.result(explain_step(aws, console, arguments.cluster_id, arguments.explain))
         return
+    require_bucket(aws, "run_spark_jobs")
+    if arguments.upload:
+        console.note(bring_files(aws, console).summary())
+    else:
+        warn_of_differences(aws, console)
     result = run_spark_jobs(
         settings,
         aws,
@@ -165,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: say why this step failed, out of its logs")
+    parser.add_argument("--upload", action="store_true", help="first bring raw data and job sources that differ to the lake")
     parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
     return cli.run(parser, argv, _act)
 

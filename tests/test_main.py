@@ -14,6 +14,8 @@ from console import Console
 from emr.costs import Prices, Usage
 from errors import DataLakeError, StillRunning
 from runs.records import RunRecord
+from steps import STEPS
+from storage.uploads import UploadResult
 
 import main
 
@@ -51,7 +53,16 @@ def test_local_without_a_phase_is_wrong_usage(capsys):
 
 
 @pytest.fixture
-def run():
+def brought(monkeypatch):
+    """How often files were brought to the lake: no test here has a bucket for them."""
+    times = []
+    monkeypatch.setattr(main, "require_bucket", lambda aws, where: None)
+    monkeypatch.setattr(main, "bring_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3))
+    return times
+
+
+@pytest.fixture
+def run(brought):
     settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
     return main.Run(settings, SimpleNamespace(), Console(io.StringIO(), io.StringIO()), RunRecord([]))
 
@@ -67,7 +78,7 @@ class Result:
 
 
 @pytest.fixture
-def steps(monkeypatch):
+def steps(monkeypatch, brought):
     """Puts fakes in the place of steps 5 to 8; ``steps.fail`` names the one that raises, ``steps.ran`` who ran."""
     log = SimpleNamespace(ran=[], fail=None, error=DataLakeError("x", "broke"), terminated=[], has_made="j-1")
 
@@ -89,8 +100,9 @@ def steps(monkeypatch):
     return log
 
 
-def test_processing_runs_steps_5_to_8(run, steps):
+def test_processing_brings_the_files_that_changed_and_runs_steps_5_to_8(run, steps, brought):
     main.process(run)
+    assert brought == [1]
     assert steps.ran == ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]
     assert [(went.step.name, went.outcome) for went in run.record.steps] == [(name, "ok") for name in steps.ran]
 
@@ -109,6 +121,12 @@ def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
     with pytest.raises(DataLakeError):
         main.process(run)
     assert steps.terminated == []
+
+
+def test_what_a_setup_in_the_same_run_has_brought_is_not_looked_at_again(run, steps, brought):
+    run.record.begin(STEPS["setup_aws_environment"])
+    main.process(run)
+    assert brought == []
 
 
 def test_a_refusal_of_aws_names_the_step(run, steps):

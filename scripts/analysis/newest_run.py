@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aws import Aws
 from catalog.published import registered_runs
+from catalog.rejected_table import OF_FAILED_RUNS
 from catalog.rejected_table import TABLE as REJECTED_RENTALS
 from emr.spark_steps import TABLES
 
@@ -34,7 +35,8 @@ def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
     begin = _SELECTS.match(sql)
     if not begin or _names(sql, ["run_id"]):
         return Narrowed(sql)
-    newest = {table: runs[-1] for table in _names(sql, (*TABLES, REJECTED_RENTALS)) if (runs := registered_runs(aws, table))}
+    named = _names(sql, (*TABLES, REJECTED_RENTALS, OF_FAILED_RUNS))
+    newest = {table: runs[-1] for table in named if (runs := registered_runs(aws, table))}
     if not newest:
         return Narrowed(sql)
     database = aws.settings.glue_database_name

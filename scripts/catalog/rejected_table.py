@@ -1,11 +1,11 @@
-"""The table of rejected rentals in the catalog: what every published run refused, with all its reasons, for SQL.
+"""The tables of rejected rentals in the catalog, with all reasons, for SQL: of published runs, and of runs that failed.
 
-No crawler makes it: the rejected zone also holds what failed runs refused, and a crawler would show that too.
+No crawler makes them: the rejected zone does not tell one kind of run from the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from aws import Aws
@@ -13,6 +13,11 @@ from aws import Aws
 from catalog.published import registered_runs
 
 TABLE = "rejected_rentals"
+OF_FAILED_RUNS = "rejected_rentals_of_failed_runs"
+_ABOUT = {
+    TABLE: "Rentals that broke a rule of the data contract, as they came, with all their reasons",
+    OF_FAILED_RUNS: "What runs have rejected that failed, and published nothing",
+}
 _ZONE = ("rejected", "rental_transactions")
 _TEXTS = (
     "rental_id user_id vehicle_id rental_start_time rental_end_time pickup_location dropoff_location total_amount "
@@ -26,31 +31,41 @@ _PARQUET = {
 
 
 def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
-    """The table exists and shows the rejected rentals of the ``published`` runs, and of no other."""
-    there = _registered(aws)
+    """The tables exist: one shows the rejected rentals of the ``published`` runs, the other those of failed runs before them."""
+    written = _written_runs(aws)
+    # a run after the newest that is published may not have failed, but be under way
+    failed = [run for run in written if run not in published and published and run < max(published)]
+    shown = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
+    _show(aws, TABLE, [run for run in published if run in written])
+    _show(aws, OF_FAILED_RUNS, {*failed, *shown})
+
+
+def register_failed_run(aws: Aws, run_id: str) -> bool:
+    """Shows what a run has rejected that failed; says whether there is anything to show."""
+    if run_id not in _written_runs(aws):
+        return False
+    _show(aws, OF_FAILED_RUNS, {*(registered_runs(aws, OF_FAILED_RUNS) or []), run_id})
+    return True
+
+
+def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
+    """``table`` exists, and shows ``runs`` and no other."""
+    glue, place = aws.client("glue"), {"DatabaseName": aws.settings.glue_database_name, "TableName": table}
+    there = registered_runs(aws, table)
     if there is None:
-        _create(aws)
-        there = set()
-    missing = [run for run in published if run not in there and _was_written(aws, run)]
-    place = {"DatabaseName": aws.settings.glue_database_name, "TableName": TABLE}
-    for run in missing:
-        aws.client("glue").create_partition(**place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)})
-    for run in there.difference(published):  # its folders have been pruned
-        aws.client("glue").delete_partition(**place, PartitionValues=[run])
+        _create(aws, table)
+    for run in sorted(set(runs).difference(there or [])):
+        glue.create_partition(**place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)})
+    for run in set(there or []).difference(runs):  # its folders have been pruned, or it has been published since
+        glue.delete_partition(**place, PartitionValues=[run])
 
 
-def _registered(aws: Aws) -> set[str] | None:
-    """The runs that the table shows; None when there is no table."""
-    runs = registered_runs(aws, TABLE)
-    return None if runs is None else set(runs)
-
-
-def _create(aws: Aws) -> None:
+def _create(aws: Aws, table: str) -> None:
     aws.client("glue").create_table(
         DatabaseName=aws.settings.glue_database_name,
         TableInput={
-            "Name": TABLE,
-            "Description": "Rentals that broke a rule of the data contract, as they came, with all their reasons",
+            "Name": table,
+            "Description": _ABOUT[table],
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
             "PartitionKeys": [{"Name": "run_id", "Type": "string"}],
@@ -65,7 +80,13 @@ def _storage(aws: Aws, run: str = "") -> Any:
     return {"Columns": columns, "Location": aws.settings.s3(*_ZONE, *folder), **_PARQUET}
 
 
-def _was_written(aws: Aws, run: str) -> bool:
-    prefix = "/".join((*_ZONE, f"run_id={run}", ""))
-    listing = aws.client("s3").list_objects_v2(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, MaxKeys=1)
-    return bool(listing["KeyCount"])
+def _written_runs(aws: Aws) -> set[str]:
+    """The runs that have a folder of rejected rentals."""
+    prefix = "/".join((*_ZONE, ""))
+    pages = (
+        aws.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
+    )
+    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
+    return {folder.removeprefix("run_id=") for folder in folders if folder.startswith("run_id=")}

@@ -16,7 +16,7 @@ from emr.spark_steps import job_files
 from errors import ConfigError, DataLakeError
 from iam.roles import role_misfit, role_name, roles
 from storage.lake_bucket import bucket_exists
-from storage.raw_data import find_raw_files, is_empty, missing_columns
+from storage.raw_data import find_raw_files, header_problem, is_empty
 
 from checks.findings import Finding, Level, ok, problem, show, warning
 from checks.preflight_cluster import applications, instance_types, key_pair, network, release_support, spot_role, vcpu_quota
@@ -128,12 +128,12 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
         yield ok(f"{settings.data_dir} is empty: step 2 generates the sample data there")
         return
     files = [(table, path) for table, paths in find_raw_files(settings.data_dir).items() for path in paths]
-    broken = [(path, missing) for table, path in files if (missing := missing_columns(table, path))]
-    for path, missing in broken:
+    broken = [(path, wrong) for table, path in files if (wrong := header_problem(table, path))]
+    for path, wrong in broken:
         yield problem(
-            f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            f"{path} {wrong}",
             "Columns are matched by the names in the header; the first Spark job would fail on this file.",
-            "Correct its header (its first line).",
+            "Correct it: the contract's names in its first line, separated by commas.",
         )
     if not broken:
         yield ok(f"raw data: {len(files)} CSV files in {settings.data_dir} with all columns")

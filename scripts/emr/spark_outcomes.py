@@ -8,6 +8,7 @@ from typing import Any
 
 from aws import Answer, Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
+from catalog.rejected_table import OF_FAILED_RUNS, register_failed_run
 from console import Console
 from data_contract import contract
 from errors import DataLakeError
@@ -17,6 +18,8 @@ from emr.clusters import describe_cluster
 from emr.step_logs import probable_cause
 
 SUMMARY_KEY = "/".join([contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY])
+
+_REJECTS = f"SELECT reasons, count(*) AS rentals FROM {OF_FAILED_RUNS} WHERE run_id = '{{}}' GROUP BY 1 ORDER BY 2 DESC"
 
 
 def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
@@ -32,6 +35,19 @@ def told(run_id: str, report: Mapping[str, Any]) -> str:
     rows = report.get("rentals", {})
     counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
     return f"run {run_id}{counted}"
+
+
+def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError:
+    """``failure`` of a run; when the validation failed, it says with which SQL to ask for what the run has rejected."""
+    if failure.where != "Spark job clean_rentals":
+        return failure
+    try:
+        if register_failed_run(aws, run_id):
+            here = "--local " if aws.settings.is_local else ""
+            failure.fix += f' What it rejected: python scripts/query_lake.py {here}"{_REJECTS.format(run_id)}"'
+    except (ClientError, BotoCoreError):  # the failure itself is the one to report
+        return failure
+    return failure
 
 
 def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:

@@ -13,6 +13,7 @@ import pytest
 import sqlglot
 from analysis.athena import Athena
 from analysis.named_queries import NamedQuery, named_queries
+from catalog.rejected_table import register_failed_run
 from oracle.contract import KPI_TABLES, contract_tables
 from oracle.small_lake import write_small_lake
 from sqlglot import expressions
@@ -174,3 +175,14 @@ def columns_of_the_contract() -> dict[str, tuple[str, ...]]:
     with tempfile.TemporaryDirectory() as raw:
         tables = contract_tables(write_small_lake(Path(raw)))
     return {name: tables[name].columns for name in (*KPI_TABLES, "rejected_rentals")}
+
+
+def test_what_failed_runs_rejected_has_a_table_of_its_own(known_lake: PublishedLake) -> None:
+    """A run after the newest published one may be under way: it is there once it is known to have failed."""
+    sql = "SELECT run_id, rental_id FROM rejected_rentals_of_failed_runs WHERE rental_id = 'R8' ORDER BY 1"
+    assert Athena(known_lake.aws).run(sql).rows == (("r1-failed", "R8"),)
+    assert register_failed_run(known_lake.aws, "r3-failed") is True
+    assert Athena(known_lake.aws).run(sql).rows == (("r1-failed", "R8"), ("r3-failed", "R8"))
+    assert register_failed_run(known_lake.aws, "no-such-run") is False
+    known_lake.crawl()
+    assert [row[0] for row in Athena(known_lake.aws).run(sql).rows] == ["r1-failed", "r3-failed"]

@@ -12,8 +12,11 @@ from errors import DataLakeError
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
 from storage import uploads
 from storage.lake_bucket import ensure_bucket, require_bucket, young_bucket_note
-from storage.raw_data import RAW_TABLES, find_raw_files, is_empty
+from storage.lake_files import bring_files, warn_of_differences
+from storage.raw_data import RAW_COLUMNS, RAW_TABLES, find_raw_files, is_empty
 from storage.uploads import Upload, upload_all
+
+USERS = ",".join(RAW_COLUMNS["users"]) + "\n"
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def raw(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     for table in RAW_TABLES:
-        (folder / f"{table}.csv").write_text("id\n1\n", encoding="utf-8")
+        (folder / f"{table}.csv").write_text(",".join(RAW_COLUMNS[table]) + "\n1\n", encoding="utf-8")
     return folder
 
 
@@ -131,11 +134,48 @@ def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_chang
     assert first.uploads.sent == len(RAW_TABLES) + len(job_files())
     assert keys(it, "raw/") == sorted(f"raw/{table}/{table}.csv" for table in RAW_TABLES)
     assert "jobs/clean_rentals.py" in keys(it, "jobs/")
-    (raw / "users.csv").write_text("id\n2\n", encoding="utf-8")
+    (raw / "users.csv").write_text(USERS + "2\n", encoding="utf-8")
     second = setup_aws_environment(it.settings, it.aws, it.console)
     assert (second.uploads.sent, second.uploads.skipped) == (1, first.uploads.sent - 1)
     body = it.aws.client("s3").get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users/users.csv")["Body"].read()
-    assert body == b"id\n2\n"
+    assert body == (USERS + "2\n").encode()
+
+
+def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_made(project, raw):
+    (raw / "users.csv").write_text(USERS.replace(",", ";") + "1;2\n")
+    (raw / "locations.csv").write_text("location_id,name\n")
+    it = project()
+    with pytest.raises(DataLakeError, match="2 files cannot be read") as caught:
+        setup_aws_environment(it.settings, it.aws, it.console)
+    first, second = caught.value.details
+    assert first.endswith("locations.csv lacks the columns location_name, address, city, state, zip_code, latitude, longitude")
+    assert second.endswith("users.csv its columns are separated by ';', not by ','")
+    with pytest.raises(DataLakeError):
+        require_bucket(it.aws, "x")
+
+
+def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(project, raw):
+    it = project()
+    setup_aws_environment(it.settings, it.aws, it.console)
+    warn_of_differences(it.aws, it.console)
+    assert "differ" not in it.err.getvalue()
+    (raw / "users.csv").write_text(USERS + "2\n")
+    (raw / "users_2.csv").write_text(USERS + "3\n")
+    warn_of_differences(it.aws, it.console)
+    assert "raw/users/users.csv, raw/users/users_2.csv here differ from those in the lake" in it.err.getvalue()
+    (raw / "locations.csv").unlink()  # what lies in the lake alone stays there
+    assert bring_files(it.aws, it.console).sent == 2
+    assert {"raw/users/users_2.csv", "raw/locations/locations.csv"} <= set(keys(it, "raw/"))
+    assert "raw/locations/locations.csv is not in" in it.err.getvalue()
+
+
+def test_unchanged_files_cost_no_request_each(project, raw):
+    it = project()
+    setup_aws_environment(it.settings, it.aws, it.console)
+    sent = []
+    it.aws.client("s3").meta.events.register("before-send.s3", lambda event_name, **_: sent.append(event_name))
+    assert bring_files(it.aws, it.console).sent == 0
+    assert [name for name in sent if "HeadObject" in name] == []
 
 
 def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):

@@ -15,7 +15,7 @@ from config import ROOT
 from errors import ConfigError, DataLakeError, ExitStatus
 from generate_sample_data import generate
 from storage.lake_bucket import ensure_bucket
-from storage.raw_data import RAW_COLUMNS, missing_columns
+from storage.raw_data import RAW_COLUMNS, header_problem
 
 PROBLEM, WARNING, OK = Level.PROBLEM, Level.WARNING, Level.OK
 
@@ -218,11 +218,17 @@ def test_a_table_without_files_is_a_problem(project):
 def test_a_header_that_is_none_is_an_error_that_names_the_file(tmp_path, name):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00not text")
     with pytest.raises(DataLakeError, match=f"{name}.*cannot be read"):
-        missing_columns("users", tmp_path / name)
+        header_problem("users", tmp_path / name)
     (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n")
-    assert missing_columns("users", tmp_path / "odd.csv") == []  # a byte order mark and blank lines: the jobs take it too
+    assert header_problem("users", tmp_path / "odd.csv") == ""  # a byte order mark and blank lines: the jobs take it too
     (tmp_path / "empty.csv").touch()
-    assert missing_columns("users", tmp_path / "empty.csv") == list(RAW_COLUMNS["users"])
+    assert header_problem("users", tmp_path / "empty.csv") == "lacks the columns " + ", ".join(RAW_COLUMNS["users"])
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_another_separator_is_recognised(tmp_path, separator, name):
+    (tmp_path / "users.csv").write_text(separator.join(f'"{column}"' for column in RAW_COLUMNS["users"]) + "\n")
+    assert header_problem("users", tmp_path / "users.csv") == f"its columns are separated by {name}, not by ','"
 
 
 def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_path):

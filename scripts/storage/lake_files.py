@@ -1,0 +1,49 @@
+"""The files that go from here to the lake: the raw data of DATA_DIR and the sources of the Spark jobs."""
+
+from __future__ import annotations
+
+from aws import Aws
+from console import Console
+from emr.spark_steps import job_files
+
+from storage.lake_bucket import bucket_exists, object_keys
+from storage.raw_data import RAW_TABLES, raw_files_there, require_headers
+from storage.uploads import Upload, UploadResult, changed, upload_all
+
+
+def files_here(aws: Aws) -> list[Upload]:
+    """Each file here, and its key; raises ``DataLakeError`` for raw files whose header is not the contract's."""
+    raw = raw_files_there(aws.settings.data_dir)
+    require_headers(raw)
+    uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
+    return uploads + [Upload(path, f"jobs/{path.name}") for path in job_files()]
+
+
+def bring_files(aws: Aws, console: Console) -> UploadResult:
+    """Sends every file that differs from its object; raw data that lies in the lake alone stays there, and is named."""
+    uploads = files_here(aws)
+    result = upload_all(aws, uploads, console)
+    _name_strangers(aws, console, uploads)
+    return result
+
+
+def warn_of_differences(aws: Aws, console: Console) -> None:
+    """Says which files here are not as they are in the lake, for somebody who works with those in the lake."""
+    differing = [upload.key for upload in changed(aws, files_here(aws))]
+    if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        names = f"{', '.join(differing[:3])}{more}"
+        console.warn(f"{names} here differ from those in the lake, which are used. --upload brings them.")
+
+
+def _name_strangers(aws: Aws, console: Console, uploads: list[Upload]) -> None:
+    """Raw objects that did not come from this folder: the jobs read every file that lies in a table's folder."""
+    settings = aws.settings
+    keys = object_keys(aws, settings.s3_bucket_name, "raw/") if bucket_exists(aws) else []
+    folders = tuple(f"raw/{table}/" for table in RAW_TABLES)
+    known = {upload.key for upload in uploads}
+    for key in keys:
+        if key.startswith(folders) and not key.endswith("/") and key not in known:
+            console.warn(
+                f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date."
+            )
