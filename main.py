@@ -54,6 +54,7 @@ from storage.lake_files import bring_files
 from storage.local_files import shown
 from terminate_emr_cluster import terminate_emr_cluster
 from workflow.executions import clusters_of, describe
+from workflow.lake_lock import LakeLock, lake_lock
 
 SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions)
 _RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]
@@ -71,6 +72,7 @@ class Run:
     roles_file: Path = ROLES_FILE
     first_step: int = 1
     keep_cluster: bool = False
+    wait: bool = False
     usage: Usage | None = None
 
     def step(self, function: StepFunction, **arguments: Any) -> Any:
@@ -101,17 +103,27 @@ def setup(run: Run) -> None:
 
 
 def process(run: Run) -> None:
-    """Steps 5 to 8; whatever happens once there is a cluster, it is terminated, unless it is to be kept."""
+    """Steps 5 to 8, as the one writer of the lake.
+
+    Whatever happens once there is a cluster, it is terminated, unless it is to be kept.
+    """
     if run.first_step > STEPS["run_spark_jobs"].number:  # what is left needs no cluster
-        for step in (create_emr_cluster, run_spark_jobs, run_glue_crawlers):
+        for step in (create_emr_cluster, run_spark_jobs):
             run.step(step)
+        run.step(run_glue_crawlers, wait=run.wait)
         return
+    require_bucket(run.aws, "main")
+    with lake_lock(run.aws, run.console, "main", wait=run.wait) as lock:
+        _process_locked(run, lock)
+
+
+def _process_locked(run: Run, lock: LakeLock) -> None:
     _bring_files(run)
     cluster_id = ""
     try:
         cluster_id = _cluster(run)
-        _run_spark(run, cluster_id)
-        run.step(run_glue_crawlers)
+        _run_spark(run, cluster_id, lock)
+        run.step(run_glue_crawlers, lock=lock)
         if not run.keep_cluster:
             run.step(terminate_emr_cluster, cluster_id=cluster_id)
     except BaseException:  # Ctrl-C too: a cluster costs money until it is gone
@@ -143,10 +155,10 @@ def _cluster(run: Run) -> str:
     return str(run.step(create_emr_cluster, made=partial(run.record.notes_id, "cluster_id")).cluster_id)
 
 
-def _run_spark(run: Run, cluster_id: str) -> None:
+def _run_spark(run: Run, cluster_id: str, lock: LakeLock) -> None:
     """Step 6; jobs that run past the deadline do not go on by themselves here, for their cluster is ended."""
     try:
-        run.step(run_spark_jobs, cluster_id=cluster_id)
+        run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock)
     except StillRunning as error:
         if run.keep_cluster:
             raise
@@ -281,6 +293,7 @@ def command_line() -> argparse.ArgumentParser:
     group = parser.add_argument_group("how")
     group.add_argument("--local", action="store_true", help="on the lake on this machine: a stand-in answers in place of AWS")
     group.add_argument("--fresh", action="store_true", help="with --local: empty the lake on this machine first")
+    cli.add_wait(group)
     group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
     group.add_argument(
         "--from", dest="first_step", choices=_RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
@@ -330,7 +343,7 @@ def _run_on(
 
 def _run_of(arguments: argparse.Namespace, settings: Settings, aws: Aws, record: RunRecord, console: Console) -> Run:
     record.belongs_to(settings)
-    run = Run(settings, aws, console, record, keep_cluster=arguments.keep_cluster)
+    run = Run(settings, aws, console, record, keep_cluster=arguments.keep_cluster, wait=arguments.wait)
     run.first_step = STEPS[arguments.first_step].number if arguments.first_step else 1
     return run
 

@@ -31,9 +31,8 @@ T = TypeVar("T")
 Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
 
 PROJECT = "car-rental-data-lake"
-_RETRIES: Any = {"mode": "standard", "total_max_attempts": 8}
-# a local AWS that does not answer has ended: to try eight times would take minutes
-_LOCAL_RETRIES: Any = {"mode": "standard", "total_max_attempts": 2}
+_ATTEMPTS = 8
+_LOCAL_ATTEMPTS = 2  # a local AWS that does not answer has ended: to try eight times would take minutes
 _CREDENTIALS_FIX = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
     "or try everything here without an account: python main.py --all --local"
@@ -75,14 +74,14 @@ class Aws:
     refuses any request to another host.
 
     With ``plan_only`` it only looks: ``change`` carries nothing out, and a call that could change something is refused
-    before it is sent. ``session`` is boto3's, ``clients`` are those made so far, by service and region.
+    before it is sent. ``session`` is boto3's, ``clients`` are those made so far, by service, region and attempts.
     """
 
     def __init__(self, settings: Settings, *, plan_only: bool = False) -> None:
         self.settings = settings
         self.plan_only = plan_only
         self.session = _local_session(settings) if settings.is_local else _session(settings)
-        self.clients: dict[tuple[str, str], Any] = {}
+        self.clients: dict[tuple[str, str, int], Any] = {}
         if TYPE_CHECKING:  # boto3's own type, by which mypy sees a misspelt parameter of any service's call
             self.client = self.session.client
         else:
@@ -90,9 +89,14 @@ class Aws:
         if plan_only:
             self.session.events.register("before-call", _refuse_changes)
 
-    def _made_once(self, service: str, region_name: str = "") -> Any:
+    def client_sending_once(self, service: str) -> Any:
+        """The client of ``service`` that never repeats a request by itself."""
+        return self._made_once(service, attempts=1)
+
+    def _made_once(self, service: str, region_name: str = "", attempts: int = _ATTEMPTS) -> Any:
         """The client of ``service``, by default in the settings' region."""
-        key = (service, region_name or self.settings.aws_region)
+        most = min(attempts, _LOCAL_ATTEMPTS) if self.settings.is_local else attempts
+        key = (service, region_name or self.settings.aws_region, most)
         if key not in self.clients:
             make: Any = self.session.client
             self.clients[key] = make(
@@ -100,7 +104,7 @@ class Aws:
                 region_name=key[1],
                 endpoint_url=self.settings.aws_endpoint_url or None,
                 config=Config(
-                    retries=_LOCAL_RETRIES if self.settings.is_local else _RETRIES,
+                    retries={"mode": "standard", "total_max_attempts": most},
                     connect_timeout=10,
                     read_timeout=60,
                     user_agent_extra=PROJECT,

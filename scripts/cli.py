@@ -57,6 +57,11 @@ def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None
     )
 
 
+def add_wait(parser: argparse._ActionsContainer) -> None:
+    """``--wait``: for the other writer of the lake, in place of an error that names it."""
+    parser.add_argument("--wait", action="store_true", help="wait for another run that writes the lake, and do not fail")
+
+
 def add_cluster_id(parser: argparse.ArgumentParser) -> None:
     """``--cluster-id``: optional everywhere."""
     parser.add_argument("--cluster-id", metavar="j-...", help="the cluster (default: the one active cluster of this project)")

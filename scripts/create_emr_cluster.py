@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from emr.cluster_request import cluster_request
-from emr.clusters import active_clusters, terminate_after_failure, wait_until_ready
+from emr.clusters import REQUEST_TAG, active_clusters, requested_cluster, terminate_after_failure, wait_until_ready
+from emr.sent_once import send_once
 from errors import ConfigError, DataLakeError, Interrupted
 from iam.retry import retry_while_iam_spreads
 from storage.lake_bucket import require_bucket
@@ -88,11 +90,17 @@ def _refuse_a_second(aws: Aws) -> None:
 
 def _create(settings: Settings, aws: Aws, console: Console, made: Callable[[str], object]) -> str:
     """Asks for the cluster and tells ``made`` its id, also when Ctrl-C comes while EMR is being asked."""
-    request, emr = cluster_request(settings, aws.tag_list), aws.client("emr")
+    emr, token = aws.client_sending_once("emr"), uuid.uuid4().hex
+    request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
     def ask() -> str:
         with cli.ctrl_c_waits():
-            cluster_id = str(emr.run_job_flow(**request)["JobFlowId"])
+            cluster_id = send_once(
+                aws,
+                "create_emr_cluster",
+                lambda: str(emr.run_job_flow(**request)["JobFlowId"]),
+                lambda: requested_cluster(aws, token),
+            )
             made(cluster_id)
             return cluster_id
 

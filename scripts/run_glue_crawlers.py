@@ -23,6 +23,7 @@ from console import Console
 from errors import DataLakeError, Interrupted
 from storage.lake_bucket import object_keys, require_bucket
 from waiting import Pace, States, Wait, wait_until
+from workflow.lake_lock import LakeLock, lake_lock
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
@@ -49,10 +50,25 @@ class CrawlResult:
 
 
 def run_glue_crawlers(
-    settings: Settings, aws: Aws, console: Console, *, deadline_minutes: float = DEADLINE_MINUTES
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    deadline_minutes: float = DEADLINE_MINUTES,
+    wait: bool = False,
+    lock: LakeLock | None = None,
 ) -> CrawlResult:
-    """Runs every crawler and checks that each table of the newest run is registered; raises ``DataLakeError`` if not."""
+    """Runs every crawler and checks that each table of the newest run is registered; raises ``DataLakeError`` if not.
+
+    Takes the lake's lock, unless the caller has it (``lock``); ``wait``: until another writer has ended.
+    """
     require_bucket(aws, _WHERE)
+    with lake_lock(aws, console, _WHERE, wait=wait, held=lock) as held:
+        held.check()
+        return _crawl_all(settings, aws, console, deadline_minutes)
+
+
+def _crawl_all(settings: Settings, aws: Aws, console: Console, deadline_minutes: float) -> CrawlResult:
     partitions: dict[str, list[str]] = {}
     pace = Pace(settings.poll_seconds, deadline_minutes * 60)
     for crawler in crawlers(settings):
@@ -211,7 +227,9 @@ def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> 
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    result = run_glue_crawlers(settings, aws, console, deadline_minutes=arguments.timeout_minutes)
+    result = run_glue_crawlers(
+        settings, aws, console, deadline_minutes=arguments.timeout_minutes, wait=arguments.wait
+    )
     rows = [(table, len(runs), runs[-1]) for table, runs in result.partitions.items()]
     console.table(f"Tables in {settings.glue_database_name}", ("table", "runs", "newest"), rows)
 
@@ -220,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_timeout(parser, DEADLINE_MINUTES)
+    cli.add_wait(parser)
     return cli.run(parser, argv, _act)
 
 

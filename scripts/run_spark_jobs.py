@@ -20,12 +20,14 @@ from botocore.exceptions import ClientError
 from config import Settings
 from console import Console
 from emr.clusters import find_cluster, require_ours
+from emr.sent_once import send_once
 from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
 from emr.spark_steps import STAGES, new_run_id, spark_step
 from errors import ConfigError, DataLakeError, Interrupted
 from storage.lake_bucket import require_bucket
 from storage.lake_files import bring_files, warn_of_differences
 from waiting import Pace, States, Wait, wait_until
+from workflow.lake_lock import LakeLock, lake_lock, require_newest
 
 DEADLINE_MINUTES = 240.0
 _GOING = frozenset({"PENDING", "RUNNING", "CANCEL_PENDING"})
@@ -53,33 +55,41 @@ def run_spark_jobs(
     cluster_id: str | None = None,
     run_id: str | None = None,
     deadline_minutes: float = DEADLINE_MINUTES,
+    wait: bool = False,
+    lock: LakeLock | None = None,
 ) -> SparkResult:
     """Runs every stage to its end; raises ``DataLakeError`` with the probable cause when a step fails.
 
-    Ctrl-C cancels the running steps and raises ``Interrupted``.
+    Takes the lake's lock, unless the caller has it (``lock``); ``wait``: until another writer has ended. Ctrl-C cancels
+    the running steps and raises ``Interrupted``.
     """
     require_bucket(aws, "run_spark_jobs")
     cluster_id = find_cluster(aws, cluster_id)
     run_id = run_id or new_run_id()
     console.note(f"run {run_id} on cluster {cluster_id}")
-    began = time.monotonic()
     steps: dict[str, str] = {}
-    for stage in STAGES:
-        left = deadline_minutes * 60 - (time.monotonic() - began)
-        steps |= _run_stage(settings, aws, console, cluster_id, run_id, stage, Pace(settings.poll_seconds, left))
+    with lake_lock(aws, console, "run_spark_jobs", wait=wait, held=lock) as held:
+        held.works_on(cluster_id)
+        require_newest(aws, "run_spark_jobs", run_id)
+        began = time.monotonic()
+        for stage in STAGES:
+            held.check()
+            left = deadline_minutes * 60 - (time.monotonic() - began)
+            pace = Pace(settings.poll_seconds, left)
+            requested = [spark_step(settings, job, run_id, held.token) for job in stage]
+            steps |= _run_stage(aws, console, cluster_id, run_id, requested, pace)
     return SparkResult(run_id, steps, read_summary(aws, run_id))
 
 
 def _run_stage(
-    settings: Settings, aws: Aws, console: Console, cluster_id: str, run_id: str, stage: tuple[str, ...], pace: Pace
+    aws: Aws, console: Console, cluster_id: str, run_id: str, requested: list[dict[str, Any]], pace: Pace
 ) -> dict[str, str]:
-    """Submits the jobs of one stage together and waits for all of them."""
-    request: dict[str, Any] = {"JobFlowId": cluster_id, "Steps": [spark_step(settings, job, run_id) for job in stage]}
+    """Submits the steps of one stage together and waits for all of them; returns their ids by job."""
     steps: dict[str, str] = {}
     try:
         with cli.ctrl_c_waits():
-            steps |= zip(stage, aws.client("emr").add_job_flow_steps(**request)["StepIds"], strict=True)
-        with console.waiting(" and ".join(stage)):
+            steps |= _submit(aws, cluster_id, requested)
+        with console.waiting(" and ".join(steps)):
             wait_until(_all_of(aws, cluster_id, steps), pace, console.progress)
     except KeyboardInterrupt:
         if steps:
@@ -91,6 +101,28 @@ def _run_stage(
     except DataLakeError as failure:
         raise show_rejects(aws, run_id, failure) from failure.__cause__
     return steps
+
+
+def _submit(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[str, str]:
+    jobs = [step["Name"] for step in requested]
+    request: dict[str, Any] = {"JobFlowId": cluster_id, "Steps": requested}
+    emr = aws.client_sending_once("emr")
+    return send_once(
+        aws,
+        "run_spark_jobs",
+        lambda: dict(zip(jobs, emr.add_job_flow_steps(**request)["StepIds"], strict=True)),
+        lambda: _submitted(aws, cluster_id, requested),
+    )
+
+
+def _submitted(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[str, str] | None:
+    """The newest steps of the cluster that do exactly what was requested; None unless all of them are there."""
+    wanted = {step["Name"]: step["HadoopJarStep"]["Args"] for step in requested}
+    pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id)
+    steps = [step for page in pages for step in page["Steps"]]
+    good = [step for step in reversed(steps) if step["Status"]["State"] not in _BAD]
+    found = {step["Name"]: str(step["Id"]) for step in good if wanted.get(step["Name"]) == step["Config"]["Args"]}
+    return found if found.keys() == wanted.keys() else None
 
 
 def _all_of(aws: Aws, cluster_id: str, steps: dict[str, str]) -> Wait[dict[str, str]]:
@@ -164,6 +196,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         cluster_id=arguments.cluster_id,
         run_id=arguments.run_id,
         deadline_minutes=arguments.timeout_minutes,
+        wait=arguments.wait,
     )
     console.result(result.summary())
 
@@ -173,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)
+    cli.add_wait(parser)
     parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: say why this step failed, out of its logs")
     parser.add_argument("--upload", action="store_true", help="first bring raw data and job sources that differ to the lake")
     parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")

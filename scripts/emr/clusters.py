@@ -11,6 +11,7 @@ from errors import ConfigError, DataLakeError
 from waiting import Pace, States, Wait, wait_until
 
 ACTIVE: tuple[Any, ...] = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+REQUEST_TAG = "Request"  # of a cluster: tells apart the requests that made them
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _STARTING = States(
     going=frozenset({"STARTING", "BOOTSTRAPPING"}),
@@ -42,6 +43,12 @@ def active_clusters(aws: Aws) -> list[Answer]:
     named = [item["Id"] for page in pages for item in page["Clusters"] if item["Name"] == aws.settings.emr_cluster_name]
     described = [describe_cluster(aws, cluster_id) for cluster_id in named]
     return [cluster for cluster in described if is_ours(aws, cluster)]
+
+
+def requested_cluster(aws: Aws, token: str) -> str | None:
+    """The active cluster that was asked for with that ``REQUEST_TAG``; None when there is none."""
+    tag = {"Key": REQUEST_TAG, "Value": token}
+    return next((str(cluster["Id"]) for cluster in active_clusters(aws) if tag in cluster["Tags"]), None)
 
 
 def is_ours(aws: Aws, cluster: Answer) -> bool:

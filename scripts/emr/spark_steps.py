@@ -22,6 +22,7 @@ JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
 WITHOUT_SPARK_CONTEXT = frozenset({"publish_run"})
 # the tables that a run publishes, each with the folder of its name under processed/
 TABLES: tuple[str, ...] = contract.KPI_TABLES
+LOCK_KEY = "locks/data_pipeline"  # of the one writer that the lake has at a time
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -35,10 +36,11 @@ def job_files() -> list[Path]:
     return sorted(SPARK_JOBS.glob("*.py"))
 
 
-def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
+def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody") -> dict[str, Any]:
     """One step as ``elasticmapreduce:AddJobFlowSteps`` takes it (``StepConfig``).
 
-    ``run_id`` may also be a reference that the state machine fills in, which is why arguments are a list to the end.
+    ``run_id`` and ``owner``, the lock's, may also be references that the state machine fills in, which is why arguments
+    are a list to the end.
     """
     command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
     shared = [settings.s3("jobs", path.name) for path in job_files() if path.stem not in JOBS]
@@ -50,7 +52,7 @@ def spark_step(settings: Settings, job: str, run_id: str) -> dict[str, Any]:
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
-            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_ARGUMENTS[job](settings), "--run-id", run_id],
+            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_ARGUMENTS[job](settings, owner), "--run-id", run_id],
         },
     }
 
@@ -66,7 +68,7 @@ def _deploy_mode(settings: Settings, job: str) -> list[str]:
     return ["--deploy-mode", "cluster", "--conf", "spark.yarn.maxAppAttempts=1"]
 
 
-def _clean_arguments(settings: Settings) -> list[str]:
+def _clean_arguments(settings: Settings, _owner: str) -> list[str]:
     return [
         *("--raw", settings.s3(contract.RAW), "--clean", settings.s3(contract.CLEAN)),
         *("--rejected", settings.s3(contract.REJECTED)),
@@ -74,19 +76,20 @@ def _clean_arguments(settings: Settings) -> list[str]:
     ]
 
 
-def _metrics_arguments(settings: Settings) -> list[str]:
+def _metrics_arguments(settings: Settings, _owner: str) -> list[str]:
     return ["--clean", settings.s3(contract.CLEAN), "--staging", settings.s3(contract.STAGING)]
 
 
-def _publish_arguments(settings: Settings) -> list[str]:
+def _publish_arguments(settings: Settings, owner: str) -> list[str]:
     return [
         *("--clean", settings.s3(contract.CLEAN), "--rejected", settings.s3(contract.REJECTED)),
         *("--staging", settings.s3(contract.STAGING), "--processed", settings.s3(contract.PROCESSED)),
         *("--keep-runs", str(settings.keep_runs)),
+        *("--lock", settings.s3(LOCK_KEY), "--owner", owner),
     ]
 
 
-_ARGUMENTS: dict[str, Callable[[Settings], list[str]]] = {
+_ARGUMENTS: dict[str, Callable[[Settings, str], list[str]]] = {
     "clean_rentals": _clean_arguments,
     "vehicle_location_metrics": _metrics_arguments,
     "user_transaction_metrics": _metrics_arguments,

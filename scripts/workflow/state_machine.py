@@ -11,13 +11,15 @@ from aws import Aws
 from catalog.crawlers import crawlers
 from config import ROOT, Settings
 from emr.cluster_request import LOG_PREFIX, cluster_request
-from emr.spark_steps import JOBS, STAGES, TABLES, spark_step
+from emr.spark_steps import JOBS, LOCK_KEY, STAGES, TABLES, spark_step
+
+from workflow.lake_lock import NEWEST_PREFIX, patience_seconds
 
 DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
 EXECUTION_TAG = "Execution"  # of a cluster: the ARN of the execution that made it
-LOCK_KEY = "locks/data_pipeline"
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-_RUN_ID = "$.Run.id"  # where the definition keeps the run's id
+# where the definition keeps the run's id, and the owner of the lock
+_RUN_ID, _OWNER = "$.Run.id", "$.Execution"
 # by whether the stand-in on this machine answers: there seconds are long, and on AWS each look is a transition that costs
 _POLL_SECONDS = {True: 1, False: 30}
 _RETRY_SECONDS = {True: 1, False: 5}
@@ -54,6 +56,8 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "partition": partition,
         "bucket": settings.s3_bucket_name,
         "lock_key": LOCK_KEY,
+        "patience_seconds": patience_seconds(settings),
+        "newest_prefix": NEWEST_PREFIX,
         "log_uri": settings.s3(LOG_PREFIX),
         "cluster_request": cluster_request(settings, [*tags, by_execution]),
         **{job: _step(settings, job) for job in JOBS},
@@ -72,13 +76,15 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
 
 
 def _step(settings: Settings, job: str) -> dict[str, Any]:
-    """The job's step; its arguments are an expression, for one of them is the run's id.
+    """The job's step; its arguments are an expression, for the run's id and the lock's owner are among them.
 
     Step Functions checks at deployment that ``Name`` and ``Jar`` are there literally.
     """
-    step = spark_step(settings, job, _RUN_ID)
+    step = spark_step(settings, job, _RUN_ID, _OWNER)
     hadoop = dict(step["HadoopJarStep"])
-    arguments = (argument if argument == _RUN_ID else quoted(argument) for argument in hadoop.pop("Args"))
+    arguments = (
+        argument if argument in (_RUN_ID, _OWNER) else quoted(argument) for argument in hadoop.pop("Args")
+    )
     return {**step, "HadoopJarStep": {**hadoop, "Args.$": f"States.Array({', '.join(arguments)})"}}
 
 

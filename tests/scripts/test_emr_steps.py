@@ -60,7 +60,7 @@ def jobs(lake, monkeypatch):
         summary_key = SUMMARY_KEY.format(run_id="r1")
         lake.aws.client("s3").put_object(Bucket=bucket, Key=summary_key, Body=json.dumps(SUMMARY).encode())
 
-        def step(settings, job, run_id):
+        def step(settings, job, run_id, owner):
             made = spark_step(settings, "clean_rentals", run_id)
             arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py"), "--as", job]
             return {**made, "Name": job, "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments}}
@@ -92,7 +92,7 @@ def test_a_cluster_is_created_found_without_its_id_and_terminated(lake, cluster)
 
 
 def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, monkeypatch):
-    emr = lake.aws.client("emr")
+    emr = lake.aws.client_sending_once("emr")
     ask = emr.run_job_flow
 
     def press_ctrl_c(**request):

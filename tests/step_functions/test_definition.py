@@ -24,7 +24,8 @@ from support.asl_checks import (
     unsafe_retries,
     without_timeout,
 )
-from workflow.state_machine import DEFINITION, EXECUTION_TAG, LOCK_KEY, definition, fill, quoted
+from workflow.lake_lock import LOCK_KEY
+from workflow.state_machine import DEFINITION, EXECUTION_TAG, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
 ARN = "arn:aws:iam::123456789012:role/service-role/Mine"
@@ -118,7 +119,7 @@ def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(
     step = state["Parameters"]["Step"]
     expression = step["HadoopJarStep"].pop("Args.$")
     arguments = [literal or reference for literal, reference in re.findall(r"'([^']*)'|(\$[\w.]+)", expression)]
-    expected = spark_step(Settings(), job, "$.Run.id")
+    expected = spark_step(Settings(), job, "$.Run.id", "$.Execution")
     assert arguments == expected["HadoopJarStep"].pop("Args")
     assert step == expected
 

@@ -10,7 +10,8 @@ import pytest
 from emr.spark_steps import TABLES
 from support.call_trail import CallTrail
 from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
-from workflow.state_machine import LOCK_KEY, state_machine_arn
+from workflow.lake_lock import LOCK_KEY, lake_lock
+from workflow.state_machine import state_machine_arn
 
 from local_aws.overlay import AwsError, Call
 from local_aws.server import LocalAws
@@ -296,6 +297,60 @@ def test_a_holder_that_nobody_knows_any_more_does_not_block(pipeline: Pipeline) 
     lake = pipeline.settings.s3_bucket_name
     pipeline.aws.client("s3").put_object(Bucket=lake, Key=LOCK_KEY, Metadata={"execution": gone})
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+
+
+def put_lock(pipeline: Pipeline, **owner: str) -> None:
+    pipeline.aws.client("s3").put_object(
+        Bucket=pipeline.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=str(owner).encode()
+    )
+
+
+def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3))
+    with lake_lock(pipeline.aws, pipeline.console, "run_spark_jobs"):
+        execution = pipeline.start()
+        ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "AnotherRunWorks")
+    assert "run_spark_jobs on " in ended["cause"]
+    assert pipeline.clusters(execution) == []
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+
+
+def test_a_run_by_hand_whose_process_was_killed_does_not_block(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1))
+    put_lock(pipeline, owner="main on somewhere", token="main/killed", cluster="j-UNKNOWN")
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    put_lock(pipeline, owner="main on somewhere", token="main/killed")
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+
+
+def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinished_steps(
+    pipeline: Pipeline, no_reaper: None
+) -> None:
+    pipeline.put_jobs(clean_rentals=SLOW)
+    stopped = pipeline.start("stopped-with-steps")
+    pipeline.wait_for_step(stopped, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
+    pipeline.define(without_spark)
+    (its_cluster,) = pipeline.clusters(stopped)
+    ended = pipeline.finish(pipeline.start())
+    if pipeline.steps(stopped) == {"clean_rentals": "RUNNING"}:
+        assert (ended["status"], ended["error"]) == ("FAILED", "AnotherRunWorks")
+        assert its_cluster["Id"] in ended["cause"]
+    pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[its_cluster["Id"]])
+    assert pipeline.forgotten(stopped) == []
+    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+
+
+def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_is_made(pipeline: Pipeline) -> None:
+    pipeline.define(without_spark)
+    published = pipeline.lay_out(*TABLES)
+    assert pipeline.finish(pipeline.start(published))["status"] == "SUCCEEDED"
+    execution = pipeline.start("0-0000")
+    ended = pipeline.finish(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "RunIdIsOld")
+    assert "run_id=0-" in ended["cause"]
+    assert pipeline.clusters(execution) == []
 
 
 @pytest.fixture
