@@ -15,8 +15,8 @@ from sqlglot.tokens import Tokenizer as BaseTokenizer
 
 from local_aws.athena.catalog import Catalog, Columns, Table
 from local_aws.athena.errors import Malformed, QueryFailed, not_done
-from local_aws.athena.results import Result, text_result
-from local_aws.athena.types import VARCHAR, hive_type, to_hive
+from local_aws.athena.results import HIVE_TEXT, Result, text_result
+from local_aws.athena.types import hive_type, to_hive
 
 FORMATS = {
     "PARQUET": (
@@ -316,7 +316,8 @@ class Ddl:
         if table.keys:
             lines += ["\t \t ", "# Partition Information\t \t ", _described("# col_name", "data_type", "comment"), "\t \t "]
             lines += [_described(name, to_hive(kind)) for name, kind in table.keys]
-        return Result([("col_name", VARCHAR), ("data_type", VARCHAR), ("comment", VARCHAR)], [[line] for line in lines])
+        columns = [(name, HIVE_TEXT) for name in ("col_name", "data_type", "comment")]
+        return Result(columns, [[line] for line in lines])
 
     # ALTER and MSCK
 

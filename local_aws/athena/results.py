@@ -12,9 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from local_aws.athena.errors import not_done
-from local_aws.athena.types import VARCHAR, Type
+from local_aws.athena.types import Type
 
 Row = list[str | None]
+HIVE_TEXT = Type("string")  # SHOW and DESCRIBE are Hive's and have its type
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Result:
 
 
 def text_result(name: str, lines: Iterable[str]) -> Result:
-    """One column of text without a header: what SHOW and DESCRIBE give."""
-    return Result([(name, VARCHAR)], [[line] for line in lines])
+    """One column of text without a header: what SHOW gives."""
+    return Result([(name, HIVE_TEXT)], [[line] for line in lines])
 
 
 # values
@@ -154,6 +155,7 @@ _PRECISIONS = {
     "real": 17,
     "double": 17,
     "varchar": 2147483647,
+    "varbinary": 1073741824,
     "timestamp": 3,
     "timestamp with time zone": 3,
     "time": 3,

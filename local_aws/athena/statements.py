@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -12,8 +12,9 @@ from local_aws.athena.ddl import Ddl, Reader, hive_reader
 from local_aws.athena.engine import Engine, Query, Session
 from local_aws.athena.errors import Malformed, QueryFailed, not_done
 from local_aws.athena.prepared import PreparedStatements
-from local_aws.athena.results import Result, text_result
+from local_aws.athena.results import Result
 from local_aws.athena.syntax import Source, trimmed
+from local_aws.athena.types import VARCHAR
 from local_aws.athena.writes import Writer
 
 _KINDS: tuple[tuple[str, str, str], ...] = (
@@ -61,7 +62,9 @@ class Statement:
     @property
     def file_suffix(self) -> str:
         """How the results file's name ends."""
-        return ".csv" if self.substatement in ("SELECT", "EXECUTE") else "" if self.type == "DML" else ".txt"
+        if self.substatement in ("SELECT", "EXECUTE"):
+            return ".csv"
+        return "" if self.type == "DML" or self.substatement == "CREATE_TABLE_AS_SELECT" else ".txt"
 
 
 def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
@@ -192,7 +195,8 @@ class Runner:
         source = Source(reader.rest())
         answer = self._query.prepare(source, source.tree)
         plan = self._query.execute(f"EXPLAIN {answer.sql}").fetchall()
-        return replace(text_result("Query Plan", "\n".join(text for _, text in plan).splitlines()), scanned_bytes=0)
+        lines = "\n".join(text for _, text in plan).splitlines()
+        return Result([("Query Plan", VARCHAR)], [[line] for line in lines])
 
     # prepared statements, which Athena keeps by workgroup
 

@@ -299,9 +299,9 @@ def _arrow(kind: Type) -> pa.DataType:
 
 
 def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
-    """The rows of each partition, without its columns; all of them where there is none."""
+    """The rows of each partition, without its columns; all of them where there is none. No rows, no object."""
     if not keys:
-        yield (), table
+        yield from [((), table)] if table.num_rows else []
         return
     for group in table.select(keys).group_by(list(keys)).aggregate([]).to_pylist():
         mask = None

@@ -67,15 +67,13 @@ class Catalog:
         self._tables: dict[str, dict[str, Any]] = {}
         self.changes = Changes()
 
-    def write(self, found: Sequence[FoundTable], keep_unseen: bool) -> Changes:
-        """Creates and updates what was ``found``; what this crawler once found and is gone follows the delete policy,
-        unless ``keep_unseen`` (a crawl that looked at new folders only)."""
+    def write(self, found: Sequence[FoundTable]) -> Changes:
+        """Creates and updates what was ``found``; what this crawler once found and is gone follows the delete policy."""
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self._policy.database)
         self._tables = {table["Name"]: table for page in pages for table in page["TableList"]}
         seen = {self._write_table(table) for table in found}
-        if not keep_unseen:
-            for name in [name for name, table in self._tables.items() if self._is_ours(table) and name not in seen]:
-                self._retire_table(name)
+        for name in [name for name, table in self._tables.items() if self._is_ours(table) and name not in seen]:
+            self._retire_table(name)
         return self.changes
 
     def _is_ours(self, table: dict[str, Any]) -> bool:

@@ -62,27 +62,10 @@ class Crawl:
         }
         return shown | ({"ErrorMessage": self.error} if self.error else {})
 
-    def history(self) -> dict[str, Any]:
-        """As ListCrawls shows it."""
-        state = {"SUCCEEDED": "COMPLETED", "CANCELLED": "STOPPED"}.get(self.status, self.status)
-        shown = {
-            "CrawlId": self.crawl_id,
-            "State": state,
-            "StartTime": self.started,
-            "EndTime": self.ended,
-            "Summary": _summary(self.changes),
-            "ErrorMessage": self.error,
-            "LogGroup": LOG_GROUP,
-            "LogStream": self.crawler,
-            "MessagePrefix": self.crawl_id,
-            "DPUHour": 0.0,
-        }
-        return {key: value for key, value in shown.items() if value is not None}
-
 
 @dataclass
 class Crawler:
-    """A crawler as it was defined, with its runs; ``seen_folders`` is what it has crawled so far."""
+    """A crawler as it was defined, with its runs."""
 
     request: dict[str, Any]
     region: str
@@ -91,7 +74,6 @@ class Crawler:
     version: int = 1
     state: str = "READY"
     crawls: list[Crawl] = field(default_factory=list)
-    seen_folders: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -131,6 +113,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_NOT_DONE = ("ListCrawls", "StartCrawlerSchedule", "StopCrawlerSchedule", "UpdateCrawlerSchedule")
+
+
 class CrawlerComponent:
     """Owns every crawler operation of Glue; the catalog it writes to is moto's."""
 
@@ -155,12 +140,9 @@ class CrawlerComponent:
             "StartCrawler": self._start,
             "StopCrawler": self._stop,
             "GetCrawlerMetrics": self._metrics,
-            "ListCrawls": self._list_crawls,
             "CreatePartitionIndex": self._create_partition_index,
             "GetPartitionIndexes": self._get_partition_indexes,
-            "StartCrawlerSchedule": _no_schedules,
-            "StopCrawlerSchedule": _no_schedules,
-            "UpdateCrawlerSchedule": _no_schedules,
+            **dict.fromkeys(_NOT_DONE, _refuse),
         }
         return {f"AWSGlue.{name}": self._locked(handler) for name, handler in operations.items()}
 
@@ -200,8 +182,6 @@ class CrawlerComponent:
         self._must_be_ready(crawler)
         wanted = {**crawler.request, **call.body}
         settings.check(wanted)
-        if settings.only_new_folders(crawler.request) and wanted["Targets"] != crawler.request["Targets"]:
-            raise settings.invalid("The targets of a crawler with RecrawlBehavior CRAWL_NEW_FOLDERS_ONLY cannot be changed")
         self._check_role(wanted["Role"], call.region)
         crawler.request = copy.deepcopy(wanted)
         crawler.version += 1
@@ -245,12 +225,6 @@ class CrawlerComponent:
     def _metrics(self, call: Call) -> dict[str, Any]:
         names = call.body.get("CrawlerNameList")
         return {"CrawlerMetricsList": [_metrics_of(crawler) for crawler in self._all(call) if not names or crawler.name in names]}
-
-    def _list_crawls(self, call: Call) -> dict[str, Any]:
-        if call.body.get("Filters"):
-            raise settings.not_done("Filters of ListCrawls")
-        crawls = self._get(call, call.body["CrawlerName"]).crawls
-        return {"Crawls": [crawl.history() for crawl in reversed(crawls)][: call.body.get("MaxResults", 20)]}
 
     def _all(self, call: Call) -> list[Crawler]:
         return [crawler for (region, _), crawler in sorted(self._crawlers.items()) if region == call.region]
@@ -317,7 +291,8 @@ class CrawlerComponent:
         request = copy.deepcopy(crawler.request)
         glue = self._client("glue", crawler)
         _ensure_database(glue, request["DatabaseName"])
-        files = {target: self._files(crawler, target) for target in settings.targets_of(request)}
+        s3 = self._client("s3", crawler)
+        files = {target: data_files(s3, target) for target in settings.targets_of(request)}
         crawl.go_on()
         schemas = self._read(crawler, [file for found in files.values() for file in found], crawl)
         grouping = settings.grouping_of(request)
@@ -329,15 +304,8 @@ class CrawlerComponent:
         journal.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
         catalog = Catalog(glue, settings.policy_of(request), crawl.crawl_id)
         crawl.changes = catalog.changes
-        catalog.write(list(tables.values()), keep_unseen=settings.only_new_folders(request))
-        crawler.seen_folders |= {file.folder for found in files.values() for file in found}
+        catalog.write(list(tables.values()))
         journal.note_changes(crawl.changes)
-
-    def _files(self, crawler: Crawler, target: Any) -> list[S3File]:
-        found = data_files(self._client("s3", crawler), target)
-        if not settings.only_new_folders(crawler.request):
-            return found
-        return [file for file in found if file.folder not in crawler.seen_folders]
 
     def _read(self, crawler: Crawler, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
         s3 = self._client("s3", crawler)
@@ -393,19 +361,10 @@ def _metrics_of(crawler: Crawler) -> dict[str, Any]:
     }
 
 
-def _summary(changes: Changes) -> str:
-    """ListCrawls' summary: changed things by kind and verb, JSON within JSON as AWS nests it."""
-    kinds: dict[str, dict[str, Any]] = {}
-    for verb, kind, names in changes.listed():
-        if names:
-            kinds.setdefault(kind, {})[verb] = {"Count": len(names), "Details": {"names": names}}
-    return json.dumps({kind: json.dumps(verbs) for kind, verbs in kinds.items()})
-
-
 def _table(call: Call) -> dict[str, str]:
     """Which table a call is about, as GetTable takes it."""
     return {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
 
 
-def _no_schedules(call: Call) -> dict[str, Any]:
-    raise settings.not_done(f"crawler schedules ({call.operation})")
+def _refuse(call: Call) -> dict[str, Any]:
+    raise settings.not_done(call.operation)

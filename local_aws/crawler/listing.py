@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,13 @@ class Target:
     bucket: str
     prefix: str
     exclusions: tuple[re.Pattern[str], ...] = ()
-    sample_size: int | None = None
 
     @staticmethod
     def of(spec: dict[str, Any]) -> Target:
         """A target of the API's ``S3Targets``, its path already checked to be an s3:// one."""
         bucket, _, prefix = spec["Path"].removeprefix("s3://").partition("/")
         exclusions = tuple(glob_pattern(glob) for glob in spec.get("Exclusions") or [])
-        return Target(bucket, prefix.strip("/"), exclusions, spec.get("SampleSize"))
+        return Target(bucket, prefix.strip("/"), exclusions)
 
     def relative(self, key: str) -> str:
         """What of ``key`` lies below the include path: the part that exclusions are matched against."""
@@ -46,8 +45,7 @@ class Target:
 
 def data_files(s3: Any, target: Target) -> list[S3File]:
     """The objects of ``target`` that a crawl reads, by key; an include path may also name one object."""
-    found = [file for file in _listed(s3, target) if _holds_data(file, target)]
-    return found if target.sample_size is None else _sampled(found, target.sample_size)
+    return [file for file in _listed(s3, target) if _holds_data(file, target)]
 
 
 def _listed(s3: Any, target: Target) -> Iterator[S3File]:
@@ -64,13 +62,6 @@ def _holds_data(file: S3File, target: Target) -> bool:
     hidden = any(part.startswith(("_", ".")) for part in relative.split("/"))
     marker = file.size == 0 or file.key.endswith(("/", "_$folder$"))
     return not hidden and not marker and not any(pattern.fullmatch(relative) for pattern in target.exclusions)
-
-
-def _sampled(files: Sequence[S3File], size: int) -> list[S3File]:
-    taken: dict[str, list[S3File]] = {}
-    for file in files:
-        taken.setdefault(file.folder, []).append(file)
-    return [file for folder in taken.values() for file in folder[:size]]
 
 
 _GLOB_TOKENS = re.compile(r"\*\*|\*|\?|\\.|\[!?[^\]]+\]|\{[^}]*\}|.", re.DOTALL)

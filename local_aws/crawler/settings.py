@@ -14,7 +14,6 @@ from local_aws.overlay import AwsError
 _CHOICES = {
     ("SchemaChangePolicy", "UpdateBehavior"): ("LOG", "UPDATE_IN_DATABASE"),
     ("SchemaChangePolicy", "DeleteBehavior"): ("LOG", "DELETE_FROM_DATABASE", "DEPRECATE_IN_DATABASE"),
-    ("RecrawlPolicy", "RecrawlBehavior"): ("CRAWL_EVERYTHING", "CRAWL_NEW_FOLDERS_ONLY", "CRAWL_EVENT_MODE"),
 }
 _CONFIGURATION = {
     "Version": None,
@@ -64,20 +63,15 @@ def _check_targets(targets: Mapping[str, Any]) -> None:
         path = target.get("Path", "")
         if not path.startswith("s3://") or not path[5:].strip("/"):
             raise invalid(f"The include path {path or '(none)'} is not an S3 path: it must look like s3://bucket/folder/")
-        unknown = sorted(key for key in target if key not in ("Path", "Exclusions", "SampleSize") and target[key])
+        unknown = sorted(key for key in target if key not in ("Path", "Exclusions") and target[key])
         if unknown:
             raise not_done(f"{', '.join(unknown)} of an S3 target")
 
 
 def _check_recrawl(crawler: Mapping[str, Any]) -> None:
-    behavior = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior")
-    if behavior == "CRAWL_EVENT_MODE":
-        raise not_done("RecrawlBehavior CRAWL_EVENT_MODE")
-    changes = crawler.get("SchemaChangePolicy") or {}
-    if behavior == "CRAWL_NEW_FOLDERS_ONLY" and (changes.get("UpdateBehavior"), changes.get("DeleteBehavior")) != ("LOG", "LOG"):
-        raise invalid(
-            "The SchemaChangePolicy for a crawler with RecrawlBehavior CRAWL_NEW_FOLDERS_ONLY must be LOG for both behaviors"
-        )
+    behavior = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
+    if behavior != "CRAWL_EVERYTHING":
+        raise not_done(f"RecrawlBehavior {behavior}")
 
 
 def _configuration(crawler: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,8 +124,3 @@ def policy_of(crawler: Mapping[str, Any]) -> Policy:
         partition_index=_configuration(crawler).get("CreatePartitionIndex", True),
         inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior") == "InheritFromTable",
     )
-
-
-def only_new_folders(crawler: Mapping[str, Any]) -> bool:
-    """Whether a crawl looks past folders that an earlier one has seen."""
-    return (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior") == "CRAWL_NEW_FOLDERS_ONLY"

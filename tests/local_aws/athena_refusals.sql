@@ -62,3 +62,51 @@ SELECT x FROM (VALUES 1) t(x) FETCH FIRST 1 ROWS WITH TIES
 -- sequence() makes no more than 10,000 entries
 SELECT sequence(1, 10001) --> result of sequence function must not have more than 10000 entries
 SELECT sequence(DATE '1990-01-01', DATE '2024-12-31', INTERVAL '1' DAY) --> must not have more than 10000 entries
+
+-- Types that do not fit
+SELECT DATE '2024-01-01' - '2024-01-01' --> Cannot apply operator: date - varchar(10)
+SELECT TIMESTAMP '2024-01-01 00:00:00' = '2024-01-01'
+--> Cannot apply operator: timestamp(0) = varchar(10)
+SELECT 1 FROM (VALUES 1) a(x) JOIN (VALUES 'b') b(x) ON a.x = b.x
+--> Cannot apply operator: integer = varchar(1)
+SELECT * FROM (VALUES 1) a(x) JOIN (VALUES 'b') b(x) USING (x)
+--> Column types of USING column 'x' are incompatible: integer, varchar(1)
+SELECT 1 = ANY (SELECT x FROM (VALUES 'a') t(x)) --> Cannot apply operator: integer = varchar(1)
+SELECT 1 IN (SELECT x FROM (VALUES 'a') t(x))
+--> Value expression and result of subquery must be of the same type: integer vs varchar(1)
+SELECT (SELECT 1, 2) --> Multiple columns returned by subquery are not yet supported. Found 2
+SELECT NULLIF(1, 'a') --> Types are not comparable with NULLIF: integer vs varchar(1)
+SELECT IF(1, 2) --> IF condition must evaluate to a boolean (actual: integer)
+SELECT true AND 1 --> Logical expression term must evaluate to a boolean (actual: integer)
+SELECT 1 HAVING 1 --> HAVING clause must evaluate to a boolean: actual type integer
+SELECT CASE 1 WHEN 'a' THEN 2 END
+--> CASE operand type does not match WHEN clause operand type: integer vs varchar(1)
+SELECT -'a' --> Cannot negate varchar(1)
+SELECT ARRAY[1, 'a'] --> All ARRAY elements must be the same type: integer
+SELECT ARRAY[1]['a'] --> Cannot apply operator: array(integer)[varchar(1)]
+SELECT ARRAY[1] || 'a' --> Cannot apply operator: array(integer) || varchar(1)
+SELECT 1 AT TIME ZONE 'UTC' --> Type of value must be a time or timestamp
+SELECT CAST(ROW(1) AS row(a integer)).b --> Column 'b' cannot be resolved
+SELECT ROW(1, 2)[3] --> Subscript expression on ROW requires a constant index within its fields
+SELECT * FROM (VALUES (1, 2), (3)) t --> Values rows have mismatched sizes
+SELECT * FROM UNNEST(1) AS t(x) --> Cannot unnest type: integer
+SELECT x FROM (VALUES 1, 'a') t(x) --> Values rows have mismatched types
+SELECT CAST(DATE '2024-01-01' AS integer) --> Cannot cast date to integer
+SELECT filter(ARRAY[1], x -> x + 1) --> Lambda expression must return boolean, not integer
+SELECT transform(ARRAY[1], (x, y) -> x) --> Expected a lambda that takes 1 argument(s)
+SELECT listagg(x, ',') WITHIN GROUP (ORDER BY x) FROM (VALUES 1) t(x)
+--> Expected expression of varchar, but integer found
+SELECT avg('a') --> Unexpected parameters (varchar(1)) for function avg
+SELECT sum(x) FROM (VALUES DATE '2024-01-01') t(x) --> Unexpected parameters (date) for function sum
+SELECT substr(1, 2) --> Unexpected parameters (integer, integer) for function substr
+SELECT date_diff('day', '2024-01-01', DATE '2024-01-02')
+--> Unexpected parameters (varchar(3), varchar(10), date) for function date_diff
+SELECT greatest(1, 'a') --> Unexpected parameters (integer, varchar(1)) for function greatest
+
+-- Values and names that do not exist
+SELECT INTERVAL 'x' DAY --> Invalid INTERVAL DAY value: x
+SELECT sum(x) OVER w FROM (VALUES 1) t(x) --> Cannot resolve WINDOW name w
+SELECT * FROM nowhere.db.t --> Catalog 'nowhere' does not exist
+SELECT map(ARRAY['a'], ARRAY[1])['b'] --> Key not present in map
+SELECT format('%d %d', 1) --> Format specifier '%d'
+SELECT 12345678901234567890123456789012345678901 --> Invalid numeric literal

@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 from local_aws.server import LocalAws
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
-ENDLESS = "SELECT count(*) FROM UNNEST(sequence(1, 200000)) a(x) CROSS JOIN UNNEST(sequence(1, 200000)) b(y) WHERE x * y % 7 = 3"
+TRIPLES = "UNNEST(sequence(1, 10000)) a(x) CROSS JOIN UNNEST(sequence(1, 10000)) b(y) CROSS JOIN UNNEST(sequence(1, 10000)) c(z)"
+ENDLESS = f"SELECT count(*) FROM {TRIPLES} WHERE x * y * z % 7 = 3"
 
 
 class Lake:
@@ -558,6 +559,7 @@ def test_a_statement_that_writes_answers_the_number_of_its_rows(metrics: Lake, s
     answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
     assert answer["UpdateCount"] == 2 and answer["ResultSet"]["Rows"] == []
     assert [column["Name"] for column in answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]] == ["rows"]
+    assert execution["ResultConfiguration"]["OutputLocation"] == f"{metrics.output}{execution['QueryExecutionId']}"
 
 
 def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
@@ -584,6 +586,28 @@ def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
     written = metrics.text(execution["Statistics"]["DataManifestLocation"]).split()
     assert sorted(json.loads(line)["id"] for line in metrics.text(written[0]).splitlines()) == [1, 1, 2, 2]
     assert metrics.failed(unload).startswith("HIVE_PATH_ALREADY_EXISTS")
+
+
+def test_no_rows_are_no_object(metrics: Lake) -> None:
+    place = f"s3://{metrics.bucket}/unloaded/"
+    execution = metrics.done(f"UNLOAD (SELECT id FROM metrics WHERE false) TO '{place}' WITH (format = 'PARQUET')")
+    assert metrics.text(execution["Statistics"]["DataManifestLocation"]) == ""
+    assert "Contents" not in metrics.s3.list_objects_v2(Bucket=metrics.bucket, Prefix="unloaded/")
+
+
+def test_columns_are_described_as_athena_describes_them(metrics: Lake) -> None:
+    """As PyAthena's tests see it on AWS."""
+    described = {}
+    for sql in ("SELECT CAST('x' AS varbinary) AS b, now() AS at, 0.33 AS f", "SHOW COLUMNS IN metrics"):
+        answer = metrics.athena.get_query_results(QueryExecutionId=metrics.done(sql)["QueryExecutionId"])
+        columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+        described |= {column["Name"]: (column["Type"], column["Precision"]) for column in columns}
+    assert described == {
+        "b": ("varbinary", 1073741824),
+        "at": ("timestamp with time zone", 3),
+        "f": ("double", 17),
+        "field": ("string", 0),
+    }
 
 
 def test_views_are_kept_and_queried(metrics: Lake) -> None:

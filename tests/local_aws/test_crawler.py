@@ -288,17 +288,6 @@ def test_folders_that_are_gone_follow_the_delete_behavior(
         assert "DEPRECATED_BY_CRAWLER" in lake.tables()["gone"]["Parameters"]
 
 
-def test_new_folders_only_does_not_look_at_old_folders_again(lake: Lake) -> None:
-    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
-    log = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
-    name = lake.define("t/", RecrawlPolicy={"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}, SchemaChangePolicy=log)
-    lake.crawl(name)
-    lake.put("t/run_id=1/b.parquet", "broken")
-    lake.put_parquet("t/run_id=2/a.parquet", x=[1])
-    assert lake.crawl(name)["Status"] == "SUCCEEDED"
-    assert lake.partitions("t") == [["1"], ["2"]]
-
-
 # states, history, log
 
 
@@ -310,8 +299,6 @@ def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run
     last = lake.crawl(name)
     assert (last["Status"], last["LogGroup"], last["LogStream"]) == ("SUCCEEDED", "/aws-glue/crawlers", name)
     assert lake.glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesCreated"] == 1
-    crawl = lake.glue.list_crawls(CrawlerName=name)["Crawls"][0]
-    assert crawl["State"] == "COMPLETED" and json.loads(json.loads(crawl["Summary"])["TABLE"])["ADD"]["Count"] == 1
     events = lake.client("logs").get_log_events(logGroupName="/aws-glue/crawlers", logStreamName=name)["events"]
     assert any("Created table t" in event["message"] for event in events)
 
@@ -392,7 +379,8 @@ def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
         ({"Targets": {"JdbcTargets": [{"ConnectionName": "c", "Path": "p"}]}}, "JdbcTargets"),
         ({"Classifiers": ["mine"]}, "Classifiers"),
         ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "must be LOG"),
+        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "local_aws does not do this: RecrawlBehavior"),
+        ({"Targets": {"S3Targets": [{"Path": "s3://b/t/", "SampleSize": 5}]}}, "local_aws does not do this: SampleSize"),
     ],
 )
 def test_a_wrong_or_impossible_crawler_is_refused(lake: Lake, change: dict[str, Any], words: str) -> None:
