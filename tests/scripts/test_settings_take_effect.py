@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 from aws import Aws
+from botocore.exceptions import ClientError
 from catalog.crawlers import crawler_request, crawlers
 from config import ROOT, Settings, load_settings, setting_fields
+from console import Console
+from deploy_step_functions import ensure_state_machine
 from emr.cluster_request import cluster_request
 from emr.spark_steps import JOBS, spark_step
 from iam.roles import roles
@@ -48,6 +52,20 @@ def session(settings: Settings) -> Any:
     aws = Aws(settings)
     meta = aws.client("emr").meta
     return [*aws.session.get_credentials().get_frozen_credentials(), meta.region_name, meta.endpoint_url]
+
+
+def deployed(settings: Settings) -> Any:
+    """Step 4's request for a state machine that is not there yet."""
+    aws, request = Aws(settings), dict[str, Any]()
+    aws.client("sts").get_caller_identity = lambda: {"Account": "123456789012"}
+
+    def unknown(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "StateMachineDoesNotExist"}}, "DescribeStateMachine")
+
+    sfn = aws.client("stepfunctions")
+    sfn.describe_state_machine, sfn.create_state_machine = unknown, lambda **arguments: request.update(arguments)
+    ensure_state_machine(settings, aws, Console(io.StringIO(), io.StringIO()))
+    return request
 
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA4", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
@@ -96,6 +114,8 @@ ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
     ("GLUE_DATABASE_NAME", "other_db", machine, {}),
     ("ATHENA_WORKGROUP", "other-group", machine, {}),
     ("STEP_FUNCTIONS_STATE_MACHINE_NAME", "OtherMachine", policies, {}),
+    ("STEP_FUNCTIONS_STATE_MACHINE_NAME", "OtherMachine", deployed, KEYS),
+    ("STEP_FUNCTIONS_ROLE_ARN", "arn:aws:iam::000000000000:role/Own", deployed, KEYS),
     ("ENVIRONMENT", "prod", policies, {}),
 ]
 # values that arrive in another form
@@ -110,7 +130,6 @@ SHOWN_BY = {
     "AWS_PROFILE": "tests/scripts/test_aws.py",
     "DATA_DIR": "tests/test_main.py",
     "EMR_CORE_MARKET": "tests/scripts/emr/test_cluster_request.py",
-    "STEP_FUNCTIONS_ROLE_ARN": "tests/scripts/test_setup_iam_roles.py",
     "SCHEDULE_EXPRESSION": "tests/scripts/test_deploy_step_functions.py",
     "ALERT_EMAIL": "tests/scripts/test_deploy_step_functions.py",
     "LOCAL_AWS_DIR": "tests/test_pipeline.py",
