@@ -88,12 +88,12 @@ class Catalog:
         return sorted(database["Name"] for page in pages for database in page["DatabaseList"])
 
     def has_database(self, name: str) -> bool:
-        """Whether there is such a database; ``default`` always is, as in Athena."""
+        """Whether there is such a database."""
         try:
             self.glue.get_database(Name=name)
         except ClientError as error:
             _only_missing(error)
-            return name == "default"
+            return False
         return True
 
     def table(self, database: str, name: str) -> Table | None:

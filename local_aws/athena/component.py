@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,7 @@ class AthenaComponent:
     def _start(self, call: Call) -> dict[str, Any]:
         body = {key: value for key, value in call.body.items() if key != "ClientRequestToken"}
         token = call.body.get("ClientRequestToken")
+        _ensure_default_database(self._clients.client("glue", call.region))
         with self._lock:
             known = self._tokens.get((call.region, token)) if token else None
             if known is not None:
@@ -310,6 +312,15 @@ class AthenaComponent:
         names = {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
         with _Translated():
             return {"TableMetadata": _table(self._client("glue", call).get_table(**names)["Table"])}
+
+
+def _ensure_default_database(glue: Any) -> None:
+    """Athena's catalog has a database ``default``, in which queries run that name none."""
+    try:
+        glue.get_database(Name="default")
+    except glue.exceptions.EntityNotFoundException:
+        with suppress(glue.exceptions.AlreadyExistsException):  # by another query, meanwhile
+            glue.create_database(DatabaseInput={"Name": "default"})
 
 
 def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[str, Any] | None]:

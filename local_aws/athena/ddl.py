@@ -37,6 +37,9 @@ FORMATS = {
 }
 
 
+_OUTPUT_OF_A_SERDE = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # ROW FORMAT SERDE without STORED AS
+
+
 class _Words(Dialect):
     """Cuts a text into words, signs and strings, and knows no keyword: statements say themselves what they expect."""
 
@@ -499,19 +502,20 @@ class TableReader:
     def _clause(self) -> None:
         reader = self._reader
         if reader.takes("COMMENT"):
-            self._wanted["Description"] = reader.string()
+            self._wanted["Parameters"]["comment"] = reader.string()
         elif reader.takes("PARTITIONED", "BY"):
             self._wanted["PartitionKeys"] = self.columns()
         elif reader.takes("ROW", "FORMAT", "DELIMITED"):
             self._delimited()
         elif reader.takes("ROW", "FORMAT", "SERDE"):
             self._descriptor["Serde"] = reader.string()
+            self._descriptor.setdefault("OutputFormat", _OUTPUT_OF_A_SERDE)
             if reader.takes("WITH", "SERDEPROPERTIES"):
                 self._serde |= reader.pairs()
         elif reader.takes("STORED", "AS"):
             self._stored_as()
         elif reader.takes("LOCATION"):
-            self._descriptor["Location"] = reader.string()
+            self._descriptor["Location"] = reader.string().rstrip("/")
         elif reader.takes("TBLPROPERTIES"):
             self._wanted["Parameters"] |= reader.pairs()
         elif reader.sees("CLUSTERED", "BY"):

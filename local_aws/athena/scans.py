@@ -80,19 +80,22 @@ class Objects:
 
 
 def list_objects(s3: Any, location: str) -> list[S3Object]:
-    """The data below a location; what begins with ``_`` or ``.`` and empty objects are none."""
+    """The data at or below a location; what begins with ``_`` or ``.`` and empty objects are none."""
     bucket, _, prefix = location.partition("://")[2].partition("/")
-    found = []
+    prefix, found = prefix.rstrip("/"), []
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             found += [S3Object(bucket, one["Key"], one["Size"], one["ETag"]) for one in page.get("Contents", ())]
     except ClientError as error:
         raise QueryFailed("", f"HIVE_CANNOT_OPEN_SPLIT: {error.response['Error'].get('Message')} ({location})") from error
-    return [one for one in found if one.size and not _is_hidden(one.key, prefix)]
+    return [one for one in found if one.size and _is_data(one.key, prefix)]
 
 
-def _is_hidden(key: str, prefix: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in key[len(prefix) :].split("/"))
+def _is_data(key: str, prefix: str) -> bool:
+    """Whether the object lies at ``prefix``, not beside it (``t2/a`` beside ``t``), and is not hidden."""
+    below = key[len(prefix) :]
+    beside = prefix and below and not below.startswith("/")
+    return not beside and not any(part.startswith(("_", ".")) for part in below.split("/"))
 
 
 class ScanReader:

@@ -24,7 +24,8 @@ from local_aws.athena.results import Result, shown
 from local_aws.athena.scans import arrow_type, list_objects
 from local_aws.athena.syntax import Source
 from local_aws.athena.text_files import LazySimple
-from local_aws.athena.types import BIGINT, Type, coerces, to_hive
+from local_aws.athena.typed import text_literal
+from local_aws.athena.types import BIGINT, Type, common, to_hive
 
 _COMPRESSIONS = {"PARQUET": "GZIP", "TEXTFILE": "GZIP", "JSON": "GZIP"}  # Athena's defaults
 _FORMAT_OF_SERDE = {"ParquetHiveSerDe": "PARQUET", "LazySimpleSerDe": "TEXTFILE", "JsonSerDe": "JSON"}
@@ -283,14 +284,24 @@ def _fitted(answer: Answer, wanted: Columns, names: list[str] | None) -> Answer:
     if unknown:
         raise QueryFailed("COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {unknown[0]}")
     given = dict(zip(targets, enumerate(answer.types), strict=False))
-    if len(targets) != len(answer.types) or not all(coerces(kind, kinds[name]) for name, (_, kind) in given.items()):
+    if len(targets) != len(answer.types) or not all(common(kind, kinds[name]) for name, (_, kind) in given.items()):
         table, query = ", ".join(str(kinds[name]) for name in targets), ", ".join(map(str, answer.types))
         raise QueryFailed(
             "TYPE_MISMATCH", f"line 1:1: Insert query has mismatched column types: Table: [{table}], Query: [{query}]"
         )
-    items = [cast(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL" for name, kind in wanted]
+    items = [_assigned(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL" for name, kind in wanted]
     sql = f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM ({answer.sql})"
     return Answer(answer.compiled, [name for name, _ in wanted], [kind for _, kind in wanted], answer.scanned_bytes, sql)
+
+
+def _assigned(sql: str, given: Type, to: Type) -> str:
+    """A value as the type of the column that it is inserted into: numbers may narrow, text loses nothing but spaces."""
+    text = cast(sql, given, to)
+    if to.name not in ("varchar", "char") or not to.params or given.params and given.params[0] <= to.params[0]:
+        return text
+    message = text_literal(f"Cannot truncate non-space characters when casting from {given} to {to} on INSERT")
+    failed = f"trino_fail('INVALID_CAST_ARGUMENT', {message})"
+    return f"CASE WHEN length(rtrim({sql}, ' ')) > {to.params[0]} THEN {failed} ELSE {text} END"
 
 
 def _arrow(kind: Type) -> pa.DataType:

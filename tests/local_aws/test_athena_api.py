@@ -493,7 +493,7 @@ def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
     described = [str(row[0]).split("\t")[:2] for row in metrics.rows("DESCRIBE metrics")]
     assert ["revenue             ", "decimal(38,2)       "] in described
     statement = "\n".join(str(row[0]) for row in metrics.rows("SHOW CREATE TABLE metrics"))
-    assert "PARTITIONED BY" in statement and f"s3://{metrics.bucket}/processed/metrics/" in statement
+    assert "PARTITIONED BY" in statement and f"s3://{metrics.bucket}/processed/metrics" in statement
 
 
 def test_ddl_writes_plain_text_results(metrics: Lake) -> None:
@@ -513,6 +513,29 @@ def test_databases_and_tables_come_and_go(metrics: Lake) -> None:
     metrics.done("DROP TABLE metrics")
     assert "Table not found" in metrics.failed("DROP TABLE metrics")
     metrics.done("DROP TABLE IF EXISTS metrics")
+
+
+def test_a_table_is_kept_as_athena_keeps_it(lake: Lake) -> None:
+    """As PyAthena's tests see it on AWS."""
+    lake.done(
+        "CREATE EXTERNAL TABLE t (a int COMMENT 'one') COMMENT 'all' "
+        f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/t/'"
+    )
+    table = lake.glue.get_table(DatabaseName=lake.database, Name="t")["Table"]
+    assert table["Parameters"]["comment"] == "all"
+    assert table["StorageDescriptor"]["Columns"] == [{"Name": "a", "Type": "int", "Comment": "one"}]
+    assert table["StorageDescriptor"]["Location"] == f"s3://{lake.bucket}/t"
+    assert table["StorageDescriptor"]["OutputFormat"].endswith(".IgnoreKeyTextOutputFormat")
+    lake.put("t/a.json", '{"a": 1}')
+    lake.put("t2/a.json", '{"a": 2}')
+    assert lake.rows("SELECT * FROM t") == [["1"]]
+
+
+def test_queries_that_name_no_database_run_in_default(lake: Lake) -> None:
+    name = f"t_{lake.database}"
+    lake.done(f"CREATE TABLE {name} AS SELECT 1 AS x", QueryExecutionContext={})
+    assert lake.rows(f"SELECT * FROM default.{name}") == [["1"]]
+    assert ["default"] in lake.rows("SHOW DATABASES")
 
 
 def test_partitions_are_dropped_and_tables_altered(metrics: Lake) -> None:
@@ -577,6 +600,19 @@ def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:
         ["10", None, None],
     ]
     assert "mismatched column types" in metrics.failed("INSERT INTO metrics SELECT 'x', 'Z', DECIMAL '1.00', 'new'")
+
+
+def test_an_insert_fits_values_to_the_columns_and_loses_none(lake: Lake) -> None:
+    lake.done(
+        "CREATE EXTERNAL TABLE t (small tinyint, f float, d decimal(5,2), day date, name varchar(3)) STORED AS PARQUET "
+        f"LOCATION 's3://{lake.bucket}/t/'"
+    )
+    lake.done("INSERT INTO t VALUES (1, 0.25, 1.005, TIMESTAMP '2024-02-29 10:00:00', 'abc  ')")
+    assert lake.rows("SELECT * FROM t") == [["1", "0.25", "1.01", "2024-02-29", "abc"]]
+    assert lake.failed("INSERT INTO t (small) VALUES (1000)").startswith("NUMERIC_VALUE_OUT_OF_RANGE")
+    assert "Cannot truncate non-space characters" in lake.failed("INSERT INTO t (name) VALUES ('abcd')")
+    assert "mismatched column types" in lake.failed("INSERT INTO t (small) VALUES ('1')")
+    assert lake.rows("SELECT count(*) FROM t") == [["1"]]
 
 
 def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
