@@ -478,7 +478,7 @@ class TableReader:
         self._descriptor.setdefault("OutputFormat", outputs)
         self._descriptor["SerdeInfo"] = {
             "SerializationLibrary": library,
-            "Parameters": {"serialization.format": "1", **self._serde},
+            "Parameters": {"serialization.format": self._serde.get("field.delim", "1"), **self._serde},
         }
         self._wanted["StorageDescriptor"] = self._descriptor
         return self._wanted
@@ -502,7 +502,7 @@ class TableReader:
     def _clause(self) -> None:
         reader = self._reader
         if reader.takes("COMMENT"):
-            self._wanted["Parameters"]["comment"] = reader.string()
+            self._wanted["Parameters"]["comment"] = reader.string().strip()
         elif reader.takes("PARTITIONED", "BY"):
             self._wanted["PartitionKeys"] = self.columns()
         elif reader.takes("ROW", "FORMAT", "DELIMITED"):

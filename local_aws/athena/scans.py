@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -330,14 +332,19 @@ def _record(line: str, number: int, one: S3Object) -> dict[str, Any]:
         ) from error
 
 
+_FROM_JSON: dict[str, Callable[[Any], Any]] = {
+    "varchar": lambda value: value if isinstance(value, str) else json.dumps(value),
+    "date": lambda value: date.fromisoformat(value),
+    "timestamp": lambda value: datetime.fromisoformat(value),
+    "decimal": lambda value: Decimal(str(value)),
+}
+
+
 def _json_column(values: list[Any], kind: Type, name: str, one: S3Object, table: Table) -> Any:
-    if kind.name in ("date", "timestamp", "decimal"):
-        raise not_done(f"columns of type {kind} in JSON files ({name})")
-    if kind == VARCHAR:
-        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    convert = _FROM_JSON.get(kind.name, lambda value: value)
     try:
-        return pa.array(values, _arrow_type(kind, table))
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        return pa.array([None if value is None else convert(value) for value in values], _arrow_type(kind, table))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, ArithmeticError) as error:
         raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{one.url}]") from error
 
 

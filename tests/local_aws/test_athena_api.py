@@ -474,6 +474,22 @@ def test_json_lines_are_read(lake: Lake) -> None:
     assert lake.rows('SELECT id, tags[1], r."in".a FROM raw r WHERE tags IS NOT NULL') == [["1", "x", "1.5"]]
 
 
+def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> None:
+    lake.done(
+        "CREATE EXTERNAL TABLE j (d date, t timestamp, m decimal(5,2)) ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' "
+        f"LOCATION 's3://{lake.bucket}/j/'"
+    )
+    lake.done("INSERT INTO j VALUES (DATE '2024-02-29', TIMESTAMP '2024-02-29 10:00:00', DECIMAL '1.50'), (NULL, NULL, NULL)")
+    lake.put("j/more.json", '{"d": "2024-01-01", "t": "2024-01-01T00:00:00", "m": 2.5}\n')
+    assert lake.rows("SELECT * FROM j ORDER BY m") == [
+        ["2024-02-29", "2024-02-29 10:00:00.000", "1.50"],
+        ["2024-01-01", "2024-01-01 00:00:00.000", "2.50"],
+        [None, None, None],
+    ]
+    lake.put("j/bad.json", '{"d": "yesterday"}\n')
+    assert lake.failed("SELECT d FROM j").startswith("HIVE_BAD_DATA")
+
+
 def test_a_format_that_is_not_done_is_refused_by_name(lake: Lake) -> None:
     lake.done(f"CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION 's3://{lake.bucket}/o/'")
     assert lake.failed("SELECT * FROM o").startswith(
