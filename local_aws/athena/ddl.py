@@ -502,7 +502,7 @@ class TableReader:
     def _clause(self) -> None:
         reader = self._reader
         if reader.takes("COMMENT"):
-            self._wanted["Parameters"]["comment"] = reader.string().strip()
+            self._wanted["Parameters"]["comment"] = " ".join(reader.string().split())
         elif reader.takes("PARTITIONED", "BY"):
             self._wanted["PartitionKeys"] = self.columns()
         elif reader.takes("ROW", "FORMAT", "DELIMITED"):
