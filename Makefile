@@ -25,6 +25,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## the whole pipeline on this machine, on sample data
+	$(ENV) $(BIN)/python scripts/generate_sample_data.py --next-month
 	$(ENV) $(BIN)/python main.py --all --local
 
 test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whole pipeline, about a minute

@@ -2,7 +2,8 @@
 """Writes a realistic sample of the raw data: four CSV files, with a known small share of every kind of defect.
 
 The same seed and size give the same bytes. sample_data.json beside the files says what was planted, that is, what the
-validation must find.
+validation must find. With --business the rentals look like those of a business: rush hours, weekends, seasons, growth;
+--next-month adds a month to such a sample.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -28,6 +30,7 @@ from config import load_settings
 from console import Console
 from data_contract import contract
 from errors import ConfigError, DataLakeError
+from sample.business import FIRST_MONTHS, Month, month_columns, months
 from sample.defects import ODDITIES, RENTAL_DEFECTS, ROWS
 from sample.tables import (
     GUIDE_RENTALS,
@@ -42,6 +45,8 @@ from sample.tables import (
     user_columns,
     vehicle_columns,
 )
+from storage.local_files import shown, write_whole
+from storage.raw_data import is_empty
 
 MOST_DEFECTS = 0.5
 DEFAULT_DEFECTS = 0.01
@@ -68,6 +73,8 @@ class SampleData:
     by_reason: Mapping[str, int]
     odd_but_kept: int
     oddities: Mapping[str, Mapping[str, int]]
+    defects: float = DEFAULT_DEFECTS
+    months: tuple[str, ...] = ()  # of a sample like a business; the first ones are in one file, each later one in its own
 
 
 def generate(
@@ -76,11 +83,13 @@ def generate(
     folder: Path = Path("data"),
     defects: float = DEFAULT_DEFECTS,
     force: bool = False,
+    business: bool = False,
 ) -> SampleData:
     """Writes the four files and the manifest into ``folder``, all or nothing.
 
-    ``defects`` is the share of rentals that something is wrong with. Files there that this function did not write are
-    only replaced with ``force``. Raises ``DataLakeError``.
+    ``business``: rentals like those of a business, not spread evenly as in the real set. ``defects`` is the share of
+    rentals that something is wrong with. Files there that this function did not write are only replaced with ``force``.
+    Raises ``DataLakeError``.
     """
     _check(rentals, seed, defects)
     if not force:
@@ -89,11 +98,38 @@ def generate(
         folder.mkdir(parents=True, exist_ok=True)
         sizes = sizes_for(rentals)
         _check_free_space(folder, sizes)
-        return _write(folder, make_world(sizes, seed), seed, defects)
+        return _write(folder, make_world(sizes, seed), seed, defects, business)
     except OSError as error:
         raise DataLakeError(
             "sample data", f"cannot write to {folder}: {error.strerror}.", "Choose another folder: DATA_DIR in .env, or --output."
         ) from error
+
+
+def add_month(folder: Path) -> str:
+    """Writes the next month of a sample like a business into a file of its own, and returns its name.
+
+    No name: the folder holds other data. A month is the same whenever it is added.
+    """
+    told = _manifest_there(folder)
+    if not told.get("months") or _foreign(folder):
+        return ""
+    sizes, seed, defects = Sizes(**told["sizes"]), told["seed"], told["defects"]
+    month = next(itertools.islice(months(sizes), len(told["months"]), None))
+    name, planted = f"rental_transactions_{month.name}.csv", Counter[int]()
+    making = folder / f".{name}"
+    with making.open("wb") as file:
+        file.write(_csv_line(contract.RAW_COLUMNS[contract.RENTALS]).encode())
+        for lines in business_lines(make_world(sizes, seed), seed, defects, planted, [month]):
+            file.write(_utf8(lines))
+    rejected, by_reason, kept = _summed_up(planted)
+    told["months"].append(month.name)
+    told["rejected"] += rejected
+    told["odd_but_kept"] += kept
+    told["by_reason"] = dict(sorted((Counter(told["by_reason"]) + Counter(by_reason)).items()))
+    told["rows"][contract.RENTALS] += month.rentals
+    os.replace(making, folder / name)
+    write_whole(folder / contract.SAMPLE_MANIFEST, json.dumps(told, indent=2) + "\n")
+    return name
 
 
 # --- rows of CSV
@@ -137,11 +173,28 @@ def rental_lines(world: World, seed: int, defects: float, planted: Counter[int])
     for first in range(0, world.sizes.rentals, CHUNK):
         stop = min(first + CHUNK, world.sizes.rentals)
         rng = random_numbers(seed, "rentals", first)
-        columns = rental_columns(world, first, stop, rng)
-        # the defects take turns over the whole file, however it is cut
-        turns = np.arange(round(first * defects), round(stop * defects)) % len(RENTAL_DEFECTS)
+        turns = _turns(first, stop, defects)
         planted.update(turns.tolist())
-        yield _with_defects(columns, turns, rng)
+        yield _with_defects(rental_columns(world, first, stop, rng), turns, rng)
+
+
+def business_lines(
+    world: World, seed: int, defects: float, planted: Counter[int], wanted: Iterable[Month]
+) -> Iterator[pa.Array]:
+    """The rentals of the ``wanted`` months, in the same way."""
+    for month in wanted:
+        end = month.first_rental + month.rentals
+        for first in range(month.first_rental, end, CHUNK):
+            stop = min(first + CHUNK, end)
+            turns = _turns(first, stop, defects)[: stop - first - 1]  # a good rental at least
+            planted.update(turns.tolist())
+            columns = month_columns(world, seed, month, first, stop)
+            yield _with_defects(columns, turns, random_numbers(seed, "business defects", first))
+
+
+def _turns(first: int, stop: int, defects: float) -> np.ndarray:
+    """The defects take turns over all rentals, however they are cut."""
+    return np.arange(round(first * defects), round(stop * defects)) % len(RENTAL_DEFECTS)
 
 
 def _with_defects(columns: Sequence[pa.Array], turns: np.ndarray, rng: np.random.Generator) -> pa.Array:
@@ -176,14 +229,16 @@ def master_lines(table: str, columns: Sequence[pa.Array], defects: float, seed: 
 # --- files
 
 
-def _write(folder: Path, world: World, seed: int, defects: float) -> SampleData:
+def _write(folder: Path, world: World, seed: int, defects: float, business: bool) -> SampleData:
     """Everything into a folder of its own first, so that a run that is killed leaves no half-written file in place."""
     making = folder / ".generating"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
     try:
-        made = _write_tables(making, folder, world, seed, defects)
+        made = _write_tables(making, folder, world, seed, defects, business)
         (making / contract.SAMPLE_MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
+        for month in _manifest_there(folder).get("months", ()):  # of the sample that goes
+            (folder / f"rental_transactions_{month}.csv").unlink(missing_ok=True)
         # the manifest first: whatever is in place from here on is known as ours
         for name in (contract.SAMPLE_MANIFEST, *map(_file, TABLES)):
             os.replace(making / name, folder / name)
@@ -192,7 +247,9 @@ def _write(folder: Path, world: World, seed: int, defects: float) -> SampleData:
     return made
 
 
-def _write_tables(making: Path, folder: Path, world: World, seed: int, defects: float) -> SampleData:
+def _write_tables(
+    making: Path, folder: Path, world: World, seed: int, defects: float, business: bool
+) -> SampleData:
     masters = {
         "locations": location_columns(world.location_ids, random_numbers(seed, "locations")),
         "users": user_columns(world.sizes, random_numbers(seed, "users")),
@@ -203,9 +260,13 @@ def _write_tables(making: Path, folder: Path, world: World, seed: int, defects: 
         lines, oddities[table] = master_lines(table, columns, defects, seed)
         rows[table] = _write_csv(making, table, lines)
     planted: Counter[int] = Counter()
-    rows["rental_transactions"] = _write_csv(making, "rental_transactions", rental_lines(world, seed, defects, planted))
+    first_months = tuple(itertools.islice(months(world.sizes), FIRST_MONTHS)) if business else ()
+    rentals = business_lines(world, seed, defects, planted, first_months)
+    rentals = rentals if business else rental_lines(world, seed, defects, planted)
+    rows["rental_transactions"] = _write_csv(making, "rental_transactions", rentals)
     sizes_on_disk = {table: (making / _file(table)).stat().st_size for table in TABLES}
-    return SampleData(folder, seed, world.sizes, rows, sizes_on_disk, *_summed_up(planted), oddities)
+    names = tuple(month.name for month in first_months)
+    return SampleData(folder, seed, world.sizes, rows, sizes_on_disk, *_summed_up(planted), oddities, defects, names)
 
 
 def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
@@ -257,9 +318,7 @@ def _check(rentals: int, seed: int, defects: float) -> None:
 
 def _check_is_ours(folder: Path) -> None:
     """Refuses to replace raw data that was not written here or that has been changed since."""
-    found = {table: (folder / _file(table)).stat().st_size for table in TABLES if (folder / _file(table)).exists()}
-    written = _written(folder)
-    foreign = [_file(table) for table, size in found.items() if written.get(table) != size]
+    foreign = _foreign(folder)
     if foreign:
         raise DataLakeError(
             "sample data",
@@ -268,12 +327,23 @@ def _check_is_ours(folder: Path) -> None:
         )
 
 
-def _written(folder: Path) -> Mapping[str, int]:
-    """The bytes of each table by the manifest there; none without a manifest that can be read."""
+def _foreign(folder: Path) -> list[str]:
+    """The tables' files there that are not as the manifest has them."""
+    found = {table: (folder / _file(table)).stat().st_size for table in TABLES if (folder / _file(table)).exists()}
     try:
-        return dict(json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))["bytes"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        written = dict(_manifest_there(folder).get("bytes", {}))
+    except (ValueError, TypeError):
+        written = {}
+    return [_file(table) for table, size in found.items() if written.get(table) != size]
+
+
+def _manifest_there(folder: Path) -> dict[str, Any]:
+    """The manifest in ``folder``; nothing without one that can be read."""
+    try:
+        told = json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _check_free_space(folder: Path, sizes: Sizes) -> None:
@@ -306,6 +376,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RATE",
         help="share of bad rentals, 0: none (default: %(default)s)",
     )
+    parser.add_argument("--business", action="store_true", help="rentals like those of a business")
+    parser.add_argument(
+        "--next-month", action="store_true", help="add a month to a sample like a business; makes one in an empty folder"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (default: DATA_DIR, that is, data/)")
     parser.add_argument("--force", action="store_true", help="replace data there that this script did not write")
     parser.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
@@ -315,8 +389,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace, console: Console) -> None:
     folder = arguments.output or load_settings(os.environ, arguments.env).data_dir
-    made = generate(arguments.rentals, arguments.seed, folder, arguments.defects, arguments.force)
-    show(made, console)
+    if arguments.next_month and not is_empty(folder):
+        name = add_month(folder)
+        console.note(f"{shown(folder / name)} is new: a month more" if name else f"{shown(folder)} holds other data: it stays")
+        return
+    business = arguments.business or arguments.next_month
+    show(generate(arguments.rentals, arguments.seed, folder, arguments.defects, arguments.force, business), console)
 
 
 def show(made: SampleData, console: Console) -> None:

@@ -71,7 +71,7 @@ def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> None:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
             return
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
-        generate(folder=settings.data_dir)
+        generate(folder=settings.data_dir, business=True)
     require_headers(find_raw_files(settings.data_dir))
 
 

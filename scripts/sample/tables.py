@@ -86,6 +86,7 @@ class World:
     """What every rental draws from: who rents up to which rental, the vehicles of each type, the text of ids and times."""
 
     sizes: Sizes
+    users: np.ndarray
     renters: np.ndarray
     last_rental: np.ndarray
     vehicle_types: np.ndarray
@@ -96,15 +97,17 @@ class World:
 def make_world(sizes: Sizes, seed: int) -> World:
     """All that must be known before any row is written."""
     rng = random_numbers(seed, "world")
-    renters = rng.permutation(sizes.users)[: max(1, sizes.users // RENTING_USERS)]
+    users = rng.permutation(sizes.users)
+    renters = users[: max(1, sizes.users // RENTING_USERS)]
     ids = rng.choice(max(9_000, 10 * sizes.locations), sizes.locations, replace=False) + 1_000
     return World(
         sizes=sizes,
+        users=users,
         renters=renters,
         last_rental=np.cumsum(rentals_per_renter(sizes.rentals, len(renters), rng)),
         vehicle_types=rng.permutation(np.arange(sizes.vehicles) % len(TYPES)),
-        location_ids=_texts(ids),
-        dates=_texts(FIRST_DAY + np.arange(sizes.days + MOST_HOURS // 24 + 1)),
+        location_ids=texts(ids),
+        dates=texts(FIRST_DAY + np.arange(sizes.days + MOST_HOURS // 24 + 1)),
     )
 
 
@@ -131,16 +134,16 @@ def rental_columns(world: World, first: int, stop: int, rng: np.random.Generator
     return [
         hex_ids(numbers, "rentals"),
         hex_ids(users, "users"),
-        hex_ids(_vehicles_of(world.vehicle_types, types, rng), "vehicles"),
-        _times(world.dates, start),
-        _times(world.dates, start + 60 * hours),
+        hex_ids(vehicles_of(world.vehicle_types, types, rng), "vehicles"),
+        times(world.dates, start),
+        times(world.dates, start + 60 * hours),
         world.location_ids.take(pa.array(pickup)),
         world.location_ids.take(pa.array(dropoff)),
-        pc.binary_join_element_wise(_texts(hours * rates[types]), "00", "."),
+        pc.binary_join_element_wise(texts(hours * rates[types]), "00", "."),
     ]
 
 
-def _vehicles_of(vehicle_types: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def vehicles_of(vehicle_types: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each wanted type one vehicle of that type, all of them equally likely."""
     by_type = np.argsort(vehicle_types, kind="stable")
     counts = np.bincount(vehicle_types, minlength=len(TYPES))
@@ -208,8 +211,8 @@ def location_columns(ids: pa.Array, rng: np.random.Generator) -> list[pa.Array]:
         _taken(CITIES, city),
         _taken([STATE], np.zeros(count, dtype=int)),
         _taken(zip_codes, city),
-        _texts(latitude.round(6)),
-        _texts(longitude.round(6)),
+        texts(latitude.round(6)),
+        texts(longitude.round(6)),
     ]
 
 
@@ -233,13 +236,14 @@ _HEX = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(2
 _CLOCK = pa.array([f"{minute // 60:02}:{minute % 60:02}:00" for minute in range(MINUTES_PER_DAY)])
 
 
-def _times(dates: pa.Array, minutes: np.ndarray) -> pa.Array:
+def times(dates: pa.Array, minutes: np.ndarray) -> pa.Array:
     """Minutes since the first day as ``yyyy-MM-dd HH:mm:ss``."""
     day, minute = np.divmod(minutes, MINUTES_PER_DAY)
     return pc.binary_join_element_wise(dates.take(pa.array(day)), _CLOCK.take(pa.array(minute)), " ")
 
 
-def _texts(values: np.ndarray) -> pa.Array:
+def texts(values: np.ndarray) -> pa.Array:
+    """Each value as text."""
     return pa.array(values).cast(pa.string())
 
 
@@ -252,7 +256,7 @@ def _drawn(choices: Sequence[str], count: int, rng: np.random.Generator) -> pa.A
 
 
 def _numbered(prefix: str, least: int, beyond: int, count: int, rng: np.random.Generator) -> pa.Array:
-    return pc.binary_join_element_wise(prefix, _texts(rng.integers(least, beyond, count)), "")
+    return pc.binary_join_element_wise(prefix, texts(rng.integers(least, beyond, count)), "")
 
 
 def _days(first: str, beyond: str, dmy: bool = False) -> list[str]:

@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     """The contract's tables of the sample that the README speaks of."""
     folder: Path = tmp_path_factory.mktemp("sample") / "raw"
-    generate(folder=folder)
+    generate(folder=folder, business=True)
     return contract_tables(folder)
 
 
