@@ -148,7 +148,8 @@ def _short(label: str) -> str:
 
 
 def _ticks(axis: Any, write: Write) -> None:
-    axis.set_major_locator(MaxNLocator(nbins=5))
+    # whole numbers, one apart at least: labels without decimals would read 0 0 1 1 2
+    axis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 

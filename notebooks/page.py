@@ -107,7 +107,7 @@ def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str
     heads = (f'<th scope="col"{mark}>{html.escape(column.title)}</th>' for column, mark in zip(columns, marks, strict=True))
     rows = ("".join(f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)) for row in cells)
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    caption = f"<caption>{html.escape(caption)}</caption>"
+    caption = f"<caption><span>{html.escape(caption)}</span></caption>"
     return f"<table>{caption}<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from display.board import Board
-from display.looks import LABEL_WIDTH, failure_box, failure_lines, is_plain, labelled_lines, rich_console, values_table, verdict
+from display.looks import (
+    LABEL_WIDTH,
+    failure_box,
+    failure_lines,
+    failure_without_long_lines,
+    is_plain,
+    labelled_lines,
+    rich_console,
+    values_table,
+    verdict,
+)
 from display.picture import save_picture
 from errors import DataLakeError
 from rich.console import RenderableType
@@ -25,6 +35,11 @@ from rich.text import Text
 from steps import Step, StepRun
 
 QUIET_SECONDS = 3.0  # how long something may take without a word where there is no live line
+
+
+def _has_long_word(text: str, width: int) -> bool:
+    """Whether a word of ``text`` would be broken over lines."""
+    return any(len(word) > width for word in text.split())
 
 
 class Console:
@@ -62,9 +77,10 @@ class Console:
 
     def _say(self, words: Text, *, indent: int = 0, keep: bool = True) -> None:
         indented = Padding(words, (0, 0, 0, indent))
+        unbroken = self._plain or _has_long_word(words.plain, self._err.width - indent)
         if self._quiet:
             self._quiet.cancel()
-        if self._plain:
+        if unbroken:
             self._err.print(Text(" " * indent).append_text(words), soft_wrap=True)
         else:
             self._err.print(indented)
@@ -110,13 +126,16 @@ class Console:
 
     def fail(self, error: DataLakeError) -> None:
         """A failure: where, what, what to do, where the log is. A box on a terminal, plain lines elsewhere."""
-        box = failure_box(error)
+        whole, long = failure_without_long_lines(error, self._err.width)
+        box = failure_box(whole)
         self._shown.append(box)
         if self._plain:
             lines = [f"{verdict(error)} {error.where}", *failure_lines(error)]
             self._err.print(Text("\n".join(lines)), soft_wrap=True)
         else:
             self._err.print(box)
+            for line in long:  # an ARN, a path or a command to be copied, which a box would break
+                self._err.print(Text(line), soft_wrap=True)
 
     # --- the steps of a run
 

@@ -1,5 +1,6 @@
 -- Which locations earn the most?
--- The ten pickup locations with the highest revenue, and each one's share of all revenue in percent.
+-- The ten pickup locations with the highest revenue, and each one's share of all revenue in percent. Where two have one name,
+-- their ids tell them apart.
 WITH newest AS (
     SELECT *
     FROM location_metrics
@@ -8,7 +9,11 @@ WITH newest AS (
 
 SELECT
     location_id,
-    coalesce(location_name, concat('location ', CAST(location_id AS VARCHAR))) AS location_name,
+    CASE
+        WHEN location_name IS NULL THEN concat('location ', CAST(location_id AS VARCHAR))
+        WHEN count(*) OVER (PARTITION BY location_name) > 1 THEN concat(location_name, ' (', CAST(location_id AS VARCHAR), ')')
+        ELSE location_name
+    END AS location_name,
     city,
     state,
     total_transactions AS rentals,

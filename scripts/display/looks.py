@@ -78,6 +78,16 @@ def failure_lines(error: DataLakeError) -> list[str]:
     return lines
 
 
+def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
+    """``error`` without the details and the log that a box of ``width`` columns would break in the middle of a word; those."""
+    room = min(width, _BOX_WIDTH) - 6  # the box's edges, and the indent of details
+    long = [line for line in error.details if any(len(word) > room for word in line.split())]
+    log = error.log if len(f"log: {error.log}") > room else ""
+    short = tuple(line for line in error.details if line not in long)
+    rest = type(error)(error.where, error.what, error.fix, log="" if log else error.log, details=short)
+    return rest, [*long, *([f"log: {log}"] if log else [])]
+
+
 def verdict(error: DataLakeError) -> str:
     """What a failure is, in one word or two: not everything that stops a run has failed."""
     return error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"

@@ -67,7 +67,7 @@ def describe_cluster(aws: Aws, cluster_id: str) -> Answer:
         raise ConfigError(
             f"cluster {cluster_id}",
             f"does not exist in {aws.settings.aws_region}.",
-            "Leave --cluster-id out to use the active cluster, or create one: python scripts/create_emr_cluster.py",
+            "Check the id; without --cluster-id the one active cluster of this project is taken.",
         ) from error
     return cluster
 

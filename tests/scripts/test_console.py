@@ -159,6 +159,19 @@ def test_without_a_terminal_a_long_silence_says_what_is_waited_for(monkeypatch):
     assert err.getvalue() == "  ... the local AWS starts\n  done already\n"
 
 
+ARN = "arn:aws:states:us-east-1:123456789012:execution:CarRentalDataPipeline:run-2026-11-27T07-29-46-564Z"
+
+
+def test_an_arn_is_not_broken_over_lines(terminal):
+    it, _, stream = terminal
+    it.note(f"execution {ARN}")
+    it.fail(DataLakeError("execution", "FAILED.", "Look at it.", details=("short", ARN), log=f"s3://bucket/{ARN}"))
+    printed = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", stream.getvalue())
+    assert printed.count(f"execution {ARN}\n") == 1
+    assert f"\n{ARN}\nlog: s3://bucket/{ARN}\n" in printed.replace("\r", "")
+    assert "short" in printed
+
+
 def test_a_warning_stays_above_the_board(terminal):
     it, screen, _ = terminal
     with it.board([STEPS["analyze"]]):
