@@ -14,13 +14,22 @@ from local_aws.mirror import Mirror
 from local_aws.server import LocalAws
 
 
+class OfOneBucket(Mirror):
+    """A mirror that sees only the bucket of its test, not those of all others on the shared server."""
+
+    bucket = ""
+
+    def buckets(self) -> list[str]:
+        return [name for name in super().buckets() if name == self.bucket]
+
+
 class Lake:
     """A bucket, its mirror, and how the tests look at both."""
 
-    def __init__(self, s3: Any, mirror: Mirror) -> None:
+    def __init__(self, s3: Any, mirror: OfOneBucket) -> None:
         self.s3 = s3
         self.mirror = mirror
-        self.bucket = f"mirror-{uuid.uuid4().hex[:12]}"
+        self.bucket = mirror.bucket = f"mirror-{uuid.uuid4().hex[:12]}"
         s3.create_bucket(Bucket=self.bucket)
 
     @property
@@ -53,7 +62,7 @@ class Lake:
 
 @pytest.fixture
 def lake(stand_in: LocalAws, client: Callable[[str], Any], tmp_path: Path) -> Iterator[Lake]:
-    made = Lake(client("s3"), Mirror(Clients(stand_in.url), tmp_path / "s3"))
+    made = Lake(client("s3"), OfOneBucket(Clients(stand_in.url), tmp_path / "s3"))
     yield made
     while objects := made.s3.list_objects_v2(Bucket=made.bucket).get("Contents", []):
         made.s3.delete_objects(Bucket=made.bucket, Delete={"Objects": [{"Key": item["Key"]} for item in objects]})
@@ -275,7 +284,16 @@ def test_refresh_waits_for_no_step_and_disturbs_none(lake: Lake) -> None:
     assert lake.files() == {"out/_temporary/part": "half"}
 
 
-def test_more_objects_than_a_page_come_in_and_go_out(lake: Lake) -> None:
+def test_more_objects_than_a_page_come_in(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")
+    for number in range(10):
+        lake.put(f"n/{number}")
+    lake.mirror.enter()
+    assert len(lake.files()) == 10
+
+
+@pytest.mark.all
+def test_more_objects_than_a_request_may_name_are_stored_and_deleted(lake: Lake) -> None:
     lake.mirror.enter()
     for number in range(1005):
         lake.write(f"n/{number}", str(number))
