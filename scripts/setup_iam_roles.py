@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 from config import ROOT, Settings
 from console import Console
 from errors import ConfigError, DataLakeError
+from iam.person import PERSON_PHASES, person_policy
 from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
 from iam.roles_file import RolesFile, save
 from steps import changes_in_words
@@ -228,10 +229,19 @@ def _parser() -> argparse.ArgumentParser:
         help="AWS's policy for the EMR service: v1 where v2 does not work (default: as it is, v2 for a new role)",
     )
     parser.add_argument("--adopt", action="store_true", help="also bring roles to the wanted state that something else made")
+    parser.add_argument(
+        "--show-policy",
+        choices=tuple(PERSON_PHASES),
+        metavar="PHASE",
+        help=f"make nothing: print the policy that a person needs for {', '.join(PERSON_PHASES)}",
+    )
     return parser
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+    if arguments.show_policy:
+        console.result(json.dumps(person_policy(aws, arguments.show_policy), indent=2))
+        return
     result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
     for name, change in result.changes.items():
         console.result(f"{name}: {change}")

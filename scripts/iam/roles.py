@@ -111,7 +111,7 @@ def scheduler_role_name(settings: Settings) -> str:
 
 def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v2") -> list[Role]:
     """Every role that these settings ask for; ``emr_policy`` is one of ``EMR_SERVICE_POLICIES``."""
-    values = _values(settings, account, partition)
+    values = policy_values(settings, account, partition)
 
     def role(key: str, name_or_arn: str, template: str, purpose: str, **more: Any) -> Role:
         arn = name_or_arn if ":" in name_or_arn else f"arn:{partition}:iam::{account}:role/{name_or_arn}"
@@ -152,7 +152,7 @@ def _state_machine_role(settings: Settings) -> str:
     return settings.step_functions_role_arn if settings.step_functions_role_is_given else settings.step_functions_role_name
 
 
-def _values(settings: Settings, account: str, partition: str) -> dict[str, str]:
+def policy_values(settings: Settings, account: str, partition: str) -> dict[str, str]:
     """What the templates' placeholders stand for."""
     (crawler,) = crawlers(settings)
     return {

@@ -265,14 +265,6 @@ def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: di
 
 
 @pytest.mark.jvm
-def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(emr: Emr) -> None:
-    status = emr.wait(emr.submit("--deploy-mode", "cluster", job("prints.py")))
-    assert status["State"] == "FAILED"
-    assert "User did not initialize spark context!" in status["FailureDetails"]["Message"]
-    assert emr.wait(emr.submit("--deploy-mode", "client", job("prints.py")))["State"] == "COMPLETED"
-
-
-@pytest.mark.jvm
 def test_tables_that_would_be_lost_fail_the_step(emr: Emr, steps: dict[str, str]) -> None:
     status = emr.step(steps["table"])["Status"]
     assert status["State"] == "FAILED"
@@ -548,3 +540,10 @@ def test_the_aws_cli_understands_the_answers(emr: Emr, stand_in: LocalAws) -> No
         check=True,
     )
     assert json.loads(shown.stdout)["Cluster"]["Id"] == emr.cluster
+
+
+def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(emr: Emr) -> None:
+    status = emr.wait(emr.submit("--deploy-mode", "cluster", job("prints.py")))
+    assert status["State"] == "FAILED"
+    assert "User did not initialize spark context!" in status["FailureDetails"]["Message"]
+    assert emr.wait(emr.submit("--deploy-mode", "client", job("prints.py")))["State"] == "COMPLETED"

@@ -13,6 +13,9 @@ from typing import Any
 _OPERATORS = {
     "StringEquals": lambda wanted, given: wanted == given,
     "StringLike": lambda wanted, given: matches(wanted, given),
+    "ArnEquals": lambda wanted, given: wanted == given,
+    # of requests with one value of the key
+    "ForAllValues:StringEquals": lambda wanted, given: wanted == given,
     "ArnLike": lambda wanted, given: matches(wanted, given),
 }
 
