@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws import Answer, Aws, error_code, if_there
 from botocore.exceptions import ClientError
 from catalog.crawlers import crawlers
+from catalog.rejected_table import OF_FAILED_RUNS
 from catalog.rejected_table import TABLE as REJECTED_TABLE
 from console import Console
 from emr.clusters import active_clusters, terminate, wait_until_ended
@@ -206,7 +207,7 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
         return
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=name)
     tables = [table["Name"] for page in pages for table in page["TableList"]]
-    ours = {*TABLES, REJECTED_TABLE}
+    ours = {*TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
     for table in tables:
         if table in ours:
             yield Thing("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))

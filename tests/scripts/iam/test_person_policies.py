@@ -76,7 +76,10 @@ def role(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT_ID}:role/{NAME}-{name}"
 
 
+# files that differ are sent, large ones in parts; what KMS encrypts is compared by its metadata
+BRING_FILES = each("s3", "GetObject PutObject AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x")
 FAILED_RUN = [
+    *BRING_FILES,
     *each("s3", "ListAllMyBuckets", "*"),
     *each("s3", "GetObject", f"{BUCKET}/logs/emr/x", f"{BUCKET}/rejected/x"),
     # what a cluster cost; the stand-in has no instances
@@ -106,8 +109,7 @@ UNSEEN: dict[str, list[Need]] = {
         *each("iam", "RemoveRoleFromInstanceProfile", role("EMR_EC2_DefaultRole").replace(":role/", ":instance-profile/")),
     ],
     "setup": [
-        # large files are sent in parts
-        *each("s3", "AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x"),
+        *BRING_FILES,
         *each("glue", "UpdateCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
         *each("athena", "UpdateWorkGroup UpdateNamedQuery", of("athena", f"workgroup/{NAME}-car-rental")),
         *each("states", "TagResource", of("states", f"stateMachine:{MACHINE}")),
