@@ -124,6 +124,7 @@ UNSEEN: dict[str, list[Need]] = {
     "process": [
         *FAILED_RUN,
         *REJECTED,
+        *each("states", "DescribeExecution", of("states", f"execution:{MACHINE}:x")),
         *each("elasticmapreduce", "PutManagedScalingPolicy", CLUSTER),
         *each("elasticmapreduce", "CancelSteps", CLUSTER, context=OURS),
         (
