@@ -126,10 +126,24 @@ class AthenaComponent:
         folder = self._output_folder(call, body, workgroup)
         try:
             statement = parse(body["QueryString"], body.get("ExecutionParameters") or ())
+            if statement.substatement == "DESCRIBE_TABLE":
+                self._check_described(call, statement, _database_of(body))
         except (Malformed, QueryFailed) as error:
             raise invalid(str(error)) from error
         names = statement.type, statement.substatement, statement.file_suffix
         return Execution(body, call.region, workgroup["Name"], folder, *names), statement
+
+    def _check_described(self, call: Call, statement: Statement, database: str) -> None:
+        """Athena refuses to describe a table that is not there before a query comes to be."""
+        from local_aws.athena.ddl import described_table, hive_reader
+
+        reader = hive_reader(statement.text)
+        reader.token("DESCRIBE")
+        database, name = described_table(reader, database)
+        try:
+            self._client("glue", call).get_table(DatabaseName=database, Name=name)
+        except ClientError as error:
+            raise invalid(not_found(error)) from error
 
     def _workgroup(self, call: Call, name: str) -> dict[str, Any]:
         found = work_group(call, name)
@@ -183,11 +197,10 @@ class AthenaComponent:
 
         engine = self._loaded_engine()
         glue, s3 = (self._client(service, call) for service in ("glue", "s3"))
-        context = execution.request.get("QueryExecutionContext") or {}
         session = Session(
             glue=glue,
             s3=s3,
-            database=context.get("Database", "default").lower().strip("`"),  # awswrangler quotes it, and AWS lets it
+            database=_database_of(execution.request),
             started=datetime.fromtimestamp(execution.submitted, UTC),
             user=call.principal or "local",
             cutoff_bytes=self._cutoff(call, execution.workgroup),
@@ -312,6 +325,11 @@ class AthenaComponent:
         names = {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
         with _Translated():
             return {"TableMetadata": _table(self._client("glue", call).get_table(**names)["Table"])}
+
+
+def _database_of(request: dict[str, Any]) -> str:
+    database = str((request.get("QueryExecutionContext") or {}).get("Database", "default"))
+    return database.lower().strip("`")  # awswrangler quotes it, and AWS lets it
 
 
 def _ensure_default_database(glue: Any) -> None:

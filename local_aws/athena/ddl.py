@@ -16,7 +16,7 @@ from sqlglot.tokens import Tokenizer as BaseTokenizer
 from local_aws.athena.catalog import Catalog, Columns, Table
 from local_aws.athena.errors import Malformed, QueryFailed, not_done
 from local_aws.athena.results import HIVE_TEXT, Result, text_result
-from local_aws.athena.types import hive_type, to_hive
+from local_aws.athena.types import Type, hive_type, to_hive
 
 FORMATS = {
     "PARQUET": (
@@ -310,15 +310,13 @@ class Ddl:
         return text_result("createtab_stmt", _create_statement(table))
 
     def _describe(self, reader: Reader) -> Result:
-        if reader.takes("EXTENDED") or reader.takes("FORMATTED"):
-            raise not_done("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
-        reader.takes("TABLE")
-        table = self._required(reader.table_name(self._database))
+        table = self._required(described_table(reader, self._database))
         reader.end()
-        lines = [_described(name, kind) for name, kind in _all_columns(table)]
+        comments = _comments(table)
+        lines = [_described(name, kind, comments.get(name, "")) for name, kind in _all_columns(table)]
         if table.keys:
             lines += ["\t \t ", "# Partition Information\t \t ", _described("# col_name", "data_type", "comment"), "\t \t "]
-            lines += [_described(name, to_hive(kind)) for name, kind in table.keys]
+            lines += [_described(name, to_hive(kind), comments.get(name, "")) for name, kind in table.keys]
         columns = [(name, HIVE_TEXT) for name in ("col_name", "data_type", "comment")]
         return Result(columns, [[line] for line in lines])
 
@@ -457,6 +455,14 @@ class Ddl:
         return table
 
 
+def described_table(reader: Reader, database: str) -> tuple[str, str]:
+    """The database and the name that DESCRIBE is about."""
+    if reader.takes("EXTENDED") or reader.takes("FORMATTED"):
+        raise not_done("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
+    reader.takes("TABLE")
+    return reader.table_name(database)
+
+
 class TableReader:
     """Reads what follows the name in CREATE EXTERNAL TABLE."""
 
@@ -591,6 +597,11 @@ def _all_columns(table: Table) -> list[tuple[str, str]]:
     return [(name, to_hive(kind)) for name, kind in _typed(table)]
 
 
+def _comments(table: Table) -> dict[str, str]:
+    columns = [*table.descriptor.get("Columns", ()), *(table.raw.get("PartitionKeys") or ())]
+    return {column["Name"].lower(): column.get("Comment", "") for column in columns}
+
+
 def _typed(table: Table) -> Columns:
     return table.columns + table.keys
 
@@ -618,10 +629,10 @@ def _like(names: list[str], reader: Reader) -> list[str]:
 
 def _create_statement(table: Table) -> Iterator[str]:
     yield f"CREATE EXTERNAL TABLE `{table.database}.{table.name}`("
-    yield from _comma_separated([f"  `{name}` {to_hive(kind)}" for name, kind in table.columns], ")")
+    yield from _comma_separated([_declared(table, name, kind) for name, kind in table.columns], ")")
     if table.keys:
         yield "PARTITIONED BY ( "
-        yield from _comma_separated([f"  `{name}` {to_hive(kind)}" for name, kind in table.keys], ")")
+        yield from _comma_separated([_declared(table, name, kind) for name, kind in table.keys], ")")
     serde = table.descriptor.get("SerdeInfo", {})
     yield from ("ROW FORMAT SERDE ", f"  '{serde.get('SerializationLibrary', '')}' ")
     if serde.get("Parameters"):
@@ -631,6 +642,11 @@ def _create_statement(table: Table) -> Iterator[str]:
     yield from ("OUTPUTFORMAT ", f"  '{table.descriptor.get('OutputFormat')}'")
     yield from ("LOCATION", f"  '{table.descriptor.get('Location')}'", "TBLPROPERTIES (")
     yield from _comma_separated([f"  '{key}'='{value}'" for key, value in sorted(table.raw.get("Parameters", {}).items())], ")")
+
+
+def _declared(table: Table, name: str, kind: Type) -> str:
+    comment = _comments(table).get(name, "").replace("'", "\\'")
+    return f"  `{name}` {to_hive(kind)}" + (f" COMMENT '{comment}'" if comment else "")
 
 
 def _comma_separated(lines: list[str], end: str) -> Iterator[str]:

@@ -30,7 +30,6 @@ _ORDERED = (
     "function",
     "varbinary",
 )  # arrays and rows can be ordered in Trino; maps and JSON cannot
-_NAMED_KINDS = {"moment", "number", "comparable", "mysql_format", "joda_format"}
 
 
 @dataclass(frozen=True)

@@ -545,6 +545,15 @@ def test_a_table_is_kept_as_athena_keeps_it(lake: Lake) -> None:
     lake.put("t/a.json", '{"a": 1}')
     lake.put("t2/a.json", '{"a": 2}')
     assert lake.rows("SELECT * FROM t") == [["1"]]
+    assert [str(cell).strip() for cell in str(lake.rows("DESCRIBE t")[0][0]).split("\t")] == ["a", "int", "one"]
+    assert ["  `a` int COMMENT 'one')"] in lake.rows("SHOW CREATE TABLE t")
+
+
+def test_a_table_that_is_not_there_cannot_be_described(lake: Lake) -> None:
+    envelope = "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: EntityNotFoundException; "
+    assert lake.refused("DESCRIBE nope").startswith(envelope)
+    assert lake.refused("DESC `nowhere`.`nope`").startswith(envelope)
+    assert "local_aws does not do this: DESCRIBE EXTENDED" in lake.refused("DESCRIBE EXTENDED nope")
 
 
 def test_queries_that_name_no_database_run_in_default(lake: Lake) -> None:
@@ -561,7 +570,7 @@ def test_partitions_are_dropped_and_tables_altered(metrics: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM t", "MERGE INTO t USING u ON true", "VACUUM t", "DESCRIBE EXTENDED t", "SHOW FUNCTIONS"]
+    "statement", ["DELETE FROM t", "MERGE INTO t USING u ON true", "VACUUM t", "SHOW FUNCTIONS"]
 )
 def test_statements_that_are_not_done_are_refused_by_name(lake: Lake, statement: str) -> None:
     assert "local_aws does not do this" in lake.failed(statement)
