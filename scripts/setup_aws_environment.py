@@ -2,7 +2,7 @@
 """Step 2: the S3 bucket, with the raw data and the Spark jobs in it.
 
 Creates the bucket (private, encrypted, versioned, TLS only) or brings it to that state, uploads the CSV files of DATA_DIR to
-raw/<table>/ and the Spark jobs to jobs/. Files that are already there unchanged are skipped. When DATA_DIR is empty, a
+raw/, with their paths, and the Spark jobs to jobs/. Files that are already there unchanged are skipped. When DATA_DIR is empty, a
 sample is generated there first. Run it as often as you like.
 """
 
@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cli
 from aws import Aws, if_there
@@ -36,6 +36,7 @@ class EnvironmentResult:
     bucket: str
     changes: list[str]
     uploads: UploadResult
+    not_read: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the end of a run."""
@@ -45,14 +46,14 @@ class EnvironmentResult:
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
     """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
-    _require_raw_files(settings, aws, console)
+    not_read = _require_raw_files(settings, aws, console)
     changes = ensure_bucket(aws)
     if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
         changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
     if changes and not aws.plan_only:
         console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
     result = bring_files(aws, console)
-    return EnvironmentResult(settings.s3_bucket_name, changes, result)
+    return EnvironmentResult(settings.s3_bucket_name, changes, result, not_read)
 
 
 def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
@@ -64,15 +65,20 @@ def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
     return True
 
 
-def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> None:
-    """Every raw table has files with the contract's columns; an empty folder is filled with a sample first."""
+def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> dict[str, str]:
+    """Every raw table has files with the contract's columns; an empty folder is filled with a sample first.
+
+    Returns the files that are not read, with the reason.
+    """
     if is_empty(settings.data_dir):
         if aws.plan_only:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
-            return
+            return {}
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
         generate(folder=settings.data_dir, business=True)
-    require_headers(find_raw_files(settings.data_dir))
+    raw = find_raw_files(settings.data_dir)
+    require_headers(raw)
+    return raw.not_read
 
 
 def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:

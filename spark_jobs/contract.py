@@ -70,6 +70,7 @@ SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is 
 CSV_SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
 HEADER_BYTES = 1 << 16  # a header ends within so many bytes
 MAX_COLUMNS = 1000
+OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 class RawFiles(NamedTuple):
@@ -153,7 +154,7 @@ def read_header(start: bytes) -> Header:
     if reader.line_num == len(lines) and len(start) >= HEADER_BYTES:
         raise ContractError(f"has a header of more than {HEADER_BYTES} bytes: is it a CSV file?")
     header = "".join(lines[:reader.line_num]).strip(WHITE_SPACE)
-    return Header(header, tuple(name.strip(WHITE_SPACE) for name in names))
+    return Header(re.sub(NOT_UTF8 + "+", NOT_UTF8, header), tuple(name.strip(WHITE_SPACE) for name in names))
 
 
 def check_header(table: str, header: Header) -> None:
@@ -162,6 +163,9 @@ def check_header(table: str, header: Header) -> None:
     missing = [column for column in columns if column not in names]
     if missing and (NOT_UTF8 in header.text or "\0" in header.text):
         raise ContractError("has a header that is not UTF-8: save the file as UTF-8")
+    for separator, word in OTHER_SEPARATORS.items():
+        if missing and set(columns) <= {name.strip(WHITE_SPACE + '"') for name in header.text.split(separator)}:
+            raise ContractError(f"has columns separated by {word}, not by ','")
     if missing:
         raise ContractError("lacks the column{} {}; its header has {}".format(
             "s" if len(missing) > 1 else "", ", ".join(missing), _shortened(names)))

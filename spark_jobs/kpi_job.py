@@ -12,8 +12,6 @@ from measures import in_cents
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-RENTALS_PER_TASK_OF_SUMS = 20000000  # of which a task puts together the sums that each task of the scan has made
-
 
 class CleanRun:
     """The clean zone of a run: its rentals and master tables, and the summary that says they are complete."""
@@ -29,11 +27,7 @@ class CleanRun:
 
     def rentals(self, *columns: str) -> DataFrame:
         """These columns of the kept rentals, with `cents` and `seconds`."""
-        return in_cents(self.table("rentals").select(*columns, "start_time", "end_time", "total_amount"), self.revenue)
-
-    def cached(self, sums: DataFrame) -> DataFrame:
-        """Sums of the rentals that several tables are made of: too few rows for as many tasks as a shuffle of rentals has."""
-        return sums.coalesce(self.kept // RENTALS_PER_TASK_OF_SUMS + 1).cache()
+        return in_cents(self.table("rentals"), columns, self.revenue)
 
     def table(self, name: str) -> DataFrame:
         return self._spark.read.parquet(self._folder(name))

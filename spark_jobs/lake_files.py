@@ -1,7 +1,7 @@
 """The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths. Needs no SparkSession."""
 
 import json
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from contract import RUN_FOLDER
 from py4j.protocol import Py4JJavaError
@@ -59,16 +59,37 @@ class Lake:
         if not file_system.rename(self._path(source), self._path(target)):
             raise OSError(f"could not move {source} to {target}")
 
-    def first_line(self, uri: str) -> Optional[str]:
-        """The first line that is not blank, without its byte order mark, of a text file that may be gzipped."""
-        reader = self._reader(uri)
+    def tree(self, uri: str) -> Dict[str, int]:
+        """Path, relative to the folder, and bytes of every file below it, however deep."""
+        if not self.exists(uri):
+            return {}
+        root = self._file_system(uri).getFileStatus(self._path(uri)).getPath().toUri().getPath().rstrip("/")
+        files, found = self._file_system(uri).listFiles(self._path(uri), True), {}
+        while files.hasNext():
+            status = files.next()
+            found[status.getPath().toUri().getPath()[len(root) + 1:]] = int(status.getLen())
+        return found
+
+    def start(self, uri: str, count: int) -> bytes:
+        """The first bytes of a file that may be gzipped; raises OSError when they cannot be read."""
+        path, io = self._path(uri), self._jvm.org.apache.commons.io
         try:
-            line = reader.readLine()
-            while line is not None and not line.strip("\ufeff \t\r\n"):
-                line = reader.readLine()
-            return None if line is None else line.lstrip("\ufeff")
-        finally:
-            reader.close()
+            stream = self._file_system(uri).open(path)
+            try:
+                codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
+                plain = codec.createInputStream(stream) if codec else stream
+                return bytes(io.IOUtils.toByteArray(io.input.BoundedInputStream(plain, count)))
+            finally:
+                stream.close()
+        except Py4JJavaError as error:
+            reason = error.java_exception.getMessage()
+            raise OSError(f"cannot be read ({reason}): it is damaged or cut off; upload it again") from error
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file within the lake."""
+        copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
+        copy(self._file_system(source), self._path(source), self._file_system(target), self._path(target), False, True,
+             self._configuration)
 
     def read_text(self, uri: str) -> str:
         stream = self._file_system(uri).open(self._path(uri))
@@ -106,13 +127,6 @@ class Lake:
 
     def _list(self, uri: str) -> List[Any]:
         return list(self._file_system(uri).listStatus(self._path(uri))) if self.exists(uri) else []
-
-    def _reader(self, uri: str) -> Any:
-        path = self._path(uri)
-        stream = self._file_system(uri).open(path)
-        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
-        plain = codec.createInputStream(stream) if codec else stream
-        return self._jvm.java.io.BufferedReader(self._jvm.java.io.InputStreamReader(plain, "UTF-8"))
 
 
 def join(folder: str, *names: str) -> str:

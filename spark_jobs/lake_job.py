@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark.sql import Observation, SparkSession
 
 SUMMARY_PREFIX = "RUN_SUMMARY "
 SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
@@ -20,24 +20,16 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to spark-submit and the cluster.
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too few or too many fields goes unnoticed
+    "spark.sql.files.ignoreCorruptFiles": "false",  # else what follows the damage in a file would be left out silently
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",  # else a rental in the year 1500 ends the job
 }
 # What makes the jobs fast and their files of a sensible size; --conf overrules it.
 TUNING = {
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # of narrow rows: some 2 million, whose hash table fits into memory
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
-    "spark.sql.inMemoryColumnarStorage.compressed": "false",  # a cached table is read twice or thrice: not worth the packing
-    # what has been sorted is summed up as it comes: in place of two hash tables, one filled from the other. Spark would have left
-    # out the sort, which no sum depends on
-    "spark.sql.execution.replaceHashWithSortAgg": "true",
-    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.EliminateSorts",
 }
-# What PySpark asks the JVM for by name, at every call of a function of its own.
-LOOKED_UP_ONCE = ["functions", "PythonUtils", "py4j.reflection.TypeUtil", "org.apache.spark.sql", "org.apache.spark.util"]
 
 
 class JobError(Exception):
@@ -64,23 +56,12 @@ def session(job: str) -> Iterator[SparkSession]:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
-    look_up_once(spark)
     for name, value in TUNING.items():
         set_unless_given(spark, name, value)
     try:
         yield spark
     finally:
         spark.stop()
-
-
-def look_up_once(spark: SparkSession) -> None:
-    """Keep the answers: to find out whether `org` or `functions` is a class of some package the JVM looks into its 240 jars."""
-    for path in LOOKED_UP_ONCE:
-        place = spark._jvm  # type: Any
-        for name in path.split("."):
-            found = getattr(place, name)
-            setattr(place, name, found)
-            place = found
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
@@ -92,6 +73,11 @@ def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
     """A default of ours, for what neither spark-submit nor the cluster's configuration has set."""
     if not spark.sparkContext.getConf().contains(name):
         spark.conf.set(name, value)
+
+
+def observed(observation: Observation) -> Dict[str, Any]:
+    """What was observed; empty when Spark has pruned the plan to nothing (SPARK-50007)."""
+    return dict(observation.get)
 
 
 def report(summary: Dict[str, Any]) -> None:

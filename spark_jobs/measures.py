@@ -1,7 +1,7 @@
 """The measures of the KPI tables, computed in whole cents and whole seconds: exact, whatever is divided, and never a float."""
 
 from decimal import Decimal
-from typing import List
+from typing import List, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -17,12 +17,11 @@ def cents_type(revenue: Decimal) -> str:
     return "BIGINT" if revenue * 100 < SAFE_CENTS else "DECIMAL(22,0)"
 
 
-def in_cents(rentals: DataFrame, revenue: Decimal) -> DataFrame:
-    """The rentals with `cents` and `seconds`, in place of amount and end."""
+def in_cents(rentals: DataFrame, columns: Sequence[str], revenue: Decimal) -> DataFrame:
+    """start_time, end_time, total_amount and the columns -> the columns, `cents` and `seconds`."""
     cents = (F.col("total_amount") * 100).cast("BIGINT").cast(cents_type(revenue)).alias("cents")
     seconds = F.col("end_time").cast("BIGINT") - F.col("start_time").cast("BIGINT")
-    others = [column for column in rentals.columns if column not in ("total_amount", "end_time")]
-    return rentals.select(*others, cents, seconds.alias("seconds"))
+    return rentals.select(*columns, cents, seconds.alias("seconds"))
 
 
 def totals() -> List[Column]:

@@ -6,7 +6,6 @@
 import sys
 from typing import Dict, List, Optional
 
-import bitmaps
 import kpi_job
 import lake_job
 import measures
@@ -27,8 +26,8 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
-    rentals = run.rentals("user_key", "vehicle_key").withColumn("second", F.col("start_time").cast("BIGINT"))
-    hours = run.cached(rented_hours(rentals))
+    rentals = run.rentals("user_key", "vehicle_key", "start_time").withColumn("rental_date", F.to_date("start_time"))
+    hours = rented_hours(rentals).cache()
     return {
         "hourly_metrics": hourly_metrics(hours),
         "day_of_week_metrics": day_of_week_metrics(hours),
@@ -38,22 +37,18 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_hours(rentals: DataFrame) -> DataFrame:
-    """One row an hour of a day with its sums: all that days, hours and weekdays need of the rentals' money."""
-    sums = rentals.groupBy(whole("second", 3600).alias("hour")).agg(*measures.totals(), *measures.extremes())
-    hours = sums.withColumn("day", whole("hour", 24))
-    return hours.selectExpr("*", "date_from_unix_date(day) AS rental_date", "hour - day * 24 AS hour_of_day")
-
-
-def whole(count: str, size: int) -> Column:
-    """How many times `size` goes into a count since 1970, rounded down: hours, days. In UTC; calendar functions are slower."""
-    return F.expr(f"CAST(({count} - pmod({count}, {size})) DIV {size} AS INT)")
+    """Rentals -> rental_date, hour_of_day and the sums of each hour: all that days, hours and weekdays need of the money."""
+    return rentals.groupBy("rental_date", F.hour("start_time").alias("hour_of_day")).agg(
+        *measures.totals(), *measures.extremes())
 
 
 def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
+    """`rented_hours` -> one row a value of the columns, with its sums."""
     return hours.groupBy(*columns).agg(*measures.of_sums())
 
 
 def hourly_metrics(hours: DataFrame) -> DataFrame:
+    """`rented_hours` -> the table of the data contract."""
     return of_hours(hours, F.col("hour_of_day")).select(
         "hour_of_day",
         F.col("rentals").alias("total_transactions"),
@@ -63,6 +58,7 @@ def hourly_metrics(hours: DataFrame) -> DataFrame:
 
 
 def day_of_week_metrics(hours: DataFrame) -> DataFrame:
+    """`rented_hours` -> the table of the data contract."""
     day_number = F.expr("weekday(rental_date) + 1").alias("day_number")
     return of_hours(hours, F.date_format("rental_date", "EEEE").alias("day_of_week"), day_number).select(
         "day_of_week", "day_number",
@@ -73,10 +69,10 @@ def day_of_week_metrics(hours: DataFrame) -> DataFrame:
 
 
 def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
-    of_day = rentals.withColumn("day", whole("second", 86400))
-    days = (of_hours(hours, F.col("rental_date"), F.col("day"))
-            .join(users_of_days(of_day), on="day", how="inner")
-            .join(bitmaps.count_distinct(of_day, "day", "vehicle_key", "unique_vehicles"), on="day", how="inner"))
+    """Rentals and `rented_hours` -> the table of the data contract."""
+    days = (of_hours(hours, F.col("rental_date"))
+            .join(distinct_of_days(rentals, "user_key", "unique_users"), on="rental_date", how="inner")
+            .join(distinct_of_days(rentals, "vehicle_key", "unique_vehicles"), on="rental_date", how="inner"))
     return days.select(
         "rental_date",
         F.col("rentals").alias("total_transactions"),
@@ -88,15 +84,14 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
     )
 
 
-def users_of_days(rentals: DataFrame) -> DataFrame:
-    """How many users each day has. Few rent twice on a day: sorted, they are compared without a table of all that rent."""
-    in_order = rentals.select("user_key", "day").repartition("user_key").sortWithinPartitions("user_key", "day")
-    return in_order.distinct().groupBy("day").agg(F.count(F.lit(1)).alias("unique_users"))
+def distinct_of_days(rentals: DataFrame, key: str, name: str) -> DataFrame:
+    """Rentals -> rental_date and, under this name, how many different keys the day has."""
+    return rentals.select("rental_date", key).distinct().groupBy("rental_date").agg(F.count(F.lit(1)).alias(name))
 
 
 def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
-    # renting users are no more than rentals, so a task has few enough of them for a hash table: neither side is sorted
-    spenders = renting_users(rentals).hint("shuffle_hash").join(users, on="user_key", how="inner").cache()
+    """Rentals and the clean users -> the table of the data contract."""
+    spenders = renting_users(rentals).join(users, on="user_key", how="inner").cache()
     return with_percentile(spenders).select(
         "user_id", "first_name", "last_name", "is_active",
         F.col("rentals").alias("total_rentals"),
@@ -112,20 +107,18 @@ def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
 
 
 def renting_users(rentals: DataFrame) -> DataFrame:
-    """One row a user with the sums. Brought together by user once and sorted, the rentals are first summed up for each vehicle.
+    """Rentals -> user_key, the measures of the user's rentals, unique_vehicles_rented.
 
-    Nearly every rental is its user's only one of that vehicle: a hash table of both would be as large as the rentals.
+    Brought together by user once, the rentals are summed up by vehicle and then by user without another shuffle.
     """
-    in_order = rentals.repartition("user_key").sortWithinPartitions("user_key", "vehicle_key")
-    of_vehicle = in_order.groupBy("user_key", "vehicle_key").agg(
+    of_vehicle = rentals.repartition("user_key").groupBy("user_key", "vehicle_key").agg(
         *measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
-    still_in_order = of_vehicle.sortWithinPartitions("user_key")  # Spark sees that it need not sort
-    return still_in_order.groupBy("user_key").agg(
+    return of_vehicle.groupBy("user_key").agg(
         *measures.of_sums(), F.sum("seconds").alias("seconds"), F.count(F.lit(1)).alias("unique_vehicles_rented"))
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """Adds the share of the other users who spent less.
+    """`cents` and others -> the same and `spending_percentile`: the share of the other users who spent less.
 
     One task ranks the distinct totals, not the users: there are a few thousand of them, and never more than there are
     amounts of money.

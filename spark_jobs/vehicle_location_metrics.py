@@ -6,7 +6,6 @@
 import sys
 from typing import Dict, List, Optional
 
-import bitmaps
 import kpi_job
 import lake_job
 import measures
@@ -25,34 +24,30 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
     rentals = run.rentals("vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location")
-    fleet = run.cached(rented_fleet(rentals))
+    vehicles = rented_vehicles(rentals).cache()
     return {
-        "vehicle_type_metrics": vehicle_type_metrics(fleet),
-        "brand_metrics": brand_metrics(fleet),
+        "vehicle_type_metrics": vehicle_type_metrics(vehicles),
+        "brand_metrics": brand_metrics(vehicles),
         "location_metrics": location_metrics(rentals, run.table("locations")),
     }
 
 
-def rented_fleet(rentals: DataFrame) -> DataFrame:
-    """The sums of each vehicle type and brand, a row for 64 vehicles at most, and in `rented` a bit for each that was rented.
-
-    A vehicle has one type and one brand, and `master_tables` hands out its key next to others of its kind.
-    """
-    word, bit = F.shiftright("vehicle_key", bitmaps.WORD_BITS), bitmaps.bit_of("vehicle_key")
-    placed = rentals.select("*", word.alias("word"), bit.alias("bit"))
-    return placed.groupBy("vehicle_type", "brand", "word").agg(
-        *measures.totals(), *measures.extremes(), *measures.times(), F.expr("bit_or(bit)").alias("rented"))
+def rented_vehicles(rentals: DataFrame) -> DataFrame:
+    """`kpi_job.CleanRun.rentals` -> one row a vehicle: vehicle_type, brand, and the measures of its rentals."""
+    return rentals.groupBy("vehicle_key", "vehicle_type", "brand").agg(
+        *measures.totals(), *measures.extremes(), *measures.times()).drop("vehicle_key")
 
 
-def of_fleet(fleet: DataFrame, column: str) -> DataFrame:
-    return fleet.groupBy(column).agg(
+def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
+    """`rented_vehicles` -> one row a value of the column: its measures, and `unique_vehicles`."""
+    return vehicles.groupBy(column).agg(
         *measures.of_sums(), F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
-        F.min("least_seconds").alias("least_seconds"), bitmaps.count_of("rented").alias("unique_vehicles"),
-    )
+        F.min("least_seconds").alias("least_seconds"), F.count(F.lit(1)).alias("unique_vehicles"))
 
 
-def vehicle_type_metrics(fleet: DataFrame) -> DataFrame:
-    return of_fleet(fleet, "vehicle_type").select(
+def vehicle_type_metrics(vehicles: DataFrame) -> DataFrame:
+    """`rented_vehicles` -> the table of the data contract."""
+    return of_vehicles(vehicles, "vehicle_type").select(
         "vehicle_type",
         F.col("rentals").alias("total_rentals"),
         measures.total_money("cents", "total_revenue"),
@@ -67,8 +62,9 @@ def vehicle_type_metrics(fleet: DataFrame) -> DataFrame:
     )
 
 
-def brand_metrics(fleet: DataFrame) -> DataFrame:
-    return of_fleet(fleet, "brand").select(
+def brand_metrics(vehicles: DataFrame) -> DataFrame:
+    """`rented_vehicles` -> the table of the data contract."""
+    return of_vehicles(vehicles, "brand").select(
         "brand",
         F.col("rentals").alias("total_rentals"),
         measures.total_money("cents", "total_revenue"),
@@ -78,7 +74,7 @@ def brand_metrics(fleet: DataFrame) -> DataFrame:
 
 
 def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
-    """One row a location of the master table, also one where nothing was ever rented."""
+    """Rentals and the clean locations -> the table of the data contract, with a row also for a location without rentals."""
     pickups = rentals.groupBy(F.col("pickup_location").alias("location_id")).agg(*measures.totals(), *measures.extremes())
     dropoffs = rentals.groupBy(F.col("dropoff_location").alias("location_id")).agg(F.count(F.lit(1)).alias("dropoffs"))
     sums = (locations.join(pickups, on="location_id", how="left")
@@ -97,11 +93,9 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 
 
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
-    """How many vehicles were picked up or returned at each location; one that did both counts once."""
-    ends = F.when(F.col("pickup_location") == F.col("dropoff_location"), F.array("pickup_location")).otherwise(
-        F.array("pickup_location", "dropoff_location"))
-    visits = rentals.select(F.explode(ends).alias("location_id"), "vehicle_key")
-    return bitmaps.count_distinct(visits, "location_id", "vehicle_key", "unique_vehicles")
+    """Rentals -> location_id, unique_vehicles: those picked up or returned there; one that did both counts once."""
+    visits = rentals.select(F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"), "vehicle_key")
+    return visits.distinct().groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
 
 
 if __name__ == "__main__":

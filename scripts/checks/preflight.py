@@ -127,7 +127,8 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if is_empty(settings.data_dir):
         yield ok(f"{settings.data_dir} is empty: step 2 generates the sample data there")
         return
-    files = [(table, path) for table, paths in find_raw_files(settings.data_dir).items() for path in paths]
+    raw = find_raw_files(settings.data_dir)
+    files = [(table, path) for table, paths in raw.files.items() for path in paths]
     broken = [(path, wrong) for table, path in files if (wrong := header_problem(table, path))]
     for path, wrong in broken:
         yield problem(
@@ -135,6 +136,9 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
             "Columns are matched by the names in the header; the first Spark job would fail on this file.",
             "Correct it: the contract's names in its first line, separated by commas.",
         )
+    for name, reason in raw.not_read.items():
+        fix = reason.partition(": ")[2] or "save it as .csv or .csv.gz"
+        yield warning(f"{settings.data_dir / name} is not read", f"It {reason.partition(': ')[0]}.", f"{fix.capitalize()}.")
     if not broken:
         yield ok(f"raw data: {len(files)} CSV files in {settings.data_dir} with all columns")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aws import Aws
 from console import Console
+from data_contract import contract
 from emr.spark_steps import job_files
 
 from storage.lake_bucket import bucket_exists, object_keys
-from storage.raw_data import RAW_TABLES, raw_files_there, require_headers
+from storage.raw_data import raw_files_there, require_headers
 from storage.uploads import Upload, UploadResult, changed, upload_all
 
 
@@ -15,7 +16,7 @@ def files_here(aws: Aws) -> list[Upload]:
     """Each file here, and its key; raises ``DataLakeError`` for raw files whose header is not the contract's."""
     raw = raw_files_there(aws.settings.data_dir)
     require_headers(raw)
-    uploads = [Upload(path, f"raw/{table}/{path.name}") for table, paths in raw.items() for path in paths]
+    uploads = [Upload(path, raw.key(path)) for paths in raw.files.values() for path in paths]
     return uploads + [Upload(path, f"jobs/{path.name}") for path in job_files()]
 
 
@@ -23,6 +24,8 @@ def bring_files(aws: Aws, console: Console) -> UploadResult:
     """Sends every file that differs from its object; raw data that lies in the lake alone stays there, and is named."""
     uploads = files_here(aws)
     result = upload_all(aws, uploads, console)
+    for name, reason in raw_files_there(aws.settings.data_dir).not_read.items():
+        console.warn(f"{aws.settings.data_dir / name} is not read: it {reason}.")
     _name_strangers(aws, console, uploads)
     return result
 
@@ -37,13 +40,13 @@ def warn_of_differences(aws: Aws, console: Console) -> None:
 
 
 def _name_strangers(aws: Aws, console: Console, uploads: list[Upload]) -> None:
-    """Raw objects that did not come from this folder: the jobs read every file that lies in a table's folder."""
+    """Raw objects that did not come from this folder: the jobs read them all the same."""
     settings = aws.settings
     keys = object_keys(aws, settings.s3_bucket_name, "raw/") if bucket_exists(aws) else []
-    folders = tuple(f"raw/{table}/" for table in RAW_TABLES)
     known = {upload.key for upload in uploads}
-    for key in keys:
-        if key.startswith(folders) and not key.endswith("/") and key not in known:
+    found = contract.raw_files(key.removeprefix("raw/") for key in keys if not key.endswith("/"))
+    for key in [f"raw/{name}" for names in found.read.values() for name in names]:
+        if key not in known:
             console.warn(
                 f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date."
             )

@@ -1,11 +1,11 @@
-"""The raw data on this machine: which CSV files in DATA_DIR belong to which table."""
+"""The raw data on this machine: which files in DATA_DIR are read, by the rules of the data contract, and which are not."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_contract import contract
@@ -13,8 +13,19 @@ from errors import DataLakeError
 
 RAW_COLUMNS = contract.RAW_COLUMNS
 RAW_TABLES = tuple(RAW_COLUMNS)
-_OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
-_CSV = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The raw files of a folder: each table's, and those that are not read with the reason; paths relative to it."""
+
+    folder: Path
+    files: dict[str, list[Path]]
+    not_read: dict[str, str]
+
+    def key(self, path: Path) -> str:
+        """Where the file goes in the bucket: its relative path, so that no two files become one."""
+        return f"{contract.RAW}/{path.relative_to(self.folder).as_posix()}"
 
 
 def is_empty(folder: Path) -> bool:
@@ -22,13 +33,10 @@ def is_empty(folder: Path) -> bool:
     return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
 
 
-def find_raw_files(folder: Path) -> dict[str, list[Path]]:
-    """Table -> its files: ``<table>.csv``, ``<table>_2.csv.gz``, or any CSV in a folder ``<table>/``.
-
-    Raises ``DataLakeError`` when a table has none.
-    """
-    found = raw_files_there(folder)
-    missing = [table for table, files in found.items() if not files]
+def find_raw_files(folder: Path) -> RawData:
+    """The raw files of ``raw_files_there``; raises ``DataLakeError`` when a table has none."""
+    raw = raw_files_there(folder)
+    missing = [table for table, files in raw.files.items() if not files]
     if missing:
         there = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))) or "nothing"
         raise DataLakeError(
@@ -36,41 +44,50 @@ def find_raw_files(folder: Path) -> dict[str, list[Path]]:
             f"no CSV file for {', '.join(missing)}; there is {there}.",
             "Put <table>.csv or <table>/*.csv there (.csv.gz too), or empty the folder: then a sample is generated.",
         )
-    return found
+    return raw
 
 
-def raw_files_there(folder: Path) -> dict[str, list[Path]]:
-    """Table -> its files, none where there is none."""
-    return {table: _files_of(folder, table) if folder.is_dir() else [] for table in RAW_TABLES}
+def raw_files_there(folder: Path) -> RawData:
+    """The raw files: ``<table>.csv`` and CSV files anywhere below ``<table>/``, gzipped or not.
+
+    Raises ``DataLakeError`` for a file that no job can read: a dangling link, a name that Hadoop does not know.
+    """
+    paths = list(_files(folder, set())) if folder.is_dir() else []
+    found = contract.raw_files(path.relative_to(folder).as_posix() for path in paths)
+    for name in [name for names in found.read.values() for name in names]:
+        if not (folder / name).exists():
+            found.refused[name] = "is a link to a file that does not exist: mend or remove it"
+    if found.refused:
+        told = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
+        raise DataLakeError(f"raw data in {folder}", f"{told}.", "No run can begin while it is there.")
+    return RawData(folder, {table: [folder / name for name in names] for table, names in found.read.items()}, found.not_read)
 
 
-def _files_of(folder: Path, table: str) -> list[Path]:
-    beside = re.compile(rf"{table}([._-].*|\d+)?\.csv(\.gz)?$", re.IGNORECASE)
-    files = [path for path in folder.iterdir() if path.is_file() and beside.match(path.name)]
-    inside = folder / table
-    if inside.is_dir():
-        files += [path for path in inside.iterdir() if path.is_file() and _CSV.search(path.name) and path.name[0] not in "._"]
-    return sorted(files)
+def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
+    """Everything below the folder that is no folder; linked folders are followed, each once."""
+    real = folder.resolve()
+    if real in visited:
+        return
+    visited.add(real)
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, visited)
+        else:
+            yield path
 
 
 def header_problem(table: str, path: Path) -> str:
-    """What is wrong with the header of this file of ``table``; nothing when all columns are there.
-
-    Raises ``DataLakeError`` when it cannot be read.
-    """
-    first = _first_line(path)
-    missing = [column for column in RAW_COLUMNS[table] if column not in _columns(first, ",")]
-    if not missing:
-        return ""
-    for separator, name in _OTHER_SEPARATORS.items():
-        if set(RAW_COLUMNS[table]) <= set(_columns(first, separator)):
-            return f"its columns are separated by {name}, not by ','"
-    return f"lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    """What is wrong with the header of this file, as a sentence without its subject; '' where nothing is."""
+    try:
+        contract.check_header(table, contract.read_header(_start(path)))
+    except contract.ContractError as error:
+        return str(error)
+    return ""
 
 
-def require_headers(files: Mapping[str, Sequence[Path]]) -> None:
+def require_headers(raw: RawData) -> None:
     """Raises ``DataLakeError`` with every file whose header does not have its table's columns."""
-    found = [(path, header_problem(table, path)) for table, paths in files.items() for path in paths]
+    found = [(path, header_problem(table, path)) for table, paths in raw.files.items() for path in paths]
     broken = tuple(f"{path} {problem}" for path, problem in found if problem)
     if broken:
         raise DataLakeError(
@@ -81,15 +98,11 @@ def require_headers(files: Mapping[str, Sequence[Path]]) -> None:
         )
 
 
-def _columns(line: str, separator: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
-
-
-def _first_line(path: Path) -> str:
-    """The first line that is not blank, as the jobs read it."""
-    open_text = gzip.open if path.suffix.lower() == ".gz" else open
+def _start(path: Path) -> bytes:
+    """The first bytes of a file that may be gzipped."""
     try:
-        with open_text(path, "rt", encoding="utf-8-sig") as stream:
-            return next((line for line in stream if line.strip()), "")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataLakeError(f"raw data {path}", f"its header cannot be read: {error}", "Is it a CSV file in UTF-8?") from error
+        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
+            start: bytes = stream.read(contract.HEADER_BYTES)
+            return start
+    except (OSError, EOFError, zlib.error) as error:
+        raise contract.ContractError(f"cannot be read: {error}") from error

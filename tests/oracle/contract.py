@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -29,6 +29,8 @@ COLUMNS = {
     "rental_transactions": "rental_id user_id vehicle_id rental_start_time rental_end_time pickup_location dropoff_location "
                            "total_amount".split(),
 }
+MASTERS = ("locations", "users", "vehicles")
+WHITE_SPACE = " \t\n\v\f\r\u00a0\u200b\ufeff"
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Table:
 
 
 def contract_tables(raw: Path) -> dict[str, Table]:
-    """The seven KPI tables, `kept_rentals` and `rejected_rentals`, for `raw/<table>/*.csv[.gz]` or `raw/<table>.csv[.gz]`."""
+    """The seven KPI tables, `kept_rentals`, and `rejected_<table>` for each raw table."""
     with duckdb.connect() as connection:
         for table in COLUMNS:
             connection.register("loaded", raw_text(raw, table))
             connection.execute(f"CREATE TABLE raw_{table} AS SELECT * FROM loaded")
         connection.execute((Path(__file__).parent / "contract.sql").read_text(encoding="utf-8"))
-        names = (*KPI_TABLES, "kept_rentals", "rejected_rentals")
+        names = (*KPI_TABLES, "kept_rentals", "rejected_rentals", *(f"rejected_{table}" for table in MASTERS))
         return {name: Table.of(connection.sql(f"SELECT * FROM {name}")) for name in names}
 
 
@@ -68,38 +70,83 @@ def parquet_table(folder: Path, query: str = "SELECT * FROM files") -> Table:
 
 
 def raw_text(raw: Path, table: str) -> pa.Table:
-    """Every row of a raw table as text, columns matched by name; a row that does not fit its header is in `malformed_row`."""
-    columns = COLUMNS[table]
-    rows = [row for file in raw_files(raw, table) for row in _rows(file, table)]
-    names = [*columns, "malformed_row", "source_file"]
+    """Every row of a raw table as text, matched by column name.
+
+    `problem` is the reason why a row cannot be split, and `malformed_row` is then its text.
+    """
+    rows = [row for file in raw_files(raw, table) for row in _rows(file, str(file.relative_to(raw)), COLUMNS[table])]
+    names = [*COLUMNS[table], "malformed_row", "problem", "source_file"]
     loaded = {name: pa.array([row[name] for row in rows], pa.string()) for name in names}
-    if table != "rental_transactions":
-        return pa.table({name: loaded[name] for name in [*columns, "malformed_row"]})
     return pa.table({"row": pa.array(range(len(rows)), pa.int64()), **loaded})
 
 
 def raw_files(raw: Path, table: str) -> list[Path]:
-    folder = raw / table
-    return sorted(folder.glob("*.csv*")) if folder.is_dir() else list(raw.glob(f"{table}.csv*"))
+    below = [path for path in (raw / table).rglob("*") if path.is_file()] if (raw / table).is_dir() else []
+    beside = [path for path in raw.iterdir() if path.name.lower() in (f"{table}.csv", f"{table}.csv.gz") and path.is_file()]
+    found = [path for path in [*below, *beside] if path.name.lower().endswith((".csv", ".csv.gz"))]
+    return sorted(path for path in found if not any(part[0] in "._" for part in path.relative_to(raw).parts))
 
 
-def _rows(file: Path, table: str) -> list[dict[str, str | None]]:
-    lines = _records(file, one_a_line=table == "rental_transactions")
-    header = [name.strip() for name in lines[0][1]]
-    return [_row(header, fields, text, file.name, COLUMNS[table]) for text, fields in lines[1:]]
-
-
-def _row(header: list[str], fields: list[str], text: str, file: str, columns: list[str]) -> dict[str, str | None]:
-    if len(fields) != len(header):
-        return {**dict.fromkeys(columns), "malformed_row": text, "source_file": file}
-    return {**{name: fields[header.index(name)] for name in columns}, "malformed_row": None, "source_file": file}
-
-
-def _records(file: Path, one_a_line: bool) -> list[tuple[str, list[str]]]:
-    """The records of a CSV file, text and fields; blank lines are none."""
+def _rows(file: Path, name: str, columns: list[str]) -> list[dict[str, str | None]]:
     packed = file.read_bytes()
-    text = (gzip.decompress(packed) if file.suffix == ".gz" else packed).decode("utf-8-sig")
-    if one_a_line:
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        return [(line, next(csv.reader([line]))) for line in lines if line.strip()]
-    return [(",".join(fields), fields) for fields in csv.reader(io.StringIO(text, newline="")) if fields]
+    text = (gzip.decompress(packed) if file.suffix.lower() == ".gz" else packed).decode("utf-8", errors="replace")
+    text = re.sub("\ufffd+", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip("\ufeff")
+    found = [record for record in records(text) if record.text.strip(WHITE_SPACE)]
+    header = [field.strip(WHITE_SPACE) for field in found[0].fields or []]
+    return [{**_row(header, record, columns), "source_file": name} for record in found[1:]]
+
+
+def _row(header: list[str], record: Record, columns: list[str]) -> dict[str, str | None]:
+    readable = record.fields is not None and len(record.fields) == len(header)
+    problem = "not_utf8" if "\ufffd" in record.text else None if readable else "malformed_row"
+    if problem or record.fields is None:
+        return {**dict.fromkeys(columns), "malformed_row": record.text, "problem": problem}
+    return {**{name: record.fields[header.index(name)] for name in columns}, "malformed_row": None, "problem": None}
+
+
+class Record(NamedTuple):
+    """A record and its fields, None where a quote is not closed as it should be."""
+
+    text: str
+    fields: list[str] | None
+
+
+def records(text: str) -> Iterator[Record]:
+    """The records of a CSV text, character by character."""
+    at = 0
+    while at < len(text):
+        fields, end = _fields(text, at)
+        if end is None:  # each line that a quote swallows which is never closed
+            yield from (Record(line, None) for line in text[at:].split("\n"))
+            return
+        yield Record(text[at:end], fields)
+        at = end + 1
+
+
+def _fields(text: str, at: int) -> tuple[list[str] | None, int | None]:
+    """The fields of the record that begins here and where it ends, None where a quote is never closed."""
+    fields: list[str] = []
+    fits = True
+    while True:
+        inside, tail = None, at
+        if text[at : at + 1] == '"':
+            closing = _closing_quote(text, at)
+            if closing is None:
+                return None, None
+            inside, tail = text[at + 1 : closing], closing + 1
+        end = min((place for mark in ",\n" if (place := text.find(mark, tail)) >= 0), default=len(text))
+        is_quoted = inside is not None and not text[tail:end].strip(WHITE_SPACE)
+        fits = fits and (is_quoted or inside is None or "\n" not in inside)
+        fields.append(inside.replace('""', '"') if is_quoted and inside is not None else text[at:end])
+        if text[end : end + 1] != ",":
+            return (fields if fits else None), end
+        at = end + 1
+
+
+def _closing_quote(text: str, opening: int) -> int | None:
+    at = opening + 1
+    while (at := text.find('"', at)) >= 0:
+        if text[at + 1 : at + 2] != '"':
+            return at
+        at += 2
+    return None

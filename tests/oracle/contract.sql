@@ -1,47 +1,77 @@
 -- The data contract once more, in DuckDB's SQL: what the Spark jobs must find, from raw text tables that `raw_text` loads.
 
-CREATE MACRO text_of(field) AS trim(coalesce(field, ''), chr(32) || chr(9) || chr(10) || chr(11) || chr(12) || chr(13));
+CREATE MACRO text_of(field) AS trim(coalesce(field, ''),
+    chr(32) || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160) || chr(8203) || chr(65279));
 CREATE MACRO int_of(field) AS CASE WHEN regexp_full_match(field, '[+-]?[0-9]+') THEN TRY_CAST(field AS INTEGER) END;
 CREATE MACRO is_number(field) AS regexp_full_match(field, '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)');
 CREATE MACRO money_of(field) AS CASE
     WHEN is_number(field) AND NOT regexp_matches(field, '\.[0-9]{3}') THEN TRY_CAST(field AS DECIMAL(12, 2)) END;
 CREATE MACRO time_of(field) AS CASE
-    WHEN regexp_full_match(field, '[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}') AND field >= '0001'
+    WHEN regexp_full_match(field, '[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}') AND field[1:4] BETWEEN '1970' AND '2099'
     THEN TRY_STRPTIME(field, '%Y-%m-%d %H:%M:%S') END;
 -- dividend / divisor in hundredths, rounded half up, in whole numbers of 128 bits all the way
 CREATE MACRO hundredths(number) AS (number)::DECIMAL(36, 0) * 0.01::DECIMAL(2, 2);
 CREATE MACRO half_up(dividend, divisor) AS (2::HUGEINT * (dividend) + (divisor)) // (2::HUGEINT * (divisor));
 
--- master tables: of several rows with one id the smallest by all columns in header order
+-- master tables: of several good rows with one id the smallest by all columns in header order
+CREATE TABLE told_locations AS
+SELECT row, int_of(text_of(location_id)) AS id, CASE WHEN problem IS NOT NULL THEN problem
+    WHEN text_of(location_id) = '' THEN 'missing_id' WHEN id IS NULL THEN 'bad_id' END AS reason
+FROM raw_locations;
+
+CREATE TABLE told_users AS
+SELECT row, text_of(user_id) AS id, CASE WHEN problem IS NOT NULL THEN problem
+    WHEN id = '' THEN 'missing_id' WHEN id = 'user_id' THEN 'bad_id' END AS reason
+FROM raw_users;
+
+CREATE TABLE told_vehicles AS
+SELECT row, text_of(vehicle_id) AS id, CASE WHEN problem IS NOT NULL THEN problem
+    WHEN id = '' THEN 'missing_id' WHEN id = 'vehicle_id' THEN 'bad_id' END AS reason
+FROM raw_vehicles;
+
+CREATE VIEW rejected_locations AS
+SELECT [reason] AS reasons, raw_locations.* EXCLUDE (row, problem) FROM raw_locations JOIN told_locations USING (row)
+WHERE reason IS NOT NULL;
+
+CREATE VIEW rejected_users AS
+SELECT [reason] AS reasons, raw_users.* EXCLUDE (row, problem) FROM raw_users JOIN told_users USING (row)
+WHERE reason IS NOT NULL;
+
+CREATE VIEW rejected_vehicles AS
+SELECT [reason] AS reasons, raw_vehicles.* EXCLUDE (row, problem) FROM raw_vehicles JOIN told_vehicles USING (row)
+WHERE reason IS NOT NULL;
+
 CREATE TABLE locations AS
 SELECT * EXCLUDE (place) FROM (
-    SELECT *, int_of(location_id) AS id,
-        row_number() OVER (PARTITION BY int_of(location_id)
-            ORDER BY location_id, location_name, address, city, state, zip_code, latitude, longitude) AS place
-    FROM (SELECT text_of(COLUMNS(*)) FROM raw_locations WHERE malformed_row IS NULL))
-WHERE place = 1 AND id IS NOT NULL;
+    SELECT *, row_number() OVER (PARTITION BY id
+        ORDER BY location_id, location_name, address, city, state, zip_code, latitude, longitude) AS place
+    FROM (SELECT id, text_of(COLUMNS(* EXCLUDE (row, id, reason))) FROM raw_locations JOIN told_locations USING (row)
+        WHERE reason IS NULL))
+WHERE place = 1;
 
 CREATE TABLE users AS
 SELECT * EXCLUDE (place) FROM (
-    SELECT *, row_number() OVER (PARTITION BY user_id
+    SELECT *, row_number() OVER (PARTITION BY id
         ORDER BY first_name, last_name, email, phone_number, driver_license_number, driver_license_expiry, creation_date,
             is_active) AS place
-    FROM (SELECT text_of(COLUMNS(*)) FROM raw_users WHERE malformed_row IS NULL))
-WHERE place = 1 AND user_id <> '';
+    FROM (SELECT id, text_of(COLUMNS(* EXCLUDE (row, id, reason))) FROM raw_users JOIN told_users USING (row)
+        WHERE reason IS NULL))
+WHERE place = 1;
 
 CREATE TABLE vehicles AS
 SELECT vehicle_id, coalesce(nullif(brand, ''), 'unknown') AS brand, coalesce(nullif(vehicle_type, ''), 'unknown') AS vehicle_type
 FROM (
-    SELECT *, row_number() OVER (PARTITION BY vehicle_id
+    SELECT *, row_number() OVER (PARTITION BY id
         ORDER BY active, vehicle_license_number, registration_name, license_type, expiration_date, permit_license_number,
             certification_date, vehicle_year, base_telephone_number, base_address, last_update_timestamp, brand, vehicle_type
         ) AS place
-    FROM (SELECT text_of(COLUMNS(*)) FROM raw_vehicles WHERE malformed_row IS NULL))
-WHERE place = 1 AND vehicle_id <> '';
+    FROM (SELECT id, text_of(COLUMNS(* EXCLUDE (row, id, reason))) FROM raw_vehicles JOIN told_vehicles USING (row)
+        WHERE reason IS NULL))
+WHERE place = 1;
 
 -- rentals: what every rule says of every row
 CREATE TABLE typed AS
-SELECT row, source_file, malformed_row, text_of(rental_id) AS rental_id, text_of(user_id) AS user_id,
+SELECT row, source_file, problem, text_of(rental_id) AS rental_id, text_of(user_id) AS user_id,
     text_of(vehicle_id) AS vehicle_id, time_of(text_of(rental_start_time)) AS start_time,
     time_of(text_of(rental_end_time)) AS end_time, int_of(text_of(pickup_location)) AS pickup,
     int_of(text_of(dropoff_location)) AS dropoff, money_of(text_of(total_amount)) AS amount,
@@ -49,7 +79,7 @@ SELECT row, source_file, malformed_row, text_of(rental_id) AS rental_id, text_of
 FROM raw_rental_transactions;
 
 CREATE TABLE broken AS
-SELECT row, 'malformed_row' AS reason FROM typed WHERE malformed_row IS NOT NULL
+SELECT row, problem AS reason FROM typed WHERE problem IS NOT NULL
 UNION ALL
 SELECT row, unnest(reasons) FROM (
     SELECT row, list_filter([
@@ -66,7 +96,7 @@ SELECT row, unnest(reasons) FROM (
         CASE WHEN pickup IS NULL OR pickup NOT IN (SELECT id FROM locations) THEN 'unknown_pickup_location' END,
         CASE WHEN dropoff IS NULL OR dropoff NOT IN (SELECT id FROM locations) THEN 'unknown_dropoff_location' END
     ], lambda reason: reason IS NOT NULL) AS reasons
-    FROM typed WHERE malformed_row IS NULL);
+    FROM typed WHERE problem IS NULL);
 
 CREATE TABLE kept AS
 SELECT * EXCLUDE (place) FROM (
@@ -80,7 +110,7 @@ WHERE place = 1;
 
 INSERT INTO broken
 SELECT row, 'duplicate_rental_id' FROM typed
-WHERE malformed_row IS NULL AND rental_id IN (SELECT rental_id FROM kept) AND row NOT IN (SELECT row FROM kept);
+WHERE problem IS NULL AND rental_id IN (SELECT rental_id FROM kept) AND row NOT IN (SELECT row FROM kept);
 
 CREATE VIEW kept_rentals AS
 SELECT rental_id, user_id, vehicle_id, start_time, end_time, pickup AS pickup_location, dropoff AS dropoff_location,
@@ -88,7 +118,7 @@ SELECT rental_id, user_id, vehicle_id, start_time, end_time, pickup AS pickup_lo
 FROM kept;
 
 CREATE VIEW rejected_rentals AS
-SELECT (SELECT list_sort(list(reason)) FROM broken WHERE broken.row = raw.row) AS reasons, raw.* EXCLUDE (row)
+SELECT (SELECT list_sort(list(reason)) FROM broken WHERE broken.row = raw.row) AS reasons, raw.* EXCLUDE (row, problem)
 FROM raw_rental_transactions AS raw
 WHERE row IN (SELECT row FROM broken);
 
@@ -143,7 +173,7 @@ SELECT spenders.*, coalesce(half_up(
 FROM spenders;
 
 CREATE VIEW user_metrics AS
-SELECT user_id, nullif(first_name, '') AS first_name, nullif(last_name, '') AS last_name, int_of(is_active) AS is_active,
+SELECT user_id, nullif(first_name, '') AS first_name, nullif(last_name, '') AS last_name, CASE WHEN is_active IN ('0', '1') THEN is_active::INTEGER END AS is_active,
     rentals AS total_rentals, hundredths(cents) AS total_spent, hundredths(half_up(cents, rentals)) AS avg_rental_amount,
     hundredths(most) AS max_rental_amount, hundredths(least) AS min_rental_amount,
     hundredths(half_up(seconds, 36)) AS total_rental_hours,

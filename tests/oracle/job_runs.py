@@ -20,8 +20,9 @@ KEPT_RENTALS = """
     FROM files JOIN read_parquet('{users}/*.parquet') USING (user_key)
         JOIN read_parquet('{vehicles}/*.parquet') USING (vehicle_key)
 """
-REJECTED_RENTALS = """
-    SELECT list_sort(reasons) AS reasons, * EXCLUDE (reasons) REPLACE (parse_filename(url_decode(source_file)) AS source_file)
+REJECTED_ROWS = """
+    SELECT list_sort(reasons) AS reasons,
+        * EXCLUDE (reasons) REPLACE (regexp_replace(url_decode(source_file), '^.*/raw/', '') AS source_file)
     FROM files
 """
 
@@ -64,7 +65,12 @@ class Run:
         return parquet_table(self._clean("rentals"), KEPT_RENTALS.format(users=users, vehicles=vehicles))
 
     def rejected_rentals(self) -> Table:
-        return parquet_table(self.rejected / "rental_transactions" / f"run_id={self.run_id}", REJECTED_RENTALS)
+        return self.rejected_rows("rental_transactions")
+
+    def rejected_rows(self, table: str) -> Table:
+        """The rejected rows of a raw table; no table at all where none is rejected."""
+        folder = self.rejected / table / f"run_id={self.run_id}"
+        return parquet_table(folder, REJECTED_ROWS) if list(folder.glob("*.parquet")) else Table((), ())
 
     def _clean(self, name: str) -> Path:
         return self.clean / name / f"run_id={self.run_id}"

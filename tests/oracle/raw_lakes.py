@@ -18,50 +18,66 @@ VEHICLES = ["V1", "v1", "V2", "V,3", 'V"4']
 LOCATIONS = ["1", "2", "30", "-7", "2147483647"]
 TIMES = [
     "2024-02-29 23:59:59", "2024-03-01 00:00:00", "2024-03-10 02:30:00", "2024-11-03 01:30:00", "2023-12-31 23:00:00",
-    "2024-01-01 00:00:01", "2024-05-05 12:00:00", "1500-01-01 00:00:00", "9999-12-31 23:59:59", "1970-01-01 00:00:00",
+    "2024-01-01 00:00:01", "2024-05-05 12:00:00", "2099-12-31 23:59:59", "1970-01-01 00:00:00",
 ]
-BAD_TIMES = ["", "2023-02-29 10:00:00", "2024-1-1 10:00:00", "2024-01-01", "2024-01-01T10:00:00", "2024-01-01 24:00:00",
+BAD_TIMES = ["", "1969-12-31 23:59:59", "2100-01-01 00:00:00", "2023-02-29 10:00:00", "2024-1-1 10:00:00", "2024-01-01",
+             "2024-01-01T10:00:00", "2024-01-01 24:00:00",
              "2024-01-01 10:00:00Z", "0000-01-01 00:00:00", "10:00", "2024-01-01 10:60:00"]
 AMOUNTS = ["0.00", "0", "-0.00", "12.5", "12.50", "007.10", "5.", ".5", "+3.10", "9999999999.99", "100", "33.33", "0.01"]
 BAD_AMOUNTS = ["", "abc", "1.005", "-1", "-5.123", "-0.01", "10000000000.00", "-99999999999.00", "1e2", "1,5", ".", "$5", "٣"]
-TEXTS = ["", "a", "Ann", "O'Neil, Jr.", 'the "Duke"', "Zoë", "  padded\t", "two\nlines", "東京", "NULL", "\\", "back\\slash"]
+TEXTS = ["", "a", "Ann", "O'Neil, Jr.", 'the "Duke"', "Zoë", "  padded\t", "two\nlines", "a\r\nb",
+         "caf\ufffd", "東京", "NULL", "\\", "back\\slash"]
 ODD_IDS = ["", "  ", "gone", "U1 x"]
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """How a file is written: its columns' order, its bytes."""
+    """How a file is written: its columns' order, its bytes, its name."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    line_end: str
-    quote_all: bool
-    byte_order_mark: bool
-    zipped: bool
-    last_line_end: bool
+    line_ends: tuple[str, ...]  # in turns: files of several exports put together
+    quote_all: bool = False
+    byte_order_marks: int = 0
+    last_line_end: bool = True
+    junk: tuple[bytes, ...] = ()  # lines behind the rows
+    name: str = "part.csv"
 
-    def write(self, path: Path) -> None:
+    def write(self, folder: Path) -> None:
+        lines = [self._line(row) for row in (self.columns, *self.rows)]
+        ends = [self.line_ends[number % len(self.line_ends)] for number in range(len(lines))]
+        if not self.last_line_end and not self.junk:
+            ends[-1] = ""
+        text = "\ufeff" * self.byte_order_marks + "".join(line + end for line, end in zip(lines, ends, strict=True))
+        content = text.encode("utf-8") + b"\n".join(self.junk)
+        (folder / self.name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / self.name).write_bytes(gzip.compress(content) if self.name.lower().endswith(".gz") else content)
+
+    def _line(self, row: Row | tuple[str, ...]) -> str:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator=self.line_end, quoting=csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL)
-        writer.writerows([self.columns, *self.rows])
-        content = text.getvalue() if self.last_line_end else text.getvalue()[: -len(self.line_end)]
-        packed = (("\ufeff" if self.byte_order_mark else "") + content).encode("utf-8")
-        path.with_suffix(".csv.gz" if self.zipped else ".csv").write_bytes(gzip.compress(packed) if self.zipped else packed)
+        csv.writer(text, lineterminator="", quoting=csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL).writerow(row)
+        return text.getvalue()
 
 
 RawZone = dict[str, list[RawFile]]
+LINE_ENDS = [("\n",), ("\r\n",), ("\r",), ("\n", "\r\n"), ("\n", "\r", "\r\n"), ("\r\r\n",)]
+NAMES = ["part [{}].csv", "2024/apr {}.csv", "year=2024/part-{}.csv.gz", "FEB{}.CSV", "mar{}.csv.GZ", "a.csv/{}%20.csv"]
+JUNK = {
+    b'R-inch,17" U1,V1,x': 2, b'"R-junk"x,U1,V1,x': 2, b'R-words,"Ni\\"ssan",V1,x': 2, b"caf\xe9,U1,V1": 3,
+    b'R-open,"U1,V1': 1, b'R-across,"U1\nV1"x,V1\nnext,a,b': 1, b"\xc2\xa0": 1, b" \x00": 1, b'""': 1, b"": 1,
+}
 
 
 def write_raw_zone(zone: RawZone, raw: Path) -> None:
     for table, files in zone.items():
-        (raw / table).mkdir(parents=True)
-        for number, file in enumerate(files):
-            file.write(raw / table / f"part [{number}]")
+        for file in files:
+            file.write(raw / table)
 
 
 def mostly(good: list[str], odd: list[str]) -> st.SearchStrategy[str]:
     """Nine good ones for each odd one: most rentals must be kept for the KPIs to say something."""
-    padded = st.sampled_from(good).map(lambda text: f" {text}\t")
+    padding = st.sampled_from([" ", "\t", "\u00a0", "\u200b", "\ufeff "])
+    padded = st.tuples(padding, st.sampled_from(good), padding).map("".join)
     return st.integers(0, 29).flatmap(lambda n: st.sampled_from(odd) if n < 2 else padded if n == 2 else st.sampled_from(good))
 
 
@@ -93,22 +109,26 @@ def master_rows(table: str, ids: list[str]) -> st.SearchStrategy[list[Row]]:
 def files(draw: st.DrawFn, table: str, rows: list[Row]) -> list[RawFile]:
     """The rows, spread over up to three files, each written in a way of its own."""
     count = draw(st.integers(1, 3))
-    return [draw(raw_file(table, rows[number::count])) for number in range(count)]
+    return [draw(raw_file(table, rows[number::count], number)) for number in range(count)]
 
 
 @st.composite
-def raw_file(draw: st.DrawFn, table: str, rows: list[Row]) -> RawFile:
+def raw_file(draw: st.DrawFn, table: str, rows: list[Row], number: int) -> RawFile:
     columns = [*COLUMNS[table], *draw(st.sampled_from([[], [], ["note"], ["USER_ID", "note, of all"]]))]
     order = draw(st.permutations(columns)) if draw(st.booleans()) else columns
     written = [draw(as_written(dict(zip(COLUMNS[table], row, strict=True)), order, table)) for row in rows]
-    bits = draw(st.tuples(*[st.booleans()] * 4))
-    return RawFile(tuple(order), tuple(written), draw(st.sampled_from(["\n", "\r\n"])), *bits)
+    quote_all, last_line_end = draw(st.booleans()), draw(st.booleans())
+    marks = draw(st.sampled_from([0, 0, 1, 2]))
+    junk = draw(st.lists(st.sampled_from([line for line, times in JUNK.items() for _ in range(times)]), max_size=2))
+    name = draw(st.sampled_from(NAMES)).format(number)
+    return RawFile(tuple(order), tuple(written), draw(st.sampled_from(LINE_ENDS)), quote_all, marks, last_line_end,
+                   tuple(junk), name)
 
 
 @st.composite
 def as_written(draw: st.DrawFn, row: dict[str, str], order: list[str], table: str) -> tuple[str, ...]:
     """Now and then a field too many or too few."""
-    fields = [row[name] if name in row else draw(st.sampled_from(TEXTS if table != "rental_transactions" else ["", "a,b"]))
+    fields = [row[name] if name in row else draw(st.sampled_from(TEXTS))
               for name in order]
     slip = draw(st.integers(0, 24))
     if slip == 1:
@@ -126,10 +146,11 @@ def raw_zones(draw: st.DrawFn) -> RawZone:
     good = ["R-good", "U2", "V2", "2024-05-05 12:00:00", "2024-05-05 13:00:00", "1", "1", "10.00"]
     rows = draw(st.lists(rentals(), min_size=20, max_size=60))
     zone["rental_transactions"] = draw(files("rental_transactions", rows))
-    sure = RawFile(tuple(COLUMNS["rental_transactions"]), (tuple(good),), "\n", False, False, False, True)
-    certain = {"users": "U2", "vehicles": "V2", "locations": "1"}
-    for table, name in certain.items():
-        row = [name if column.endswith("_id") and column == f"{table[:-1]}_id" else "" for column in COLUMNS[table]]
-        zone[table].append(RawFile(tuple(COLUMNS[table]), (tuple(row),), "\n", False, False, False, True))
-    zone["rental_transactions"].append(sure)
+    zone["rental_transactions"].append(sure("rental_transactions", good))
+    for table, name in {"users": "U2", "vehicles": "V2", "locations": "1"}.items():
+        zone[table].append(sure(table, [name if column == f"{table[:-1]}_id" else "" for column in COLUMNS[table]]))
     return zone
+
+
+def sure(table: str, row: Row) -> RawFile:
+    return RawFile(tuple(COLUMNS[table]), (tuple(row),), ("\n",), name="sure.csv")

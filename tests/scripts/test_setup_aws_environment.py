@@ -1,6 +1,5 @@
 """Step 2: the bucket in every state it can be found in, and uploads that skip what is there."""
 
-import gzip
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -132,12 +131,12 @@ def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_chang
     it = project()
     first = setup_aws_environment(it.settings, it.aws, it.console)
     assert first.uploads.sent == len(RAW_TABLES) + len(job_files())
-    assert keys(it, "raw/") == sorted(f"raw/{table}/{table}.csv" for table in RAW_TABLES)
+    assert keys(it, "raw/") == sorted(f"raw/{table}.csv" for table in RAW_TABLES)
     assert "jobs/clean_rentals.py" in keys(it, "jobs/")
     (raw / "users.csv").write_text(USERS + "2\n", encoding="utf-8")
     second = setup_aws_environment(it.settings, it.aws, it.console)
     assert (second.uploads.sent, second.uploads.skipped) == (1, first.uploads.sent - 1)
-    body = it.aws.client("s3").get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users/users.csv")["Body"].read()
+    body = it.aws.client("s3").get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users.csv")["Body"].read()
     assert body == (USERS + "2\n").encode()
 
 
@@ -148,8 +147,9 @@ def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_m
     with pytest.raises(DataLakeError, match="2 files cannot be read") as caught:
         setup_aws_environment(it.settings, it.aws, it.console)
     first, second = caught.value.details
-    assert first.endswith("locations.csv lacks the columns location_name, address, city, state, zip_code, latitude, longitude")
-    assert second.endswith("users.csv its columns are separated by ';', not by ','")
+    assert first.endswith("locations.csv lacks the columns location_name, address, city, state, zip_code, latitude, longitude; "
+                          "its header has location_id, name")
+    assert second.endswith("users.csv has columns separated by ';', not by ','")
     with pytest.raises(DataLakeError):
         require_bucket(it.aws, "x")
 
@@ -160,13 +160,14 @@ def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(
     warn_of_differences(it.aws, it.console)
     assert "differ" not in it.err.getvalue()
     (raw / "users.csv").write_text(USERS + "2\n")
-    (raw / "users_2.csv").write_text(USERS + "3\n")
+    (raw / "users").mkdir()
+    (raw / "users" / "2.csv").write_text(USERS + "3\n")
     warn_of_differences(it.aws, it.console)
-    assert "raw/users/users.csv, raw/users/users_2.csv here differ from those in the lake" in it.err.getvalue()
+    assert "raw/users.csv, raw/users/2.csv here differ from those in the lake" in it.err.getvalue()
     (raw / "locations.csv").unlink()  # what lies in the lake alone stays there
     assert bring_files(it.aws, it.console).sent == 2
-    assert {"raw/users/users_2.csv", "raw/locations/locations.csv"} <= set(keys(it, "raw/"))
-    assert "raw/locations/locations.csv is not in" in it.err.getvalue()
+    assert {"raw/users/2.csv", "raw/locations.csv"} <= set(keys(it, "raw/"))
+    assert "raw/locations.csv is not in" in it.err.getvalue()
 
 
 def test_unchanged_files_cost_no_request_each(project, raw):
@@ -186,16 +187,34 @@ def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):
     assert "raw/users/old.csv is not in" in it.err.getvalue()
 
 
-def test_many_and_zipped_files_a_table_in_folders_or_beside_each_other_are_found(raw):
-    (raw / "users.csv").unlink()
+def test_csv_files_below_a_tables_folder_and_beside_it_go_up_with_their_paths_and_every_other_is_named(project, raw):
+    read = ["users/a.csv", "users/2024/apr.csv", "users/year=2024/B.CSV", "users/users.csv", "users.csv"]
+    not_read = ["users/_x.csv", "users/may.txt", "users (1).csv", "Users/jun.csv"]
+    for name in [*read[:-1], *not_read]:
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_text(USERS)
+    it = project()
+    result = setup_aws_environment(it.settings, it.aws, it.console)
+    others = [f"raw/{table}.csv" for table in RAW_TABLES if table != "users"]
+    assert keys(it, "raw/") == sorted([*others, *(f"raw/{name}" for name in read)])
+    assert sorted(result.not_read) == sorted(not_read)
+    for name in not_read:
+        assert f"{raw / name} is not read" in it.err.getvalue()
+
+
+@pytest.mark.parametrize(("name", "word"), [("users/gone.csv", "does not exist"), ("users/b_10:00.csv", "rename it")])
+def test_a_raw_file_that_no_job_can_read_ends_the_step_and_is_named(project, raw, name, word):
     (raw / "users").mkdir()
-    for name in ("a.csv", "b.csv.gz", "_hidden.csv", "readme.txt"):
-        (raw / "users" / name).write_bytes(gzip.compress(b"id\n1\n"))
-    (raw / "vehicles_2.csv.gz").write_bytes(gzip.compress(b"id\n1\n"))
-    found = find_raw_files(raw)
-    assert [path.name for path in found["users"]] == ["a.csv", "b.csv.gz"]
-    assert [path.name for path in found["vehicles"]] == ["vehicles.csv", "vehicles_2.csv.gz"]
-    assert [path.name for path in found["locations"]] == ["locations.csv"]
+    (raw / name).symlink_to(raw / ("nowhere" if "gone" in name else "users.csv"))
+    it = project()
+    with pytest.raises(DataLakeError, match=f"{name}.*{word}"):
+        setup_aws_environment(it.settings, it.aws, it.console)
+
+
+def test_folders_that_link_to_each_other_are_listed_once(raw):
+    (raw / "users").mkdir()
+    (raw / "users" / "loop").symlink_to(raw / "users")
+    assert find_raw_files(raw).files["users"] == [raw / "users.csv"]
 
 
 def test_a_table_without_a_file_fails_before_anything_is_made(project, raw):
@@ -220,7 +239,7 @@ def test_the_script_makes_a_sample_where_there_is_no_data(project, tmp_path, mon
     )
     assert main(["--env", str(tmp_path / "x.env")]) == 0
     assert "is empty: generating the sample data there" in capsys.readouterr().err
-    assert {f"raw/{table}/{table}.csv" for table in RAW_TABLES} == set(keys(it, "raw/"))
+    assert {f"raw/{table}.csv" for table in RAW_TABLES} == set(keys(it, "raw/"))
 
 
 def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothing(project):

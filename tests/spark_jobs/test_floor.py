@@ -11,7 +11,7 @@ import pytest
 
 JOBS = Path(__file__).parents[2] / "spark_jobs"
 SOURCES = sorted(JOBS.glob("*.py"))
-NODE_HAS = {*sys.stdlib_module_names, "pyspark", *[path.stem for path in SOURCES]}
+NODE_HAS = {*sys.stdlib_module_names, "pyspark", "py4j", *[path.stem for path in SOURCES]}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

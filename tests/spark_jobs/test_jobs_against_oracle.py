@@ -10,7 +10,7 @@ from pathlib import Path
 import generate_sample_data
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from oracle.contract import KPI_TABLES, contract_tables
+from oracle.contract import KPI_TABLES, MASTERS, contract_tables
 from oracle.job_runs import Run
 from oracle.raw_lakes import RawZone, raw_zones, write_raw_zone
 from pyspark.sql import SparkSession
@@ -20,6 +20,8 @@ def assert_equal_to_oracle(run: Run, raw: Path) -> None:
     expected = contract_tables(raw)
     assert run.kept_rentals() == expected["kept_rentals"]
     assert run.rejected_rentals() == expected["rejected_rentals"]
+    for table in MASTERS:
+        assert run.rejected_rows(table).rows == expected[f"rejected_{table}"].rows, table
     for table in KPI_TABLES:
         assert run.table(table) == expected[table], table
 

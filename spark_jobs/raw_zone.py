@@ -1,0 +1,182 @@
+"""The raw zone: which files it holds, what their headers are, and which of them need special reading.
+
+Every error of a file is a JobError with the file's name, raised before anything is written.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from urllib.parse import quote, unquote
+
+import contract
+import csv_text
+from contract import RAW_COLUMNS, ContractError, Header
+from lake_files import Lake, join
+from lake_job import JobError
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+HEADER_READERS = 8  # threads; a header is one small request to S3 a file
+
+
+class RawFile(NamedTuple):
+    """A file of a raw table."""
+
+    path: str  # where Spark reads it
+    original: str  # where it lies in the raw zone
+    name: str  # its path in the raw zone
+    header: Header
+    whole: bool = False  # a line break within quotes: it is put in order as a whole
+
+    @property
+    def read_name(self) -> str:
+        return read_name(self.name)
+
+
+class RawTable:
+    """The files of one raw table."""
+
+    def __init__(self, name: str, files: Sequence[RawFile]) -> None:
+        self.name = name
+        self.files = list(files)
+
+    def by_names(self) -> Dict[Tuple[str, ...], List[RawFile]]:
+        """The files grouped by the names in their headers, in a fixed order."""
+        groups = {}  # type: Dict[Tuple[str, ...], List[RawFile]]
+        for file in self.files:
+            groups.setdefault(file.header.names, []).append(file)
+        return groups
+
+
+class RawZone(NamedTuple):
+    tables: Dict[str, RawTable]
+    not_read: Dict[str, str]  # file -> reason
+    size: int  # bytes of the rentals' files
+
+    def notes(self) -> List[str]:
+        """A sentence for each file that is not read."""
+        return [f"{name} is not read: it {reason}" for name, reason in self.not_read.items()]
+
+
+def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone:
+    """Find the raw files, check their headers and look through them once; `copies` is a folder for what Spark cannot open."""
+    sizes = lake.tree(raw)
+    found = contract.raw_files(sizes)
+    for name, reason in found.refused.items():
+        raise JobError(f"{join(raw, name)} {reason}")
+    for table, names in found.read.items():
+        if not names:
+            raise JobError(f"{join(raw, table)}/ holds no .csv or .csv.gz file{_hint(found.not_read)}: upload the raw data first")
+    tables = {table: _table(lake, raw, table, names, copies) for table, names in found.read.items()}
+    size = sum(sizes[name] for name in found.read[contract.RENTALS])
+    return RawZone({name: looked_through(spark, table) for name, table in tables.items()}, found.not_read, size)
+
+
+def _hint(not_read: Dict[str, str]) -> str:
+    return " (not read: {})".format(", ".join(sorted(not_read)[:5])) if not_read else ""
+
+
+def _table(lake: Lake, raw: str, table: str, names: Sequence[str], copies: str) -> RawTable:
+    with ThreadPoolExecutor(HEADER_READERS) as readers:
+        return RawTable(table, list(readers.map(lambda name: _file(lake, raw, table, name, copies), names)))
+
+
+def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
+    path = join(raw, name)
+    if read_name(name) != name:
+        path = join(copies, read_name(name))
+        lake.copy(join(raw, name), path)
+    try:
+        header = contract.read_header(lake.start(path, contract.HEADER_BYTES))
+        contract.check_header(table, header)
+    except (ContractError, OSError) as error:
+        raise JobError(f"{join(raw, name)} {error}") from error
+    return RawFile(path, join(raw, name), name, header)
+
+
+def read_name(name: str) -> str:
+    """The name that Spark reads a raw file by: Hadoop knows gzip by its suffix in lower case only."""
+    return name + ".gz" if name.lower().endswith(".gz") and not name.endswith(".gz") else name
+
+
+def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
+    """The table with what a look at every line says of its files; raises JobError for one that cannot be read.
+
+    Looks for lines that leave a quote open and for headers further down.
+    """
+    lines = csv_text.read_lines(spark, [file.path for file in table.files])
+    columns = RAW_COLUMNS[table.name]
+    looks_like_header = F.lit(True)
+    for column in columns:
+        looks_like_header = looks_like_header & F.col("line").contains(column)
+    odd = lines.where(F.col("line").contains('"') | F.col("line").contains(columns[-1]))
+    found = odd.groupBy("source_file").agg(
+        F.max(csv_text.opens_quote()).alias("whole"),
+        F.collect_set(F.when(looks_like_header, F.col("line"))).alias("headers"))
+    try:
+        rows = found.collect()
+    except Exception:  # every release of Spark has an error of its own for a file that is damaged
+        name_damaged(spark, table)
+        raise
+    files = {file.read_name: file for file in table.files}
+    for row in rows:
+        name = file_name(row["source_file"], files)
+        check_other_headers(table.name, files[name], row["headers"])
+        files[name] = files[name]._replace(whole=row["whole"])
+    return RawTable(table.name, list(files.values()))
+
+
+def name_damaged(spark: SparkSession, table: RawTable) -> None:
+    for file in table.files:
+        try:
+            csv_text.read_lines(spark, [file.path]).agg(F.count("line")).collect()
+        except Exception as error:  # as above
+            raise JobError(f"{file.path} cannot be read to its end: it is damaged or cut off; upload it again") from error
+
+
+def file_name(source_file: str, names: Iterable[str]) -> str:
+    """Which of the `names` Spark means by its `input_file_name`, a URL."""
+    parts, known = unquote(source_file).split("/"), set(names)
+    for start in range(len(parts)):
+        if "/".join(parts[start:]) in known:
+            return "/".join(parts[start:])
+    raise ValueError(f"{source_file} is none of the raw files")
+
+
+def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:
+    """A header further down means that files were put together: its columns must come in the same order."""
+    for line in lines:
+        try:
+            names = contract.read_header(line.encode("utf-8")).names
+        except ContractError:
+            continue
+        columns = RAW_COLUMNS[table]
+        if all(names.count(column) == 1 for column in columns) and _order(columns, names) != _order(columns, file.header.names):
+            raise JobError(f"{file.path} has a second header whose columns come in another order: make it two files")
+
+
+def _order(columns: Sequence[str], names: Sequence[str]) -> List[int]:
+    return [names.index(column) for column in columns]
+
+
+def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+    """The records of files with one header: `line`, `source_file`, `unclosed`."""
+    split, whole = [file.path for file in files if not file.whole], [file.path for file in files if file.whole]
+    parts = [csv_text.plain_records(csv_text.read_lines(spark, split))] if split else []
+    parts += [csv_text.joined_records(spark, whole)] if whole else []
+    copied = [file for file in files if file.read_name != file.name]
+    return union(parts).withColumn("source_file", _original(copied)) if copied else union(parts)
+
+
+def _original(copied: Sequence[RawFile]) -> Column:
+    """`source_file`, with the raw file in place of a copy of it."""
+    source = F.col("source_file")
+    for file in copied:
+        source = F.when(F.col("source_file").endswith(quote(file.read_name)), F.lit(file.original)).otherwise(source)
+    return source
+
+
+def union(parts: Sequence[DataFrame]) -> DataFrame:
+    rows = parts[0]
+    for part in parts[1:]:
+        rows = rows.unionByName(part)
+    return rows
