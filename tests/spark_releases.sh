@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of the Spark jobs on the oldest and the newest Spark that EMR has, each in an environment of its own
-# under .venvs/; each in both ANSI modes (tests/spark_jobs/conftest.py). Arguments go to pytest: tests/spark_releases.sh -k oracle
+# under .venvs/; each in both ANSI modes (SPARK_ANSI=off: in one). Arguments go to pytest: tests/spark_releases.sh -k oracle
 # Java is the one that the project itself runs on, found or installed by `python -m local_aws --prepare`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +30,6 @@ environment() { # of a PySpark version; brought up to date when what it needs ha
 for release in $RELEASES; do
     folder=$(environment "$release")
     echo "== PySpark $release"
-    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs \
+    SPARK_ANSI=${SPARK_ANSI:-both} "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs \
         -n "$WORKERS" --dist worksteal -q -m "not long" "$@"
 done

@@ -1,4 +1,4 @@
-"""One Spark for all tests of the jobs, first with ANSI mode off, then on, and the four jobs run in it one after the other."""
+"""One Spark for all tests of the jobs, in the ANSI mode of its release or in the one that SPARK_ANSI asks for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lake_job
+import pyspark
 import pytest
 from oracle.job_runs import Run
 from pyspark.sql import SparkSession
 
+# SPARK_ANSI: off, on or both; Spark 4 has ANSI mode on by default
+MODES = {"off": ["false"], "on": ["true"], "both": ["false", "true"]}
+DEFAULT = "on" if pyspark.__version__ >= "4" else "off"
 
-@pytest.fixture(scope="session", params=["false", "true"], ids=["not-ansi", "ansi"])
+
+@pytest.fixture(scope="session", params=MODES[os.environ.get("SPARK_ANSI", DEFAULT)])
 def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A small local session with the jobs' own settings. Both are made in one JVM, which the first has warmed up."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
