@@ -146,11 +146,13 @@ def read_header(start: bytes) -> Header:
     if not lines:
         raise ContractError("is empty, it has not even a header: upload it again, or delete it")
     lines[0] = lines[0].lstrip(WHITE_SPACE)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines)
     try:
         names = next(reader)
     except csv.Error as error:
         raise ContractError(f"has a header that is no CSV ({error}): correct its first line") from error
+    if "\n" in names[-1] and reader.line_num == len(lines) and not lines[-1].rstrip().endswith('"'):
+        raise ContractError("has a header that is no CSV (a quote in it is never closed): correct its first line")
     if reader.line_num == len(lines) and len(start) >= HEADER_BYTES:
         raise ContractError(f"has a header of more than {HEADER_BYTES} bytes: is it a CSV file?")
     header = "".join(lines[:reader.line_num]).strip(WHITE_SPACE)

@@ -197,13 +197,12 @@ def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_
 def test_of_several_files_the_one_with_the_missing_column_is_named(project):
     it = project()
     generate(rentals=50, folder=it.settings.data_dir)
-    good, bad = it.settings.data_dir / "users.csv", it.settings.data_dir / "users_2.csv"
+    good, bad = it.settings.data_dir / "users.csv", it.settings.data_dir / "users" / "2.csv"
+    bad.parent.mkdir()
     bad.write_text(good.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
-    assert only(preflight.raw_data(it.settings, it.aws)).what == f"{bad} lacks the column email"
+    assert only(preflight.raw_data(it.settings, it.aws)).what.startswith(f"{bad} lacks the column email")
     bad.write_bytes(b"\xff\xfe\x00not text")
-    with pytest.raises(DataLakeError) as caught:
-        list(preflight.raw_data(it.settings, it.aws))
-    assert caught.value.where == f"raw data {bad}"
+    assert only(preflight.raw_data(it.settings, it.aws)).what == f"{bad} has a header that is not UTF-8: save the file as UTF-8"
 
 
 def test_a_table_without_files_is_a_problem(project):
