@@ -3,9 +3,10 @@
 Every error of a file is a JobError with the file's name, raised before anything is written.
 """
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import contract
 import csv_text
@@ -95,7 +96,9 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
 
 def read_name(name: str) -> str:
     """The name that Spark reads a raw file by: Hadoop knows gzip by its suffix in lower case only."""
-    return name + ".gz" if name.lower().endswith(".gz") and not name.endswith(".gz") else name
+    if name.lower().endswith(".gz") and not name.endswith(".gz"):
+        return hashlib.sha256(name.encode("utf-8")).hexdigest()[:16] + ".csv.gz"  # a name that no URL changes
+    return name
 
 
 def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
@@ -171,7 +174,7 @@ def _original(copied: Sequence[RawFile]) -> Column:
     """`source_file`, with the raw file in place of a copy of it."""
     source = F.col("source_file")
     for file in copied:
-        source = F.when(F.col("source_file").endswith(quote(file.read_name)), F.lit(file.original)).otherwise(source)
+        source = F.when(F.col("source_file").endswith("/" + file.read_name), F.lit(file.original)).otherwise(source)
     return source
 
 
