@@ -6,7 +6,7 @@ Every error of a file is a JobError with the file's name, raised before anything
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import contract
 import csv_text
@@ -23,7 +23,7 @@ class RawFile(NamedTuple):
     """A file of a raw table."""
 
     path: str  # where Spark reads it
-    original: str  # where it lies in the raw zone
+    original: str  # where it lies in the raw zone, as a URL
     name: str  # its path in the raw zone
     header: Header
     whole: bool = False  # a line break within quotes: it is put in order as a whole
@@ -91,7 +91,7 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
         contract.check_header(table, header)
     except (ContractError, OSError) as error:
         raise JobError(f"{join(raw, name)} {error}") from error
-    return RawFile(path, join(raw, name), name, header)
+    return RawFile(path, quote(join(raw, name), safe="/:"), name, header)
 
 
 def read_name(name: str) -> str:
