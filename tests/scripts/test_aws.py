@@ -37,3 +37,14 @@ def test_calls_to_this_machine_go_past_every_proxy(project, monkeypatch):
         monkeypatch.setenv(spell(f"{scheme}_PROXY"), "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.com")
     assert project().aws.account_id == "123456789012"
+
+
+def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
+    profiles = ("default", "lake")
+    texts = (f"[{name}]\naws_access_key_id = key-of-{name}\naws_secret_access_key = x\n" for name in profiles)
+    (tmp_path / "credentials").write_text("\n".join(texts))
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    keys = [Aws(Settings(aws_profile=name)).session.get_credentials().access_key for name in ("", "lake")]
+    assert keys == ["key-of-default", "key-of-lake"]
