@@ -2,7 +2,7 @@
 
 import io
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -79,12 +79,26 @@ class Result:
 
 @pytest.fixture
 def steps(monkeypatch, brought):
-    """Puts fakes in the place of steps 5 to 8; ``steps.fail`` names the one that raises, ``steps.ran`` who ran."""
-    log = SimpleNamespace(ran=[], fail=None, error=DataLakeError("x", "broke"), terminated=[], has_made="j-1")
+    """Puts fakes in the place of steps 5 to 8 and of the lake's lock.
+
+    ``steps.fail`` names the step that raises, ``steps.ran`` has those that ran, ``steps.locked`` those that ran locked.
+    """
+    log = SimpleNamespace(
+        ran=[], locked=[], fail=None, error=DataLakeError("x", "broke"), terminated=[], has_made="j-1", is_locked=False
+    )
+
+    @contextmanager
+    def lock(*_, **__):
+        log.is_locked = True
+        try:
+            yield SimpleNamespace()
+        finally:
+            log.is_locked = False
 
     def fake(name):
         def step(*_, **arguments):
             log.ran.append(name)
+            log.locked += [name] if log.is_locked else []
             if "made" in arguments and log.has_made:
                 arguments["made"](log.has_made)
             if name == log.fail:
@@ -97,6 +111,7 @@ def steps(monkeypatch, brought):
     for name in ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"):
         monkeypatch.setattr(main, name, fake(name))
     monkeypatch.setattr("emr.clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
+    monkeypatch.setattr(main, "lake_lock", lock)
     return log
 
 
@@ -105,6 +120,14 @@ def test_processing_brings_the_files_that_changed_and_runs_steps_5_to_8(run, ste
     assert brought == [1]
     assert steps.ran == ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]
     assert [(went.step.name, went.outcome) for went in run.record.steps] == [(name, "ok") for name in steps.ran]
+
+
+@pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
+def test_every_step_of_the_processing_runs_under_the_lakes_lock(run, steps, fail):
+    steps.fail = fail
+    with pytest.raises(DataLakeError) if fail else nullcontext():
+        main.process(run)
+    assert steps.locked == steps.ran and not steps.is_locked
 
 
 @pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt(), RuntimeError("bug")])
