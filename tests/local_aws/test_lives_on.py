@@ -16,6 +16,8 @@ from support.server_process import Server
 from local_aws.clients import Clients
 from local_aws.state_log import FILE, StateLog, UnknownState
 
+pytestmark = pytest.mark.jvm  # servers that are killed, one after the other
+
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}}]})
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 PASS = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Pass", "Result": {"ok": True}, "End": True}}})
@@ -79,6 +81,7 @@ def test_objects_come_back_with_what_was_said_of_them(lives: Lives) -> None:
     assert client("s3").get_bucket_versioning(Bucket="lake")["Status"] == "Enabled"
 
 
+@pytest.mark.all
 def test_an_object_that_came_in_parts_comes_back(lives: Lives, tmp_path: Path) -> None:
     client = lives.next()
     client("s3").create_bucket(Bucket="lake")
@@ -175,6 +178,7 @@ def test_leftovers_of_a_killed_step_are_removed_with_a_word(lives: Lives) -> Non
     assert "staging/half.parquet" in lives.notes[0]
 
 
+@pytest.mark.all
 def test_half_a_line_at_the_end_of_the_log_is_dropped(lives: Lives) -> None:
     lives.next()("s3").create_bucket(Bucket="lake")
     lives.kill()
@@ -184,6 +188,7 @@ def test_half_a_line_at_the_end_of_the_log_is_dropped(lives: Lives) -> None:
     assert "meth\n" not in (lives.folder / FILE).read_text()
 
 
+@pytest.mark.all
 def test_the_log_does_not_grow_by_what_has_been_overtaken(lives: Lives) -> None:
     s3 = lives.next()("s3")
     s3.create_bucket(Bucket="lake")
@@ -211,6 +216,7 @@ def test_a_state_that_cannot_be_read_is_refused_with_the_way_out_and_left_as_it_
     assert (tmp_path / FILE).read_text() == content
 
 
+@pytest.mark.all
 def test_reading_and_running_are_not_written_down(lives: Lives) -> None:
     client = lives.next()
     client("s3").create_bucket(Bucket="lake")

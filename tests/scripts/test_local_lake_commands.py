@@ -16,6 +16,8 @@ from support.processes import with_in_its_environment
 
 from local_aws.clients import Clients
 
+pytestmark = pytest.mark.jvm  # servers of their own
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
@@ -54,6 +56,24 @@ def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_s
     assert f"the notebook looks at the lake on this machine, in {home}/lake; it is empty: make demo" in words
     assert out.strip()  # Jupyter's own answer
     assert with_in_its_environment(str(home)) == []
+
+
+def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(home: Path) -> None:
+    (home / "data").mkdir()
+    with (home / "x.env").open("a") as file:
+        file.write("".join(f"{name.upper()}_DIR={home / name}\n" for name in ("data", "runs")))
+    command = [sys.executable, str(ROOT / "main.py"), "--setup", "--local", "--env", str(home / "x.env")]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr
+        while "1 setup_iam_roles" not in run.stderr.readline():
+            assert run.poll() is None
+        servers = set(with_in_its_environment(str(home))) - {run.pid}
+        for pid in servers:
+            os.kill(pid, signal.SIGKILL)
+        _, words = run.communicate(timeout=20)
+    assert run.returncode == 1
+    assert "ended in the middle of the run" in words and "Traceback" not in words
 
 
 @pytest.mark.parametrize(
