@@ -346,6 +346,15 @@ def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file
     assert "not checked" in capsys.readouterr().out
 
 
+def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(env_file, monkeypatch):
+    done = []
+    monkeypatch.setattr(main, "mend", lambda *_, yes: done.append(("mended", yes)))
+    monkeypatch.setattr(main, "require_ready", lambda *_, local: done.append(("checked", local)))
+    assert main.main(["--check", "--fix", "--yes", "--env", env_file]) == 0
+    assert main.main(["--check", "--fix", "--local", "--env", env_file]) == 0
+    assert done == [("mended", True), ("checked", False), ("checked", True)]
+
+
 def test_a_problem_makes_the_check_fail_as_wrong_usage(env_file, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "users.csv").write_text("user_id\n")

@@ -256,10 +256,16 @@ def mend(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Call
         console.note("There is nothing that --fix could put right.")
     for finding in findings:
         show([finding], console)
-        if yes or ask("Run that command now? Type yes: ").strip() == "yes":
-            assert finding.mend is not None
+        if finding.mend and (yes or _agrees(ask)):
             finding.mend()
             console.note("done")
+
+
+def _agrees(ask: Callable[[str], str]) -> bool:
+    try:
+        return ask("Run that command now? Type yes: ").strip() == "yes"
+    except EOFError:
+        raise ConfigError("check", "nobody answered.", "Off a terminal, --yes answers for you.") from None
 
 
 def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:

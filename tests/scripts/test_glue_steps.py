@@ -50,6 +50,19 @@ def test_everything_is_created_then_unchanged(lake):
     assert set(setup(lake).values()) == {"unchanged"}
 
 
+def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(project):
+    plain = project().settings
+    arn = f"arn:aws:iam::123456789012:role/service-role/{plain.glue_service_role}"
+    it = project(ENVIRONMENT=plain.environment, GLUE_SERVICE_ROLE=arn)
+    ensure_bucket(it.aws)
+    it.aws.client("iam").create_role(
+        RoleName=plain.glue_service_role, Path="/service-role/", AssumeRolePolicyDocument=ROLE_TRUST
+    )
+    assert set(setup(it).values()) == {"created"}
+    assert it.aws.client("glue").get_crawler(Name=crawlers(it.settings)[0].name)["Crawler"]["Role"] == arn
+    assert set(setup(it).values()) == {"unchanged"}
+
+
 def test_the_crawler_has_one_target_a_table_at_table_level(lake):
     setup(lake)
     crawler = lake.aws.client("glue").get_crawler(Name=crawlers(lake.settings)[0].name)["Crawler"]

@@ -438,6 +438,18 @@ def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeyp
     assert levels(network(project, subnet["SubnetId"])) == left
 
 
+def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(project, monkeypatch):
+    def nobody(_):
+        raise EOFError
+
+    it, changed = project(), []
+    broken = problem("x", "", "", mend=lambda: changed.append(1))
+    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
+    with pytest.raises(ConfigError, match="--yes answers for you"):
+        preflight.mend(it.settings, it.aws, it.console, yes=False, ask=nobody)
+    assert changed == []
+
+
 def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
     it = project()
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
