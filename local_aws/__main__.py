@@ -126,7 +126,6 @@ def _running(folder: Path, port: int) -> Iterator[LocalAws]:
         raise StartError(f"cannot listen on 127.0.0.1:{port}: {why}; choose another port with --port N") from error
     try:
         server.start()
-        server.prepare_spark()
         yield server
     finally:
         server.stop()

@@ -108,11 +108,6 @@ class LocalAws:
             WorkflowComponent(clients, StatusEvents(clients, self._functions).ended, state_log),
         ]
 
-    def prepare_spark(self) -> None:
-        """Begins, in the background, to make what lets Spark steps start faster, unless that is there."""
-        assert self._launcher, "the server has been started"
-        self._launcher.prepare()
-
     def stop(self) -> None:
         """Ends every running step and query, then the server; may be called twice. The lake stays in the data directory."""
         self._functions.close()

@@ -60,10 +60,13 @@ class ClassArchive:
         return self.exists()
 
     def make_in_background(self) -> None:
-        """Makes it at low priority while the caller goes on; ``close`` calls it off."""
-        if not self.exists():
-            self._maker = threading.Thread(target=self.make, args=(_LOW_PRIORITY,), name="class-archive", daemon=True)
-            self._maker.start()
+        """Makes it at low priority while the caller goes on, at most once; ``close`` calls it off."""
+        with self._lock:
+            if self._maker is None and not self._closed and not self.exists():
+                self._maker = threading.Thread(
+                    target=self.make, args=(_LOW_PRIORITY,), name="class-archive", daemon=True
+                )
+                self._maker.start()
 
     def close(self) -> None:
         """Ends the making, and returns when nothing of it lives; what is half made is never used."""

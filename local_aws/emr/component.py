@@ -105,6 +105,7 @@ class EmrComponent:
         cluster = Cluster(call.body, call.region, partial(self._start_run, role), self._save)
         cluster.add(steps_of(call.body.get("Steps", [])))
         self._clusters[call.region][cluster.cluster_id] = cluster
+        self._launcher.prepare()
         cluster.start()
         return {"JobFlowId": cluster.cluster_id, "ClusterArn": cluster.arn}
 

@@ -26,7 +26,7 @@ class Launcher(Protocol):
     """Turns a submission into a command, which ``Run`` then executes under supervision."""
 
     def prepare(self) -> None:
-        """Begins, in the background, what makes later steps start faster."""
+        """Begins, in the background, what makes later steps start faster; once is enough."""
 
     def command(
         self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.launchers import PlainPython
 
 from local_aws.clients import Clients
 from local_aws.emr import cluster as cluster_module
@@ -512,6 +513,27 @@ def test_long_lists_come_in_pages(emr: Emr) -> None:
     with refused("InvalidRequestException", "Marker"):
         emr.api.list_steps(ClusterId=cluster, Marker="nonsense")
     emr.api.terminate_job_flows(JobFlowIds=[cluster])
+
+
+class Prepared(PlainPython):
+    """Counts how often it was told to prepare."""
+
+    times = 0
+
+    def prepare(self) -> None:
+        self.times += 1
+
+
+def test_not_the_server_but_its_first_cluster_prepares_spark(emr: Emr, tmp_path: Path) -> None:
+    launcher = Prepared()
+    server = LocalAws(tmp_path, launcher=launcher)
+    server.start()
+    try:
+        assert launcher.times == 0
+        Clients(server.url).client("emr").run_job_flow(**request())
+        assert launcher.times == 1
+    finally:
+        server.stop()
 
 
 def test_regions_do_not_see_each_others_clusters(emr: Emr, idle: str, stand_in: LocalAws) -> None:

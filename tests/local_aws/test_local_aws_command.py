@@ -24,7 +24,7 @@ Start = Callable[..., Server]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """``start("--port", "0")``: a server, with a cache folder of its own and no work on a class archive."""
+    """``start("--port", "0")``: a server that is gone after the test."""
     started: list[Server] = []
 
     def of(*args: str, **environ: str) -> Server:
