@@ -158,12 +158,12 @@ class _Ended:
 
 def _greet(server: LocalAws, folder: Path, *, lives_on: bool) -> None:
     """The lines for .env on stdout, for whoever collects them; words on stderr."""
-    from local_aws.clients import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+    from local_aws.clients import REGION
 
     lines = {
         "AWS_ENDPOINT_URL": server.url,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": server.keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.keys.secret_access_key,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from urllib.parse import quote
 
 import boto3
 import botocore.session
 from botocore.config import Config
 
+from local_aws.keys import Keys, keys_at
+
 ACCOUNT_ID = "123456789012"  # moto's account, the one of AWS's own examples
-ACCESS_KEY_ID = "local"
-SECRET_ACCESS_KEY = "local"
 REGION = "us-east-1"
 
 # botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
@@ -32,30 +31,32 @@ _CONFIG = Config(
 )
 
 
-def access_key_of(role: str) -> str:
-    """What work signs with that AWS does as ``role`` (a name or an ARN), so that who looks at requests sees whose they are."""
-    return f"ROLE.{quote(role.rpartition('/')[2], safe='')}"
-
-
 class Clients:
     """Makes clients for ``endpoint_url``; reads neither the environment's credentials nor ``~/.aws``.
 
-    They sign with ``access_key_id``: its own for what the stand-in needs to know, a role's or a caller's for what AWS would
-    do in their name.
+    They sign with ``access_key_id``: the lake's own for what the stand-in needs to know, a role's or a caller's for what AWS
+    would do in their name. ``keys`` are by default those of the server that answers there.
     """
 
-    def __init__(self, endpoint_url: str, access_key_id: str = ACCESS_KEY_ID) -> None:
+    def __init__(self, endpoint_url: str, keys: Keys | None = None, access_key_id: str = "") -> None:
         self.endpoint_url = endpoint_url
-        self._access_key_id = access_key_id
+        self.keys = keys or keys_at(endpoint_url)
+        self._access_key_id = access_key_id or self.keys.access_key_id
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str], Any] = {}
         self._others: dict[str, Clients] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which other programs sign like these clients."""
+        secret = self.keys.secret_of(self._access_key_id) or ""
+        return {"AWS_ACCESS_KEY_ID": self._access_key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     def signing_as(self, access_key_id: str) -> Clients:
         """The clients that sign with ``access_key_id``."""
         with self._lock:
             if access_key_id not in self._others:
-                self._others[access_key_id] = Clients(self.endpoint_url, access_key_id)
+                self._others[access_key_id] = Clients(self.endpoint_url, self.keys, access_key_id)
             return self._others[access_key_id]
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
@@ -73,6 +74,6 @@ class Clients:
             region_name=region,
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self._access_key_id,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_secret_access_key=self.keys.secret_of(self._access_key_id),
             config=_CONFIG,
         )

@@ -47,7 +47,7 @@ def claimed(folder: Path, *, patience_seconds: float = 0.0, fresh: bool = False)
     """
     folder = folder.absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = [name for name in (OBJECTS, STEPS) if (folder / name).exists()] if not (folder / _MARK).exists() else []
         if foreign:
             raise DataDirError(f"{folder / foreign[0]} was not made by a local AWS; give it another folder with --data-dir")

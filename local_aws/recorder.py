@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 from xml.etree import ElementTree
 
-from local_aws.clients import ACCESS_KEY_ID, REGION
+from local_aws.clients import REGION
 from local_aws.overlay import WsgiApp, signed_region, signed_service
 from local_aws.state_log import StateLog
 
@@ -94,7 +94,7 @@ class Recorder:
             seen.update({key.lower(): value for key, value in sent}, status=status)
             return lambda _data: None
 
-        signed = {"service": "s3", "region": REGION, "key": ACCESS_KEY_ID}
+        signed = {"service": "s3", "region": REGION, "key": "local"}
         entry = {"method": "PUT", "uri": uri, "headers": headers, **signed}
         list(self._app(_environ(entry, body), start_response))
         if not seen["status"].startswith("2"):

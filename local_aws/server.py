@@ -14,10 +14,12 @@ from local_aws.athena.component import AthenaComponent
 from local_aws.clients import Clients
 from local_aws.crawler.component import CrawlerComponent
 from local_aws.data_dir import CLASSES, OBJECTS, STEPS
+from local_aws.door import Door
 from local_aws.emr.component import EmrComponent
 from local_aws.emr.launch import Launcher, SparkLauncher
 from local_aws.functions.invoke import Invocations
 from local_aws.functions.run import Functions
+from local_aws.keys import announce, forget, keys_of
 from local_aws.mirror import Mirror
 from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
@@ -63,7 +65,8 @@ class LocalAws:
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._components: list[Component] = []
-        self._clients = Clients(self.url)
+        self.keys = keys_of(data_dir)
+        self._clients = Clients(self.url, self.keys)
         self._mirror = Mirror(self._clients, data_dir / OBJECTS, self._state_log)
         self._functions = Functions(self._clients, data_dir / STEPS)
 
@@ -91,9 +94,11 @@ class LocalAws:
             overlay.register(component.handlers())
         recorder = Recorder(around(overlay), self._state_log, self._mirror.follow)
         fd = self._socket.fileno()
-        self._server = make_server(HOST, self.port, recorder, threaded=True, request_handler=Quiet, fd=fd)
+        door = Door(recorder, self.keys)
+        self._server = make_server(HOST, self.port, door, threaded=True, request_handler=Quiet, fd=fd)
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
+        announce(self.port, self.keys)
         recorder.restore()
         self.notes += self._mirror.restore(recorder.put_object)
 
@@ -118,5 +123,6 @@ class LocalAws:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        forget(self.port)
         self._socket.close()
         self._state_log.close()

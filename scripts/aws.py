@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import functools
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,6 +34,7 @@ T = TypeVar("T")
 Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
 
 PROJECT = "car-rental-data-lake"
+_LOCAL_KEY = "LOCAL"  # how access key ids of the local AWS begin; AWS's own begin with A
 _ATTEMPTS = 8
 _LOCAL_ATTEMPTS = 2  # a local AWS that does not answer has ended: to try eight times would take minutes
 _CREDENTIALS_FIX = (
@@ -168,9 +172,23 @@ def _session(settings: Settings) -> boto3.session.Session:
 
 def _local_session(settings: Settings) -> boto3.session.Session:
     core = botocore.session.Session(session_vars=_NO_USER_CONFIGURATION)
-    core.set_credentials("local", "local")
+    core.set_credentials(*_local_keys(settings))
     core.register("before-send", _refuse_other_hosts)
     return boto3.session.Session(botocore_session=core)
+
+
+def _local_keys(settings: Settings) -> tuple[str, str]:
+    """The key of the local AWS: from the settings if it is one, else as the server that answers there announces it, else
+    that of LOCAL_AWS_DIR. Real keys are never sent there."""
+    if settings.aws_access_key_id.startswith(_LOCAL_KEY):
+        return settings.aws_access_key_id, settings.aws_secret_access_key
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
+    announced = cache / PROJECT / "local_aws" / str(urlsplit(settings.aws_endpoint_url).port or 80)
+    for path in (announced, settings.local_aws_dir / "credentials"):
+        found = configparser.ConfigParser(interpolation=None)
+        if path.is_file() and found.read(path, encoding="utf-8"):
+            return found["default"]["aws_access_key_id"], found["default"]["aws_secret_access_key"]
+    return "unknown", "unknown"
 
 
 def _refuse_other_hosts(**event: Any) -> None:

@@ -20,11 +20,11 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The line for .env that `python -m local_aws` prints."""
+    """The lines for .env that `python -m local_aws` prints."""
     command = [sys.executable, "-m", "local_aws", "--data-dir", str(tmp_path_factory.mktemp("server"))]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
-        yield process.stdout.readline().strip()
+        yield "".join(process.stdout.readline() for _ in range(3))
         process.terminate()
 
 
@@ -34,7 +34,7 @@ def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
     folder = tmp_path_factory.mktemp("hand")
     generate(rentals=2000, seed=3, folder=folder / "data")
     env_file = folder / "x.env"
-    env_file.write_text(f"{server}\nDATA_DIR={folder / 'data'}\nAWS_ACCESS_KEY_ID=your_access_key_here\nENVIRONMENT=hand\n")
+    env_file.write_text(f"{server}DATA_DIR={folder / 'data'}\nENVIRONMENT=hand\n")
 
     def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}

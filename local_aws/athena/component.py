@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, SUCCEEDED, Execution
 from local_aws.athena.prepared import PreparedStatements
 from local_aws.athena.saved import NamedQueries, update_work_group, work_group
-from local_aws.clients import ACCESS_KEY_ID, ACCOUNT_ID, Clients
+from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 
 if TYPE_CHECKING:  # DuckDB, pyarrow and sqlglot are read when the first query comes, not when the server starts
@@ -82,7 +82,7 @@ class AthenaComponent:
 
     def _client(self, service: str, call: Call) -> Any:
         """Athena reads and writes as who calls it: https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html"""
-        return self._clients.signing_as(call.principal or ACCESS_KEY_ID).client(service, call.region)
+        return self._clients.signing_as(call.principal).client(service, call.region)
 
     def _loaded_engine(self) -> Engine:
         from local_aws.athena.engine import Engine

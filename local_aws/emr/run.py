@@ -7,16 +7,17 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.clients import Clients, access_key_of
+from local_aws.clients import Clients
 from local_aws.emr.launch import Command, Launcher
 from local_aws.emr.spark import warehouse
 from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, LogFolder, Output, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
+from local_aws.keys import access_key_of
 from local_aws.mirror import Mirror
 from local_aws.process import SupervisedProcess
 
@@ -105,7 +106,9 @@ class Run:
     def _command(self) -> Command:
         runs, submission = self._runs, self._job.submission
         endpoint_url = runs.clients.endpoint_url
-        return runs.launcher.command(submission, runs.mirror, self._scratch, endpoint_url)
+        command = runs.launcher.command(submission, runs.mirror, self._scratch, endpoint_url)
+        # like a cluster's instance profile, the credentials open this stand-in and nothing else
+        return replace(command, environment={**command.environment, **self._clients.environment})
 
     def _drive(self, command: Command) -> int:
         with self._lock:

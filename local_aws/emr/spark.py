@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_aws.clients import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local_aws.java import Java
 
 VIEW_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
@@ -95,10 +94,7 @@ class Spark:
 
 
 def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
-    """The environment of a job: nothing of the user's AWS settings, and UTC as on EMR.
-
-    Like a cluster's instance profile, the credentials in it open this stand-in and nothing else.
-    """
+    """The environment of a job: nothing of the user's AWS settings, and UTC as on EMR."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(scratch),
@@ -106,8 +102,6 @@ def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
         "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "*",
     }

@@ -20,8 +20,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.clients import ACCOUNT_ID, SECRET_ACCESS_KEY, Clients, access_key_of
+from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.functions import bootstrap
+from local_aws.keys import access_key_of
 from local_aws.overlay import not_supported
 from local_aws.process import SupervisedProcess
 
@@ -102,7 +103,7 @@ class Functions:
                 raise not_supported("invocations while the server ends")
             process = SupervisedProcess(
                 command,
-                env=_environment(configuration, region, folder, self._clients.endpoint_url),
+                env=_environment(configuration, region, folder, self._clients.signing_as(access_key_of(configuration["Role"]))),
                 cwd=folder,
                 stdout=folder / "output",
                 stderr=folder / "errors",  # the supervisor's: those of the function are in its output
@@ -169,7 +170,7 @@ def _context(configuration: dict[str, Any], request_id: str, stream: str) -> dic
     }
 
 
-def _environment(configuration: dict[str, Any], region: str, folder: Path, endpoint_url: str) -> dict[str, str]:
+def _environment(configuration: dict[str, Any], region: str, folder: Path, clients: Clients) -> dict[str, str]:
     """All that a function sees of the environment: its own variables, and credentials that open nothing but this stand-in."""
     own: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
     return own | {
@@ -178,9 +179,8 @@ def _environment(configuration: dict[str, Any], region: str, folder: Path, endpo
         "TMPDIR": str(folder),
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
-        "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": access_key_of(configuration["Role"]),
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_ENDPOINT_URL": clients.endpoint_url,
+        **clients.environment,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -11,7 +11,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.utils import parse_timestamp
 
-from local_aws.clients import ACCESS_KEY_ID, NO_USER_CONFIGURATION, SECRET_ACCESS_KEY, Clients
+from local_aws.clients import NO_USER_CONFIGURATION, Clients
 
 
 class InterpreterClients:
@@ -22,7 +22,7 @@ class InterpreterClients:
     """
 
     def __init__(self, clients: Clients) -> None:
-        self._endpoint_url = clients.endpoint_url
+        self._endpoint_url, self._keys = clients.endpoint_url, clients.keys
         core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
         core.get_component("response_parser_factory").set_parser_defaults(
             timestamp_parser=lambda value: iso_text(parse_timestamp(value))
@@ -32,10 +32,10 @@ class InterpreterClients:
         self._made: dict[tuple[str, str, bool, str], Any] = {}
 
     def client(
-        self, service_name: str, region_name: str, validate: bool = False, access_key_id: str = ACCESS_KEY_ID, **_: Any
+        self, service_name: str, region_name: str, validate: bool = False, access_key_id: str = "", **_: Any
     ) -> Any:
         """A client without retries: what is repeated is for the state machine to say."""
-        asked = service_name, region_name, validate, access_key_id
+        asked = service_name, region_name, validate, access_key_id or self._keys.access_key_id
         with self._lock:
             if asked not in self._made:
                 self._made[asked] = self._make(*asked)
@@ -47,7 +47,7 @@ class InterpreterClients:
             region_name=region_name,
             endpoint_url=self._endpoint_url,
             aws_access_key_id=access_key_id,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_secret_access_key=self._keys.secret_of(access_key_id),
             config=Config(
                 parameter_validation=validate,
                 retries={"total_max_attempts": 1},

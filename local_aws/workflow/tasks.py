@@ -27,7 +27,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
-from local_aws.clients import access_key_of
+from local_aws.keys import access_key_of
 from local_aws.workflow.interpreter_clients import InterpreterClients
 from local_aws.workflow.moto_patches import event_details
 from local_aws.workflow.services import boto_name

@@ -26,8 +26,8 @@ def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.M
     client("glue").create_database(DatabaseInput={"Name": name})
     for variable, value in {
         "AWS_ENDPOINT_URL": stand_in.url,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": stand_in.keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": stand_in.keys.secret_access_key,
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(variable, value)

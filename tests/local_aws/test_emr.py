@@ -556,7 +556,7 @@ def test_the_aws_cli_understands_the_answers(emr: Emr, stand_in: LocalAws) -> No
             "--output",
             "json",
         ],
-        env={**os.environ, "AWS_ENDPOINT_URL": stand_in.url, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        env={**os.environ, "AWS_ENDPOINT_URL": stand_in.url, **Clients(stand_in.url).environment},
         capture_output=True,
         text=True,
         check=True,

@@ -13,7 +13,6 @@ import pytest
 from botocore.exceptions import ClientError
 from support.server_process import Server
 
-from local_aws.clients import Clients
 from local_aws.state_log import FILE, StateLog, UnknownState
 
 pytestmark = pytest.mark.jvm  # servers that are killed, one after the other
@@ -41,7 +40,7 @@ class Lives:
         while server.first_line.startswith("NOTE "):
             self.notes.append(server.first_line)
             server.first_line = server.lines(1)[0]
-        return Clients(server.url).client
+        return server.clients.client
 
     def kill(self) -> None:
         if self._server:

@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def s3(server: Server) -> Any:
-    return Clients(server.url).client("s3")
+    return server.clients.client("s3")
 
 
 def wait(condition: Callable[[], object], seconds: float) -> bool:
@@ -184,7 +184,7 @@ SparkContext.getOrCreate().parallelize([1], 1).foreach(work)
 def test_whatever_ends_the_server_no_jvm_and_no_worker_outlives_it(start: Start, tmp_path: Path, signum: int) -> None:
     server = start(JAVA_HOME=str(find_java().home), HOME=str(tmp_path), XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", ""))
     working = tmp_path / "working"
-    submit_sleeper(Clients(server.url), SLEEPER % str(working).encode())
+    submit_sleeper(server.clients, SLEEPER % str(working).encode())
     assert wait(working.exists, 90), "the job never got to work"
     mine = f"AWS_ENDPOINT_URL={server.url}"
     assert len(with_in_its_environment(mine)) >= 5  # supervisor, JVM, driver, worker daemon, worker

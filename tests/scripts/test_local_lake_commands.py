@@ -15,6 +15,7 @@ from open_notebook import names_aws
 from support.processes import with_in_its_environment
 
 from local_aws.clients import Clients
+from local_aws.keys import keys_of
 
 pytestmark = pytest.mark.jvm  # servers of their own
 
@@ -38,7 +39,7 @@ def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) ->
     with start(home, "serve_lake.py", "--port", "0") as server:
         assert server.stdout
         url = server.stdout.readline().strip().removeprefix("AWS_ENDPOINT_URL=")
-        Clients(url).client("s3").create_bucket(Bucket="lake")
+        Clients(url, keys_of(home / "lake")).client("s3").create_bucket(Bucket="lake")
         with start(home, "query_lake.py", "--local", "SELECT 1") as other:
             _, words = other.communicate(timeout=60)
         assert f"local AWS at {url}, which serves this lake already" in words

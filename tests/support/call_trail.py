@@ -1,7 +1,7 @@
 """Who called what: the requests that reach the stand-in, written down with the role that signed them.
 
 ``CallTrail`` is a WSGI layer around the stand-in's server. What AWS would do as a role, the stand-in signs with that role
-(``local_aws/clients.py::access_key_of``), so a request's signature says whose permissions it needs on AWS.
+(``local_aws/keys.py::access_key_of``), so a request's signature says whose permissions it needs on AWS.
 """
 
 from __future__ import annotations

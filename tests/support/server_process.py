@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from local_aws.clients import Clients
+from local_aws.keys import Keys, keys_at, keys_of
+
 ROOT = Path(__file__).parents[2]
 # a user with an AWS account, a proxy, and no Java but the wheel's
 ENV = {
@@ -31,8 +34,9 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdout
-        self.first_line = self._process.stdout.readline().strip()
+        self._arguments, self._environ = args, {**ENV, **environ}
+        self._printed: list[str] = []
+        (self.first_line,) = self.lines(1)
 
     @property
     def url(self) -> str:
@@ -41,7 +45,21 @@ class Server:
     def lines(self, count: int) -> list[str]:
         """The next lines that it prints."""
         assert self._process.stdout
-        return [self._process.stdout.readline().strip() for _ in range(count)]
+        printed = [self._process.stdout.readline().strip() for _ in range(count)]
+        self._printed += printed
+        return printed
+
+    @property
+    def clients(self) -> Clients:
+        """Clients with the key that it prints, or that lies in its folder, or that it announces."""
+        if self.first_line.startswith("AWS_"):
+            self.lines(3 - len(self._printed[:3]))
+            key, secret = (line.partition("=")[2] for line in self._printed[1:3])
+            return Clients(self.url, Keys(key, secret))
+        if "--data-dir" in self._arguments:
+            folder = self._arguments[self._arguments.index("--data-dir") + 1]
+            return Clients(self.url, keys_of(Path(folder)))
+        return Clients(self.url, keys_at(self.url, self._environ))
 
     @property
     def pid(self) -> int:

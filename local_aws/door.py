@@ -1,0 +1,116 @@
+"""Who may ask the stand-in: programs on this machine that have the lake's key, and no web page.
+
+The server runs what it is sent. A page in a browser could send it requests, directly (then the browser adds ``Origin`` or
+``Sec-Fetch-Site``) or by a name that resolves to this machine (then ``Host`` is not this machine's); another user of the
+machine could, too. Whoever has no key is refused in AWS's words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from local_aws.keys import Keys
+from local_aws.overlay import WsgiApp
+from local_aws.signature import Claim, claim_of
+
+_THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+_SAME_SITE = ("", "same-origin", "none")
+
+# problem -> (S3's code, the code of services that speak JSON, that of services that speak XML, message)
+_REFUSALS = {
+    "unsigned": (
+        "AccessDenied",
+        "MissingAuthenticationTokenException",
+        "MissingAuthenticationToken",
+        "Request is missing Authentication Token",
+    ),
+    "unknown": (
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "The security token included in the request is invalid. This local AWS knows the key that it printed when it started, "
+        "which lies in the file credentials of its folder.",
+    ),
+    "wrong": (
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key.",
+    ),
+    "expired": ("AccessDenied", "ExpiredTokenException", "RequestExpired", "Request has expired"),
+}
+
+
+class Door:
+    """A WSGI layer in front of everything."""
+
+    def __init__(self, app: WsgiApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        stranger = _stranger(environ)
+        if stranger:
+            return _send(start_response, "403 Forbidden", "text/plain", f"local_aws: {stranger}\n")
+        claim = claim_of(environ)
+        problem = claim.problem(environ, self._keys) if claim else "unsigned"
+        if problem:
+            return _refuse(environ, start_response, claim, problem)
+        return self._app(environ, _without_cors(start_response))
+
+
+def _stranger(environ: dict[str, Any]) -> str:
+    """Why a request cannot come from a program on this machine; empty when it can."""
+    host = environ.get("HTTP_HOST", "")
+    if not _THIS_MACHINE.fullmatch(host):
+        return f"the host {host!r} is not this machine; use 127.0.0.1 or localhost"
+    origin = environ.get("HTTP_ORIGIN", "")
+    if (origin and origin != f"http://{host}") or environ.get("HTTP_SEC_FETCH_SITE", "") not in _SAME_SITE:
+        return "web pages may not send requests here"
+    return ""
+
+
+def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
+    """moto lets every page read every answer; no header of ours does."""
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        return start_response(status, [item for item in headers if not item[0].lower().startswith("access-control-")], *more)
+
+    return start
+
+
+def _refuse(
+    environ: dict[str, Any], start_response: Callable[..., Any], claim: Claim | None, problem: str
+) -> Iterable[bytes]:
+    s3, in_json, in_xml, message = _REFUSALS[problem]
+    service = claim.service if claim else ""
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        body = json.dumps({"__type": in_json, "message": message, "Message": message})
+        return _send(start_response, "400 Bad Request", "application/x-amz-json-1.1", body)
+    if service == "s3" or not (service or environ.get("CONTENT_TYPE")):
+        body = f"<Error><Code>{s3}</Code><Message>{escape(message)}</Message></Error>"
+        return _send(start_response, "403 Forbidden", "application/xml", body)
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        error = f"<Code>{in_xml}</Code><Message>{escape(message)}</Message>"
+        body = (
+            f"<Response><Errors><Error>{error}</Error></Errors></Response>"
+            if service == "ec2"
+            else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
+        )
+        return _send(start_response, "403 Forbidden", "text/xml", body)
+    body = json.dumps({"message": message})
+    return _send(start_response, "403 Forbidden", "application/json", body, ("x-amzn-ErrorType", in_json))
+
+
+def _send(
+    start_response: Callable[..., Any], status: str, kind: str, body: str, *more: tuple[str, str]
+) -> Iterable[bytes]:
+    payload = body.encode()
+    # what was not read of the request must not be taken for the next one
+    headers = [("Content-Type", kind), ("Content-Length", str(len(payload))), ("Connection", "close"), *more]
+    start_response(status, headers)
+    return [payload]
