@@ -83,7 +83,8 @@ class Lock:
         """Raise JobError when the lock has passed to another owner."""
         if not self._uri:
             return
-        words = self._lake.read_text(self._uri).split() if self._lake.exists(self._uri) else []
+        text = self._lake.read_text(self._uri) if self._lake.exists(self._uri) else ""
+        words = text.strip().strip('"').split()  # Step Functions writes a text as JSON
         if words[:1] != [self.owner]:
             raise JobError(f"{self._uri} names {' '.join(words) or 'nobody'}: another run has taken over, "
                            "this one publishes nothing")

@@ -100,7 +100,7 @@ class Zones:
         lake = lake or Lake.of_session(self._spark)
         lock = Lock(lake)
         if owner:
-            self.lock.write_text(f"{owner} j-1\n")
+            self.lock.write_text(json.dumps(f"{owner} j-1"))  # as Step Functions writes it
             lock = Lock(lake, str(self.lock), owner)
         zones = publish_run.Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
         return Publication(lake, zones, lock).publish(run_id, keep_runs)
