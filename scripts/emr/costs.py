@@ -158,6 +158,6 @@ def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
         (f"the nodes' disks ({_EBS_GB} GB each) and public IPv4 addresses for that run", f"about {money(_beside(settings))}"),
         ("in a subnet behind a NAT gateway without an S3 endpoint: a GB that the nodes read or write", "$0.045"),
         ("what stays: data and logs in S3, a GB for a month", "about $0.02"),
-        *([("what stays: one alarm for a month, beyond ten in the account", "$0.10")] if settings.alert_email else []),
+        ("what stays, with ALERT_EMAIL: an alarm for a month, unless it is among the account's first ten", "$0.10"),
         ("what stays: roles, catalog, workgroup, state machine, while nobody uses them", "nothing"),
     ]
