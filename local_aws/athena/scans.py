@@ -315,21 +315,25 @@ def _text_rows(
 
 
 def _read_json(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
-    records = []
-    for number, line in enumerate(read_lines(one.key, body, _properties(table, descriptor)), 1):
-        if line.strip():
-            records.append(_record(line, number, one))
-    columns = [_json_column([record.get(name) for record in records], kind, name, one, table) for name, kind in wanted]
+    properties = _properties(table, descriptor)
+    lines = enumerate(read_lines(one.key, body, properties), 1)
+    records = [_record(line, number, one, properties) for number, line in lines if line.strip()]
+    keys = {name: properties.get(f"mapping.{name}", name).lower() for name, _ in wanted}
+    columns = [_json_column([record.get(keys[name]) for record in records], kind, name, one, table) for name, kind in wanted]
     return _rows(columns, wanted, len(records)), one.size
 
 
-def _record(line: str, number: int, one: S3Object) -> dict[str, Any]:
+def _record(line: str, number: int, one: S3Object, properties: dict[str, str]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html"""
     try:
-        return {key.lower(): value for key, value in json.loads(line).items()}
+        found = {key.lower(): value for key, value in json.loads(line).items()}
     except (ValueError, AttributeError) as error:
-        raise QueryFailed(
-            "HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object - JSONException: {error} [{one.url} line {number}]"
-        ) from error
+        if properties.get("ignore.malformed.json", "").lower() in ("true", "1"):
+            return {}
+        message = f"Row is not a valid JSON Object - JSONException: {error} [{one.url} line {number}]"
+        raise QueryFailed("HIVE_CURSOR_ERROR", message) from error
+    dots = properties.get("dots.in.keys", "").lower() == "true"
+    return {key.replace(".", "_"): value for key, value in found.items()} if dots else found
 
 
 _FROM_JSON: dict[str, Callable[[Any], Any]] = {
@@ -340,11 +344,24 @@ _FROM_JSON: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _from_json(value: Any, kind: Type) -> Any:
+    """A value of JSON as pyarrow takes one of ``kind``; names of fields are found whatever their case."""
+    if value is None:
+        return None
+    if kind.name == "array":
+        return [_from_json(item, kind.items[0]) for item in value]
+    if kind.name == "map":
+        return [(key, _from_json(item, kind.items[1])) for key, item in value.items()]
+    if kind.name == "row":
+        found = {key.lower(): item for key, item in value.items()}
+        return {key: _from_json(found.get(key), item) for key, item in zip(kind.field_keys(), kind.items, strict=True)}
+    return _FROM_JSON.get(kind.name, lambda plain: plain)(value)
+
+
 def _json_column(values: list[Any], kind: Type, name: str, one: S3Object, table: Table) -> Any:
-    convert = _FROM_JSON.get(kind.name, lambda value: value)
     try:
-        return pa.array([None if value is None else convert(value) for value in values], _arrow_type(kind, table))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, ArithmeticError) as error:
+        return pa.array([_from_json(value, kind) for value in values], _arrow_type(kind, table))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
         raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{one.url}]") from error
 
 

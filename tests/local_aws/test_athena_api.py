@@ -474,6 +474,27 @@ def test_json_lines_are_read(lake: Lake) -> None:
     assert lake.rows('SELECT id, tags[1], r."in".a FROM raw r WHERE tags IS NOT NULL') == [["1", "x", "1.5"]]
 
 
+def test_the_json_serde_follows_its_properties(lake: Lake) -> None:
+    serde = {"ignore.malformed.json": "true", "dots.in.keys": "true", "mapping.at": "timestamp"}
+    library = "org.openx.data.jsonserde.JsonSerDe"
+    text_table(lake, "a_b int, at string", '{"a.b": 1, "Timestamp": "now"}\nno json\n', serde, library=library)
+    assert lake.rows("SELECT * FROM t") == [["1", "now"], [None, None]]
+
+
+def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
+    text_table(
+        lake,
+        "s struct<day:date,tags:array<string>>, m map<string,bigint>",
+        '{"S": {"Day": "2024-02-29", "tags": ["x", null]}, "m": {"K": 1}}\n{"s": 7}\n',
+        {"ignore.malformed.json": "false"},
+        library="org.openx.data.jsonserde.JsonSerDe",
+    )
+    assert lake.rows("SELECT m FROM t") == [["{K=1}"], [None]]
+    assert lake.failed("SELECT s FROM t").startswith("HIVE_BAD_DATA")
+    lake.put("t/a", '{"S": {"Day": "2024-02-29", "tags": ["x", null]}}\n')
+    assert lake.rows("SELECT s FROM t") == [["{day=2024-02-29, tags=[x, null]}"]]
+
+
 def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> None:
     lake.done(
         "CREATE EXTERNAL TABLE j (d date, t timestamp, m decimal(5,2)) ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' "
