@@ -328,16 +328,31 @@ def _body(rows: pa.Table, columns: Columns, target: Target) -> bytes:
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression=target.compression)
         return sink.getvalue()
-    lines = _json_lines(rows) if target.format == "JSON" else _text_lines(rows, columns, target.serde)
+    lines = _json_lines(rows, columns) if target.format == "JSON" else _text_lines(rows, columns, target.serde)
     body = "".join(f"{line}\n" for line in lines).encode()
     if target.compression not in ("GZIP", "NONE"):
         raise not_done(f"text compressed as {target.compression}")
     return gzip.compress(body) if target.compression == "GZIP" else body
 
 
-def _json_lines(rows: pa.Table) -> Iterator[str]:
+def _json_lines(rows: pa.Table, columns: Columns) -> Iterator[str]:
+    kinds = dict(columns)
     for row in rows.to_pylist():
-        yield json.dumps({key: value for key, value in row.items() if value is not None}, default=str)
+        plain = {name: _plain(value, kinds[name]) for name, value in row.items() if value is not None}
+        yield json.dumps(plain, default=str)
+
+
+def _plain(value: Any, kind: Type) -> Any:
+    """A value of pyarrow's as JSON has it."""
+    if kind.name == "varbinary":
+        raise not_done("binary values in JSON files")
+    if value is None or not kind.items:
+        return value
+    if kind.name == "array":
+        return [_plain(item, kind.items[0]) for item in value]
+    if kind.name == "map":
+        return {str(key): _plain(item, kind.items[1]) for key, item in value}
+    return {key: _plain(item, inner) for (key, item), inner in zip(value.items(), kind.items, strict=True)}
 
 
 def _text_lines(rows: pa.Table, columns: Columns, properties: Mapping[str, str]) -> Iterator[str]:
