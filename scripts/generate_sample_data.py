@@ -115,8 +115,8 @@ def add_month(folder: Path) -> str:
         return ""
     sizes, seed, defects = Sizes(**told["sizes"]), told["seed"], told["defects"]
     month = next(itertools.islice(months(sizes), len(told["months"]), None))
-    name, planted = f"rental_transactions_{month.name}.csv", Counter[int]()
-    making = folder / f".{name}"
+    name, planted = _month_file(month.name), Counter[int]()
+    making = folder / f".{month.name}.csv"
     with making.open("wb") as file:
         file.write(_csv_line(contract.RAW_COLUMNS[contract.RENTALS]).encode())
         for lines in business_lines(make_world(sizes, seed), seed, defects, planted, [month]):
@@ -127,6 +127,7 @@ def add_month(folder: Path) -> str:
     told["odd_but_kept"] += kept
     told["by_reason"] = dict(sorted((Counter(told["by_reason"]) + Counter(by_reason)).items()))
     told["rows"][contract.RENTALS] += month.rentals
+    (folder / name).parent.mkdir(exist_ok=True)
     os.replace(making, folder / name)
     write_whole(folder / contract.SAMPLE_MANIFEST, json.dumps(told, indent=2) + "\n")
     return name
@@ -238,7 +239,7 @@ def _write(folder: Path, world: World, seed: int, defects: float, business: bool
         made = _write_tables(making, folder, world, seed, defects, business)
         (making / contract.SAMPLE_MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
         for month in _manifest_there(folder).get("months", ()):  # of the sample that goes
-            (folder / f"rental_transactions_{month}.csv").unlink(missing_ok=True)
+            (folder / _month_file(month)).unlink(missing_ok=True)
         # the manifest first: whatever is in place from here on is known as ours
         for name in (contract.SAMPLE_MANIFEST, *map(_file, TABLES)):
             os.replace(making / name, folder / name)
@@ -302,6 +303,10 @@ def _manifest(made: SampleData) -> dict[str, Any]:
 
 def _file(table: str) -> str:
     return f"{table}.csv"
+
+
+def _month_file(month: str) -> str:
+    return f"{contract.RENTALS}/{month}.csv"
 
 
 # --- what can be wrong with the request

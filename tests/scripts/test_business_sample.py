@@ -13,8 +13,9 @@ import duckdb
 import generate_sample_data
 import pytest
 from generate_sample_data import add_month, generate, main
+from storage.raw_data import find_raw_files
 
-RENTALS = "read_csv('{}/rental_transactions*.csv', all_varchar = true)"
+RENTALS = "read_csv(['{0}/rental_transactions.csv', '{0}/rental_transactions/*.csv'], all_varchar = true)"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     """The first five months and three more, without defects."""
     folder = tmp_path_factory.mktemp("business")
     generate(folder=folder, seed=7, defects=0, business=True)
-    assert [add_month(folder) for _ in range(3)] == [f"rental_transactions_2024-0{month}.csv" for month in (6, 7, 8)]
+    assert [add_month(folder) for _ in range(3)] == [f"rental_transactions/2024-0{month}.csv" for month in (6, 7, 8)]
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE r AS FROM {RENTALS.format(folder)}")
         connection.execute(f"CREATE TABLE vehicles AS FROM read_csv('{folder}/vehicles.csv', all_varchar = true)")
@@ -103,7 +104,7 @@ def test_the_manifest_counts_the_defects_of_later_months_too(tmp_path: Path) -> 
 def test_small_samples_have_months_too(tmp_path: Path, rentals: int) -> None:
     made = generate(rentals, 1, tmp_path, 0.5, business=True)
     assert made.rows["rental_transactions"] == rentals
-    assert add_month(tmp_path) == "rental_transactions_2024-06.csv"
+    assert add_month(tmp_path) == "rental_transactions/2024-06.csv"
 
 
 def test_months_may_be_larger_than_what_is_made_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +118,9 @@ def test_months_may_be_larger_than_what_is_made_at_a_time(tmp_path: Path, monkey
 def test_a_new_sample_takes_the_months_of_the_old_one_along(tmp_path: Path) -> None:
     generate(500, 1, tmp_path, business=True)
     name = add_month(tmp_path)
+    assert tmp_path / name in find_raw_files(tmp_path).files["rental_transactions"]
     generate(500, 2, tmp_path)
-    assert not (tmp_path / name).exists()
+    assert not (tmp_path / name).exists() and find_raw_files(tmp_path).not_read.keys() <= {"sample_data.json"}
     assert add_month(tmp_path) == ""  # one that is spread evenly does not grow
 
 
@@ -127,7 +129,7 @@ def test_the_next_month_of_an_empty_folder_is_a_sample_and_other_peoples_data_st
 ) -> None:
     asked = ["--next-month", "--rentals", "300", "--output", str(tmp_path)]
     assert main(asked) == 0 and main(asked) == 0
-    assert (tmp_path / "rental_transactions_2024-06.csv").exists()
+    assert (tmp_path / "rental_transactions/2024-06.csv").exists()
     (tmp_path / "users.csv").write_text("mine")
     before = sorted(path.name for path in tmp_path.iterdir())
     assert main(asked) == 0
