@@ -55,10 +55,10 @@ class Schedules:
         return self._app(environ, start_response)
 
     def _check(self, schedule: Mapping[str, Any], region: str) -> None:
-        expression = schedule["ScheduleExpression"]
+        expression, role = str(schedule.get("ScheduleExpression")), str((schedule.get("Target") or {}).get("RoleArn"))
         if not is_expression(expression):
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
-        if not trusted_role(self._clients.client("iam", region), schedule["Target"]["RoleArn"], "scheduler"):
+        if not trusted_role(self._clients.client("iam", region), role, "scheduler"):
             raise AwsError("ValidationException", _NO_ROLE)
 
 
