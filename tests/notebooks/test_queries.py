@@ -19,7 +19,9 @@ from oracle.small_lake import write_small_lake
 from sqlglot import expressions
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
-from support.published_lake import PublishedLake
+from support.published_lake import MASTERS, PublishedLake
+
+from local_aws.server import LocalAws
 
 QUERIES = named_queries()
 
@@ -186,3 +188,16 @@ def test_what_failed_runs_rejected_has_a_table_of_its_own(known_lake: PublishedL
     assert register_failed_run(known_lake.aws, "no-such-run") is False
     known_lake.crawl()
     assert [row[0] for row in Athena(known_lake.aws).run(sql).rows] == ["r1-failed", "r3-failed"]
+
+
+def test_two_locations_of_one_name_are_told_apart(stand_in: LocalAws, tmp_path: Path) -> None:
+    lake = PublishedLake.new(stand_in.url, "twins", tmp_path)
+    first, *others = MASTERS["locations"]
+    rentals = ["R1,U1,V1,2024-01-01 10:00:00,2024-01-01 12:00:00,1,2,20.00"]
+    rentals += ["R2,U1,V1,2024-01-02 10:00:00,2024-01-02 11:00:00,2,1,10.00"]
+    rentals += ["R3,U1,V1,2024-01-03 10:00:00,2024-01-03 11:00:00,4,1,5.00"]
+    twin = first.replace("1,Airport", "2,Airport", 1)
+    lake.publish("r1", {**MASTERS, "locations": [first, twin, *others[1:]], "rental_transactions": rentals})
+    lake.crawl()
+    rows = Athena(lake.aws).run(QUERIES["top_locations"].sql).rows
+    assert [row[1] for row in rows] == ["Airport (1)", "Airport (2)", "Nowhere"]
