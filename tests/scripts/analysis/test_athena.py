@@ -17,7 +17,7 @@ from storage.lake_bucket import ensure_bucket
 
 KINDS = """
 SELECT
-    CAST(12345678901234567890.10 AS DECIMAL(38, 2)) AS amount,
+    CAST('12345678901234567890.10' AS DECIMAL(38, 2)) AS amount,
     CAST(9007199254740993 AS BIGINT) AS many,
     CAST(1.5 AS DOUBLE) AS ratio,
     true AS yes,
