@@ -12,18 +12,23 @@ nothing.
 
 from __future__ import annotations
 
+import os
+import sys
+
+# the step scripts import each other's helpers by plain name, as when run by hand
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts"))
+
+import prerequisites  # noqa: F401 - first: what this Python lacks, and Ctrl-C during all that follows
+
+# isort: split
 import argparse
 import re
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT / "scripts"))  # the step scripts import each other's helpers by plain name, as when run by hand
 
 import cli
 from analyze import analyze

@@ -127,7 +127,10 @@ class Aws:
     @functools.cached_property
     def account_id(self) -> str:
         """The twelve digits of the account that the credentials belong to."""
-        return str(self.client("sts").get_caller_identity()["Account"])
+        answer: Answer = self.client("sts").get_caller_identity()
+        if "Account" not in answer:  # a page of some web server, read as XML
+            raise no_aws("AWS endpoint", "it knows no account")
+        return str(answer["Account"])
 
     @property
     def partition(self) -> str:
@@ -226,8 +229,19 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
     return DataLakeError(where, f"{error}.")
 
 
+def no_aws(where: str, why: str) -> DataLakeError:
+    """The error for an endpoint at which some other program answers."""
+    return ConfigError(
+        where,
+        f"the program that answers in place of AWS is no AWS ({why}).",
+        "Correct AWS_ENDPOINT_URL, or leave it out for AWS itself.",
+    )
+
+
 def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
     code = error.response["Error"]["Code"]
+    if code.isdigit() and not error.operation_name.startswith("Head"):  # a status alone: AWS names its errors
+        return no_aws(where, f"{error.operation_name}: HTTP status {code}")
     message = error.response["Error"].get("Message", "").strip()
     return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
 

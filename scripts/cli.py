@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from aws import Aws, explain
+import prerequisites  # noqa: F401 - before what needs packages
+
+# isort: split
+from aws import Aws, explain, no_aws
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from config import Settings, load_settings
 from console import Console
 from errors import DataLakeError, ExitStatus
+from storage.local_files import DISK_FULL
 
 # other ways to ask a program to end; SIGHUP is unknown to Windows
 _POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -165,6 +170,11 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
         return error
     if isinstance(error, (ClientError, BotoCoreError)):
         return explain(error, where)
+    if isinstance(error, ResponseParserError):
+        return no_aws(where, "its answer cannot be read")
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        place = f" for {error.filename}" if error.filename else ""
+        return DataLakeError(where, f"no space left on the disk{place}.", "Free some, or name a folder on another disk in .env.")
     if isinstance(error, OSError) and error.filename:
         return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")

@@ -95,7 +95,7 @@ def generate(
     if not force:
         _check_is_ours(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sizes = sizes_for(rentals)
         _check_free_space(folder, sizes)
         return _write(folder, make_world(sizes, seed), seed, defects, business)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from config import ROOT
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def write_whole(path: Path, text: str) -> None:
     """Puts ``text`` at ``path`` at once: whoever opens it sees all of it, or what was there before. Makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     making = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         making.write_text(text, encoding="utf-8")
         os.replace(making, path)
+    except OSError as error:
+        making.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a failed write names no file
     except BaseException:
         making.unlink(missing_ok=True)
         raise

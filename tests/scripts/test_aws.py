@@ -1,10 +1,14 @@
 """The session: what its helpers make of AWS's answers."""
 
 import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from aws import Aws, if_there
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+from cli import as_failure
 from config import Settings
 from errors import ConfigError
 
@@ -48,3 +52,26 @@ def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     keys = [Aws(Settings(aws_profile=name)).session.get_credentials().access_key for name in ("", "lake")]
     assert keys == ["key-of-default", "key-of-lake"]
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
+def test_a_web_server_that_is_no_aws_is_called_that(project, body):
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200 if body else 501)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    aws = project(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}").aws
+    with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
+        assert aws.account_id is None
+    failure = as_failure(caught.value, "main")
+    server.shutdown()
+    server.server_close()
+    assert "is no AWS" in failure.what
+    assert "Correct AWS_ENDPOINT_URL" in failure.fix

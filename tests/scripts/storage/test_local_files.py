@@ -1,10 +1,32 @@
 """A file that somebody may open at any moment: whole, or as it was before."""
 
+import errno
 import os
+import stat
+from pathlib import Path
 
 import pytest
+from cli import as_failure
 from storage import local_files
 from storage.local_files import write_whole
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError) as caught:
+        write_whole(tmp_path / "reports" / "r.html", "x")
+    failure = as_failure(caught.value, "analyze")
+    assert failure.what == f"no space left on the disk for {tmp_path}/reports/r.html."
+    assert "another disk" in failure.fix
+    assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_a_folder_that_it_makes_is_for_its_owner_alone(tmp_path):
+    write_whole(tmp_path / "reports" / "r.html", "x")
+    assert stat.S_IMODE((tmp_path / "reports").stat().st_mode) == 0o700
 
 
 def test_the_folder_is_made_and_nothing_else_is_left_there(tmp_path):
