@@ -127,10 +127,10 @@ class Aws:
     @functools.cached_property
     def account_id(self) -> str:
         """The twelve digits of the account that the credentials belong to."""
-        answer: Answer = self.client("sts").get_caller_identity()
-        if "Account" not in answer:  # a page of some web server, read as XML
-            raise no_aws("AWS endpoint", "it knows no account")
-        return str(answer["Account"])
+        try:
+            return str(self.client("sts").get_caller_identity()["Account"])
+        except KeyError as error:  # botocore's, of a page that it could read as XML
+            raise no_aws("AWS endpoint", "it knows no account") from error
 
     @property
     def partition(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -14,14 +15,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.clients import Clients
 from local_aws.emr.launch import Command, Launcher
-from local_aws.emr.spark import warehouse
+from local_aws.emr.spark import steps_at_once, warehouse
 from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, LogFolder, Output, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
 from local_aws.keys import access_key_of
+from local_aws.memory import in_words, memory_bytes
 from local_aws.mirror import Mirror
 from local_aws.process import SupervisedProcess
 
-_CANCELLED = 128 + 15
+_CANCELLED, _KILLED = 128 + 15, 128 + 9
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Runs:
         self._started = int(time.time() * 1000)
         self._numbers = itertools.count(1)
         self.under_way: set[Run] = set()
+        self.slots = threading.Semaphore(steps_at_once(memory_bytes()))
 
     def new(self, job: Job) -> Run:
         """A run that has not begun."""
@@ -91,7 +94,8 @@ class Run:
         self._runs.under_way.add(self)
         try:
             command = self._command()
-            exit_code = self._drive(command)
+            with self._runs.slots:
+                exit_code = self._drive(command)
         finally:
             problem = self._take_out()
         failure = self._ship(command.arguments, notes, exit_code, time.monotonic() - began)
@@ -140,10 +144,12 @@ class Run:
         if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
             output, exit_code = output.without_context(), NO_CONTEXT_EXIT_CODE
         message, log_name = output.cause()
+        if exit_code == _KILLED:  # what it said then is no cause
+            message = ""
         where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
         if exit_code == 0:
             return None
-        return Failure("Unknown Error.", message or f"exit code {exit_code}", f"{where}{log_name}.gz" if where else None)
+        return Failure("Unknown Error.", message or _ended_by(exit_code), f"{where}{log_name}.gz" if where else None)
 
     def _write_logs(self, output: Output, controller: str, exit_code: int) -> str | None:
         """Writes the logs; returns the folder of the driver's."""
@@ -167,6 +173,18 @@ class Run:
             return ""
         names = ", ".join(sorted(path.name for path in tables.iterdir()))
         return f"local_aws has no Hive metastore: the tables {names} of saveAsTable are lost; write to s3:// paths instead"
+
+
+def _ended_by(exit_code: int) -> str:
+    """The exit code in words; a process that SIGKILL has ended had in most cases more memory than there is."""
+    if exit_code <= 128:
+        return f"exit code {exit_code}"
+    try:
+        name = signal.Signals(exit_code - 128).name
+    except ValueError:
+        return f"exit code {exit_code}"
+    memory = f"; this machine, or its container, has {in_words(memory_bytes())} of memory" if name == "SIGKILL" else ""
+    return f"killed by {name} (exit code {exit_code}){memory}"
 
 
 def _read(path: Path) -> str:

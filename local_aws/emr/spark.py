@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_aws.java import Java
+from local_aws.memory import GIGABYTE, memory_bytes
 
 VIEW_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
 # where a bucket has no mount Hadoop asks this one, which then says "Could not initialize target File System for URI : s3://..."
@@ -39,7 +40,6 @@ DEFAULTS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-_GIGABYTE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,16 @@ def warehouse(scratch: Path) -> Path:
 
 
 def _heap_bytes() -> int:
-    """A quarter of the machine, as two steps may run side by side; at least Spark's default, and never more than 4 GB."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(max(memory // 4, _GIGABYTE), 4 * _GIGABYTE)
+    """A quarter of the memory, as two steps may run side by side; never more than 4 GB.
+
+    With little memory, where one step runs at a time (``steps_at_once``), three eighths of it.
+    """
+    memory = memory_bytes()
+    if steps_at_once(memory) == 1:
+        return max(memory * 3 // 8, GIGABYTE // 2)
+    return min(memory // 4, 4 * GIGABYTE)
+
+
+def steps_at_once(memory: int) -> int:
+    """How many Spark drivers fit: each takes a gigabyte besides its heap, and so does this server with its clients."""
+    return 1 if memory < 4 * GIGABYTE else 64

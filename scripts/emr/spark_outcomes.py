@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,13 @@ from emr.step_logs import probable_cause
 SUMMARY_KEY = "/".join([contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY])
 
 _REJECTS = f"SELECT reasons, count(*) AS rentals FROM {OF_FAILED_RUNS} WHERE run_id = '{{}}' GROUP BY 1 ORDER BY 2 DESC"
+
+
+_KILLED = re.compile(r"killed by SIG|exit code 137|exit code: 137|Exit code is 137")
+_MORE_MEMORY = (
+    "The system kills what takes more memory than there is. Close other programs, give the machine or its container more, "
+    "or take larger nodes (EMR_CORE_INSTANCE_TYPE); nothing of this run was published."
+)
 
 
 def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
@@ -66,6 +75,12 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
             f"step {step['Id']} {status['State']}, and its log cannot be read: {why.what}",
             f"Look again: {look_again}. {why.fix}".strip(),
         )
+    ended = status.get("FailureDetails", {}).get("Message", "")
+    if _KILLED.search(ended):
+        what = f"step {step['Id']} {status['State']}: {ended.rstrip('.')}."
+        return DataLakeError(f"Spark job {job}", what, _MORE_MEMORY, log=cause.log)
+    if not cause.found and ended:
+        cause = dataclasses.replace(cause, headline=ended)
     again = f" Logs arrive late; to look again: {look_again}"
     young = "" if aws.settings.is_local else f" {young_bucket_note(aws)}".rstrip()
     return DataLakeError(

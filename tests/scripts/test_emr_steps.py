@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -21,12 +22,14 @@ from terminate_emr_cluster import terminate_emr_cluster
 
 # a job is told its end by its name; good ones leave the summary that the script reads at the end
 JOB = """
-import sys, time
+import os, sys, time
 name = sys.argv[sys.argv.index("--as") + 1]
 if name == "slow":
     time.sleep(120)
 if name == "refusing":
     sys.exit("ERROR refusing: users.csv lacks the column email")
+if name == "killed":
+    os.kill(os.getpid(), 9)
 if name == "broken":
     raise RuntimeError("no such thing")
 print("all is well in", name)
@@ -89,6 +92,15 @@ def test_a_cluster_is_created_found_without_its_id_and_terminated(lake, cluster)
     assert end(lake).cluster_id == cluster
     assert end(lake, cluster_id=cluster).state == "TERMINATED"
     assert active_clusters(lake.aws) == []
+
+
+def test_a_job_that_the_system_killed_is_told_with_the_signal_the_memory_and_the_cure(lake, cluster, jobs):
+    jobs(("killed",))
+    with pytest.raises(DataLakeError) as caught:
+        run(lake)
+    assert re.search(r"FAILED: killed by SIGKILL \(exit code 137\); .* has \d+\.\d GB of memory\.", caught.value.what)
+    assert "kills what takes more memory than there is" in caught.value.fix
+    assert "does not say why" not in str(caught.value)
 
 
 def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, monkeypatch):

@@ -1,0 +1,31 @@
+"""The memory that there is: a container's limit counts, in both versions of control groups."""
+
+from pathlib import Path
+
+import pytest
+
+from local_aws.memory import GIGABYTE, in_words, memory_bytes
+
+MACHINE = memory_bytes(Path("/nonexistent"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("sys/fs/cgroup/memory.max", f"{GIGABYTE}\n", GIGABYTE),
+        ("sys/fs/cgroup/memory.max", "max\n", MACHINE),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", f"{GIGABYTE}\n", GIGABYTE),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n", MACHINE),
+        ("sys/fs/cgroup/a/memory.max", f"{GIGABYTE}\n", GIGABYTE),
+    ],
+)
+def test_a_limit_counts_where_there_is_one(tmp_path: Path, file: str, text: str, expected: int) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/a/b\n")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert memory_bytes(tmp_path) == expected
+
+
+def test_it_is_told_in_gigabytes() -> None:
+    assert in_words(2 * GIGABYTE) == "2.0 GB"
