@@ -39,8 +39,10 @@ def test_the_columns_of_the_published_tables(tables: dict[str, Table], table: st
 
 
 def test_every_reason_of_a_rejection() -> None:
-    rules = (ROOT / "tests" / "oracle" / "contract.sql").read_text(encoding="utf-8")
-    reasons = set(re.findall(r"'((?:malformed|missing|bad|end|negative|unknown|duplicate)_\w+)'", rules))
+    oracle = ROOT / "tests" / "oracle"
+    rules = "".join((oracle / name).read_text(encoding="utf-8") for name in ("contract.sql", "contract.py"))
+    kinds = "malformed_row|not_utf8|(?:missing|bad|end|negative|unknown|duplicate)_\\w+"
+    reasons = set(re.findall(rf"""['"]({kinds})['"]""", rules))
     section = PAGE.split("## The validation")[1].split("## ")[0]
     assert reasons and {
         name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)

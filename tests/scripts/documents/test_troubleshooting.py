@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 CALLS = {
     **dict.fromkeys(("DataLakeError", "ConfigError", "StillRunning", "Interrupted"), 1),
     **dict.fromkeys(("problem", "warning", "ArgumentTypeError"), 0),
-    **dict.fromkeys(("JobError", "StartError", "DataDirError", "JavaNotFound"), 0),
+    **dict.fromkeys(("JobError", "ContractError", "StartError", "DataDirError", "JavaNotFound"), 0),
 }
 SHORTEST = 6  # letters: a shorter piece between two values is nothing to search for
 
