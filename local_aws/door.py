@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
+from local_aws.errors import is_disk_full
 from local_aws.keys import Keys
 from local_aws.overlay import WsgiApp
 from local_aws.signature import Claim, claim_of
@@ -41,6 +43,7 @@ _REFUSALS = {
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key.",
     ),
+    "full": (*["LocalAwsDiskFull"] * 3, "no space left on the disk of the local AWS (LOCAL_AWS_DIR)"),
     "expired": ("AccessDenied", "ExpiredTokenException", "RequestExpired", "Request has expired"),
 }
 
@@ -60,7 +63,14 @@ class Door:
         problem = claim.problem(environ, self._keys) if claim else "unsigned"
         if problem:
             return _refuse(environ, start_response, claim, problem)
-        return self._app(environ, _without_cors(start_response))
+        try:
+            return self._app(environ, _without_cors(start_response))
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            info = sys.exc_info()
+            again = lambda _status, headers: start_response("507 Insufficient Storage", headers, info)  # noqa: E731
+            return _refuse(environ, again, claim, "full")
 
 
 def _stranger(environ: dict[str, Any]) -> str:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_aws.errors import is_disk_full
+
 log = logging.getLogger(__name__)
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -124,7 +126,9 @@ class Overlay:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
             return error.status, error.as_answer()
-        except Exception:  # a bug of ours must reach the caller as a bug of ours, never as an answer of AWS
+        except Exception as error:  # a bug of ours must reach the caller as a bug of ours, never as an answer of AWS
+            if is_disk_full(error):
+                raise  # no bug: the door says so, for every service
             log.exception("local_aws failed in %s", target)
             message = f"local_aws has a bug in {target}: {traceback.format_exc(limit=-3)}"
             return 500, {"__type": "LocalAwsBug", "message": message, "Message": message}

@@ -65,6 +65,7 @@ _FIXES = {
     "SignatureDoesNotMatch": "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env.",
     # HEAD requests are answered without a body, so that nothing but the status says why
     **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"), _RIGHTS_FIX),
+    "LocalAwsDiskFull": "Free some, or set LOCAL_AWS_DIR in .env to a folder on another disk.",
     "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
     "RequestTimeTooSkewed": "This machine's clock is wrong: set it, then run it again.",
     **dict.fromkeys(sorted(THROTTLED), "AWS asks for fewer calls: wait a minute, then run it again."),

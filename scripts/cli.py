@@ -17,6 +17,7 @@ import prerequisites  # noqa: F401 - before what needs packages
 
 # isort: split
 from aws import Aws, explain, no_aws
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from config import Settings, load_settings
@@ -170,6 +171,8 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
         return error
     if isinstance(error, (ClientError, BotoCoreError)):
         return explain(error, where)
+    if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
+        return explain(error.__context__, where)  # of an upload: AWS's answer says more
     if isinstance(error, ResponseParserError):
         return no_aws(where, "its answer cannot be read")
     if isinstance(error, OSError) and error.errno in DISK_FULL:

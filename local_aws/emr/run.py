@@ -18,6 +18,7 @@ from local_aws.emr.launch import Command, Launcher
 from local_aws.emr.spark import steps_at_once, warehouse
 from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, LogFolder, Output, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
+from local_aws.errors import is_disk_full
 from local_aws.keys import access_key_of
 from local_aws.memory import in_words, memory_bytes
 from local_aws.mirror import Mirror
@@ -88,6 +89,14 @@ class Run:
 
     def execute(self) -> Failure | None:
         """Runs the step to its end and ships its logs; returns why it failed, ``None`` when it did not."""
+        try:
+            return self._execute()
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            return Failure("Unknown Error.", f"no space left on the disk of {self._runs.scratch.parent}", None)
+
+    def _execute(self) -> Failure | None:
         began = time.monotonic()
         (self._scratch / "tmp").mkdir(parents=True)
         notes = self._runs.mirror.enter()

@@ -21,6 +21,7 @@ _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"^(?:Exception in thread .*|Caused by: .*|[\w.$]+(?:Exception|Error)\b: .+)$", re.MULTILINE)
 _APPLICATION = re.compile(r"application_\d+_\d+")
 _FRAMES = 12
+_DISK_FULL = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def _first_cause(texts: dict[str, str], folder: str) -> Cause | None:
 def find_cause(text: str) -> tuple[str, tuple[str, ...]] | None:
     """The line of ``text`` that says why, with the lines that belong to it: our jobs' own error, else the last Python
     traceback, else the last Java exception."""
+    if _DISK_FULL in text:
+        return "no space left on the disk that it writes to (No space left on device)", ()
     ours = _OUR_ERROR.findall(text)
     if ours:
         return ours[-1], ()

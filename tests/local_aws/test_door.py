@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import stat
 from collections.abc import Callable
@@ -176,3 +177,13 @@ def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real
         assert aws.account_id == "123456789012"
         assert aws.session.get_credentials().access_key == stand_in.keys.access_key_id
     assert urlsplit(stand_in.url).hostname == "127.0.0.1"
+
+
+def test_a_full_disk_is_no_bug_and_says_what_is_full(stand_in: LocalAws, trail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clients = Clients(stand_in.url)
+    monkeypatch.setitem(trail.app.handlers, "ElasticMapReduce.ListClusters", full)
+    with pytest.raises(ClientError, match="LocalAwsDiskFull.*no space left on the disk of the local AWS"):
+        clients.client("emr").list_clusters()

@@ -34,3 +34,8 @@ def test_of_java_exceptions_the_last_cause():
 
 def test_a_log_without_a_cause_has_none():
     assert find_cause("24/05/01 12:00:00 INFO all is well\n") is None
+
+
+def test_a_full_disk_is_named_whatever_the_traceback_says():
+    text = "Traceback (most recent call last):\n  File\npy4j.Py4JJavaError: o2\njava.io.IOException: No space left on device\n"
+    assert find_cause(text)[0].startswith("no space left on the disk")
