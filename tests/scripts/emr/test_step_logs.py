@@ -27,9 +27,9 @@ def test_of_a_python_traceback_the_error_and_the_last_frames():
 def test_of_java_exceptions_the_last_cause():
     text = (
         'Exception in thread "main" org.apache.spark.SparkException: Job aborted\n\tat x.y(Z.java:1)\n'
-        "Caused by: java.io.IOException: No space left on device\n\tat a.b(C.java:2)\n"
+        "Caused by: java.io.IOException: Broken pipe\n\tat a.b(C.java:2)\n"
     )
-    assert find_cause(text) == ("Caused by: java.io.IOException: No space left on device", ())
+    assert find_cause(text) == ("Caused by: java.io.IOException: Broken pipe", ())
 
 
 def test_a_log_without_a_cause_has_none():
