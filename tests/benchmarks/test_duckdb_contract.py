@@ -14,7 +14,7 @@ from oracle.contract import COLUMNS, KPI_TABLES, Table, contract_tables
 SQL = (Path(__file__).parents[2] / "benchmarks" / "duckdb_contract.sql").read_text(encoding="utf-8")
 REJECTED = f"""
     SELECT list_sort(reasons) AS reasons, {", ".join(COLUMNS["rental_transactions"])}, malformed_row,
-        parse_filename(source_file) AS source_file
+        'rental_transactions/' || parse_filename(source_file) AS source_file
     FROM rejected
 """
 
