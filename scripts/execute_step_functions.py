@@ -40,6 +40,8 @@ _FAILED_STEPS: Any = ["FAILED", "INTERRUPTED"]
 _LOOKS_FOR_CLUSTERS = 3  # one that was asked for in the moment of the stop appears a little later
 _FIXES = {
     "AnotherExecutionRuns": "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>",
+    "AnotherRunWorks": "Start it again when that run has ended.",
+    "RunIdIsOld": "Choose a later --run-id, or leave it out.",
     "ClusterNotTerminated": "End it: python scripts/terminate_emr_cluster.py --cluster-id <its id>",
     "States.Permissions": "The role of the state machine lacks a right: run step 1 (python scripts/setup_iam_roles.py).",
 }
