@@ -135,7 +135,7 @@ class Athena:
     def finish(self, query_id: str, name: str = "query") -> QueryResult:
         """Waits for a query and returns its rows. Ctrl-C stops it: a query that nobody waits for still costs money."""
         wait = Wait(
-            what=f"Athena query {name}",
+            what=f"Athena query {name}".rstrip(),
             describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"],
             state=lambda execution: str(execution["Status"]["State"]),
             states=_STATES,
@@ -146,7 +146,7 @@ class Athena:
             execution = wait_until(wait, self._pace, self._progress)
         except KeyboardInterrupt:
             self.stop(query_id)
-            raise Interrupted(f"Athena query {name}", f"interrupted; the query {query_id} has been stopped.") from None
+            raise Interrupted(f"Athena query {name}".rstrip(), f"interrupted; the query {query_id} has been stopped.") from None
         return self._result(query_id, execution)
 
     def stop(self, query_id: str) -> None:
@@ -177,7 +177,7 @@ class Athena:
         if error_code(error) != "InvalidRequestException":
             return error
         if _POSITION.search(message):
-            return DataLakeError(f"Athena query {name}", _as_typed(sql, message), details=_sql_line(sql, message))
+            return DataLakeError(f"Athena query {name}".rstrip(), _as_typed(sql, message), details=_sql_line(sql, message))
         if not re.search(r"work ?group|output ?location", message, re.I):
             return error
         return DataLakeError(
@@ -190,7 +190,7 @@ class Athena:
 def failure(execution: Answer, name: str) -> DataLakeError:
     """The error of a query that failed or was cancelled: Athena's reason and category, and the line of SQL it means."""
     status, sql = execution["Status"], execution.get("Query", "")
-    where, query_id = f"Athena query {name}", execution["QueryExecutionId"]
+    where, query_id = f"Athena query {name}".rstrip(), execution["QueryExecutionId"]
     if status["State"] == "CANCELLED":
         return DataLakeError(where, f"was cancelled: {status.get('StateChangeReason', 'no reason given')}")
     error = status.get("AthenaError", {})
