@@ -37,7 +37,7 @@ FORMATS = {
 }
 
 
-_OUTPUT_OF_A_SERDE = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # ROW FORMAT SERDE without STORED AS
+_OUTPUT_OF_JSON = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # of this SerDe without STORED AS
 
 
 class _Words(Dialect):
@@ -515,7 +515,8 @@ class TableReader:
             self._delimited()
         elif reader.takes("ROW", "FORMAT", "SERDE"):
             self._descriptor["Serde"] = reader.string()
-            self._descriptor.setdefault("OutputFormat", _OUTPUT_OF_A_SERDE)
+            if self._descriptor["Serde"] == FORMATS["JSON"][2]:
+                self._descriptor.setdefault("OutputFormat", _OUTPUT_OF_JSON)
             if reader.takes("WITH", "SERDEPROPERTIES"):
                 self._serde |= reader.pairs()
         elif reader.takes("STORED", "AS"):
