@@ -163,7 +163,8 @@ def _cluster(run: Run) -> str:
 def _run_spark(run: Run, cluster_id: str, lock: LakeLock) -> None:
     """Step 6; jobs that run past the deadline do not go on by themselves here, for their cluster is ended."""
     try:
-        run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock)
+        # on this machine the start of Spark is most of a small run
+        run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=run.settings.is_local)
     except StillRunning as error:
         if run.keep_cluster:
             raise

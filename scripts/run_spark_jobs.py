@@ -22,7 +22,7 @@ from console import Console
 from emr.clusters import find_cluster, require_ours
 from emr.sent_once import send_once
 from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
-from emr.spark_steps import STAGES, new_run_id, spark_step
+from emr.spark_steps import ONE_APPLICATION, STAGES, new_run_id, spark_step
 from errors import ConfigError, DataLakeError, Interrupted
 from storage.lake_bucket import require_bucket
 from storage.lake_files import bring_files, warn_of_differences
@@ -54,12 +54,14 @@ def run_spark_jobs(
     *,
     cluster_id: str | None = None,
     run_id: str | None = None,
+    one_application: bool = False,
     deadline_minutes: float = DEADLINE_MINUTES,
     wait: bool = False,
     lock: LakeLock | None = None,
 ) -> SparkResult:
     """Runs every stage to its end; raises ``DataLakeError`` with the probable cause when a step fails.
 
+    ``one_application``: one step runs the four jobs in one Spark application, in place of a step a job.
     Takes the lake's lock, unless the caller has it (``lock``); ``wait``: until another writer has ended. Ctrl-C cancels
     the running steps and raises ``Interrupted``.
     """
@@ -72,7 +74,7 @@ def run_spark_jobs(
         held.works_on(cluster_id)
         require_newest(aws, "run_spark_jobs", run_id)
         began = time.monotonic()
-        for stage in STAGES:
+        for stage in ((ONE_APPLICATION,),) if one_application else STAGES:
             held.check()
             left = deadline_minutes * 60 - (time.monotonic() - began)
             pace = Pace(settings.poll_seconds, left)
@@ -195,6 +197,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         console,
         cluster_id=arguments.cluster_id,
         run_id=arguments.run_id,
+        one_application=arguments.one_application,
         deadline_minutes=arguments.timeout_minutes,
         wait=arguments.wait,
     )
@@ -209,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_wait(parser)
     parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: say why this step failed, out of its logs")
     parser.add_argument("--upload", action="store_true", help="first bring raw data and job sources that differ to the lake")
+    parser.add_argument(
+        "--one-application", action="store_true", help="one step that runs the four jobs in one Spark application"
+    )
     parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
     return cli.run(parser, argv, _act)
 

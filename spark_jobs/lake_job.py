@@ -51,6 +51,8 @@ def run_id(text: str) -> str:
 
 @contextmanager
 def session(job: str) -> Iterator[SparkSession]:
+    """A session with the jobs' settings, ended with the block unless it was there before (see `all_jobs`)."""
+    is_shared = SparkSession.getActiveSession() is not None
     builder = SparkSession.builder.appName(job)
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
@@ -61,7 +63,8 @@ def session(job: str) -> Iterator[SparkSession]:
     try:
         yield spark
     finally:
-        spark.stop()
+        if not is_shared:
+            spark.stop()
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:

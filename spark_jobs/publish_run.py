@@ -64,11 +64,12 @@ class Zones:
     def __init__(self, clean: str, rejected: str, staging: str, processed: str) -> None:
         self.clean = [join(clean, table) for table in CLEAN_TABLES]
         self.rejected = join(rejected, RENTALS)
+        self.rejected_masters = [join(rejected, table) for table in MASTERS]
         self.staging = staging
         self.tables = {table: join(processed, table) for table in TABLES}
 
     def all(self) -> List[str]:
-        return self.clean + [self.rejected, self.staging] + list(self.tables.values())
+        return self.clean + self.rejected_masters + [self.rejected, self.staging] + list(self.tables.values())
 
 
 class Lock:
@@ -281,6 +282,7 @@ def final_summary(clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: M
     seconds = clean["seconds"] if clean["status"] == "published" else {clean["job"]: clean["seconds"]}
     seconds = dict(seconds, **{job["job"]: job["seconds"] for job in jobs})
     return {"run_id": clean["run_id"], "status": "published", "rentals": clean["rentals"], "masters": clean["masters"],
+            "not_read": clean.get("not_read", {}),
             "tables": {table: manifest[table] for table in TABLES}, "seconds": seconds}
 
 

@@ -17,6 +17,7 @@ from errors import DataLakeError
 from storage.lake_bucket import young_bucket_note
 
 from emr.clusters import describe_cluster
+from emr.spark_steps import JOBS
 from emr.step_logs import probable_cause
 
 SUMMARY_KEY = "/".join([contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY])
@@ -43,7 +44,23 @@ def told(run_id: str, report: Mapping[str, Any]) -> str:
     """The run and what it counted, in one line."""
     rows = report.get("rentals", {})
     counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
-    return f"run {run_id}{counted}"
+    notes = [_told_of_master(table, counts) for table, counts in report.get("masters", {}).items()]
+    if report.get("not_read"):
+        notes.append(f"not read: {_shortened(sorted(report['not_read']))}")
+    return "; ".join([f"run {run_id}{counted}", *filter(None, notes)])
+
+
+def _told_of_master(table: str, counts: Mapping[str, Any]) -> str:
+    """The rows of a master table that were rejected, as a lost location explains a hundred rejected rentals."""
+    if not counts.get("rejected"):
+        return ""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["rejected_by_reason"].items())
+    return f"{counts['rejected']:,} of {counts['rows']:,} {table} rejected ({reasons})"
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError:
@@ -57,6 +74,12 @@ def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError
     except (ClientError, BotoCoreError):  # the failure itself is the one to report
         return failure
     return failure
+
+
+def _failed_job(headline: str) -> str:
+    """The job that a line of the jobs' own names: in one application it is one of four."""
+    found = re.match(r"ERROR (\w+): ", headline)
+    return found[1] if found and found[1] in JOBS else ""
 
 
 def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:
@@ -81,6 +104,7 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
         return DataLakeError(f"Spark job {job}", what, _MORE_MEMORY, log=cause.log)
     if not cause.found and ended:
         cause = dataclasses.replace(cause, headline=ended)
+    job = _failed_job(cause.headline) or job
     again = f" Logs arrive late; to look again: {look_again}"
     young = "" if aws.settings.is_local else f" {young_bucket_note(aws)}".rstrip()
     return DataLakeError(

@@ -18,6 +18,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("publish_run",),
 )
 JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
+ONE_APPLICATION = "all_jobs"  # runs all of them in one Spark application, one after the other
 # jobs that only move files: their driver runs on the primary node, in every deploy mode
 WITHOUT_SPARK_CONTEXT = frozenset({"publish_run"})
 # the tables that a run publishes, each with the folder of its name under processed/
@@ -43,18 +44,26 @@ def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody")
     are a list to the end.
     """
     command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
-    shared = [settings.s3("jobs", path.name) for path in job_files() if path.stem not in JOBS]
-    if shared:
-        command += ["--py-files", ",".join(shared)]
+    programs = {ONE_APPLICATION} if job == ONE_APPLICATION else {*JOBS, ONE_APPLICATION}
+    shared = [settings.s3("jobs", path.name) for path in job_files() if path.stem not in programs]
+    command += ["--py-files", ",".join(shared)]
     return {
         "Name": job,
         # with concurrent steps EMR allows no other; who submits looks at every step's end
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
-            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_ARGUMENTS[job](settings, owner), "--run-id", run_id],
+            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_arguments(settings, job, run_id, owner)],
         },
     }
+
+
+def _arguments(settings: Settings, job: str, run_id: str, owner: str) -> list[str]:
+    """The job's command line; those of all jobs, with ``--`` between them, for the one application."""
+    if job != ONE_APPLICATION:
+        return [*_ARGUMENTS[job](settings, owner), "--run-id", run_id]
+    commands = [["--", one, *_arguments(settings, one, run_id, owner)] for one in JOBS]
+    return [argument for command in commands for argument in command][1:]
 
 
 def _deploy_mode(settings: Settings, job: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from botocore.validate import ParamValidator
 from config import load_settings
 from emr.cluster_request import STEP_CONCURRENCY, cluster_request
-from emr.spark_steps import JOBS, STAGES, WITHOUT_SPARK_CONTEXT, job_files, new_run_id, spark_step
+from emr.spark_steps import JOBS, ONE_APPLICATION, STAGES, WITHOUT_SPARK_CONTEXT, job_files, new_run_id, spark_step
 
 EMR = botocore.session.get_session().get_service_model("emr")
 
@@ -126,8 +126,20 @@ def test_every_job_has_a_source_and_gets_the_shared_modules(settings):
     assert set(JOBS) <= stems
     arguments = spark_step(settings(), "clean_rentals", "r")["HadoopJarStep"]["Args"]
     shared = arguments[arguments.index("--py-files") + 1].split(",")
-    assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == stems - set(JOBS)
+    assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == stems - {*JOBS, ONE_APPLICATION}
     assert "s3://car-rental-data-lake/jobs/clean_rentals.py" in arguments
+
+
+def test_one_application_gets_the_command_line_of_every_job_and_all_modules(settings):
+    step = spark_step(settings(), ONE_APPLICATION, "r", "me")["HadoopJarStep"]["Args"]
+    shared = step[step.index("--py-files") + 1].split(",")
+    modules = {path.stem for path in job_files()} - {ONE_APPLICATION}
+    assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == modules
+    start = step.index(f"s3://car-rental-data-lake/jobs/{ONE_APPLICATION}.py") + 1
+    commands = " ".join(step[start:]).split(" -- ")
+    alone = [spark_step(settings(), job, "r", "me")["HadoopJarStep"]["Args"] for job in JOBS]
+    assert commands == [" ".join([job, *args[-args[::-1].index(f"s3://car-rental-data-lake/jobs/{job}.py"):]])
+                        for job, args in zip(JOBS, alone, strict=True)]
 
 
 @pytest.mark.parametrize("mode", ["client", "cluster"])
