@@ -10,7 +10,7 @@ SparkContext lives until the end, so YARN's cluster mode and an idle timeout see
 """
 
 import sys
-from typing import List, Optional
+from typing import Callable, Dict, List, Optional
 
 import clean_rentals
 import lake_job
