@@ -23,17 +23,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 JOBS = ROOT / "spark_jobs"
 JOB_NAMES = ("clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run")
-# The same for every Spark. The second compiler begins at four times as many calls as by default and leaves planning alone: on two
-# cores it takes a sixth of a job's CPU seconds, for code that has not long to run. Local steps have an archive as well.
-COMPILE_LATER = [f"-XX:Tier4{threshold}" for threshold in (
-    "InvocationThreshold=20000", "MinInvocationThreshold=2400", "CompileThreshold=60000", "BackEdgeThreshold=160000")]
-# What Spark generates for all rentals at once is one method of 5,000 bytes: C2 would leave nearly all that it calls as calls.
-INLINE_IN_LARGE_METHODS = ["-XX:-ClipInlining"]
-NOT_BY_C2 = ["-XX:+UnlockDiagnosticVMOptions", f"-XX:CompilerDirectivesFile={HERE / 'not_by_c2.json'}"]
-JAVA_OPTIONS = ["-XX:+UseParallelGC", *COMPILE_LATER, *INLINE_IN_LARGE_METHODS, *NOT_BY_C2]
-ARCHIVE_RENTALS = 20_000  # of the run that is watched for the classes it loads
+ONE_APPLICATION = "all_jobs"
 SCRATCH = ROOT / "out" / "bench"
-CLASS_ARCHIVE = SCRATCH / "classes.jsa"
 DRIVER_MEMORY = "2g"
 Contender = Callable[[Path, Path], Measured]
 
@@ -58,7 +49,6 @@ def report(sizes: list[int], repeat: int, work: Path) -> Iterator[str]:
     yield ""
     yield (f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
            f"PySpark {version('pyspark')}, DuckDB {version('duckdb')}; medians of {repeat}, made by `benchmarks/run.py`.")
-    make_class_archive(work)
     for rentals in sizes:
         yield from table(rentals, repeat, work)
 
@@ -76,7 +66,8 @@ def table(rentals: int, repeat: int, work: Path) -> Iterator[str]:
 def one_round(raw: Path, results: Path, contenders: dict[str, Contender]) -> dict[str, Measured]:
     """Each in its turn; raises TablesDiffer when our tables are not DuckDB's, so both are among them."""
     measured = {name: run(raw, fresh(results / name)) for name, run in contenders.items()}
-    check_equal(results / OURS, results / DUCKDB)
+    for name in {OURS, IN_ONE} & set(contenders):
+        check_equal(results / name, results / DUCKDB)
     return measured
 
 
@@ -95,7 +86,23 @@ def generated(rentals: int, work: Path) -> Path:
 
 
 def ours(raw: Path, out: Path) -> Measured:
-    shared = ",".join(str(path) for path in sorted(JOBS.glob("*.py")) if path.stem not in JOB_NAMES)
+    shared = py_files({*JOB_NAMES, ONE_APPLICATION})
+    return total([spark_submit([*shared, str(JOBS / f"{job}.py"), *arguments], job)
+                  for job, arguments in job_arguments(raw, out).items()])
+
+
+def ours_in_one(raw: Path, out: Path) -> Measured:
+    commands = [["--", job, *arguments] for job, arguments in job_arguments(raw, out).items()]
+    arguments = [argument for command in commands for argument in command][1:]
+    return spark_submit([*py_files({ONE_APPLICATION}), str(JOBS / f"{ONE_APPLICATION}.py"), *arguments], ONE_APPLICATION)
+
+
+def py_files(programs: set[str]) -> list[str]:
+    return ["--py-files", ",".join(str(path) for path in sorted(JOBS.glob("*.py")) if path.stem not in programs)]
+
+
+def job_arguments(raw: Path, out: Path) -> dict[str, list[str]]:
+    """Each job's command line."""
     zones = {zone: ["--" + zone, str(out / zone)] for zone in ("clean", "rejected", "staging", "processed")}
     arguments = {
         "clean_rentals": ["--raw", str(raw), *zones["clean"], *zones["rejected"]],
@@ -103,9 +110,7 @@ def ours(raw: Path, out: Path) -> Measured:
         "user_transaction_metrics": [*zones["clean"], *zones["staging"]],
         "publish_run": [*zones["clean"], *zones["rejected"], *zones["staging"], *zones["processed"]],
     }
-    steps = [spark_submit(["--py-files", shared, str(JOBS / f"{job}.py"), *arguments[job], "--run-id", "bench"], job)
-             for job in JOB_NAMES]
-    return total(steps)
+    return {job: [*arguments[job], "--run-id", "bench"] for job in JOB_NAMES}
 
 
 def plain_spark(raw: Path, out: Path) -> Measured:
@@ -120,34 +125,28 @@ def in_one_file(contender: str, job: str, raw: Path, out: Path) -> Measured:
     return spark_submit([str(HERE / f"{contender}.py"), job, str(raw), str(out)], f"{contender}_{job}")
 
 
-def make_class_archive(work: Path) -> None:
-    """AppCDS: a JVM maps the classes instead of reading and linking them from the jars. Of Java 13 and later."""
-    CLASS_ARCHIVE.unlink(missing_ok=True)
-    arguments = ["user", str(generated(ARCHIVE_RENTALS, work)), str(fresh(work / "results"))]
-    spark_submit([str(HERE / "plain_spark.py"), *arguments], "class_archive", f"-XX:ArchiveClassesAtExit={CLASS_ARCHIVE}")
-
-
 def duckdb(raw: Path, out: Path) -> Measured:
     sql = (HERE / "duckdb_contract.sql").read_text(encoding="utf-8").format(raw=raw, out=out)
     return measure([sys.executable, "-c", "import duckdb, sys; duckdb.execute(sys.argv[1]).fetchall()", sql], out / "log")
 
 
-def spark_submit(arguments: list[str], name: str, classes: str = f"-XX:SharedArchiveFile={CLASS_ARCHIVE}") -> Measured:
+def spark_submit(arguments: list[str], name: str) -> Measured:
+    """With Spark's own flags for Java, as users have it."""
     import pyspark
 
     SCRATCH.mkdir(parents=True, exist_ok=True)
     home = Path(pyspark.__file__).parent
     environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    command = [str(home / "bin" / "spark-submit"), "--driver-memory", DRIVER_MEMORY,
-               "--driver-java-options", " ".join([*JAVA_OPTIONS, classes])]
+    command = [str(home / "bin" / "spark-submit"), "--driver-memory", DRIVER_MEMORY]
     measured = measure([*command, *arguments], SCRATCH / f"{name}.log", environment)
     print(f"{name}: {measured}", file=sys.stderr, flush=True)
     return measured
 
 
-OURS, DUCKDB = "ours", "DuckDB"
+OURS, IN_ONE, DUCKDB = "ours, four jobs", "ours, one application", "DuckDB"
 CONTENDERS: dict[str, Contender] = {
-    OURS: ours, "plain Spark, no validation": plain_spark, "Spark, the least work": least_spark, DUCKDB: duckdb}
+    OURS: ours, IN_ONE: ours_in_one, "plain Spark, no validation": plain_spark,
+    "Spark, the least work": least_spark, DUCKDB: duckdb}
 
 
 def total(steps: list[Measured]) -> Measured:

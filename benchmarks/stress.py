@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from run import CONTENDERS, DUCKDB, OURS, SCRATCH, fresh, generated, make_class_archive, one_round
+from run import CONTENDERS, DUCKDB, OURS, SCRATCH, fresh, generated, one_round
 
 SKEWED = 10_000_000
 LARGE = 30_000_000
@@ -28,7 +28,6 @@ HALF_OF_ONE = """
 
 
 def main() -> None:
-    make_class_archive(SCRATCH)
     for name, raw_zone in (("skewed", skewed), ("large", partial(generated, LARGE))):
         measured = one_round(raw_zone(SCRATCH), SCRATCH / "results", {OURS: CONTENDERS[OURS], DUCKDB: CONTENDERS[DUCKDB]})[OURS]
         figures = f"{measured.wall:.0f} s, {measured.cpu:.0f} CPU s, {measured.peak_mb:.0f} MB"

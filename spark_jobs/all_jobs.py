@@ -1,8 +1,8 @@
 """The four Spark jobs in one Spark application, one after the other: Spark starts once in place of four times.
 
-    spark-submit --py-files ... spark_jobs/all_jobs.py \
-        clean_rentals --raw data --clean out/clean --rejected out/rejected --run-id try-1 \
-        -- vehicle_location_metrics --clean out/clean --staging out/staging --run-id try-1 \
+    spark-submit --py-files ... spark_jobs/all_jobs.py \\
+        clean_rentals --raw data --clean out/clean --rejected out/rejected --run-id try-1 \\
+        -- vehicle_location_metrics --clean out/clean --staging out/staging --run-id try-1 \\
         -- user_transaction_metrics ... -- publish_run ...
 
 Each job has its own command line, log lines and summary. A failure names the job, and those after it do not run. The

@@ -14,7 +14,7 @@ from oracle.small_lake import write_small_lake
 
 JOBS = Path(__file__).parents[2] / "spark_jobs"
 JOB_NAMES = ["clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run"]
-SHARED = [path for path in sorted(JOBS.glob("*.py")) if path.stem not in JOB_NAMES]
+ALL = "all_jobs"
 ZONES = {
     "clean_rentals": ["--raw", "raw", "--clean", "out/clean", "--rejected", "out/rejected", "--max-reject-rate", "0.1"],
     "vehicle_location_metrics": ["--clean", "out/clean", "--staging", "out/staging"],
@@ -24,15 +24,21 @@ ZONES = {
 }
 
 
-def spark_submit(job: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def command_line(job: str) -> list[str]:
+    return [*ZONES[job], "--run-id", "by-hand"]
+
+
+def spark_submit(job: str, folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """A copy of the job alone in a folder, so that it finds the shared modules only where --py-files puts them."""
+    programs = {ALL} if job == ALL else {*JOB_NAMES, ALL}
+    shared = [path for path in sorted(JOBS.glob("*.py")) if path.stem not in programs]
     (folder / "jobs").mkdir(exist_ok=True)
     alone = folder / "jobs" / f"{job}.py"
     alone.write_text((JOBS / f"{job}.py").read_text())
     program = [sys.executable, "-m", "pyspark.find_spark_home"]
     home = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
     command = [f"{home}/bin/spark-submit", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-               "--py-files", ",".join(map(str, SHARED)), str(alone), *ZONES[job], "--run-id", "by-hand"]
+               "--py-files", ",".join(map(str, shared)), str(alone), *arguments]
     return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
 
 
@@ -50,7 +56,7 @@ def _environment() -> dict[str, str]:
 def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     for job in JOB_NAMES:
-        done = spark_submit(job, tmp_path)
+        done = spark_submit(job, tmp_path, command_line(job))
         assert done.returncode == 0, done.stderr
         [summary] = [line for line in done.stdout.splitlines() if line.startswith("RUN_SUMMARY ")]
         assert json.loads(summary.removeprefix("RUN_SUMMARY "))["run_id"] == "by-hand"
@@ -60,10 +66,37 @@ def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
         assert len(list((tmp_path / "out" / "processed" / table / "run_id=by-hand").glob("*.parquet"))) == 1
 
 
+def in_one_application(folder: Path, *jobs: str) -> subprocess.CompletedProcess[str]:
+    commands = [["--", job, *command_line(job)] for job in jobs]
+    return spark_submit(ALL, folder, [argument for command in commands for argument in command][1:])
+
+
+@pytest.mark.jvm
+def test_the_four_jobs_in_one_application(tmp_path: Path) -> None:
+    write_small_lake(tmp_path / "raw")
+    done = in_one_application(tmp_path, *JOB_NAMES)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("JOB ")] == [f"JOB {job}" for job in JOB_NAMES]
+    assert done.stdout.count("RUN_SUMMARY ") == len(JOB_NAMES)
+    expected = contract_tables(tmp_path / "raw")
+    for table in KPI_TABLES:
+        assert published_table(tmp_path / "out" / "processed", table, "by-hand") == expected[table]
+
+
+@pytest.mark.jvm
+def test_a_failure_in_one_application_names_its_job_and_ends_it(tmp_path: Path) -> None:
+    write_small_lake(tmp_path / "raw")
+    done = in_one_application(tmp_path, "vehicle_location_metrics", "clean_rentals")
+    assert done.returncode == 1
+    file = "out/clean/rentals/run_id=by-hand/_summary.json"
+    assert done.stdout.splitlines()[-1].startswith(f"ERROR vehicle_location_metrics: {file} is not there")
+    assert "JOB clean_rentals" not in done.stdout
+
+
 def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     (tmp_path / "raw" / "users" / "part.csv").write_text("user_id,first_name\n")
-    done = spark_submit("clean_rentals", tmp_path)
+    done = spark_submit("clean_rentals", tmp_path, command_line("clean_rentals"))
     message = "ERROR clean_rentals: raw/users/part.csv lacks the columns last_name, email"
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith(message)
