@@ -16,7 +16,8 @@ from oracle.contract import KPI_TABLES, contract_tables
 from oracle.job_runs import Run
 from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)  # what a kill leaves is no matter of ANSI mode
+# what a kill leaves is no matter of ANSI mode
+pytestmark = [pytest.mark.all, pytest.mark.parametrize("spark", ["false"], indirect=True)]
 ROOT = Path(__file__).parents[2]
 CHAIN = """
 import sys
