@@ -6,6 +6,7 @@ in ``make upgrade``; one that fails there says which patch can go.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -227,23 +228,26 @@ def test_a_catch_handles_the_errors_that_aws_documents(
     assert (status(ended), error(ended)) == (("SUCCEEDED", None) if is_caught else ("FAILED", raised))
 
 
-def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Any:
-    """``head_object`` of an object in a bucket with this policy."""
+@contextlib.contextmanager
+def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Iterator[Any]:
+    """``head_object`` of an object in a bucket, which has the policy until the block ends."""
     s3, name = client("s3"), f"policy-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="a", Body=b"x")
     policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{name}/*"]}]}
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
-    return lambda: s3.head_object(Bucket=name, Key="a")
+    yield lambda: s3.head_object(Bucket=name, Key="a")
+    s3.delete_bucket_policy(Bucket=name)  # the mirror reads all objects of this server
 
 
 def test_a_tls_only_bucket_takes_requests_on_loopback(client: Client) -> None:
-    assert bucket_with_policy(client, TLS_ONLY)()["ContentLength"] == 1
+    with bucket_with_policy(client, TLS_ONLY) as head:
+        assert head()["ContentLength"] == 1
 
 
 def test_a_deny_without_a_condition_denies(client: Client) -> None:
-    head = bucket_with_policy(client, {key: part for key, part in TLS_ONLY.items() if key != "Condition"})
-    with pytest.raises(ClientError, match="Forbidden|AccessDenied"):
+    always = {key: part for key, part in TLS_ONLY.items() if key != "Condition"}
+    with bucket_with_policy(client, always) as head, pytest.raises(ClientError, match="Forbidden|AccessDenied"):
         head()
 
 
@@ -306,4 +310,5 @@ def test_moto_alone_does_not_do_as_step_functions_does(moto_runner: Runner, case
 @pytest.mark.moto
 def test_moto_alone_denies_under_a_condition_on_transport(moto_client: Client) -> None:
     with pytest.raises(ClientError):
-        bucket_with_policy(moto_client, TLS_ONLY)()
+        with bucket_with_policy(moto_client, TLS_ONLY) as head:
+            head()

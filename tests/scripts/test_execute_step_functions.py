@@ -54,7 +54,7 @@ def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
     assert result.counts["tables"] == {"user_metrics": {"rows": 2}}
     assert result.cluster_id == pipeline.clusters(result.execution_arn)[0]["Id"]
     shown = pipeline.err.getvalue()
-    order = [shown.index(words) for words in ("create cluster", "start crawler", "count rows", "terminate cluster")]
+    order = [shown.index(words) for words in ("create cluster", "terminate cluster", "start crawler", "count rows")]
     assert order == sorted(order)
 
 

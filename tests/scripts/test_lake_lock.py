@@ -54,7 +54,8 @@ def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock of ``it``."""
     names = ("aws_endpoint_url", "s3_bucket_name", "local_aws_dir")
     (tmp_path / "x.env").write_text("".join(f"{name.upper()}={getattr(it.settings, name)}\n" for name in names))
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "scripts")}
+    environ = {"PYTHONPATH": str(ROOT / "scripts")}
+    environ |= {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "x.env")]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
