@@ -309,6 +309,5 @@ def test_moto_alone_does_not_do_as_step_functions_does(moto_runner: Runner, case
 
 @pytest.mark.moto
 def test_moto_alone_denies_under_a_condition_on_transport(moto_client: Client) -> None:
-    with pytest.raises(ClientError):
-        with bucket_with_policy(moto_client, TLS_ONLY) as head:
-            head()
+    with pytest.raises(ClientError), bucket_with_policy(moto_client, TLS_ONLY) as head:
+        head()
