@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs the tests of the Spark jobs on the oldest and the newest Spark that EMR has, each in an environment of its own
-# under .venvs/; each in both ANSI modes (SPARK_ANSI=off: in one). Arguments go to pytest: tests/spark_releases.sh -k oracle
+# under .venvs/; each in its own ANSI mode (3.3 off, 4.1 on), or as SPARK_ANSI says. Arguments go to pytest: -k oracle
 # Java is the one that the project itself runs on, found or installed by `python -m local_aws --prepare`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-RELEASES=${SPARK_RELEASES:-"3.3.4 3.5.9 4.1.1"} # emr-6.10, emr-7, emr-spark-8.1
+RELEASES=${SPARK_RELEASES:-"3.3.4 4.1.1"} # emr-6.10, emr-spark-8.1; `make test` runs those of emr-7
 PYTHON=${PYTHON:-python3.11}
 WORKERS=${WORKERS:-2} # of pytest, each with a Spark of its own
 if [ -x .venv/bin/python ]; then
@@ -30,6 +30,5 @@ environment() { # of a PySpark version; brought up to date when what it needs ha
 for release in $RELEASES; do
     folder=$(environment "$release")
     echo "== PySpark $release"
-    SPARK_ANSI=${SPARK_ANSI:-both} "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs \
-        -n "$WORKERS" --dist worksteal -q -m "not long" "$@"
+    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -n "$WORKERS" --dist worksteal -q "$@"
 done
