@@ -13,6 +13,7 @@ import pytest
 from config import ROOT
 from emr.spark_steps import TABLES
 from generate_sample_data import generate
+from support.processes import user_cache
 
 pytestmark = [pytest.mark.jvm, pytest.mark.all]
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,7 +38,7 @@ def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
     env_file.write_text(f"{server}DATA_DIR={folder / 'data'}\nENVIRONMENT=hand\n")
 
     def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-        environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **user_cache()}
         command = [sys.executable, str(ROOT / "scripts" / name), "--env", str(env_file), *flags]
         return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200)
 

@@ -19,7 +19,7 @@ from config import ROOT
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from steps import PHASES, STEPS
-from support.processes import with_in_its_environment
+from support.processes import user_cache, with_in_its_environment
 
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
@@ -47,7 +47,7 @@ def home(raw: Path, tmp_path: Path) -> Iterator[Path]:
 
 def start(home: Path, *flags: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "main.py"), "--all", "--local", "--env", str(home / "x.env"), *flags]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), **user_cache()}
     return subprocess.Popen(command, cwd=home, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

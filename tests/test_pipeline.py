@@ -21,6 +21,7 @@ from config import ROOT
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from storage.raw_data import RAW_TABLES
+from support.processes import user_cache
 
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
@@ -109,6 +110,7 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
     )
     environ = {
         "HOME": str(home),
+        **user_cache(),
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(home / "trap"),
         "CONNECTION_TRAP": str(home / "connections.txt"),

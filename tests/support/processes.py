@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from local_aws.supervise import process_ids
@@ -17,3 +18,8 @@ def with_in_its_environment(text: str) -> list[int]:
             if text.encode() in environ and "State:\tZ" not in status:
                 found.append(pid)
     return found
+
+
+def user_cache() -> dict[str, str]:
+    """The variable for a run with a HOME of its own: without the class archive that ``make`` made, it would first make one."""
+    return {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")}
