@@ -20,14 +20,15 @@ from catalog.published import registered_runs
 from catalog.rejected_table import register_rejected_rentals
 from config import Settings
 from console import Console
+from data_contract import contract
 from errors import DataLakeError, Interrupted
-from storage.lake_bucket import object_keys, require_bucket
+from storage.lake_bucket import object_keys, require_bucket, run_folders
 from waiting import Pace, States, Wait, wait_until
 from workflow.lake_lock import LakeLock, lake_lock
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
-_PUBLISHING = "/_publishing.json"  # lies in a run's staging folder from the first table that publish_run moves to the last
+_PUBLISHING = f"/{contract.INTENT}"  # lies in a run's staging folder from the first table that publish_run moves to the last
 _LOG_LINES = 10
 _GOING = frozenset({"RUNNING", "STOPPING", "not started"})
 _BAD = frozenset({"FAILED", "CANCELLED"})
@@ -82,8 +83,8 @@ def _crawl_all(settings: Settings, aws: Aws, console: Console, deadline_minutes:
 def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
     """Table -> the runs whose folders lie in the published zone; raises when there is none, or a half-published one."""
     half = [
-        key.split("/")[1].removeprefix("run_id=")
-        for key in object_keys(aws, aws.settings.s3_bucket_name, "staging/")
+        key.split("/")[1].removeprefix(contract.RUN_FOLDER)
+        for key in object_keys(aws, aws.settings.s3_bucket_name, f"{contract.STAGING}/")
         if key.endswith(_PUBLISHING)
     ]
     if half:
@@ -92,7 +93,7 @@ def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
             f"run {', '.join(half)} was interrupted while it was being published; a crawl would show half of it.",
             "Run the Spark jobs again (python scripts/run_spark_jobs.py): that rolls it back first.",
         )
-    runs = {table: _run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
+    runs = {table: run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
     if not all(runs.values()):
         raise DataLakeError(
             _WHERE,
@@ -100,16 +101,6 @@ def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
             "Run step 6 first: python scripts/run_spark_jobs.py",
         )
     return runs
-
-
-def _run_folders(aws: Aws, prefix: str) -> set[str]:
-    pages = (
-        aws.client("s3")
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
-    )
-    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
-    return {folder.removeprefix("run_id=") for folder in folders if folder.startswith("run_id=")}
 
 
 def _crawl(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> None:

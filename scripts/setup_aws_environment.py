@@ -21,7 +21,7 @@ from console import Console
 from generate_sample_data import generate
 from storage.lake_bucket import ensure_bucket
 from storage.lake_files import bring_files
-from storage.raw_data import find_raw_files, is_empty, require_headers
+from storage.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
 from storage.uploads import UploadResult
 
 # nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
@@ -46,14 +46,14 @@ class EnvironmentResult:
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
     """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
-    not_read = _require_raw_files(settings, aws, console)
+    raw = _require_raw_files(settings, aws, console)
     changes = ensure_bucket(aws)
     if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
         changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
     if changes and not aws.plan_only:
         console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
-    result = bring_files(aws, console)
-    return EnvironmentResult(settings.s3_bucket_name, changes, result, not_read)
+    result = bring_files(aws, console, raw)
+    return EnvironmentResult(settings.s3_bucket_name, changes, result, raw.not_read)
 
 
 def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
@@ -65,20 +65,17 @@ def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
     return True
 
 
-def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> dict[str, str]:
-    """Every raw table has files with the contract's columns; an empty folder is filled with a sample first.
-
-    Returns the files that are not read, with the reason.
-    """
+def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawData:
+    """Every raw table has files with the contract's columns; an empty folder is filled with a sample first."""
     if is_empty(settings.data_dir):
         if aws.plan_only:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
-            return {}
+            return raw_files_there(settings.data_dir)
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
         generate(folder=settings.data_dir, business=True)
     raw = find_raw_files(settings.data_dir)
     require_headers(raw)
-    return raw.not_read
+    return raw
 
 
 def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from aws import Aws
+from data_contract import contract
+from storage.lake_bucket import run_folders
 
 from catalog.published import registered_runs
 
@@ -18,11 +20,8 @@ _ABOUT = {
     TABLE: "Rentals that broke a rule of the data contract, as they came, with all their reasons",
     OF_FAILED_RUNS: "What runs have rejected that failed, and published nothing",
 }
-_ZONE = ("rejected", "rental_transactions")
-_TEXTS = (
-    "rental_id user_id vehicle_id rental_start_time rental_end_time pickup_location dropoff_location total_amount "
-    "malformed_row source_file"
-).split()
+_ZONE = (contract.REJECTED, contract.RENTALS)
+_TEXTS = (*contract.RAW_COLUMNS[contract.RENTALS], "malformed_row", "source_file")
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -32,7 +31,7 @@ _PARQUET = {
 
 def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
     """The tables exist: one shows the rejected rentals of the ``published`` runs, the other those of failed runs before them."""
-    written = _written_runs(aws)
+    written = run_folders(aws, "/".join((*_ZONE, "")))
     # a run after the newest that is published may not have failed, but be under way
     failed = [run for run in written if run not in published and published and run < max(published)]
     shown = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
@@ -42,7 +41,7 @@ def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
 
 def register_failed_run(aws: Aws, run_id: str) -> bool:
     """Shows what a run has rejected that failed; says whether there is anything to show."""
-    if run_id not in _written_runs(aws):
+    if run_id not in run_folders(aws, "/".join((*_ZONE, ""))):
         return False
     _show(aws, OF_FAILED_RUNS, {*(registered_runs(aws, OF_FAILED_RUNS) or []), run_id})
     return True
@@ -78,15 +77,3 @@ def _storage(aws: Aws, run: str = "") -> Any:
     columns = [{"Name": "reasons", "Type": "array<string>"}, *({"Name": name, "Type": "string"} for name in _TEXTS)]
     folder = (f"run_id={run}", "") if run else ("",)
     return {"Columns": columns, "Location": aws.settings.s3(*_ZONE, *folder), **_PARQUET}
-
-
-def _written_runs(aws: Aws) -> set[str]:
-    """The runs that have a folder of rejected rentals."""
-    prefix = "/".join((*_ZONE, ""))
-    pages = (
-        aws.client("s3")
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
-    )
-    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
-    return {folder.removeprefix("run_id=") for folder in folders if folder.startswith("run_id=")}

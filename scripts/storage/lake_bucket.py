@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws import Aws, error_code, if_there
 from botocore.exceptions import ClientError
+from data_contract import contract
 from errors import DataLakeError
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ def object_keys(aws: Aws, bucket: str, prefix: str) -> list[str]:
     """The keys of all objects of ``bucket`` below ``prefix``, sorted as S3 lists them."""
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def run_folders(aws: Aws, prefix: str) -> set[str]:
+    """The runs that have a folder ``run_id=...`` directly below ``prefix``, which ends with a slash."""
+    pages = (
+        aws.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
+    )
+    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
+    return {folder.removeprefix(contract.RUN_FOLDER) for folder in folders if folder.startswith(contract.RUN_FOLDER)}
 
 
 def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:

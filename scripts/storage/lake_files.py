@@ -8,31 +8,40 @@ from data_contract import contract
 from emr.spark_steps import job_files
 
 from storage.lake_bucket import bucket_exists, object_keys
-from storage.raw_data import raw_files_there, require_headers
+from storage.raw_data import RawData, raw_files_there, require_headers
 from storage.uploads import Upload, UploadResult, changed, upload_all
 
 
-def files_here(aws: Aws) -> list[Upload]:
-    """Each file here, and its key; raises ``DataLakeError`` for raw files whose header is not the contract's."""
+def raw_data_here(aws: Aws) -> RawData:
+    """The raw files of DATA_DIR; raises ``DataLakeError`` for those whose header is not the contract's."""
     raw = raw_files_there(aws.settings.data_dir)
     require_headers(raw)
+    return raw
+
+
+def files_here(raw: RawData) -> list[Upload]:
+    """Each raw file and each source of a Spark job, and its key."""
     uploads = [Upload(path, raw.key(path)) for paths in raw.files.values() for path in paths]
     return uploads + [Upload(path, f"jobs/{path.name}") for path in job_files()]
 
 
-def bring_files(aws: Aws, console: Console) -> UploadResult:
-    """Sends every file that differs from its object; raw data that lies in the lake alone stays there, and is named."""
-    uploads = files_here(aws)
+def bring_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
+    """Sends every file that differs from its object; raw data that lies in the lake alone stays there, and is named.
+
+    ``raw``: the raw data, if the caller has looked through it already.
+    """
+    raw = raw or raw_data_here(aws)
+    uploads = files_here(raw)
     result = upload_all(aws, uploads, console)
-    for name, reason in raw_files_there(aws.settings.data_dir).not_read.items():
-        console.warn(f"{aws.settings.data_dir / name} is not read: it {reason}.")
+    for name, reason in raw.not_read.items():
+        console.warn(f"{raw.folder / name} is not read: it {reason}.")
     _name_strangers(aws, console, uploads)
     return result
 
 
 def warn_of_differences(aws: Aws, console: Console) -> None:
     """Says which files here are not as they are in the lake, for somebody who works with those in the lake."""
-    differing = [upload.key for upload in changed(aws, files_here(aws))]
+    differing = [upload.key for upload in changed(aws, files_here(raw_data_here(aws)))]
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         names = f"{', '.join(differing[:3])}{more}"

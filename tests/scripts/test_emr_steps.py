@@ -16,7 +16,6 @@ from emr.spark_steps import spark_step
 from emr.step_logs import Cause
 from errors import ConfigError, DataLakeError, Interrupted
 from run_spark_jobs import explain_step, run_spark_jobs
-from setup_iam_roles import setup_iam_roles
 from storage.lake_bucket import ensure_bucket
 from terminate_emr_cluster import terminate_emr_cluster
 
@@ -35,17 +34,6 @@ if name == "broken":
 print("all is well in", name)
 """
 SUMMARY = {"run_id": "r1", "status": "published", "rentals": {"read": 3, "kept": 2, "rejected": 1}}
-
-
-@pytest.fixture
-def lake(project, tmp_path):
-    """A project with bucket and roles, whose clusters are ended behind the test."""
-    it = project()
-    ensure_bucket(it.aws)
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
-    yield it
-    for cluster in active_clusters(it.aws):
-        it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from create_emr_cluster import create_emr_cluster
 from emr.clusters import active_clusters
 from errors import DataLakeError
 from run_spark_jobs import run_spark_jobs
-from setup_iam_roles import setup_iam_roles
-from storage.lake_bucket import ensure_bucket
 from support.call_trail import CallTrail
 
 from local_aws.overlay import AwsError, Call
@@ -20,16 +18,6 @@ from local_aws.overlay import AwsError, Call
 LOST = AwsError("InternalFailure", "The answer is lost.", 500)
 THROTTLED = AwsError("ThrottlingException", "Rate exceeded")
 JOB = b"print('all is well')"
-
-
-@pytest.fixture
-def lake(project: Callable[..., Any], tmp_path: Any) -> Any:
-    it = project()
-    ensure_bucket(it.aws)
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
-    yield it
-    for cluster in active_clusters(it.aws):
-        it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
 
 
 @pytest.fixture

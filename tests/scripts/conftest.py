@@ -1,0 +1,23 @@
+"""Fixtures of the steps' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emr.clusters import active_clusters
+from setup_iam_roles import setup_iam_roles
+from storage.lake_bucket import ensure_bucket
+
+
+@pytest.fixture
+def lake(project: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+    """A project with bucket and roles, whose clusters are ended behind the test."""
+    it = project()
+    ensure_bucket(it.aws)
+    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    yield it
+    for cluster in active_clusters(it.aws):
+        it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
