@@ -139,7 +139,7 @@ def write_masters(spark: SparkSession, zone: RawZone, zones: Zones) -> Dict[str,
 def write_master(spark: SparkSession, table: RawTable, zones: Zones) -> Dict[str, Any]:
     """Write the good rows, one an id, to the clean zone and the bad ones to the rejected; return the counts."""
     rows = judged_master(spark, table)
-    seen, kept = Observation("rows of " + table.name), Observation("kept of " + table.name)
+    seen, kept = Observation(), Observation()
     unique = master_tables.unique_rows(rows.observe(seen, *master_tables.row_counts()), table.name)
     good = unique.observe(kept, F.count(F.lit(1)).alias("rows"))
     master_tables.with_keys(good, table.name).write.parquet(zones.masters[table.name])
@@ -198,7 +198,7 @@ def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
     """
     parts = [raw_zone.records(spark, files).select(F.xxhash64(csv_text.field(names.index("rental_id"))).alias("id_hash"))
              for names, files in table.by_names().items()]
-    found = Observation("twins")
+    found = Observation()
     several = raw_zone.union(parts).groupBy("id_hash").count().where("count > 1").select("id_hash", F.lit(True).alias("has_twin"))
     several.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
     return sized(spark.read.schema(several.schema).parquet(folder), observed(found).get("ids", 0))
@@ -237,7 +237,7 @@ def write_judged(spark: SparkSession, table: RawTable, known: Known, zones: Zone
             raw_zone.records(spark, files), rental_rules.patterns(names), [file.header.text for file in files])
         rentals = known.joined(rental_rules.parsed(rows, names))
         parts.append(rental_rules.judged(with_twins(rentals, twin_ids), number))
-    counts = Observation("judged")
+    counts = Observation()
     judged = raw_zone.union(parts).observe(counts, *rental_rules.verdict_counts())
     judged.write.partitionBy("verdict").parquet(zones.judged)
     return observed(counts)
@@ -251,7 +251,7 @@ def not_kept(spark: SparkSession, zones: Zones, table: RawTable, verdict: str) -
 
 def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:
     """Add the one rental of each contested id that is kept to the kept ones."""
-    won = Observation("winners")
+    won = Observation()
     winners = settled.where(F.col("verdict") == KEPT).observe(won, *rental_rules.verdict_counts())
     winners.select(*rental_rules.RENTAL_COLUMNS).write.mode("append").parquet(folder)
     return observed(won)

@@ -79,7 +79,10 @@ def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
 
 
 def observed(observation: Observation) -> Dict[str, Any]:
-    """What was observed; empty when Spark has pruned the plan to nothing (SPARK-50007)."""
+    """What was observed; empty when Spark has pruned the plan to nothing (SPARK-50007).
+
+    Make an Observation without a name: Spark 3.3 gives the counts to whichever has the name, also to that of another query.
+    """
     return dict(observation.get)
 
 

@@ -42,7 +42,7 @@ def rejected_rows(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
 
 def write_rejected(rows: DataFrame, columns: Sequence[str], reasons: Sequence[str], folder: str) -> Tuple[int, Dict[str, int]]:
     """Write the rows of `rejected_rows`; return how many they are, and how many each reason has."""
-    counts = Observation("rejected")
+    counts = Observation()
     rejected_rows(rows, columns).observe(counts, *reason_counts(reasons)).write.mode("overwrite").parquet(folder)
     found = observed(counts)
     return found.get("rows", 0), {reason: found[reason] for reason in reasons if found.get(reason)}

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import generate_sample_data
-import pyspark
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from oracle.contract import KPI_TABLES, MASTERS, contract_tables
@@ -69,10 +68,6 @@ def test_users_who_all_spend_the_same(run_jobs: Callable[..., Run], tmp_path: Pa
     assert percentiles == [0.0] * users
 
 
-@pytest.mark.xfail(
-    pyspark.__version__ < "3.4",
-    reason="a defect that is open: on PySpark 3.3 a master table of a quoted gzip counts fewer rows than it rejects",
-)
 @settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(zone=raw_zones())
 def test_raw_zones_full_of_oddities(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone) -> None:
