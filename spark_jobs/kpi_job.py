@@ -72,7 +72,7 @@ def stage(lake: Lake, table: DataFrame, folder: str, run: CleanRun) -> Dict[str,
     """Write a table anew and check, of exactly what was written, that no rental was lost or counted twice."""
     name = folder.rsplit("/", 1)[1]
     lake.delete(folder)
-    totals = Observation(name)
+    totals = Observation()
     counted, summed = CONSERVED[name]
     table.observe(totals, F.count(F.lit(1)).alias("rows"), F.sum(counted).alias("rentals"),
                   F.sum(summed).alias("revenue")).write.parquet(folder)
