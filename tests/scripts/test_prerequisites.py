@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,10 +26,13 @@ def test_a_python_without_the_packages_says_how_to_install_them(script):
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6])
 def test_ctrl_c_in_the_first_second_ends_without_a_traceback(seconds):
-    command = [sys.executable, str(ROOT / "main.py"), "--plan"]
-    with subprocess.Popen(command, cwd=ROOT, env=BARE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that the program never gets to its end by itself
+        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"}
+        command = [sys.executable, str(ROOT / "main.py"), "--plan"]
+        with subprocess.Popen(command, cwd=ROOT, env={**BARE, **endpoint, **keys}, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(seconds)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=60)
     if "init_import_site" not in words:  # Python itself had not begun
         assert (process.returncode, "Traceback" in words, "Interrupted" in words) == (130, False, True), words
