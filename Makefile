@@ -59,7 +59,7 @@ notebook: $(INSTALLED)  ## the analysis in Jupyter, on the lake on this machine 
 	$(ENV) $(BIN)/python scripts/open_notebook.py
 
 docs: $(INSTALLED)  ## writes what the documents take from the program
-	$(ENV) $(BIN)/python scripts/write_docs.py
+	$(ENV) $(BIN)/python docs/tools/write_docs.py
 
 upgrade: $(INSTALLED_DEV)  ## renews constraints.txt with today's releases, then runs every test
 	$(ENV) $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \

@@ -15,10 +15,10 @@ from __future__ import annotations
 import os
 import sys
 
-# the step scripts import each other's helpers by plain name, as when run by hand
+# the step scripts and their library car_rental
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts"))
 
-import prerequisites  # noqa: F401 - first: what this Python lacks, and Ctrl-C during all that follows
+from car_rental import prerequisites  # noqa: F401 - first: what this Python lacks, and Ctrl-C during all that follows
 
 # isort: split
 import argparse
@@ -30,36 +30,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cli
+from car_rental import cli
 from analyze import analyze
-from aws import Aws, explain
 from botocore.exceptions import BotoCoreError, ClientError
-from checks.plan import show_plan
-from checks.preflight import mend, require_ready
-from cleanup.teardown import add_arguments, teardown
-from config import Settings
-from console import Console
+from car_rental.aws import Aws, explain
+from car_rental.checks.plan import show_plan
+from car_rental.checks.preflight import mend, require_ready
+from car_rental.cleanup.teardown import add_arguments, teardown
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.display.picture import picture_file
+from car_rental.emr.clusters import active_clusters, find_cluster, terminate_after_failure
+from car_rental.emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used
+from car_rental.errors import DataLakeError, ExitStatus, StillRunning
+from car_rental.files import shown
+from car_rental.runs.local_server import local_lake
+from car_rental.runs.records import RunRecord
+from car_rental.s3.lake_bucket import require_bucket
+from car_rental.s3.lake_files import bring_files
+from car_rental.s3.lake_lock import LakeLock, lake_lock
+from car_rental.state_machine.executions import clusters_of, describe
+from car_rental.steps import PHASES, STEPS, Step, numbers
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
-from display.picture import picture_file
-from emr.clusters import active_clusters, find_cluster, terminate_after_failure
-from emr.costs import Usage, cluster_nodes, find_prices, hour_of_cluster, money, used
-from errors import DataLakeError, ExitStatus, StillRunning
 from execute_step_functions import execute_step_functions
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
-from runs.local_server import local_lake
-from runs.records import RunRecord
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import ROLES_FILE, setup_iam_roles
-from steps import PHASES, STEPS, Step, numbers
-from storage.lake_bucket import require_bucket
-from storage.lake_files import bring_files
-from storage.local_files import shown
 from terminate_emr_cluster import terminate_emr_cluster
-from workflow.executions import clusters_of, describe
-from workflow.lake_lock import LakeLock, lake_lock
 
 SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions)
 _RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]

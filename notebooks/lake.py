@@ -14,16 +14,16 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import display
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # the scripts import each other by plain name
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # for car_rental
 
-from analysis.athena import Athena, QueryResult
-from analysis.handover import received
-from analysis.named_queries import NamedQuery, named_queries
-from aws import Aws, if_there
 from botocore.exceptions import BotoCoreError, ClientError
-from cli import as_failure
-from config import Settings
-from errors import DataLakeError
+from car_rental.athena.client import Athena, QueryResult
+from car_rental.athena.named_queries import NamedQuery, named_queries
+from car_rental.aws import Aws, if_there
+from car_rental.cli import as_failure
+from car_rental.config import Settings
+from car_rental.errors import DataLakeError
+from car_rental.report.settings_env import received
 
 ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed
 

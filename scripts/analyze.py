@@ -16,17 +16,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import cli
-from analysis.handover import handed_over
-from analysis.kernel import CellError, Kernel
-from analysis.report import render
-from aws import Aws
-from catalog.published import published_runs, require_workgroup
-from catalog.rejected_table import register_rejected_rentals
-from config import ROOT, Settings
-from console import Console
-from errors import DataLakeError
-from storage.local_files import shown, write_whole
+from car_rental import cli
+from car_rental.aws import Aws
+from car_rental.config import ROOT, Settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.files import shown, write_whole
+from car_rental.glue.published import published_runs, require_workgroup
+from car_rental.glue.rejected_table import register_rejected_rentals
+from car_rental.report.html_page import render
+from car_rental.report.kernel import CellError, Kernel
+from car_rental.report.settings_env import handed_over
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too

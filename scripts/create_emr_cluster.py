@@ -13,17 +13,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cli
-from aws import Aws
+from car_rental import cli
 from botocore.exceptions import ClientError
-from config import Settings
-from console import Console
-from emr.cluster_request import cluster_request
-from emr.clusters import REQUEST_TAG, active_clusters, requested_cluster, terminate_after_failure, wait_until_ready
-from emr.sent_once import send_once
-from errors import ConfigError, DataLakeError, Interrupted
-from iam.retry import retry_while_iam_spreads
-from storage.lake_bucket import require_bucket
+from car_rental.aws import Aws
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.emr.cluster_request import cluster_request
+from car_rental.emr.clusters import REQUEST_TAG, active_clusters, requested_cluster, terminate_after_failure, wait_until_ready
+from car_rental.emr.sent_once import send_once
+from car_rental.errors import ConfigError, DataLakeError, Interrupted
+from car_rental.iam.retry import retry_while_iam_spreads
+from car_rental.s3.lake_bucket import require_bucket
 
 DEADLINE_MINUTES = 30.0
 # what EMR says of roles that were made a moment ago

@@ -15,21 +15,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cli
-from aws import Answer, Aws, if_there
+from car_rental import cli
 from botocore.exceptions import ClientError
-from config import Settings
-from console import Console
-from errors import DataLakeError
-from iam.retry import retry_while_iam_spreads
-from iam.roles import cluster_reaper_name
-from steps import changes_in_words
-from workflow.alerts import alarm_name, ensure_alarm, ensure_topic, remove_alarm, remove_topic, rule_name, topic_name
-from workflow.execution_rule import ensure_rule
-from workflow.log_groups import ensure_log_group, log_group_arn
-from workflow.reaper_function import ensure_function
-from workflow.schedule import ensure_schedule, schedule_name
-from workflow.state_machine import definition, state_machine_arn
+from car_rental.aws import Answer, Aws, if_there
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.iam.retry import retry_while_iam_spreads
+from car_rental.iam.roles import cluster_reaper_name
+from car_rental.state_machine.alerts import (
+    alarm_name,
+    ensure_alarm,
+    ensure_topic,
+    remove_alarm,
+    remove_topic,
+    rule_name,
+    topic_name,
+)
+from car_rental.state_machine.definition import definition, state_machine_arn
+from car_rental.state_machine.execution_rule import ensure_rule
+from car_rental.state_machine.log_groups import ensure_log_group, log_group_arn
+from car_rental.state_machine.reaper_function import ensure_function
+from car_rental.state_machine.schedule import ensure_schedule, schedule_name
+from car_rental.steps import changes_in_words
 
 _WHERE = "deploy_step_functions"
 # a name that CloudWatch keeps out of the size limit of its resource policies

@@ -18,21 +18,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import cli
-from aws import Answer, Aws, explain
+from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
-from catalog.published import published_runs
-from catalog.rejected_table import register_rejected_rentals
-from config import Settings
-from console import Console
-from emr.clusters import terminate
-from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
-from emr.spark_steps import new_run_id
-from errors import DataLakeError, Interrupted
-from storage.lake_bucket import require_bucket
-from waiting import Pace, Wait, wait_until
-from workflow.executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
-from workflow.state_machine import state_machine_arn
+from car_rental.aws import Answer, Aws, explain
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.emr.clusters import terminate
+from car_rental.emr.spark_outcomes import read_summary, show_rejects, step_failure, told
+from car_rental.emr.spark_steps import new_run_id
+from car_rental.errors import DataLakeError, Interrupted
+from car_rental.glue.published import published_runs
+from car_rental.glue.rejected_table import register_rejected_rentals
+from car_rental.s3.lake_bucket import require_bucket
+from car_rental.state_machine.definition import state_machine_arn
+from car_rental.state_machine.executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
+from car_rental.waiting import Pace, Wait, wait_until
 
 DEADLINE_MINUTES = 360.0
 _WHERE = "execute_step_functions"

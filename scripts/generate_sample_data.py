@@ -22,17 +22,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cli
+from car_rental import cli
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from config import load_settings
-from console import Console
-from data_contract import contract
-from errors import ConfigError, DataLakeError
-from sample.business import FIRST_MONTHS, Month, month_columns, months
-from sample.defects import ODDITIES, RENTAL_DEFECTS, ROWS
-from sample.tables import (
+from car_rental.config import load_settings
+from car_rental.data_contract import contract
+from car_rental.display.console import Console
+from car_rental.errors import ConfigError, DataLakeError
+from car_rental.files import shown, write_whole
+from car_rental.s3.raw_data import is_empty
+from car_rental.sample.business import FIRST_MONTHS, Month, month_columns, months
+from car_rental.sample.defects import ODDITIES, RENTAL_DEFECTS, ROWS
+from car_rental.sample.tables import (
     GUIDE_RENTALS,
     MOST_RENTALS,
     Sizes,
@@ -45,8 +49,6 @@ from sample.tables import (
     user_columns,
     vehicle_columns,
 )
-from storage.local_files import shown, write_whole
-from storage.raw_data import is_empty
 
 MOST_DEFECTS = 0.5
 DEFAULT_DEFECTS = 0.01

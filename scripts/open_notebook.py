@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-import cli
-from analysis.handover import handed_over
-from config import ROOT, Settings
-from console import Console
-from errors import DataLakeError
-from runs.local_server import local_lake
-from storage.local_files import shown
+from car_rental import cli
+from car_rental.config import ROOT, Settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.files import shown
+from car_rental.report.settings_env import handed_over
+from car_rental.runs.local_server import local_lake
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 _END_SECONDS = 15.0  # Jupyter ends its kernels first

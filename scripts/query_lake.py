@@ -22,17 +22,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import cli
-from analysis.athena import Athena, QueryResult
-from analysis.formats import rows_for_people, write_csv, write_json_lines
-from analysis.named_queries import named_queries, saved_queries
-from analysis.newest_run import narrowed_to_newest_run
-from aws import Aws
-from catalog.published import require_workgroup
-from config import Settings
-from console import Console
-from errors import ConfigError
-from runs.local_server import local_lake
+from car_rental import cli
+from car_rental.athena.client import Athena, QueryResult
+from car_rental.athena.formats import rows_for_people, write_csv, write_json_lines
+from car_rental.athena.named_queries import named_queries, saved_queries
+from car_rental.athena.newest_run import narrowed_to_newest_run
+from car_rental.aws import Aws
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.errors import ConfigError
+from car_rental.glue.published import require_workgroup
+from car_rental.runs.local_server import local_lake
 
 _MOST_ROWS = 1000  # of a table for people
 _QUIET_SECONDS = 3.0  # a query that takes longer says what it waits for

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import cli
-from aws import Answer, Aws, error_code, if_there
+from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
-from catalog.crawlers import Crawler, crawlers
-from catalog.published import registered_runs
-from catalog.rejected_table import register_rejected_rentals
-from config import Settings
-from console import Console
-from data_contract import contract
-from errors import DataLakeError, Interrupted
-from storage.lake_bucket import object_keys, require_bucket, run_folders
-from waiting import Pace, States, Wait, wait_until
-from workflow.lake_lock import LakeLock, lake_lock
+from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.config import Settings
+from car_rental.data_contract import contract
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError, Interrupted
+from car_rental.glue.crawlers import Crawler, crawlers
+from car_rental.glue.published import registered_runs
+from car_rental.glue.rejected_table import register_rejected_rentals
+from car_rental.s3.lake_bucket import object_keys, require_bucket, run_folders
+from car_rental.s3.lake_lock import LakeLock, lake_lock
+from car_rental.waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"

@@ -14,20 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cli
-from aws import Aws
+from car_rental import cli
 from botocore.exceptions import ClientError
-from config import Settings
-from console import Console
-from emr.clusters import find_cluster, require_ours
-from emr.sent_once import send_once
-from emr.spark_outcomes import read_summary, show_rejects, step_failure, told
-from emr.spark_steps import ONE_APPLICATION, STAGES, new_run_id, spark_step
-from errors import ConfigError, DataLakeError, Interrupted
-from storage.lake_bucket import require_bucket
-from storage.lake_files import bring_files, warn_of_differences
-from waiting import Pace, States, Wait, wait_until
-from workflow.lake_lock import LakeLock, lake_lock, require_newest
+from car_rental.aws import Aws
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.emr.clusters import find_cluster, require_ours
+from car_rental.emr.sent_once import send_once
+from car_rental.emr.spark_outcomes import read_summary, show_rejects, step_failure, told
+from car_rental.emr.spark_steps import ONE_APPLICATION, STAGES, new_run_id, spark_step
+from car_rental.errors import ConfigError, DataLakeError, Interrupted
+from car_rental.s3.lake_bucket import require_bucket
+from car_rental.s3.lake_files import bring_files, warn_of_differences
+from car_rental.s3.lake_lock import LakeLock, lake_lock, require_newest
+from car_rental.waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 240.0
 _GOING = frozenset({"PENDING", "RUNNING", "CANCEL_PENDING"})

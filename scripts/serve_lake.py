@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-import cli
-from config import ROOT
-from console import Console
+from car_rental import cli
+from car_rental.config import ROOT
+from car_rental.display.console import Console
 
 
 def main(argv: Sequence[str] | None = None) -> int:

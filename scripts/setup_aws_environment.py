@@ -14,15 +14,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cli
-from aws import Aws, if_there
-from config import Settings
-from console import Console
+from car_rental import cli
+from car_rental.aws import Aws, if_there
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.s3.lake_files import bring_files
+from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
+from car_rental.s3.uploads import UploadResult
 from generate_sample_data import generate
-from storage.lake_bucket import ensure_bucket
-from storage.lake_files import bring_files
-from storage.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
-from storage.uploads import UploadResult
 
 # nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html

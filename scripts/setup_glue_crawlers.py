@@ -13,19 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cli
-from analysis.named_queries import ensure_named_queries
-from aws import Answer, Aws, if_there
+from car_rental import cli
 from botocore.exceptions import ClientError
-from catalog.crawlers import Crawler, crawler_request, crawlers
-from config import Settings
-from console import Console
-from errors import DataLakeError
-from iam.retry import retry_while_iam_spreads
-from iam.roles import role_name
-from steps import changes_in_words
-from storage.lake_bucket import require_bucket
-from waiting import Pace, States, Wait, wait_until
+from car_rental.athena.named_queries import ensure_named_queries
+from car_rental.aws import Answer, Aws, if_there
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.glue.crawlers import Crawler, crawler_request, crawlers
+from car_rental.iam.retry import retry_while_iam_spreads
+from car_rental.iam.roles import role_name
+from car_rental.s3.lake_bucket import require_bucket
+from car_rental.steps import changes_in_words
+from car_rental.waiting import Pace, States, Wait, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

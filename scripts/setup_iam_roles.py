@@ -17,17 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cli
-from aws import Aws, error_code, if_there
+from car_rental import cli
 from botocore.exceptions import ClientError
-from config import ROOT, Settings
-from console import Console
-from errors import ConfigError, DataLakeError
-from iam.person import PERSON_PHASES, person_policy
-from iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
-from iam.roles_file import RolesFile, save
-from steps import changes_in_words
-from storage.local_files import shown
+from car_rental.aws import Aws, error_code, if_there
+from car_rental.config import ROOT, Settings
+from car_rental.display.console import Console
+from car_rental.errors import ConfigError, DataLakeError
+from car_rental.files import shown
+from car_rental.iam.person import PERSON_PHASES, person_policy
+from car_rental.iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
+from car_rental.iam.roles_file import RolesFile, save
+from car_rental.steps import changes_in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

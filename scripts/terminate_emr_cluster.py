@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cli
-from aws import Aws
-from config import Settings
-from console import Console
-from emr.clusters import find_cluster, require_ours, terminate, wait_until_ended
-from errors import Interrupted
+from car_rental import cli
+from car_rental.aws import Aws
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.emr.clusters import find_cluster, require_ours, terminate, wait_until_ended
+from car_rental.errors import Interrupted
 
 DEADLINE_MINUTES = 20.0
 

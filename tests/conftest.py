@@ -14,9 +14,9 @@ from typing import Any
 
 import botocore.session
 import pytest
-from aws import Aws
-from config import Settings, load_settings
-from console import Console
+from car_rental.aws import Aws
+from car_rental.config import Settings, load_settings
+from car_rental.display.console import Console
 from support.call_trail import CallTrail
 from support.launchers import SparkIfImported
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from config import ROOT
-from emr.spark_steps import TABLES
+from car_rental.config import ROOT
+from car_rental.emr.spark_steps import TABLES
 from generate_sample_data import generate
 from support.processes import user_cache
 

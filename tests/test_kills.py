@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from config import ROOT
+from car_rental.config import ROOT
+from car_rental.steps import PHASES, STEPS
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
-from steps import PHASES, STEPS
 from support.processes import user_cache, with_in_its_environment
 
 pytestmark = pytest.mark.jvm

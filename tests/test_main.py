@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
-from console import Console
-from emr.costs import Prices, Usage
-from errors import DataLakeError, StillRunning
-from runs.records import RunRecord
-from steps import STEPS
-from storage.uploads import UploadResult
+from car_rental.display.console import Console
+from car_rental.emr.costs import Prices, Usage
+from car_rental.errors import DataLakeError, StillRunning
+from car_rental.runs.records import RunRecord
+from car_rental.s3.uploads import UploadResult
+from car_rental.steps import STEPS
 
 import main
 
@@ -110,7 +110,7 @@ def steps(monkeypatch, brought):
 
     for name in ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"):
         monkeypatch.setattr(main, name, fake(name))
-    monkeypatch.setattr("emr.clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
+    monkeypatch.setattr("car_rental.emr.clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
     monkeypatch.setattr(main, "lake_lock", lock)
     return log
 
@@ -164,7 +164,7 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
     def refuse(*_):
         raise RuntimeError("no rights")
 
-    monkeypatch.setattr("emr.clusters.terminate", refuse)
+    monkeypatch.setattr("car_rental.emr.clusters.terminate", refuse)
     err = io.StringIO()
     run.console = Console(io.StringIO(), err)
     steps.fail = "run_spark_jobs"

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from config import ROOT
+from car_rental.config import ROOT
 
 EXAMPLE_ACCOUNTS = {"000000000000", "123456789012"}  # of AWS's documentation
 ACCOUNT = re.compile(r"(?<![\w.])\d{12}(?![\w.])")

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from config import ROOT
+from car_rental.config import ROOT
+from car_rental.s3.raw_data import RAW_TABLES
 from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
-from storage.raw_data import RAW_TABLES
 from support.processes import user_cache
 
 pytestmark = pytest.mark.jvm

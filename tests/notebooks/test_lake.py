@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from analysis.named_queries import named_queries
+from car_rental.athena.named_queries import named_queries
+from car_rental.errors import DataLakeError
+from car_rental.s3.lake_bucket import ensure_bucket
 from conftest import Project
-from errors import DataLakeError
 from lake import Lake
 from setup_glue_crawlers import ensure_database, ensure_workgroup
-from storage.lake_bucket import ensure_bucket
 from support.published_lake import PublishedLake
 
 

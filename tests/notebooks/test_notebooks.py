@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 from analyze import NOTEBOOK, execute
-from config import load_settings
+from car_rental.config import load_settings
 from support.published_lake import quiet
 
 NOTEBOOKS = sorted(NOTEBOOK.parent.glob("*.ipynb"))

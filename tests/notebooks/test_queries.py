@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import sqlglot
-from analysis.athena import Athena
-from analysis.named_queries import NamedQuery, named_queries
-from catalog.rejected_table import register_failed_run
+from car_rental.athena.client import Athena
+from car_rental.athena.named_queries import NamedQuery, named_queries
+from car_rental.glue.rejected_table import register_failed_run
 from oracle.contract import KPI_TABLES, contract_tables
 from oracle.small_lake import write_small_lake
 from sqlglot import expressions

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analysis.named_queries import named_queries
 from analyze import AnalysisResult, analyze
-from aws import Aws
 from bs4 import BeautifulSoup
-from console import Console
+from car_rental.athena.named_queries import named_queries
+from car_rental.aws import Aws
+from car_rental.display.console import Console
 from generate_sample_data import generate
 from support.published_lake import MASTERS, PublishedLake
 

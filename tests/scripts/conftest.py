@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emr.clusters import active_clusters
+from car_rental.emr.clusters import active_clusters
+from car_rental.s3.lake_bucket import ensure_bucket
 from setup_iam_roles import setup_iam_roles
-from storage.lake_bucket import ensure_bucket
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from analysis import report
 from analyze import analyze, execute
-from catalog.published import published_runs
-from catalog.rejected_table import register_rejected_rentals
+from car_rental.emr.spark_steps import TABLES
+from car_rental.errors import DataLakeError
+from car_rental.glue.published import published_runs
+from car_rental.glue.rejected_table import register_rejected_rentals
+from car_rental.report import html_page as report
 from conftest import Project
-from emr.spark_steps import TABLES
-from errors import DataLakeError
 from setup_glue_crawlers import ensure_database, ensure_workgroup
 
 

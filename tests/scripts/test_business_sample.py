@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import generate_sample_data
 import pytest
+from car_rental.s3.raw_data import find_raw_files
 from generate_sample_data import add_month, generate, main
-from storage.raw_data import find_raw_files
 
 RENTALS = "read_csv(['{0}/rental_transactions.csv', '{0}/rental_transactions/*.csv'], all_varchar = true)"
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import deploy_step_functions as step
 import pytest
-from aws import Aws
 from botocore.stub import Stubber
-from config import Settings
+from car_rental.aws import Aws
+from car_rental.config import Settings
+from car_rental.errors import DataLakeError
+from car_rental.iam.roles import scheduler_role_name
+from car_rental.state_machine.definition import state_machine_arn
+from car_rental.state_machine.reaper_function import archive
 from deploy_step_functions import deploy_step_functions
-from errors import DataLakeError
-from iam.roles import scheduler_role_name
 from setup_iam_roles import setup_iam_roles
-from workflow.reaper_function import archive
-from workflow.state_machine import state_machine_arn
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}

@@ -8,15 +8,15 @@ import signal
 import pytest
 import run_spark_jobs as spark_script
 from botocore.exceptions import ClientError
+from car_rental.emr import spark_outcomes
+from car_rental.emr.clusters import ENDED, active_clusters, find_cluster, start_failure
+from car_rental.emr.spark_outcomes import SUMMARY_KEY, step_failure
+from car_rental.emr.spark_steps import spark_step
+from car_rental.emr.step_logs import Cause
+from car_rental.errors import ConfigError, DataLakeError, Interrupted
+from car_rental.s3.lake_bucket import ensure_bucket
 from create_emr_cluster import create_emr_cluster
-from emr import spark_outcomes
-from emr.clusters import ENDED, active_clusters, find_cluster, start_failure
-from emr.spark_outcomes import SUMMARY_KEY, step_failure
-from emr.spark_steps import spark_step
-from emr.step_logs import Cause
-from errors import ConfigError, DataLakeError, Interrupted
 from run_spark_jobs import explain_step, run_spark_jobs
-from storage.lake_bucket import ensure_bucket
 from terminate_emr_cluster import terminate_emr_cluster
 
 # a job is told its end by its name; good ones leave the summary that the script reads at the end

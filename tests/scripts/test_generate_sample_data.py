@@ -15,11 +15,11 @@ import generate_sample_data
 import numpy as np
 import pyarrow as pa
 import pytest
-from data_contract import contract
-from errors import ConfigError, DataLakeError
+from car_rental.data_contract import contract
+from car_rental.errors import ConfigError, DataLakeError
+from car_rental.sample.defects import RENTAL_DEFECTS, UNUSED_ID
+from car_rental.sample.tables import hex_ids, rentals_per_renter, sizes_for
 from generate_sample_data import TABLES, SampleData, generate, main
-from sample.defects import RENTAL_DEFECTS, UNUSED_ID
-from sample.tables import hex_ids, rentals_per_renter, sizes_for
 
 REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from config import ROOT, load_settings
+from car_rental.config import ROOT, load_settings
 from open_notebook import names_aws
 from support.processes import with_in_its_environment
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from config import ROOT
+from car_rental.config import ROOT
 from query_lake import main
 from support.published_lake import MASTERS, PublishedLake
 

@@ -9,21 +9,21 @@ import json
 from pathlib import Path
 
 import analyze as analyze_script
-import cli
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import run_spark_jobs as spark_script
-from analysis.athena import Athena
-from aws import Aws
-from cleanup.teardown import teardown
-from config import Settings, load_settings
-from console import Console
+from car_rental import cli
+from car_rental.athena.client import Athena
+from car_rental.aws import Aws
+from car_rental.cleanup.teardown import teardown
+from car_rental.config import Settings, load_settings
+from car_rental.display.console import Console
+from car_rental.emr.spark_outcomes import SUMMARY_KEY
+from car_rental.emr.spark_steps import TABLES, spark_step
+from car_rental.errors import ExitStatus
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
-from emr.spark_outcomes import SUMMARY_KEY
-from emr.spark_steps import TABLES, spark_step
-from errors import ExitStatus
 from execute_step_functions import execute_step_functions
 from generate_sample_data import generate
 from run_glue_crawlers import run_glue_crawlers

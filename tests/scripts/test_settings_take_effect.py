@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws import Aws
 from botocore.exceptions import ClientError
-from catalog.crawlers import crawler_request, crawlers
-from config import ROOT, Settings, load_settings, setting_fields
-from console import Console
+from car_rental.aws import Aws
+from car_rental.config import ROOT, Settings, load_settings, setting_fields
+from car_rental.display.console import Console
+from car_rental.emr.cluster_request import cluster_request
+from car_rental.emr.spark_steps import JOBS, spark_step
+from car_rental.glue.crawlers import crawler_request, crawlers
+from car_rental.iam.roles import roles
+from car_rental.state_machine.definition import definition
 from deploy_step_functions import ensure_state_machine
-from emr.cluster_request import cluster_request
-from emr.spark_steps import JOBS, spark_step
-from iam.roles import roles
-from workflow.state_machine import definition
 
 Place = Callable[[Settings], Any]
 
@@ -127,9 +127,9 @@ VALUES = {
 }
 # settings whose effect is no value in a request: the test that shows it
 SHOWN_BY = {
-    "AWS_PROFILE": "tests/scripts/test_aws.py",
+    "AWS_PROFILE": "tests/scripts/car_rental/test_aws.py",
     "DATA_DIR": "tests/test_main.py",
-    "EMR_CORE_MARKET": "tests/scripts/emr/test_cluster_request.py",
+    "EMR_CORE_MARKET": "tests/scripts/car_rental/emr/test_cluster_request.py",
     "SCHEDULE_EXPRESSION": "tests/scripts/test_deploy_step_functions.py",
     "ALERT_EMAIL": "tests/scripts/test_deploy_step_functions.py",
     "LOCAL_AWS_DIR": "tests/test_pipeline.py",

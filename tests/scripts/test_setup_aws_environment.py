@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.stub import Stubber
-from emr.spark_steps import job_files
-from errors import DataLakeError
+from car_rental.emr.spark_steps import job_files
+from car_rental.errors import DataLakeError
+from car_rental.s3 import uploads
+from car_rental.s3.lake_bucket import ensure_bucket, require_bucket, young_bucket_note
+from car_rental.s3.lake_files import bring_files, warn_of_differences
+from car_rental.s3.raw_data import RAW_COLUMNS, RAW_TABLES, find_raw_files, is_empty
+from car_rental.s3.uploads import Upload, upload_all
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
-from storage import uploads
-from storage.lake_bucket import ensure_bucket, require_bucket, young_bucket_note
-from storage.lake_files import bring_files, warn_of_differences
-from storage.raw_data import RAW_COLUMNS, RAW_TABLES, find_raw_files, is_empty
-from storage.uploads import Upload, upload_all
 
 USERS = ",".join(RAW_COLUMNS["users"]) + "\n"
 

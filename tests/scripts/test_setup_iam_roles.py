@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import setup_iam_roles as step
 from botocore.exceptions import ClientError
-from config import ROOT
-from errors import ConfigError, DataLakeError
-from iam.roles import POLICY_NAME, Role, roles
-from iam.roles_file import RolesFile, save
+from car_rental.config import ROOT
+from car_rental.errors import ConfigError, DataLakeError
+from car_rental.iam.roles import POLICY_NAME, Role, roles
+from car_rental.iam.roles_file import RolesFile, save
 
 ACCOUNT = "123456789012"
 OTHER_TRUST = json.dumps(

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from config import Settings
+from car_rental.config import Settings
+from car_rental.state_machine.definition import definition
 from support.asl_checks import Definition, all_states, next_states
-from workflow.state_machine import definition
 
 Decide = Callable[[str, dict[str, Any]], str]
 TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}

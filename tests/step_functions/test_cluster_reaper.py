@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from emr.cluster_request import cluster_request
+from car_rental.emr.cluster_request import cluster_request
+from car_rental.s3.lake_bucket import ensure_bucket
 from setup_iam_roles import setup_iam_roles
-from storage.lake_bucket import ensure_bucket
 
 from step_functions import cluster_reaper
 from step_functions.cluster_reaper import made_by, reap

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from config import Settings
-from emr.cluster_request import cluster_request
-from emr.spark_steps import JOBS, TABLES, spark_step
+from car_rental.config import Settings
+from car_rental.emr.cluster_request import cluster_request
+from car_rental.emr.spark_steps import JOBS, TABLES, spark_step
+from car_rental.s3.lake_lock import LOCK_KEY
+from car_rental.state_machine.definition import DEFINITION, EXECUTION_TAG, definition, fill, quoted
 from support.asl_checks import (
     Definition,
     all_states,
@@ -24,8 +26,6 @@ from support.asl_checks import (
     unsafe_retries,
     without_timeout,
 )
-from workflow.lake_lock import LOCK_KEY
-from workflow.state_machine import DEFINITION, EXECUTION_TAG, definition, fill, quoted
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
 ARN = "arn:aws:iam::123456789012:role/service-role/Mine"
@@ -190,7 +190,8 @@ def test_the_cluster_is_terminated_as_soon_as_the_spark_jobs_are_done(machine: D
 
 
 def test_the_lock_is_where_the_role_may_write_it() -> None:
-    policy = (DEFINITION.parent.parent / "scripts" / "iam" / "policies" / "state_machine.json").read_text(encoding="utf-8")
+    policies = DEFINITION.parent.parent / "scripts" / "car_rental" / "iam" / "policies"
+    policy = (policies / "state_machine.json").read_text(encoding="utf-8")
     assert f":s3:::${{bucket}}/{LOCK_KEY}" in policy
 
 

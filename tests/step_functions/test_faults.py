@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from emr.spark_steps import TABLES
+from car_rental.emr.spark_steps import TABLES
+from car_rental.s3.lake_lock import LOCK_KEY, lake_lock
+from car_rental.state_machine.definition import state_machine_arn
 from support.call_trail import CallTrail
 from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
-from workflow.lake_lock import LOCK_KEY, lake_lock
-from workflow.state_machine import state_machine_arn
 
 from local_aws.overlay import AwsError, Call
 from local_aws.server import LocalAws

@@ -13,18 +13,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from aws import Aws
-from config import Settings, load_settings
-from console import Console
+from car_rental.aws import Aws
+from car_rental.config import Settings, load_settings
+from car_rental.display.console import Console
+from car_rental.emr.clusters import ENDED
+from car_rental.emr.spark_outcomes import SUMMARY_KEY
+from car_rental.emr.spark_steps import JOBS, TABLES, job_files
+from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.state_machine.definition import definition, state_machine_arn
+from car_rental.state_machine.executions import clusters_of
 from deploy_step_functions import deploy_step_functions
-from emr.clusters import ENDED
-from emr.spark_outcomes import SUMMARY_KEY
-from emr.spark_steps import JOBS, TABLES, job_files
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
-from storage.lake_bucket import ensure_bucket
-from workflow.executions import clusters_of
-from workflow.state_machine import definition, state_machine_arn
 
 GOOD = "print('all is well')"
 BAD = "raise RuntimeError('no such thing')"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from aws import Aws
-from config import Settings, load_settings
-from console import Console
+from car_rental.aws import Aws
+from car_rental.config import Settings, load_settings
+from car_rental.display.console import Console
+from car_rental.s3.lake_bucket import ensure_bucket
 from oracle.contract import KPI_TABLES, Table, contract_tables
 from oracle.small_lake import write_table
 from run_glue_crawlers import run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
-from storage.lake_bucket import ensure_bucket
 
 ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aws import Aws
 from botocore.awsrequest import AWSResponse
 from botocore.response import StreamingBody
+from car_rental.aws import Aws
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Athena: queries, their results, the saved queries."""

@@ -1,0 +1,239 @@
+"""SQL on Athena: start a query, wait for it, stop it on Ctrl-C, and hand back typed rows with what they cost.
+
+Plain boto3 and not PyAthena or awswrangler: what is needed is one statement, typed rows, the bytes scanned and an error that
+shows the SQL line, all through the session that also knows the local endpoint. That is this file; either library brings a
+session, a cursor and retries of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from car_rental.aws import Answer, Aws, error_code
+from car_rental.cli import ctrl_c_waits
+from car_rental.errors import DataLakeError, Interrupted
+from car_rental.waiting import Pace, Progress, States, Wait, wait_until
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEADLINE_SECONDS = 30 * 60.0  # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
+_POLL_SECONDS = {True: 0.05, False: 0.5}  # by whether Athena is on this machine; a query here takes seconds, not minutes
+_STATES = States(going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"}))
+# $5 a TB, a query pays for 10 MB at least (us-east-1 and most regions): https://aws.amazon.com/athena/pricing/
+_DOLLARS_PER_BYTE = Decimal(5) / 1000**4
+_LEAST_BYTES = 10 * 1000**2
+_CATEGORIES = {1: "an error of Athena itself", 2: "an error in the query or its tables", 3: "another error"}
+_POSITION = re.compile(r"line (\d+):(\d+)")
+# a first line of SQL that ends so was not typed by a person: errors count lines without it
+ADDED = "-- added"
+_PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
+
+
+def _instant(text: str) -> datetime:
+    """``2024-05-31 23:00:00.000 UTC``: the engine writes the zone's name, and in this project it is always UTC."""
+    moment, zone = text.rsplit(" ", 1)
+    if zone not in ("UTC", "Z", "+00:00"):
+        raise ValueError(f"{text}: only UTC is expected here")
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+# Athena's type -> what its text becomes; a type that is not here (varchar, array, ...) stays text
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), int),
+    **dict.fromkeys(("real", "float", "double"), float),
+    "decimal": Decimal,
+    "boolean": lambda text: text == "true",
+    "date": date.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+    "timestamp with time zone": _instant,
+}
+# Athena's type -> the column type of a data frame; what is not here keeps Python's own values (Decimal, date, text)
+_FRAME_TYPES = {
+    **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), "Int64"),
+    **dict.fromkeys(("real", "float", "double"), "float64"),
+    "boolean": "boolean",
+    "timestamp": "datetime64[us]",
+    "timestamp with time zone": "datetime64[us, UTC]",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A result column and its type as Athena names it, without precision (``decimal``, ``bigint``, ``varchar``)."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The rows of one query, typed (``Decimal``, ``date``, ``datetime``, ``int``; NULL is None), and what it took."""
+
+    query_id: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    scanned_bytes: int
+    engine: str
+    seconds: float
+
+    @property
+    def dollars(self) -> Decimal:
+        """What the query costs on AWS."""
+        return max(self.scanned_bytes, _LEAST_BYTES) * _DOLLARS_PER_BYTE
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names."""
+        return tuple(column.name for column in self.columns)
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a data frame; without rows it still has its columns, with their types. Decimals and dates stay exact."""
+        import pandas as pd  # half a second, which only those pay who want a frame
+
+        values = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return pd.DataFrame(
+            {
+                column.name: pd.Series(cells, dtype=_FRAME_TYPES.get(column.type, "object"))
+                for column, cells in zip(self.columns, values, strict=True)
+            }
+        )
+
+
+class Athena:
+    """Queries in the project's workgroup and database."""
+
+    def __init__(self, aws: Aws, progress: Progress = lambda what, state, elapsed: None) -> None:
+        self._client = aws.client("athena")
+        self._workgroup = aws.settings.athena_workgroup
+        self._database = aws.settings.glue_database_name
+        self._pace = Pace(_POLL_SECONDS[aws.settings.is_local], DEADLINE_SECONDS)
+        self._progress = progress
+
+    def run(self, sql: str, name: str = "query") -> QueryResult:
+        """Starts ``sql`` and waits for its rows; ``name`` is what errors call it."""
+        with ctrl_c_waits():  # a query whose id is not known yet could not be stopped
+            query_id = self.start(sql, name)
+        return self.finish(query_id, name)
+
+    def start(self, sql: str, name: str = "query") -> str:
+        """Sends a query off and returns its id; many can be on their way at once."""
+        try:
+            answer = self._client.start_query_execution(
+                QueryString=sql, WorkGroup=self._workgroup, QueryExecutionContext={"Database": self._database}
+            )
+        except ClientError as error:
+            raise self._refusal(error, sql, name) from error
+        return str(answer["QueryExecutionId"])
+
+    def finish(self, query_id: str, name: str = "query") -> QueryResult:
+        """Waits for a query and returns its rows. Ctrl-C stops it: a query that nobody waits for still costs money."""
+        wait = Wait(
+            what=f"Athena query {name}".rstrip(),
+            describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"],
+            state=lambda execution: str(execution["Status"]["State"]),
+            states=_STATES,
+            explain=lambda execution: failure(execution, name),
+            resume=f"Its result: aws athena get-query-results --query-execution-id {query_id}",
+        )
+        try:
+            execution = wait_until(wait, self._pace, self._progress)
+        except KeyboardInterrupt:
+            self.stop(query_id)
+            raise Interrupted(f"Athena query {name}".rstrip(), f"interrupted; the query {query_id} has been stopped.") from None
+        return self._result(query_id, execution)
+
+    def stop(self, query_id: str) -> None:
+        """Cancels a query; one that has ended stays as it is."""
+        self._client.stop_query_execution(QueryExecutionId=query_id)
+
+    def _result(self, query_id: str, execution: Answer) -> QueryResult:
+        # the results API and not the CSV in S3: only here are types told, and NULL from an empty text
+        pages = list(self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
+        infos = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+        columns = tuple(Column(info["Name"], info["Type"]) for info in infos)
+        cells = [row["Data"] for page in pages for row in page["ResultSet"]["Rows"]]
+        if execution.get("StatementType") == "DML":
+            cells = cells[1:]  # the first row of a SELECT repeats the column names
+        statistics = execution.get("Statistics", {})
+        return QueryResult(
+            query_id=query_id,
+            columns=columns,
+            rows=tuple(_typed(row, columns) for row in cells),
+            scanned_bytes=int(statistics.get("DataScannedInBytes", 0)),
+            engine=str(execution.get("EngineVersion", {}).get("EffectiveEngineVersion", "Athena")),
+            seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
+        )
+
+    def _refusal(self, error: ClientError, sql: str, name: str) -> ClientError | DataLakeError:
+        """Why Athena did not even take the query."""
+        message = error.response["Error"].get("Message", "")
+        if error_code(error) != "InvalidRequestException":
+            return error
+        if _POSITION.search(message):
+            return DataLakeError(f"Athena query {name}".rstrip(), _as_typed(sql, message), details=_sql_line(sql, message))
+        if not re.search(r"work ?group|output ?location", message, re.I):
+            return error
+        return DataLakeError(
+            f"Athena workgroup {self._workgroup}",
+            f"does not take queries: {message}",
+            "Run step 3, which makes the workgroup and its results location: python scripts/setup_glue_crawlers.py",
+        )
+
+
+def failure(execution: Answer, name: str) -> DataLakeError:
+    """The error of a query that failed or was cancelled: Athena's reason and category, and the line of SQL it means."""
+    status, sql = execution["Status"], execution.get("Query", "")
+    where, query_id = f"Athena query {name}".rstrip(), execution["QueryExecutionId"]
+    if status["State"] == "CANCELLED":
+        return DataLakeError(where, f"was cancelled: {status.get('StateChangeReason', 'no reason given')}")
+    error = status.get("AthenaError", {})
+    reason = status.get("StateChangeReason") or error.get("ErrorMessage") or "no reason given"
+    category = _CATEGORIES.get(error.get("ErrorCategory", 3), _CATEGORIES[3])
+    return DataLakeError(
+        where,
+        f"{_as_typed(sql, reason)} ({category}; query id {query_id})",
+        _remedy(reason, error),
+        details=_sql_line(sql, reason),
+    )
+
+
+def _remedy(reason: str, error: dict[str, Any]) -> str:
+    if "TABLE_NOT_FOUND" in reason or "SCHEMA_NOT_FOUND" in reason:
+        return _PROCESS_FIRST
+    if "Bytes scanned limit" in reason:
+        return "Read one run only (WHERE run_id = ...), or raise the workgroup's limit of bytes scanned."
+    return "Athena says that it may work when it is run again." if error.get("Retryable") else ""
+
+
+def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
+    """The line of ``sql`` that ``reason`` points at, with a mark under the place; nothing when it points nowhere."""
+    found = _POSITION.search(reason)
+    lines = sql.splitlines()
+    if not found or not _added_lines(sql) < int(found[1]) <= len(lines):
+        return ()
+    number, column = int(found[1]), int(found[2])
+    label = f"line {number - _added_lines(sql)}: "
+    return (f"{label}{lines[number - 1]}", " " * (len(label) + column - 1) + "^")
+
+
+def _as_typed(sql: str, reason: str) -> str:
+    """``reason`` with the number of the line as a person typed it."""
+    return _POSITION.sub(lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason)
+
+
+def _added_lines(sql: str) -> int:
+    return int(sql.partition("\n")[0].endswith(ADDED))
+
+
+def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:
+    texts = (cell.get("VarCharValue") for cell in row)
+    return tuple(
+        None if text is None else _PARSERS.get(column.type, str)(text) for text, column in zip(texts, columns, strict=True)
+    )

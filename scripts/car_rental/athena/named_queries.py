@@ -1,0 +1,72 @@
+"""The questions in SQL: the files in notebooks/queries, and their copies in the Athena workgroup, where people find them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from car_rental.aws import Aws
+from car_rental.config import ROOT, Settings
+
+QUERIES = ROOT / "notebooks" / "queries"
+_SHARED = ("Name", "Description", "QueryString")  # what ensuring compares and updates
+
+
+@dataclass(frozen=True)
+class NamedQuery:
+    """One question: ``name`` is its file's, ``question`` its first line, ``comment`` what more there is to know."""
+
+    name: str
+    question: str
+    comment: str
+    sql: str
+
+    @classmethod
+    def of_file(cls, path: Path) -> NamedQuery:
+        """Reads a file whose first comment line is the question and whose next ones explain the answer."""
+        text = path.read_text(encoding="utf-8")
+        lines = [line.removeprefix("--").strip() for line in _leading_comment(text)]
+        return cls(path.stem, lines[0], " ".join(lines[1:]), text)
+
+
+def _leading_comment(text: str) -> list[str]:
+    lines = text.splitlines()
+    end = next((index for index, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    return lines[:end]
+
+
+def named_queries() -> dict[str, NamedQuery]:
+    """Every question, by name."""
+    return {path.stem: NamedQuery.of_file(path) for path in sorted(QUERIES.glob("*.sql"))}
+
+
+def ensure_named_queries(settings: Settings, aws: Aws) -> str:
+    """The workgroup holds every question as its file says; queries that others saved there are left alone.
+
+    Athena lets two queries have one name, so creating alone would add another copy each time.
+    """
+    athena, group = aws.client("athena"), settings.athena_workgroup
+    saved = {query["Name"]: query for query in saved_queries(aws)}
+    changes = set()
+    for query in named_queries().values():
+        wanted = {"Name": query.name, "Description": f"{query.question} {query.comment}"[:1024], "QueryString": query.sql}
+        current = saved.get(query.name)
+        if current is None:
+            place = {"Database": settings.glue_database_name, "WorkGroup": group}
+            aws.change(partial(athena.create_named_query, **wanted, **place))
+            changes.add("created")
+        elif any(current.get(key) != wanted[key] for key in _SHARED):
+            aws.change(partial(athena.update_named_query, **wanted, NamedQueryId=current["NamedQueryId"]))
+            changes.add("updated")
+    return " and ".join(sorted(changes)) or "unchanged"
+
+
+def saved_queries(aws: Aws) -> list[dict[str, Any]]:
+    """The queries over the lake that are saved in the workgroup, as Athena describes them."""
+    athena = aws.client("athena")
+    pages = athena.get_paginator("list_named_queries").paginate(WorkGroup=aws.settings.athena_workgroup)
+    ids = [query_id for page in pages for query_id in page["NamedQueryIds"]]
+    queries: list[dict[str, Any]] = [dict(athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]) for query_id in ids]
+    return [query for query in queries if query["Database"] == aws.settings.glue_database_name]

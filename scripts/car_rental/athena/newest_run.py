@@ -1,0 +1,60 @@
+"""SQL that does not name ``run_id`` sees the newest run: the tables that it names are narrowed to that run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from car_rental.athena.client import ADDED
+from car_rental.aws import Aws
+from car_rental.emr.spark_steps import TABLES
+from car_rental.glue.published import registered_runs
+from car_rental.glue.rejected_table import OF_FAILED_RUNS
+from car_rental.glue.rejected_table import TABLE as REJECTED_RENTALS
+
+_SELECTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?P<word>SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
+_RECURSIVE = re.compile(r"\s+RECURSIVE\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A query as it is sent, and the run that it sees; no run where it was left as it is."""
+
+    sql: str
+    run_id: str = ""
+
+
+def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
+    """``sql`` with each published table that it names narrowed to that table's newest run.
+
+    Each table becomes a named subquery (``WITH location_metrics AS ...``) on a line before the query, so that the typed lines
+    and their columns stay as they are. A query that names ``run_id``, or that is no ``SELECT``, is sent as it is.
+    """
+    begin = _SELECTS.match(sql)
+    if not begin or _names(sql, ["run_id"]):
+        return Narrowed(sql)
+    named = _names(sql, (*TABLES, REJECTED_RENTALS, OF_FAILED_RUNS))
+    newest = {table: runs[-1] for table in named if (runs := registered_runs(aws, table))}
+    if not newest:
+        return Narrowed(sql)
+    database = aws.settings.glue_database_name
+    subqueries = ", ".join(
+        f"{table} AS (SELECT * FROM {database}.{table} WHERE run_id = '{run}')" for table, run in newest.items()
+    )
+    return Narrowed(_with(subqueries, sql, begin), max(newest.values()))
+
+
+def _with(subqueries: str, sql: str, begin: re.Match[str]) -> str:
+    if begin["word"].upper() == "SELECT":
+        return f"WITH {subqueries} {ADDED}\n{sql}"
+    start, end = begin.span("word")
+    recursive = _RECURSIVE.match(sql, end)
+    if recursive:
+        end = recursive.end()
+    blank = re.sub(r"[^\n]", " ", sql[start:end])  # keeps every column of the typed lines in its place
+    return f"WITH {'RECURSIVE ' if recursive else ''}{subqueries}, {ADDED}\n{sql[:start]}{blank}{sql[end:]}"
+
+
+def _names(sql: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if re.search(rf"\b{word}\b", sql, re.IGNORECASE)]

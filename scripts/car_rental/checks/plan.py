@@ -1,0 +1,76 @@
+"""What a run would do, step by step, without doing any of it: what would be created, changed or left alone, and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from car_rental.athena.named_queries import named_queries
+from car_rental.aws import Aws
+from car_rental.checks.findings import show
+from car_rental.checks.preflight import STATE_MACHINE, preflight
+from car_rental.config import Settings
+from car_rental.display.console import Console
+from car_rental.emr.clusters import active_clusters
+from car_rental.emr.costs import cluster_nodes, find_prices, price_lines
+from car_rental.emr.spark_steps import JOBS, STAGES
+from car_rental.glue.crawlers import crawlers
+from car_rental.steps import STEPS, numbers
+from setup_aws_environment import EnvironmentResult
+
+StepFunction = Callable[..., Any]  # has the name of its step
+Row = tuple[str, str]  # what, and what would become of it
+_WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
+
+
+def show_plan(
+    settings: Settings, aws: Aws, console: Console, setup: Sequence[StepFunction], phases: Collection[str]
+) -> None:
+    """Prints the plan of ``phases``.
+
+    ``aws`` must be a session that only plans: the ``setup`` steps then say what they would do.
+    """
+    for function in setup:
+        rows = setup_rows(function(settings, aws, console))
+        console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
+    runs_cluster = bool({"process", "orchestrate"} & set(phases))
+    if runs_cluster:
+        console.table(f"process, {numbers('process')}", ("what", "a run would"), processing_rows(settings, aws))
+    if "analyze" in phases:
+        questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
+        console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
+    if runs_cluster:
+        prices = find_prices(aws, cluster_nodes(settings))
+        console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
+        console.note(f"instance prices: {prices.source}")
+    if "setup" in phases:
+        show(preflight(settings, aws, local=False, checks=[STATE_MACHINE]), console)
+    console.note("nothing was changed")
+
+
+def setup_rows(result: Any) -> list[Row]:
+    """The rows of a setup step's result: each thing, and what would become of it."""
+    if isinstance(result, EnvironmentResult):
+        changes = result.changes or ["unchanged"]
+        files = f"send {result.uploads.sent}, leave {result.uploads.skipped} as they are"
+        return [(f"bucket {result.bucket}", ", ".join(map(_worded, changes))), ("raw data and Spark jobs", files)]
+    return [(name, _worded(change)) for name, change in result.changes.items()]
+
+
+def _worded(change: str) -> str:
+    """``updated (policy)`` as ``change (policy)``; what is no such word stays."""
+    word, space, more = change.partition(" ")
+    return _WORDS.get(word, word) + space + more
+
+
+def processing_rows(settings: Settings, aws: Aws) -> list[Row]:
+    """Steps 5 to 8."""
+    active = active_clusters(aws)
+    nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
+    rows = [(f"cluster {cluster['Id']}", "refuse to run beside it: it is active") for cluster in active]
+    return [
+        *(rows or [(f"cluster {settings.emr_cluster_name}: {nodes}, {settings.emr_release_label}", "create")]),
+        (f"Spark steps {', '.join(JOBS)}", f"run in {len(STAGES)} stages"),
+        *((f"crawler {crawler.name}", f"run: shows the run in {len(crawler.tables)} tables") for crawler in crawlers(settings)),
+        ("the cluster", "terminate, whatever happens before"),
+    ]

@@ -1,0 +1,341 @@
+"""Everything of the project that exists on AWS, found by tag and by name, in the order in which it can be removed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.display.console import Console
+from car_rental.emr.clusters import active_clusters, terminate, wait_until_ended
+from car_rental.emr.spark_steps import TABLES
+from car_rental.errors import DataLakeError
+from car_rental.glue.crawlers import crawlers
+from car_rental.glue.rejected_table import OF_FAILED_RUNS
+from car_rental.glue.rejected_table import TABLE as REJECTED_TABLE
+from car_rental.iam.roles import region_of, roles
+from car_rental.s3.lake_bucket import bucket_exists
+from car_rental.state_machine.definition import state_machine_arn
+from car_rental.waiting import Pace, States, Wait, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CLUSTER_MINUTES = 20.0
+_NOT_OURS = "it does not carry this project's tags: something else made it"
+_BATCH = 1000  # keys a DeleteObjects call takes
+_ROUNDS = 5  # of emptying a bucket: a cluster that has just ended still writes its logs
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing to remove, and how."""
+
+    kind: str
+    name: str
+    remove: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One thing that is not removed, and why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[list[Thing], list[Kept]]:
+    """What to remove, first things first, and what exists but stays."""
+    tagged = tagged_arns(aws)
+    known = [
+        *_executions(aws, tagged),
+        *_schedules(aws),
+        *_rules(aws, tagged),
+        *_of_arns(aws, tagged),
+        *_clusters(aws, console),
+        *_catalog(aws, console, tagged),
+        *_workgroup(aws, tagged),
+        *_roles(aws),
+        *_security_configuration(aws),
+        *_bucket(aws, delete_data),
+        *_unknown(aws, tagged),
+    ]
+    return [one for one in known if isinstance(one, Thing)], [one for one in known if isinstance(one, Kept)]
+
+
+Found = Iterator[Thing | Kept]
+
+
+def tagged_arns(aws: Aws) -> list[str]:
+    """The ARNs in this region that carry both of our tags, as the tagging API knows them: roles and clusters it does not."""
+    filters: Any = [{"Key": key, "Values": [value]} for key, value in aws.tags.items()]
+    pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
+    return sorted(item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"])
+
+
+def _name(arn: str) -> str:
+    """The last part of an ARN, without the word before it that some services put there (``function:x``)."""
+    resource = arn.split(":", 5)[5]
+    return resource.partition(":")[2] or resource
+
+
+# --- what starts and watches the pipeline
+
+
+def _executions(aws: Aws, tagged: list[str]) -> Found:
+    sfn = aws.client("stepfunctions")
+    for machine in (arn for arn in tagged if ":stateMachine:" in arn):
+        pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter="RUNNING")
+        try:
+            running = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        except ClientError as error:
+            if error_code(error) != "StateMachineDoesNotExist":
+                raise
+            continue
+        for arn in running:
+            stop = partial(sfn.stop_execution, executionArn=arn, cause="teardown")
+            yield Thing("execution", arn.rsplit(":", 1)[1], stop)
+
+
+def _schedules(aws: Aws) -> Found:
+    """A schedule carries no tags: what makes it ours is that it starts our state machine."""
+    scheduler, target = aws.client("scheduler"), state_machine_arn(aws)
+    pages = scheduler.get_paginator("list_schedules").paginate()
+    for schedule in (item for page in pages for item in page["Schedules"]):
+        if schedule.get("Target", {}).get("Arn") == target:
+            name, group = schedule["Name"], schedule.get("GroupName", "default")
+            yield Thing("schedule", name, partial(scheduler.delete_schedule, Name=name, GroupName=group))
+
+
+def _rules(aws: Aws, tagged: list[str]) -> Found:
+    """The rules that call one of our functions or topics, as far as they carry our tags."""
+    events = aws.client("events")
+    targets = [arn for arn in tagged if ":lambda:" in arn or ":sns:" in arn]
+    names = {name for arn in targets for name in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]}
+    names |= {arn.rsplit("/", 1)[1] for arn in tagged if ":events:" in arn and ":rule/" in arn}
+    for name in sorted(names):
+        arn = events.describe_rule(Name=name)["Arn"]
+        if _carries(aws, events.list_tags_for_resource(ResourceARN=arn)["Tags"]):
+            yield Thing("rule", name, partial(_remove_rule, aws, name))
+        else:
+            yield Kept("rule", name, _NOT_OURS)
+
+
+def _remove_rule(aws: Aws, name: str) -> None:
+    events = aws.client("events")
+    targets = [target["Id"] for target in events.list_targets_by_rule(Rule=name)["Targets"]]
+    if targets:
+        events.remove_targets(Rule=name, Ids=targets)
+    events.delete_rule(Name=name)
+
+
+def _of_arns(aws: Aws, tagged: list[str]) -> Found:
+    """What is removed by its ARN or name alone, kind after kind."""
+    for part, kind, remove in _KINDS:
+        for arn in tagged:
+            if part in arn:
+                yield Thing(kind, _name(arn), partial(remove, aws, arn))
+
+
+def _remove_log_group(aws: Aws, arn: str) -> None:
+    aws.client("logs").delete_log_group(logGroupName=arn.split(":log-group:", 1)[1].removesuffix(":*"))
+
+
+# part of the ARN, kind, how to remove it; those that start things first, what they write to last
+_KINDS: tuple[tuple[str, str, Callable[[Aws, str], object]], ...] = (
+    (":lambda:", "Lambda function", lambda aws, arn: aws.client("lambda").delete_function(FunctionName=arn)),
+    (":sns:", "topic", lambda aws, arn: aws.client("sns").delete_topic(TopicArn=arn)),
+    (":alarm:", "alarm", lambda aws, arn: aws.client("cloudwatch").delete_alarms(AlarmNames=[_name(arn)])),
+    (":stateMachine:", "state machine", lambda aws, arn: aws.client("stepfunctions").delete_state_machine(stateMachineArn=arn)),
+    (":log-group:", "log group", _remove_log_group),
+)
+
+
+# --- clusters and catalog
+
+
+def _clusters(aws: Aws, console: Console) -> Found:
+    for cluster in active_clusters(aws):
+        yield Thing("cluster", cluster["Id"], partial(_end_cluster, aws, console, cluster["Id"]))
+
+
+def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
+    """To its very end: EMR still needs the roles while a cluster terminates."""
+    terminate(aws, cluster_id)
+    wait_until_ended(aws, console, cluster_id, CLUSTER_MINUTES)
+
+
+def _catalog(aws: Aws, console: Console, tagged: list[str]) -> Found:
+    glue, names = aws.client("glue"), [crawler.name for crawler in crawlers(aws.settings)]
+    for name in names:
+        if if_there(partial(glue.get_crawler, Name=name), "EntityNotFoundException"):
+            if _is_tagged(tagged, f":crawler/{name}"):
+                yield Thing("crawler", name, partial(_remove_crawler, aws, console, name))
+            else:
+                yield Kept("crawler", name, _NOT_OURS)
+    yield from _database(aws, tagged)
+
+
+def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
+    """A crawler that runs is stopped first: Glue refuses to delete it before."""
+    glue = aws.client("glue")
+    if glue.get_crawler(Name=name)["Crawler"]["State"] == "RUNNING":
+        glue.stop_crawler(Name=name)
+    wait = Wait(
+        what=f"crawler {name}",
+        describe=lambda: str(glue.get_crawler(Name=name)["Crawler"]["State"]),
+        state=str,
+        states=States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"})),
+        explain=lambda state: DataLakeError(f"crawler {name}", f"is {state}."),
+        resume="Run the teardown again when it has stopped.",
+    )
+    wait_until(wait, Pace(aws.settings.poll_seconds, deadline_seconds=600), console.progress)
+    glue.delete_crawler(Name=name)
+
+
+def _database(aws: Aws, tagged: list[str]) -> Found:
+    glue, name = aws.client("glue"), aws.settings.glue_database_name
+    if not if_there(partial(glue.get_database, Name=name), "EntityNotFoundException"):
+        return
+    if not _is_tagged(tagged, f":database/{name}"):
+        yield Kept("database", name, _NOT_OURS)
+        return
+    pages = glue.get_paginator("get_tables").paginate(DatabaseName=name)
+    tables = [table["Name"] for page in pages for table in page["TableList"]]
+    ours = {*TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
+    for table in tables:
+        if table in ours:
+            yield Thing("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))
+    others = [table for table in tables if table not in ours]
+    yield from (Kept("table", f"{name}.{table}", "the project makes no table of this name") for table in others)
+    if others:
+        yield Kept("database", name, f"it holds tables that are not ours: {', '.join(others)}")
+    else:
+        yield Thing("database", name, partial(glue.delete_database, Name=name))
+
+
+def _workgroup(aws: Aws, tagged: list[str]) -> Found:
+    athena, name = aws.client("athena"), aws.settings.athena_workgroup
+    if _is_tagged(tagged, f":workgroup/{name}"):
+        # with the named queries in it and the history of its queries; their results lie in the bucket
+        yield Thing("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
+    elif if_there(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
+        yield Kept("workgroup", name, _NOT_OURS)
+
+
+# --- roles, security configuration, bucket
+
+
+def _roles(aws: Aws) -> Found:
+    """The roles, found by name; that of the scheduler too, for there may have been a schedule once."""
+    iam = aws.client("iam")
+    scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
+    for role in roles(scheduled, aws.account_id, aws.partition):
+        found = if_there(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
+        if not found:
+            continue
+        tags = found["Role"].get("Tags", [])
+        region = region_of(tags)
+        if not _carries(aws, tags):
+            yield Kept("role", role.name, _NOT_OURS)
+        elif region not in ("", aws.settings.aws_region):
+            yield Kept("role", role.name, f"it serves this environment in {region}")
+        else:
+            yield Thing("role", role.name, partial(_remove_role, aws, role.name))
+
+
+def _remove_role(aws: Aws, name: str) -> None:
+    """IAM deletes a role only when nothing is left in it, and it is left in no instance profile."""
+    iam = aws.client("iam")
+    for page in iam.get_paginator("list_instance_profiles_for_role").paginate(RoleName=name):
+        for profile in page["InstanceProfiles"]:
+            iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=name)
+            if profile["InstanceProfileName"] == name:
+                iam.delete_instance_profile(InstanceProfileName=name)
+    for attached in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
+        for managed in attached["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=name, PolicyArn=managed["PolicyArn"])
+    for inline in iam.get_paginator("list_role_policies").paginate(RoleName=name):
+        for policy in inline["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+
+
+def _security_configuration(aws: Aws) -> Found:
+    name = aws.settings.emr_security_configuration
+    if not name:
+        return
+    if if_there(lambda: aws.client("emr").describe_security_configuration(Name=name), "InvalidRequestException"):
+        reason = f"it can carry no tags, so nobody knows whose it is: aws emr delete-security-configuration --name {name}"
+        yield Kept("security configuration", name, reason)
+
+
+def _bucket(aws: Aws, delete_data: bool) -> Found:
+    name = aws.settings.s3_bucket_name
+    try:
+        there = bucket_exists(aws)
+    except DataLakeError as error:
+        yield Kept("bucket", name, error.what)
+        return
+    if not there:
+        return
+    tagging = if_there(lambda: aws.client("s3").get_bucket_tagging(Bucket=name), "NoSuchTagSet")
+    if tagging is None or not _carries(aws, tagging["TagSet"]):
+        yield Kept("bucket", name, _NOT_OURS)
+    elif delete_data:
+        yield Thing("bucket", name, partial(_remove_bucket, aws, name))
+    else:
+        yield Kept("bucket", name, "it holds the data; --delete-data removes both")
+
+
+def _remove_bucket(aws: Aws, name: str) -> None:
+    """Every version of every object, every unfinished upload, then the bucket itself."""
+    s3 = aws.client("s3")
+    for _ in range(_ROUNDS):
+        _empty(s3, name)
+        try:
+            s3.delete_bucket(Bucket=name)
+        except ClientError as error:
+            if error_code(error) != "BucketNotEmpty":
+                raise
+        else:
+            return
+    raise DataLakeError("teardown", f"the bucket {name} is still being written to.", "Wait some minutes and run it again.")
+
+
+def _empty(s3: S3Client, name: str) -> None:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name, PaginationConfig={"PageSize": _BATCH}):
+        versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        objects: list[Any] = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
+        errors = s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True}).get("Errors") if objects else []
+        if errors:
+            first = errors[0]
+            raise DataLakeError("teardown", f"S3 does not delete {first['Key']}: {first.get('Code')} {first.get('Message')}")
+    for unfinished in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
+        for upload in unfinished.get("Uploads", []):
+            s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+# --- what else carries our tags
+
+
+def _unknown(aws: Aws, tagged: list[str]) -> Found:
+    """What carries our tags although no step makes such a thing."""
+    known = [part for part, _, _ in _KINDS]
+    known += [":events:", ":crawler/", ":database/", ":workgroup/", ":s3:::", ":elasticmapreduce:", ":ec2:"]
+    for arn in tagged:
+        if not any(part in arn for part in known):
+            yield Kept("tagged", arn, "no step makes such a thing: remove it by hand if you know it")
+
+
+def _is_tagged(tagged: list[str], end: str) -> bool:
+    return any(arn.endswith(end) for arn in tagged)
+
+
+def _carries(aws: Aws, tags: Sequence[Answer]) -> bool:
+    return all(tag in tags for tag in aws.tag_list)

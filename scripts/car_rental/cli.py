@@ -1,0 +1,184 @@
+"""What all scripts' command lines share: common flags, and the one place that turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import textwrap
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from car_rental import prerequisites  # noqa: F401 - before what needs packages
+
+# isort: split
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from car_rental.aws import Aws, explain, no_aws
+from car_rental.config import Settings, load_settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError, ExitStatus
+from car_rental.files import DISK_FULL
+
+# other ways to ask a program to end; SIGHUP is unknown to Windows
+_POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fits a docstring to the terminal's width, paragraph by paragraph; an indented one, such as an example, stays."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip("\n").split("\n\n")
+        return "\n\n".join(one if one.startswith(" ") else "\n".join(self._split_lines(one, width)) for one in paragraphs)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)  # a flag stays whole
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser without flags; ``description`` is the script's docstring."""
+    return argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The flags that every script has."""
+    common = parser.add_argument_group("common")
+    common.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
+    common.add_argument("--region", help="AWS region, over AWS_REGION")
+    common.add_argument("--profile", help="AWS profile, over AWS_PROFILE")
+    common.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+
+
+def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None:
+    """``--timeout-minutes``: how long a script waits; what it waits for goes on when that has passed."""
+    parser.add_argument(
+        "--timeout-minutes", type=_minutes, default=default_minutes, metavar="N", help="how long to wait (default: %(default)g)"
+    )
+
+
+def add_wait(parser: argparse._ActionsContainer) -> None:
+    """``--wait``: for the other writer of the lake, in place of an error that names it."""
+    parser.add_argument("--wait", action="store_true", help="wait for another run that writes the lake, and do not fail")
+
+
+def add_cluster_id(parser: argparse.ArgumentParser) -> None:
+    """``--cluster-id``: optional everywhere."""
+    parser.add_argument("--cluster-id", metavar="j-...", help="the cluster (default: the one active cluster of this project)")
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 7 * 24 * 60:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {7 * 24 * 60}")
+    return value
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Action) -> int:
+    """Parses, loads the settings, runs ``action``; returns the exit code. No error passes it, none is swallowed.
+
+    The common flags are added here, behind those of the script.
+    """
+    add_common(parser)
+    arguments = parser.parse_args(argv)
+    where = Path(parser.prog).stem
+    return guard(where, arguments.traceback, Console(), lambda console: _act(arguments, console, action))
+
+
+def _act(arguments: argparse.Namespace, console: Console, action: Action) -> None:
+    settings = settings_of(arguments)
+    for note in settings.notes:
+        console.warn(note)
+    action(arguments, settings, Aws(settings), console)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings with the command line's flags on top."""
+    flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
+    return load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
+
+
+def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
+    """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM and SIGHUP count as Ctrl-C."""
+    try:
+        with _ended_politely_as_by_ctrl_c():
+            work(console)
+    except KeyboardInterrupt:
+        console.warn("Interrupted.")
+        return ExitStatus.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the top: everything becomes a message here, and nothing goes on
+        if show_traceback:
+            traceback.print_exc()
+        failure = as_failure(error, where)
+        console.fail(failure)
+        return failure.exit_status
+    return ExitStatus.OK
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C inside is raised behind it: for the one request whose answer says what has to be cleaned up. Not a second one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_heard())}
+    pressed: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    for number in before:
+        signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _ended_politely_as_by_ctrl_c() -> Iterator[None]:
+    """Who ends us politely, or closes our terminal, gets the same cleaning up as Ctrl-C: a cluster must not outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heard() -> list[int]:
+    """The polite signals, but for those that whoever started us wants to be ignored, as nohup does."""
+    return [number for number in _POLITE if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def as_failure(error: Exception, where: str) -> DataLakeError:
+    """Any error as one that says where, what and what to do."""
+    if isinstance(error, DataLakeError):
+        return error
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return explain(error, where)
+    if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
+        return explain(error.__context__, where)  # of an upload: AWS's answer says more
+    if isinstance(error, ResponseParserError):
+        return no_aws(where, "its answer cannot be read")
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        place = f" for {error.filename}" if error.filename else ""
+        return DataLakeError(where, f"no space left on the disk{place}.", "Free some, or name a folder on another disk in .env.")
+    if isinstance(error, OSError) and error.filename:
+        return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return DataLakeError(where, f"{kind}: {error}", "This looks like a bug of ours; --traceback shows where.")

@@ -1,0 +1,113 @@
+"""The looks of what is shown: rich's consoles, tables of values, and the box of a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from car_rental.errors import DataLakeError, ExitStatus
+from rich.console import Console as RichConsole
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_BOX_WIDTH = 100  # columns; a longer line is hard to read
+LABEL_WIDTH = 12  # columns
+_NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
+
+
+def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether ``stream`` gets plain lines: no terminal, CI, NO_COLOR or a dumb terminal."""
+    asked = any(environ.get(name) for name in ("CI", "NO_COLOR")) or environ.get("TERM") == "dumb"
+    return bool(asked) or not stream.isatty()
+
+
+def rich_console(stream: IO[str]) -> RichConsole:
+    """Rich's console on ``stream``, with colour and control codes only where they are wanted."""
+    plain = is_plain(stream)
+    # a pipe has no width: 100 columns keep tables readable in logs
+    width = 100 if not stream.isatty() and "COLUMNS" not in os.environ else None
+    return RichConsole(file=stream, no_color=plain, force_terminal=False if plain else None, width=width, highlight=False)
+
+
+def values_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RenderableType:
+    """Rows of values under a title; numbers stand on the right."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
+        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_as_text(cell)) for cell in row))
+    indented = Padding(table, (0, 0, 0, 2))
+    return Group(Text(""), Text(title, style="bold"), indented) if title else indented
+
+
+def _is_number(cell: Any) -> bool:
+    return cell is None or (not isinstance(cell, (str, bool)) and hasattr(cell, "__round__"))
+
+
+def _as_text(cell: Any) -> str:
+    if cell is None:
+        return "-"
+    if _is_number(cell):
+        return f"{cell:,}"
+    return str(cell)
+
+
+def labelled_lines(label: str, lines: Sequence[str]) -> RenderableType:
+    """Lines behind a label, broken at the width that the label leaves."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=LABEL_WIDTH)
+    table.add_column(overflow="fold")
+    for margin, line in zip([label, *[""] * len(lines)], lines, strict=False):
+        table.add_row(escape(margin), escape(line))
+    return table
+
+
+def failure_lines(error: DataLakeError) -> list[str]:
+    """A failure in words: what, the lines that belong to it, what to do, where the log is."""
+    lines = [error.what, *(f"  {line}" for line in error.details)]
+    if error.fix:
+        lines.append(f"-> {error.fix}")
+    if error.log:
+        lines.append(f"log: {error.log}")
+    return lines
+
+
+def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
+    """``error`` without the details and the log that a box of ``width`` columns would break in the middle of a word; those."""
+    room = min(width, _BOX_WIDTH) - 6  # the box's edges, and the indent of details
+    long = [line for line in error.details if any(len(word) > room for word in line.split())]
+    log = error.log if len(f"log: {error.log}") > room else ""
+    short = tuple(line for line in error.details if line not in long)
+    rest = type(error)(error.where, error.what, error.fix, log="" if log else error.log, details=short)
+    return rest, [*long, *([f"log: {log}"] if log else [])]
+
+
+def verdict(error: DataLakeError) -> str:
+    """What a failure is, in one word or two: not everything that stops a run has failed."""
+    return error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
+
+
+def failure_box(error: DataLakeError) -> RenderableType:
+    """A failure as one box under the name of where it happened."""
+    title = Text(f"{verdict(error)} {error.where}", style="bold")
+    colour = "yellow" if error.exit_status in _NO_FAILURES else "red"
+    return _Box(title, Text("\n".join(failure_lines(error)), overflow="fold"), colour)
+
+
+class _Box:
+    """A box of at most ``_BOX_WIDTH`` columns."""
+
+    def __init__(self, title: Text, words: Text, colour: str) -> None:
+        self._title = title
+        self._words = words
+        self._colour = colour
+
+    def __rich_console__(self, console: RichConsole, options: Any) -> Any:
+        width = min(options.max_width, _BOX_WIDTH)
+        yield Panel(self._words, title=self._title, title_align="left", border_style=self._colour, width=width)

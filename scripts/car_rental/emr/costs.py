@@ -1,0 +1,163 @@
+"""What the cluster costs: prices of instance hours, what an hour and a run cost, and what a cluster really used."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from car_rental.aws import Answer, Aws
+from car_rental.config import Settings
+
+PRICES_FILE = Path(__file__).with_name("prices.json")
+_API_REGION = "us-east-1"  # one of the few where the Price List API answers, for all regions
+# what a run on the sample data keeps its cluster for: 5 to 10 minutes to start, the Spark steps, the crawl, the end
+RUN_MINUTES = 25
+_LEAST = timedelta(minutes=1)  # EMR and EC2 bill by the second, a minute at least: https://aws.amazon.com/emr/pricing/
+_CENT = Decimal("0.01")
+# what EMR attaches to an m5.xlarge, and USD in us-east-1 for a GB of gp2 and for a public address
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html https://aws.amazon.com/vpc/pricing/
+_EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, Decimal("0.005")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """USD for an hour of an instance, EC2's price and EMR's fee together; ``source`` says where they come from."""
+
+    per_hour: Mapping[str, Decimal]
+    source: str
+
+    def of(self, hours: Mapping[str, Decimal]) -> Decimal | None:
+        """What so many hours of each instance type cost; None when the price of one is not known."""
+        if not set(hours) <= set(self.per_hour):
+            return None
+        return sum((self.per_hour[name] * count for name, count in hours.items()), Decimal())
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Instance hours that a cluster used, by type, and what they cost at on-demand prices (None: not known)."""
+
+    hours: Mapping[str, Decimal]
+    dollars: Decimal | None
+    with_spot: bool
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        used = " + ".join(f"{hours.quantize(_CENT)} h of {name}" for name, hours in sorted(self.hours.items())) or "no instance"
+        limit = "at most " if self.with_spot else ""  # what Spot instances cost changes by the hour, but it is less
+        return f"{used}: {limit}{money(self.dollars)}"
+
+
+def money(dollars: Decimal | None) -> str:
+    """USD for people."""
+    return "price not known" if dollars is None else f"${dollars.quantize(_CENT, ROUND_HALF_UP)}"
+
+
+def cluster_nodes(settings: Settings) -> dict[str, Decimal]:
+    """Instance type -> how many of it the cluster starts with."""
+    nodes: defaultdict[str, Decimal] = defaultdict(Decimal)
+    nodes[settings.emr_master_instance_type] += 1
+    nodes[settings.emr_core_instance_type] += settings.emr_core_instance_count
+    return dict(nodes)
+
+
+def hour_of_cluster(settings: Settings, prices: Prices) -> Decimal | None:
+    """What an hour of the cluster costs."""
+    return prices.of(cluster_nodes(settings))
+
+
+def find_prices(aws: Aws, types: Iterable[str]) -> Prices:
+    """Today's prices from AWS's Price List API; where that cannot be asked, those of the table in prices.json."""
+    wanted = sorted(set(types))
+    if aws.settings.is_local:
+        return table_prices(aws.settings.aws_region)
+    try:
+        listed = {name: _listed(aws, "AmazonEC2", name) + _listed(aws, "ElasticMapReduce", name) for name in wanted}
+    except (ClientError, BotoCoreError, LookupError):
+        return table_prices(aws.settings.aws_region)
+    return Prices(listed, f"AWS's Price List API, {datetime.now(UTC):%Y-%m-%d}")
+
+
+# what tells the plain product from the same instance with Windows, on a dedicated host, reserved ...
+_PRODUCT = {
+    "AmazonEC2": {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"},
+    "ElasticMapReduce": {"softwareType": "EMR"},
+}
+
+
+def _listed(aws: Aws, service: str, instance_type: str) -> Decimal:
+    """The on-demand price of an hour; raises ``LookupError`` when the list does not hold it."""
+    fields = {"instanceType": instance_type, "regionCode": aws.settings.aws_region, **_PRODUCT[service]}
+    filters: Any = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
+    answer = aws.client("pricing", _API_REGION).get_products(ServiceCode=service, Filters=filters)
+    prices = [price for product in answer["PriceList"] for price in _on_demand(json.loads(product))]
+    if not prices:
+        raise LookupError(f"no price of {instance_type} for {service}")
+    return min(prices)
+
+
+def _on_demand(product: dict[str, Any]) -> list[Decimal]:
+    terms = product["terms"].get("OnDemand", {}).values()
+    prices = [Decimal(part["pricePerUnit"]["USD"]) for term in terms for part in term["priceDimensions"].values()]
+    return [price for price in prices if price > 0]
+
+
+def table_prices(region: str) -> Prices:
+    """The prices that are written down in prices.json, in ``region``; none for a region that is not there."""
+    table = json.loads(PRICES_FILE.read_text(encoding="utf-8"))
+    source = f"the table of {table['as_of']} in scripts/car_rental/emr/prices.json, not today's list"
+    rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
+    if there is None:
+        return Prices({}, source)
+    here = Decimal(rows["m5.xlarge"]["ec2"])
+    prices = {name: Decimal(row["ec2"]) * Decimal(there) / here + Decimal(row["emr"]) for name, row in rows.items()}
+    return Prices(prices, source)
+
+
+def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:
+    """What the cluster's instances, each from its start to its end (or ``now``), used and cost."""
+    pages = aws.client("emr").get_paginator("list_instances").paginate(ClusterId=cluster_id)
+    instances = [item for page in pages for item in page["Instances"]]
+    hours: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for instance in instances:
+        timeline = instance["Status"].get("Timeline", {})
+        if "CreationDateTime" in timeline:  # else it was only asked for
+            hours[instance["InstanceType"]] += _hours(timeline, now or datetime.now(UTC))
+    prices = find_prices(aws, hours)
+    return Usage(dict(hours), prices.of(hours), any(instance.get("Market") == "SPOT" for instance in instances))
+
+
+def _hours(timeline: Answer, now: datetime) -> Decimal:
+    lived: timedelta = timeline.get("EndDateTime", now) - timeline["CreationDateTime"]
+    return Decimal(max(lived, _LEAST).total_seconds()) / 3600
+
+
+def _beside(settings: Settings) -> Decimal:
+    """What the nodes' disks and addresses cost in a run on the sample data, about, anywhere."""
+    hours = sum(cluster_nodes(settings).values(), Decimal()) * RUN_MINUTES / 60
+    return hours * (_EBS_GB * _EBS_GB_MONTH / _HOURS_OF_MONTH + _IPV4_HOUR)
+
+
+def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
+    """What a run costs and what stays behind it, as (what, how much)."""
+    hour = hour_of_cluster(settings, prices)
+    run = None if hour is None else hour * RUN_MINUTES / 60
+    nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
+    return [
+        (f"the cluster ({nodes}), an hour", money(hour)),
+        (f"the cluster for one run on the sample data (about {RUN_MINUTES} minutes)", money(run)),
+        ("one crawl (Glue bills 10 minutes at least)", "about $0.15"),
+        ("the queries of the report (Athena: $5 a TB, 10 MB a query at least)", "about $0.01"),
+        (f"the nodes' disks ({_EBS_GB} GB each) and public IPv4 addresses for that run", f"about {money(_beside(settings))}"),
+        ("in a subnet behind a NAT gateway without an S3 endpoint: a GB that the nodes read or write", "$0.045"),
+        ("what stays: data and logs in S3, a GB for a month", "about $0.02"),
+        ("what stays, with ALERT_EMAIL: an alarm for a month, unless it is among the account's first ten", "$0.10"),
+        ("what stays: roles, catalog, workgroup, state machine, while nobody uses them", "nothing"),
+    ]

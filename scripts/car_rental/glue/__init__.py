@@ -1,0 +1,1 @@
+"""Glue: crawlers, published runs, the table of rejected rentals."""

@@ -1,0 +1,69 @@
+"""The crawlers: what each one looks at, as `setup_glue_crawlers.py` makes them and `run_glue_crawlers.py` runs them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from car_rental.config import Settings
+from car_rental.emr.spark_steps import TABLES
+
+# Glue counts the bucket as level 1: s3://bucket/processed/user_metrics/ is a table at level 3
+# https://docs.aws.amazon.com/glue/latest/dg/crawler-configuration.html
+_TABLE_LEVEL = 3
+# relative to the target; `**_SUCCESS` also covers the target's own folder, `**/_SUCCESS` would not
+_EXCLUSIONS = ["**_SUCCESS", "**_temporary/**", "**_$folder$", "**.spark-staging*/**", "**.crc"]
+
+
+@dataclass(frozen=True)
+class Crawler:
+    """One crawler and the tables that it must find."""
+
+    name: str
+    prefix: str
+    tables: tuple[str, ...]
+
+
+def crawlers(settings: Settings) -> list[Crawler]:
+    """Every crawler of the project: one over the published zone, with a target a table.
+
+    One target a table root keeps Glue from merging tables of similar shape and from splitting one into many.
+    """
+    return [Crawler(settings.shared_name("car-rental-processed"), "processed", TABLES)]
+
+
+def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
+    """The parameters of ``glue:CreateCrawler`` and ``glue:UpdateCrawler``, without tags.
+
+    Partitions whose folders were pruned leave the catalog; a table takes new columns; partitions inherit the table's schema
+    (else Athena refuses them: HIVE_PARTITION_SCHEMA_MISMATCH). No partition index is made: one partition a run needs none,
+    and the role may not (Glue makes them by default).
+    https://docs.aws.amazon.com/glue/latest/dg/crawler-configure-partition-indexes.html
+    """
+    return {
+        "Name": crawler.name,
+        "Role": settings.glue_service_role,
+        "DatabaseName": settings.glue_database_name,
+        "Description": "Publishes the tables of a good run: registers their newest partition.",
+        "Targets": {
+            "S3Targets": [{"Path": settings.s3(crawler.prefix, table, ""), "Exclusions": _EXCLUSIONS} for table in crawler.tables]
+        },
+        "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DELETE_FROM_DATABASE"},
+        "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+        "Configuration": json.dumps(
+            {
+                "Version": 1.0,
+                "CreatePartitionIndex": False,
+                "CrawlerOutput": {
+                    "Partitions": {"AddOrUpdateBehavior": "InheritFromTable"},
+                    "Tables": {"AddOrUpdateBehavior": "MergeNewColumns"},
+                },
+                "Grouping": {
+                    "TableGroupingPolicy": "CombineCompatibleSchemas",
+                    "TableLevelConfiguration": _TABLE_LEVEL,
+                },
+            },
+            sort_keys=True,
+        ),
+    }

@@ -1,0 +1,78 @@
+"""The tables of rejected rentals in the catalog, with all reasons, for SQL: of published runs, and of runs that failed.
+
+No crawler makes them: the rejected zone does not tell one kind of run from the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from car_rental.aws import Aws
+from car_rental.data_contract import contract
+from car_rental.glue.published import registered_runs
+from car_rental.s3.lake_bucket import run_folders
+
+TABLE = "rejected_rentals"
+OF_FAILED_RUNS = "rejected_rentals_of_failed_runs"
+_ABOUT = {
+    TABLE: "Rentals that broke a rule of the data contract, as they came, with all their reasons",
+    OF_FAILED_RUNS: "What runs have rejected that failed, and published nothing",
+}
+_ZONE = (contract.REJECTED, contract.RENTALS)
+_TEXTS = (*contract.RAW_COLUMNS[contract.RENTALS], "malformed_row", "source_file")
+_PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+}
+
+
+def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
+    """The tables exist: one shows the rejected rentals of the ``published`` runs, the other those of failed runs before them."""
+    written = run_folders(aws, "/".join((*_ZONE, "")))
+    # a run after the newest that is published may not have failed, but be under way
+    failed = [run for run in written if run not in published and published and run < max(published)]
+    shown = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
+    _show(aws, TABLE, [run for run in published if run in written])
+    _show(aws, OF_FAILED_RUNS, {*failed, *shown})
+
+
+def register_failed_run(aws: Aws, run_id: str) -> bool:
+    """Shows what a run has rejected that failed; says whether there is anything to show."""
+    if run_id not in run_folders(aws, "/".join((*_ZONE, ""))):
+        return False
+    _show(aws, OF_FAILED_RUNS, {*(registered_runs(aws, OF_FAILED_RUNS) or []), run_id})
+    return True
+
+
+def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
+    """``table`` exists, and shows ``runs`` and no other."""
+    glue, place = aws.client("glue"), {"DatabaseName": aws.settings.glue_database_name, "TableName": table}
+    there = registered_runs(aws, table)
+    if there is None:
+        _create(aws, table)
+    for run in sorted(set(runs).difference(there or [])):
+        glue.create_partition(**place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)})
+    for run in set(there or []).difference(runs):  # its folders have been pruned, or it has been published since
+        glue.delete_partition(**place, PartitionValues=[run])
+
+
+def _create(aws: Aws, table: str) -> None:
+    aws.client("glue").create_table(
+        DatabaseName=aws.settings.glue_database_name,
+        TableInput={
+            "Name": table,
+            "Description": _ABOUT[table],
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
+            "PartitionKeys": [{"Name": "run_id", "Type": "string"}],
+            "StorageDescriptor": _storage(aws),
+        },
+    )
+
+
+def _storage(aws: Aws, run: str = "") -> Any:
+    columns = [{"Name": "reasons", "Type": "array<string>"}, *({"Name": name, "Type": "string"} for name in _TEXTS)]
+    folder = (f"run_id={run}", "") if run else ("",)
+    return {"Columns": columns, "Location": aws.settings.s3(*_ZONE, *folder), **_PARQUET}

@@ -1,0 +1,41 @@
+"""IAM takes time to spread: calls that use a new role are tried again on exactly the refusal that this causes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from botocore.exceptions import ClientError
+from car_rental.display.console import Console
+
+T = TypeVar("T")
+
+
+def retry_while_iam_spreads(
+    call: Callable[[], T],
+    messages: Sequence[str],
+    console: Console,
+    patience_seconds: float,
+    *,
+    waiting_for: tuple[str, str] = ("new IAM role", "not known everywhere yet, trying again"),
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """``call()``, every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
+
+    A role that is really wrong gives the same message: after that time the refusal is raised. ``waiting_for`` is what a
+    person reads meanwhile: a thing and its state.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    """
+    began = clock()
+    while True:
+        try:
+            return call()
+        except ClientError as error:
+            text = error.response["Error"].get("Message", "")
+            elapsed = clock() - began
+            if elapsed >= patience_seconds or not any(message in text for message in messages):
+                raise
+            console.progress(*waiting_for, elapsed)
+        sleep(5)

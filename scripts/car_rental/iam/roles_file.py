@@ -1,0 +1,57 @@
+"""iam_roles.json: the ARNs of the roles that step 1 made, and for which account, region and environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from car_rental.files import write_whole
+
+
+@dataclass(frozen=True)
+class RolesFile:
+    """What the file says; ``roles`` are ARNs by setting, ``endpoint_url`` is None on AWS itself."""
+
+    account_id: str
+    region: str
+    environment: str
+    endpoint_url: str | None
+    roles: dict[str, str]
+
+
+def save(path: Path, content: RolesFile) -> list[str]:
+    """Writes the file, all or nothing, unless it says the same already; returns what a person should know about it.
+
+    A file of another account or environment is kept beside it: on AWS it is still true.
+    """
+    there = _read(path)
+    new = asdict(content)
+    if {name: there.get(name) for name in new} == new:
+        return []
+    notes = []
+    if path.exists() and _is_worth_keeping(there, content):
+        aside = path.with_name(f"{path.stem}.{there.get('account_id')}.{there.get('environment')}{path.suffix}")
+        os.replace(path, aside)
+        notes.append(f"{path.name} was for another account or environment: kept as {aside.name}")
+    stamped = {**new, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_whole(path, json.dumps(stamped, indent=2) + "\n")
+    return notes
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says, or nothing when there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_worth_keeping(there: dict[str, Any], content: RolesFile) -> bool:
+    """A stand-in's roles are gone with its server; what cannot be read helps nobody."""
+    on_aws = bool(there) and not there.get("endpoint_url")
+    return on_aws and (there.get("account_id"), there.get("environment")) != (content.account_id, content.environment)

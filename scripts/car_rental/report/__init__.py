@@ -1,0 +1,1 @@
+"""The report: runs the notebook and writes it as a page."""

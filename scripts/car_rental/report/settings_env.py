@@ -1,0 +1,29 @@
+"""Hands a run's settings over to a process that it starts, so that both mean the same account, endpoint and names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from car_rental.config import Kind, Settings, load_settings, setting_fields
+
+VARIABLE = "CAR_RENTAL_SETTINGS"
+
+
+def handed_over(settings: Settings) -> dict[str, str]:
+    """The environment variable that carries ``settings``; it may hold credentials, so it is for a child process only."""
+    return {VARIABLE: json.dumps({item.name: str(getattr(settings, item.name)) for item in setting_fields().values()})}
+
+
+def received(environ: Mapping[str, str]) -> Settings:
+    """The settings that the process before us handed over, exactly; without any, those of `.env` and ``environ``."""
+    if VARIABLE not in environ:
+        return load_settings(environ)
+    texts: dict[str, str] = json.loads(environ[VARIABLE])
+    kinds = {item.name: item.metadata["kind"] for item in setting_fields().values()}
+    return Settings(**{name: _parsed(kinds[name], text) for name, text in texts.items()})
+
+
+def _parsed(kind: Kind, text: str) -> Any:
+    return kind.parse(text) if text else text  # an empty text is a setting that was not made

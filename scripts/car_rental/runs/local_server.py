@@ -1,0 +1,141 @@
+"""The lake on this machine for the length of one command: `python -m local_aws` as a child process that cannot outlive us."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from car_rental.config import ROOT, Settings
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.files import shown
+from car_rental.steps import STEPS
+
+_HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+def without_aws_variables(environ: MutableMapping[str, str]) -> None:
+    """Takes every AWS setting of the user but the region out of ``environ``, so that no child can use one by accident."""
+    for name in [name for name in environ if name.startswith("AWS_") and name not in _HARMLESS]:
+        del environ[name]
+    environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+class LocalServer:
+    """A context: inside it the stand-in serves the lake in ``data_dir`` at ``url``; behind it what was started here is gone.
+
+    Where `make serve` or `make notebook` serves that lake already, that server is used, and left running. ``fresh`` empties
+    the lake first; with ``shared`` other commands may use this server while it runs.
+    """
+
+    def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False, shared: bool = False) -> None:
+        self._data_dir = data_dir
+        self._console = console
+        self._fresh = fresh
+        self._flags = [*(["--fresh"] if fresh else []), *(["--shared"] if shared else [])]
+        self._process: subprocess.Popen[str] | None = None
+        self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as we do
+        self.url = ""
+
+    def lake(self, bucket: str) -> Path:
+        """Where the objects of ``bucket`` lie as files."""
+        return self._data_dir / "s3" / bucket
+
+    def __enter__(self) -> LocalServer:
+        command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
+        # its standard input is our life line: when we are gone, by whatever means, it ends and takes its children along
+        self._process = subprocess.Popen(
+            [*command, *self._flags],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            text=True,
+            env=_environment(),
+            start_new_session=True,  # a Ctrl-C at the terminal is for us alone: we still need the server to clean up
+        )
+        emptied = sum(path.is_file() for path in (self._data_dir / "s3").rglob("*")) if self._fresh else 0
+        with self._console.waiting("the local AWS starts"):
+            state, self.url = self._first_words(self._process)
+        if emptied:
+            self._console.warn(f"The lake in {shown(self._data_dir)} is emptied of {emptied:,} objects.")
+        if state == "RUNS":
+            self._console.note(f"local AWS at {self.url}, which serves this lake already")
+        else:
+            self._console.note(f"local AWS at {self.url}, with the lake in {shown(self._data_dir)}")
+        return self
+
+    def _first_words(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        assert process.stdout
+        for line in process.stdout:
+            word, _, rest = line.strip().partition(" ")
+            if word == "NOTE":
+                self._console.warn(rest)
+            elif word in ("READY", "RUNS"):
+                return word, rest
+        raise DataLakeError(
+            "local AWS",
+            f"did not start: {self._last_words()}",
+            f"Its folder is LOCAL_AWS_DIR={self._data_dir}; python -m local_aws shows more.",
+        )
+
+    def _last_words(self) -> str:
+        assert self._process
+        self._process.wait(timeout=30)
+        self._words.seek(0)
+        lines = self._words.read().strip().splitlines() or ["it ended without a word"]
+        return lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._process and self._process.stdin
+        died = self._process.poll()
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if died and isinstance(error, Exception):
+            raise DataLakeError(
+                "local AWS",
+                f"ended in the middle of the run (exit code {died}): {self._last_words()}",
+                "The lake is as it was then: run it again.",
+            ) from error
+
+
+@contextmanager
+def local_lake(
+    settings: Settings, console: Console, *, fresh: bool = False, shared: bool = False
+) -> Iterator[Settings]:
+    """Inside it the lake under LOCAL_AWS_DIR is served; gives the settings that mean it. Errors name commands that work here."""
+    without_aws_variables(os.environ)
+    try:
+        with LocalServer(settings.local_aws_dir, console, fresh=fresh, shared=shared) as server:
+            yield dataclasses.replace(settings, aws_endpoint_url=server.url)
+    except DataLakeError as error:
+        error.fix = _as_typed_here(error.fix)
+        raise
+
+
+def _as_typed_here(text: str) -> str:
+    """``text`` with the commands for AWS as they are typed for the lake on this machine."""
+
+    def phase(found: re.Match[str]) -> str:
+        return f"python main.py --{STEPS[found[1]].phase} --local"
+
+    text = re.sub(rf"python scripts/({'|'.join(STEPS)})\.py", phase, text)
+    return re.sub(r"(python main\.py --(?:setup|process|orchestrate|analyze|all))(?! --local)", r"\1 --local", text)
+
+
+def _environment() -> dict[str, str]:
+    environ = dict(os.environ)
+    without_aws_variables(environ)
+    return environ

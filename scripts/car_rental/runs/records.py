@@ -1,0 +1,140 @@
+"""What a run did, as one JSON file a run: its steps, ids, times, row counts, cost, and how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from car_rental.cli import as_failure
+from car_rental.config import Settings
+from car_rental.emr.costs import Usage
+from car_rental.emr.spark_steps import new_run_id
+from car_rental.errors import ExitStatus
+from car_rental.files import write_whole
+from car_rental.steps import Step, StepRun
+
+_OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}  # any other error: failed
+_IDS = ("run_id", "cluster_id", "execution_arn")  # what later steps and people need of a step's result
+
+
+@dataclass
+class RunRecord:
+    """One run of main.py. Saved after each step, so that a run that was killed shows how far it came (``running``)."""
+
+    flags: list[str]
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    settings: dict[str, Any] = field(default_factory=dict)
+    outcome: str = "running"
+    exit_code: int | None = None
+    ended: datetime | None = None
+    error: dict[str, Any] | None = None
+    ids: dict[str, str] = field(default_factory=dict)
+    steps: list[StepRun] = field(default_factory=list)
+    tables: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, Any] | None = None
+    folder: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """Where the record lies; None before the settings say in which folder."""
+        return self.folder / f"{new_run_id(self.started)}.json" if self.folder else None
+
+    def belongs_to(self, settings: Settings) -> None:
+        """From here on the record is a file in the settings' folder."""
+        shown = ("environment", "aws_region", "s3_bucket_name", "emr_release_label")
+        self.settings = {name: getattr(settings, name) for name in shown} | {"local": settings.is_local}
+        self.folder = settings.runs_dir
+        self.save()
+
+    def begin(self, step: Step) -> StepRun:
+        """A step begins."""
+        run = StepRun(step, began=datetime.now(UTC))
+        self.steps.append(run)
+        self.save()
+        return run
+
+    @contextmanager
+    def following(self, run: StepRun) -> Iterator[None]:
+        """Around the work of a step that has begun: writes down how it ended, and lets every error pass."""
+        try:
+            yield
+        except BaseException as error:
+            run.outcome = _outcome(_exit_status(error))
+            raise
+        finally:
+            run.seconds = round((datetime.now(UTC) - run.began).total_seconds(), 1)
+            self.save()
+
+    def took(self, run: StepRun, result: Any) -> None:
+        """The step ended well with this."""
+        values = dataclasses.asdict(result)
+        run.outcome, run.summary, run.result = "ok", result.summary(), values
+        self.ids |= {name: str(values[name]) for name in _IDS if values.get(name)}
+        tables = values.get("counts", {}).get("tables", {})
+        self.tables |= {name: table["rows"] for name, table in tables.items()}
+
+    def notes_id(self, name: str, value: str) -> None:
+        """What a step has made, before the step ends: who finds the record of a killed run can look after it."""
+        self.ids[name] = value
+        self.save()
+
+    def costs(self, usage: Usage) -> None:
+        """The cluster has used this."""
+        self.cost = dataclasses.asdict(usage)
+        self.save()
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Around the whole run: writes down how it ended, and lets every error pass."""
+        try:
+            yield
+        except BaseException as error:
+            self._end(_exit_status(error), error)
+            raise
+        self._end(ExitStatus.OK)
+
+    def _end(self, status: ExitStatus, error: BaseException | None = None) -> None:
+        self.ended, self.exit_code = datetime.now(UTC), int(status)
+        self.outcome = "ok" if error is None else _outcome(status)
+        if isinstance(error, Exception):
+            failure = as_failure(error, "main")
+            names = ("where", "what", "fix", "log", "details")
+            self.error = {name: getattr(failure, name) for name in names if getattr(failure, name)}
+        self.save()
+
+    def as_json(self) -> str:
+        """The record as text; amounts of money and hours are texts in it, so that no digit is lost."""
+        values = {name: value for name, value in vars(self).items() if name != "folder"}
+        values["steps"] = [_step_values(run) for run in self.steps]
+        return json.dumps(values, indent=2, default=_plain)
+
+    def save(self) -> None:
+        """Writes the file, all or nothing; before the settings are known there is none."""
+        if self.file is not None:
+            write_whole(self.file, self.as_json() + "\n")
+
+
+def _step_values(run: StepRun) -> dict[str, Any]:
+    ended = {"seconds": run.seconds} if run.outcome != "running" else {}
+    good = {"summary": run.summary, "result": run.result} if run.outcome == "ok" else {}
+    return {**dataclasses.asdict(run.step), "began": run.began, "outcome": run.outcome, **ended, **good}
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
+
+
+def _exit_status(error: BaseException) -> ExitStatus:
+    if isinstance(error, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    return as_failure(error, "main").exit_status if isinstance(error, Exception) else ExitStatus.FAILED
+
+
+def _outcome(status: ExitStatus) -> str:
+    return _OUTCOMES.get(status, "failed")

@@ -1,0 +1,1 @@
+"""S3: the lake's bucket, uploads, raw data, the lock."""

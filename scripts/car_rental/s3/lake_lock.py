@@ -1,0 +1,242 @@
+"""The lock on the lake: one writer at a time, by hand, with `main.py`, or as an execution of the state machine.
+
+The lock is an object in the bucket. It is written only if nobody has written it since it was read (If-None-Match,
+If-Match), and names its owner. Whoever finds it asks AWS whether that owner still works, as the state machine does:
+
+- an execution that runs, or any owner whose cluster has unfinished steps: it works
+- a process (``token``): it works as long as it rewrites the lock, every few seconds; silence for ``PATIENCE`` is death
+- everything else: dead, and its lock is taken over
+
+An owner that was taken for dead notices when it next writes the lock, and stops. `publish_run` checks the lock too.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from car_rental.aws import Aws, error_code, if_there
+from car_rental.config import Settings
+from car_rental.data_contract import contract
+from car_rental.display.console import Console
+from car_rental.emr.spark_steps import LOCK_KEY
+from car_rental.errors import DataLakeError
+
+# the folders of published runs, as one table shows them
+NEWEST_PREFIX = f"{contract.PROCESSED}/{contract.KPI_TABLES[0]}/{contract.RUN_FOLDER}"
+_UNFINISHED: Any = ["PENDING", "CANCEL_PENDING", "RUNNING"]
+_LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_HEARTBEATS = 6  # in the time that counts as silence
+_WAIT_FIX = "Wait for it with --wait, or run it again when that one has ended."
+
+
+def patience_seconds(settings: Settings) -> int:
+    """How long a process may be silent before it counts as dead."""
+    return 10 if settings.is_local else 90
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The lock as it was read."""
+
+    owner: Mapping[str, str]
+    etag: str
+
+    @property
+    def name(self) -> str:
+        """The owner in words."""
+        return self.owner.get("owner") or self.owner.get("execution", "nobody")
+
+
+class LakeLock:
+    """The lock as this process holds it: rewritten by a thread, so that others see that we live."""
+
+    def __init__(self, aws: Aws, where: str, etag: str, token: str) -> None:
+        self._aws = aws
+        self._where = where
+        self._etag = etag
+        self._writes = 0
+        self._cluster_id = ""
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
+        self.token = token
+        self._thread = threading.Thread(target=self._beat, name="lake-lock", daemon=True)
+
+    def works_on(self, cluster_id: str) -> None:
+        """Names our cluster: while it has unfinished steps we count as living. Raises when the lock is lost."""
+        self._cluster_id = cluster_id
+        self.check()
+
+    def check(self) -> None:
+        """Raises ``DataLakeError`` when another run has taken us for dead and has taken over."""
+        with self._mutex:
+            self._write({"token": self.token})
+
+    def start(self) -> None:
+        """Begins to show that we live."""
+        self._thread.start()
+
+    def release(self) -> None:
+        """Leaves the lock to the next one, who still waits for unfinished steps of our cluster."""
+        self._ended.set()
+        self._thread.join()
+        with self._mutex:
+            self._write({})
+
+    def _beat(self) -> None:
+        while not self._ended.wait(patience_seconds(self._aws.settings) / _HEARTBEATS):
+            try:
+                self.check()
+            except (ClientError, BotoCoreError):
+                continue  # the next beat may get through
+            except DataLakeError:
+                return  # the next check says so
+
+    def _write(self, more: Mapping[str, str]) -> None:
+        self._writes += 1
+        owner = owner_of(self._where) | ({"cluster": self._cluster_id} if self._cluster_id else {})
+        body = f"{self.token} {self._writes}"
+        written = _put(self._aws, {**owner, **more}, body, {"IfMatch": self._etag})
+        if written is None:
+            now = _read(self._aws)
+            if now is None or now.owner.get("token") != self.token:
+                raise DataLakeError(
+                    self._where,
+                    f"this run was silent for too long: {now.name if now else 'somebody'} has taken the lake's lock.",
+                    "Nothing more of this run is published. Run it again when that one has ended.",
+                )
+            written = now.etag  # ours: an answer was lost, and boto3 wrote it twice
+        self._etag = written
+
+
+def owner_of(where: str) -> dict[str, str]:
+    """This process as an owner, in words: the program, the machine and the time."""
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return {"owner": f"{where} on {host} (last seen {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"}
+
+
+@contextmanager
+def lake_lock(
+    aws: Aws, console: Console, where: str, *, wait: bool = False, held: LakeLock | None = None
+) -> Iterator[LakeLock]:
+    """Inside, nobody else writes the lake; ``held`` is the lock of a caller that has it already.
+
+    Raises ``DataLakeError`` that names the living owner, unless ``wait``: then it waits for its end.
+    """
+    if held:
+        yield held
+        return
+    lock = _take(aws, console, where, wait)
+    lock.start()
+    try:
+        yield lock
+    except BaseException:
+        _release_after_failure(lock, console)
+        raise
+    lock.release()
+
+
+def _release_after_failure(lock: LakeLock, console: Console) -> None:
+    """The failure that led here is the one to report; a lock that is not released frees itself."""
+    try:
+        lock.release()
+    except (DataLakeError, ClientError, BotoCoreError) as error:
+        console.note(f"the lake's lock was not released: {error}")
+
+
+def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
+    token = f"{where}/{uuid.uuid4().hex[:12]}"
+    began = time.monotonic()
+    while True:
+        found = _read(aws)
+        living = _living_owner(aws, console, found) if found else ""
+        if not living:
+            condition = {"IfMatch": found.etag} if found else {"IfNoneMatch": "*"}
+            etag = _put(aws, {**owner_of(where), "token": token}, f"{token} 0", condition)
+            if etag is not None:
+                return LakeLock(aws, where, etag, token)
+            continue  # somebody was faster: look again
+        if not wait:
+            raise DataLakeError(where, f"another run writes the lake: {living}.", _WAIT_FIX)
+        console.progress("the lake's lock", f"held by {living}", time.monotonic() - began)
+        time.sleep(aws.settings.poll_seconds)
+
+
+def _living_owner(aws: Aws, console: Console, found: _Found) -> str:
+    """The owner in words when it still works; empty when it is dead."""
+    execution, cluster_id = found.owner.get("execution", ""), found.owner.get("cluster", "")
+    if execution and _execution_runs(aws, execution):
+        return f"execution {execution} runs"
+    if cluster_id and _has_unfinished_steps(aws, cluster_id):
+        return f"{found.name}; cluster {cluster_id} has unfinished steps"
+    if "token" in found.owner and _is_heard(aws, console, found):
+        return found.name
+    return ""
+
+
+def _execution_runs(aws: Aws, arn: str) -> bool:
+    describe = aws.client("stepfunctions").describe_execution
+    execution = if_there(lambda: describe(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
+    return execution is not None and execution["status"] in ("RUNNING", "PENDING_REDRIVE")
+
+
+def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
+    """False for a cluster that AWS does not know (any more)."""
+    try:
+        return bool(aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"])
+    except ClientError as error:
+        if "is not valid" not in error.response["Error"].get("Message", ""):
+            raise
+        return False
+
+
+def _is_heard(aws: Aws, console: Console, found: _Found) -> bool:
+    """Whether the owner writes the lock while we listen."""
+    began = time.monotonic()
+    while (elapsed := time.monotonic() - began) < patience_seconds(aws.settings):
+        console.progress("the lake's lock", f"is its owner alive? {found.name}", elapsed)
+        time.sleep(min(1.0, aws.settings.poll_seconds))
+        now = _read(aws)
+        if now is None or now.etag != found.etag:
+            return now is not None and now.owner.get("token") == found.owner["token"]
+    return False
+
+
+def _read(aws: Aws) -> _Found | None:
+    bucket, s3 = aws.settings.s3_bucket_name, aws.client("s3")
+    answer = if_there(lambda: s3.head_object(Bucket=bucket, Key=LOCK_KEY), "404", "NoSuchKey")
+    return None if answer is None else _Found(answer["Metadata"], answer["ETag"])
+
+
+def _put(aws: Aws, owner: Mapping[str, str], body: str, condition: Mapping[str, str]) -> str | None:
+    """The ETag of what was written; None when somebody else has written since."""
+    request: dict[str, Any] = {"Metadata": dict(owner), "Body": body.encode(), **condition}
+    try:
+        answer = aws.client("s3").put_object(Bucket=aws.settings.s3_bucket_name, Key=LOCK_KEY, **request)
+    except ClientError as error:
+        if error_code(error) not in _LOST:
+            raise
+        return None
+    return str(answer["ETag"])
+
+
+def require_newest(aws: Aws, where: str, run_id: str) -> None:
+    """Raises ``DataLakeError`` when a published run sorts after ``run_id``: readers would never see it."""
+    bucket, prefix = aws.settings.s3_bucket_name, NEWEST_PREFIX
+    # of this run's own folder everything sorts before `run_id=<id>0`, for `/` comes before `0`
+    answer = aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{run_id}0", MaxKeys=1)
+    for item in answer.get("Contents", []):
+        newer = item["Key"].removeprefix(prefix).partition("/")[0]
+        raise DataLakeError(
+            where,
+            f"run {run_id} sorts before run {newer}, which is published: readers take the last one for the newest.",
+            "Choose a later --run-id, or leave it out; if this machine's clock is wrong, set it.",
+        )

@@ -1,0 +1,108 @@
+"""The raw data on this machine: which files in DATA_DIR are read, by the rules of the data contract, and which are not."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from car_rental.data_contract import contract
+from car_rental.errors import DataLakeError
+
+RAW_COLUMNS = contract.RAW_COLUMNS
+RAW_TABLES = tuple(RAW_COLUMNS)
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The raw files of a folder: each table's, and those that are not read with the reason; paths relative to it."""
+
+    folder: Path
+    files: dict[str, list[Path]]
+    not_read: dict[str, str]
+
+    def key(self, path: Path) -> str:
+        """Where the file goes in the bucket: its relative path, so that no two files become one."""
+        return f"{contract.RAW}/{path.relative_to(self.folder).as_posix()}"
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether ``folder`` is missing or holds nothing but hidden files."""
+    return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def find_raw_files(folder: Path) -> RawData:
+    """The raw files of ``raw_files_there``; raises ``DataLakeError`` when a table has none."""
+    raw = raw_files_there(folder)
+    missing = [table for table, files in raw.files.items() if not files]
+    if missing:
+        there = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))) or "nothing"
+        raise DataLakeError(
+            f"raw data in {folder}",
+            f"no CSV file for {', '.join(missing)}; there is {there}.",
+            "Put <table>.csv or <table>/*.csv there (.csv.gz too), or empty the folder: then a sample is generated.",
+        )
+    return raw
+
+
+def raw_files_there(folder: Path) -> RawData:
+    """The raw files: ``<table>.csv`` and CSV files anywhere below ``<table>/``, gzipped or not.
+
+    Raises ``DataLakeError`` for a file that no job can read: a dangling link, a name that Hadoop does not know.
+    """
+    paths = list(_files(folder, set())) if folder.is_dir() else []
+    found = contract.raw_files(path.relative_to(folder).as_posix() for path in paths)
+    for name in [name for names in found.read.values() for name in names]:
+        if not (folder / name).exists():
+            found.refused[name] = "is a link to a file that does not exist: mend or remove it"
+    if found.refused:
+        told = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
+        raise DataLakeError(f"raw data in {folder}", f"{told}.", "No run can begin while it is there.")
+    return RawData(folder, {table: [folder / name for name in names] for table, names in found.read.items()}, found.not_read)
+
+
+def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
+    """Everything below the folder that is no folder; linked folders are followed, each once."""
+    real = folder.resolve()
+    if real in visited:
+        return
+    visited.add(real)
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, visited)
+        else:
+            yield path
+
+
+def header_problem(table: str, path: Path) -> str:
+    """What is wrong with the header of this file, as a sentence without its subject; '' where nothing is."""
+    try:
+        contract.check_header(table, contract.read_header(_start(path)))
+    except contract.ContractError as error:
+        return str(error)
+    return ""
+
+
+def require_headers(raw: RawData) -> None:
+    """Raises ``DataLakeError`` with every file whose header does not have its table's columns."""
+    found = [(path, header_problem(table, path)) for table, paths in raw.files.items() for path in paths]
+    broken = tuple(f"{path} {problem}" for path, problem in found if problem)
+    if broken:
+        raise DataLakeError(
+            "raw data",
+            f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read as the data contract has it:",
+            "Columns are matched by the names in the first line, and separated by commas: correct that.",
+            details=broken,
+        )
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of a file that may be gzipped."""
+    try:
+        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
+            start: bytes = stream.read(contract.HEADER_BYTES)
+            return start
+    except (OSError, EOFError, zlib.error) as error:
+        raise contract.ContractError(f"cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Step Functions: the state machine, its executions and what goes with them."""

@@ -1,0 +1,154 @@
+"""Who is told when an execution takes too long, or fails: an SNS topic with an e-mail subscription, and a CloudWatch alarm.
+
+Of failures EventBridge tells (``execution_rule``), with the execution's name: an alarm of the same would be a second mail.
+All of it is there while ALERT_EMAIL is set, and none of it when it is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from car_rental.aws import Answer, Aws, if_there
+from car_rental.state_machine.definition import state_machine_arn
+
+
+def topic_name(aws: Aws) -> str:
+    """The topic's name."""
+    return aws.settings.shared_name("car-rental-alerts")
+
+
+def topic_arn(aws: Aws) -> str:
+    """The ARN that the topic has."""
+    return f"arn:{aws.partition}:sns:{aws.settings.aws_region}:{aws.account_id}:{topic_name(aws)}"
+
+
+def rule_name(aws: Aws) -> str:
+    """The name of the EventBridge rule that tells of failures (``execution_rule``)."""
+    return aws.settings.shared_name("car-rental-execution-ended")
+
+
+def rule_arn(aws: Aws) -> str:
+    """The ARN that the rule has."""
+    return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
+
+
+def ensure_topic(aws: Aws) -> str:
+    """The topic exists, takes messages of EventBridge and CloudWatch, and has one subscriber: ALERT_EMAIL."""
+    sns, arn = aws.client("sns"), topic_arn(aws)
+    current = _attributes(aws)
+    changed = []
+    if current is None:
+        aws.change(lambda: sns.create_topic(Name=topic_name(aws), Tags=aws.tag_list))
+    if current is None or json.loads(current["Policy"]) != _policy(aws):
+        policy = json.dumps(_policy(aws))
+        aws.change(lambda: sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy))
+        changed.append("policy")
+    if _subscribe(aws, there=current is not None):
+        changed.append("subscription")
+    if current is None:
+        return "created"
+    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+
+
+def remove_topic(aws: Aws) -> str:
+    """No topic, and no subscription to it."""
+    if _attributes(aws) is None:
+        return ""
+    aws.change(lambda: aws.client("sns").delete_topic(TopicArn=topic_arn(aws)))
+    return "removed"
+
+
+def _attributes(aws: Aws) -> dict[str, str] | None:
+    get = aws.client("sns").get_topic_attributes
+    return if_there(lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException")
+
+
+def _policy(aws: Aws) -> dict[str, Any]:
+    """Our rule and our alarm may publish; EventBridge and CloudWatch on behalf of nobody else.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+    of_rule = {"ArnEquals": {"aws:SourceArn": rule_arn(aws)}}
+    of_alarm = {"StringEquals": {"aws:SourceAccount": aws.account_id}, "ArnEquals": {"aws:SourceArn": _alarm_arn(aws)}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _may_publish(aws, "Events", "events.amazonaws.com", of_rule),
+            _may_publish(aws, "Alarms", "cloudwatch.amazonaws.com", of_alarm),
+        ],
+    }
+
+
+def _may_publish(aws: Aws, sid: str, service: str, condition: dict[str, Any]) -> dict[str, Any]:
+    who: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Principal": {"Service": service}}
+    return {**who, "Action": "sns:Publish", "Resource": topic_arn(aws), "Condition": condition}
+
+
+def _subscribe(aws: Aws, *, there: bool) -> bool:
+    """ALERT_EMAIL is subscribed and nobody else; a subscription waits for its confirmation, and one that waits stays."""
+    sns, wanted = aws.client("sns"), aws.settings.alert_email
+    pages: Iterable[Answer] = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws)) if there else []
+    current = [item for page in pages for item in page["Subscriptions"]]
+    others = [item for item in current if item["Endpoint"] != wanted and item["SubscriptionArn"].startswith("arn:")]
+    for item in others:
+        arn = item["SubscriptionArn"]
+        aws.change(lambda arn=arn: sns.unsubscribe(SubscriptionArn=arn))  # type: ignore[misc]
+    missing = all(item["Endpoint"] != wanted for item in current)
+    if missing:
+        aws.change(lambda: sns.subscribe(TopicArn=topic_arn(aws), Protocol="email", Endpoint=wanted))
+    return missing or bool(others)
+
+
+def ensure_alarm(aws: Aws) -> str:
+    """The alarm exists as it should be; says what was done."""
+    wanted, current = _alarm(aws), _current_alarm(aws)
+    if current and all(current.get(key) == value for key, value in wanted.items()):
+        return "unchanged"
+    # of an alarm that is there, PutMetricAlarm does not take tags
+    tags: dict[str, Any] = {} if current else {"Tags": aws.tag_list}
+    aws.change(lambda: aws.client("cloudwatch").put_metric_alarm(**wanted, **tags))
+    return "updated" if current else "created"
+
+
+def remove_alarm(aws: Aws) -> str:
+    """No alarm."""
+    if _current_alarm(aws) is None:
+        return ""
+    aws.change(lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=[alarm_name(aws)]))
+    return "removed"
+
+
+def _current_alarm(aws: Aws) -> Answer | None:
+    found = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name(aws)])["MetricAlarms"]
+    return next(iter(found), None)
+
+
+def alarm_name(aws: Aws) -> str:
+    """The alarm's name."""
+    return f"{aws.settings.step_functions_state_machine_name}-overlong"
+
+
+def _alarm_arn(aws: Aws) -> str:
+    return f"arn:{aws.partition}:cloudwatch:{aws.settings.aws_region}:{aws.account_id}:alarm:{alarm_name(aws)}"
+
+
+def _alarm(aws: Aws) -> dict[str, Any]:
+    """The parameters of ``cloudwatch:PutMetricAlarm``."""
+    limit = aws.settings.emr_step_timeout_minutes
+    return {
+        "AlarmName": alarm_name(aws),
+        "AlarmDescription": f"An execution of the pipeline took {limit} minutes or more.",
+        "Namespace": "AWS/States",
+        "MetricName": "ExecutionTime",
+        "Dimensions": [{"Name": "StateMachineArn", "Value": state_machine_arn(aws)}],
+        "Statistic": "Maximum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": limit * 60_000.0,  # the metric's unit is the millisecond
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",  # no execution is no failure
+        "AlarmActions": [topic_arn(aws)],
+    }

@@ -1,0 +1,112 @@
+"""The state machine: its definition with every placeholder filled in, and its names on AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from car_rental.aws import Aws
+from car_rental.config import ROOT, Settings
+from car_rental.emr.cluster_request import LOG_PREFIX, cluster_request
+from car_rental.emr.spark_steps import JOBS, LOCK_KEY, STAGES, TABLES, spark_step
+from car_rental.glue.crawlers import crawlers
+from car_rental.s3.lake_lock import NEWEST_PREFIX, patience_seconds
+
+DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
+EXECUTION_TAG = "Execution"  # of a cluster: the ARN of the execution that made it
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+# where the definition keeps the run's id, and the owner of the lock
+_RUN_ID, _OWNER = "$.Run.id", "$.Execution"
+# by whether the stand-in on this machine answers: there seconds are long, and on AWS each look is a transition that costs
+_POLL_SECONDS = {True: 1, False: 30}
+_RETRY_SECONDS = {True: 1, False: 5}
+_LONGEST_PAUSE_SECONDS = {True: 2, False: 60}
+_MOST_LOOKS = 120  # an hour on AWS for a cluster to start, and for a crawl
+_REST_SECONDS = 3 * 3600  # of an execution besides its Spark steps: waiting for the cluster, crawls, checks, termination
+
+
+def state_machine_arn(aws: Aws) -> str:
+    """The ARN that a state machine of our name has in this account and region."""
+    settings = aws.settings
+    name = settings.step_functions_state_machine_name
+    return f"arn:{aws.partition}:states:{settings.aws_region}:{aws.account_id}:stateMachine:{name}"
+
+
+def execution_arn(aws: Aws, name: str) -> str:
+    """The ARN that an execution of that name has."""
+    return f"{state_machine_arn(aws).replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def definition(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
+    """The definition for these settings; ``tags`` are those of everything the project makes, ``partition`` the ARNs'."""
+    template = json.loads(DEFINITION.read_text(encoding="utf-8"))
+    filled: dict[str, Any] = fill(template, _values(settings, tags, partition))
+    return filled
+
+
+def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
+    """What the definition's placeholders stand for."""
+    (crawler,) = crawlers(settings)
+    step_timeout = settings.emr_step_timeout_minutes * 60
+    by_execution = {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}
+    return {
+        "partition": partition,
+        "bucket": settings.s3_bucket_name,
+        "lock_key": LOCK_KEY,
+        "patience_seconds": patience_seconds(settings),
+        "newest_prefix": NEWEST_PREFIX,
+        "log_uri": settings.s3(LOG_PREFIX),
+        "cluster_request": cluster_request(settings, [*tags, by_execution]),
+        **{job: _step(settings, job) for job in JOBS},
+        "crawler": crawler.name,
+        "database": settings.glue_database_name,
+        "tables": list(TABLES),
+        "workgroup": settings.athena_workgroup,
+        "poll_seconds": _POLL_SECONDS[settings.is_local],
+        "retry_seconds": _RETRY_SECONDS[settings.is_local],
+        "longest_pause_seconds": _LONGEST_PAUSE_SECONDS[settings.is_local],
+        "most_looks": _MOST_LOOKS,
+        "step_timeout_seconds": step_timeout,
+        # later than every timeout inside it: no Catch sees this one
+        "execution_timeout_seconds": len(STAGES) * step_timeout + _REST_SECONDS,
+    }
+
+
+def _step(settings: Settings, job: str) -> dict[str, Any]:
+    """The job's step; its arguments are an expression, for the run's id and the lock's owner are among them.
+
+    Step Functions checks at deployment that ``Name`` and ``Jar`` are there literally.
+    """
+    step = spark_step(settings, job, _RUN_ID, _OWNER)
+    hadoop = dict(step["HadoopJarStep"])
+    arguments = (
+        argument if argument in (_RUN_ID, _OWNER) else quoted(argument) for argument in hadoop.pop("Args")
+    )
+    return {**step, "HadoopJarStep": {**hadoop, "Args.$": f"States.Array({', '.join(arguments)})"}}
+
+
+def quoted(text: str) -> str:
+    r"""``text`` as a literal of an intrinsic function: ``'``, ``{``, ``}`` and ``\`` carry a backslash.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
+    """
+    return "'" + re.sub(r"(['{}\\])", r"\\\1", text) + "'"
+
+
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
+    """``template`` with its placeholders filled in: a text that is one placeholder becomes the value, whatever its type.
+
+    Raises ``KeyError`` for a placeholder without a value.
+    """
+    if isinstance(template, dict):
+        return {key: fill(value, values) for key, value in template.items()}
+    if isinstance(template, list):
+        return [fill(value, values) for value in template]
+    if not isinstance(template, str):
+        return template
+    whole = _PLACEHOLDER.fullmatch(template)
+    if whole:
+        return values[whole[1]]
+    return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)

@@ -1,0 +1,103 @@
+"""The EventBridge rule on executions that ended badly: it calls the cluster reaper and, with ALERT_EMAIL, tells people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from car_rental.aws import Answer, Aws, if_there
+from car_rental.iam.roles import cluster_reaper_name
+from car_rental.state_machine.alerts import rule_arn, rule_name, topic_arn
+from car_rental.state_machine.definition import state_machine_arn
+from car_rental.state_machine.reaper_function import function_arn
+
+_STATEMENT = "execution-ended"  # of the function's policy
+# without the cause, which may hold quotation marks: EventBridge would not send it
+_NOTICE = '"Execution <name> ended <status>. Why: aws stepfunctions describe-execution --execution-arn <arn>"'
+_NOTICE_PATHS = {"name": "$.detail.name", "status": "$.detail.status", "arn": "$.detail.executionArn"}
+
+
+def pattern(aws: Aws) -> dict[str, Any]:
+    """The events that the rule is about.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    return {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn(aws)]},
+    }
+
+
+def ensure_rule(aws: Aws) -> str:
+    """The rule exists, with the targets that the settings ask for and no other, and may call the function."""
+    current = _current(aws)
+    changed = []
+    if current is None or current.get("State") != "ENABLED" or json.loads(current["EventPattern"]) != pattern(aws):
+        aws.change(lambda: _put(aws, new=current is None))
+        changed.append("pattern")
+    if _ensure_targets(aws, there=current is not None):
+        changed.append("targets")
+    if _ensure_permission(aws):
+        changed.append("permission")
+    if current is None:
+        return "created"
+    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+
+
+def _current(aws: Aws) -> Answer | None:
+    return if_there(lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException")
+
+
+def _put(aws: Aws, *, new: bool) -> None:
+    tags: dict[str, Any] = {"Tags": aws.tag_list} if new else {}
+    aws.client("events").put_rule(
+        Name=rule_name(aws),
+        Description="Executions of the pipeline that ended badly.",
+        EventPattern=json.dumps(pattern(aws)),
+        State="ENABLED",
+        **tags,
+    )
+
+
+def _targets(aws: Aws) -> list[Any]:
+    wanted: list[Any] = [{"Id": "cluster-reaper", "Arn": function_arn(aws)}]
+    if aws.settings.alert_email:
+        notice = {"InputPathsMap": _NOTICE_PATHS, "InputTemplate": _NOTICE}
+        wanted.append({"Id": "failure-notice", "Arn": topic_arn(aws), "InputTransformer": notice})
+    return wanted
+
+
+def _ensure_targets(aws: Aws, *, there: bool) -> bool:
+    events, name = aws.client("events"), rule_name(aws)
+    current = events.list_targets_by_rule(Rule=name)["Targets"] if there else []
+    wanted = _targets(aws)
+    missing = [target for target in wanted if target not in current]
+    unwanted = [target["Id"] for target in current if target["Id"] not in [one["Id"] for one in wanted]]
+    if missing:
+        aws.change(lambda: events.put_targets(Rule=name, Targets=missing))
+    if unwanted:
+        aws.change(lambda: events.remove_targets(Rule=name, Ids=unwanted))
+    return bool(missing or unwanted)
+
+
+def _ensure_permission(aws: Aws) -> bool:
+    """The function's own policy lets this rule call it."""
+    if _STATEMENT in _statements(aws):
+        return False
+    aws.change(
+        lambda: aws.client("lambda").add_permission(
+            FunctionName=cluster_reaper_name(aws.settings),
+            StatementId=_STATEMENT,
+            Action="lambda:InvokeFunction",
+            Principal="events.amazonaws.com",
+            SourceArn=rule_arn(aws),
+        )
+    )
+    return True
+
+
+def _statements(aws: Aws) -> set[str]:
+    name = cluster_reaper_name(aws.settings)
+    answer = if_there(lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException")
+    return {statement["Sid"] for statement in json.loads(answer["Policy"])["Statement"]} if answer else set()

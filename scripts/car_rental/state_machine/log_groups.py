@@ -1,0 +1,30 @@
+"""CloudWatch log groups that are ours: made before anybody writes to them, so that they are tagged and do not grow for ever."""
+
+from __future__ import annotations
+
+from car_rental.aws import Answer, Aws
+
+RETENTION_DAYS = 90  # as long as Step Functions keeps an execution's history
+
+
+def ensure_log_group(aws: Aws, name: str) -> str:
+    """The log group exists and keeps its events for ``RETENTION_DAYS``; says what was done."""
+    logs = aws.client("logs")
+    current = _current(aws, name)
+    if current is None:
+        aws.change(lambda: logs.create_log_group(logGroupName=name, tags=aws.tags))
+    if current is None or current.get("retentionInDays") != RETENTION_DAYS:
+        aws.change(lambda: logs.put_retention_policy(logGroupName=name, retentionInDays=RETENTION_DAYS))
+        return "created" if current is None else "updated (retention)"
+    return "unchanged"
+
+
+def log_group_arn(aws: Aws, name: str) -> str:
+    """The ARN with the ``:*`` at its end that Step Functions asks for."""
+    return f"arn:{aws.partition}:logs:{aws.settings.aws_region}:{aws.account_id}:log-group:{name}:*"
+
+
+def _current(aws: Aws, name: str) -> Answer | None:
+    pages = aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    groups = (group for page in pages for group in page["logGroups"])
+    return next((group for group in groups if group["logGroupName"] == name), None)

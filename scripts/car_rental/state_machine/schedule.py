@@ -1,0 +1,61 @@
+"""The schedule that starts the state machine regularly: there while SCHEDULE_EXPRESSION is set, and gone when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from car_rental.aws import Answer, Aws, if_there
+from car_rental.display.console import Console
+from car_rental.iam.retry import retry_while_iam_spreads
+from car_rental.iam.roles import scheduler_role_name
+from car_rental.state_machine.definition import state_machine_arn
+
+# what Scheduler says of a role that was made a moment ago
+_ROLE_NOT_YET = ("must allow AWS EventBridge Scheduler to assume the role",)
+
+
+def schedule_name(aws: Aws) -> str:
+    """The schedule's name."""
+    return aws.settings.shared_name("car-rental-pipeline")
+
+
+def ensure_schedule(aws: Aws, console: Console) -> str:
+    """The schedule is as the settings ask for; says what was done, nothing when there is none and should be none."""
+    scheduler, current = aws.client("scheduler"), _current(aws)
+    if not aws.settings.schedule_expression:
+        if current is None:
+            return ""
+        aws.change(lambda: scheduler.delete_schedule(Name=schedule_name(aws)))
+        return "removed"
+    if aws.settings.is_local:
+        console.warn("The local AWS keeps the schedule and never fires it.")
+    wanted = _wanted(aws)
+    if current and all(current.get(key) == value for key, value in wanted.items()):
+        return "unchanged"
+    write = scheduler.update_schedule if current else scheduler.create_schedule
+    patience = aws.settings.iam_patience_seconds
+    aws.change(lambda: retry_while_iam_spreads(lambda: write(**wanted), _ROLE_NOT_YET, console, patience))
+    return "updated" if current else "created"
+
+
+def _current(aws: Aws) -> Answer | None:
+    return if_there(lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)), "ResourceNotFoundException")
+
+
+def _wanted(aws: Aws) -> dict[str, Any]:
+    """The parameters of ``scheduler:CreateSchedule``. Times are UTC; should it start twice, the lock stops the second."""
+    return {
+        "Name": schedule_name(aws),
+        "Description": "Starts the car rental pipeline.",
+        "ScheduleExpression": aws.settings.schedule_expression,
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "State": "ENABLED",
+        "Target": {
+            "Arn": state_machine_arn(aws),
+            "RoleArn": f"arn:{aws.partition}:iam::{aws.account_id}:role/{scheduler_role_name(aws.settings)}",
+            "Input": "{}",
+            # an hour later is soon enough to notice, and a day later would be a surprise
+            "RetryPolicy": {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 5},
+        },
+    }

@@ -1,1 +1,0 @@
-"""The Glue catalog: what fills it, and what readers see in it."""

@@ -1,1 +1,0 @@
-"""The bucket of the lake, what is uploaded into it, and files on this machine."""

@@ -1,0 +1,532 @@
+"""What is checked before money is spent: each check finds its fault, and says nothing where there is none."""
+
+import io
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
+from car_rental.checks import preflight, preflight_cluster, state_machine
+from car_rental.checks.findings import Finding, Level, ok, problem, warning
+from car_rental.checks.preflight import Check, require_ready
+from car_rental.checks.preflight import preflight as run_checks
+from car_rental.config import ROOT
+from car_rental.errors import ConfigError, DataLakeError, ExitStatus
+from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.s3.raw_data import RAW_COLUMNS, header_problem
+from generate_sample_data import generate
+
+PROBLEM, WARNING, OK = Level.PROBLEM, Level.WARNING, Level.OK
+
+
+def levels(findings):
+    return [finding.level for finding in findings]
+
+
+def only(findings):
+    (finding,) = findings
+    return finding
+
+
+@contextmanager
+def answers(project, service, **operations):
+    """While inside, ``service`` gives these answers in this order; an exception's text stands for an error's code."""
+    with Stubber(project.aws.client(service)) as stub:
+        for operation, answer in operations.items():
+            if isinstance(answer, str):
+                stub.add_client_error(operation, answer)
+            else:
+                stub.add_response(operation, answer)
+        yield
+        stub.assert_no_pending_responses()
+
+
+# --- the run of the checks
+
+
+def test_findings_come_with_their_reason_and_remedy(project, monkeypatch):
+    it = project()
+    found = [ok("fine"), warning("odd", "It may matter.", "Look."), problem("bad", "It matters.", "Mend it.")]
+    monkeypatch.setattr(preflight, "CHECKS", ())
+    monkeypatch.setattr(preflight, "preflight", lambda *_, **__: found)
+    with pytest.raises(ConfigError, match="1 problem, and nothing was done") as caught:
+        require_ready(it.settings, it.aws, it.console, local=False)
+    assert caught.value.exit_status == ExitStatus.USAGE
+    assert [line.split(maxsplit=1) for line in it.out.getvalue().splitlines()][:2] == [["ok", "fine"], ["warning", "odd"]]
+    assert "-> Mend it." in it.out.getvalue()
+
+
+def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(project, monkeypatch):
+    it = project()
+    monkeypatch.setattr(preflight, "preflight", lambda *_, **__: [ok("fine"), warning("odd", "It may matter.", "Look.")])
+    require_ready(it.settings, it.aws, it.console, local=False, quiet=True)
+    assert "odd" in it.out.getvalue() and "fine" not in it.out.getvalue()
+
+
+def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    findings = run_checks(it.settings, it.aws, local=True)
+    (unchecked,) = [finding for finding in findings if finding.level is Level.UNCHECKED]
+    assert all(name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights"))
+    assert "local mode" in unchecked.why
+    # raw data, job sources, support of the release, and the definition, which the stand-in validates
+    assert levels(findings).count(OK) == 4
+
+
+def test_without_an_identity_nothing_else_is_asked(project):
+    it = project()
+    asked = []
+    checks = (Check("identity", preflight.identity), Check("bucket", lambda *_: asked.append(1) or []))
+    with answers(it, "sts", get_caller_identity="ExpiredToken"):
+        findings = run_checks(it.settings, it.aws, local=False, checks=checks)
+    assert levels(findings) == [PROBLEM, Level.UNCHECKED]
+    assert "expired" in findings[0].fix
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeVpcs"),
+        EndpointConnectionError(endpoint_url="https://ec2"),
+    ],
+)
+def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(project, error):
+    def refused(*_):
+        raise error
+
+    it = project()
+    findings = run_checks(
+        it.settings, it.aws, local=False, checks=(Check("network", refused), Check("next", lambda *_: [ok("x")]))
+    )
+    assert levels(findings) == [WARNING, OK]
+    assert "network" in findings[0].what and "could not be checked" in findings[0].what and findings[0].fix
+
+
+def test_an_error_of_ours_is_a_problem_with_its_remedy(project):
+    def broken(*_):
+        raise DataLakeError("bucket", "is taken.", "Choose another.")
+
+    it = project()
+    findings = run_checks(it.settings, it.aws, local=False, checks=(Check("bucket", broken),))
+    assert findings == [problem("bucket: is taken.", "", "Choose another.")]
+
+
+# --- identity, region, credentials
+
+
+def test_the_root_user_is_warned_of(project):
+    it = project()
+    answer = {"Account": "000000000000", "Arn": "arn:aws:iam::000000000000:root", "UserId": "x"}
+    with answers(it, "sts", get_caller_identity=answer):
+        assert levels(preflight.identity(it.settings, it.aws)) == [OK, WARNING]
+
+
+@pytest.mark.parametrize(
+    ("region", "level"), [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)]
+)
+def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
+    it = project(AWS_REGION=region)
+    assert levels(preflight.region(it.settings, it.aws)) == [level]
+
+
+@pytest.mark.parametrize(
+    ("left", "level"), [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)]
+)
+def test_temporary_credentials_must_outlive_a_run(project, monkeypatch, left, level):
+    it = project()
+    monkeypatch.setattr(type(it.aws), "has_session_token", True)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + left).isoformat())
+    assert levels(preflight.credentials(it.settings, it.aws)) == [level]
+
+
+def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(project, monkeypatch):
+    it = project()
+    monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
+    assert levels(preflight.credentials(it.settings, it.aws)) == [OK]
+    monkeypatch.setattr(type(it.aws), "has_session_token", True)
+    assert levels(preflight.credentials(it.settings, it.aws)) == [WARNING]
+
+
+# --- roles
+
+
+def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(project):
+    it = project()
+    check = (Check("roles", preflight.existing_roles),)
+    assert levels(run_checks(it.settings, it.aws, local=False, checks=check)) == [OK]
+    iam = it.aws.client("iam")
+    trust = {"AssumeRolePolicyDocument": "{}"}
+    iam.create_role(RoleName=it.settings.glue_service_role, Path="/service-role/", **trust)
+    elsewhere = [*it.aws.tag_list, {"Key": "Region", "Value": "eu-west-1"}]
+    iam.create_role(RoleName=it.settings.emr_service_role, Tags=elsewhere, **trust)
+    by_region, by_path = run_checks(it.settings, it.aws, local=False, checks=check)
+    assert by_path.level is PROBLEM and "has a path" in by_path.what
+    assert f"role/service-role/{it.settings.glue_service_role} alone" in by_path.what
+    assert by_region.level is PROBLEM and f"serves ENVIRONMENT={it.settings.environment} in eu-west-1" in by_region.what
+
+
+# --- bucket and data
+
+
+def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
+    it = project()
+    check = (Check("bucket", preflight.bucket),)
+    assert "its name is free" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    ensure_bucket(it.aws)
+    assert "exists and is yours" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    with Stubber(it.aws.client("s3")) as stub:
+        stub.add_client_error("head_bucket", "403", http_status_code=403)
+        finding = only(run_checks(it.settings, it.aws, local=False, checks=check))
+    assert finding.level is PROBLEM and "belongs to somebody else" in finding.what and "S3_BUCKET_NAME" in finding.fix
+
+
+def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(project):
+    it = project()
+    assert "generates the sample" in only(preflight.raw_data(it.settings, it.aws)).what
+    generate(rentals=50, folder=it.settings.data_dir)
+    assert levels(preflight.raw_data(it.settings, it.aws)) == [OK]
+    users = it.settings.data_dir / "users.csv"
+    users.write_text(users.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
+    finding = only(preflight.raw_data(it.settings, it.aws))
+    assert finding.level is PROBLEM and finding.what.startswith(f"{users} lacks the column email; its header has user_id")
+
+
+def test_of_several_files_the_one_with_the_missing_column_is_named(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    good, bad = it.settings.data_dir / "users.csv", it.settings.data_dir / "users" / "2.csv"
+    bad.parent.mkdir()
+    bad.write_text(good.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
+    assert only(preflight.raw_data(it.settings, it.aws)).what.startswith(f"{bad} lacks the column email")
+    bad.write_bytes(b"\xff\xfe\x00not text")
+    assert only(preflight.raw_data(it.settings, it.aws)).what == f"{bad} has a header that is not UTF-8: save the file as UTF-8"
+
+
+def test_a_table_without_files_is_a_problem(project):
+    it = project()
+    it.settings.data_dir.mkdir(parents=True)
+    (it.settings.data_dir / "users.csv").write_text("user_id\n")
+    checks = (Check("raw data", preflight.raw_data, needs_aws=False),)
+    assert "no CSV file for locations, vehicles" in only(run_checks(it.settings, it.aws, local=True, checks=checks)).what
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("users.csv", "not UTF-8"), ("users.csv.gz", "cannot be read"), ("u.csv.GZ", "cannot be read")]
+)
+def test_a_header_that_is_none_is_a_problem_of_the_file(tmp_path, name, message):
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00not text")
+    assert message in header_problem("users", tmp_path / name)
+    (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n")
+    assert header_problem("users", tmp_path / "odd.csv") == ""  # a byte order mark and blank lines: the jobs take it too
+    (tmp_path / "empty.csv").touch()
+    assert "is empty" in header_problem("users", tmp_path / "empty.csv")
+
+
+def test_files_that_are_not_read_are_named(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    (it.settings.data_dir / "rental_transactions.xlsx").touch()
+    found = list(preflight.raw_data(it.settings, it.aws))
+    assert [finding.level for finding in found] == [WARNING, OK]
+    assert "rental_transactions.xlsx is not read" in found[0].what
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_another_separator_is_recognised(tmp_path, separator, name):
+    (tmp_path / "users.csv").write_text(separator.join(f'"{column}"' for column in RAW_COLUMNS["users"]) + "\n")
+    assert header_problem("users", tmp_path / "users.csv") == f"has columns separated by {name}, not by ','"
+
+
+def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_path):
+    it = project()
+    assert levels(preflight.job_sources(it.settings, it.aws)) == [OK]
+    (tmp_path / "job.py").write_text("x = 1\nif (n := 5) > 3:\n    pass\n")
+    monkeypatch.setattr(preflight, "job_files", lambda: [tmp_path / "job.py"])
+    finding = only(preflight.job_sources(it.settings, it.aws))
+    assert finding.level is PROBLEM and "job.py, line 2" in finding.what
+
+
+# --- rights
+
+
+def simulated(*decisions):
+    results = [{"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions]
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
+def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(project):
+    it = project()
+    role = {"Path": "/x/", "RoleName": "Admin", "RoleId": "A" * 16, "CreateDate": datetime.now(UTC)}
+    arn = "arn:aws:iam::123456789012:role/x/Admin"
+    with Stubber(it.aws.client("sts")) as sts, Stubber(it.aws.client("iam")) as iam:
+        session = {"Account": "123456789012", "UserId": "x", "Arn": "arn:aws:sts::123456789012:assumed-role/Admin/me"}
+        for _ in range(2):
+            sts.add_response("get_caller_identity", session)
+        iam.add_response("get_role", {"Role": {**role, "Arn": arn}}, {"RoleName": "Admin"})
+        for decision in ("allowed", "implicitDeny", "allowed", "explicitDeny"):
+            iam.add_response("simulate_principal_policy", simulated((f"x:{decision}", decision)))
+        finding = only(preflight.rights(it.settings, it.aws))
+        iam.assert_no_pending_responses()
+    assert finding.level is WARNING and finding.what.endswith("x:implicitDeny, x:explicitDeny")
+
+
+# --- the cluster's needs
+
+
+@pytest.mark.parametrize(
+    ("label", "level"),
+    [("emr-6.10.0", WARNING), ("emr-7.3.0", WARNING), ("emr-7.13.0", OK), ("emr-spark-8.0.0", OK), ("emr-spark-8.1.0", OK)],
+)
+def test_the_end_of_support_is_a_warning(project, label, level):
+    it = project(EMR_RELEASE_LABEL=label)
+    assert levels(preflight_cluster.release_support(it.settings, it.aws, date(2026, 11, 23))) == [level]
+
+
+def test_nothing_is_said_of_a_release_whose_end_is_not_known(project):
+    it = project(EMR_RELEASE_LABEL="emr-9.0.0")
+    assert list(preflight_cluster.release_support(it.settings, it.aws)) == []
+
+
+def test_a_release_must_exist_and_have_spark_and_needs_no_hadoop(project):
+    it = project()
+    spark, hive = [{"Name": "Spark", "Version": "4.1.1"}], [{"Name": "Hive", "Version": "3"}]
+    for answer, level in ((spark, OK), (hive, PROBLEM)):
+        with answers(it, "emr", describe_release_label={"Applications": answer}):
+            assert levels(preflight_cluster.applications(it.settings, it.aws)) == [level]
+    with answers(it, "emr", describe_release_label="ValidationException"):
+        finding = only(preflight_cluster.applications(it.settings, it.aws))
+    assert finding.level is PROBLEM and "does not know the release emr-7.13.0" in finding.what
+
+
+def test_instance_types_must_be_offered_and_supported(project):
+    it = project(EMR_RELEASE_LABEL="emr-7.9.0", EMR_CORE_INSTANCE_TYPE="m9.xlarge")
+    offered, unknown = preflight_cluster.instance_types(it.settings, it.aws)
+    assert offered.level is OK and "m5.xlarge is offered in us-east-1" in offered.what
+    assert unknown.level is PROBLEM and "us-east-1 does not offer m9.xlarge" in unknown.what
+
+
+def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(project, monkeypatch):
+    it = project()
+    pages = [{"SupportedInstanceTypes": [{"Type": "m4.large"}], "Marker": "x"}, {"SupportedInstanceTypes": [{"Type": "z"}]}]
+    with Stubber(it.aws.client("emr")) as stub:
+        for page in pages:
+            stub.add_response("list_supported_instance_types", page)
+        finding = only(preflight_cluster.instance_types(it.settings, it.aws))
+        stub.assert_no_pending_responses()
+    assert finding.level is PROBLEM and "does not support m5.xlarge" in finding.what
+
+
+def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
+    assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(it.settings, it.aws)).what
+
+
+RUNNING = [
+    {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
+    {"InstanceType": "m5.xlarge", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}, "InstanceLifecycle": "spot"},
+    # the GPU family has a quota of its own
+    {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
+]
+XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultVCpus": 4}}]}
+
+
+@pytest.mark.parametrize(
+    ("market", "quotas", "found"),
+    [
+        ("on_demand", [14.0], [(OK, "on-demand vCPUs: 12 needed, 2 running, 14 allowed")]),
+        ("on_demand", [13.0], [(PROBLEM, "the cluster needs 12 on-demand vCPUs, 2 run already, and the account may run 13")]),
+        ("spot", [6.0, 12.0], [(OK, "on-demand vCPUs: 4 needed, 2 running"), (OK, "Spot vCPUs: 8 needed, 4 running")]),
+        ("spot", [6.0, 11.0], [(OK, "on-demand"), (PROBLEM, "the cluster needs 8 Spot vCPUs, 4 run already")]),
+    ],
+)
+def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(project, market, quotas, found):
+    it = project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
+    with Stubber(it.aws.client("ec2")) as ec2, Stubber(it.aws.client("service-quotas")) as limits:
+        ec2.add_response("describe_instance_types", XLARGE)
+        for code, quota in zip(("L-1216C47A", "L-34B43A08"), quotas, strict=False):
+            ec2.add_response("describe_instances", {"Reservations": [{"Instances": RUNNING}]})
+            asked = {"ServiceCode": "ec2", "QuotaCode": code}
+            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, asked)
+        findings = list(preflight_cluster.vcpu_quota(it.settings, it.aws))
+        limits.assert_no_pending_responses()
+    assert [(finding.level, words in finding.what) for finding, (_, words) in zip(findings, found, strict=True)] == [
+        (level, True) for level, _ in found
+    ]
+
+
+def test_spot_needs_ec2_s_role_for_it(project):
+    assert list(preflight_cluster.spot_role(project().settings, None)) == []
+    it = project(EMR_CORE_MARKET="spot")
+    with answers(it, "iam", get_role="NoSuchEntity"):
+        assert "create-service-linked-role" in only(preflight_cluster.spot_role(it.settings, it.aws)).fix
+
+
+def test_the_key_pair_must_exist_in_the_region(project, client):
+    assert levels(preflight_cluster.key_pair(project().settings, None)) == [OK]
+    client("ec2").create_key_pair(KeyName="there")
+    for name, level in (("there", OK), ("nowhere", PROBLEM)):
+        it = project(EMR_EC2_KEY_NAME=name)
+        assert levels(preflight_cluster.key_pair(it.settings, it.aws)) == [level]
+
+
+@pytest.fixture
+def subnet(client):
+    """A subnet of a new VPC, without a way out and without tags."""
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]
+    return ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.9.1.0/24")["Subnet"]
+
+
+@pytest.fixture
+def way_out(client, subnet):
+    """Gives the subnet's VPC an internet gateway and a default route to it."""
+    ec2 = client("ec2")
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=subnet["VpcId"])
+    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["RouteTables"]
+    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+
+def network(project, subnet_id):
+    it = project(EMR_SUBNET_ID=subnet_id)
+    return list(preflight_cluster.network(it.settings, it.aws))
+
+
+def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(project, subnet):
+    assert "there is no subnet-0123456789abcdef0" in only(network(project, "subnet-0123456789abcdef0")).what
+    finding, _ = network(project, subnet["SubnetId"])
+    assert finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
+
+
+def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(project, subnet, way_out, client):
+    route, tag = network(project, subnet["SubnetId"])
+    assert (route.level, tag.level) == (OK, PROBLEM)
+    both = [subnet["SubnetId"], subnet["VpcId"]]
+    assert f"--resources {' '.join(both)} --tags Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
+    client("ec2").create_tags(Resources=both, Tags=[preflight_cluster.EMR_MANAGED_POLICY_TAG])
+    assert levels(network(project, subnet["SubnetId"])) == [OK, OK]
+
+
+@pytest.mark.parametrize(
+    ("policies", "found"),
+    [
+        (["AmazonElasticMapReduceRole"], [OK]),
+        (["AmazonEMRServicePolicy_v2"], [OK, PROBLEM]),
+        # another policy may allow what v2 does not
+        (["AmazonEMRServicePolicy_v2", "AmazonElasticMapReduceRole"], [OK, WARNING]),
+    ],
+)
+def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(project, subnet, way_out, client, policies, found):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    role = {"RoleName": it.settings.emr_service_role}
+    client("iam").create_role(**role, AssumeRolePolicyDocument="{}")
+    for policy in policies:
+        client("iam").attach_role_policy(**role, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}")
+    assert levels(preflight_cluster.network(it.settings, it.aws)) == found
+
+
+@pytest.mark.parametrize(("answer", "left"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
+def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeypatch, answer, left):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    questions = []
+    monkeypatch.setattr(preflight, "CHECKS", (Check("network", preflight_cluster.network),))
+    preflight.mend(it.settings, it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer)
+    assert len(questions) == 1 and "aws ec2 create-tags" in it.out.getvalue()
+    assert levels(network(project, subnet["SubnetId"])) == left
+
+
+def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(project, monkeypatch):
+    def nobody(_):
+        raise EOFError
+
+    it, changed = project(), []
+    broken = problem("x", "", "", mend=lambda: changed.append(1))
+    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
+    with pytest.raises(ConfigError, match="--yes answers for you"):
+        preflight.mend(it.settings, it.aws, it.console, yes=False, ask=nobody)
+    assert changed == []
+
+
+def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
+    it = project()
+    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
+    preflight.mend(it.settings, it.aws, it.console, yes=True)
+    assert "nothing that --fix could put right" in it.err.getvalue()
+
+
+# --- the state machine
+
+
+def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(project):
+    it = project()
+    found = run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,))
+    assert levels(found) == [OK] and "accepts the definition" in found[0].what
+
+
+def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(project, monkeypatch):
+    it = project()
+    made = state_machine.definition
+
+    def with_unknown_field(*arguments):
+        definition = made(*arguments)
+        definition["States"]["TakeNewLock"]["Parameters"]["IfUnheardOf"] = "*"
+        return definition
+
+    monkeypatch.setattr(state_machine, "definition", with_unknown_field)
+    finding = only(run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
+    assert finding.level is PROBLEM
+    assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
+
+
+def test_a_refusal_without_a_reason_is_a_problem_too(project):
+    it = project()
+    with answers(it, "stepfunctions", validate_state_machine_definition={"result": "FAIL", "diagnostics": []}):
+        assert levels(state_machine.definition_is_valid(it.settings, it.aws)) == [PROBLEM]
+
+
+def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):
+    it = project()
+    findings = list(preflight_cluster.network(it.settings, it.aws))
+    assert findings and all(isinstance(finding, Finding) for finding in findings)
+    assert "subnet-" in findings[0].what
+
+
+def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(project, subnet):
+    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+    nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+    endpoint = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}
+    for routes, expected in (([nat], [OK, WARNING]), ([nat, endpoint], [OK])):
+        with Stubber(it.aws.client("ec2")) as ec2, answers(it, "iam", list_attached_role_policies={"AttachedPolicies": []}):
+            ec2.add_response("describe_subnets", {"Subnets": [subnet]})
+            ec2.add_response("describe_route_tables", {"RouteTables": [{"Associations": [{"Main": True}], "Routes": routes}]})
+            findings = list(preflight_cluster.network(it.settings, it.aws))
+        assert levels(findings) == expected
+    assert "$0.045" not in findings[0].why
+
+
+@pytest.mark.parametrize(
+    ("route", "leads_out"),
+    [
+        ({"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}, True),
+        ({"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}, True),
+        ({"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "blackhole"}, False),
+        ({"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}, False),
+    ],
+)
+def test_the_nodes_need_a_route_out_of_their_subnet(project, route, leads_out):
+    it = project()
+    tables = {"RouteTables": [{"Associations": [{"Main": True}], "Routes": [route]}]}
+    with answers(it, "ec2", describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]}, describe_route_tables=tables):
+        finding = next(preflight_cluster.network(it.settings, it.aws))
+    assert finding.level is (OK if leads_out else PROBLEM) and "s-1" in finding.what
+
+
+def test_the_error_stream_of_a_check_is_not_the_result(project):
+    it = project()
+    generate(rentals=50, folder=it.settings.data_dir)
+    require_ready(it.settings, it.aws, it.console, local=True)
+    assert isinstance(it.err, io.StringIO) and "findings, no problem" in it.err.getvalue()
+    assert str(ROOT) not in it.out.getvalue()

@@ -1,0 +1,291 @@
+"""The teardown finds all that is ours, removes it in an order that works, and touches nothing else."""
+
+import io
+import json
+import zipfile
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from car_rental.cleanup.leftovers import Kept, Thing, find_leftovers, tagged_arns
+from car_rental.cleanup.teardown import teardown
+from car_rental.errors import ConfigError, DataLakeError
+from car_rental.iam.roles import scheduler_role_name
+from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.state_machine.definition import state_machine_arn
+from create_emr_cluster import create_emr_cluster
+from deploy_step_functions import deploy_step_functions
+from generate_sample_data import generate
+from setup_aws_environment import setup_aws_environment
+from setup_glue_crawlers import setup_glue_crawlers
+from setup_iam_roles import setup_iam_roles
+
+DEFINITION = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}})
+
+
+@pytest.fixture
+def account(project, tmp_path):
+    """A project with all that the setup makes."""
+    it = project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
+    generate(rentals=50, folder=it.settings.data_dir)
+    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    setup_aws_environment(it.settings, it.aws, it.console)
+    setup_glue_crawlers(it.settings, it.aws, it.console)
+    deploy_step_functions(it.settings, it.aws, it.console)
+    return it
+
+
+def orchestration(it, prefix):
+    """Somebody else's state machine, and what starts and watches it."""
+    role = it.aws.client("iam").get_role(RoleName=it.settings.step_functions_role_name)["Role"]["Arn"]
+    create = it.aws.client("stepfunctions").create_state_machine
+    machine = create(name=f"{prefix}-machine", definition=DEFINITION, roleArn=role)["stateMachineArn"]
+    it.aws.client("events").put_rule(Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]}))
+    topic = it.aws.client("sns").create_topic(Name=f"{prefix}-topic")["TopicArn"]
+    it.aws.client("events").put_targets(Rule=f"{prefix}-rule", Targets=[{"Id": "1", "Arn": topic}])
+    it.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log")
+    it.aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{prefix}-alarm", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, MetricName="x",
+        Namespace="AWS/States", Period=60, Statistic="Sum", Threshold=1.0,
+    )  # fmt: skip
+    it.aws.client("lambda").create_function(
+        FunctionName=f"{prefix}-function", Runtime="python3.11", Role=role, Handler="x.y", Code={"ZipFile": code()}
+    )
+    scheduler = it.aws.client("iam").get_role(RoleName=scheduler_role_name(it.settings))["Role"]["Arn"]
+    target = {"Arn": machine, "RoleArn": scheduler}
+    it.aws.client("scheduler").create_schedule(
+        Name=f"{prefix}-schedule", ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+    )
+    return machine
+
+
+def code():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("x.py", "def y(*_): pass")
+    return stream.getvalue()
+
+
+def tear_down(it, **flags):
+    return teardown(it.settings, it.aws, it.console, **{"yes": True, **flags})
+
+
+def left(it, **flags):
+    """Kinds of what a teardown would still remove, in its order."""
+    things, _ = find_leftovers(it.aws, it.console, delete_data=flags.get("delete_data", False))
+    return list(dict.fromkeys(thing.kind for thing in things))
+
+
+def test_everything_goes_in_its_order_and_the_bucket_stays(account):
+    create_emr_cluster(account.settings, account.aws, account.console)
+    assert left(account) == [
+        *("schedule", "rule", "Lambda function", "topic", "alarm", "state machine", "log group", "cluster", "crawler"),
+        *("database", "workgroup", "role"),
+    ]
+    result = tear_down(account)
+    assert result.failed == [] and left(account) == []
+    assert [(one.kind, one.name) for one in result.kept] == [("bucket", account.settings.s3_bucket_name)]
+    assert account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"] > 0
+    # moto remembers the tags of Glue's things that are gone
+    assert [arn for arn in tagged_arns(account.aws) if ":s3:::" not in arn and ":glue:" not in arn] == []
+
+
+def test_twice_is_fine(account):
+    tear_down(account)
+    result = tear_down(account)
+    assert result.removed == [] and "nothing to remove" in account.err.getvalue()
+
+
+def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(account):
+    s3, bucket = account.aws.client("s3"), account.settings.s3_bucket_name
+    s3.put_object(Bucket=bucket, Key="jobs/publish_run.py", Body=b"second version")
+    s3.delete_object(Bucket=bucket, Key="jobs/publish_run.py")
+    s3.create_multipart_upload(Bucket=bucket, Key="raw/users/half.csv")
+    result = tear_down(account, delete_data=True)
+    assert result.kept == [] and f"bucket {bucket}" in result.removed
+    with pytest.raises(ClientError, match="404"):
+        s3.head_bucket(Bucket=bucket)
+
+
+def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, project):
+    other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
+    setup_iam_roles(other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
+    setup_glue_parts(other)
+    machine = orchestration(other, "foreign")
+    tear_down(account, delete_data=True)
+    aws, function = other.aws, "foreign-function"
+    assert aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["status"] == "ACTIVE"
+    assert aws.client("events").describe_rule(Name="foreign-rule") and aws.client("lambda").get_function(FunctionName=function)
+    assert aws.client("scheduler").get_schedule(Name="foreign-schedule")
+    assert aws.client("cloudwatch").describe_alarms(AlarmNames=["foreign-alarm"])["MetricAlarms"]
+    assert aws.client("logs").describe_log_groups(logGroupNamePrefix="/foreign/log")["logGroups"]
+    assert aws.client("iam").get_role(RoleName=other.settings.emr_service_role)
+    assert aws.client("glue").get_database(Name=other.settings.glue_database_name)
+    aws.client("scheduler").delete_schedule(Name="foreign-schedule")
+
+
+def test_roles_that_serve_another_region_stay(project):
+    it = project()
+    setup_iam_roles(it.settings, it.aws, it.console, file=it.settings.data_dir.parent / "roles.json")
+    elsewhere = project(ENVIRONMENT=it.settings.environment, AWS_REGION="eu-west-1")
+    things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
+    assert [thing for thing in things if thing.kind == "role"] == []
+    assert {one.reason for one in kept if one.kind == "role"} == {"it serves this environment in us-east-1"}
+
+
+def setup_glue_parts(it):
+    it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name}, Tags=it.aws.tags)
+
+
+def test_things_of_our_names_without_our_tags_are_named_with_the_reason(project):
+    it = project()
+    it.aws.client("iam").create_role(RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}")
+    it.aws.client("s3").create_bucket(Bucket=it.settings.s3_bucket_name)
+    it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name})
+    it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup)
+    things, kept = find_leftovers(it.aws, it.console, delete_data=True)
+    assert things == []
+    assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
+    assert {one.reason for one in kept} == {"it does not carry this project's tags: something else made it"}
+
+
+def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(account):
+    glue, database = account.aws.client("glue"), account.settings.glue_database_name
+    for table in ("user_metrics", "my_own_table"):
+        glue.create_table(DatabaseName=database, TableInput={"Name": table})
+    result = tear_down(account)
+    assert f"table {database}.user_metrics" in result.removed
+    assert [table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]] == ["my_own_table"]
+    assert {one.kind for one in result.kept} == {"table", "database", "bucket"}
+
+
+def test_running_executions_are_stopped_before_their_state_machine_goes(account):
+    with Stubber(account.aws.client("stepfunctions")) as stub:
+        arn = f"{state_machine_arn(account.aws).replace('stateMachine', 'execution')}:run-1"
+        execution = {"executionArn": arn, "stateMachineArn": arn, "name": "run-1", "status": "RUNNING", "startDate": 0}
+        stub.add_response("list_executions", {"executions": [execution]})
+        things, _ = find_leftovers(account.aws, account.console, delete_data=False)
+        assert (things[0].kind, things[0].name) == ("execution", "run-1")
+        stub.add_response("stop_execution", {"stopDate": 0}, {"executionArn": arn, "cause": "teardown"})
+        things[0].remove()
+
+
+def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(project):
+    it = project()
+    with Stubber(it.aws.client("s3")) as stub:
+        stub.add_client_error("head_bucket", "403", http_status_code=403)
+        things, kept = find_leftovers(it.aws, it.console, delete_data=True)
+    assert things == [] and [(one.kind, "belongs to somebody else" in one.reason) for one in kept] == [("bucket", True)]
+
+
+def test_a_security_configuration_is_named_because_it_carries_no_tags(project):
+    name = f"imdsv2-{project().settings.environment}"
+    it = project(EMR_SECURITY_CONFIGURATION=name)
+    it.aws.client("emr").create_security_configuration(Name=name, SecurityConfiguration="{}")
+    _, kept = find_leftovers(it.aws, it.console, delete_data=False)
+    assert [(one.kind, one.name) for one in kept] == [("security configuration", name)]
+    assert f"delete-security-configuration --name {name}" in kept[0].reason
+
+
+# --- asking, and failures
+
+
+def answering(*answers):
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return answers[len(asked) - 1]
+
+    ask.asked = asked
+    return ask
+
+
+@pytest.fixture
+def found(project, monkeypatch):
+    """``found(things...)``: a project where the teardown finds these."""
+
+    def make(*things):
+        monkeypatch.setattr("car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(things), []))
+        return project()
+
+    return make
+
+
+@pytest.fixture
+def gone():
+    """Who was removed, with ``gone.thing(kind, name)`` to make things that note their end."""
+
+    class Gone(list):
+        def thing(self, kind, name):
+            return Thing(kind, name, lambda: self.append(name))
+
+    return Gone()
+
+
+@pytest.mark.parametrize(("delete_data", "answer"), [(False, "no"), (False, ""), (True, "yes"), (True, "another-bucket")])
+def test_any_other_answer_removes_nothing(found, gone, delete_data, answer):
+    it = found(gone.thing("bucket", "b"), gone.thing("role", "r"))
+    with pytest.raises(ConfigError, match="nothing was removed"):
+        tear_down(it, yes=False, delete_data=delete_data, ask=answering(answer))
+    assert gone == []
+
+
+def test_for_the_data_the_bucket_s_name_is_asked_for(found, gone):
+    it = found(gone.thing("bucket", "b"))
+    ask = answering(it.settings.s3_bucket_name)
+    tear_down(it, yes=False, delete_data=True, ask=ask)
+    assert gone == ["b"] and it.settings.s3_bucket_name in ask.asked[0]
+
+
+def test_without_the_data_yes_is_enough(found, gone):
+    tear_down(found(gone.thing("role", "r")), yes=False, ask=answering("yes"))
+    assert gone == ["r"]
+
+
+def test_off_a_terminal_it_says_that_yes_answers(found, gone):
+    def nobody(_):
+        raise EOFError
+
+    with pytest.raises(ConfigError, match="--yes answers for you"):
+        tear_down(found(gone.thing("role", "r")), yes=False, ask=nobody)
+    assert gone == []
+
+
+def refusal(code):
+    def remove():
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "DeleteTopic")
+
+    return remove
+
+
+def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
+    it = found(Thing("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
+    with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
+        tear_down(it)
+    assert gone == ["b"]
+    assert "topic a: AWS answered AccessDenied: no Ask who administers" in caught.value.details[0]
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"])
+def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
+    it = found(Thing("topic", "a", refusal(code)))
+    assert tear_down(it).removed == ["topic a"]
+
+
+def test_a_bucket_that_is_still_written_to_is_told_of(project, monkeypatch):
+    it = project()
+    ensure_bucket(it.aws)
+    s3 = it.aws.client("s3")
+    s3.put_object(Bucket=it.settings.s3_bucket_name, Key="logs/x", Body=b"")
+    monkeypatch.setattr(s3, "delete_objects", lambda **_: {})  # a new object is there each time
+    (bucket,), _ = find_leftovers(it.aws, it.console, delete_data=True)
+    with pytest.raises(DataLakeError, match="still being written to"):
+        bucket.remove()
+
+
+def test_something_of_ours_that_no_step_makes_is_named(project):
+    it = project()
+    it.aws.client("sqs").create_queue(QueueName=f"{it.settings.environment}-queue", tags=it.aws.tags)
+    _, kept = find_leftovers(it.aws, it.console, delete_data=False)
+    assert isinstance(kept[0], Kept) and kept[0].kind == "tagged" and "no step makes such a thing" in kept[0].reason

@@ -1,0 +1,277 @@
+"""The policies for the person who runs the scripts: each phase's calls are allowed, and no grant is without a call.
+
+Every phase runs once against the stand-in, what changes things twice: with other settings the second time. ``UNSEEN`` has what
+the stand-in does not show; a call of another phase is not allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from car_rental.athena.client import Athena
+from car_rental.aws import Aws
+from car_rental.checks.preflight import CHECKS, preflight
+from car_rental.checks.preflight_cluster import EMR_MANAGED_POLICY_TAG
+from car_rental.cleanup.teardown import teardown
+from car_rental.config import Settings, load_settings
+from car_rental.emr.spark_steps import TABLES
+from car_rental.glue.published import published_runs, require_workgroup
+from car_rental.iam.person import MAX_MANAGED_CHARACTERS, PERSON_PHASES, person_policy
+from create_emr_cluster import create_emr_cluster
+from deploy_step_functions import deploy_step_functions
+from execute_step_functions import execute_step_functions
+from generate_sample_data import generate
+from run_glue_crawlers import run_glue_crawlers
+from run_spark_jobs import run_spark_jobs
+from setup_aws_environment import setup_aws_environment
+from setup_glue_crawlers import setup_glue_crawlers
+from setup_iam_roles import main as step_1
+from setup_iam_roles import setup_iam_roles
+from support.cfn_linter import lint_resources
+from support.deployed_pipeline import Pipeline
+from support.iam_evaluator import allows, unused_grants
+from support.iam_permissions import Permission
+from support.person_permissions import PERSON, PersonTranslator
+from support.recorded_calls import Recording
+from terminate_emr_cluster import terminate_emr_cluster
+
+from local_aws.clients import ACCOUNT_ID
+from local_aws.server import LocalAws
+
+NAME = "person"
+REGION = "us-east-1"
+OPTIONS = {
+    "ALERT_EMAIL": "a@example.com",
+    "SCHEDULE_EXPRESSION": "rate(1 day)",
+    "EMR_SECURITY_CONFIGURATION": f"{NAME}-imdsv2",
+}
+BUCKET = f"arn:aws:s3:::{NAME}-car-rental-data-lake"
+GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT_ID}"
+CATALOG = (f"{GLUE}:catalog", f"{GLUE}:database/{NAME}_car_rental_db", f"{GLUE}:table/{NAME}_car_rental_db/x")
+CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT_ID}:cluster/j-1"
+OURS = {"elasticmapreduce:ResourceTag/Project": "car-rental-data-lake", "elasticmapreduce:ResourceTag/Environment": NAME}
+Need = tuple[Any, ...]
+
+
+def of(service: str, name: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{name}"
+
+
+# IAM's simulator tells anybody's rights: no policy here allows it, and --check says that it could not be asked
+ASKABLE = [check for check in CHECKS if check.name != "rights"]
+NETWORK = [of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")]
+
+
+def each(prefix: str, actions: str, *resources: str, context: dict[str, str] | None = None) -> list[Need]:
+    return [(f"{prefix}:{action}", resource, context or {}) for action in actions.split() for resource in resources]
+
+
+def role(name: str) -> str:
+    return f"arn:aws:iam::{ACCOUNT_ID}:role/{NAME}-{name}"
+
+
+# files that differ are sent, large ones in parts; what KMS encrypts is compared by its metadata
+BRING_FILES = each("s3", "GetObject PutObject AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x")
+FAILED_RUN = [
+    *BRING_FILES,
+    *each("s3", "ListAllMyBuckets", "*"),
+    *each("s3", "GetObject", f"{BUCKET}/logs/emr/x", f"{BUCKET}/rejected/x"),
+    # what a cluster cost; the stand-in has no instances
+    *each("elasticmapreduce", "ListInstances", CLUSTER),
+    *each("elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS),
+]
+REJECTED = each("glue", "CreateTable CreatePartition DeletePartition GetTables GetPartitions", *CATALOG)
+SCHEDULE = of("scheduler", f"schedule/default/{NAME}-car-rental-pipeline")
+MACHINE = f"{NAME}-CarRentalDataPipeline"
+# what the stand-in does not show of a phase: repairs, failures, what AWS asks for on behalf of a call
+UNSEEN: dict[str, list[Need]] = {
+    "check": [
+        *each("ec2", "DescribeKeyPairs DescribeInstances DescribeInstanceTypes", "*"),
+        *each("servicequotas", "GetServiceQuota", "*"),
+        *each("pricing", "GetProducts", "*"),
+        *each(
+            "ec2",
+            "CreateTags",
+            *(of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")),
+            context={"aws:TagKeys": EMR_MANAGED_POLICY_TAG["Key"]},
+        ),
+        *each("iam", "GetRole", f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"),
+        *each("iam", "GetRole ListAttachedRolePolicies", role("CarRentalSchedulerRole")),
+    ],
+    "roles": [
+        *each("iam", "UpdateAssumeRolePolicy", role("EMR_DefaultRole")),
+        *each("iam", "RemoveRoleFromInstanceProfile", role("EMR_EC2_DefaultRole").replace(":role/", ":instance-profile/")),
+    ],
+    "setup": [
+        *BRING_FILES,
+        *each("glue", "UpdateCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
+        *each("athena", "UpdateWorkGroup UpdateNamedQuery", of("athena", f"workgroup/{NAME}-car-rental")),
+        *each("states", "TagResource", of("states", f"stateMachine:{MACHINE}")),
+        *each(
+            "lambda",
+            "UpdateFunctionCode UpdateFunctionConfiguration GetFunction",
+            of("lambda", f"function:{NAME}-car-rental-cluster-reaper"),
+        ),
+        *each("sns", "Unsubscribe", "*"),
+        *each("scheduler", "UpdateSchedule", SCHEDULE),
+    ],
+    "process": [
+        *FAILED_RUN,
+        *REJECTED,
+        *each("states", "DescribeExecution", of("states", f"execution:{MACHINE}:x")),
+        *each("elasticmapreduce", "PutManagedScalingPolicy", CLUSTER),
+        *each("elasticmapreduce", "CancelSteps", CLUSTER, context=OURS),
+        (
+            "iam:CreateServiceLinkedRole",
+            f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/elasticmapreduce.amazonaws.com/AWSServiceRoleForEMRCleanup",
+            {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"},
+        ),
+    ],
+    "orchestrate": [
+        *FAILED_RUN,
+        *REJECTED,
+        *each("elasticmapreduce", "ListClusters", "*"),
+        *each("elasticmapreduce", "DescribeCluster", CLUSTER),
+        *each("elasticmapreduce", "ListSteps", CLUSTER, context=OURS),
+        *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
+    ],
+    "analyze": [
+        # https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html: what Athena does, it does as whoever asks
+        *each("athena", "StopQueryExecution", of("athena", f"workgroup/{NAME}-car-rental")),
+        *each("glue", "GetDatabase GetTable GetTables GetPartition GetPartitions BatchGetPartition", *CATALOG),
+        *each("s3", "ListBucket GetBucketLocation ListBucketMultipartUploads", BUCKET),
+        *each("s3", "GetObject", f"{BUCKET}/processed/x", f"{BUCKET}/rejected/x"),
+        *each("s3", "GetObject PutObject AbortMultipartUpload ListMultipartUploadParts", f"{BUCKET}/athena-results/x"),
+    ],
+    "teardown": [
+        *each("elasticmapreduce", "DescribeCluster", CLUSTER),
+        *each("elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS),
+        *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
+        *each("glue", "StopCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
+        *each("athena", "GetWorkGroup", of("athena", f"workgroup/{NAME}-car-rental")),
+        *each("s3", "AbortMultipartUpload", f"{BUCKET}/x"),
+    ],
+}
+
+
+@dataclasses.dataclass
+class Person:
+    """The policies of one lake, and what its phases were seen to need."""
+
+    aws: Aws
+    seen: dict[str, list[Permission]] = dataclasses.field(default_factory=dict)
+
+    def policy(self, phase: str) -> dict[str, Any]:
+        return person_policy(self.aws, phase)
+
+    def needs(self, phase: str) -> list[Permission]:
+        return [*self.seen[phase], *(Permission(PERSON, *need) for need in UNSEEN[phase])]
+
+
+@pytest.fixture(scope="module")
+def person(stand_in: LocalAws, client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Person:
+    folder: Path = tmp_path_factory.mktemp(NAME)
+    generate(rentals=50, seed=5, folder=folder / "data")
+    (folder / "empty.env").touch()
+    flags = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": NAME, "DATA_DIR": str(folder / "data"), **OPTIONS}
+    settings = load_settings({}, folder / "empty.env", flags)
+    pipeline = Pipeline(settings, Aws(settings))
+    found, translator = Person(pipeline.aws), PersonTranslator(client, REGION)
+
+    def phase(name: str, *work: Callable[[Settings, Aws], object]) -> None:
+        recording = Recording()
+        for step in work:
+            session = Aws(pipeline.settings)
+            recording.listen_to(session)
+            step(pipeline.settings, session)
+        needs = [need for call in recording for need in translator.needs(call)]
+        found.seen.setdefault(name, []).extend(needs)
+
+    console, file = pipeline.console, folder / "iam_roles.json"
+    plain = {"alert_email": "", "schedule_expression": ""}
+    phase("check", lambda settings, aws: preflight(settings, aws, local=False, checks=ASKABLE))
+    phase("roles", *[lambda settings, aws: setup_iam_roles(settings, aws, console, file=file)] * 2)
+    phase("roles", lambda settings, aws: setup_iam_roles(settings, aws, console, file=file, emr_policy="v1"))
+    for step in (setup_aws_environment, setup_glue_crawlers, deploy_step_functions):
+        phase("setup", *[lambda settings, aws, step=step: step(settings, aws, console)] * 2)  # type: ignore[misc]
+    for changes in (plain, {"emr_step_timeout_minutes": 60}):
+        changed = dataclasses.replace(pipeline.settings, **changes)  # type: ignore[arg-type]
+        phase("setup", lambda _, aws, it=changed: deploy_step_functions(it, with_settings(aws, it), console))  # type: ignore[misc]
+    pipeline.put_jobs()
+    run_id = pipeline.lay_out(*TABLES)
+    phase(
+        "process",
+        lambda settings, aws: create_emr_cluster(settings, aws, console),
+        lambda settings, aws: run_spark_jobs(settings, aws, console, run_id=run_id),
+        lambda settings, aws: run_glue_crawlers(settings, aws, console),
+        lambda settings, aws: terminate_emr_cluster(settings, aws, console),
+    )
+    phase("orchestrate", lambda settings, aws: execute_step_functions(settings, aws, console, run_id=run_id))
+    phase(
+        "analyze",
+        lambda _, aws: require_workgroup(aws),
+        lambda _, aws: published_runs(aws),
+        lambda _, aws: Athena(aws).run("SELECT 1 AS one"),
+    )
+    phase("teardown", lambda settings, aws: teardown(settings, aws, console, delete_data=True, yes=True))
+    return found
+
+
+def with_settings(aws: Aws, settings: Settings) -> Aws:
+    aws.settings = settings
+    return aws
+
+
+def denied(policy: dict[str, Any], needs: list[Permission]) -> set[str]:
+    return {str(need) for need in needs if not allows(policy, need.action, need.resource, need.context)}
+
+
+@pytest.mark.parametrize("phase", PERSON_PHASES)
+def test_a_person_with_the_policy_of_a_phase_may_do_all_that_it_does(person: Person, phase: str) -> None:
+    assert len(person.seen[phase]) > 2  # else nothing was recorded
+    assert denied(person.policy(phase), person.needs(phase)) == set()
+
+
+@pytest.mark.parametrize("phase", PERSON_PHASES)
+def test_the_policy_of_a_phase_grants_nothing_that_it_does_not_need(person: Person, phase: str) -> None:
+    assert list(unused_grants(person.policy(phase), person.needs(phase))) == []
+
+
+@pytest.mark.parametrize("phase", ["check", "setup", "process", "orchestrate", "analyze"])
+def test_only_the_policy_of_step_1_and_the_teardown_s_touch_what_roles_may_do(person: Person, phase: str) -> None:
+    actions = {action for statement in person.policy(phase)["Statement"] for action in as_list(statement["Action"])}
+    assert {action for action in actions if re.match(r"iam:(Put|Create|Attach|Detach|Update|Delete)", action)} <= {
+        "iam:CreateServiceLinkedRole"
+    }
+
+
+@pytest.mark.parametrize("phase", PERSON_PHASES)
+def test_the_policy_of_a_phase_fits_into_a_managed_policy(person: Person, phase: str) -> None:
+    text = json.dumps(person.policy(phase), separators=(",", ":"))
+    assert len(text) <= MAX_MANAGED_CHARACTERS
+
+
+def test_the_linter_knows_every_action_and_has_nothing_to_say(person: Person) -> None:
+    made = [("AWS::IAM::ManagedPolicy", {"PolicyDocument": person.policy(phase)}) for phase in PERSON_PHASES]
+    assert lint_resources(*made) == []
+
+
+@pytest.mark.parametrize("phase", PERSON_PHASES)
+def test_step_1_prints_the_policy_of_a_phase_and_makes_nothing(
+    stand_in: LocalAws, phase: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.url)
+    monkeypatch.setenv("ENVIRONMENT", "printed")
+    assert step_1(["--show-policy", phase]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {statement["Effect"] for statement in printed["Statement"]} == {"Allow"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

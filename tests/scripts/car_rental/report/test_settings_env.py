@@ -1,0 +1,36 @@
+"""Settings reach a child process exactly as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from car_rental.config import load_settings
+from car_rental.report.settings_env import VARIABLE, handed_over, received
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"ENVIRONMENT": "prod", "S3_BUCKET_NAME": "mine", "MAX_REJECT_RATE": "0.125", "REPORT_CUSTOMER_NAMES": "no"},
+        {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": 'a"b', "DATA_DIR": "/some/where"},
+    ],
+)
+def test_the_settings_arrive_as_they_were_handed_over(values: dict[str, str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.env"
+    empty.touch()
+    settings = load_settings(values, empty)
+    assert received(handed_over(settings)) == settings
+
+
+def test_the_settings_handed_over_win_over_the_environment(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.env"
+    empty.touch()
+    settings = load_settings({"ATHENA_WORKGROUP": "mine"}, empty)
+    assert received({**handed_over(settings), "ATHENA_WORKGROUP": "other", "AWS_ENDPOINT_URL": "http://elsewhere"}) == settings
+
+
+def test_without_a_handover_the_environment_counts() -> None:
+    assert VARIABLE not in {"ATHENA_WORKGROUP": "other"}
+    assert received({"ATHENA_WORKGROUP": "other"}).athena_workgroup == "other"

@@ -1,0 +1,165 @@
+"""The lake's lock: one writer at a time, and only a dead one is passed by."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from car_rental.config import ROOT
+from car_rental.emr.clusters import active_clusters
+from car_rental.errors import DataLakeError
+from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.s3.lake_lock import LOCK_KEY, lake_lock, require_newest
+from create_emr_cluster import create_emr_cluster
+from setup_iam_roles import setup_iam_roles
+
+HOLDER = """
+import sys, time
+from car_rental.aws import Aws
+from car_rental.config import load_settings
+from car_rental.display.console import Console
+from car_rental.s3.lake_lock import lake_lock
+from pathlib import Path
+settings = load_settings({}, Path(sys.argv[1]))
+with lake_lock(Aws(settings), Console(), "main"):
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.fixture
+def it(project: Callable[..., Any]) -> Any:
+    made = project()
+    ensure_bucket(made.aws)
+    return made
+
+
+@pytest.fixture
+def cluster(it: Any, tmp_path: Any) -> Iterator[str]:
+    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    yield create_emr_cluster(it.settings, it.aws, it.console, deadline_minutes=1).cluster_id
+    for one in active_clusters(it.aws):
+        it.aws.client("emr").terminate_job_flows(JobFlowIds=[one["Id"]])
+
+
+@pytest.fixture
+def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock of ``it``."""
+    names = ("aws_endpoint_url", "s3_bucket_name", "local_aws_dir")
+    (tmp_path / "x.env").write_text("".join(f"{name.upper()}={getattr(it.settings, name)}\n" for name in names))
+    environ = {"PYTHONPATH": str(ROOT / "scripts")}
+    environ |= {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "x.env")]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def put_lock(it: Any, **owner: str) -> None:
+    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=b"x")
+
+
+def owner_now(it: Any) -> dict[str, str]:
+    owner: dict[str, str] = it.aws.client("s3").head_object(Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY)["Metadata"]
+    return owner
+
+
+def take(it: Any, **options: Any) -> str:
+    with lake_lock(it.aws, it.console, "run_spark_jobs", **options) as lock:
+        assert owner_now(it)["token"] == lock.token
+        return lock.token
+
+
+def test_it_is_free_again_behind_the_block_and_after_a_failure_in_it(it: Any) -> None:
+    take(it)
+    with pytest.raises(ValueError), lake_lock(it.aws, it.console, "main"):
+        raise ValueError
+    assert "token" not in owner_now(it)
+    take(it)
+
+
+def test_a_process_that_lives_is_named_with_what_to_do(it: Any, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(DataLakeError, match=r"another run writes the lake: main on .* \(last seen .*--wait") as caught:
+        take(it)
+    assert caught.value.where == "run_spark_jobs"
+    assert holder.poll() is None
+
+
+def test_a_process_that_lives_is_waited_for(it: Any, holder: subprocess.Popen[str]) -> None:
+    threading.Timer(3, lambda: holder.send_signal(signal.SIGINT)).start()
+    take(it, wait=True)
+    assert "held by main on" in it.err.getvalue()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_was_killed_or_stopped_does_not_block(it: Any, holder: subprocess.Popen[str], number: int) -> None:
+    holder.send_signal(number)
+    take(it)
+
+
+def test_a_process_that_was_taken_for_dead_notices_it(it: Any) -> None:
+    lost = pytest.raises(DataLakeError, match="this run was silent for too long: another has taken the lake's lock")
+    with lost, lake_lock(it.aws, it.console, "main") as lock:
+        put_lock(it, owner="another", token="another/1")
+        lock.check()
+    assert owner_now(it)["token"] == "another/1"  # and leaves it to that one
+
+
+def test_unfinished_steps_of_its_cluster_keep_it_alive(it: Any, cluster: str) -> None:
+    emr = it.aws.client("emr")
+    source = b"import time; time.sleep(120)"
+    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key="jobs/x.py", Body=source)
+    submit = {"Jar": "command-runner.jar", "Args": ["spark-submit", it.settings.s3("jobs", "x.py")]}
+    step = {"HadoopJarStep": submit, "Name": "x"}
+    put_lock(it, owner="main on somewhere", cluster=cluster)
+    take(it)
+    emr.add_job_flow_steps(JobFlowId=cluster, Steps=[{**step, "ActionOnFailure": "CONTINUE"}])
+    put_lock(it, owner="main on somewhere", cluster=cluster)
+    with pytest.raises(DataLakeError, match=f"main on somewhere; cluster {cluster} has unfinished steps"):
+        take(it)
+
+
+GONE = "arn:aws:states:us-east-1:123456789012:execution:machine:gone"
+
+
+@pytest.mark.parametrize("owner", [{}, {"owner": "x", "cluster": "j-GONE"}, {"execution": GONE}])
+def test_an_owner_that_aws_does_not_know_does_not_block(it: Any, owner: dict[str, str]) -> None:
+    put_lock(it, **owner)
+    began = time.monotonic()
+    take(it)
+    assert time.monotonic() - began < 10
+
+
+def test_of_many_that_come_at_once_one_is_inside_at_a_time(it: Any) -> None:
+    inside, most = [0], [0]
+
+    def enter() -> None:
+        with lake_lock(it.aws, it.console, "main", wait=True):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.2)
+            inside[0] -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def test_a_run_id_that_sorts_before_a_published_run_is_refused(it: Any) -> None:
+    s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
+    s3.put_object(Bucket=bucket, Key="processed/location_metrics/run_id=2024-06/part-0.parquet")
+    require_newest(it.aws, "main", "2024-06")
+    require_newest(it.aws, "main", "2024-07")
+    with pytest.raises(DataLakeError, match="run 2024-05 sorts before run 2024-06, which is published"):
+        require_newest(it.aws, "main", "2024-05")

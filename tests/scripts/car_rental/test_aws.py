@@ -1,0 +1,77 @@
+"""The session: what its helpers make of AWS's answers."""
+
+import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+from car_rental.aws import Aws, if_there
+from car_rental.cli import as_failure
+from car_rental.config import Settings
+from car_rental.errors import ConfigError
+
+
+def refusing(code):
+    def get():
+        raise ClientError({"Error": {"Code": code}}, "GetThing")
+
+    return get
+
+
+def test_an_unknown_thing_is_none_and_any_other_refusal_passes():
+    assert if_there(lambda: "thing", "NoSuchThing") == "thing"
+    assert if_there(refusing("NoSuchThing"), "NotFound", "NoSuchThing") is None
+    with pytest.raises(ClientError, match="AccessDenied"):
+        if_there(refusing("AccessDenied"), "NoSuchThing")
+
+
+def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    with pytest.raises(ConfigError, match="nosuch"):
+        Aws(Settings(aws_profile="nosuch"))
+    aws = Aws(Settings(aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="x", aws_profile="nosuch"))
+    assert aws.partition == "aws"
+    assert not aws.has_session_token
+
+
+def test_calls_to_this_machine_go_past_every_proxy(project, monkeypatch):
+    for scheme, spell in itertools.product(("HTTP", "HTTPS", "ALL"), (str.upper, str.lower)):
+        monkeypatch.setenv(spell(f"{scheme}_PROXY"), "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    assert project().aws.account_id == "123456789012"
+
+
+def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
+    profiles = ("default", "lake")
+    texts = (f"[{name}]\naws_access_key_id = key-of-{name}\naws_secret_access_key = x\n" for name in profiles)
+    (tmp_path / "credentials").write_text("\n".join(texts))
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    keys = [Aws(Settings(aws_profile=name)).session.get_credentials().access_key for name in ("", "lake")]
+    assert keys == ["key-of-default", "key-of-lake"]
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
+def test_a_web_server_that_is_no_aws_is_called_that(project, body):
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200 if body else 501)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    aws = project(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}").aws
+    with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
+        assert aws.account_id is None
+    failure = as_failure(caught.value, "main")
+    server.shutdown()
+    server.server_close()
+    assert "is no AWS" in failure.what
+    assert "Correct AWS_ENDPOINT_URL" in failure.fix

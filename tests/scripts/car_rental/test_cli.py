@@ -1,0 +1,143 @@
+"""The command line of every script: exit codes, one message a failure, no traceback unless asked for."""
+
+import io
+import os
+import signal
+import time
+
+import pytest
+from car_rental import cli
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from car_rental.display.console import Console
+from car_rental.errors import ConfigError, DataLakeError, Interrupted, StillRunning
+from documents.commands import docstring, help_text, scripts
+
+
+def outcome(error, show_traceback=False):
+    """Exit code and words of a script that raises ``error``."""
+    err = io.StringIO()
+
+    def work(_):
+        if error:
+            raise error
+
+    return int(cli.guard("step", show_traceback, Console(io.StringIO(), err), work)), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (DataLakeError("x", "broke"), 1),
+        (ConfigError("x", "wrong"), 2),
+        (StillRunning("x", "runs"), 3),
+        (Interrupted("x", "stopped"), 130),
+        (KeyboardInterrupt(), 130),
+        (RuntimeError("unforeseen"), 1),
+    ],
+)
+def test_each_kind_of_end_has_its_exit_code(error, code):
+    assert outcome(error)[0] == code
+
+
+def test_a_failure_says_where_what_what_to_do_and_where_the_log_is():
+    _, text = outcome(DataLakeError("Spark job x", "step s-1 FAILED.", "Mend it.", log="s3://b/log", details=("line 7",)))
+    assert text.splitlines() == ["FAILED Spark job x", "step s-1 FAILED.", "  line 7", "-> Mend it.", "log: s3://b/log"]
+
+
+def test_text_in_brackets_is_shown_as_it_is():
+    assert "[red]x[/red]" in outcome(DataLakeError("a", "[red]x[/red]"))[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "PutObject"),
+            ["step (PutObject)", "AWS answered ExpiredToken: old", "have expired"],
+        ),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"), ["CreateRole", "administers"]),
+        (NoCredentialsError(), ["no usable AWS credentials", "--all --local"]),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), ["does not answer at http://127.0.0.1:1/", "make serve"]),
+        (EndpointConnectionError(endpoint_url="https://x.amazonaws.com/"), ["could not be reached", "AWS_REGION"]),
+        (PermissionError(13, "Permission denied", "/somewhere"), ["/somewhere: Permission denied"]),
+        (RuntimeError("unforeseen"), ["RuntimeError: unforeseen", "--traceback"]),
+    ],
+)
+def test_errors_from_outside_become_one_message(error, words):
+    _, text = outcome(error)
+    for word in words:
+        assert word in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_to_be_ended_politely_counts_as_ctrl_c(number):
+    def work(_):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+    before = signal.getsignal(number)
+    assert cli.guard("step", False, Console(io.StringIO(), io.StringIO()), work) == 130
+    assert signal.getsignal(number) == before
+
+
+def test_under_nohup_the_end_of_the_terminal_ends_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        hang_up = lambda _: os.kill(os.getpid(), signal.SIGHUP)  # noqa: E731
+        assert cli.guard("step", False, Console(io.StringIO(), io.StringIO()), hang_up) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_traceback_shows_it(capsys):
+    outcome(RuntimeError("unforeseen"), show_traceback=True)
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EMR_CORE_INSTANCE_COUNT", "many")
+    (tmp_path / "x.env").touch()
+    code = cli.run(cli.parser("x"), ["--env", str(tmp_path / "x.env")], lambda *_: pytest.fail("must not run"))
+    assert code == 2
+    assert "EMR_CORE_INSTANCE_COUNT = 'many'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "1e9"])
+def test_a_senseless_deadline_is_refused(text, capsys):
+    parser = cli.parser("x")
+    cli.add_timeout(parser, 5)
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(["--timeout-minutes", text])
+    assert caught.value.code == 2
+
+
+def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
+    done = []
+    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("answer")
+    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("never")
+    assert done == ["answer"]
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = cli.parser("One two three four five six --seven-eight.\n\n  an example    stays\n\nNine.").format_help()
+    assert "\nOne two three four five six\n--seven-eight.\n\n  an example    stays\n\nNine.\n" in text
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_every_script_explains_itself(script):
+    assert len(help_text(script).splitlines()) > 6
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_unbroken_lines_of_help_fit_into_80_columns(script):
+    assert all(len(line) <= 80 for line in docstring(script).splitlines() if line.startswith(" "))

@@ -1,0 +1,50 @@
+"""A file that somebody may open at any moment: whole, or as it was before."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from car_rental import files as local_files
+from car_rental.cli import as_failure
+from car_rental.files import write_whole
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError) as caught:
+        write_whole(tmp_path / "reports" / "r.html", "x")
+    failure = as_failure(caught.value, "analyze")
+    assert failure.what == f"no space left on the disk for {tmp_path}/reports/r.html."
+    assert "another disk" in failure.fix
+    assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_a_folder_that_it_makes_is_for_its_owner_alone(tmp_path):
+    write_whole(tmp_path / "reports" / "r.html", "x")
+    assert stat.S_IMODE((tmp_path / "reports").stat().st_mode) == 0o700
+
+
+def test_the_folder_is_made_and_nothing_else_is_left_there(tmp_path):
+    path = tmp_path / "reports" / "r.html"
+    write_whole(path, "first")
+    write_whole(path, "second é")
+    assert path.read_bytes() == "second é".encode()
+    assert os.listdir(path.parent) == ["r.html"]
+
+
+def test_a_write_that_fails_leaves_what_was_there_before(tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "r.html"
+    write_whole(path, "first")
+    monkeypatch.setattr(local_files.os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "second")
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["r.html"]

@@ -1,0 +1,38 @@
+"""What a user sees before anything begins: missing packages, and Ctrl-C while modules are imported."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from car_rental.config import ROOT
+
+SCRIPTS = ["main.py", "scripts/run_spark_jobs.py", "scripts/generate_sample_data.py", "scripts/query_lake.py"]
+BARE = {"PATH": os.environ["PATH"]}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_python_without_the_packages_says_how_to_install_them(script):
+    bare = [sys.executable, "-S", "-E", str(ROOT / script), "--help"]
+    done = subprocess.run(bare, cwd=ROOT, env=BARE, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "lacks the packages boto3" in done.stderr
+    assert ".venv/bin/python -m pip install -r requirements.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6])
+def test_ctrl_c_in_the_first_second_ends_without_a_traceback(seconds):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that the program never gets to its end by itself
+        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"}
+        command = [sys.executable, str(ROOT / "main.py"), "--plan"]
+        with subprocess.Popen(command, cwd=ROOT, env={**BARE, **endpoint, **keys}, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(seconds)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=60)
+    if "init_import_site" not in words:  # Python itself had not begun
+        assert (process.returncode, "Traceback" in words, "Interrupted" in words) == (130, False, True), words
