@@ -12,23 +12,23 @@ from typing import Any, Protocol
 
 from local_aws.athena.component import AthenaComponent
 from local_aws.clients import Clients
-from local_aws.crawler.component import CrawlerComponent
 from local_aws.data_dir import CLASSES, OBJECTS, STEPS
 from local_aws.door import Door
 from local_aws.emr.component import EmrComponent
 from local_aws.emr.launch import Launcher, SparkLauncher
-from local_aws.functions.invoke import Invocations
-from local_aws.functions.run import Functions
+from local_aws.eventbridge.schedules import Schedules
+from local_aws.eventbridge.status_events import StatusEvents
+from local_aws.glue.component import CrawlerComponent
 from local_aws.keys import announce, forget, keys_of
+from local_aws.lambda_.invoke import Invocations
+from local_aws.lambda_.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
 from local_aws.recorder import Recorder
 from local_aws.refusals import PathRefusals, Refusals
 from local_aws.state_log import StateLog
-from local_aws.workflow.component import WorkflowComponent
-from local_aws.workflow.schedules import Schedules
-from local_aws.workflow.status_events import StatusEvents
+from local_aws.step_functions.component import WorkflowComponent
 
 log = logging.getLogger(__name__)
 

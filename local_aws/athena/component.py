@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, SUCCEEDED, Execution
+from local_aws.athena.named_queries import NamedQueries, update_work_group, work_group
 from local_aws.athena.prepared import PreparedStatements
-from local_aws.athena.saved import NamedQueries, update_work_group, work_group
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 

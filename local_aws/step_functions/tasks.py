@@ -28,9 +28,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from local_aws.keys import access_key_of
-from local_aws.workflow.interpreter_clients import InterpreterClients
-from local_aws.workflow.moto_patches import event_details
-from local_aws.workflow.services import boto_name
+from local_aws.step_functions.interpreter_clients import InterpreterClients
+from local_aws.step_functions.moto_patches import event_details
+from local_aws.step_functions.services import boto_name
 
 SYNC_POLL_SECONDS = 0.2  # AWS looks every 60 s, later every 300 s; here a look costs milliseconds
 

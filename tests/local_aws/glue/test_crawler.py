@@ -306,7 +306,7 @@ def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run
 def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
     name = lake.define("t/")
-    monkeypatch.setattr("local_aws.crawler.component.data_files", lambda *_: time.sleep(0.5) or [])
+    monkeypatch.setattr("local_aws.glue.component.data_files", lambda *_: time.sleep(0.5) or [])
     lake.glue.start_crawler(Name=name)
     for refused in (
         lambda: lake.glue.start_crawler(Name=name),

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
-from local_aws.functions.run import Functions, Outcome
+from local_aws.lambda_.run import Functions, Outcome
 from local_aws.overlay import AwsError, WsgiApp, signed_region, signed_service
 
 log = logging.getLogger(__name__)

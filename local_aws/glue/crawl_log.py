@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.crawler.catalog import Changes
+from local_aws.glue.catalog import Changes
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.parser import parse
 
-from local_aws.workflow.problems import SCHEMA, Problem
+from local_aws.step_functions.problems import SCHEMA, Problem
 
 _TEMPLATES = ("Parameters", "ResultSelector", "ItemSelector", "Assign")
 _PATHS = (

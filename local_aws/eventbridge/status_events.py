@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.clients import Clients
-from local_aws.functions.run import Functions
+from local_aws.lambda_.run import Functions
 from local_aws.overlay import AwsError
 
 if TYPE_CHECKING:

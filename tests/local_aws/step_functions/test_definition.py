@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.workflow.definition import definition_problems
+from local_aws.step_functions.definition import definition_problems
 
 EMR = "arn:aws:states:::elasticmapreduce:"
 SDK = "arn:aws:states:::aws-sdk:"

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from local_aws.crawler.listing import S3File, Target
-from local_aws.crawler.schema import FileSchema, mergeable, merged
+from local_aws.glue.listing import S3File, Target
+from local_aws.glue.schema import FileSchema, mergeable, merged
 
 
 @dataclass(frozen=True)

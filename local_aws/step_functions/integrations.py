@@ -10,8 +10,8 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from local_aws.refusals import Refusals
-from local_aws.workflow import services
-from local_aws.workflow.problems import SCHEMA, Problem, not_local
+from local_aws.step_functions import services
+from local_aws.step_functions.problems import SCHEMA, Problem, not_local
 
 Template = Mapping[str, Any]
 

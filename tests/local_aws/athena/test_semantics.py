@@ -36,12 +36,12 @@ def run() -> Iterator[Run]:
     engine.close()
 
 
-@pytest.mark.parametrize("case", known_answers(HERE / "athena_answers.sql"))
+@pytest.mark.parametrize("case", known_answers(HERE / "answers.sql"))
 def test_a_query_has_the_rows_that_trino_gives(run: Run, case: Case) -> None:
     assert run(case.sql).rows == case.rows
 
 
-@pytest.mark.parametrize("case", known_answers(HERE / "athena_refusals.sql"))
+@pytest.mark.parametrize("case", known_answers(HERE / "refusals.sql"))
 def test_a_query_that_trino_refuses_fails_with_trinos_words(run: Run, case: Case) -> None:
     with pytest.raises(QueryFailed) as caught:
         run(case.sql)

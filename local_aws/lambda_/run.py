@@ -21,8 +21,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_aws.clients import ACCOUNT_ID, Clients
-from local_aws.functions import bootstrap
 from local_aws.keys import access_key_of
+from local_aws.lambda_ import bootstrap
 from local_aws.overlay import not_supported
 from local_aws.process import SupervisedProcess
 

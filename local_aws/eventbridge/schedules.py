@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.clients import Clients
 from local_aws.overlay import AwsError, WsgiApp, signed_region, signed_service
-from local_aws.workflow.surroundings import trusted_role
+from local_aws.step_functions.prerequisites import trusted_role
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_aws.clients import ACCOUNT_ID, Clients
-from local_aws.crawler import settings
-from local_aws.crawler.catalog import Catalog, Changes
-from local_aws.crawler.journal import LOG_GROUP, Journal
-from local_aws.crawler.layout import FoundTable, find_tables
-from local_aws.crawler.listing import S3File, data_files
-from local_aws.crawler.schema import FileSchema, read_schema
+from local_aws.glue import settings
+from local_aws.glue.catalog import Catalog, Changes
+from local_aws.glue.crawl_log import LOG_GROUP, Journal
+from local_aws.glue.layout import FoundTable, find_tables
+from local_aws.glue.listing import S3File, data_files
+from local_aws.glue.schema import FileSchema, read_schema
 from local_aws.keys import access_key_of
 from local_aws.overlay import AwsError, Call, Handler
 

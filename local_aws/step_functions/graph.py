@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.workflow.problems import SCHEMA, TARGET, Problem
+from local_aws.step_functions.problems import SCHEMA, TARGET, Problem
 
 _LAST = ("Succeed", "Fail")  # types of states that end the execution without saying so
 _ALL_ERRORS = "States.ALL"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_aws.crawler.listing import S3File
+from local_aws.glue.listing import S3File
 
 HEAD_BYTES = 1 << 20  # what a classifier looks at: the first megabyte
 FOOTER_BYTES = 1 << 16  # a Parquet footer of some hundred columns fits; a longer one is read in a second request

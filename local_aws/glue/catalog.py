@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from local_aws.crawler.layout import FoundTable, hash_suffix
-from local_aws.crawler.listing import S3File
-from local_aws.crawler.schema import FileSchema
+from local_aws.glue.layout import FoundTable, hash_suffix
+from local_aws.glue.listing import S3File
+from local_aws.glue.schema import FileSchema
 
 CREATE_BATCH = 100  # partitions one BatchCreatePartition takes
 DELETE_BATCH = 25  # partitions one BatchDeletePartition takes

@@ -18,15 +18,15 @@ from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler, not_supported
 from local_aws.refusals import refuse
 from local_aws.state_log import StateLog
-from local_aws.workflow.past_executions import PastExecutions
-from local_aws.workflow.problems import NOT_LOCAL
-from local_aws.workflow.surroundings import check_logging, check_role
+from local_aws.step_functions.past_executions import PastExecutions
+from local_aws.step_functions.prerequisites import check_logging, check_role
+from local_aws.step_functions.problems import NOT_LOCAL
 
 if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
     from moto.stepfunctions.parser.backend.execution import Execution
 
-    from local_aws.workflow.interpreter_clients import InterpreterClients
-    from local_aws.workflow.moto_patches import StopReason
+    from local_aws.step_functions.interpreter_clients import InterpreterClients
+    from local_aws.step_functions.moto_patches import StopReason
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class WorkflowComponent:
 
     def _prepare(self) -> None:
         """Puts the interpreter in order for this server, unless it is."""
-        from local_aws.workflow import moto_patches, tasks
+        from local_aws.step_functions import moto_patches, tasks
 
         with self._lock:
             if self._interpreter is None or tasks.installed() is not self._interpreter:
@@ -129,7 +129,7 @@ class WorkflowComponent:
         check_logging(self._clients.client("logs", call.region), call.body.get("loggingConfiguration") or {})
 
     def _validate(self, call: Call) -> dict[str, Any]:
-        from local_aws.workflow.definition import definition_problems
+        from local_aws.step_functions.definition import definition_problems
 
         found = [problem.diagnostic() for problem in definition_problems(call.body["definition"])]
         most = call.body.get("maxResults") or _MOST_DIAGNOSTICS
@@ -156,7 +156,7 @@ class WorkflowComponent:
 
     def _stop(self, call: Call) -> dict[str, Any]:
         """Answers when the execution has ended: its running state has to notice first."""
-        from local_aws.workflow.moto_patches import StopReason
+        from local_aws.step_functions.moto_patches import StopReason
 
         arn = call.body["executionArn"]
         self._reasons[arn] = StopReason(call.body.get("error"), call.body.get("cause"))
@@ -194,7 +194,7 @@ class WorkflowComponent:
 
 
 def _check_definition(text: str) -> None:
-    from local_aws.workflow.definition import definition_problems
+    from local_aws.step_functions.definition import definition_problems
 
     found = definition_problems(text)
     wrong = [str(problem) for problem in found if problem.code != NOT_LOCAL]

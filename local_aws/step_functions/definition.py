@@ -8,11 +8,11 @@ from typing import Any
 
 from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException
 
-from local_aws.workflow.expressions import expression_problems
-from local_aws.workflow.graph import graph_problems, machines
-from local_aws.workflow.integrations import task_problems
-from local_aws.workflow.problems import SCHEMA, Problem, not_local
-from local_aws.workflow.syntax import parse
+from local_aws.step_functions.expressions import expression_problems
+from local_aws.step_functions.graph import graph_problems, machines
+from local_aws.step_functions.integrations import task_problems
+from local_aws.step_functions.problems import SCHEMA, Problem, not_local
+from local_aws.step_functions.syntax import parse
 
 _MOST_BYTES = 1024 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html

@@ -43,10 +43,10 @@ from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from local_aws.clients import Clients
-from local_aws.workflow.interpreter_clients import InterpreterClients, iso_text
-from local_aws.workflow.json_paths import Path
-from local_aws.workflow.services import error_prefix
-from local_aws.workflow.syntax import parse
+from local_aws.step_functions.interpreter_clients import InterpreterClients, iso_text
+from local_aws.step_functions.json_paths import Path
+from local_aws.step_functions.services import error_prefix
+from local_aws.step_functions.syntax import parse
 
 _START_SECONDS = 5.0  # at most from StartExecution until the interpreter runs
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
