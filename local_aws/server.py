@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from local_aws.athena.component import AthenaComponent
+from local_aws.authentication import Authentication
 from local_aws.clients import Clients
 from local_aws.data_dir import CLASSES, OBJECTS, STEPS
-from local_aws.door import Door
 from local_aws.emr.component import EmrComponent
 from local_aws.emr.launch import Launcher, SparkLauncher
 from local_aws.eventbridge.schedules import Schedules
@@ -25,10 +25,10 @@ from local_aws.lambda_.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_patches import treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay, WsgiApp
-from local_aws.recorder import Recorder
-from local_aws.refusals import PathRefusals, Refusals
 from local_aws.state_log import StateLog
-from local_aws.step_functions.component import WorkflowComponent
+from local_aws.state_recorder import StateRecorder
+from local_aws.step_functions.component import StepFunctionsComponent
+from local_aws.unsupported import UnsupportedOperations, UnsupportedPaths
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,16 @@ class LocalAws:
                 log.debug("%s %s", self.requestline, code)
 
         treat_loopback_as_tls()
-        moto = PathRefusals(DomainDispatcherApplication(create_backend_app))
+        moto = UnsupportedPaths(DomainDispatcherApplication(create_backend_app))
         overlay = Overlay(Invocations(Schedules(moto, self._clients), self._functions))
         self._launcher = self._launcher or SparkLauncher(self._data_dir / CLASSES)
         self._components = self._make_components(self._launcher)
         for component in self._components:
             overlay.register(component.handlers())
-        recorder = Recorder(around(overlay), self._state_log, self._mirror.follow)
+        recorder = StateRecorder(around(overlay), self._state_log, self._mirror.follow)
         fd = self._socket.fileno()
-        door = Door(recorder, self.keys)
-        self._server = make_server(HOST, self.port, door, threaded=True, request_handler=Quiet, fd=fd)
+        authenticated = Authentication(recorder, self.keys)
+        self._server = make_server(HOST, self.port, authenticated, threaded=True, request_handler=Quiet, fd=fd)
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
         announce(self.port, self.keys)
@@ -106,11 +106,11 @@ class LocalAws:
         """Every service that really executes, in the order in which requests may come to depend on them."""
         clients, state_log = self._clients, self._state_log
         return [
-            Refusals(),
+            UnsupportedOperations(),
             EmrComponent(clients, self._data_dir, self._mirror, launcher, state_log),
             CrawlerComponent(clients),
             AthenaComponent(clients),
-            WorkflowComponent(clients, StatusEvents(clients, self._functions).ended, state_log),
+            StepFunctionsComponent(clients, StatusEvents(clients, self._functions).ended, state_log),
         ]
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from local_aws.clients import ACCOUNT_ID
-from local_aws.emr.run import Failure
+from local_aws.emr.step_execution import Failure
 from local_aws.emr.submission import Submission, parse_submission
 from local_aws.overlay import AwsError
 
@@ -29,7 +29,7 @@ CLOSING = ENDED_CLUSTER | {"TERMINATING"}
 _ID_LETTERS = string.ascii_uppercase + string.digits
 
 
-class StepRun(Protocol):
+class RunningStep(Protocol):
     """One run of a step: ``execute`` once, ``cancel`` at any time from any thread."""
 
     def execute(self) -> Failure | None:
@@ -147,7 +147,7 @@ class Cluster:
         self,
         request: Mapping[str, Any],
         region: str,
-        start_run: Callable[[Cluster, Step], StepRun],
+        start_run: Callable[[Cluster, Step], RunningStep],
         on_change: Callable[[Cluster], None] = lambda cluster: None,
     ) -> None:
         self.request = request
@@ -164,7 +164,7 @@ class Cluster:
         self._start_run = start_run
         self._on_change = on_change
         self._changed = threading.Condition()
-        self._runs: dict[str, StepRun] = {}
+        self._runs: dict[str, RunningStep] = {}
         self._end_state: str | None = None
         self._idle_since = time.monotonic()
         self._thread = threading.Thread(target=self._live, name=self.cluster_id, daemon=True)
@@ -175,7 +175,7 @@ class Cluster:
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
 
     @classmethod
-    def ended_before(cls, saved: Mapping[str, Any], start_run: Callable[[Cluster, Step], StepRun]) -> Cluster:
+    def ended_before(cls, saved: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
         """A cluster of an earlier server, which ended with that one if it had not before; ``saved`` is what ``to_save`` gave."""
         cluster = cls(saved["request"], saved["region"], start_run)
         moments = {key: _moment(value) for key, value in saved["status"]["Timeline"].items()}
@@ -362,7 +362,7 @@ class Cluster:
         self._on_change(self)
         self._changed.notify_all()
 
-    def _run(self, step: Step, run: StepRun) -> None:
+    def _run(self, step: Step, run: RunningStep) -> None:
         try:
             failure = run.execute()
         except Exception as error:

@@ -15,7 +15,7 @@ import botocore.session
 
 from local_aws.clients import Clients
 from local_aws.data_dir import STEPS
-from local_aws.emr.cluster import CLOSING, Cluster, Step, StepRun
+from local_aws.emr.cluster import CLOSING, Cluster, RunningStep, Step
 from local_aws.emr.launch import Launcher
 from local_aws.emr.requests import (
     RequestRules,
@@ -27,11 +27,11 @@ from local_aws.emr.requests import (
     spark_defaults,
     steps_of,
 )
-from local_aws.emr.run import Failure, Job, Runs
+from local_aws.emr.step_execution import Failure, StepExecutor, StepJob
 from local_aws.mirror import Mirror
 from local_aws.overlay import AwsError, Call, Handler
-from local_aws.refusals import refuse
 from local_aws.state_log import StateLog
+from local_aws.unsupported import refuse
 
 PAGE = 50  # of ListClusters and ListSteps
 # https://docs.aws.amazon.com/emr/latest/APIReference/API_TerminateJobFlows.html
@@ -54,7 +54,7 @@ class EmrComponent:
         self, clients: Clients, data_dir: Path, mirror: Mirror, launcher: Launcher, state_log: StateLog
     ) -> None:
         self._launcher = launcher
-        self._runs = Runs(clients, mirror, launcher, data_dir / STEPS)
+        self._runs = StepExecutor(clients, mirror, launcher, data_dir / STEPS)
         self._rules = RequestRules(clients)
         self._clusters: defaultdict[str, dict[str, Cluster]] = defaultdict(dict)
         self._state_log = state_log
@@ -246,13 +246,13 @@ class EmrComponent:
             ]
         }
 
-    def _start_run(self, role: str, cluster: Cluster, step: Step) -> StepRun:
+    def _start_run(self, role: str, cluster: Cluster, step: Step) -> RunningStep:
         if not any(application["Name"].lower() == "spark" for application in cluster.request.get("Applications", [])):
             return _NoSpark()
         defaults = spark_defaults(cluster.request.get("Configurations", []))
         log_uri = cluster.request.get("LogUri")
         what = tuple(step.args), step.submission.with_defaults(defaults)
-        return self._runs.new(Job(cluster.cluster_id, step.step_id, *what, log_uri, role))
+        return self._runs.new(StepJob(cluster.cluster_id, step.step_id, *what, log_uri, role))
 
     # which cluster
 

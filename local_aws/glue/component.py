@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.glue import settings
-from local_aws.glue.catalog import Catalog, Changes
-from local_aws.glue.crawl_log import LOG_GROUP, Journal
+from local_aws.glue.catalog_writer import CatalogWriter, Changes
+from local_aws.glue.crawl_log import LOG_GROUP, CrawlLog
 from local_aws.glue.layout import FoundTable, find_tables
 from local_aws.glue.listing import S3File, data_files
 from local_aws.glue.schema import FileSchema, read_schema
@@ -274,9 +274,9 @@ class CrawlerComponent:
     # a crawl
 
     def _run(self, crawler: Crawler, crawl: Crawl) -> None:
-        journal = Journal(crawl.crawl_id)
+        crawl_log = CrawlLog(crawl.crawl_id)
         try:
-            self._crawl(crawler, crawl, journal)
+            self._crawl(crawler, crawl, crawl_log)
             status, error = "SUCCEEDED", None
         except Cancelled:
             status, error = "CANCELLED", None
@@ -285,10 +285,10 @@ class CrawlerComponent:
         except Exception as bug:  # ours: it ends the crawl as FAILED and names itself, it never passes for a success
             log.exception("crawl of %s failed", crawler.name)
             status, error = "FAILED", f"Internal Service Exception (local_aws: {type(bug).__name__}: {bug})"
-        self._finish(crawler, crawl, status, error, journal)
+        self._finish(crawler, crawl, status, error, crawl_log)
 
-    def _crawl(self, crawler: Crawler, crawl: Crawl, journal: Journal) -> None:
-        journal.note(f"BENCHMARK : Running Start Crawl for Crawler {crawler.name}")
+    def _crawl(self, crawler: Crawler, crawl: Crawl, crawl_log: CrawlLog) -> None:
+        crawl_log.note(f"BENCHMARK : Running Start Crawl for Crawler {crawler.name}")
         request = copy.deepcopy(crawler.request)
         glue = self._client("glue", crawler)
         _ensure_database(glue, request["DatabaseName"])
@@ -302,11 +302,11 @@ class CrawlerComponent:
             for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
                 tables.setdefault(table.location, table)  # overlapping targets find a table once
         crawl.go_on()
-        journal.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
-        catalog = Catalog(glue, settings.policy_of(request), crawl.crawl_id)
+        crawl_log.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
+        catalog = CatalogWriter(glue, settings.policy_of(request), crawl.crawl_id)
         crawl.changes = catalog.changes
         catalog.write(list(tables.values()))
-        journal.note_changes(crawl.changes)
+        crawl_log.note_changes(crawl.changes)
 
     def _read(self, crawler: Crawler, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
         s3 = self._client("s3", crawler)
@@ -320,13 +320,13 @@ class CrawlerComponent:
         with ThreadPoolExecutor(READERS) as pool:
             return dict(zip(files, pool.map(schema, files), strict=True))
 
-    def _finish(self, crawler: Crawler, crawl: Crawl, status: str, error: str | None, journal: Journal) -> None:
+    def _finish(self, crawler: Crawler, crawl: Crawl, status: str, error: str | None, crawl_log: CrawlLog) -> None:
         with self._lock:
             crawler.state = "STOPPING"
         if error:
-            journal.note(f"ERROR : {error}")
-        journal.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
-        journal.ship(self._client("logs", crawler), crawler.name)
+            crawl_log.note(f"ERROR : {error}")
+        crawl_log.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
+        crawl_log.ship(self._client("logs", crawler), crawler.name)
         with self._lock:
             crawl.status, crawl.error, crawl.ended = status, error, time.time()
             crawler.state = "READY"

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.glue.catalog import Changes
+from local_aws.glue.catalog_writer import Changes
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ LOG_GROUP = "/aws-glue/crawlers"
 _DONE = {"ADD": "Created", "UPDATE": "Updated", "DELETE": "Deleted"}
 
 
-class Journal:
+class CrawlLog:
     """Keeps the lines of one crawl until ``ship``."""
 
     def __init__(self, crawl_id: str) -> None:

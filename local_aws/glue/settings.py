@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from local_aws.glue.catalog import Policy
+from local_aws.glue.catalog_writer import Policy
 from local_aws.glue.layout import Grouping
 from local_aws.glue.listing import Target
 from local_aws.overlay import AwsError

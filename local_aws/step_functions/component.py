@@ -16,11 +16,11 @@ from botocore.exceptions import ClientError
 
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler, not_supported
-from local_aws.refusals import refuse
 from local_aws.state_log import StateLog
 from local_aws.step_functions.past_executions import PastExecutions
 from local_aws.step_functions.prerequisites import check_logging, check_role
 from local_aws.step_functions.problems import NOT_LOCAL
+from local_aws.unsupported import refuse
 
 if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
     from moto.stepfunctions.parser.backend.execution import Execution
@@ -48,7 +48,7 @@ _MOTOS = frozenset(
 )
 
 
-class WorkflowComponent:
+class StepFunctionsComponent:
     """Step Functions of one server; ``on_end`` is told of every execution that ends."""
 
     def __init__(self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from local_aws.refusals import Refusals
 from local_aws.step_functions import services
 from local_aws.step_functions.problems import SCHEMA, Problem, not_local
+from local_aws.unsupported import UnsupportedOperations
 
 Template = Mapping[str, Any]
 
@@ -109,7 +109,7 @@ def _refused_sdk(action: str, pattern: str | None, resource: str, location: str)
     if operation is None or pattern not in (None, "waitForTaskToken"):
         return _not_recognized(resource, location)
     target = f"{operation.service_model.metadata.get('targetPrefix')}.{operation.name}"
-    if pattern or target in Refusals().handlers():
+    if pattern or target in UnsupportedOperations().handlers():
         return not_local(f"Task states with {resource}", location)
     return None
 

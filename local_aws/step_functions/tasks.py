@@ -51,7 +51,7 @@ class _Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Job:
+class SyncJob:
     """What a ``.sync`` task started: how to look at it, and how to call it off when nobody waits for it any more."""
 
     look: Look
@@ -83,7 +83,7 @@ class JobTask(StateTaskServiceCallback):
         """Makes the API call; returns what the state gets."""
 
     @abstractmethod
-    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
         """What ``.sync`` waits for after ``start`` returned ``started``."""
 
     def _validate_service_integration_is_supported(self) -> None:
@@ -100,11 +100,11 @@ class JobTask(StateTaskServiceCallback):
 
     def _build_sync_resolver(  # type: ignore[override]
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
-    ) -> Job:
+    ) -> SyncJob:
         client = self._client(env, resource_runtime_part)
         return self.job(client, self.resource.api_action, normalised_parameters, env.stack.pop())
 
-    def _eval_sync(self, env: Environment, sync_resolver: Job, **_: Any) -> Answer:  # type: ignore[override]
+    def _eval_sync(self, env: Environment, sync_resolver: SyncJob, **_: Any) -> Answer:  # type: ignore[override]
         while env.is_running():
             outcome = sync_resolver.look()
             if outcome is not None:
@@ -171,16 +171,16 @@ class EmrTask(JobTask):
                 return {"CancelStepsInfo": answer["CancelStepsInfoList"][0]}
         return {}
 
-    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
         if action == "addStep":
             cluster, step = parameters["ClusterId"], started["StepId"]
-            return Job(
+            return SyncJob(
                 look=lambda: _judge(_step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS),
                 call_off=lambda: client.cancel_steps(ClusterId=cluster, StepIds=[step]),
             )
         cluster = started.get("ClusterId") or parameters["ClusterId"]
         good, bad = ({"WAITING"}, _GONE) if action == "createCluster" else (_GONE, set())
-        return Job(
+        return SyncJob(
             look=lambda: _judge(_cluster(client, cluster), "Cluster", good, bad),
             call_off=lambda: None,  # "Step Functions does not terminate the cluster when the execution is stopped"
         )
@@ -228,14 +228,14 @@ class AthenaTask(JobTask):
         }[action]
         return _without_metadata(call(**parameters))
 
-    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> Job:
+    def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
         query = started["QueryExecutionId"]
 
         def look() -> Answer | None:
             described = _without_metadata(client.get_query_execution(QueryExecutionId=query))
             return _judge(described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"})
 
-        return Job(look, call_off=lambda: client.stop_query_execution(QueryExecutionId=query))
+        return SyncJob(look, call_off=lambda: client.stop_query_execution(QueryExecutionId=query))
 
 
 def _without_metadata(answer: Mapping[str, Any]) -> Answer:

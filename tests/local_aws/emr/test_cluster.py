@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local_aws.emr.cluster import Cluster, Step
-from local_aws.emr.run import Failure
+from local_aws.emr.step_execution import Failure
 from local_aws.emr.submission import Submission
 from local_aws.overlay import AwsError
 

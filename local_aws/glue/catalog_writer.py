@@ -57,7 +57,7 @@ class Changes:
         ]
 
 
-class Catalog:
+class CatalogWriter:
     """Writes one crawl's findings; ``crawl_id`` marks what it touched."""
 
     def __init__(self, glue: Any, policy: Policy, crawl_id: str) -> None:

@@ -30,7 +30,7 @@ _PATHS = (
 )
 
 
-class Refusals:
+class UnsupportedOperations:
     """The component of operations that nobody does here."""
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -46,7 +46,7 @@ def refuse(call: Call) -> dict[str, Any]:
     raise not_supported(f"{call.service}:{call.operation}")
 
 
-class PathRefusals:
+class UnsupportedPaths:
     """A WSGI layer before ``app`` for the operations that are named by method and path."""
 
     def __init__(self, app: WsgiApp) -> None:

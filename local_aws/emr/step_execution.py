@@ -28,7 +28,7 @@ _CANCELLED, _KILLED = 128 + 15, 128 + 9
 
 
 @dataclass(frozen=True)
-class Job:
+class StepJob:
     """What to run: a step's submission, in the cluster that it was submitted to, whose nodes have the ``role``."""
 
     cluster_id: str
@@ -48,7 +48,7 @@ class Failure:
     log_file: str | None
 
 
-class Runs:
+class StepExecutor:
     """Starts runs, and knows those under way: they share the mirror and the launcher."""
 
     def __init__(self, clients: Clients, mirror: Mirror, launcher: Launcher, scratch: Path) -> None:
@@ -59,18 +59,18 @@ class Runs:
         # YARN's application ids: when the resource manager started, and a number
         self._started = int(time.time() * 1000)
         self._numbers = itertools.count(1)
-        self.under_way: set[Run] = set()
+        self.under_way: set[StepExecution] = set()
         self.slots = threading.Semaphore(steps_at_once(memory_bytes()))
 
-    def new(self, job: Job) -> Run:
+    def new(self, job: StepJob) -> StepExecution:
         """A run that has not begun."""
-        return Run(self, job, f"application_{self._started}_{next(self._numbers):04d}")
+        return StepExecution(self, job, f"application_{self._started}_{next(self._numbers):04d}")
 
 
-class Run:
+class StepExecution:
     """``execute`` once; ``cancel`` at any time, from any thread."""
 
-    def __init__(self, runs: Runs, job: Job, application: str) -> None:
+    def __init__(self, runs: StepExecutor, job: StepJob, application: str) -> None:
         self._runs = runs
         self._job = job
         self._application = application

@@ -48,7 +48,7 @@ _REFUSALS = {
 }
 
 
-class Door:
+class Authentication:
     """A WSGI layer in front of everything."""
 
     def __init__(self, app: WsgiApp, keys: Keys) -> None:

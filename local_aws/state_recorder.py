@@ -36,7 +36,7 @@ _KEY_ID = re.compile(r"Credential=([^/,\s]+)/")
 ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
 
 
-class Recorder:
+class StateRecorder:
     """The layer around ``app``; ``objects_changed`` is told of the keys that a request has written or deleted."""
 
     def __init__(self, app: WsgiApp, state_log: StateLog, objects_changed: ObjectsChanged) -> None:
