@@ -20,9 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.athena.client import Athena, QueryResult
 from car_rental.athena.named_queries import NamedQuery, named_queries
 from car_rental.aws import Aws, if_there
-from car_rental.cli import as_failure
 from car_rental.config import Settings
 from car_rental.errors import DataLakeError
+from car_rental.failures import as_failure
 from car_rental.report.settings_env import received
 
 ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "spark_jobs")]  # as main.py and spark-submit have it
 
 import lake_job
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 
 from local_aws.java import find_java
 

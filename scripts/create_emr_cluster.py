@@ -24,6 +24,7 @@ from car_rental.emr.sent_once import send_once
 from car_rental.errors import ConfigError, DataLakeError, Interrupted
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.s3.lake_bucket import require_bucket
+from car_rental.signals import ctrl_c_deferred
 
 DEADLINE_MINUTES = 30.0
 # what EMR says of roles that were made a moment ago
@@ -94,7 +95,7 @@ def _create(settings: Settings, aws: Aws, console: Console, made: Callable[[str]
     request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
     def ask() -> str:
-        with cli.ctrl_c_waits():
+        with ctrl_c_deferred():
             cluster_id = send_once(
                 aws,
                 "create_emr_cluster",

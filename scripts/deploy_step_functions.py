@@ -23,20 +23,13 @@ from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.iam.roles import cluster_reaper_name
-from car_rental.state_machine.alerts import (
-    alarm_name,
-    ensure_alarm,
-    ensure_topic,
-    remove_alarm,
-    remove_topic,
-    rule_name,
-    topic_name,
-)
+from car_rental.names import alarm_name, rule_name, schedule_name, topic_name
+from car_rental.state_machine.alerts import ensure_alarm, ensure_topic, remove_alarm, remove_topic
 from car_rental.state_machine.definition import definition, state_machine_arn
 from car_rental.state_machine.execution_rule import ensure_rule
 from car_rental.state_machine.log_groups import ensure_log_group, log_group_arn
 from car_rental.state_machine.reaper_function import ensure_function
-from car_rental.state_machine.schedule import ensure_schedule, schedule_name
+from car_rental.state_machine.schedule import ensure_schedule
 from car_rental.steps import changes_in_words
 
 _WHERE = "deploy_step_functions"

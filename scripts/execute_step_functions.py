@@ -30,6 +30,7 @@ from car_rental.errors import DataLakeError, Interrupted
 from car_rental.glue.published import published_runs
 from car_rental.glue.rejected_table import register_rejected_rentals
 from car_rental.s3.lake_bucket import require_bucket
+from car_rental.signals import ctrl_c_deferred
 from car_rental.state_machine.definition import state_machine_arn
 from car_rental.state_machine.executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
 from car_rental.waiting import Pace, Wait, wait_until
@@ -83,7 +84,7 @@ def execute_step_functions(
     with _not_lost_sight_of(console, arns), _stopped_by_ctrl_c(aws, console, arns):
         if not arns:
             run_id = run_id or new_run_id()
-            with cli.ctrl_c_waits():
+            with ctrl_c_deferred():
                 arns.append(start(aws, execution_name(run_id), run_id))
         if made:
             made(arns[0])

@@ -27,6 +27,7 @@ from car_rental.errors import ConfigError, DataLakeError, Interrupted
 from car_rental.s3.lake_bucket import require_bucket
 from car_rental.s3.lake_files import bring_files, warn_of_differences
 from car_rental.s3.lake_lock import LakeLock, lake_lock, require_newest
+from car_rental.signals import ctrl_c_deferred
 from car_rental.waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 240.0
@@ -89,7 +90,7 @@ def _run_stage(
     """Submits the steps of one stage together and waits for all of them; returns their ids by job."""
     steps: dict[str, str] = {}
     try:
-        with cli.ctrl_c_waits():
+        with ctrl_c_deferred():
             steps |= _submit(aws, cluster_id, requested)
         with console.waiting(" and ".join(steps)):
             wait_until(_all_of(aws, cluster_id, steps), pace, console.progress)

@@ -12,36 +12,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from car_rental import cli
 from car_rental.aws import Aws, if_there
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import ensure_bucket
-from car_rental.s3.lake_files import bring_files
+from car_rental.s3.lake_files import EnvironmentResult, bring_files
 from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
-from car_rental.s3.uploads import UploadResult
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 
 # nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html
 _IMDSV2 = {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": 2, "HttpPutResponseHopLimit": 1}}
-
-
-@dataclass(frozen=True)
-class EnvironmentResult:
-    """The bucket, what was changed about it, and what was uploaded."""
-
-    bucket: str
-    changes: list[str]
-    uploads: UploadResult
-    not_read: dict[str, str] = field(default_factory=dict)
-
-    def summary(self) -> str:
-        """One line for the end of a run."""
-        made = "created" if "created" in self.changes else ", ".join(self.changes) or "as it was"
-        return f"s3://{self.bucket} {made}; {self.uploads.summary()}"
 
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:

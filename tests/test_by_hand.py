@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from car_rental.config import ROOT
-from car_rental.emr.spark_steps import TABLES
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
+from contract import KPI_TABLES as TABLES
 from support.processes import user_cache
 
 pytestmark = [pytest.mark.jvm, pytest.mark.all]

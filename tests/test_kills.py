@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 from car_rental.config import ROOT
+from car_rental.sample.generator import generate
 from car_rental.steps import PHASES, STEPS
-from generate_sample_data import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from support.processes import user_cache, with_in_its_environment
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from car_rental.config import ROOT
 from car_rental.s3.raw_data import RAW_TABLES
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from support.processes import user_cache
 

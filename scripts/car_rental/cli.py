@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import textwrap
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from car_rental import prerequisites  # noqa: F401 - before what needs packages
 
 # isort: split
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-from car_rental.aws import Aws, explain, no_aws
+from car_rental.aws import Aws
 from car_rental.config import Settings, load_settings
 from car_rental.display.console import Console
-from car_rental.errors import DataLakeError, ExitStatus
-from car_rental.files import DISK_FULL
-
-# other ways to ask a program to end; SIGHUP is unknown to Windows
-_POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+from car_rental.errors import ExitStatus
+from car_rental.failures import as_failure
+from car_rental.signals import signals_as_ctrl_c
 
 Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
 
@@ -107,7 +98,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
     """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM and SIGHUP count as Ctrl-C."""
     try:
-        with _ended_politely_as_by_ctrl_c():
+        with signals_as_ctrl_c():
             work(console)
     except KeyboardInterrupt:
         console.warn("Interrupted.")
@@ -119,66 +110,3 @@ def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Co
         console.fail(failure)
         return failure.exit_status
     return ExitStatus.OK
-
-
-@contextmanager
-def ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C inside is raised behind it: for the one request whose answer says what has to be cleaned up. Not a second one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_heard())}
-    pressed: list[int] = []
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    for number in before:
-        signal.signal(number, wait)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if pressed:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _ended_politely_as_by_ctrl_c() -> Iterator[None]:
-    """Who ends us politely, or closes our terminal, gets the same cleaning up as Ctrl-C: a cluster must not outlive us."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _heard()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _heard() -> list[int]:
-    """The polite signals, but for those that whoever started us wants to be ignored, as nohup does."""
-    return [number for number in _POLITE if signal.getsignal(number) != signal.SIG_IGN]
-
-
-def as_failure(error: Exception, where: str) -> DataLakeError:
-    """Any error as one that says where, what and what to do."""
-    if isinstance(error, DataLakeError):
-        return error
-    if isinstance(error, (ClientError, BotoCoreError)):
-        return explain(error, where)
-    if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
-        return explain(error.__context__, where)  # of an upload: AWS's answer says more
-    if isinstance(error, ResponseParserError):
-        return no_aws(where, "its answer cannot be read")
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        place = f" for {error.filename}" if error.filename else ""
-        return DataLakeError(where, f"no space left on the disk{place}.", "Free some, or name a folder on another disk in .env.")
-    if isinstance(error, OSError) and error.filename:
-        return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
-    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    return DataLakeError(where, f"{kind}: {error}", "This looks like a bug of ours; --traceback shows where.")

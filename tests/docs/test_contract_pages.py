@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from car_rental.config import ROOT
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 from oracle.contract import COLUMNS, KPI_TABLES, Table, contract_tables
 
 PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ from bs4 import BeautifulSoup
 from car_rental.athena.named_queries import named_queries
 from car_rental.aws import Aws
 from car_rental.display.console import Console
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 from support.published_lake import MASTERS, PublishedLake
 
 from local_aws.server import LocalAws

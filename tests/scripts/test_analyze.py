@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from analyze import analyze, execute
-from car_rental.emr.spark_steps import TABLES
 from car_rental.errors import DataLakeError
 from car_rental.glue.published import published_runs
 from car_rental.glue.rejected_table import register_rejected_rentals
 from car_rental.report import html_page as report
 from conftest import Project
+from contract import KPI_TABLES as TABLES
 from setup_glue_crawlers import ensure_database, ensure_workgroup
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import generate_sample_data
 import pytest
 from car_rental.s3.raw_data import find_raw_files
-from generate_sample_data import add_month, generate, main
+from car_rental.sample import generator
+from car_rental.sample.generator import add_month, generate
+from generate_sample_data import main
 
 RENTALS = "read_csv(['{0}/rental_transactions.csv', '{0}/rental_transactions/*.csv'], all_varchar = true)"
 
@@ -108,7 +109,7 @@ def test_small_samples_have_months_too(tmp_path: Path, rentals: int) -> None:
 
 
 def test_months_may_be_larger_than_what_is_made_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate_sample_data, "CHUNK", 100)
+    monkeypatch.setattr(generator, "CHUNK", 100)
     generate(2_000, 1, tmp_path, defects=0, business=True)
     with (tmp_path / "rental_transactions.csv").open() as file:
         ids = [row[0] for row in csv.reader(file)][1:]

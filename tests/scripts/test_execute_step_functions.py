@@ -9,8 +9,8 @@ import execute_step_functions as script
 import pytest
 from botocore.exceptions import ClientError
 from car_rental.display.console import Console
-from car_rental.emr.spark_steps import TABLES
 from car_rental.errors import ConfigError, DataLakeError, ExitStatus, Interrupted, StillRunning
+from contract import KPI_TABLES as TABLES
 from execute_step_functions import execute_step_functions, execution_name
 from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
 

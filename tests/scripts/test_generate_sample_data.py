@@ -11,15 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
-import generate_sample_data
 import numpy as np
 import pyarrow as pa
 import pytest
 from car_rental.data_contract import contract
 from car_rental.errors import ConfigError, DataLakeError
+from car_rental.sample import generator
 from car_rental.sample.defects import RENTAL_DEFECTS, UNUSED_ID
+from car_rental.sample.generator import TABLES, SampleData, generate
 from car_rental.sample.tables import hex_ids, rentals_per_renter, sizes_for
-from generate_sample_data import TABLES, SampleData, generate, main
+from generate_sample_data import main
 
 REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
 
@@ -99,7 +100,7 @@ def test_small_sets_of_any_rate_have_the_defects_that_they_claim(tmp_path: Path,
 
 
 def test_defects_take_turns_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate_sample_data, "CHUNK", 700)
+    monkeypatch.setattr(generator, "CHUNK", 700)
     made = generate(100 * len(RENTAL_DEFECTS), 3, tmp_path, 0.1)
     once = sum("malformed_row" in defect.reasons for defect in RENTAL_DEFECTS)
     assert made.by_reason["malformed_row"] == 10 * once
@@ -280,7 +281,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path: Path, monkeypat
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(generate_sample_data, "rental_lines", full)
+    monkeypatch.setattr(generator, "rental_lines", full)
     with pytest.raises(DataLakeError, match="No space left on device"):
         generate(200, 2, tmp_path)
     assert (tmp_path / "users.csv").read_bytes() == users

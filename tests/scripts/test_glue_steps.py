@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.validate import ParamValidator
-from car_rental.emr.spark_steps import TABLES
 from car_rental.errors import DataLakeError, Interrupted
 from car_rental.glue.crawlers import crawler_request, crawlers
 from car_rental.s3.lake_bucket import ensure_bucket
+from contract import KPI_TABLES as TABLES
 from run_glue_crawlers import crawl_failure, run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
 

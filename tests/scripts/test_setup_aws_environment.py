@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.stub import Stubber
-from car_rental.emr.spark_steps import job_files
+from car_rental.data_contract import job_files
 from car_rental.errors import DataLakeError
 from car_rental.s3 import uploads
 from car_rental.s3.lake_bucket import ensure_bucket, require_bucket, young_bucket_note

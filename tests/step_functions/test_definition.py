@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from car_rental.config import Settings
 from car_rental.emr.cluster_request import cluster_request
-from car_rental.emr.spark_steps import JOBS, TABLES, spark_step
+from car_rental.emr.spark_steps import JOBS, spark_step
 from car_rental.s3.lake_lock import LOCK_KEY
 from car_rental.state_machine.definition import DEFINITION, EXECUTION_TAG, definition, fill, quoted
+from contract import KPI_TABLES as TABLES
 from support.asl_checks import (
     Definition,
     all_states,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from car_rental.emr.spark_steps import TABLES
 from car_rental.s3.lake_lock import LOCK_KEY, lake_lock
 from car_rental.state_machine.definition import state_machine_arn
+from contract import KPI_TABLES as TABLES
 from support.call_trail import CallTrail
 from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
 

@@ -15,13 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from car_rental.aws import Aws
 from car_rental.config import Settings, load_settings
+from car_rental.data_contract import job_files
 from car_rental.display.console import Console
 from car_rental.emr.clusters import ENDED
 from car_rental.emr.spark_outcomes import SUMMARY_KEY
-from car_rental.emr.spark_steps import JOBS, TABLES, job_files
+from car_rental.emr.spark_steps import JOBS
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.state_machine.definition import definition, state_machine_arn
 from car_rental.state_machine.executions import clusters_of
+from contract import KPI_TABLES as TABLES
 from deploy_step_functions import deploy_step_functions
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from car_rental.aws import Answer, Aws, error_code
-from car_rental.cli import ctrl_c_waits
 from car_rental.errors import DataLakeError, Interrupted
+from car_rental.signals import ctrl_c_deferred
 from car_rental.waiting import Pace, Progress, States, Wait, wait_until
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Athena:
 
     def run(self, sql: str, name: str = "query") -> QueryResult:
         """Starts ``sql`` and waits for its rows; ``name`` is what errors call it."""
-        with ctrl_c_waits():  # a query whose id is not known yet could not be stopped
+        with ctrl_c_deferred():  # a query whose id is not known yet could not be stopped
             query_id = self.start(sql, name)
         return self.finish(query_id, name)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from car_rental.athena.client import ADDED
 from car_rental.aws import Aws
-from car_rental.emr.spark_steps import TABLES
+from car_rental.data_contract import contract
 from car_rental.glue.published import registered_runs
 from car_rental.glue.rejected_table import OF_FAILED_RUNS
 from car_rental.glue.rejected_table import TABLE as REJECTED_RENTALS
@@ -34,7 +34,7 @@ def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
     begin = _SELECTS.match(sql)
     if not begin or _names(sql, ["run_id"]):
         return Narrowed(sql)
-    named = _names(sql, (*TABLES, REJECTED_RENTALS, OF_FAILED_RUNS))
+    named = _names(sql, (*contract.KPI_TABLES, REJECTED_RENTALS, OF_FAILED_RUNS))
     newest = {table: runs[-1] for table in named if (runs := registered_runs(aws, table))}
     if not newest:
         return Narrowed(sql)

@@ -15,8 +15,8 @@ from car_rental.emr.clusters import active_clusters
 from car_rental.emr.costs import cluster_nodes, find_prices, price_lines
 from car_rental.emr.spark_steps import JOBS, STAGES
 from car_rental.glue.crawlers import crawlers
+from car_rental.s3.lake_files import EnvironmentResult
 from car_rental.steps import STEPS, numbers
-from setup_aws_environment import EnvironmentResult
 
 StepFunction = Callable[..., Any]  # has the name of its step
 Row = tuple[str, str]  # what, and what would become of it

@@ -22,8 +22,8 @@ from car_rental.checks.preflight_cluster import (
 )
 from car_rental.checks.state_machine import definition_is_valid
 from car_rental.config import Settings
+from car_rental.data_contract import job_files
 from car_rental.display.console import Console
-from car_rental.emr.spark_steps import job_files
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.iam.roles import role_misfit, role_name, roles
 from car_rental.s3.lake_bucket import bucket_exists

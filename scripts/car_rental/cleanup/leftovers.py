@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.emr.clusters import active_clusters, terminate, wait_until_ended
-from car_rental.emr.spark_steps import TABLES
 from car_rental.errors import DataLakeError
 from car_rental.glue.crawlers import crawlers
 from car_rental.glue.rejected_table import OF_FAILED_RUNS
@@ -207,7 +207,7 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
         return
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=name)
     tables = [table["Name"] for page in pages for table in page["TableList"]]
-    ours = {*TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
+    ours = {*contract.KPI_TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
     for table in tables:
         if table in ours:
             yield Thing("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from car_rental.config import ROOT, Settings
-from car_rental.data_contract import contract
+from car_rental.config import Settings
+from car_rental.data_contract import contract, job_files
+from car_rental.s3.lake_lock import LOCK_KEY
 
-SPARK_JOBS = ROOT / "spark_jobs"
 # one stage after the other; the jobs of a stage run side by side
 STAGES: tuple[tuple[str, ...], ...] = (
     ("clean_rentals",),
@@ -21,20 +20,12 @@ JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
 ONE_APPLICATION = "all_jobs"  # runs all of them in one Spark application, one after the other
 # jobs that only move files: their driver runs on the primary node, in every deploy mode
 WITHOUT_SPARK_CONTEXT = frozenset({"publish_run"})
-# the tables that a run publishes, each with the folder of its name under processed/
-TABLES: tuple[str, ...] = contract.KPI_TABLES
-LOCK_KEY = "locks/data_pipeline"  # of the one writer that the lake has at a time
 
 
 def new_run_id(now: datetime | None = None) -> str:
     """The id of a run that starts now: its UTC time, sortable as text, without colons, which Hadoop paths dislike."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y-%m-%dT%H-%M-%S}.{moment.microsecond // 1000:03d}Z"
-
-
-def job_files() -> list[Path]:
-    """Every file that the cluster needs: the four jobs and the modules that they share."""
-    return sorted(SPARK_JOBS.glob("*.py"))
 
 
 def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from car_rental.config import Settings
-from car_rental.emr.spark_steps import TABLES
+from car_rental.data_contract import contract
 
 # Glue counts the bucket as level 1: s3://bucket/processed/user_metrics/ is a table at level 3
 # https://docs.aws.amazon.com/glue/latest/dg/crawler-configuration.html
@@ -30,7 +30,7 @@ def crawlers(settings: Settings) -> list[Crawler]:
 
     One target a table root keeps Glue from merging tables of similar shape and from splitting one into many.
     """
-    return [Crawler(settings.shared_name("car-rental-processed"), "processed", TABLES)]
+    return [Crawler(settings.shared_name("car-rental-processed"), "processed", contract.KPI_TABLES)]
 
 
 def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from car_rental.aws import Aws, if_there
-from car_rental.emr.spark_steps import TABLES
+from car_rental.data_contract import contract
 from car_rental.errors import DataLakeError
 
 _WHERE = "analyze"
@@ -36,12 +36,12 @@ def _published_tables(aws: Aws) -> tuple[str, ...]:
     if pages is None:
         raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP)
     there = {table["Name"] for page in pages for table in page["TableList"]}
-    missing = [table for table in TABLES if table not in there]
-    if len(missing) == len(TABLES):
+    missing = [table for table in contract.KPI_TABLES if table not in there]
+    if len(missing) == len(contract.KPI_TABLES):
         raise DataLakeError(_WHERE, f"nothing has been published yet: the database {database} holds no table.", _PROCESS)
     if missing:
         raise DataLakeError(_WHERE, f"{_names(aws, missing)} is missing.", _CRAWL)
-    return TABLES
+    return contract.KPI_TABLES
 
 
 def registered_runs(aws: Aws, table: str) -> list[str] | None:

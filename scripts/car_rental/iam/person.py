@@ -10,8 +10,7 @@ from typing import Any
 
 from car_rental.aws import Aws
 from car_rental.iam.roles import policy_values, roles
-from car_rental.state_machine.alerts import alarm_name, rule_name, topic_name
-from car_rental.state_machine.schedule import schedule_name
+from car_rental.names import alarm_name, rule_name, schedule_name, topic_name
 
 # what each is for; main.py --all needs check, roles, setup, process and analyze
 PERSON_PHASES = {

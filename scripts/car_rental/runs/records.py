@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from car_rental.cli import as_failure
 from car_rental.config import Settings
 from car_rental.emr.costs import Usage
 from car_rental.emr.spark_steps import new_run_id
 from car_rental.errors import ExitStatus
+from car_rental.failures import as_failure
 from car_rental.files import write_whole
 from car_rental.steps import Step, StepRun
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from car_rental.aws import Aws
-from car_rental.data_contract import contract
+from car_rental.data_contract import contract, job_files
 from car_rental.display.console import Console
-from car_rental.emr.spark_steps import job_files
 from car_rental.s3.lake_bucket import bucket_exists, object_keys
 from car_rental.s3.raw_data import RawData, raw_files_there, require_headers
 from car_rental.s3.uploads import Upload, UploadResult, changed, upload_all
+
+
+@dataclass(frozen=True)
+class EnvironmentResult:
+    """The bucket, what was changed about it, and what was uploaded."""
+
+    bucket: str
+    changes: list[str]
+    uploads: UploadResult
+    not_read: dict[str, str] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        made = "created" if "created" in self.changes else ", ".join(self.changes) or "as it was"
+        return f"s3://{self.bucket} {made}; {self.uploads.summary()}"
 
 
 def raw_data_here(aws: Aws) -> RawData:

@@ -27,9 +27,9 @@ from car_rental.aws import Aws, error_code, if_there
 from car_rental.config import Settings
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
-from car_rental.emr.spark_steps import LOCK_KEY
 from car_rental.errors import DataLakeError
 
+LOCK_KEY = "locks/data_pipeline"
 # the folders of published runs, as one table shows them
 NEWEST_PREFIX = f"{contract.PROCESSED}/{contract.KPI_TABLES[0]}/{contract.RUN_FOLDER}"
 _UNFINISHED: Any = ["PENDING", "CANCEL_PENDING", "RUNNING"]

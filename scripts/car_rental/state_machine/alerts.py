@@ -11,22 +11,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.names import alarm_name, rule_name, topic_name
 from car_rental.state_machine.definition import state_machine_arn
-
-
-def topic_name(aws: Aws) -> str:
-    """The topic's name."""
-    return aws.settings.shared_name("car-rental-alerts")
 
 
 def topic_arn(aws: Aws) -> str:
     """The ARN that the topic has."""
     return f"arn:{aws.partition}:sns:{aws.settings.aws_region}:{aws.account_id}:{topic_name(aws)}"
-
-
-def rule_name(aws: Aws) -> str:
-    """The name of the EventBridge rule that tells of failures (``execution_rule``)."""
-    return aws.settings.shared_name("car-rental-execution-ended")
 
 
 def rule_arn(aws: Aws) -> str:
@@ -124,11 +115,6 @@ def remove_alarm(aws: Aws) -> str:
 def _current_alarm(aws: Aws) -> Answer | None:
     found = aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name(aws)])["MetricAlarms"]
     return next(iter(found), None)
-
-
-def alarm_name(aws: Aws) -> str:
-    """The alarm's name."""
-    return f"{aws.settings.step_functions_state_machine_name}-overlong"
 
 
 def _alarm_arn(aws: Aws) -> str:

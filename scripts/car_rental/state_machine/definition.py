@@ -9,10 +9,11 @@ from typing import Any
 
 from car_rental.aws import Aws
 from car_rental.config import ROOT, Settings
+from car_rental.data_contract import contract
 from car_rental.emr.cluster_request import LOG_PREFIX, cluster_request
-from car_rental.emr.spark_steps import JOBS, LOCK_KEY, STAGES, TABLES, spark_step
+from car_rental.emr.spark_steps import JOBS, STAGES, spark_step
 from car_rental.glue.crawlers import crawlers
-from car_rental.s3.lake_lock import NEWEST_PREFIX, patience_seconds
+from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX, patience_seconds
 
 DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
 EXECUTION_TAG = "Execution"  # of a cluster: the ARN of the execution that made it
@@ -62,7 +63,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         **{job: _step(settings, job) for job in JOBS},
         "crawler": crawler.name,
         "database": settings.glue_database_name,
-        "tables": list(TABLES),
+        "tables": list(contract.KPI_TABLES),
         "workgroup": settings.athena_workgroup,
         "poll_seconds": _POLL_SECONDS[settings.is_local],
         "retry_seconds": _RETRY_SECONDS[settings.is_local],

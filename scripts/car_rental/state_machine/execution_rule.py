@@ -7,7 +7,8 @@ from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
 from car_rental.iam.roles import cluster_reaper_name
-from car_rental.state_machine.alerts import rule_arn, rule_name, topic_arn
+from car_rental.names import rule_name
+from car_rental.state_machine.alerts import rule_arn, topic_arn
 from car_rental.state_machine.definition import state_machine_arn
 from car_rental.state_machine.reaper_function import function_arn
 

@@ -8,15 +8,11 @@ from car_rental.aws import Answer, Aws, if_there
 from car_rental.display.console import Console
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.iam.roles import scheduler_role_name
+from car_rental.names import schedule_name
 from car_rental.state_machine.definition import state_machine_arn
 
 # what Scheduler says of a role that was made a moment ago
 _ROLE_NOT_YET = ("must allow AWS EventBridge Scheduler to assume the role",)
-
-
-def schedule_name(aws: Aws) -> str:
-    """The schedule's name."""
-    return aws.settings.shared_name("car-rental-pipeline")
 
 
 def ensure_schedule(aws: Aws, console: Console) -> str:

@@ -10,6 +10,7 @@ from car_rental import cli
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError, Interrupted, StillRunning
+from car_rental.signals import ctrl_c_deferred
 from documents.commands import docstring, help_text, scripts
 
 
@@ -115,10 +116,10 @@ def test_a_senseless_deadline_is_refused(text, capsys):
 
 def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
     done = []
-    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+    with pytest.raises(KeyboardInterrupt), ctrl_c_deferred():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("answer")
-    with pytest.raises(KeyboardInterrupt), cli.ctrl_c_waits():
+    with pytest.raises(KeyboardInterrupt), ctrl_c_deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         done.append("never")

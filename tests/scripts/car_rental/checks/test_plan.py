@@ -6,9 +6,9 @@ import pytest
 from car_rental.aws import Aws
 from car_rental.checks.plan import show_plan
 from car_rental.errors import DataLakeError
+from car_rental.sample.generator import generate
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
-from generate_sample_data import generate
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles

@@ -15,7 +15,7 @@ from car_rental.config import ROOT
 from car_rental.errors import ConfigError, DataLakeError, ExitStatus
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.s3.raw_data import RAW_COLUMNS, header_problem
-from generate_sample_data import generate
+from car_rental.sample.generator import generate
 
 PROBLEM, WARNING, OK = Level.PROBLEM, Level.WARNING, Level.OK
 

@@ -12,10 +12,10 @@ from car_rental.cleanup.teardown import teardown
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.iam.roles import scheduler_role_name
 from car_rental.s3.lake_bucket import ensure_bucket
+from car_rental.sample.generator import generate
 from car_rental.state_machine.definition import state_machine_arn
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
-from generate_sample_data import generate
 from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles

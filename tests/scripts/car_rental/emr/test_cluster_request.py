@@ -7,8 +7,9 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from car_rental.config import load_settings
+from car_rental.data_contract import job_files
 from car_rental.emr.cluster_request import STEP_CONCURRENCY, cluster_request
-from car_rental.emr.spark_steps import JOBS, ONE_APPLICATION, STAGES, WITHOUT_SPARK_CONTEXT, job_files, new_run_id, spark_step
+from car_rental.emr.spark_steps import JOBS, ONE_APPLICATION, STAGES, WITHOUT_SPARK_CONTEXT, new_run_id, spark_step
 
 EMR = botocore.session.get_session().get_service_model("emr")
 

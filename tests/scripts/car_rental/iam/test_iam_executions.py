@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from car_rental.config import Settings
-from car_rental.emr.spark_steps import TABLES
 from car_rental.iam.roles import Role, cluster_reaper_role_name, roles
+from contract import KPI_TABLES as TABLES
 from support.call_trail import CallTrail
 from support.deployed_pipeline import SLOW, Pipeline, deployed, until
 from support.documented_rights import DOCUMENTED

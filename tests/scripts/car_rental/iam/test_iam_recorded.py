@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 from car_rental.iam.roles import Role, cluster_reaper_role_name, roles
+from car_rental.sample.generator import generate
 from create_emr_cluster import create_emr_cluster
 from execute_step_functions import execute_step_functions
-from generate_sample_data import generate
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment

@@ -20,13 +20,13 @@ from car_rental.checks.preflight import CHECKS, preflight
 from car_rental.checks.preflight_cluster import EMR_MANAGED_POLICY_TAG
 from car_rental.cleanup.teardown import teardown
 from car_rental.config import Settings, load_settings
-from car_rental.emr.spark_steps import TABLES
 from car_rental.glue.published import published_runs, require_workgroup
 from car_rental.iam.person import MAX_MANAGED_CHARACTERS, PERSON_PHASES, person_policy
+from car_rental.sample.generator import generate
+from contract import KPI_TABLES as TABLES
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
 from execute_step_functions import execute_step_functions
-from generate_sample_data import generate
 from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
