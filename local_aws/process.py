@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from local_aws import supervise
 
 GRACE_SECONDS = 3.0
-_WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class SupervisedProcess:
@@ -34,7 +33,7 @@ class SupervisedProcess:
     ) -> None:
         with stdout.open("wb") as out, stderr.open("wb") as err:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervise.__file__, str(niceness), str(grace), *command],
+                [sys.executable, "-I", supervise.__file__, str(niceness), str(grace), *command],
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.PIPE,
@@ -53,16 +52,13 @@ class SupervisedProcess:
         self._supervisor.stdin.close()
 
     def files_being_written(self) -> set[Path]:
-        """What any of its processes has open for writing now, where the system tells (/proc)."""
+        """The files that its processes have open for writing (none where psutil cannot tell, as on macOS)."""
         return {path for pid in supervise.session_members(self._supervisor.pid) for path in _open_for_writing(pid)}
 
 
-def _open_for_writing(pid: int) -> set[Path]:
-    process, found = Path(f"/proc/{pid}"), set()
-    with contextlib.suppress(OSError):  # the process has ended
-        for descriptor in os.listdir(process / "fdinfo"):
-            with contextlib.suppress(OSError):  # the file was closed
-                flags = int((process / "fdinfo" / descriptor).read_text().split("flags:")[1].split()[0], 8)
-                if flags & _WRITING:
-                    found.add((process / "fd" / descriptor).readlink())
-    return found
+def _open_for_writing(pid: int) -> list[Path]:
+    try:
+        files = psutil.Process(pid).open_files()
+    except psutil.Error:  # the process has ended
+        return []
+    return [Path(file.path) for file in files if getattr(file, "mode", "r") != "r"]

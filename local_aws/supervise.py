@@ -1,10 +1,10 @@
-"""Runs one command and takes it, with all that it started, along when the process that asked for it is gone.
+"""Runs one command, and ends it with all its child processes when the process that started it is gone.
 
-A program of its own (``python -I -S supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its
-standard input is a pipe from the server: when that ends, because the server closed it or died, by SIGKILL or otherwise,
-everything in this session is told to end, and killed after GRACE seconds. It exits as the command did (128 + signal when that
-was killed) and leaves nothing behind either way. What counts is the session, not the process group: PySpark's worker daemon
-moves to a group of its own. On Linux the command also dies with this process.
+A program of its own (``python -I supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its
+standard input is a pipe from the server. When the pipe ends, because the server closed it or died (SIGKILL included), every
+process of this session gets SIGTERM, and SIGKILL after GRACE seconds. The exit code is the command's (128 + signal if a
+signal killed it); no process of the session survives. The session counts, not the process group, because PySpark's worker
+daemon moves to a group of its own. On Linux the command also dies with this process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+import psutil
 
 _KILLED_SECONDS = 3.0  # until a killed process is gone
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -52,10 +53,9 @@ def _end_with_life_line(group: int, grace: float) -> None:
 
 
 def _end_session(group: int, grace: float) -> None:
-    """Ends what lives of the session, and of the command's own process group where there is no /proc to see more."""
+    """Ends every process of the session and of the command's process group."""
     for signum, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED_SECONDS)):
-        members = session_members(os.getsid(0))
-        for member in members:
+        for member in session_members(os.getsid(0)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signum)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -64,24 +64,15 @@ def _end_session(group: int, grace: float) -> None:
 
 
 def session_members(session: int) -> list[int]:
-    """The living processes of ``session`` but this one, as /proc has them; none where there is no /proc."""
-    return [pid for pid in process_ids() if pid != os.getpid() and _session_of_living(pid) == session]
+    """The running processes of ``session``, without this one."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _runs_in(pid, session)]
 
 
-def process_ids() -> list[int]:
-    """All processes, some of which may have ended before the caller looks at them."""
-    # not Path.glob, which looks at every entry itself and raises when one is gone
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if os.path.isdir("/proc") else []
-
-
-def _session_of_living(pid: int) -> int | None:
+def _runs_in(pid: int, session: int) -> bool:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # after the name in parentheses, which may hold anything: state, parent, process group, session
-    state, _, _, session = stat.rpartition(")")[2].split()[:4]
-    return int(session) if state != "Z" else None
+        return os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.NoSuchProcess):  # the process has ended, or belongs to another user
+        return False
 
 
 def _wait_until(done: Callable[[], bool], seconds: float) -> None:

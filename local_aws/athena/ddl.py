@@ -267,18 +267,12 @@ class Ddl:
         self._glue.delete_table(DatabaseName=table.database, Name=table.name)
         return Result()
 
-    def _drop_view(self, reader: Reader) -> Result:
-        return self._drop_table(reader)
-
     def _show_tables(self, reader: Reader) -> Result:
-        return text_result("tab_name", _like(self._names(reader, views=True), reader))
+        return text_result("tab_name", _like([table.name for table in self._catalog.tables(self._in(reader))], reader))
 
     def _show_views(self, reader: Reader) -> Result:
         database = self._in(reader)
         return text_result("views", _like([table.name for table in self._catalog.tables(database) if table.is_view], reader))
-
-    def _names(self, reader: Reader, views: bool) -> list[str]:
-        return [table.name for table in self._catalog.tables(self._in(reader)) if views or not table.is_view]
 
     def _in(self, reader: Reader) -> str:
         database = reader.name() if reader.takes("IN") or reader.takes("FROM") else self._database
@@ -570,7 +564,7 @@ _ACTIONS: tuple[tuple[str, Callable[[Ddl, Reader], Result]], ...] = (
     ("CREATE EXTERNAL TABLE", Ddl._create_table),
     ("CREATE TABLE", Ddl._create_managed_table),
     ("DROP TABLE", Ddl._drop_table),
-    ("DROP VIEW", Ddl._drop_view),
+    ("DROP VIEW", Ddl._drop_table),
     ("SHOW TABLES", Ddl._show_tables),
     ("SHOW VIEWS", Ddl._show_views),
     ("SHOW COLUMNS", Ddl._show_columns),

@@ -17,7 +17,7 @@ from local_aws.athena.casts import cast
 from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.functions import functions, signatures_text
 from local_aws.athena.syntax import Source
-from local_aws.athena.typed import Found, Typed, direction, text_literal
+from local_aws.athena.typed import Typed, direction, text_literal
 from local_aws.athena.types import (
     BOOLEAN,
     DATE,
@@ -41,7 +41,7 @@ from local_aws.athena.types import (
 class Names(Protocol):
     """What names mean where the expression stands."""
 
-    def resolve(self, parts: Sequence[str]) -> tuple[Found, Sequence[str]] | None:
+    def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
         """The column that ``parts`` name and the fields below it; raises ``QueryFailed`` where it is ambiguous."""
 
 
@@ -92,7 +92,7 @@ class Expressions:
 
     def coerced(self, given: Typed, to: Type) -> str:
         """Its text as ``to``."""
-        return given.sql if given.type == to else cast(given.sql, given.type, to, self.prefix)
+        return given.as_type(to, self.prefix)
 
     @contextmanager
     def lenient(self) -> Iterator[None]:
@@ -171,8 +171,7 @@ class Expressions:
             name = ".".join(parts).lower()
             message = f"Column '{name}' cannot be resolved or requester is not authorized to access requested resources"
             raise self.failed(node, "COLUMN_NOT_FOUND", message)
-        column, fields = found
-        return self._fields(node, Typed(column.sql, column.type), fields)
+        return self._fields(node, *found)
 
     def _fields(self, node: exp.Expr, base: Typed, fields: Sequence[str]) -> Typed:
         for field in fields:

@@ -21,7 +21,7 @@ from local_aws.athena.errors import QueryFailed, not_done
 from local_aws.athena.expressions import Expressions
 from local_aws.athena.relations import Column, Scan, Scope
 from local_aws.athena.syntax import Source
-from local_aws.athena.typed import Found, Typed, direction, quoted, text_literal
+from local_aws.athena.typed import Typed, direction, quoted, text_literal
 from local_aws.athena.types import BIGINT, VARCHAR, Type, common, duckdb_type
 
 
@@ -163,7 +163,7 @@ class QueryCompiler:
         parts = [
             "SELECT "
             + ("DISTINCT " if node.args.get("distinct") else "")
-            + ", ".join(f"{item.sql} AS c{n}" for n, (_, item) in _nth(items)),
+            + ", ".join(f"{item.sql} AS c{n}" for n, (_, item) in enumerate(items)),
             tables,
             where,
             group,
@@ -224,8 +224,8 @@ class QueryCompiler:
                 if relation
                 else "SELECT * not allowed in queries without FROM clause"
             )
-            raise self._failed(item, "COLUMN_NOT_FOUND", f"{message}")
-        return [(column.name, Typed(column.use().sql, column.type)) for column in columns]
+            raise self._failed(item, "COLUMN_NOT_FOUND", message)
+        return [(column.name, column.use()) for column in columns]
 
     def _group(self, node: exp.Select, expressions: Expressions, items: Items) -> str:
         group = node.args.get("group")
@@ -317,7 +317,7 @@ class QueryCompiler:
     def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
         """``inner`` under the ORDER BY and LIMIT of ``node``, which see nothing but its columns."""
         alias = self._work.alias()
-        items = [(column.name, Typed(f"{alias}.c{n}", column.type)) for n, column in _nth(inner.columns)]
+        items = [(column.name, Typed(f"{alias}.c{n}", column.type)) for n, column in enumerate(inner.columns)]
         order, limit = self._order(node, items, Scope()), self._limit(node)
         if not order and not limit:
             return inner
@@ -332,10 +332,10 @@ class QueryCompiler:
         word = type(node).__name__.upper()
         if len(left.columns) != len(right.columns):
             message = f"{word} query has different number of fields: {len(left.columns)}, {len(right.columns)}"
-            raise self._failed(node.expression, "TYPE_MISMATCH", f"{message}")
+            raise self._failed(node.expression, "TYPE_MISMATCH", message)
         kinds = [
             self._column_type(node, word, n, one, other)
-            for n, (one, other) in _nth(zip(left.columns, right.columns, strict=True))
+            for n, (one, other) in enumerate(zip(left.columns, right.columns, strict=True))
         ]
         everything = "" if node.args.get("distinct") else " ALL"
         sql = f"({_recast(left, kinds)}) {word}{everything} ({_recast(right, kinds)})"
@@ -346,7 +346,7 @@ class QueryCompiler:
         kind = common(one.type, other.type)
         if kind is None:
             message = f"column {index + 1} in {word} query has incompatible types: {one.type}, {other.type}"
-            raise self._failed(node.expression, "TYPE_MISMATCH", f"{message}")
+            raise self._failed(node.expression, "TYPE_MISMATCH", message)
         return kind
 
     def _values(self, node: exp.Expr, outer: Scope | None) -> Compiled:
@@ -416,7 +416,7 @@ class QueryCompiler:
         named = node.args.get("alias")
         outputs = self._renamed(node, compiled.columns, [column.name for column in named.columns] if named else [])
         relation = (node.alias.lower(),) if node.alias else ()
-        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in _nth(outputs)]
+        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in enumerate(outputs)]
         return f"({compiled.sql}) AS {alias}{self._sample(node)}", columns
 
     def _sample(self, node: exp.Expr) -> str:
@@ -486,7 +486,7 @@ class QueryCompiler:
         self._work.views.pop()
         if len(compiled.columns) != len(view["columns"]):
             message = f"View '{CATALOG}.{full_name}' is stale or in invalid state: its columns are not those it was made with"
-            raise self._failed(node, "VIEW_IS_STALE", f"{message}")
+            raise self._failed(node, "VIEW_IS_STALE", message)
         names = [column["name"] for column in view["columns"]]
         outputs = tuple(Output(name, column.type) for name, column in zip(names, compiled.columns, strict=True))
         text, columns = self._named(node, Compiled(compiled.sql, outputs))
@@ -512,7 +512,7 @@ class QueryCompiler:
         kinds = [duckdb_type(kind) for _, kind in names]
         values = ", ".join("(" + ", ".join(_value(value) for value in row) + ")" for row in rows)
         empty = f"({', '.join('NULL' for _ in names)})"
-        items = ", ".join(f"CAST(v{n} AS {kind}) AS c{n}" for n, kind in _nth(kinds))
+        items = ", ".join(f"CAST(v{n} AS {kind}) AS c{n}" for n, kind in enumerate(kinds))
         heads = ", ".join(f"v{n}" for n in range(len(names)))
         sql = f"SELECT {items} FROM (VALUES {values or empty}) AS v({heads})" + ("" if rows else " WHERE false")
         text, columns = self._named(node, Compiled(sql, tuple(Output(name, kind) for name, kind in names)))
@@ -534,11 +534,11 @@ class QueryCompiler:
             longest = longest.replace("cardinality", "len") if all(given.type.name == "array" for given in arrays) else longest
             items.append(Typed(f"unnest(range(1, 1 + CAST(greatest({longest}) AS BIGINT)))", BIGINT))
             names += [offset.name] if isinstance(offset, exp.Identifier) else []
-        sql = "SELECT " + ", ".join(f"{item.sql} AS c{n}" for n, item in _nth(items))
+        sql = "SELECT " + ", ".join(f"{item.sql} AS c{n}" for n, item in enumerate(items))
         outputs = self._renamed(node, [Output(None, item.type) for item in items], names)
         alias = self._work.alias()
         relation = (node.alias.lower(),) if node.alias else ()
-        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in _nth(outputs)]
+        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in enumerate(outputs)]
         return f"LATERAL ({sql}) AS {alias}", columns
 
     def _unnested(self, node: exp.Expr, given: Typed) -> list[Typed]:
@@ -588,7 +588,7 @@ class QueryCompiler:
             kind = common(mine.type, theirs.type)
             if kind is None:
                 message = f"Column types of USING column '{name}' are incompatible: {mine.type}, {theirs.type}"
-                raise self._failed(join, "TYPE_MISMATCH", f"{message}")
+                raise self._failed(join, "TYPE_MISMATCH", message)
             one, other = cast(mine.use().sql, mine.type, kind), cast(theirs.use().sql, theirs.type, kind)
             conditions.append(f"{one} = {other}")
             merged.append(Column((), name, {"RIGHT": other, "FULL": f"coalesce({one}, {other})"}.get(side, one), kind))
@@ -609,16 +609,12 @@ class _OrderNames:
     items: Items
     scope: Scope
 
-    def resolve(self, parts: Sequence[str]) -> tuple[Found, Sequence[str]] | None:
+    def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
         if len(parts) == 1:
             for name, item in self.items:
                 if name and name.lower() == parts[0].lower():
-                    return Found(item.sql, item.type), ()
+                    return item, ()
         return self.scope.resolve(parts)
-
-
-def _nth(items: Iterable[Any]) -> Iterable[tuple[int, Any]]:
-    return enumerate(items)
 
 
 def _leaves(part: exp.Expr) -> list[exp.Expr]:
@@ -644,9 +640,8 @@ def _conjuncts(node: exp.Expr) -> list[exp.Expr]:
 def _recast(compiled: Compiled, kinds: Sequence[Type]) -> str:
     if [column.type for column in compiled.columns] == list(kinds):
         return compiled.sql
-    items = (
-        f"{cast(f'c{n}', column.type, kind)} AS c{n}" for n, (column, kind) in _nth(zip(compiled.columns, kinds, strict=True))
-    )
+    casts = [cast(f"c{n}", column.type, kinds[n]) for n, column in enumerate(compiled.columns)]
+    items = [f"{text} AS c{n}" for n, text in enumerate(casts)]
     return f"SELECT {', '.join(items)} FROM ({compiled.sql})"
 
 

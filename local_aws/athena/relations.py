@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from local_aws.athena.catalog import Table
 from local_aws.athena.errors import QueryFailed
-from local_aws.athena.typed import Found
+from local_aws.athena.typed import Typed
 from local_aws.athena.types import Type
 
 
@@ -38,11 +38,11 @@ class Column:
         """Whether ``*`` leaves it out."""
         return self.stored.startswith("$")
 
-    def use(self) -> Found:
+    def use(self) -> Typed:
         """The column, its scan told that it is needed."""
         if self.scan is not None:
             self.scan.used.add(self.stored)
-        return Found(self.sql, self.type)
+        return Typed(self.sql, self.type)
 
     def answers_to(self, relation: Sequence[str], name: str) -> bool:
         """Whether it is ``relation.name``."""
@@ -75,7 +75,7 @@ class Scope:
                 return found[0], parts[size + 1 :]
         return self.outer.find(parts) if self.outer is not None else None
 
-    def resolve(self, parts: Sequence[str]) -> tuple[Found, Sequence[str]] | None:
+    def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
         """As expressions ask for it."""
         found = self.find(parts)
         return None if found is None else (found[0].use(), found[1])

@@ -23,14 +23,6 @@ class Typed:
         return self.sql if self.type == to else cast(self.sql, self.type, to, prefix)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A column in scope."""
-
-    sql: str
-    type: Type
-
-
 def quoted(name: str) -> str:
     """An identifier as DuckDB reads it."""
     return '"' + name.replace('"', '""') + '"'

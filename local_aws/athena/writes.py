@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from local_aws.athena.casts import cast
-from local_aws.athena.catalog import Columns, Table, view_text
+from local_aws.athena.catalog import CATALOG, Columns, Table, view_text
 from local_aws.athena.ddl import FORMATS, Reader
 from local_aws.athena.engine import Answer, Query
 from local_aws.athena.errors import QueryFailed, not_done
@@ -88,7 +88,7 @@ class Writer:
             if missing_only:
                 return Result()
             raise QueryFailed(
-                "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{'awsdatacatalog'}.{database}.{name}' already exists"
+                "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists"
             )
         if not self._catalog.has_database(database):
             raise QueryFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist")
@@ -206,7 +206,7 @@ class Writer:
             self._catalog.glue.update_table(DatabaseName=database, TableInput=wanted)
         else:
             kind = "View" if present.is_view else "Table"
-            raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: {kind} already exists: '{'awsdatacatalog'}.{database}.{name}'")
+            raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: {kind} already exists: '{CATALOG}.{database}.{name}'")
 
     # rows
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException
 
-from local_aws.step_functions.expressions import expression_problems
 from local_aws.step_functions.graph import graph_problems, machines
 from local_aws.step_functions.integrations import task_problems
 from local_aws.step_functions.problems import SCHEMA, Problem, not_local
@@ -78,7 +77,6 @@ def _state_problems(definition: dict[str, Any]) -> Iterator[Problem]:
             location = f"{machine.location}/States/{name}"
             if len(name) > _LONGEST_NAME:
                 yield Problem(SCHEMA, f"State names must be {_LONGEST_NAME} characters or shorter", location)
-            yield from expression_problems(state, location)
             if state.get("Type") == "Task":
                 yield from task_problems(state, location)
             if state.get("Type") == "Map":

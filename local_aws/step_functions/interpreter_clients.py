@@ -29,30 +29,24 @@ class InterpreterClients:
         )
         self._session: Any = boto3.session.Session(botocore_session=core)
         self._lock = threading.Lock()  # making clients of one session is not thread-safe
-        self._made: dict[tuple[str, str, bool, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
 
-    def client(
-        self, service_name: str, region_name: str, validate: bool = False, access_key_id: str = "", **_: Any
-    ) -> Any:
-        """A client without retries: what is repeated is for the state machine to say."""
-        asked = service_name, region_name, validate, access_key_id or self._keys.access_key_id
+    def client(self, service_name: str, region_name: str, access_key_id: str = "", **_: Any) -> Any:
+        """A client without retries: the state machine says what is retried."""
+        key = service_name, region_name, access_key_id or self._keys.access_key_id
         with self._lock:
-            if asked not in self._made:
-                self._made[asked] = self._make(*asked)
-            return self._made[asked]
+            if key not in self._clients:
+                self._clients[key] = self._create(*key)
+            return self._clients[key]
 
-    def _make(self, service_name: str, region_name: str, validate: bool, access_key_id: str) -> Any:
+    def _create(self, service_name: str, region_name: str, access_key_id: str) -> Any:
         return self._session.client(
             service_name,
             region_name=region_name,
             endpoint_url=self._endpoint_url,
             aws_access_key_id=access_key_id,
             aws_secret_access_key=self._keys.secret_of(access_key_id),
-            config=Config(
-                parameter_validation=validate,
-                retries={"total_max_attempts": 1},
-                s3={"addressing_style": "path"},
-            ),
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         )
 
 

@@ -90,7 +90,7 @@ class JobTask(StateTaskServiceCallback):
         """Definitions are checked as a whole when they are created."""
 
     def _client(self, env: Environment, where: ResourceRuntimePart) -> Any:
-        return self._clients.client(self.boto_service, where.region, validate=True, access_key_id=_signs(env))
+        return self._clients.client(self.boto_service, where.region, access_key_id=_signs(env))
 
     def _eval_service_task(
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any

@@ -122,7 +122,7 @@ def test_sigkill_of_the_supervisor_ends_the_command(tmp_path: Path) -> None:
 def test_a_process_that_ends_before_it_is_looked_at_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    monkeypatch.setattr(supervise, "process_ids", lambda: [ended.pid, os.getppid()])
+    monkeypatch.setattr("psutil.pids", lambda: [ended.pid, os.getppid()])
     assert supervise.session_members(os.getsid(os.getppid())) == [os.getppid()]
 
 

@@ -6,16 +6,17 @@ import contextlib
 import os
 from pathlib import Path
 
-from local_aws.supervise import process_ids
+import psutil
 
 
 def with_in_its_environment(text: str) -> list[int]:
     """The processes that have ``text`` in their environment, which every child inherits."""
     found = []
-    for pid in process_ids():
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            environ, status = Path(f"/proc/{pid}/environ").read_bytes(), Path(f"/proc/{pid}/status").read_text()
-            if text.encode() in environ and "State:\tZ" not in status:
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):  # it has ended, or is another user's
+            process = psutil.Process(pid)
+            environ = [f"{name}={value}" for name, value in process.environ().items()]
+            if text in "\0".join(environ) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(pid)
     return found
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 from support.launchers import PlainPython
@@ -21,7 +22,6 @@ from support.launchers import PlainPython
 from local_aws.clients import Clients
 from local_aws.emr import cluster as cluster_module
 from local_aws.server import LocalAws
-from local_aws.supervise import process_ids
 
 BUCKET = "emr-test-lake"
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -308,10 +308,11 @@ def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
 def processes_of(step_id: str) -> list[str]:
     """What has the step's scratch folder as its working directory."""
     found = []
-    for pid in process_ids():
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            if step_id in os.readlink(f"/proc/{pid}/cwd"):
-                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+            process = psutil.Process(pid)
+            if step_id in process.cwd():
+                found.append(" ".join(process.cmdline()))
     return found
 
 

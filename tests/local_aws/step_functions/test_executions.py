@@ -381,10 +381,10 @@ def test_intrinsic_functions_take_text_as_it_is_written(workflow: Workflow) -> N
     assert workflow.output(definition, {"t": "日本"}) == {name: value for name, (_, value) in calls.items()}
 
 
-def test_a_path_that_the_interpreter_would_cut_short_is_refused(workflow: Workflow) -> None:
-    state = {"Type": "Pass", "Parameters": {"it.$": "States.Format('{}', $.ü)"}, "End": True}
-    with pytest.raises(workflow.sfn.exceptions.InvalidDefinition):
-        workflow.create({"StartAt": "A", "States": {"A": state}})
+def test_a_parameter_of_a_wrong_type_fails_its_state_and_is_named(workflow: Workflow) -> None:
+    ended = workflow.run(chain(List=task(f"{SDK}emr:listSteps", {"ClusterId": "j-1", "StepIds": "s-1"})))
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+    assert "StepIds" in ended["cause"]
 
 
 def test_a_machine_runs_again_and_again(workflow: Workflow) -> None:
