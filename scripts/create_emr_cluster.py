@@ -49,17 +49,17 @@ def create_emr_cluster(
     console: Console,
     *,
     deadline_minutes: float = DEADLINE_MINUTES,
-    made: Callable[[str], object] | None = None,
+    on_created: Callable[[str], object] | None = None,
 ) -> ClusterResult:
     """Creates the cluster and waits until it takes steps; whatever goes wrong on the way, the cluster is terminated.
 
-    Who gives ``made`` is told the cluster's id as soon as there is one, and ends the cluster himself.
+    Who gives ``on_created`` is told the cluster's id as soon as there is one, and ends the cluster himself.
     """
     require_bucket(aws, "create_emr_cluster")
     _refuse_a_second(aws)
     ours: list[str] = []  # clusters that nobody but us knows of
     try:
-        cluster_id = _create(settings, aws, console, made or ours.append)
+        cluster_id = _create(settings, aws, console, on_created or ours.append)
         nodes = settings.emr_core_instance_count + 1
         console.note(f"cluster {cluster_id} requested: {nodes} nodes, {settings.emr_release_label}")
         with console.waiting(f"cluster {cluster_id} starts"):
@@ -89,8 +89,8 @@ def _refuse_a_second(aws: Aws) -> None:
         )
 
 
-def _create(settings: Settings, aws: Aws, console: Console, made: Callable[[str], object]) -> str:
-    """Asks for the cluster and tells ``made`` its id, also when Ctrl-C comes while EMR is being asked."""
+def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable[[str], object]) -> str:
+    """Asks for the cluster and tells ``on_created`` its id, also when Ctrl-C comes while EMR is being asked."""
     emr, token = aws.client_sending_once("emr"), uuid.uuid4().hex
     request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
@@ -102,7 +102,7 @@ def _create(settings: Settings, aws: Aws, console: Console, made: Callable[[str]
                 lambda: str(emr.run_job_flow(**request)["JobFlowId"]),
                 lambda: requested_cluster(aws, token),
             )
-            made(cluster_id)
+            on_created(cluster_id)
             return cluster_id
 
     try:

@@ -72,11 +72,11 @@ def execute_step_functions(
     execution_arn: str | None = None,
     wait: bool = True,
     deadline_minutes: float = DEADLINE_MINUTES,
-    made: Callable[[str], object] | None = None,
+    on_created: Callable[[str], object] | None = None,
 ) -> ExecutionResult:
     """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless ``wait`` is false.
 
-    ``made`` is told the execution's ARN as soon as there is one. Raises ``DataLakeError`` with the probable cause when the
+    ``on_created`` is told the execution's ARN as soon as there is one. Raises ``DataLakeError`` with the probable cause when the
     execution fails. Ctrl-C stops it and raises ``Interrupted``.
     """
     require_bucket(aws, _WHERE)
@@ -86,8 +86,8 @@ def execute_step_functions(
             run_id = run_id or new_run_id()
             with ctrl_c_deferred():
                 arns.append(start(aws, execution_name(run_id), run_id))
-        if made:
-            made(arns[0])
+        if on_created:
+            on_created(arns[0])
         execution = describe(aws, arns[0])
         console.note(f"execution {arns[0]}")
         if not wait:

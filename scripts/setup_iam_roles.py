@@ -20,20 +20,19 @@ from typing import TYPE_CHECKING
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Aws, error_code, if_there
-from car_rental.config import ROOT, Settings
+from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.files import shown
 from car_rental.iam.person import PERSON_PHASES, person_policy
 from car_rental.iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
-from car_rental.iam.roles_file import RolesFile, save
+from car_rental.iam.roles_file import ROLES_FILE, RolesFile, save
 from car_rental.steps import changes_in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_iam.type_defs import TagTypeDef
 
-ROLES_FILE = ROOT / "iam_roles.json"
 _WHERE = "setup_iam_roles"
 _ABSENT = "NoSuchEntity"
 _DENIED = ("AccessDenied", "AccessDeniedException")

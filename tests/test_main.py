@@ -13,16 +13,20 @@ from botocore.exceptions import ClientError
 from car_rental.display.console import Console
 from car_rental.emr.costs import Prices, Usage
 from car_rental.errors import DataLakeError, StillRunning
+from car_rental.runs import cluster_costs
 from car_rental.runs.records import RunRecord
+from car_rental.runs.run import Run
 from car_rental.s3.uploads import UploadResult
 from car_rental.steps import STEPS
 
 import main
 
+WITHOUT_SETUP = [name for name, step in STEPS.items() if step.phase != "setup"]
+
 
 def names(*flags):
     """The phases that main.py would run for these flags."""
-    return main.phases(main.command_line().parse_args(flags))
+    return main.phases(main.command_line(None).parse_args(flags))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def brought(monkeypatch):
 @pytest.fixture
 def run(brought):
     settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
-    return main.Run(settings, SimpleNamespace(), Console(io.StringIO(), io.StringIO()), RunRecord([]))
+    return Run(settings, SimpleNamespace(), Console(io.StringIO(), io.StringIO()), RunRecord([]), WITHOUT_SETUP)
 
 
 @dataclass
@@ -99,8 +103,8 @@ def steps(monkeypatch, brought):
         def step(*_, **arguments):
             log.ran.append(name)
             log.locked += [name] if log.is_locked else []
-            if "made" in arguments and log.has_made:
-                arguments["made"](log.has_made)
+            if "on_created" in arguments and log.has_made:
+                arguments["on_created"](log.has_made)
             if name == log.fail:
                 raise log.error
             return Result()
@@ -147,7 +151,7 @@ def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
 
 
 def test_what_a_setup_in_the_same_run_has_brought_is_not_looked_at_again(run, steps, brought):
-    run.record.begin(STEPS["setup_aws_environment"])
+    run.steps = [*STEPS]
     main.process(run)
     assert brought == []
 
@@ -190,9 +194,9 @@ def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(run
 @pytest.fixture
 def priced(monkeypatch):
     """A cluster of one node at half a dollar."""
-    monkeypatch.setattr(main, "cluster_nodes", lambda settings: {"m5.xlarge": 1})
-    monkeypatch.setattr(main, "find_prices", lambda aws, types: Prices({"m5.xlarge": Decimal("0.5")}, "a test"))
-    monkeypatch.setattr(main, "hour_of_cluster", lambda settings, prices: prices.per_hour["m5.xlarge"])
+    monkeypatch.setattr(cluster_costs, "cluster_nodes", lambda settings: {"m5.xlarge": 1})
+    monkeypatch.setattr(cluster_costs, "find_prices", lambda aws, types: Prices({"m5.xlarge": Decimal("0.5")}, "a test"))
+    monkeypatch.setattr(cluster_costs, "hour_of_cluster", lambda settings, prices: prices.per_hour["m5.xlarge"])
 
 
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
@@ -224,10 +228,9 @@ def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how
     ],
 )
 def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, active, expected):
-    monkeypatch.setattr(main, "active_clusters", lambda aws: active)
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: active[0]["Id"])
-    run.first_step = main.STEPS[first].number
-    main.process(run)
+    run.steps = main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=bool(active))
+    main.run_phases(run, ["process"])
     assert steps.ran == expected
 
 
@@ -240,21 +243,15 @@ def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, acti
     ],
 )
 def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatch, first, left_out):
-    monkeypatch.setattr(main, "active_clusters", lambda aws: [{"Id": "j-0"}])
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: "j-0")
-    run.first_step, err = main.STEPS[first].number, io.StringIO()
+    run.steps, err = main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=True), io.StringIO()
     run.console = Console(io.StringIO(), err)
-    main.process(run)
+    main.run_phases(run, ["process"])
     lines = err.getvalue().splitlines()
     assert [step for step, after in pairwise(lines) if "left out" in after] == left_out
-    planned = [step.name for step in main.planned_steps(run, ["process"])]
-    assert ("terminate_emr_cluster" in planned) == (first == "run_spark_jobs")
-
-
-def test_steps_before_the_first_are_left_out_and_not_in_the_record(run, monkeypatch):
-    run.first_step = 2
-    assert run.step(main.setup_iam_roles) is None
-    assert run.record.steps == []
+    assert [done.step.name for done in run.record.steps] == run.steps
+    on_board = [step.name for step in main.shown_on_board(run.steps, ["process"])]
+    assert ("terminate_emr_cluster" in on_board) == (first == "run_spark_jobs")
 
 
 def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch):
@@ -262,7 +259,7 @@ def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch)
     out = io.StringIO()
     run.console = Console(out, io.StringIO())
     usage = Usage({"m5.xlarge": Decimal("1.5")}, Decimal("0.36"), False)
-    monkeypatch.setattr(main, "used", lambda aws, cluster_id: usage)
+    monkeypatch.setattr(cluster_costs, "used", lambda aws, cluster_id: usage)
     main.process(run)
     main.show_summary(run)
     assert "1.50 h of m5.xlarge: $0.36" in out.getvalue()
@@ -275,9 +272,9 @@ def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkey
 
     run.settings.is_local, err = False, io.StringIO()
     run.console = Console(io.StringIO(), err)
-    monkeypatch.setattr(main, "used", refuse)
+    monkeypatch.setattr(cluster_costs, "used", refuse)
     main.process(run)
-    assert "cannot be told" in err.getvalue() and run.usage is None
+    assert "cannot be determined" in err.getvalue() and run.usage is None
 
 
 def on_aws(run, monkeypatch, usage):
@@ -290,7 +287,7 @@ def on_aws(run, monkeypatch, usage):
 
     run.settings.is_local, err = False, io.StringIO()
     run.console = Console(io.StringIO(), err)
-    monkeypatch.setattr(main, "used", used)
+    monkeypatch.setattr(cluster_costs, "used", used)
     return err
 
 
@@ -313,18 +310,18 @@ def test_a_cost_that_cannot_be_told_does_not_hide_the_failure(run, steps, monkey
     steps.fail, err = "run_spark_jobs", on_aws(run, monkeypatch, refusal)
     with pytest.raises(DataLakeError, match="broke"):
         main.process(run)
-    assert "cost cannot be told" in err.getvalue() and steps.terminated == ["j-1"]
+    assert "cannot be determined" in err.getvalue() and steps.terminated == ["j-1"]
 
 
 def test_an_execution_that_fails_on_aws_says_what_its_cluster_has_cost(run, monkeypatch):
-    def execute_step_functions(*_, made):
-        made("arn:of:execution")
+    def execute_step_functions(*_, on_created):
+        on_created("arn:of:execution")
         raise DataLakeError("execution", "broke")
 
     err = on_aws(run, monkeypatch, USAGE)
     monkeypatch.setattr(main, "execute_step_functions", execute_step_functions)
-    monkeypatch.setattr(main, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None})
-    monkeypatch.setattr(main, "clusters_of", lambda aws, arn, started, active_only: [{"Id": "j-2"}])
+    monkeypatch.setattr(cluster_costs, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None})
+    monkeypatch.setattr(cluster_costs, "clusters_of", lambda aws, arn, started, active_only: [{"Id": "j-2"}])
     with pytest.raises(DataLakeError, match="broke"):
         main.orchestrate(run)
     assert "cluster j-2 has used so far: 0.30 h" in err.getvalue()

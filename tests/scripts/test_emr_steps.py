@@ -114,7 +114,7 @@ def test_a_caller_that_is_told_of_the_cluster_ends_it(lake, monkeypatch):
 
     monkeypatch.setattr(lake.console, "progress", interrupt)
     with pytest.raises(Interrupted):
-        create_emr_cluster(lake.settings, lake.aws, lake.console, made=made.append)
+        create_emr_cluster(lake.settings, lake.aws, lake.console, on_created=made.append)
     assert [cluster["Id"] for cluster in active_clusters(lake.aws)] == made
 
 

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from car_rental.config import ROOT
 from car_rental.files import write_whole
+
+ROLES_FILE = ROOT / "iam_roles.json"
 
 
 @dataclass(frozen=True)

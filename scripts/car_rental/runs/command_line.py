@@ -1,0 +1,60 @@
+"""The flags of main.py, and the phases that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+
+from car_rental import cli
+from car_rental.cleanup.teardown import add_arguments
+from car_rental.display.picture import picture_file
+from car_rental.steps import STEPS, numbers
+
+RESUMABLE = [name for name in STEPS if name != "terminate_emr_cluster"]  # steps that --from can name
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """The parser of the flags."""
+    parser = cli.parser(description)
+    group = parser.add_argument_group("phases")
+    group.add_argument("--setup", action="store_true", help=f"{numbers('setup')}: roles, bucket and data, catalog, state machine")
+    group.add_argument("--process", action="store_true", help=f"{numbers('process')}: cluster, Spark jobs, crawlers, termination")
+    group.add_argument(
+        "--orchestrate", action="store_true", help=f"{numbers('orchestrate')}: the state machine does {numbers('process')}"
+    )
+    group.add_argument(
+        "--analyze", action="store_true", help=f"{numbers('analyze')}: SQL over the published tables, and the report"
+    )
+    group.add_argument("--all", action="store_true", help="setup, process and analyze")
+    group = parser.add_argument_group("instead of phases")
+    group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
+    group.add_argument("--fix", action="store_true", help="with --check: set missing tags of the network, asked first")
+    group.add_argument(
+        "--plan", action="store_true", help="what the phases (default: all) would create or change, and their price"
+    )
+    group.add_argument("--teardown", action="store_true", help="remove what the project made; the data stays")
+    add_arguments(group)
+    group = parser.add_argument_group("how")
+    group.add_argument("--local", action="store_true", help="on the lake on this machine: a stand-in answers in place of AWS")
+    group.add_argument("--fresh", action="store_true", help="with --local: empty the lake on this machine first")
+    cli.add_wait(group)
+    group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
+    group.add_argument(
+        "--from", dest="first_step", choices=RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
+    )
+    group.add_argument(
+        "--record", type=picture_file, metavar="FILE", help="write a picture of this run's terminal to FILE, an SVG"
+    )
+    group.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
+    cli.add_common(parser)
+    return parser
+
+
+def phases(arguments: argparse.Namespace) -> list[str]:
+    """The phases that the flags ask for, in order."""
+    processing = "orchestrate" if arguments.orchestrate else "process"
+    wanted: dict[str, bool] = {
+        "setup": arguments.setup or arguments.all,
+        processing: arguments.process or arguments.orchestrate or arguments.all,
+        "analyze": arguments.analyze or arguments.all,
+    }
+    return [phase for phase, asked in wanted.items() if asked]
