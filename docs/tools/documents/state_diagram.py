@@ -1,52 +1,75 @@
-"""The state machine as a Mermaid diagram, drawn from its definition."""
+"""The state machine as a Mermaid diagram: its main states, with the paths between them read from the definition."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from car_rental.state_machine.definition import DEFINITION
 
 State = dict[str, Any]
 
+# the states that do the work, and the ends; polling, retries and error messages are left out
+MAIN_STATES = (
+    *("ReadLock", "AnotherRunWorks", "LookForNewerRun", "RunIdIsOld", "CreateCluster"),
+    *("Work", "CleanRentals", "Metrics", "VehicleLocationMetrics", "UserTransactionMetrics", "PublishRun"),
+    *("TerminateCluster", "Publication", "StartCrawler", "CheckTables", "Published"),
+    *("TerminateAfterFailure", "PipelineFailed"),
+)
+
 
 def state_machine() -> str:
     """The diagram."""
     definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
-    return "```mermaid\nstateDiagram-v2\n" + "\n".join(_machine(definition, 1)) + "\n```"
+    lines = ["```mermaid", "stateDiagram-v2", "    direction TB", *_machine(definition, 1), "```"]
+    return "\n".join(lines)
 
 
 def _machine(machine: State, depth: int) -> Iterator[str]:
-    """The lines of a machine: the whole, a branch of a Parallel state, or what a Map state does with each item."""
-    indent = "    " * depth
-    yield f"{indent}[*] --> {machine['StartAt']}"
-    for name, state in machine["States"].items():
-        yield from _inner_machines(name, state, depth)
-        for target in _targets(state):
-            yield f"{indent}{name} --> {target}"
-        for caught in state.get("Catch", []):
-            yield f"{indent}{name} --> {caught['Next']}: fails ({', '.join(caught['ErrorEquals'])})"
-        if state["Type"] == "Fail":
-            yield f"{indent}{name}: {name} ✗"
+    """The lines of a machine: the whole one, or a branch of a Parallel state."""
+    indent, states = "    " * depth, machine["States"]
+    yield from (f"{indent}[*] --> {name}" for name in _main(states, [machine["StartAt"]]))
+    for name in filter(MAIN_STATES.__contains__, states):
+        yield from _branches(name, states[name], depth)
+        after = [target for target in _main(states, _targets(states[name])) if target != name]
+        yield from (f"{indent}{name} --> {target}" for target in after)
+        caught = _main(states, (catch["Next"] for catch in states[name].get("Catch", [])))
+        yield from (f"{indent}{name} --> {target}: fails" for target in caught if target not in (name, *after))
+        if states[name]["Type"] in ("Fail", "Succeed"):
+            yield f"{indent}{name} --> [*]"
 
 
-def _inner_machines(name: str, state: State, depth: int) -> Iterator[str]:
-    inner = [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
-    if not inner:
+def _branches(name: str, state: State, depth: int) -> Iterator[str]:
+    """A Parallel state holds its branches, side by side."""
+    if "Branches" not in state:
         return
     indent = "    " * depth
     yield f"{indent}state {name} {{"
-    for number, machine in enumerate(inner):
+    for number, machine in enumerate(state["Branches"]):
         if number:
-            yield f"{indent}    --"  # side by side
+            yield f"{indent}    --"
         yield from _machine(machine, depth + 1)
     yield f"{indent}}}"
 
 
+def _main(states: State, names: Iterable[str]) -> list[str]:
+    """The first main states on every path that begins at one of ``names``."""
+    found, seen, waiting = [], set(), list(names)
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MAIN_STATES:
+            found.append(name)
+        else:
+            caught = [catch["Next"] for catch in states[name].get("Catch", [])]
+            waiting += [*_targets(states[name]), *caught]
+    return found
+
+
 def _targets(state: State) -> list[str]:
-    """Where the state leads when it does not fail; ``[*]`` is the end."""
+    """The states that follow when the state succeeds."""
     choices = [choice["Next"] for choice in state.get("Choices", [])]
-    after = [state[key] for key in ("Default", "Next") if key in state]
-    ends = ["[*]"] if state.get("End") or state["Type"] in ("Succeed", "Fail") else []
-    return list(dict.fromkeys([*choices, *after, *ends]))
+    return [*choices, *(state[key] for key in ("Default", "Next") if key in state)]
