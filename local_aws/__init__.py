@@ -1,1 +1,2 @@
-"""A stand-in for AWS on one machine that really executes: moto's API with real Spark, crawls, SQL and workflows behind it."""
+"""A stand-in for AWS on one machine: moto's API, with real Spark, crawls, SQL and state machines.
+"""

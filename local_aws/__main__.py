@@ -1,8 +1,9 @@
-"""The local AWS as a command: `python -m local_aws [--port N]` serves until Ctrl-C.
+"""The stand-in for AWS as a command: `python -m local_aws [--port N]` serves until Ctrl-C.
 
-It answers the AWS API on 127.0.0.1 and really executes EMR Spark steps, Glue crawlers, Athena SQL and Step Functions; what it
-cannot do it refuses by name. With --data-dir the lake in that folder lives on: the next server there goes on with it, and its
-objects lie there as plain files. Without, everything goes with the server.
+It answers the AWS API on 127.0.0.1 and executes EMR Spark steps, Glue crawlers, Athena SQL and Step
+Functions. It rejects by name what it cannot do. With --data-dir the lake persists in that folder:
+the next server continues with it, and its objects are plain files there. Without --data-dir
+everything is deleted when the server ends.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("local_aws")
 
 _SETTINGS_OF_OTHERS = ("AWS_", "BOTO_", "MOTO_")
-_ENDING_SECONDS = 15.0  # what a server takes at most to end its steps and itself
+_ENDING_SECONDS = 15.0  # the longest time that a server needs to end its steps and itself
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 when the parent is gone, 128 + signal after a signal, 1 when it cannot start."""
+    """Returns the exit code: 0 when the parent has ended, 128 + signal after a signal, 1 if the
+    start failed.
+    """
     options = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s")
     threading.excepthook = _log_thread_error
@@ -67,7 +70,9 @@ def _port(text: str) -> int:
 
 
 def forget_aws_settings(environ: MutableMapping[str, str]) -> None:
-    """Takes the user's AWS settings and proxies out of ``environ``: nothing here may ever talk to the real AWS."""
+    """Removes the user's AWS settings and proxies from ``environ``: nothing here may reach the real
+    AWS.
+    """
     for name in list(environ):
         if name.startswith(_SETTINGS_OF_OTHERS) or name.upper() in _PROXIES:
             del environ[name]
@@ -92,7 +97,8 @@ def _serve(options: argparse.Namespace) -> int:
         except data_dir.InUse as error:
             if not (options.die_with_parent and error.url and not options.fresh):
                 raise
-            print(f"RUNS {error.url}", flush=True)  # another server of this lake, which the parent may use
+            # another server has this lake; the parent may use it
+            print(f"RUNS {error.url}", flush=True)
             return 0
         ended = _Ended()
         server = stack.enter_context(_running(folder, options.port))
@@ -109,14 +115,14 @@ def _serve(options: argparse.Namespace) -> int:
 def _folder(options: argparse.Namespace) -> contextlib.AbstractContextManager[Path]:
     if not options.data_dir:
         return data_dir.temporary()
-    # the run before may have been killed a moment ago, and its server be ending its steps
+    # A run killed a moment ago may have left a server that is still ending its steps.
     patience = _ENDING_SECONDS if options.die_with_parent else 0.0
     return data_dir.claimed(options.data_dir, patience_seconds=patience, fresh=options.fresh)
 
 
 @contextlib.contextmanager
 def _running(folder: Path, port: int) -> Iterator[LocalAws]:
-    # imports moto and boto3: only now, that the environment is clean
+    # Imports moto and boto3, which read the environment: only after it has been cleaned.
     from local_aws.server import LocalAws
 
     try:
@@ -132,7 +138,7 @@ def _running(folder: Path, port: int) -> Iterator[LocalAws]:
 
 
 class _Ended:
-    """Waits for a signal that asks it to end or the end of standard input, whichever comes first."""
+    """Waits for a signal or for the end of standard input, whichever comes first."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -141,12 +147,12 @@ class _Ended:
             signal.signal(signum, self._on_signal)
 
     def wait(self) -> int:
-        """The exit code, once it is time to end."""
+        """Blocks until the server has to end; returns its exit code."""
         self._event.wait()
         return self._code
 
     def with_standard_input(self) -> None:
-        """Returns when there is no more standard input; then it is time."""
+        """Ends the wait when standard input ends."""
         while os.read(0, 4096):
             pass
         self._event.set()
@@ -157,7 +163,7 @@ class _Ended:
 
 
 def _greet(server: LocalAws, folder: Path, *, lives_on: bool) -> None:
-    """The lines for .env on stdout, for whoever collects them; words on stderr."""
+    """Prints settings for .env on stdout, and explanations on stderr."""
     from local_aws.clients import REGION
 
     lines = {

@@ -1,8 +1,9 @@
-"""Who may ask the stand-in: programs on this machine that have the lake's key, and no web page.
+"""Access control: only programs on this machine that have the lake's key; no web pages.
 
-The server runs what it is sent. A page in a browser could send it requests, directly (then the browser adds ``Origin`` or
-``Sec-Fetch-Site``) or by a name that resolves to this machine (then ``Host`` is not this machine's); another user of the
-machine could, too. Whoever has no key is refused in AWS's words.
+The server executes what it receives, so it must not trust every local request. A web page could
+send requests directly (the browser then adds ``Origin`` or ``Sec-Fetch-Site``) or through a DNS
+name that resolves to 127.0.0.1 (``Host`` is then that name), and so could another user of the
+machine. Requests without a valid signature get the errors that AWS would send.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from local_aws.signature import Claim, claim_of
 _THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _SAME_SITE = ("", "same-origin", "none")
 
-# problem -> (S3's code, the code of services that speak JSON, that of services that speak XML, message)
+# problem -> (code in S3, code in JSON services, code in XML services, message)
 _REFUSALS = {
     "unsigned": (
         "AccessDenied",
@@ -49,7 +50,7 @@ _REFUSALS = {
 
 
 class Authentication:
-    """A WSGI layer in front of everything."""
+    """The outermost WSGI layer."""
 
     def __init__(self, app: WsgiApp, keys: Keys) -> None:
         self._app = app
@@ -74,7 +75,7 @@ class Authentication:
 
 
 def _stranger(environ: dict[str, Any]) -> str:
-    """Why a request cannot come from a program on this machine; empty when it can."""
+    """Why a request cannot come from a program on this machine; empty if it can."""
     host = environ.get("HTTP_HOST", "")
     if not _THIS_MACHINE.fullmatch(host):
         return f"the host {host!r} is not this machine; use 127.0.0.1 or localhost"
@@ -85,7 +86,7 @@ def _stranger(environ: dict[str, Any]) -> str:
 
 
 def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
-    """moto lets every page read every answer; no header of ours does."""
+    """Drops moto's CORS headers, which would let every web page read the responses."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
         return start_response(status, [item for item in headers if not item[0].lower().startswith("access-control-")], *more)
@@ -120,7 +121,7 @@ def _send(
     start_response: Callable[..., Any], status: str, kind: str, body: str, *more: tuple[str, str]
 ) -> Iterable[bytes]:
     payload = body.encode()
-    # what was not read of the request must not be taken for the next one
+    # Close the connection: unread bytes of the request must not be parsed as the next request.
     headers = [("Content-Type", kind), ("Content-Length", str(len(payload))), ("Connection", "close"), *more]
     start_response(status, headers)
     return [payload]

@@ -1,4 +1,4 @@
-"""How the stand-in's own parts talk to it: boto3 clients that can reach nothing but this server."""
+"""boto3 clients for the stand-in's own calls: they reach this server and nothing else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from botocore.config import Config
 
 from local_aws.keys import Keys, keys_at
 
-ACCOUNT_ID = "123456789012"  # moto's account, the one of AWS's own examples
+ACCOUNT_ID = "123456789012"  # moto's default account, which AWS uses in its examples
 REGION = "us-east-1"
 
-# botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+# botocore's session variables, as (name in the file, environment variable, default, conversion):
+# ignores the user's configuration.
 NO_USER_CONFIGURATION = {
     "profile": (None, None, None, None),
     "config_file": (None, None, "", None),
@@ -24,7 +25,7 @@ _CONFIG = Config(
     s3={"addressing_style": "path"},
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=32,
-    # not through a proxy that the environment names, and no second hash of every upload on one machine
+    # Ignore proxies of the environment, and do not hash every upload twice on one machine.
     proxies={},
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
@@ -32,10 +33,12 @@ _CONFIG = Config(
 
 
 class Clients:
-    """Makes clients for ``endpoint_url``; reads neither the environment's credentials nor ``~/.aws``.
+    """Creates clients for ``endpoint_url``; reads neither the environment's credentials nor
+    ``~/.aws``.
 
-    They sign with ``access_key_id``: the lake's own for what the stand-in needs to know, a role's or a caller's for what AWS
-    would do in their name. ``keys`` are by default those of the server that answers there.
+    They sign with ``access_key_id``: the lake's own key for the stand-in's own calls, or the key of
+    a role or caller for calls that AWS would make on their behalf. ``keys`` default to those of the
+    server at ``endpoint_url``.
     """
 
     def __init__(self, endpoint_url: str, keys: Keys | None = None, access_key_id: str = "") -> None:
@@ -48,19 +51,21 @@ class Clients:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which other programs sign like these clients."""
+        """Environment variables with which other programs sign like these clients."""
         secret = self.keys.secret_of(self._access_key_id) or ""
         return {"AWS_ACCESS_KEY_ID": self._access_key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     def signing_as(self, access_key_id: str) -> Clients:
-        """The clients that sign with ``access_key_id``."""
+        """Clients that sign with ``access_key_id``."""
         with self._lock:
             if access_key_id not in self._others:
                 self._others[access_key_id] = Clients(self.endpoint_url, self.keys, access_key_id)
             return self._others[access_key_id]
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        """The boto3 client of ``service``, one for all threads: clients are thread-safe, and slow to make."""
+        """The boto3 client of ``service``, shared by all threads: clients are thread-safe and slow
+        to create.
+        """
         with self._lock:
             if (service, region) not in self._made:
                 self._made[service, region] = self._make(service, region)

@@ -1,4 +1,5 @@
-"""The folder that a server keeps its files in: one server at a time, and nobody else's files are touched."""
+"""The folder in which a server keeps its files: one server at a time; other files are not touched.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class DataDirError(StartError):
 
 
 class InUse(DataDirError):
-    """Another server has the folder. ``url`` is where it answers when others may use it too, as they may one of `make serve`."""
+    """Another server uses the folder. ``url`` is its endpoint if other programs may use it, else
+    empty.
+    """
 
     def __init__(self, message: str, url: str) -> None:
         super().__init__(message)
@@ -33,17 +36,19 @@ class InUse(DataDirError):
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Path]:
-    """A folder that goes with the server."""
+    """A folder that is deleted with the server."""
     with tempfile.TemporaryDirectory(prefix="local_aws-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @contextlib.contextmanager
 def claimed(folder: Path, *, patience_seconds: float = 0.0, fresh: bool = False) -> Iterator[Path]:
-    """``folder``, made when it is missing, and kept for this process alone; ``fresh``: emptied of the lake in it.
+    """Creates ``folder`` if it is missing and locks it for this process; ``fresh`` deletes the lake
+    in it.
 
-    Waits up to ``patience_seconds`` for another server that may be about to end. Raises ``DataDirError`` when another server
-    has it, when it cannot be written, or when it holds an ``s3`` or ``steps`` that no server has made.
+    Waits up to ``patience_seconds`` for another server that may be about to end. Raises
+    ``DataDirError`` if another server has the folder, if it is not writable, or if it holds an
+    ``s3`` or ``steps`` that no server has created.
     """
     folder = folder.absolute()
     try:
@@ -66,12 +71,15 @@ def claimed(folder: Path, *, patience_seconds: float = 0.0, fresh: bool = False)
 
 
 def announce(folder: Path, url: str) -> None:
-    """Tells other servers, which will be refused the folder, where this one answers; no ``url``: it is for its parent alone."""
+    """Publishes this server's endpoint in the lock file; an empty ``url`` reserves it for its
+    parent.
+    """
     (folder / _MARK).write_text(_MARK_TEXT.format(pid=os.getpid(), url=url), encoding="utf-8")
 
 
 def _empty(folder: Path) -> None:
-    # the log first: objects without it are refused, a log without its objects would be wrong
+    # The log first: objects without a log are rejected at the next start, but a log without its
+    # objects would be accepted and wrong.
     (folder / state_log.FILE).unlink(missing_ok=True)
     shutil.rmtree(folder / OBJECTS, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What keeps the stand-in from starting, each with one line for the person who started it."""
+"""Errors that keep the stand-in from starting, each with a one-line message for the user."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import errno
 
 
 class StartError(Exception):
-    """The server cannot start; the message says what is wrong and what to do, in one line."""
+    """The server cannot start; the message says in one line what is wrong and what to do."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a file could not be written for want of space."""
+    """Whether the error means that the disk or the quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

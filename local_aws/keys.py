@@ -1,8 +1,9 @@
-"""The keys that open the stand-in: random, made with the lake, readable for the lake's owner alone.
+"""Access keys of the stand-in: random, created with the lake, readable only by the lake's owner.
 
-``credentials`` in the lake's folder holds them, in the form of AWS's shared credentials file. While a server runs, its user's
-cache folder holds a copy by its port, so that the project's scripts find the key of an endpoint. What AWS would do as a role
-is signed with an access key id of its own, whose secret follows from the lake's.
+They are in the file ``credentials`` of the lake's folder, in the format of AWS's shared credentials
+file. While a server runs, a copy in the user's cache folder, named after the port, lets the
+project's scripts find the key of an endpoint. Calls on behalf of a role are signed with an access
+key id per role; its secret is derived from the lake's.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 FILE = "credentials"
-PREFIX = "LOCAL"  # AWS's own begin with A: nobody takes one for the other
+PREFIX = "LOCAL"  # AWS's keys begin with A, so the two cannot be confused
 _ROLE = "ROLE."
 _LETTERS = string.ascii_uppercase + string.digits
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The access key of a lake, and those of the roles in it."""
+    """The access key of a lake, and the keys of the roles in it."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
 
     def secret_of(self, access_key_id: str) -> str | None:
-        """The secret that belongs to an access key id; None when it is none of ours."""
+        """The secret of an access key id; None if the id is not one of this lake."""
         if access_key_id == self.access_key_id:
             return self.secret_access_key
         if access_key_id.startswith(_ROLE):
@@ -42,17 +43,17 @@ class Keys:
 
 
 def access_key_of(role: str) -> str:
-    """The access key id that marks requests made on behalf of ``role`` (a name or an ARN)."""
+    """Access key id that marks requests made on behalf of ``role`` (a name or an ARN)."""
     return f"{_ROLE}{quote(role.rpartition('/')[2], safe='')}"
 
 
 def new_keys() -> Keys:
-    """Random keys."""
+    """Creates random keys."""
     return Keys(PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(15)), secrets.token_urlsafe(30))
 
 
 def keys_of(folder: Path) -> Keys:
-    """The keys of the lake in ``folder``, made with their file where there are none."""
+    """The keys of the lake in ``folder``; creates them and their file if there are none."""
     path = folder / FILE
     if not path.exists():
         _write(path, new_keys())
@@ -60,7 +61,7 @@ def keys_of(folder: Path) -> Keys:
 
 
 def keys_at(endpoint_url: str, environ: Mapping[str, str] = os.environ) -> Keys:
-    """The keys of the server that answers at ``endpoint_url`` and has been started with ``environ``.
+    """The keys of the server at ``endpoint_url`` that was started with ``environ``.
 
     Raises ``FileNotFoundError``.
     """
@@ -68,7 +69,9 @@ def keys_at(endpoint_url: str, environ: Mapping[str, str] = os.environ) -> Keys:
 
 
 def announce(port: int, keys: Keys) -> None:
-    """Lets this user's programs find the keys by the server's port; goes without where there is no cache folder."""
+    """Writes the keys where this user's programs find them by port; does nothing without a cache
+    folder.
+    """
     path = _announced(port)
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,7 +79,7 @@ def announce(port: int, keys: Keys) -> None:
 
 
 def forget(port: int) -> None:
-    """Removes what ``announce`` has written."""
+    """Removes the file that ``announce`` has written."""
     with contextlib.suppress(OSError):
         _announced(port).unlink()
 

@@ -1,4 +1,4 @@
-"""How much memory there is: the machine's, or what its container is limited to."""
+"""Available memory: the machine's, or the limit of the container."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 
 GIGABYTE = 1 << 30
-# version 2 and 1 of control groups, as a process in a container sees its own
+# control groups, version 2 and version 1, as a process in a container sees its own
 _LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def memory_bytes(root: Path = Path("/")) -> int:
-    """The least of the machine's memory and the limits of the control groups that this process is in."""
+    """The minimum of the machine's memory and the limits of the control groups of this process."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([machine, *_limits(root)])
 
 
 def in_words(size: int) -> str:
-    """``2.0 GB``."""
+    """A size in gigabytes: ``2.0 GB``."""
     return f"{size / GIGABYTE:.1f} GB"
 
 
@@ -34,7 +34,9 @@ def _limits(root: Path) -> list[int]:
 
 
 def _own_groups(root: Path) -> list[Path]:
-    """The limits of this process's group and those above it, where the groups are not the container's own."""
+    """Limit files of this process's group and of its parents, if the container has no view of its
+    own.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,21 +1,22 @@
-"""The buckets as directories: what Spark reads and writes through ``s3://`` while the objects themselves live in the stand-in.
+"""Buckets as directories, so that Spark reads and writes ``s3://`` while moto holds the objects.
 
-The files are also what the next server on the same folder has its objects from: each object that changes is written at once,
-and the state log says which files are objects. A file that it does not name is left over from a step that was killed.
+A bucket is ``<root>/<bucket>``, an object the file ``<key>`` in it. Before a step, changes in S3
+are copied to the files; after it, changes of the files are copied to S3. The mirror remembers the
+last common state of each pair, so that nothing is copied twice. Steps may overlap: a file that
+differs from its remembered state belongs to a step that still runs; it is copied to S3 when that
+step ends.
 
-Every bucket is ``<root>/<bucket>``, every object the file ``<key>`` in it. Before a step whatever changed in S3 is brought
-in, after it whatever the step changed is taken out; what both had last time is remembered, so that neither has to be
-copied, or taken for new, twice. Steps may overlap: a file that differs from what is remembered is the work of a step that
-still runs, and only taking out looks at it.
+The files also persist the objects: each object that changes is written at once, and the state log
+lists the files that are objects. The next server deletes other files: a killed step left them.
 
-Not every key can be a file. Objects that a job cannot see are named in the notes that ``enter`` returns:
+Not every key can be a file. ``enter`` returns notes on the objects that a job cannot see:
 
-- ``a`` where ``a/b`` exists too: the folder wins
-- keys with an empty, ``.`` or ``..`` part, or a part of more than 255 bytes
+- ``a`` if ``a/b`` exists too: the folder wins
+- keys with an empty, ``.`` or ``..`` part, or with a part of more than 255 bytes
 - ``.x.crc``, the name under which Hadoop keeps the checksum of ``x`` on local disks
 
-A key that ends with ``/`` is the folder; it goes when a job deletes the folder. Folders that a job makes and leaves empty are
-nothing in S3. What a job leaves in ``_temporary`` or ``.spark-staging-*`` never gets there either.
+A key that ends with ``/`` is a folder; it is deleted when a job deletes the folder. Empty folders
+that a job creates do not reach S3, nor do files in ``_temporary`` and ``.spark-staging-*``.
 """
 
 from __future__ import annotations
@@ -43,24 +44,26 @@ log = logging.getLogger(__name__)
 
 _CHECKSUM = re.compile(r"\..*\.crc")
 _STAGING = re.compile(r"_temporary|\.spark-staging.*|\.hive-staging.*")
-_NAME_BYTES = 255  # of ext4, APFS and NTFS alike
-_TRANSFERS = 4  # at a time; the server that answers is this same Python process
-_DELETES = 1000  # a request https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_NAME_BYTES = 255  # the limit of ext4, APFS and NTFS
+_TRANSFERS = 4  # in parallel; the server that answers is this same Python process
+# per request: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_DELETES = 1000
 
 _State = tuple[int, int]  # size and mtime_ns of a file
-PutObject = Callable[[str, bytes, dict[str, str]], str]  # name, content, headers as WSGI has them -> ETag
+PutObject = Callable[[str, bytes, dict[str, str]], str]  # name, content, headers as in WSGI -> ETag
 
 
 @dataclass(frozen=True)
 class _Same:
-    """What an object and its file looked like when they were last the same."""
+    """The last state in which an object and its file were the same."""
 
     etag: str
     state: _State
 
 
 class Mirror:
-    """All buckets of the stand-in under ``root``; names here are ``<bucket>/<key>``. ``state_log`` is told of every object."""
+    """All buckets under ``root``. A name is ``<bucket>/<key>``. ``state_log`` records every object.
+    """
 
     def __init__(self, clients: Clients, root: Path, state_log: StateLog | None = None) -> None:
         self.root = root
@@ -73,19 +76,23 @@ class Mirror:
         root.mkdir(parents=True, exist_ok=True)
 
     def buckets(self) -> list[str]:
-        """The buckets that exist now."""
+        """The names of all buckets."""
         return [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
 
     def enter(self) -> list[str]:
-        """Brings in what changed in S3, for a step that is about to run; returns what that step will not see, and why."""
+        """Copies changes in S3 to the files, before a step; returns notes on objects that the step
+        cannot see.
+        """
         with self._lock:
             notes = self._bring_in()
             self._users += 1
             return notes
 
     def leave(self, being_written: Callable[[], set[Path]] = set, clients: Clients | None = None) -> None:
-        """Takes out what changed here, when a step has ended, with the step's own ``clients``; ``being_written`` by others
-        are files that can wait."""
+        """Copies changes of the files to S3, after a step, with the step's own ``clients``.
+
+        Files in ``being_written`` belong to other steps and are left for later.
+        """
         with self._lock:
             try:
                 self._take_out(being_written(), (clients or self._clients).client("s3"))
@@ -95,7 +102,9 @@ class Mirror:
                     self._tidy()
 
     def follow(self, bucket: str, keys: Iterable[str]) -> None:
-        """Makes the files of ``keys`` what S3 holds now; what this mirror itself takes out is no news to it."""
+        """Updates the files of ``keys`` from S3, except for objects that this mirror is writing
+        itself.
+        """
         names = [name for key in keys if (name := f"{bucket}/{key}") not in self._going_out]
         if names:
             with self._lock:
@@ -103,7 +112,9 @@ class Mirror:
                     self._follow(name)
 
     def restore(self, put: PutObject) -> list[str]:
-        """Puts the objects of the log back from their files; returns notes on files and objects that lack each other."""
+        """Uploads the objects that the log lists; returns notes on objects without a file and the
+        reverse.
+        """
         assert self._state_log
         objects = self._state_log.state.objects
         lost = [name for name in objects if self._state(name) is None]
@@ -119,7 +130,7 @@ class Mirror:
         return _notes_of_restoring(lost, left)
 
     def refresh(self) -> None:
-        """Makes the files what S3 holds, unless a step is at work here."""
+        """Updates all files from S3, unless a step is running."""
         with self._lock:
             if not self._users:
                 self._bring_in()
@@ -129,7 +140,7 @@ class Mirror:
     def _s3(self) -> Any:
         return self._clients.client("s3")
 
-    # in
+    # S3 to files
 
     def _follow(self, name: str) -> None:
         bucket, _, key = name.partition("/")
@@ -145,7 +156,7 @@ class Mirror:
         elif self._is_news(name, etag):
             try:
                 self._fetch(name)
-            except OSError:  # a file stands where a folder is to be, or the other way round
+            except OSError:  # a file where a folder is needed, or the reverse
                 self._bring_in()
 
     def _bring_in(self) -> list[str]:
@@ -167,14 +178,16 @@ class Mirror:
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
     def _is_news(self, name: str, etag: str) -> bool:
-        """Whether S3 has it in another version than last time, and no running step has touched the file since."""
+        """Whether S3 has a new version, and no running step has changed the file since the last
+        copy.
+        """
         same = self._same.get(name)
         if same is None:
             return self._state(name) is None
         return same.etag != etag and self._state(name) in (same.state, None)
 
     def _forget(self, name: str) -> None:
-        """The object is gone: so is its file, unless a running step has written it anew."""
+        """Deletes the file of a deleted object, unless a running step has written it again."""
         if self._state(name) == self._drop(name):
             path = self._path(name)
             if not name.endswith("/"):
@@ -199,7 +212,7 @@ class Mirror:
         part.replace(path)
         self._remember(name, _Same(answer["ETag"], _file_state(path.stat())), _headers(answer))
 
-    # out
+    # files to S3
 
     def _take_out(self, being_written: set[Path], s3: Any) -> None:
         gone = [name for name in self._same if self._state(name) is None]
@@ -224,12 +237,12 @@ class Mirror:
     def _store(self, s3: Any, name: str) -> None:
         bucket, _, key = name.partition("/")
         path = self._path(name)
-        # another step may be at work on it: should it change or vanish meanwhile, the end of that step will put it right
+        # Another step may change or delete the file now; it is copied again when that step ends.
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             state = _file_state(os.fstat(file.fileno()))
             self._remember(name, _Same(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state))
 
-    # what is remembered
+    # the remembered states
 
     def _remember(self, name: str, same: _Same, headers: dict[str, str] | None = None) -> None:
         self._same[name] = same
@@ -237,7 +250,7 @@ class Mirror:
             self._state_log.append(object=name, **({"headers": headers} if headers else {}))
 
     def _drop(self, name: str) -> _State | None:
-        """Forgets the object; returns what its file looked like."""
+        """Forgets the object; returns the remembered state of its file."""
         same = self._same.pop(name, None)
         if self._state_log:
             self._state_log.append(gone=name)
@@ -249,7 +262,9 @@ class Mirror:
         return self.root / name
 
     def _state(self, name: str) -> _State | None:
-        """What the file looks like now; ``None`` when there is none. A folder that an object stands for always looks alike."""
+        """The current state of the file, None if there is none. The state of a folder object is
+        constant.
+        """
         path = self._path(name)
         if name.endswith("/"):
             return (0, 0) if path.is_dir() else None
@@ -263,7 +278,9 @@ class Mirror:
                     yield path.relative_to(self.root).as_posix()
 
     def _tidy(self) -> None:
-        """Removes what no object stands for: staging of killed jobs, checksums, empty folders. Only when no step runs."""
+        """Deletes all that is no object: staging of killed jobs, checksums, empty folders. Only
+        between steps.
+        """
         for name in list(self._files()):
             if name not in self._same:
                 self._path(name).unlink()
@@ -271,7 +288,9 @@ class Mirror:
             self._remove_empty(Path(folder))
 
     def _remove_empty(self, folder: Path) -> None:
-        """Removes ``folder`` and those above it as far as they are empty and neither buckets nor objects."""
+        """Removes ``folder`` and its parents while they are empty and neither a bucket nor an
+        object.
+        """
         while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._same:
             try:
                 folder.rmdir()
@@ -285,7 +304,7 @@ class Mirror:
 
 
 def _hidden(keys: Iterable[str]) -> dict[str, str]:
-    """Those of ``keys`` that cannot be files here, and why."""
+    """The ``keys`` that cannot be files here, with the reason."""
     impossible = {key: why for key in keys if (why := _why_no_file(key))}
     folders = {str(folder) for key in keys if key not in impossible for folder in PurePosixPath(key).parents}
     under = {key: f"hidden by the objects under {key}/" for key in keys if key in folders or f"{key}/" in keys}
@@ -304,7 +323,7 @@ def _why_no_file(key: str) -> str:
 
 
 def _is_private(name: str) -> bool:
-    """Whether a new file is only the business of Spark and Hadoop: checksums and staging."""
+    """Whether a new file is internal to Spark or Hadoop: a checksum or staging."""
     *folders, file = name.split("/")
     return bool(_CHECKSUM.fullmatch(file)) or any(_STAGING.fullmatch(folder) for folder in folders)
 
@@ -314,7 +333,7 @@ def _checksum_of(path: Path) -> Path:
 
 
 def _headers(answer: dict[str, Any]) -> dict[str, str]:
-    """The headers that an object was stored with, as WSGI names them; nothing for what S3 says of any object."""
+    """The headers with which an object was stored, as WSGI names them, without S3's defaults."""
     told = {
         "CONTENT_TYPE": answer.get("ContentType", "").replace("binary/octet-stream", ""),
         "HTTP_CONTENT_ENCODING": answer.get("ContentEncoding", ""),

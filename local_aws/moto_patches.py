@@ -1,4 +1,5 @@
-"""Patches of moto outside its Step Functions interpreter; ``make test-moto`` says when moto needs them no more."""
+"""Patches of moto outside its interpreter; ``make test-moto`` tells when moto no longer needs them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Any
 def treat_loopback_as_tls() -> None:
     """Bucket policies: a request on loopback counts as secure transport.
 
-    moto knows no ``aws:SecureTransport`` and denies everything under a statement with a condition it does not know, so the
-    customary TLS-only policy would lock everybody out of the bucket.
+    moto does not know ``aws:SecureTransport``, and denies everything under a statement with an
+    unknown condition. The usual TLS-only policy would lock everybody out of the bucket.
     """
     from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 

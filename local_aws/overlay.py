@@ -1,9 +1,10 @@
-"""The seam: a WSGI layer in front of moto that answers single AWS operations itself or corrects moto's answer.
+"""WSGI layer in front of moto that answers single AWS operations or corrects moto's response.
 
-AWS's JSON services name the operation in the header ``X-Amz-Target`` (``ElasticMapReduce.AddJobFlowSteps``). A component
-registers a handler for each operation it owns; a handler gets the decoded request as a ``Call`` and returns the decoded
-answer, asks moto first through ``call.forward()``, or raises ``AwsError``. All other requests go to moto untouched.
-The layer rests on the wire protocol alone, so it does not move when moto's internals do.
+AWS's JSON services name the operation in the header ``X-Amz-Target``
+(``ElasticMapReduce.AddJobFlowSteps``). A component registers a handler for each operation it owns.
+A handler gets the decoded request as a ``Call``; it returns the decoded response, calls moto
+through ``call.forward()``, or raises ``AwsError``. All other requests go to moto unchanged. The
+layer depends on the wire protocol only, not on moto's internals.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d+/([^/]+)/([^/]+)/aws4_reques
 
 
 class AwsError(Exception):
-    """An error as an AWS service answers it: ``code`` is its name in the service model, ``status`` the HTTP status."""
+    """An error response of AWS: ``code`` is its name in the service model, ``status`` the HTTP
+    status.
+    """
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -38,12 +41,14 @@ class AwsError(Exception):
         self.status = status
 
     def as_answer(self) -> dict[str, Any]:
-        """The body of the answer; services spell the message's name both ways."""
+        """The body of the response; services spell the field of the message in both ways."""
         return {"__type": self.code, "message": self.message, "Message": self.message}
 
 
 def not_supported(what: str) -> AwsError:
-    """The error for what AWS would do and this stand-in cannot: never to be mistaken for an answer of AWS, never retried."""
+    """The error for operations of AWS that this stand-in cannot do. AWS has no such code; clients
+    do not retry it.
+    """
     return AwsError("LocalAwsNotSupported", f"local_aws cannot do this: {what}", 501)
 
 
@@ -51,7 +56,8 @@ def not_supported(what: str) -> AwsError:
 class Call:
     """One decoded request to a JSON service.
 
-    ``service`` and ``operation`` are the two halves of ``X-Amz-Target``; ``principal`` is the access key id that signed.
+    ``service`` and ``operation`` are the two parts of ``X-Amz-Target``; ``principal`` is the access
+    key id that signed the request.
     """
 
     service: str
@@ -62,18 +68,20 @@ class Call:
     _ask_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
 
     def forward(self, body: Mapping[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:
-        """Moto's answer to this request, or to ``body`` and ``operation`` in its place; raises ``AwsError`` as moto does."""
+        """moto's response to this request, or to another ``body`` or ``operation``; raises moto's
+        ``AwsError``.
+        """
         return self._ask_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
 def signed_by(environ: Mapping[str, Any]) -> str:
-    """The access key id that signed a request; empty when it is not signed."""
+    """The access key id that signed a request; empty if it is not signed."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     return signed.group(1) if signed else ""
 
 
 def signed_service(environ: Mapping[str, Any]) -> str:
-    """The service that a request is signed for; empty when it is not signed."""
+    """The service that a request is signed for; empty if it is not signed."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     return signed.group(3) if signed else ""
 
@@ -85,14 +93,16 @@ def signed_region(environ: Mapping[str, Any]) -> str:
 
 
 class Overlay:
-    """The WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
+    """WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
 
     def __init__(self, moto: WsgiApp) -> None:
         self._moto = moto
         self.handlers: dict[str, Handler] = {}
 
     def register(self, handlers: Mapping[str, Handler]) -> None:
-        """Adds handlers by ``"Service.Operation"``; two owners of one operation are a programming error."""
+        """Adds handlers by ``"Service.Operation"``; two handlers for one operation are a
+        programming error.
+        """
         twice = sorted(self.handlers.keys() & handlers.keys())
         if twice:
             raise ValueError(f"two handlers for {', '.join(twice)}")
@@ -105,7 +115,8 @@ class Overlay:
             return self._send(start_response, *self._answer(handler, environ, target))
         try:
             return self._moto(environ, start_response)
-        except NotImplementedError as error:  # moto's word for an operation that it does not know
+        # moto raises it for operations that it does not implement
+        except NotImplementedError as error:
             refusal = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
             return self._send(start_response, refusal.status, refusal.as_answer())
 
@@ -115,7 +126,7 @@ class Overlay:
         headers = [
             ("Content-Type", "application/x-amz-json-1.1"),
             ("Content-Length", str(len(payload))),
-            # moto's own Step Functions interpreter reads this header of every answer
+            # moto's Step Functions interpreter requires this header in every response.
             ("x-amzn-RequestId", str(uuid.uuid4())),
         ]
         start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
@@ -126,9 +137,10 @@ class Overlay:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
             return error.status, error.as_answer()
-        except Exception as error:  # a bug of ours must reach the caller as a bug of ours, never as an answer of AWS
+        # a defect of the stand-in must look like one, never like a response of AWS
+        except Exception as error:
             if is_disk_full(error):
-                raise  # no bug: the door says so, for every service
+                raise  # not a defect: authentication.py reports it, for every service
             log.exception("local_aws failed in %s", target)
             message = f"local_aws has a bug in {target}: {traceback.format_exc(limit=-3)}"
             return 500, {"__type": "LocalAwsBug", "message": message, "Message": message}
@@ -157,7 +169,8 @@ class Overlay:
 
     def _ask_moto(self, environ: Mapping[str, Any], target: str, body: dict[str, Any]) -> dict[str, Any]:
         payload = json.dumps(body).encode()
-        # keys with a dot (werkzeug.request, ...) cache the original request and would hide the new body
+        # Keys with a dot (werkzeug.request, ...) cache the original request and would hide the new
+        # body.
         fresh = {key: value for key, value in environ.items() if "." not in key or key.startswith("wsgi.")}
         fresh.update(
             {
@@ -191,7 +204,7 @@ class Overlay:
 
 
 def _json_default(value: Any) -> Any:
-    """Datetimes travel as epoch seconds in the AWS JSON protocol."""
+    """The AWS JSON protocol has datetimes as epoch seconds."""
     if hasattr(value, "timestamp"):
         return value.timestamp()
     raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")

@@ -1,4 +1,6 @@
-"""A supervised process as the server holds it: started in a session of its own, ended by letting go of its life line."""
+"""The server's side of a supervised process: starts it in a session of its own, ends it by closing
+a pipe.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ GRACE_SECONDS = 3.0
 
 
 class SupervisedProcess:
-    """``command`` under ``supervise.py``; neither it nor what it starts outlives this process.
+    """Runs ``command`` under ``supervise.py``; no process of it outlives this one.
 
-    Once it was told to end it is killed after ``grace`` seconds.
+    A command that was asked to end is killed after ``grace`` seconds.
     """
 
     def __init__(
@@ -43,16 +45,22 @@ class SupervisedProcess:
             )
 
     def wait(self) -> int:
-        """The command's exit code, once nothing of its session is left; 128 + signal when it was killed."""
+        """Waits until no process of the session is left; returns the exit code, 128 + signal if it
+        was killed.
+        """
         return self._supervisor.wait()
 
     def end(self) -> None:
-        """Tells the command to end, and has it killed after the grace period; returns at once, and may be called twice."""
+        """Asks the command to end and kills it after the grace period. Returns at once; can be
+        called twice.
+        """
         assert self._supervisor.stdin
         self._supervisor.stdin.close()
 
     def files_being_written(self) -> set[Path]:
-        """The files that its processes have open for writing (none where psutil cannot tell, as on macOS)."""
+        """The files that its processes have open for writing (none where psutil cannot tell, as on
+        macOS).
+        """
         return {path for pid in supervise.session_members(self._supervisor.pid) for path in _open_for_writing(pid)}
 
 

@@ -1,4 +1,4 @@
-"""The server: moto behind the overlay on a loopback port, and the components that do the work behind its API."""
+"""The server: moto behind the overlay on a loopback port, and the components that execute work."""
 
 from __future__ import annotations
 
@@ -32,32 +32,35 @@ from local_aws.unsupported import UnsupportedOperations, UnsupportedPaths
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"  # loopback only, always: this server runs what it is sent
+HOST = "127.0.0.1"  # loopback only: this server executes what it receives
 
 
 class Component(Protocol):
-    """One AWS service that really executes: the operations that it answers, and how it lets go of what it started."""
+    """One AWS service that executes work: the operations that it answers, and how it stops."""
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The operations it owns, by ``"Service.Operation"`` as in ``X-Amz-Target``."""
+        """Its operations by ``"Service.Operation"``, as in ``X-Amz-Target``."""
 
     def close(self) -> None:
-        """Stops every thread and process it started; must not raise, and may be called twice."""
+        """Stops every thread and process that it started; must not raise, and may be called twice.
+        """
 
 
 class LocalAws:
     """The stand-in on one port: ``start`` it, give its ``url`` to any AWS client, ``stop`` it.
 
-    ``data_dir`` holds what its components keep on disk: the lake's objects, as Spark sees them, the state log, step logs in
-    the making. A server begins with what an earlier one left there. ``notes`` says what of it did not fit together.
-    ``launcher`` runs the applications of EMR steps; without one, Spark does, and ``start`` raises ``JavaNotFound``.
+    ``data_dir`` holds the lake's objects, the state log, and the logs of running steps. A server
+    continues with the lake that an earlier one left there; ``notes`` lists inconsistencies.
+    ``launcher`` runs the applications of EMR steps; the default is Spark, for which ``start``
+    raises ``JavaNotFound`` if there is no Java.
     """
 
     def __init__(self, data_dir: Path, port: int = 0, launcher: Launcher | None = None) -> None:
         self._data_dir = data_dir
         self.notes: list[str] = []
         self._state_log = StateLog(data_dir)
-        # bound here and now, so that a taken port is known before anything else is done and a free one cannot be lost
+        # Bind now: a port in use is reported before anything else is done, and a free port cannot
+        # be lost.
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
@@ -71,14 +74,18 @@ class LocalAws:
         self._functions = Functions(self._clients, data_dir / STEPS)
 
     def start(self, around: Callable[[WsgiApp], WsgiApp] = lambda app: app) -> None:
-        """Answers requests from here on; returns when it does. ``around`` may put a layer in front of everything."""
-        os.environ["MOTO_PORT"] = str(self.port)  # moto's interpreter calls back there; read when moto is imported
-        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # roles carry policies of AWS; 0.8 s at the first request
+        """Answers requests as soon as it returns. ``around`` may wrap the application in another
+        layer.
+        """
+        # moto's interpreter calls this port; moto reads it when it is imported
+        os.environ["MOTO_PORT"] = str(self.port)
+        # AWS's managed policies, which roles use; 0.8 s at the first request
+        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         from moto.server import DomainDispatcherApplication, create_backend_app  # type: ignore[attr-defined]
         from werkzeug.serving import WSGIRequestHandler, make_server
 
         class Quiet(WSGIRequestHandler):
-            """HTTP/1.1 with connections kept alive; no line a request."""
+            """HTTP/1.1 with keep-alive; requests are logged at debug level only."""
 
             protocol_version = "HTTP/1.1"
 
@@ -103,7 +110,7 @@ class LocalAws:
         self.notes += self._mirror.restore(recorder.put_object)
 
     def _make_components(self, launcher: Launcher) -> list[Component]:
-        """Every service that really executes, in the order in which requests may come to depend on them."""
+        """Creates the components."""
         clients, state_log = self._clients, self._state_log
         return [
             UnsupportedOperations(),
@@ -114,7 +121,9 @@ class LocalAws:
         ]
 
     def stop(self) -> None:
-        """Ends every running step and query, then the server; may be called twice. The lake stays in the data directory."""
+        """Ends every running step and query, then the server; may be called twice. The lake stays
+        on disk.
+        """
         self._functions.close()
         while self._components:
             self._components.pop().close()

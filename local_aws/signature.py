@@ -1,4 +1,5 @@
-"""AWS's signatures, checked: version 4 in a header or in the query of a presigned URL, and version 2 in S3's presigned URLs.
+"""Verifies AWS signatures: version 4 in a header or a presigned URL, version 2 in S3's presigned
+URLs.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -28,7 +29,7 @@ _TIME = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request says about its signature."""
+    """The signature of a request, as the request states it."""
 
     access_key_id: str
     signature: str
@@ -40,7 +41,7 @@ class Claim:
     version: int = 4
 
     def problem(self, environ: dict[str, Any], keys: Keys) -> str:
-        """``unknown``, ``wrong`` or ``expired``; empty when the signature is one of ``keys``."""
+        """``unknown``, ``wrong`` or ``expired``; empty if ``keys`` produce the same signature."""
         secret = keys.secret_of(self.access_key_id)
         if secret is None:
             return "unknown"
@@ -51,7 +52,7 @@ class Claim:
 
 
 def claim_of(environ: Mapping[str, Any]) -> Claim | None:
-    """The signature that a request carries; None when it carries none that can be read."""
+    """The signature of a request; None if there is none or it cannot be parsed."""
     header = environ.get("HTTP_AUTHORIZATION", "")
     query = dict(parse_qsl(_query(environ), keep_blank_values=True))
     if header.startswith("AWS4-HMAC-SHA256 "):
@@ -93,7 +94,7 @@ def _canonical_request(claim: Claim, environ: dict[str, Any]) -> str:
 
 
 def _payload(claim: Claim, environ: dict[str, Any]) -> str:
-    """The hash of the body, as the client names it or as it is."""
+    """The hash of the body: the one in the header, or a computed one."""
     named = _header(environ, "x-amz-content-sha256")
     if named:
         return named
@@ -116,7 +117,7 @@ def _version_2(claim: Claim, environ: dict[str, Any], secret: str) -> str:
 
 def _has_expired(environ: Mapping[str, Any]) -> bool:
     query = dict(parse_qsl(_query(environ)))
-    if "Expires" in query:  # version 2: a moment
+    if "Expires" in query:  # version 2 has a point in time, version 4 a duration
         return time.time() > int(query["Expires"])
     return time.time() > timegm(time.strptime(query["X-Amz-Date"], _TIME)) + int(query["X-Amz-Expires"])
 
@@ -126,7 +127,7 @@ def _timestamp(environ: Mapping[str, Any]) -> str:
 
 
 def _target(environ: Mapping[str, Any]) -> str:
-    """Path and query as they were sent: WSGI's own are decoded."""
+    """Path and query as they were sent; WSGI's own variables are decoded."""
     return str(environ.get("REQUEST_URI") or environ.get("RAW_URI") or environ["PATH_INFO"])
 
 

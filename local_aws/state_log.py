@@ -1,13 +1,14 @@
-"""The log of a lake's state: what a server appends while it works, and the next server on the same folder reads.
+"""The log of a lake's state: a server appends to it, and the next server on the same folder reads
+it.
 
-One JSON object a line, in the order in which things happened:
+One JSON object per line, in chronological order:
 
-- ``{"request": {...}}``: a request that changed something that moto keeps; it is made again
-- ``{"object": "<bucket>/<key>", ...}`` and ``{"gone": "<bucket>/<key>"}``: the objects whose files lie in ``s3/``
-- ``{"cluster": {...}}`` and ``{"execution": {...}}``: how a cluster or an execution stood; the last line of each counts
+- ``{"request": {...}}``: a request that changed moto's state; the next server repeats it
+- ``{"object": "<bucket>/<key>", ...}`` and ``{"gone": "<bucket>/<key>"}``: the objects with files in ``s3/``
+- ``{"cluster": {...}}`` and ``{"execution": {...}}``: descriptions; the last line of each one counts
 
-A server that is killed leaves at most half a line at the end, which is dropped. Each start rewrites the log without what has
-been overtaken.
+A killed server leaves at most half a line at the end, which is dropped. Each start rewrites the log
+without superseded lines.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from typing import Any
 
 from local_aws.errors import StartError
 
-VERSION = 1  # of the format; another number is refused
+VERSION = 1  # version of the format; others are rejected
 FILE = "state.jsonl"
-_FINISHED_KEPT = 100  # clusters, and executions
+_FINISHED_KEPT = 100  # of clusters, and of executions
 
 
 class UnknownState(StartError):
-    """The folder holds a lake that this version cannot read; the message says how to go on."""
+    """This version cannot read the folder's lake; the message says what to do."""
 
 
 @dataclass
 class State:
-    """What the log says, put together."""
+    """The content of the log."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class State:
     executions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Takes one line of the log."""
+        """Adds one line of the log."""
         if "request" in entry:
             self.requests.append(entry["request"])
         elif "object" in entry:
@@ -54,7 +55,7 @@ class State:
             self.executions[entry["execution"]["arn"]] = entry["execution"]
 
     def entries(self) -> list[dict[str, Any]]:
-        """The shortest log that says the same."""
+        """The shortest log with the same content."""
         return [
             *({"request": request} for request in self.requests),
             *self.objects.values(),
@@ -64,7 +65,8 @@ class State:
 
 
 class StateLog:
-    """The log in ``folder``. ``state`` is what it said when it was opened; raises ``UnknownState``."""
+    """The log in ``folder``; ``state`` is its content when it was opened. Raises ``UnknownState``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -74,14 +76,15 @@ class StateLog:
         self._file = self._path.open("ab", buffering=0)
 
     def append(self, **entry: Any) -> None:
-        """Adds a line; returns when the system has it, so that it outlives this process."""
+        """Adds a line; the operating system has it when this returns, so that it survives a kill.
+        """
         line = _line(entry)
         with self._lock:
             if not self._file.closed:
                 self._file.write(line)
 
     def close(self) -> None:
-        """Nothing is added from here on."""
+        """Closes the log; later lines are ignored."""
         with self._lock:
             self._file.close()
 
@@ -99,7 +102,7 @@ def _line(entry: dict[str, Any]) -> bytes:
 
 
 def _seconds(value: Any) -> float:
-    """Moments are kept as AWS's JSON protocol has them."""
+    """Datetimes as in AWS's JSON protocol."""
     seconds: float = value.timestamp()
     return seconds
 
@@ -108,7 +111,8 @@ def _read(path: Path) -> State:
     state = State()
     lines: list[bytes] = []
     with contextlib.suppress(FileNotFoundError):
-        lines = path.read_bytes().split(b"\n")[:-1]  # behind the last line end is nothing, or half a line
+        # after the last line end: nothing, or half a line
+        lines = path.read_bytes().split(b"\n")[:-1]
     if not lines:
         return state
     version = _version(lines[0])

@@ -1,8 +1,10 @@
-"""The WSGI layer that makes a server's state live on: it writes down what changes something, and makes it again at the start.
+"""WSGI layer that persists the server's state: it logs requests that change state, and repeats them
+at the next start.
 
-A request that only reads, or that has work done (StartCrawler, RunJobFlow, Publish), is passed on as it is. Any other request
-is written to the log once it has succeeded, with the seed of moto's random numbers, so that the ids come out the same when it
-is made again. Objects are not in the log, but lie as files in the mirror, which is told of each one that changed.
+Requests that only read, or that start work (StartCrawler, RunJobFlow, Publish), pass through. All
+others are logged when they have succeeded, with the seed of moto's random numbers, so that
+repeating them yields the same ids. Objects are not in the log: the mirror keeps them as files, and
+is notified of each change.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 _READS = re.compile(r"Get|List|Describe|BatchGet|Search|Query|Scan|Validate|Test|Lookup|Filter|Simulate|Check|Select|Decode")
 _WORKS = re.compile(r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry")
 _WORK_PATHS = re.compile(r"/moto-api/|.*/(invocations|invoke-async)/?$")
-_EMR_KEEPS = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")  # clusters look after themselves
+# emr/ persists clusters itself
+_EMR_KEEPS = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")
 _CHANGES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 _HEADERS = ("HTTP_X_AMZ_TARGET", "CONTENT_TYPE", "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED")
 _AUTHORIZATION = "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
@@ -37,7 +40,9 @@ ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
 
 
 class StateRecorder:
-    """The layer around ``app``; ``objects_changed`` is told of the keys that a request has written or deleted."""
+    """The layer around ``app``; calls ``objects_changed`` with the keys that a request wrote or
+    deleted.
+    """
 
     def __init__(self, app: WsgiApp, state_log: StateLog, objects_changed: ObjectsChanged) -> None:
         self._app = app
@@ -51,7 +56,8 @@ class StateRecorder:
         if _is_s3(environ):
             bucket, _, key = _path(environ).lstrip("/").partition("/")
             asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-            if key and asked.keys() & {"partNumber", "uploads"}:  # of an object that comes in parts: its end counts
+            # a part of an upload; CompleteMultipartUpload counts
+            if key and asked.keys() & {"partNumber", "uploads"}:
                 return self._app(environ, start_response)
             if key or "delete" in asked:
                 return self._change_objects(environ, start_response, bucket, key)
@@ -62,14 +68,15 @@ class StateRecorder:
     ) -> Iterable[bytes]:
         keys = [key] if key else _keys_to_delete(_body(environ))
         answer = list(self._app(environ, start_response))
-        self._objects_changed(bucket, keys)  # a failed one too: it looks at what is there now
+        # after a failed request too: the mirror compares with S3
+        self._objects_changed(bucket, keys)
         return answer
 
     def _change(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = _body(environ)
         if not _is_kept(environ, body):
             return self._app(environ, start_response)
-        with self._lock:  # no other request may draw from the same random numbers
+        with self._lock:  # no other request may consume the same random numbers
             seed = secrets.randbits(63)
             status, answer = _ask(self._app, environ, seed, start_response)
             if status < 400:
@@ -77,7 +84,7 @@ class StateRecorder:
         return answer
 
     def restore(self) -> None:
-        """Makes the requests of the log again; one that is refused now is named in the server's log."""
+        """Repeats the requests of the log; logs a warning for each one that fails now."""
         for entry in self._log.state.requests:
             status, answer = _ask(self._app, _environ(entry), entry["seed"])
             if status >= 400:
@@ -86,7 +93,7 @@ class StateRecorder:
         _seed(None)
 
     def put_object(self, name: str, body: bytes, headers: dict[str, str]) -> str:
-        """Puts an object of the log back, past the log; returns its ETag."""
+        """Uploads an object that the log lists, without logging it again; returns its ETag."""
         uri = quote(f"/{name}", safe="/~")
         seen: dict[str, str] = {}
 
@@ -148,7 +155,7 @@ def _path(environ: dict[str, Any]) -> str:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """The request's body, which can be read again behind this."""
+    """The request's body; later layers can read it again."""
     length = environ.get("CONTENT_LENGTH")
     if length or environ.get("wsgi.input_terminated"):
         body: bytes = environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read()

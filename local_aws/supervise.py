@@ -1,10 +1,11 @@
-"""Runs one command, and ends it with all its child processes when the process that started it is gone.
+"""Runs one command; ends it with all its child processes when the process that started it is gone.
 
-A program of its own (``python -I supervise.py NICENESS GRACE COMMAND ...``) between the server and a Spark driver. Its
-standard input is a pipe from the server. When the pipe ends, because the server closed it or died (SIGKILL included), every
-process of this session gets SIGTERM, and SIGKILL after GRACE seconds. The exit code is the command's (128 + signal if a
-signal killed it); no process of the session survives. The session counts, not the process group, because PySpark's worker
-daemon moves to a group of its own. On Linux the command also dies with this process.
+A program of its own (``python -I supervise.py NICENESS GRACE COMMAND ...``) between the server and
+a Spark driver. Its standard input is a pipe from the server. When the pipe ends, because the server
+closed it or died (SIGKILL included), every process of this session gets SIGTERM, and SIGKILL after
+GRACE seconds. The exit code is the command's (128 + signal if a signal killed it); no process of
+the session survives. The session counts, not the process group, because PySpark's worker daemon
+moves to a group of its own. On Linux the command also dies with this process.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def supervise(command: list[str], niceness: int, grace: float) -> int:
-    """The exit code of ``command``; must run in a session of its own, with the life line as standard input."""
+    """Returns the exit code of ``command``. Must run in a session of its own, with the pipe as
+    standard input.
+    """
     os.nice(niceness)
     linux = sys.platform == "linux"
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None)
@@ -47,7 +50,7 @@ def _end_with_life_line(group: int, grace: float) -> None:
         pass
     try:
         _end_session(group, grace)
-    finally:  # whatever goes wrong on the way, the command does not live on
+    finally:  # even if ending the session fails, the command must not survive
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 

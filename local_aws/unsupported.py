@@ -1,4 +1,4 @@
-"""What moto answers as done although nobody does it, refused by name: work that would have run on machines of AWS."""
+"""Operations that moto acknowledges without executing; rejected with ``LocalAwsNotSupported``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _TARGETS = {
     "FmrsService": "StartTaskExecution",
     "RedshiftData": "ExecuteStatement BatchExecuteStatement",
 }
-# services that name it by method and path, by the service that the request is signed for
+# services that name the operation by method and path: (service of the signature, method, path,
+# operation)
 _PATHS = (
     ("emr-serverless", "POST", r"/applications/[^/]+/jobruns", "StartJobRun"),
     ("emr-containers", "POST", r"/virtualclusters/[^/]+/jobruns", "StartJobRun"),
@@ -31,23 +32,23 @@ _PATHS = (
 
 
 class UnsupportedOperations:
-    """The component of operations that nobody does here."""
+    """The component of operations that nothing here executes."""
 
     def handlers(self) -> Mapping[str, Handler]:
-        """A refusal for each of those that are named in ``X-Amz-Target``."""
+        """A handler that rejects, for each operation that ``X-Amz-Target`` names."""
         return {f"{service}.{name}": refuse for service, names in _TARGETS.items() for name in names.split()}
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Nothing to stop."""
 
 
 def refuse(call: Call) -> dict[str, Any]:
-    """The handler of an operation that cannot be done here."""
+    """Handler of an unsupported operation."""
     raise not_supported(f"{call.service}:{call.operation}")
 
 
 class UnsupportedPaths:
-    """A WSGI layer before ``app`` for the operations that are named by method and path."""
+    """WSGI layer before ``app`` for operations that are named by method and path."""
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app

@@ -1,1 +1,1 @@
-"""EMR that really runs its Spark steps: PySpark on this machine, with the states, logs and errors of the service."""
+"""EMR: steps run with PySpark on this machine, with the states, logs and errors of the service."""

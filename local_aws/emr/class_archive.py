@@ -1,7 +1,8 @@
-"""The archive of Spark's classes, loaded and linked, which a JVM maps instead of reading 240 jars (AppCDS).
+"""An archive of Spark's classes (AppCDS): a JVM maps it instead of reading 240 jars.
 
-Made once for a Java and a PySpark, by a small job that is watched, and kept in the user's cache folder. Without one everything
-works, only slower: so whatever keeps it from being made or kept is logged, never raised.
+Created once for each pair of Java and PySpark, by a training job, and stored in the user's cache
+folder. Without an archive Spark only starts more slowly, so all errors here are logged and none is
+raised.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from local_aws.process import SupervisedProcess
 
 log = logging.getLogger(__name__)
 
-_FIRST_JAVA = 13  # has -XX:ArchiveClassesAtExit https://openjdk.org/jeps/350
+_FIRST_JAVA = 13  # -XX:ArchiveClassesAtExit, https://openjdk.org/jeps/350
 _LOW_PRIORITY = 10
 _TRAINING_JOB = Path(__file__).with_name("training_job.py")
 
 
 class ClassArchive:
-    """The archive for ``spark`` under the user's cache folder, or under ``fallback`` where that cannot be written."""
+    """The archive for ``spark`` in the user's cache folder, or in ``fallback`` if that is not
+    writable.
+    """
 
     def __init__(self, spark: Spark, fallback: Path) -> None:
         self._spark = spark
@@ -39,15 +42,17 @@ class ClassArchive:
         self._closed = False
 
     def exists(self) -> bool:
-        """Whether it is there, ready for use."""
+        """Whether the archive is ready for use."""
         return self._top.exists()
 
     def java_flags(self) -> list[str]:
-        """What makes a JVM use it; nothing while there is none."""
+        """JVM options that use the archive; none while there is no archive."""
         return [f"-XX:SharedArchiveFile={self._base}{os.pathsep}{self._top}", "-Xshare:auto"] if self.exists() else []
 
     def make(self, niceness: int = 0) -> bool:
-        """Makes it unless it is there or being made by another process; returns whether it is there now."""
+        """Creates the archive, unless it exists or another process creates it; returns whether it
+        exists now.
+        """
         if self._spark.java.major < _FIRST_JAVA:
             log.info("no class archive: Java %s cannot make one", self._spark.java.major)
             return False
@@ -60,7 +65,9 @@ class ClassArchive:
         return self.exists()
 
     def make_in_background(self) -> None:
-        """Makes it at low priority while the caller goes on, at most once; ``close`` calls it off."""
+        """Creates the archive at low priority in the background, at most once; ``close`` cancels
+        that.
+        """
         with self._lock:
             if self._maker is None and not self._closed and not self.exists():
                 self._maker = threading.Thread(
@@ -69,7 +76,7 @@ class ClassArchive:
                 self._maker.start()
 
     def close(self) -> None:
-        """Ends the making, and returns when nothing of it lives; what is half made is never used."""
+        """Cancels the creation and waits for its processes; an incomplete archive is never used."""
         with self._lock:
             self._closed = True
             if self._process:
@@ -97,7 +104,8 @@ class ClassArchive:
         (scratch / "bucket").mkdir()
         half_made = self._folder / "spark.half"
         try:
-            # a Java from a wheel comes without the archive of its own classes that the other one builds on
+            # A Java from a wheel lacks the archive of its own classes, on which the other one is
+            # built.
             java_alone = [str(self._spark.java.executable), *FAST_START, "-Xshare:dump", f"-XX:SharedArchiveFile={self._base}"]
             if self._run(java_alone, scratch, niceness) and self._run(self._watched_job(scratch, half_made), scratch, niceness):
                 half_made.rename(self._top)
@@ -123,7 +131,7 @@ class ClassArchive:
                 stdout=output,
                 stderr=scratch / "errors",
                 niceness=niceness,
-                grace=0.0,  # a Java that is told to end would first write the archive, which takes seconds
+                grace=0.0,  # on SIGTERM, Java would first write the archive, which takes seconds
             )
         code = self._process.wait()
         if code != 0 and not self._closed:
@@ -132,7 +140,7 @@ class ClassArchive:
 
 
 def _cache_folder() -> Path:
-    """As the XDG base directory specification has it."""
+    """As the XDG base directory specification defines it."""
     home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache"
     return Path(home) / "car-rental-data-lake"
 
@@ -146,14 +154,14 @@ def _writable(folder: Path, otherwise: Path) -> Path:
 
 
 def _key(spark: Spark) -> str:
-    """One name for what an archive fits: this Java and these jars, where they lie and as they are."""
+    """A name for this Java and these jars: by path, time of change and version."""
     jars = spark.home / "jars"
     made_of = (spark.java.home, spark.java.executable.stat().st_mtime_ns, jars, jars.stat().st_mtime_ns, spark.version)
     return f"pyspark-{spark.version}-java-{spark.java.major}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Removes the archives, 145 MB each, of environments that are gone."""
+    """Removes the archives (145 MB each) of environments that no longer exist."""
     for owner in folder.glob("*/spark_home"):
         if not Path(owner.read_text()).exists():
             shutil.rmtree(owner.parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A cluster and its steps: what state each is in, and the one thread a cluster that moves them on."""
+"""A cluster and its steps: their states, and one thread per cluster that changes these."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from local_aws.overlay import AwsError
 
 log = logging.getLogger(__name__)
 
-# on AWS minutes each; long enough to be seen by who polls
+# Minutes on AWS; here just long enough to be seen by a client that polls.
 TRANSIENT_SECONDS = 0.1
-MOST_STEPS = 256  # PENDING and RUNNING https://docs.aws.amazon.com/emr/latest/ManagementGuide/AddMoreThan256Steps.html
+# PENDING and RUNNING:
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/AddMoreThan256Steps.html
+MOST_STEPS = 256
 ENDED_STEP = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 ENDED_CLUSTER = frozenset({"TERMINATED", "TERMINATED_WITH_ERRORS"})
 CLOSING = ENDED_CLUSTER | {"TERMINATING"}
@@ -33,25 +35,25 @@ class RunningStep(Protocol):
     """One run of a step: ``execute`` once, ``cancel`` at any time from any thread."""
 
     def execute(self) -> Failure | None:
-        """Runs to the end; returns why it failed, ``None`` when it did not."""
+        """Runs to the end; returns why it failed, ``None`` if it succeeded."""
 
     def cancel(self) -> None:
-        """Ends it."""
+        """Ends the run."""
 
 
 def new_id(prefix: str) -> str:
-    """An id as EMR makes them: ``j-2AXXXXXXGAPLF``."""
+    """An id in EMR's format: ``j-2AXXXXXXGAPLF``."""
     return f"{prefix}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(13))}"
 
 
 def now() -> datetime:
-    """The present, with its time zone."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass
 class Step:
-    """One step as it was submitted, and what became of it."""
+    """One step: its submission and its state."""
 
     name: str
     on_failure: str
@@ -65,11 +67,11 @@ class Step:
     ended: datetime | None = None
 
     def end(self, state: str, failure: Failure | None = None) -> None:
-        """It has come to its end in ``state``."""
+        """Sets its final state."""
         self.state, self.failure, self.ended = state, failure, now()
 
     def describe(self) -> dict[str, Any]:
-        """As DescribeStep and ListSteps show it."""
+        """As in DescribeStep and ListSteps."""
         return {
             "Id": self.step_id,
             "Name": self.name,
@@ -80,7 +82,7 @@ class Step:
 
     @classmethod
     def ended_before(cls, described: Mapping[str, Any]) -> Step:
-        """A step of an earlier server, as that one described it."""
+        """A step of an earlier server, from that server's ``describe``."""
         status, failure = described["Status"], described["Status"].get("FailureDetails")
         moments = {key: _moment(value) for key, value in status["Timeline"].items()}
         args = described["Config"]["Args"]
@@ -110,13 +112,15 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def timeline(**moments: datetime | None) -> dict[str, datetime]:
-    """Those of ``moments`` that have come."""
+    """The ``moments`` that are not None."""
     return {name: moment for name, moment in moments.items() if moment}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be changed of a cluster; ``idle_timeout`` in seconds, ``None``: it never ends itself."""
+    """The settings that can change while a cluster runs; ``idle_timeout`` in seconds, ``None``: no
+    limit.
+    """
 
     concurrency: int = 1
     keep_alive: bool = False
@@ -125,7 +129,7 @@ class Settings:
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Settings:
-        """As RunJobFlow asks for them."""
+        """The settings of a RunJobFlow request."""
         instances = request["Instances"]
         return cls(
             concurrency=request.get("StepConcurrencyLevel", 1),
@@ -138,9 +142,10 @@ class Settings:
 
 
 class Cluster:
-    """A cluster from its creation on; its thread takes pending steps up to the concurrency level, and ends it.
+    """A cluster; its thread starts pending steps up to the concurrency level, and ends the cluster.
 
-    Every method may be called from any thread. ``on_change`` is called whenever its state or that of a step has changed.
+    Every method may be called from any thread. ``on_change`` is called on each change of state of
+    the cluster or of a step.
     """
 
     def __init__(
@@ -171,12 +176,14 @@ class Cluster:
 
     @property
     def arn(self) -> str:
-        """Its ARN."""
+        """The cluster's ARN."""
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
 
     @classmethod
     def ended_before(cls, saved: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
-        """A cluster of an earlier server, which ended with that one if it had not before; ``saved`` is what ``to_save`` gave."""
+        """A cluster of an earlier server, from that server's ``record``; it has ended, at the
+        latest with that server.
+        """
         cluster = cls(saved["request"], saved["region"], start_run)
         moments = {key: _moment(value) for key, value in saved["status"]["Timeline"].items()}
         cluster.cluster_id, cluster.tags = saved["id"], saved["tags"]
@@ -191,7 +198,7 @@ class Cluster:
         return cluster
 
     def to_save(self) -> dict[str, Any]:
-        """All that a later server needs to tell of it."""
+        """All that a later server needs to describe the cluster."""
         with self._changed:
             return {
                 "id": self.cluster_id,
@@ -203,31 +210,31 @@ class Cluster:
             }
 
     def start(self) -> None:
-        """Begins its life; returns at once."""
+        """Starts the cluster's thread; returns at once."""
         self._thread.start()
 
     def join(self, seconds: float) -> bool:
-        """Waits for its end; returns whether that came."""
+        """Waits for its end; returns whether it has ended."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    # what the API asks
+    # called by read operations of the API
 
     def step(self, step_id: str) -> Step | None:
-        """The step of that id."""
+        """The step with that id."""
         return next((step for step in self.steps if step.step_id == step_id), None)
 
     def status(self) -> dict[str, Any]:
-        """As ``Cluster.Status`` shows it."""
+        """As in ``Cluster.Status``."""
         with self._changed:
             moments = timeline(CreationDateTime=self.created, ReadyDateTime=self.ready, EndDateTime=self.ended)
             return {"State": self.state, "StateChangeReason": dict(self.reason), "Timeline": moments}
 
-    # what the API tells
+    # called by operations of the API that change something
 
     def add(self, steps: Sequence[Step]) -> None:
-        """Queues ``steps``; raises ``AwsError`` as AWS does when they cannot be queued."""
+        """Queues ``steps``; raises AWS's ``AwsError`` if they cannot be queued."""
         with self._changed:
             if self._closing:
                 raise AwsError(
@@ -249,13 +256,13 @@ class Cluster:
             self._tell()
 
     def change(self, **settings: Any) -> None:
-        """Changes some of its ``Settings``, which act at once."""
+        """Changes ``Settings``, with immediate effect."""
         with self._changed:
             self.settings = replace(self.settings, **settings)
             self._changed.notify_all()
 
     def cancel(self, step: Step) -> str:
-        """Cancels a step that has not ended; returns why it cannot, nothing when it can."""
+        """Cancels a step that has not ended; returns why that is impossible, or an empty string."""
         with self._changed:
             if step.state not in ("PENDING", "RUNNING"):
                 return f"Step {step.step_id} is in state {step.state}, which cannot be cancelled"
@@ -266,14 +273,16 @@ class Cluster:
     def terminate(
         self, state: str = "TERMINATED", code: str = "USER_REQUEST", message: str = "Terminated by user request"
     ) -> None:
-        """Begins its end, whose state will be ``state``; does nothing when that has begun already."""
+        """Starts the shutdown; ``state`` is the final state. Does nothing if the shutdown has
+        started before.
+        """
         with self._changed:
             if self._end_state is None:
                 self._end_state = state
                 self.reason = {"Code": code, "Message": message}
                 self._changed.notify_all()
 
-    # its life
+    # the cluster's thread
 
     @property
     def _closing(self) -> bool:
@@ -297,7 +306,7 @@ class Cluster:
                 self._linger()
 
     def _linger(self) -> None:
-        """Stays as it is for a moment, or goes on to its end at once."""
+        """Waits for a moment in the current state, shorter if the shutdown starts."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, TRANSIENT_SECONDS)
 
@@ -320,7 +329,7 @@ class Cluster:
             threading.Thread(target=self._run, args=(step, run), name=step.step_id, daemon=True).start()
 
     def _settle(self) -> None:
-        """Takes the state that its steps give it."""
+        """Changes the cluster's state to match its steps."""
         if self._runs:
             self._enter("RUNNING", {"Message": "Running step"})
             return
@@ -336,7 +345,9 @@ class Cluster:
             self.terminate(message=f"Cluster was idle for {self.settings.idle_timeout} seconds (AutoTerminationPolicy)")
 
     def _until_idle_end(self) -> float | None:
-        """Seconds until the auto-termination policy ends it; ``None`` when that is not to be."""
+        """Seconds until the auto-termination policy ends the cluster; ``None`` if it does not
+        apply.
+        """
         if self._runs or self.settings.idle_timeout is None or self.settings.protected:
             return None
         return max(0.0, self._idle_since + self.settings.idle_timeout - time.monotonic())
@@ -379,8 +390,12 @@ class Cluster:
             self._tell()
 
     def _after_failure(self, step: Step) -> None:
-        """https://docs.aws.amazon.com/emr/latest/ManagementGuide/UsingEMR_TerminationProtection.html: a protected cluster
-        outlives the failure of a step that should have ended it, without the steps after that one."""
+        """Acts on the step's ActionOnFailure.
+
+        A protected cluster survives the failure of a step that would end it, but its pending steps
+        are cancelled:
+        https://docs.aws.amazon.com/emr/latest/ManagementGuide/UsingEMR_TerminationProtection.html
+        """
         if step.on_failure == "CONTINUE":
             return
         if step.on_failure == "CANCEL_AND_WAIT" or self.settings.protected:

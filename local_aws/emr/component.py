@@ -1,4 +1,4 @@
-"""The EMR API: clusters by region, answered as AWS answers, refused as AWS refuses."""
+"""The EMR API: clusters by region, with AWS's responses and errors."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from local_aws.overlay import AwsError, Call, Handler
 from local_aws.state_log import StateLog
 from local_aws.unsupported import refuse
 
-PAGE = 50  # of ListClusters and ListSteps
+PAGE = 50  # entries per page of ListClusters and ListSteps
 # https://docs.aws.amazon.com/emr/latest/APIReference/API_TerminateJobFlows.html
 _MOST_JOB_FLOWS = 10
 _CLOSE_SECONDS = 15.0
 _TARGET = "ElasticMapReduce"
-# they keep or tell facts without consequence, and moto does that well
+# operations that moto implements well: they only store or return facts
 _MOTOS = frozenset(
     "ListReleaseLabels ListSupportedInstanceTypes CreateSecurityConfiguration DescribeSecurityConfiguration "
     "DeleteSecurityConfiguration GetBlockPublicAccessConfiguration PutBlockPublicAccessConfiguration".split()
@@ -46,7 +46,9 @@ _MOTOS = frozenset(
 
 
 class EmrComponent:
-    """EMR of one server. ``data_dir`` holds the scratch folders of running steps, ``state_log`` the clusters of earlier
+    """EMR of one server.
+
+    ``data_dir`` holds the scratch folders of running steps, ``state_log`` the clusters of earlier
     servers.
     """
 
@@ -63,7 +65,9 @@ class EmrComponent:
             self._clusters[saved["region"]][saved["id"]] = Cluster.ended_before(saved, partial(self._start_run, role))
 
     def handlers(self) -> Mapping[str, Handler]:
-        """All of EMR: what this component does, and a refusal of what neither it nor moto can do."""
+        """All operations of EMR: those of this component, and a rejection of those that moto lacks
+        too.
+        """
         done: dict[str, Handler] = {
             "RunJobFlow": self._run_job_flow,
             "DescribeCluster": self._describe_cluster,
@@ -89,7 +93,7 @@ class EmrComponent:
         return {f"{_TARGET}.{name}": handler for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
-        """Ends every cluster with all its steps."""
+        """Ends every cluster and its steps."""
         self._launcher.close()
         clusters = [cluster for in_region in self._clusters.values() for cluster in in_region.values()]
         for cluster in clusters:
@@ -140,7 +144,7 @@ class EmrComponent:
         }
 
     def _application(self, name: str) -> dict[str, str]:
-        """With the version that really runs here, where one does."""
+        """Adds the version that runs here, for Spark."""
         return {"Name": name, "Version": version("pyspark")} if name.lower() == "spark" else {"Name": name}
 
     def _list_clusters(self, call: Call) -> dict[str, Any]:
@@ -212,7 +216,7 @@ class EmrComponent:
 
     def _list_bootstrap_actions(self, call: Call) -> dict[str, Any]:
         self._cluster(call)
-        return {"BootstrapActions": []}  # RunJobFlow refuses all others
+        return {"BootstrapActions": []}  # RunJobFlow rejects bootstrap actions
 
     # steps
 
@@ -254,10 +258,12 @@ class EmrComponent:
         what = tuple(step.args), step.submission.with_defaults(defaults)
         return self._runs.new(StepJob(cluster.cluster_id, step.step_id, *what, log_uri, role))
 
-    # which cluster
+    # finding the cluster
 
     def _cluster(self, call: Call, parameter: str = "ClusterId") -> Cluster:
-        """The cluster that the newer operations name; those of old, which speak of job flows, word the error differently."""
+        """The cluster, for the newer operations; the older ones call it a job flow and have another
+        error.
+        """
         cluster_id = call.body[parameter]
         cluster = self._clusters[call.region].get(cluster_id)
         if cluster is None:
@@ -286,14 +292,14 @@ class EmrComponent:
 
 
 class _NoSpark:
-    """A step on a cluster without the application Spark, which has no program spark-submit."""
+    """A step on a cluster without the application Spark: there is no spark-submit."""
 
     def execute(self) -> Failure | None:
         message = 'Cannot run program "spark-submit": the application Spark is not installed on this cluster'
         return Failure("Unknown Error.", message, None)
 
     def cancel(self) -> None:
-        """It has ended before anybody could."""
+        """It has already ended."""
 
 
 def _summary(cluster: Cluster) -> dict[str, Any]:

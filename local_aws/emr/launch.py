@@ -1,4 +1,4 @@
-"""How the application of a step is launched: with Spark on this machine, or as a test decides."""
+"""Builds the command of a step's application: with Spark on this machine, or as a test decides."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from local_aws.mirror import Mirror
 
 @dataclass(frozen=True)
 class Command:
-    """What a supervised process executes, and every variable of its environment."""
+    """The command of a supervised process, and its whole environment."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
 
 
 class Launcher(Protocol):
-    """Turns a submission into a command, which ``Run`` then executes under supervision."""
+    """Builds the command of a submission; ``StepExecution`` runs it under supervision."""
 
     def prepare(self) -> None:
-        """Begins, in the background, what makes later steps start faster; once is enough."""
+        """Starts background work that makes later steps start faster; needed once."""
 
     def command(
         self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
@@ -34,11 +34,11 @@ class Launcher(Protocol):
         """The command that runs the application, with the buckets as folders of ``mirror``."""
 
     def close(self) -> None:
-        """Ends what ``prepare`` began; may be called twice."""
+        """Cancels the background work; may be called twice."""
 
 
 class SparkLauncher:
-    """Runs ``spark-submit``; ``fallback`` holds the class archive if the user has no cache folder.
+    """Runs ``spark-submit``; ``fallback`` holds the class archive if there is no cache folder.
 
     Raises ``JavaNotFound``.
     """
@@ -48,13 +48,13 @@ class SparkLauncher:
         self._archive = ClassArchive(self._spark, fallback)
 
     def prepare(self) -> None:
-        """Begins to make the class archive, unless there is one."""
+        """Starts to create the class archive, unless it exists."""
         self._archive.make_in_background()
 
     def command(
         self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
     ) -> Command:
-        """``spark-submit`` that sees every bucket of ``mirror`` as ``s3://<bucket>/``."""
+        """``spark-submit`` with every bucket of ``mirror`` as ``s3://<bucket>/``."""
         arguments = [
             *mounts(mirror.root, mirror.buckets()),
             *(*submission.options, submission.application, *submission.arguments),
@@ -65,5 +65,5 @@ class SparkLauncher:
         )
 
     def close(self) -> None:
-        """Ends the making of the class archive."""
+        """Cancels the creation of the class archive."""
         self._archive.close()

@@ -1,4 +1,5 @@
-"""What AWS would refuse of a request to EMR, refused here too; and what this stand-in cannot do, refused by name."""
+"""Validates requests to EMR: raises AWS's errors, and rejects by name what this stand-in cannot do.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from local_aws.emr.cluster import MOST_STEPS, Step
 from local_aws.emr.submission import local_conf, parse_submission
 from local_aws.overlay import AwsError, Call, not_supported
 
-# every parameter of RunJobFlow is in one of these sets, or refused
+# Every parameter of RunJobFlow is in one of these sets, or rejected.
 _DONE = frozenset(
     "Name LogUri ReleaseLabel Instances Steps Applications Configurations JobFlowRole ServiceRole Tags StepConcurrencyLevel "
     "AutoTerminationPolicy".split()
 )
-# accepted and shown again without effect: they shape machines, their disks and who sees them, and there are none here
+# Accepted and returned without effect: machines, disks and visibility, which do not exist here.
 _NO_EFFECT = frozenset(
     "VisibleToAllUsers ScaleDownBehavior EbsRootVolumeSize EbsRootVolumeIops EbsRootVolumeThroughput OSReleaseLabel "
     "RepoUpgradeOnBoot ExtendedSupport AutoScalingRole ManagedScalingPolicy SecurityConfiguration PlacementGroupConfigs "
@@ -39,7 +40,7 @@ _APPLICATIONS = frozenset(
     "AmazonCloudWatchAgent Delta Flink Ganglia HBase HCatalog Hadoop Hive Hudi Hue Iceberg JupyterEnterpriseGateway JupyterHub "
     "Livy MXNet Mahout Oozie Phoenix Pig Presto PrestoDB PrestoSQL Spark Sqoop TensorFlow Tez Trino Zeppelin ZooKeeper".split()
 )
-# configurations that would make Spark keep its tables in a metastore
+# configurations that make Spark use a Hive metastore
 _METASTORE = frozenset({"spark-hive-site", "hive-site"})
 _ACTIONS_ON_FAILURE = ("TERMINATE_JOB_FLOW", "TERMINATE_CLUSTER", "CANCEL_AND_WAIT", "CONTINUE")
 _LOG_URI = re.compile(r"s3[an]?://([a-z0-9.-]{3,63})(/.*)?")
@@ -48,18 +49,20 @@ _CONCURRENCY = (1, 256)
 
 
 def invalid(message: str) -> AwsError:
-    """A request that EMR refuses."""
+    """EMR's error for an invalid request."""
     return AwsError("ValidationException", message)
 
 
 class RequestRules:
-    """Checks requests against the stand-in's own IAM, S3 and lists of EMR releases; every method raises ``AwsError``."""
+    """Checks requests against the stand-in's IAM and S3 and EMR's releases; all methods raise
+    ``AwsError``.
+    """
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
     def run_job_flow(self, call: Call) -> None:
-        """Everything of a RunJobFlow request but its steps."""
+        """Checks a RunJobFlow request, except for its steps."""
         body = call.body
         refuse_others("RunJobFlow", body, _DONE | _NO_EFFECT)
         refuse_others("RunJobFlow Instances", body.get("Instances", {}), _INSTANCES_DONE | _INSTANCES_NO_EFFECT)
@@ -73,7 +76,7 @@ class RequestRules:
         _instances(body)
 
     def role_of_nodes(self, body: Mapping[str, Any]) -> str:
-        """The role in the instance profile that a RunJobFlow request names, which has passed the rules."""
+        """The role in the instance profile of a RunJobFlow request that has passed the checks."""
         found = self._clients.client("iam").get_instance_profile(InstanceProfileName=_name(body["JobFlowRole"]))
         return str(found["InstanceProfile"]["Roles"][0]["RoleName"])
 
@@ -85,7 +88,7 @@ class RequestRules:
         if not profile:
             raise invalid("InstanceProfile is required for creating cluster.")
         found = _exists(lambda: iam.get_role(RoleName=_name(service_role)))
-        # a name stands for the role without a path
+        # a name means the role without a path
         meant = service_role if service_role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{service_role}"
         if not found or found["Role"]["Arn"] != meant:
             raise invalid(f"Invalid ServiceRole: {service_role}. The role does not exist.")
@@ -108,7 +111,7 @@ def _release(body: Mapping[str, Any], region: str) -> None:
     label = body.get("ReleaseLabel")
     if not label:
         raise invalid("Must specify exactly one of the following: release label, AMI version, or Hadoop version.")
-    # moto carries AWS's own lists
+    # moto contains AWS's lists
     if label not in load_resource(f"emr/resources/release-labels-{region}.json"):
         raise invalid(f"The supplied release label is invalid: {label}.")
 
@@ -122,7 +125,9 @@ def _instances(body: Mapping[str, Any]) -> None:
 
 
 def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The groups that ``Instances`` describes, however it does; raises ``AwsError`` when they make no cluster."""
+    """The instance groups, in either form of ``Instances``; raises ``AwsError`` if they make no
+    cluster.
+    """
     groups = _groups(instances)
     roles = [group["InstanceRole"] for group in groups]
     for role in ("MASTER", "CORE"):
@@ -159,7 +164,9 @@ def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def steps_of(configs: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """The steps that ``configs`` describe; raises ``AwsError`` for those that EMR refuses or this stand-in cannot run."""
+    """The steps in ``configs``; raises ``AwsError`` for steps that EMR rejects or this stand-in
+    cannot run.
+    """
     if len(configs) > MOST_STEPS:
         raise invalid(
             f"1 validation error detected: Value at 'steps' failed to satisfy constraint: Member must have length "
@@ -185,7 +192,9 @@ def _step(number: int, config: Mapping[str, Any]) -> Step:
 
 
 def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The ``spark-defaults`` of a cluster's ``Configurations`` as options of spark-submit; others concern no machine here."""
+    """``spark-defaults`` of a cluster's ``Configurations`` as options of spark-submit; ignores
+    others.
+    """
     properties: dict[str, str] = {}
     for configuration in configurations:
         if configuration["Classification"] in _METASTORE:
@@ -196,14 +205,14 @@ def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def concurrency(level: int) -> int:
-    """``level`` when EMR accepts it as a StepConcurrencyLevel."""
+    """Returns a valid StepConcurrencyLevel."""
     if not _CONCURRENCY[0] <= level <= _CONCURRENCY[1]:
         raise invalid(f"The step concurrency level {level} is invalid: it must be from {_CONCURRENCY[0]} to {_CONCURRENCY[1]}.")
     return level
 
 
 def idle_timeout(seconds: int) -> int:
-    """``seconds`` when EMR accepts it as an IdleTimeout."""
+    """Returns a valid IdleTimeout."""
     if not _IDLE_SECONDS[0] <= seconds <= _IDLE_SECONDS[1]:
         raise invalid(f"The idle timeout {seconds} is invalid: it must be from {_IDLE_SECONDS[0]} to {_IDLE_SECONDS[1]} seconds.")
     return seconds
@@ -216,7 +225,7 @@ def _applications(body: Mapping[str, Any]) -> None:
 
 
 def refuse_others(where: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuses parameters of ``body`` that ``known`` does not hold, unless they say nothing."""
+    """Rejects parameters of ``body`` that are not in ``known``, unless they are empty."""
     unknown = sorted(key for key, value in body.items() if value not in (None, [], {}, False) and key not in known)
     if unknown:
         raise not_supported(f"{where} {', '.join(unknown)}")
@@ -227,7 +236,7 @@ def _name(name_or_arn: str) -> str:
 
 
 def _exists(ask: Callable[[], Any]) -> Any:
-    """The answer, or ``None`` when the stand-in says that there is no such thing."""
+    """The response, or ``None`` if the resource does not exist."""
     try:
         return ask()
     except ClientError as error:

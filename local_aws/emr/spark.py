@@ -1,7 +1,8 @@
-"""The command and the environment that run one PySpark application on this machine, fast to start.
+"""The command and the environment that run one PySpark application on this machine.
 
-Java is called as bin/spark-submit would call it, without the shell scripts and the second JVM that only builds the command.
-Small jobs are start-up and class loading for the most part, hence the flags and the class archive.
+Starts Java as bin/spark-submit does, but without its shell scripts and the second JVM that only
+builds the command. Small jobs spend most of their time on start-up and class loading; the flags and
+the class archive reduce both.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from local_aws.java import Java
 from local_aws.memory import GIGABYTE, memory_bytes
 
 VIEW_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
-# where a bucket has no mount Hadoop asks this one, which then says "Could not initialize target File System for URI : s3://..."
+# Hadoop's file system for a bucket without a mount; its error is "Could not initialize target File
+# System for URI : s3://..."
 NO_MOUNT_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystem"
 SCHEMES = ("s3", "s3a", "s3n")
 
-# the first compiler alone, a collector without threads, no shared memory for jps: half of the start-up of the defaults
+# First compiler only, a collector without threads, no shared memory for jps: half the start-up
+# time.
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
-# org.apache.spark.launcher.JavaModuleOptions: what Spark needs of the JDK's inner packages since Java 9
+# What Spark needs of the JDK's internal packages since Java 9
+# (org.apache.spark.launcher.JavaModuleOptions).
 _OPEN_PACKAGES = (
     "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io java.base/java.net "
     "java.base/java.nio java.base/java.util java.base/java.util.concurrent java.base/java.util.concurrent.atomic "
@@ -32,7 +36,7 @@ _OPEN_PACKAGES = (
     "java.base/sun.util.calendar"
 ).split()
 
-# defaults of ours, which a job's own --conf overrides: a small machine and small data
+# Defaults for a small machine and small data; a job's own --conf overrides them.
 DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -52,13 +56,14 @@ class Spark:
 
     @classmethod
     def installed(cls, java: Java) -> Spark:
-        """PySpark as it is installed in this environment."""
+        """The PySpark of this Python environment."""
         spec = importlib.util.find_spec("pyspark")
         assert spec and spec.origin, "requirements.txt has pyspark"
         return cls(java, Path(spec.origin).parent, importlib.metadata.version("pyspark"))
 
     def command(self, arguments: Sequence[str], scratch: Path, java_flags: Iterable[str] = ()) -> list[str]:
-        """``spark-submit`` on all cores of this machine with ``arguments``: options, application, its arguments."""
+        """``spark-submit`` on all cores; ``arguments`` are options, application, and its arguments.
+        """
         opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES] if self.java.major > 8 else []
         return [
             *(str(self.java.executable), "-cp", self.class_path, f"-Xmx{_heap_bytes() >> 20}m"),
@@ -80,7 +85,7 @@ class Spark:
         return f"{self.home / 'jars'}/*"
 
     def environment(self, scratch: Path, endpoint_url: str) -> dict[str, str]:
-        """Every environment variable of a job that Spark runs."""
+        """Every environment variable of a Spark job."""
         inherited = node_environment(scratch, endpoint_url)
         pythons = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), sys.executable)
         return {
@@ -94,7 +99,7 @@ class Spark:
 
 
 def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
-    """The environment of a job: nothing of the user's AWS settings, and UTC as on EMR."""
+    """The environment of a job: none of the user's AWS settings, and UTC as on EMR."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(scratch),
@@ -108,7 +113,7 @@ def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
 
 
 def mounts(mirror: Path, buckets: Iterable[str]) -> list[str]:
-    """The options that show ``<mirror>/<bucket>`` as ``s3://<bucket>/``."""
+    """Options that mount ``<mirror>/<bucket>`` as ``s3://<bucket>/``."""
     settings = {f"spark.hadoop.fs.{scheme}.impl": VIEW_FS for scheme in SCHEMES}
     settings |= {f"spark.hadoop.fs.viewfs.overload.scheme.target.{scheme}.impl": NO_MOUNT_FS for scheme in SCHEMES}
     settings |= {f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": (mirror / name).as_uri() for name in buckets}
@@ -121,14 +126,14 @@ def conf(settings: Mapping[str, str]) -> list[str]:
 
 
 def warehouse(scratch: Path) -> Path:
-    """Where a job's ``saveAsTable`` ends up."""
+    """The folder to which ``saveAsTable`` writes."""
     return scratch / "spark-warehouse"
 
 
 def _heap_bytes() -> int:
-    """A quarter of the memory, as two steps may run side by side; never more than 4 GB.
+    """A quarter of the memory, as two steps may run at once, and at most 4 GB.
 
-    With little memory, where one step runs at a time (``steps_at_once``), three eighths of it.
+    Three eighths if there is so little that steps run one at a time (``steps_at_once``).
     """
     memory = memory_bytes()
     if steps_at_once(memory) == 1:
@@ -137,5 +142,7 @@ def _heap_bytes() -> int:
 
 
 def steps_at_once(memory: int) -> int:
-    """How many Spark drivers fit: each takes a gigabyte besides its heap, and so does this server with its clients."""
+    """How many Spark drivers fit: each needs 1 GB besides its heap, and so does this server with
+    its clients.
+    """
     return 1 if memory < 4 * GIGABYTE else 64

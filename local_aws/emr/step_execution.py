@@ -1,4 +1,5 @@
-"""One run of a step: buckets in, the driver under supervision, buckets out, logs to S3."""
+"""Runs one step: copies the buckets in, runs the driver, copies the buckets out, writes the logs.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ _CANCELLED, _KILLED = 128 + 15, 128 + 9
 
 @dataclass(frozen=True)
 class StepJob:
-    """What to run: a step's submission, in the cluster that it was submitted to, whose nodes have the ``role``."""
+    """A step's submission, its cluster, and the role of the cluster's nodes."""
 
     cluster_id: str
     step_id: str
@@ -41,7 +42,7 @@ class StepJob:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a step failed, as ``FailureDetails`` of EMR tells it."""
+    """Why a step failed, as in EMR's ``FailureDetails``."""
 
     reason: str
     message: str
@@ -49,21 +50,21 @@ class Failure:
 
 
 class StepExecutor:
-    """Starts runs, and knows those under way: they share the mirror and the launcher."""
+    """Creates runs and knows those in progress; they share the mirror and the launcher."""
 
     def __init__(self, clients: Clients, mirror: Mirror, launcher: Launcher, scratch: Path) -> None:
         self.clients = clients
         self.mirror = mirror
         self.launcher = launcher
         self.scratch = scratch
-        # YARN's application ids: when the resource manager started, and a number
+        # YARN's application ids: start time of the resource manager, and a number
         self._started = int(time.time() * 1000)
         self._numbers = itertools.count(1)
         self.under_way: set[StepExecution] = set()
         self.slots = threading.Semaphore(steps_at_once(memory_bytes()))
 
     def new(self, job: StepJob) -> StepExecution:
-        """A run that has not begun."""
+        """A run that has not started."""
         return StepExecution(self, job, f"application_{self._started}_{next(self._numbers):04d}")
 
 
@@ -81,14 +82,16 @@ class StepExecution:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Ends the driver and all that it started."""
+        """Ends the driver and its child processes."""
         with self._lock:
             self._cancelled = True
             if self._process:
                 self._process.end()
 
     def execute(self) -> Failure | None:
-        """Runs the step to its end and ships its logs; returns why it failed, ``None`` when it did not."""
+        """Runs the step to its end and writes its logs; returns why it failed, ``None`` if it
+        succeeded.
+        """
         try:
             return self._execute()
         except OSError as error:
@@ -113,14 +116,14 @@ class StepExecution:
         return failure or (Failure("Unknown Error.", problem, None) if problem else None)
 
     def files_being_written(self) -> set[Path]:
-        """What the driver is writing just now."""
+        """The files that the driver is writing now."""
         return self._process.files_being_written() if self._process else set()
 
     def _command(self) -> Command:
         runs, submission = self._runs, self._job.submission
         endpoint_url = runs.clients.endpoint_url
         command = runs.launcher.command(submission, runs.mirror, self._scratch, endpoint_url)
-        # like a cluster's instance profile, the credentials open this stand-in and nothing else
+        # like those of an instance profile; they are valid for this stand-in only
         return replace(command, environment={**command.environment, **self._clients.environment})
 
     def _drive(self, command: Command) -> int:
@@ -137,7 +140,8 @@ class StepExecution:
         return self._process.wait()
 
     def _take_out(self) -> str:
-        """Brings what the job wrote to S3, also what a failed one wrote; returns what S3 said against it."""
+        """Copies the job's files to S3, even if it failed; returns S3's error, or an empty string.
+        """
         runs = self._runs
         runs.under_way.discard(self)
         try:
@@ -153,7 +157,7 @@ class StepExecution:
         if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
             output, exit_code = output.without_context(), NO_CONTEXT_EXIT_CODE
         message, log_name = output.cause()
-        if exit_code == _KILLED:  # what it said then is no cause
+        if exit_code == _KILLED:  # its last output is not the cause
             message = ""
         where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
         if exit_code == 0:
@@ -161,7 +165,7 @@ class StepExecution:
         return Failure("Unknown Error.", message or _ended_by(exit_code), f"{where}{log_name}.gz" if where else None)
 
     def _write_logs(self, output: Output, controller: str, exit_code: int) -> str | None:
-        """Writes the logs; returns the folder of the driver's."""
+        """Writes the logs; returns the folder of the driver's logs."""
         job = self._job
         if not job.log_uri:
             return None
@@ -176,7 +180,9 @@ class StepExecution:
         return folder.container(self._application)
 
     def _lost_tables(self) -> str:
-        """A cluster would keep what ``saveAsTable`` writes for its later steps; here it goes with the step, so it must fail."""
+        """Fails a step that used ``saveAsTable``: a cluster keeps such tables, this stand-in
+        deletes them.
+        """
         tables = warehouse(self._scratch)
         if not tables.is_dir() or not any(tables.iterdir()):
             return ""
@@ -185,7 +191,7 @@ class StepExecution:
 
 
 def _ended_by(exit_code: int) -> str:
-    """The exit code in words; a process that SIGKILL has ended had in most cases more memory than there is."""
+    """Describes an exit code. SIGKILL mostly means that memory ran out."""
     if exit_code <= 128:
         return f"exit code {exit_code}"
     try:

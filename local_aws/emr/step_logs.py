@@ -1,7 +1,8 @@
-"""A step's logs, written to where EMR pushes them, and what they say of a failure.
+"""A step's logs: written where EMR writes them, and searched for the cause of a failure.
 
-https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-manage-view-web-log-files.html: client mode has the driver's output
-in ``<LogUri>/<cluster>/steps/<step>/``, cluster mode in ``<LogUri>/<cluster>/containers/<application>/<first container>/``.
+The driver's output is in ``<LogUri>/<cluster>/steps/<step>/`` in client mode, and in
+``<LogUri>/<cluster>/containers/<application>/<first container>/`` in cluster mode:
+https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-manage-view-web-log-files.html
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _JAVA_EXCEPTION = re.compile(
     r"^(?:Exception in thread \"[^\"]*\" |Caused by: |)((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)$", re.MULTILINE
 )
 _MESSAGE_CHARACTERS = 1000
-# SparkContext logs it before all else
+# the first line that SparkContext logs
 _CONTEXT_MADE = "SparkContext: Running Spark version"
 # org.apache.spark.deploy.yarn.ApplicationMaster.runDriver
 NO_CONTEXT_EXIT_CODE = 13
@@ -33,32 +34,34 @@ _NO_CONTEXT = "java.lang.IllegalStateException: User did not initialize spark co
 
 @dataclass(frozen=True)
 class Output:
-    """What a driver wrote."""
+    """The output of a driver."""
 
     stdout: str
     stderr: str
 
     def with_aws_errors(self) -> Output:
-        """With the errors of S3 as AWS names them, where Hadoop's local file systems name them differently."""
+        """Adds S3's error where Hadoop's local file system has another one for a missing bucket."""
         missing = sorted(set(_MISSING_BUCKET.findall(self.stdout + self.stderr)))
         named = "".join(f"{no_such_bucket(bucket)}\n" for bucket in missing)
         return Output(self.stdout, self.stderr + named)
 
     @property
     def made_context(self) -> bool:
-        """Whether the driver made a SparkContext."""
+        """Whether the driver created a SparkContext."""
         return _CONTEXT_MADE in self.stderr
 
     def without_context(self) -> Output:
-        """With what YARN's application master says, in cluster mode, of a driver that ended without a SparkContext."""
+        """Adds the message of YARN's application master for a driver that created no SparkContext.
+        """
         said = f"ERROR ApplicationMaster: Uncaught exception: \n{_NO_CONTEXT}\n"
         said += f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
         return Output(self.stdout, self.stderr + said)
 
     def cause(self) -> tuple[str, str]:
-        """The line that says why the driver failed, and the log that has it.
+        """The line that says why the driver failed, and the name of the log that contains it.
 
-        Spark's PythonRunner sends what the Python process writes to stderr to stdout; so a traceback is there.
+        Tracebacks are in stdout: Spark's PythonRunner redirects the Python process's stderr to
+        stdout.
         """
         missing = _MISSING_BUCKET.search(self.stdout + self.stderr)
         if missing:
@@ -71,14 +74,14 @@ class Output:
 
 
 def no_such_bucket(bucket: str) -> str:
-    """What S3 says of a bucket that does not exist, as the AWS SDK for Java prints it."""
+    """S3's message for a missing bucket, as the AWS SDK for Java prints it."""
     codes = f"Service: Amazon S3; Status Code: 404; Error Code: NoSuchBucket; Bucket: {bucket}"
     return f"The specified bucket does not exist ({codes})"
 
 
 @dataclass(frozen=True)
 class LogFolder:
-    """Where the logs of one cluster go."""
+    """The log folders of one cluster."""
 
     s3: Any
     log_uri: str
@@ -89,12 +92,16 @@ class LogFolder:
         return f"{self.log_uri.rstrip('/')}/{self.cluster_id}/steps/{step_id}/"
 
     def container(self, application: str) -> str:
-        """The folder of a YARN application's first container, the driver's in cluster mode."""
+        """The folder of a YARN application's first container, which is the driver's in cluster
+        mode.
+        """
         first = f"{application.replace('application', 'container')}_01_000001"
         return f"{self.log_uri.rstrip('/')}/{self.cluster_id}/containers/{application}/{first}/"
 
     def write(self, folder: str, logs: dict[str, str]) -> None:
-        """Writes ``logs`` by name, gzipped; a bucket that is gone is logged, as the step's state does not depend on it."""
+        """Writes ``logs`` by name, gzipped. A missing bucket is only logged: it does not change the
+        step's state.
+        """
         bucket, _, prefix = folder.partition("://")[2].partition("/")
         for name, text in logs.items():
             body = gzip.compress(text.encode("utf-8", "replace"), compresslevel=6, mtime=0)
@@ -105,7 +112,9 @@ class LogFolder:
 
 
 def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float) -> str:
-    """The controller's log of a step: ``command`` as it was submitted, ``ran`` as it ran here, ``notes`` of the mirror."""
+    """The controller's log: ``command`` as submitted, ``ran`` as executed here, ``notes`` of the
+    mirror.
+    """
     end = "succeeded" if exit_code == 0 else "failed"
     lines = [
         "INFO startExec 'hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runner.jar " + " ".join(command) + "'",
@@ -119,7 +128,7 @@ def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[s
 
 
 def yarn_client_log(application: str, exit_code: int) -> str:
-    """What spark-submit itself says in cluster mode, where the driver's own words are elsewhere."""
+    """The output of spark-submit itself in cluster mode; the driver's output is elsewhere."""
     if exit_code == 0:
         return f"INFO Client: Application report for {application} (state: FINISHED)\n\t final status: SUCCEEDED\n"
     return (

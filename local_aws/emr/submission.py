@@ -1,4 +1,6 @@
-"""The arguments of a `command-runner.jar` step: what of a `spark-submit` means something on one machine, and what is refused."""
+"""The arguments of a `command-runner.jar` step: which options of `spark-submit` are used, dropped
+or rejected here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from local_aws.overlay import not_supported
 
-# spark-submit's options, as SparkSubmitOptionParser has them; only those before the application are its own
+# options of spark-submit (SparkSubmitOptionParser); only those before the application are its own
 _DROPPED = frozenset(
     "--master --deploy-mode --driver-memory --driver-cores --executor-memory --executor-cores --num-executors "
     "--total-executor-cores --queue".split()
@@ -20,7 +22,7 @@ _REFUSED = frozenset(
 )
 _FLAGS = frozenset("--supervise --verbose -v".split())
 
-# what only shapes a cluster: its machines, its YARN, how many executors
+# settings that only concern a cluster: its machines, YARN, the number of executors
 _CLUSTER_CONF = re.compile(
     r"spark\.(master|submit\.deployMode|driver\.(memory|cores|memoryOverhead\w*)"
     r"|executor\.(memory|cores|instances|memoryOverhead\w*|extraJavaOptions|defaultJavaOptions)"
@@ -34,7 +36,7 @@ _REFUSED_CONF = re.compile(
 
 @dataclass(frozen=True)
 class Submission:
-    """One PySpark application as spark-submit takes it, without what would only shape a cluster."""
+    """One PySpark application and its options, without those that only concern a cluster."""
 
     cluster_mode: bool
     options: tuple[str, ...]
@@ -42,12 +44,14 @@ class Submission:
     arguments: tuple[str, ...]
 
     def with_defaults(self, options: Sequence[str]) -> Submission:
-        """With ``options`` that the submission's own override."""
+        """Adds ``options``; the submission's own options override them."""
         return replace(self, options=(*options, *self.options))
 
 
 def parse_submission(args: Sequence[str]) -> Submission:
-    """The step's ``Args``; raises ``AwsError`` for anything but ``spark-submit [options] application.py [arguments]``."""
+    """Parses a step's ``Args``: ``spark-submit [options] application.py [arguments]``; else raises
+    ``AwsError``.
+    """
     if not args or args[0] != "spark-submit":
         raise not_supported(f"command-runner.jar {args[0] if args else 'without arguments'}; only spark-submit runs here")
     cluster_mode, options, rest = False, [], list(args[1:])
@@ -66,12 +70,12 @@ def parse_submission(args: Sequence[str]) -> Submission:
 
 
 def local_conf(properties: Mapping[str, str]) -> list[str]:
-    """Spark properties as ``--conf`` options, without those that only shape a cluster."""
+    """Spark properties as ``--conf`` options, without those that only concern a cluster."""
     return [part for key, value in properties.items() for part in _conf(f"{key}={value}")]
 
 
 def _take_options(rest: list[str]) -> Iterator[tuple[str, str]]:
-    """Takes options and their values off the front of ``rest`` until the application comes."""
+    """Removes options and their values from the front of ``rest``, up to the application."""
     while rest and rest[0].startswith("-"):
         option, equals, value = rest.pop(0).partition("=")
         if option in _REFUSED or option not in _KEPT | _DROPPED | _FLAGS:

@@ -1,6 +1,7 @@
-"""A small Spark job that touches what jobs usually touch, so that the class archive holds what they load.
+"""A small Spark job that uses the usual features, so that the class archive contains their classes.
 
-Reads CSV and writes Parquet through ``s3://``, with joins, windows, aggregates, dates and text functions.
+Reads CSV and writes Parquet through ``s3://``, with joins, windows, aggregates, dates and text
+functions.
 """
 
 import sys
@@ -12,7 +13,7 @@ SCHEMA = "id string, user string, begin timestamp, end timestamp, amount decimal
 
 
 def main(folder: str) -> None:
-    """Does all of it under ``folder``."""
+    """Runs the job; all its files are under ``folder``."""
     spark = SparkSession.builder.appName("local_aws class archive").getOrCreate()
     text = spark.range(200).select(
         F.concat_ws(",", F.col("id"), F.col("id") % 7, F.lit("2024-01-01 10:00:00,2024-01-02 11:30:00,12.50")).alias("value")

@@ -1,1 +1,1 @@
-"""Glue crawlers that really look: list S3, read schemas, find tables and partitions, write them to the catalog."""
+"""Glue crawlers: list S3, read schemas, find tables and partitions, write them to the catalog."""

@@ -1,4 +1,5 @@
-"""What a crawl writes: found tables and partitions into the Glue catalog, under the crawler's change policies."""
+"""Writes the tables and partitions that a crawl found to the catalog, under the crawler's policies.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from local_aws.glue.layout import FoundTable, hash_suffix
 from local_aws.glue.listing import S3File
 from local_aws.glue.schema import FileSchema
 
-CREATE_BATCH = 100  # partitions one BatchCreatePartition takes
-DELETE_BATCH = 25  # partitions one BatchDeletePartition takes
+CREATE_BATCH = 100  # partitions in one BatchCreatePartition
+DELETE_BATCH = 25  # partitions in one BatchDeletePartition
 
 UPDATED_BY = "UPDATED_BY_CRAWLER"
 DEPRECATED_BY = "DEPRECATED_BY_CRAWLER"
@@ -22,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Policy:
-    """The crawler's settings that decide what happens to what the catalog already holds."""
+    """The crawler's settings for tables and partitions that are in the catalog already."""
 
     crawler: str
     database: str
@@ -31,12 +32,11 @@ class Policy:
     delete: str = "DEPRECATE_IN_DATABASE"
     merge_new_columns: bool = False
     inherit_from_table: bool = False
-    partition_index: bool = True
 
 
 @dataclass
 class Changes:
-    """What one crawl changed, by name."""
+    """The changes of one crawl, by name."""
 
     tables_created: list[str] = field(default_factory=list)
     tables_updated: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Changes:
 
 
 class CatalogWriter:
-    """Writes one crawl's findings; ``crawl_id`` marks what it touched."""
+    """Writes the findings of one crawl; ``crawl_id`` marks the tables that it changes."""
 
     def __init__(self, glue: Any, policy: Policy, crawl_id: str) -> None:
         self._glue = glue
@@ -68,7 +68,9 @@ class CatalogWriter:
         self.changes = Changes()
 
     def write(self, found: Sequence[FoundTable]) -> Changes:
-        """Creates and updates what was ``found``; what this crawler once found and is gone follows the delete policy."""
+        """Creates and updates the ``found`` tables; applies the delete policy to this crawler's
+        other tables.
+        """
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self._policy.database)
         self._tables = {table["Name"]: table for page in pages for table in page["TableList"]}
         seen = {self._write_table(table) for table in found}
@@ -89,8 +91,6 @@ class CatalogWriter:
             self._glue.create_table(DatabaseName=self._policy.database, TableInput=wanted)
             self.changes.tables_created.append(name)
             self._tables[name] = wanted
-            if found.depth and self._policy.partition_index:
-                self._index_partitions(name, found.partition_names())
         elif self._policy.update == "UPDATE_IN_DATABASE":
             wanted = self._updated(present, wanted)
             self._glue.update_table(DatabaseName=self._policy.database, TableInput=wanted)
@@ -101,13 +101,10 @@ class CatalogWriter:
             self._write_partitions(found, self._tables[name])
         return name
 
-    def _index_partitions(self, table: str, keys: Sequence[str]) -> None:
-        """As Glue does by default: https://docs.aws.amazon.com/glue/latest/dg/crawler-configure-partition-indexes.html"""
-        index = {"Keys": list(keys), "IndexName": "crawler_partition_index"}
-        self._glue.create_partition_index(DatabaseName=self._policy.database, TableName=table, PartitionIndex=index)
-
     def _name_of(self, found: FoundTable) -> str:
-        """The name under which this location is or will be known; another location's name gets a hash behind it."""
+        """The table's name; another table with that name at another location leads to a hash at its
+        end.
+        """
         plain = self._policy.table_prefix + found.name
         for name in (plain, plain[: 128 - 33] + hash_suffix(found.location)):
             present = self._tables.get(name)
@@ -116,7 +113,7 @@ class CatalogWriter:
         return name
 
     def _updated(self, present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-        """``wanted`` under the settings: with MergeNewColumns the present columns keep their types and places."""
+        """Applies MergeNewColumns: existing columns keep their types and positions."""
         if not self._policy.merge_new_columns:
             return wanted
         old = {column["Name"]: column["Type"] for column in present["StorageDescriptor"]["Columns"]}
@@ -215,7 +212,7 @@ class CatalogWriter:
         self.changes.partitions_deleted += [f"{table}/{'/'.join(values)}" for values in gone]
 
 
-# how AWS's crawler describes each format to Hive
+# Hive's classes for each format, as AWS's crawler writes them
 
 
 @dataclass(frozen=True)
@@ -268,7 +265,7 @@ def _columns(columns: Mapping[str, str], first: Iterable[str] = ()) -> list[dict
 
 
 def _shape(table: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes a table or partition another one: all but the statistics and the mark of the crawl."""
+    """The parts that count as a change: all except for statistics and the crawl's id."""
     descriptor = table["StorageDescriptor"]
     return descriptor["Columns"], descriptor.get("SerdeInfo"), table.get("PartitionKeys"), _location(table)
 

@@ -1,4 +1,4 @@
-"""The Glue crawler API: crawlers by name, one crawl at a time each, with AWS's states, errors, history and log."""
+"""The crawler API of Glue: one crawl at a time per crawler, with AWS's states, errors and log."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from local_aws.overlay import AwsError, Call, Handler
 
 log = logging.getLogger(__name__)
 
-READERS = 8  # schemas read at the same time
+READERS = 8  # schemas read in parallel
 
 
 class Cancelled(Exception):
-    """The crawl was stopped on request."""
+    """StopCrawler was called."""
 
 
 @dataclass
@@ -48,12 +48,12 @@ class Crawl:
     cancel: threading.Event = field(default_factory=threading.Event)
 
     def go_on(self) -> None:
-        """Raises ``Cancelled`` once StopCrawler was called."""
+        """Raises ``Cancelled`` if StopCrawler was called."""
         if self.cancel.is_set():
             raise Cancelled
 
     def last_crawl(self) -> dict[str, Any]:
-        """As ``Crawler.LastCrawl`` shows it."""
+        """As in ``Crawler.LastCrawl``."""
         shown = {
             "Status": self.status,
             "LogGroup": LOG_GROUP,
@@ -66,7 +66,7 @@ class Crawl:
 
 @dataclass
 class Crawler:
-    """A crawler as it was defined, with its runs."""
+    """A crawler's definition and its crawls."""
 
     request: dict[str, Any]
     region: str
@@ -87,7 +87,7 @@ class Crawler:
         return [crawl for crawl in self.crawls if crawl.ended is not None]
 
     def described(self) -> dict[str, Any]:
-        """As GetCrawler shows it."""
+        """As in GetCrawler."""
         shown = {
             **_DEFAULTS,
             **{key: value for key, value in self.request.items() if key != "Tags"},
@@ -118,15 +118,15 @@ _NOT_DONE = ("ListCrawls", "StartCrawlerSchedule", "StopCrawlerSchedule", "Updat
 
 
 class CrawlerComponent:
-    """Owns every crawler operation of Glue; the catalog it writes to is moto's."""
+    """The crawler operations of Glue; moto has the catalog."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._lock = threading.RLock()
         self._crawlers: dict[tuple[str, str], Crawler] = {}
         self._threads: list[threading.Thread] = []
-        self._indexes: dict[tuple[str, str, str], dict[str, Any]] = {}  # of partitions, by region, database, table
-        self._schemas: dict[S3File, FileSchema] = {}  # by bucket, key and etag: a file that did not change is read once
+        # by bucket, key and ETag: an unchanged file is read once
+        self._schemas: dict[S3File, FileSchema] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """Every crawler operation, by ``"AWSGlue.Operation"``."""
@@ -141,8 +141,6 @@ class CrawlerComponent:
             "StartCrawler": self._start,
             "StopCrawler": self._stop,
             "GetCrawlerMetrics": self._metrics,
-            "CreatePartitionIndex": self._create_partition_index,
-            "GetPartitionIndexes": self._get_partition_indexes,
             **dict.fromkeys(_NOT_DONE, _refuse),
         }
         return {f"AWSGlue.{name}": self._locked(handler) for name, handler in operations.items()}
@@ -164,7 +162,7 @@ class CrawlerComponent:
 
         return answer
 
-    # the API
+    # operations
 
     def _create(self, call: Call) -> dict[str, Any]:
         if (call.region, call.body["Name"]) in self._crawlers:
@@ -240,35 +238,19 @@ class CrawlerComponent:
         if crawler.state != "READY":
             raise AwsError("CrawlerRunningException", f"Crawler with name {crawler.name} {why}")
 
-    def _create_partition_index(self, call: Call) -> dict[str, Any]:
-        """An index makes queries of many partitions faster, and changes no answer."""
-        call.forward(_table(call), "GetTable")
-        index = call.body["PartitionIndex"]
-        self._indexes[call.region, call.body["DatabaseName"], call.body["TableName"]] = {
-            "IndexName": index["IndexName"],
-            "Keys": [{"Name": key, "Type": "string"} for key in index["Keys"]],
-            "IndexStatus": "ACTIVE",
-        }
-        return {}
-
-    def _get_partition_indexes(self, call: Call) -> dict[str, Any]:
-        call.forward(_table(call), "GetTable")
-        found = self._indexes.get((call.region, call.body["DatabaseName"], call.body["TableName"]))
-        return {"PartitionIndexDescriptorList": [found] if found else []}
-
     def _check_role(self, role: str, region: str) -> None:
         refused = settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
         try:
             found = self._clients.client("iam", region).get_role(RoleName=role.rpartition("/")[2])["Role"]
         except ClientError as error:
             raise refused from error
-        # a name stands for the role without a path
+        # a name means the role without a path
         meant = role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{role}"
         if found["Arn"] != meant or "glue.amazonaws.com" not in json.dumps(found["AssumeRolePolicyDocument"]):
             raise refused
 
     def _client(self, service: str, crawler: Crawler) -> Any:
-        """What a crawl works with: it is done as the crawler's role."""
+        """A client for a crawl, which acts as the crawler's role."""
         return self._clients.signing_as(access_key_of(crawler.request["Role"])).client(service, crawler.region)
 
     # a crawl
@@ -282,7 +264,8 @@ class CrawlerComponent:
             status, error = "CANCELLED", None
         except ClientError as failure:
             status, error = "FAILED", _aws_message(failure)
-        except Exception as bug:  # ours: it ends the crawl as FAILED and names itself, it never passes for a success
+        # a defect of the stand-in: the crawl fails and the message says so
+        except Exception as bug:
             log.exception("crawl of %s failed", crawler.name)
             status, error = "FAILED", f"Internal Service Exception (local_aws: {type(bug).__name__}: {bug})"
         self._finish(crawler, crawl, status, error, crawl_log)
@@ -300,7 +283,7 @@ class CrawlerComponent:
         tables: dict[str, FoundTable] = {}
         for target, found in files.items():
             for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
-                tables.setdefault(table.location, table)  # overlapping targets find a table once
+                tables.setdefault(table.location, table)  # overlapping targets yield a table once
         crawl.go_on()
         crawl_log.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
         catalog = CatalogWriter(glue, settings.policy_of(request), crawl.crawl_id)
@@ -333,7 +316,7 @@ class CrawlerComponent:
 
 
 def _ensure_database(glue: Any, name: str) -> None:
-    """A crawl creates the database that its crawler names, unless it is there."""
+    """Creates the crawler's database if it does not exist."""
     try:
         glue.get_database(Name=name)
     except glue.exceptions.EntityNotFoundException:
@@ -360,11 +343,6 @@ def _metrics_of(crawler: Crawler) -> dict[str, Any]:
         "TablesUpdated": len(changes.tables_updated),
         "TablesDeleted": len(changes.tables_deleted),
     }
-
-
-def _table(call: Call) -> dict[str, str]:
-    """Which table a call is about, as GetTable takes it."""
-    return {"DatabaseName": call.body["DatabaseName"], "Name": call.body["TableName"]}
 
 
 def _refuse(call: Call) -> dict[str, Any]:

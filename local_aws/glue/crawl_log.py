@@ -1,4 +1,4 @@
-"""A crawl's log lines, shipped to CloudWatch Logs where AWS's crawlers write theirs."""
+"""The log of a crawl, written to CloudWatch Logs as by AWS's crawlers."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _DONE = {"ADD": "Created", "UPDATE": "Updated", "DELETE": "Deleted"}
 
 
 class CrawlLog:
-    """Keeps the lines of one crawl until ``ship``."""
+    """Collects the lines of one crawl until ``ship``."""
 
     def __init__(self, crawl_id: str) -> None:
         self._crawl_id = crawl_id
         self._events: list[dict[str, Any]] = []
 
     def note(self, line: str) -> None:
-        """Keeps one line with its time."""
+        """Adds a line with its time."""
         self._events.append({"timestamp": int(time.time() * 1000), "message": f"[{self._crawl_id}] {line}"})
 
     def note_changes(self, changes: Changes) -> None:
-        """One line for each table and partition that the crawl wrote or removed."""
+        """Adds a line for each table and partition that the crawl changed."""
         for verb, kind, names in changes.listed():
             for name in names:
                 self.note(f"INFO : {_DONE[verb]} {kind.lower()} {name}")
 
     def ship(self, logs: Any, stream: str) -> None:
-        """Writes the lines; a log that cannot be written does not fail a crawl."""
+        """Writes the lines; a failure to write does not fail the crawl."""
         try:
             _ensure(logs.create_log_group, logGroupName=LOG_GROUP)
             _ensure(logs.create_log_stream, logGroupName=LOG_GROUP, logStreamName=stream)

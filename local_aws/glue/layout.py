@@ -1,4 +1,6 @@
-"""Which tables lie in a target: folders with one kind of file become tables, the folders below them partitions."""
+"""Finds the tables of a target: folders with one kind of file are tables, folders below are
+partitions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from local_aws.glue.schema import FileSchema, mergeable, merged
 
 @dataclass(frozen=True)
 class Grouping:
-    """How far folders may be taken together: ``combine`` ignores similarity, ``table_level`` counts the bucket as 1."""
+    """Grouping settings: ``combine`` ignores similarity; ``table_level`` counts the bucket as level
+    1.
+    """
 
     combine: bool = False
     table_level: int | None = None
@@ -22,7 +26,8 @@ class Grouping:
 
 @dataclass(frozen=True)
 class FoundTable:
-    """One table: its ``root`` (a key without a slash at its end), its files and ``depth`` folder levels of partitions."""
+    """One table: ``root`` is a key without a final slash, ``depth`` the number of partition levels.
+    """
 
     bucket: str
     root: str
@@ -33,28 +38,30 @@ class FoundTable:
 
     @property
     def location(self) -> str:
-        """Where the table lies, as the catalog writes it."""
+        """The table's location, as in the catalog."""
         return f"s3://{self.bucket}/{self.root}" + ("" if self.is_file else "/" * bool(self.root))
 
     @property
     def name(self) -> str:
-        """The folder's name in the catalog's letters; the bucket's at the top of a bucket."""
+        """The folder's name (the bucket's, at the top of a bucket) in characters that the catalog
+        allows.
+        """
         return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[:128]
 
     def folders(self) -> dict[str, list[S3File]]:
-        """The files of each partition, by their folder's key."""
+        """The files of each partition, by the key of its folder."""
         grouped: dict[str, list[S3File]] = defaultdict(list)
         for file in self.files:
             grouped[file.folder].append(file)
         return grouped
 
     def partition_names(self) -> list[str]:
-        """One name a folder level: the key of ``key=value`` folders, else ``partition_<level>``."""
+        """One name per level: the key of ``key=value`` folders, else ``partition_<level>``."""
         levels = list(zip(*(self._parts(folder) for folder in self.folders()), strict=True))
         return [_level_name(index, set(parts)) for index, parts in enumerate(levels)]
 
     def partition_values(self, folder: str) -> list[str]:
-        """The partition's values as text: what stands after ``=``, else the folder's name."""
+        """The partition's values: the text after ``=``, else the folder's name."""
         names = self.partition_names()
         return [
             part.partition("=")[2] if part.lower().startswith(f"{name}=") else part
@@ -106,7 +113,7 @@ def _tables_of(tree: _Tree, folder: str) -> list[FoundTable]:
 
 
 def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
-    """One table for the folder where its files agree, else one for every file."""
+    """One table for the folder if its files have similar schemas, else one per file."""
     files = tree.by_folder.get(folder, [])
     if not files:
         return []
@@ -117,7 +124,9 @@ def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
 
 
 def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTable | None:
-    """The folders below as partitions of one table, where each is one table of the same kind and depth."""
+    """Joins the folders below as partitions of one table, if each is one table of the same kind and
+    depth.
+    """
     tables = [found[0] for found in below if len(found) == 1 and not found[0].is_file]
     same_depth = len({(table.depth, _height(table, folder)) for table in tables}) == 1
     if len(tables) != len(below) or not same_depth:
@@ -143,5 +152,7 @@ def _common_schema(tree: _Tree, schemas: list[FileSchema]) -> FileSchema | None:
 
 
 def hash_suffix(location: str) -> str:
-    """What AWS appends to a table's name that is taken by another location: a hash of where it lies."""
+    """The suffix of a table's name that another location has already: AWS appends a hash of the
+    location.
+    """
     return "_" + hashlib.md5(location.encode(), usedforsecurity=False).hexdigest()

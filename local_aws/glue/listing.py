@@ -1,4 +1,4 @@
-"""Which objects a crawler's S3 target holds: lists the prefix, drops what the crawler skips and what the exclusions name."""
+"""Lists the objects of a crawler's S3 target, without excluded and hidden ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class S3File:
-    """One object that holds data."""
+    """One object with data."""
 
     bucket: str
     key: str
@@ -19,7 +19,7 @@ class S3File:
 
     @property
     def folder(self) -> str:
-        """The key up to its last slash, without it; empty at the top of the bucket."""
+        """The key up to its last slash; empty at the top of the bucket."""
         return self.key.rpartition("/")[0]
 
 
@@ -33,18 +33,19 @@ class Target:
 
     @staticmethod
     def of(spec: dict[str, Any]) -> Target:
-        """A target of the API's ``S3Targets``, its path already checked to be an s3:// one."""
+        """A target in the API's ``S3Targets`` with a valid path."""
         bucket, _, prefix = spec["Path"].removeprefix("s3://").partition("/")
         exclusions = tuple(glob_pattern(glob) for glob in spec.get("Exclusions") or [])
         return Target(bucket, prefix.strip("/"), exclusions)
 
     def relative(self, key: str) -> str:
-        """What of ``key`` lies below the include path: the part that exclusions are matched against."""
+        """The part of ``key`` below the include path; exclusions are matched against it."""
         return key[len(self.prefix) :].lstrip("/") if self.prefix else key
 
 
 def data_files(s3: Any, target: Target) -> list[S3File]:
-    """The objects of ``target`` that a crawl reads, by key; an include path may also name one object."""
+    """The objects that a crawl of ``target`` reads, by key; an include path may also be one object.
+    """
     return [file for file in _listed(s3, target) if _holds_data(file, target)]
 
 
@@ -57,7 +58,7 @@ def _listed(s3: Any, target: Target) -> Iterator[S3File]:
 def _holds_data(file: S3File, target: Target) -> bool:
     below = file.key[len(target.prefix) :]
     if target.prefix and below and not below.startswith("/"):
-        return False  # a sibling whose name only begins like the include path
+        return False  # a sibling whose name starts with the include path
     relative = target.relative(file.key)
     hidden = any(part.startswith(("_", ".")) for part in relative.split("/"))
     marker = file.size == 0 or file.key.endswith(("/", "_$folder$"))
@@ -68,7 +69,8 @@ _GLOB_TOKENS = re.compile(r"\*\*|\*|\?|\\.|\[!?[^\]]+\]|\{[^}]*\}|.", re.DOTALL)
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
-    """AWS's exclusion glob: ``*`` and ``?`` stay inside a folder, ``**`` crosses folders; ``[...]``, ``{a,b}``, backslash.
+    """AWS's glob for exclusions: ``*`` and ``?`` match within a folder, ``**`` across folders;
+    ``[...]``, ``{a,b}``, backslash.
 
     https://docs.aws.amazon.com/glue/latest/dg/define-crawler-choose-data-sources.html#crawler-exclude-patterns
     """

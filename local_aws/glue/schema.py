@@ -1,4 +1,6 @@
-"""What one file holds: its format and its columns, as AWS's built-in classifiers tell them, and how schemas merge."""
+"""The format and columns of one file, as AWS's built-in classifiers find them, and merging of
+schemas.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from typing import Any
 
 from local_aws.glue.listing import S3File
 
-HEAD_BYTES = 1 << 20  # what a classifier looks at: the first megabyte
-FOOTER_BYTES = 1 << 16  # a Parquet footer of some hundred columns fits; a longer one is read in a second request
+HEAD_BYTES = 1 << 20  # a classifier reads the first megabyte
+# fits the footer of some hundred columns; a longer one needs a second request
+FOOTER_BYTES = 1 << 16
 DELIMITERS = ",|\t;\x01"
-SIMILAR = 0.7  # share of equal columns from which AWS takes two schemas for one
+SIMILAR = 0.7  # minimum share of equal columns for AWS to merge two schemas
 
 _PARQUET_MAGIC = b"PAR1"
 _NAME = re.compile(r"[A-Za-z0-9_ .\-#/()]+")
@@ -26,7 +29,9 @@ _DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class FileSchema:
-    """Format, columns (lower-case name -> Hive type, in file order), rows and the format's own parameters."""
+    """Format, columns (lower-case name -> Hive type, in file order), rows, and the format's
+    parameters.
+    """
 
     classification: str
     columns: Mapping[str, str]
@@ -39,7 +44,7 @@ UNKNOWN = FileSchema("UNKNOWN", {}, 0)
 
 
 def read_schema(s3: Any, file: S3File) -> FileSchema:
-    """The schema of one object, from its footer or its head: one request for nearly every file."""
+    """The schema of one object, from its footer or its head: mostly one request."""
     if file.key.endswith((".gz", ".gzip")):
         head = zlib.decompressobj(wbits=31).decompress(_bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), HEAD_BYTES)
         return _text_schema(head, file.size, "gzip")
@@ -66,7 +71,7 @@ def _parquet_schema(s3: Any, file: S3File, tail: bytes) -> FileSchema:
     footer = int.from_bytes(tail[-8:-4], "little") + 8
     if footer > len(tail):
         tail = _bytes(s3, file, f"bytes=-{footer}")
-    # a reader of metadata alone needs the magic at the start and the footer at the end, nothing between
+    # Reading metadata needs only the magic bytes at the start and the footer at the end.
     metadata = pq.read_metadata(io.BytesIO(_PARQUET_MAGIC + tail[-footer:]))
     columns = {field.name.lower(): hive_type(field.type) for field in metadata.schema.to_arrow_schema()}
     return FileSchema("parquet", columns, metadata.num_rows)
@@ -107,7 +112,7 @@ def hive_type(arrow: Any) -> str:
 def _text_schema(head: bytes, size: int, compression: str) -> FileSchema:
     text = head.decode("utf-8", errors="replace").removeprefix("\ufeff")
     if len(head) >= HEAD_BYTES:
-        text = text[: text.rfind("\n") + 1]  # the last line is cut
+        text = text[: text.rfind("\n") + 1]  # the last line is incomplete
     return _json_schema(text, size, compression) or _csv_schema(text, size, compression) or UNKNOWN
 
 
@@ -152,7 +157,9 @@ def _csv_schema(text: str, size: int, compression: str) -> FileSchema | None:
 
 
 def _is_table(rows: Sequence[Sequence[str]]) -> bool:
-    """At least two columns and two rows, all of one width (AWS's rule for its CSV classifier)."""
+    """Whether there are two columns and two rows, all of one width (the rule of AWS's CSV
+    classifier).
+    """
     return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
 
 
@@ -172,7 +179,10 @@ def _csv_of(rows: list[list[str]], delimiter: str, text: str, size: int, compres
 
 
 def _is_header(first: Sequence[str], types: Sequence[str]) -> bool:
-    """AWS's rule: every cell is a name and parses as text, and some column below does not (an all-text CSV has no header)."""
+    """AWS's rule: every cell is a name and parses as text, and some column below does not.
+
+    So a CSV file of text only has no header.
+    """
     named = all(_NAME.fullmatch(cell.strip()) and len(cell) < 150 and _cell_type(cell) == "string" for cell in first)
     return named and len(set(first)) == len(first) and any(kind != "string" for kind in types)
 
@@ -198,7 +208,9 @@ def _estimated(rows: int, sampled: int, size: int) -> int:
 
 
 def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
-    """Whether two schemas make one table: the same format, and similar columns (or, to ``combine``, merely compatible ones)."""
+    """Whether two schemas make one table: same format, and similar columns (compatible ones to
+    ``combine``).
+    """
     same_format = (one.classification, one.compression) == (other.classification, other.compression)
     same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
     if not same_format or combine:
@@ -210,7 +222,7 @@ def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
 
 
 def merged(one: FileSchema, other: FileSchema) -> FileSchema:
-    """The schema of files of both kinds; columns of the first come first."""
+    """The schema for the files of both; columns of the first come first."""
     return FileSchema(
         one.classification,
         merged_columns(one.columns, other.columns),
@@ -221,7 +233,8 @@ def merged(one: FileSchema, other: FileSchema) -> FileSchema:
 
 
 def merged_columns(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of columns; one that differs gets the wider type, text where none is wider."""
+    """Both sets of columns; a column with two types gets the wider one, or text if there is none.
+    """
     result = dict(one)
     for name, kind in other.items():
         result[name] = (_wider(result[name], kind) or "string") if name in result else kind

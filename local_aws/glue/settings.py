@@ -1,4 +1,6 @@
-"""A crawler's request, checked: what AWS refuses is refused in its words, what this stand-in cannot do is refused by name."""
+"""Validates a crawler's request: raises AWS's errors, and rejects by name what this stand-in cannot
+do.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _CHOICES = {
 }
 _CONFIGURATION = {
     "Version": None,
-    "CreatePartitionIndex": (True, False),
+    "CreatePartitionIndex": (True, False),  # changes no result: no index is created
     "Grouping": {"TableGroupingPolicy": ("CombineCompatibleSchemas",), "TableLevelConfiguration": None},
     "CrawlerOutput": {
         "Partitions": {"AddOrUpdateBehavior": ("InheritFromTable",)},
@@ -28,17 +30,19 @@ _NOT_DONE = ("Schedule", "Classifiers", "CrawlerSecurityConfiguration")
 
 
 def invalid(message: str) -> AwsError:
-    """Glue's answer to a request that makes no sense."""
+    """Glue's error for an invalid request."""
     return AwsError("InvalidInputException", message)
 
 
 def not_done(what: str) -> AwsError:
-    """The stand-in's answer to what AWS could do and it cannot."""
+    """The stand-in's error for settings that it does not support."""
     return invalid(f"local_aws does not do this: {what}")
 
 
 def check(crawler: Mapping[str, Any]) -> None:
-    """Raises ``AwsError`` where ``crawler`` (as CreateCrawler takes it) is wrong or asks for what is not done here."""
+    """Raises ``AwsError`` if ``crawler`` (a CreateCrawler request) is invalid or not supported
+    here.
+    """
     for name in _NOT_DONE:
         if crawler.get(name):
             raise not_done(f"crawlers with {name}")
@@ -97,12 +101,12 @@ def _check_configuration(given: Any, known: Any, where: str) -> None:
 
 
 def targets_of(crawler: Mapping[str, Any]) -> list[Target]:
-    """What the crawler looks at."""
+    """The crawler's S3 targets."""
     return [Target.of(spec) for spec in crawler["Targets"]["S3Targets"]]
 
 
 def grouping_of(crawler: Mapping[str, Any]) -> Grouping:
-    """How the crawler takes folders together."""
+    """How the crawler groups folders."""
     grouping = _configuration(crawler).get("Grouping", {})
     return Grouping(
         combine=grouping.get("TableGroupingPolicy") == "CombineCompatibleSchemas",
@@ -111,7 +115,7 @@ def grouping_of(crawler: Mapping[str, Any]) -> Grouping:
 
 
 def policy_of(crawler: Mapping[str, Any]) -> Policy:
-    """What the crawler does to what the catalog already holds."""
+    """The crawler's policies for existing tables and partitions."""
     changes = crawler.get("SchemaChangePolicy") or {}
     output = _configuration(crawler).get("CrawlerOutput", {})
     return Policy(
@@ -121,6 +125,5 @@ def policy_of(crawler: Mapping[str, Any]) -> Policy:
         update=changes.get("UpdateBehavior", "UPDATE_IN_DATABASE"),
         delete=changes.get("DeleteBehavior", "DEPRECATE_IN_DATABASE"),
         merge_new_columns=output.get("Tables", {}).get("AddOrUpdateBehavior") == "MergeNewColumns",
-        partition_index=_configuration(crawler).get("CreatePartitionIndex", True),
         inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior") == "InheritFromTable",
     )

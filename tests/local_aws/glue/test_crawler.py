@@ -112,16 +112,6 @@ def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lak
     assert (table["Parameters"]["recordCount"], table["Parameters"]["objectCount"]) == ("2", "2")
 
 
-@pytest.mark.parametrize(("asked", "indexed"), [({}, [["run_id"]]), ({"CreatePartitionIndex": False}, [])])
-def test_partitions_get_an_index_unless_the_crawler_is_told_not_to_make_one(
-    lake: Lake, asked: dict[str, bool], indexed: list[list[str]]
-) -> None:
-    lake.put_parquet("t/run_id=1/a.parquet", x=[1])
-    lake.crawled("t/", Configuration=json.dumps({**TABLE_LEVEL_3, **asked, "Grouping": {}}))
-    found = lake.glue.get_partition_indexes(DatabaseName=lake.database, TableName="t")["PartitionIndexDescriptorList"]
-    assert [[key["Name"] for key in index["Keys"]] for index in found] == indexed
-
-
 def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
     lake.put_parquet(
         "t/a.parquet",
