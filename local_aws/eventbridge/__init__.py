@@ -1,1 +1,1 @@
-"""EventBridge: status-change events of executions reach Lambda functions; schedules are checked and stored, but never fire."""
+"""EventBridge: invokes functions when an execution ends; validates schedules, which never fire."""

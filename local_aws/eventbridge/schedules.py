@@ -1,4 +1,5 @@
-"""EventBridge Scheduler: moto keeps schedules, this checks them as AWS does and says that none of them fires here."""
+"""EventBridge Scheduler: moto stores schedules; this layer validates them and logs that none fires.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ _AT = re.compile(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
 _CRON = re.compile(r"cron\((?P<fields>[^()]+)\)")
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 _DAYS = "SUN MON TUE WED THU FRI SAT".split()
-# minutes, hours, day of month, month, day of week, year: the least and the most, and names for numbers
+# minutes, hours, day of month, month, day of week, year: minimum, maximum, and names for numbers
 _FIELDS: tuple[tuple[int, int, list[str]], ...] = (
     (0, 59, []),
     (0, 23, []),
@@ -35,7 +36,7 @@ _NO_ROLE = "The execution role you provide must allow AWS EventBridge Scheduler 
 
 
 class Schedules:
-    """A WSGI layer before ``app`` that looks at the requests which create or change a schedule."""
+    """A WSGI layer in front of ``app`` for requests that create or change a schedule."""
 
     def __init__(self, app: WsgiApp, clients: Clients) -> None:
         self._app = app
@@ -74,7 +75,7 @@ def _refused(error: AwsError, start_response: Callable[..., Any]) -> Iterable[by
 
 
 def is_expression(text: str) -> bool:
-    """Whether Scheduler takes ``text``: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six fields."""
+    """Whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six fields."""
     cron = _CRON.fullmatch(text)
     if cron is None:
         return bool(_RATE.fullmatch(text) or _AT.fullmatch(text))
@@ -88,7 +89,9 @@ def is_expression(text: str) -> bool:
 
 
 def _is_part(part: str, place: int) -> bool:
-    """One of the comma-separated parts of a field: ``*``, ``5``, ``1-5``, ``*/10``, ``MON``, ``L``, ``15W``, ``6#3``."""
+    """Whether ``part`` is valid between commas: ``*``, ``5``, ``1-5``, ``*/10``, ``MON``, ``L``,
+    ``15W``, ``6#3``.
+    """
     if place == 2 and re.fullmatch(r"L|LW|\d{1,2}W", part) or place == 4 and re.fullmatch(r"L|[1-7]L|[1-7]#[1-5]", part):
         return True
     found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/\d+)?", part)

@@ -1,4 +1,5 @@
-"""EventBridge's "Step Functions Execution Status Change": rules that match it have their Lambda functions really run."""
+"""EventBridge's "Step Functions Execution Status Change": invokes the functions of matching rules.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +27,14 @@ _EVENTS = "events.amazonaws.com"
 
 
 class StatusEvents:
-    """What EventBridge does when an execution ends; executions that begin tell nobody."""
+    """Sends an event when an execution ends. No events are sent when one starts."""
 
     def __init__(self, clients: Clients, functions: Functions) -> None:
         self._clients = clients
         self._functions = functions
 
     def ended(self, execution: Execution) -> None:
-        """Hands the event to all who want it, in the background."""
+        """Delivers the event to the targets of matching rules, in the background."""
         event = status_event(execution)
         threading.Thread(target=self._deliver, args=(event,), name="eventbridge", daemon=True).start()
 
@@ -42,7 +43,7 @@ class StatusEvents:
             for rule in self._matching(event):
                 for target in self._targets(rule, event["region"]):
                     self._hand_over(event, rule, target)
-        except BotoCoreError as error:  # the server has ended meanwhile
+        except BotoCoreError as error:  # the server has ended
             log.warning("not delivered: %s: %s", error, event)
 
     def _matching(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -59,7 +60,7 @@ class StatusEvents:
         return list(answer["Targets"])
 
     def _hand_over(self, event: dict[str, Any], rule: dict[str, Any], target: dict[str, Any]) -> None:
-        """What goes wrong is logged, as nobody waits for an answer."""
+        """Delivers to one target; errors are logged, as there is no caller."""
         where = f"rule {rule['Name']}, target {target['Arn']}"
         _, _, service, region, _, *rest = target["Arn"].split(":")
         if service != "lambda" or target.keys() & {"InputPath", "InputTransformer"}:
@@ -100,7 +101,9 @@ def _allows(statement: dict[str, Any], rule_arn: str) -> bool:
 
 
 def status_event(execution: Execution) -> dict[str, Any]:
-    """The event (https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html)."""
+    """The event
+    (https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html).
+    """
     output = json.dumps(execution.output) if execution.status == "SUCCEEDED" else None
     return {
         "version": "0",

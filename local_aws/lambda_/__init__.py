@@ -1,1 +1,1 @@
-"""Lambda: Python functions that really run, when they are invoked and when an event of EventBridge has them as its target."""
+"""Lambda: Python functions, invoked by API calls and by EventBridge rules."""

@@ -1,7 +1,8 @@
-"""Runs one invocation of a function's handler: a program of its own, started by ``run.py`` in the function's folder.
+"""Runs one invocation of a handler: a program of its own that ``run.py`` starts.
 
-``python -I bootstrap.py FOLDER``: reads ``FOLDER/invocation.json`` (event and context), imports the handler from
-``FOLDER/code`` and writes ``FOLDER/outcome.json``: ``result``, or ``error`` as Lambda describes an unhandled one.
+``python -I bootstrap.py FOLDER``: reads ``FOLDER/invocation.json`` (event and context), imports the
+handler from ``FOLDER/code`` and writes ``FOLDER/outcome.json``: ``result``, or ``error`` in the
+form of Lambda's unhandled errors.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from typing import Any
 
 
 class Context:
-    """What a handler is told of its invocation (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html)."""
+    """The handler's second argument
+    (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html).
+    """
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._deadline = time.monotonic() + facts.pop("timeout")
         self.__dict__.update(facts)
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the function is killed."""
+        """Milliseconds until the function is killed."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 def invoke(folder: Path) -> dict[str, Any]:
-    """The outcome of the invocation; what the handler raises is part of it."""
+    """The outcome of the invocation; an exception of the handler is an outcome, too."""
     invocation = json.loads((folder / "invocation.json").read_text())
     sys.path.insert(0, str(folder / "code"))
     os.chdir(folder / "code")
@@ -44,6 +47,6 @@ def invoke(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.dup2(1, 2)  # output and errors are one stream, in their order
+    os.dup2(1, 2)  # one stream for both, in order
     here = Path(sys.argv[1])
     (here / "outcome.json").write_text(json.dumps(invoke(here)))

@@ -1,4 +1,4 @@
-"""Lambda's Invoke, which names the function in the path of the request: a WSGI layer before everything else."""
+"""Lambda's Invoke, whose path names the function: a WSGI layer in front of moto."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Answer = tuple[int, dict[str, str], bytes]
 
 
 class Invocations:
-    """Answers Invoke and hands every other request to ``app``."""
+    """Answers Invoke and passes every other request on to ``app``."""
 
     def __init__(self, app: WsgiApp, functions: Functions) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class Invocations:
             return self._invoke(_name(function), environ)
         except AwsError as error:
             return _error(error.status, error.code, error.message)
-        except ClientError as error:  # moto's word that there is no such function
+        except ClientError as error:  # moto has no such function
             said = error.response["Error"]
             return _error(error.response["ResponseMetadata"]["HTTPStatusCode"], said["Code"], said["Message"])
 
@@ -59,7 +59,7 @@ class Invocations:
 
 
 def _name(function: str) -> str:
-    """The function's name out of its name, its partial or its whole ARN."""
+    """The function's name, from its name, its partial ARN or its ARN."""
     return function.partition(":function:")[2].partition(":")[0] or function.rpartition(":")[2]
 
 

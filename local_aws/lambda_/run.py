@@ -1,4 +1,5 @@
-"""Invocations of Lambda functions of the stand-in: the uploaded code in a process of its own, its output in CloudWatch Logs."""
+"""Runs Lambda functions: the uploaded code in a process of its own, its output in CloudWatch Logs.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an invocation ended: ``payload`` is the result as JSON, or when it ``failed`` the error as Lambda describes it."""
+    """The end of an invocation: ``payload`` is the result as JSON, or Lambda's error object if it
+    ``failed``.
+    """
 
     payload: str
     failed: bool
@@ -39,7 +42,7 @@ class Outcome:
 
 
 class Functions:
-    """The functions of one server. ``scratch`` holds a folder for each invocation under way."""
+    """The functions of one server. ``scratch`` holds a folder for each running invocation."""
 
     def __init__(self, clients: Clients, scratch: Path) -> None:
         self._clients = clients
@@ -49,7 +52,9 @@ class Functions:
         self._closed = False
 
     def close(self) -> None:
-        """Ends every invocation under way, and takes no more; returns when none of their processes lives."""
+        """Ends every running invocation and rejects new ones; returns when their processes have
+        ended.
+        """
         with self._lock:
             self._closed = True
             processes = list(self._processes)
@@ -59,7 +64,9 @@ class Functions:
             process.wait()
 
     def check(self, name: str, region: str) -> dict[str, Any]:
-        """The function's configuration; refuses what cannot run here, raises ``ClientError`` when there is no such function."""
+        """The function's configuration; rejects functions that cannot run here. ``ClientError`` if
+        there is none.
+        """
         configuration: dict[str, Any] = self._clients.client("lambda", region).get_function_configuration(FunctionName=name)
         runtime = configuration.get("Runtime", configuration["PackageType"])
         if not runtime.startswith("python"):
@@ -69,7 +76,7 @@ class Functions:
         return configuration
 
     def invoke(self, name: str, region: str, event: Any) -> Outcome:
-        """Runs the function on ``event`` to its end; raises as ``check`` does."""
+        """Runs the function on ``event`` to its end; raises the same errors as ``check``."""
         configuration = self.check(name, region)
         self._scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="lambda-", dir=self._scratch))
@@ -95,8 +102,8 @@ class Functions:
         return outcome
 
     def _execute(self, configuration: dict[str, Any], region: str, folder: Path) -> bool:
-        """Whether it came to its end in time."""
-        # -I: nothing of this server's folder, of the user's site-packages or of PYTHON* variables
+        """Runs the process; returns whether it ended before the timeout."""
+        # -I ignores this server's folder, the user's site-packages, and PYTHON* variables.
         command = [sys.executable, "-I", "-u", bootstrap.__file__, str(folder)]
         with self._lock:
             if self._closed:
@@ -106,7 +113,8 @@ class Functions:
                 env=_environment(configuration, region, folder, self._clients.signing_as(access_key_of(configuration["Role"]))),
                 cwd=folder,
                 stdout=folder / "output",
-                stderr=folder / "errors",  # the supervisor's: those of the function are in its output
+                # the supervisor's errors; the function's are in its output
+                stderr=folder / "errors",
             )
             self._processes.add(process)
         timer = _Timeout(configuration["Timeout"], process)
@@ -118,7 +126,7 @@ class Functions:
         return not timer.over
 
     def _write_log(self, configuration: dict[str, Any], region: str, stream: str, lines: list[str]) -> None:
-        """As the function's role, like everything that the function itself does."""
+        """Writes the log as the function's role."""
         logs = self._clients.signing_as(access_key_of(configuration["Role"])).client("logs", region)
         group = f"/aws/lambda/{configuration['FunctionName']}"
         try:
@@ -133,7 +141,7 @@ class Functions:
 
 
 class _Timeout(threading.Timer):
-    """Ends ``process`` after ``seconds``, and is ``over`` then."""
+    """Ends ``process`` after ``seconds``; ``over`` tells that it did."""
 
     def __init__(self, seconds: float, process: SupervisedProcess) -> None:
         super().__init__(seconds, self._end)
@@ -146,7 +154,7 @@ class _Timeout(threading.Timer):
 
 
 def _code(name: str, region: str) -> bytes:
-    """The uploaded package: moto keeps it, and its API gives it to nobody."""
+    """The uploaded package: moto stores it, but its API does not return it."""
     from moto.awslambda.utils import get_backend
 
     return bytes(get_backend(ACCOUNT_ID, region).get_function(name).code_bytes)
@@ -171,7 +179,9 @@ def _context(configuration: dict[str, Any], request_id: str, stream: str) -> dic
 
 
 def _environment(configuration: dict[str, Any], region: str, folder: Path, clients: Clients) -> dict[str, str]:
-    """All that a function sees of the environment: its own variables, and credentials that open nothing but this stand-in."""
+    """The function's environment: its own variables, and credentials that are valid for this
+    stand-in only.
+    """
     own: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
     return own | {
         "PATH": os.environ.get("PATH", os.defpath),

@@ -1,1 +1,1 @@
-"""Step Functions: definitions that are checked as AWS checks them, and executions that really run."""
+"""Step Functions: validates definitions as AWS does, and executes state machines."""

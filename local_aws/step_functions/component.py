@@ -1,4 +1,6 @@
-"""The Step Functions API: moto keeps machines and interprets executions, this makes it as strict and as complete as AWS."""
+"""The Step Functions API: moto stores state machines and interprets executions; this adds what moto
+lacks.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from local_aws.step_functions.prerequisites import check_logging, check_role
 from local_aws.step_functions.problems import NOT_LOCAL
 from local_aws.unsupported import refuse
 
-if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of the server: read when the first request comes
+# imported at the first request: moto's interpreter takes longer to import than the rest of the
+# server
+if TYPE_CHECKING:
     from moto.stepfunctions.parser.backend.execution import Execution
 
     from local_aws.step_functions.interpreter_clients import InterpreterClients
@@ -31,17 +35,17 @@ if TYPE_CHECKING:  # moto's interpreter takes longer to import than the rest of 
 log = logging.getLogger(__name__)
 
 _TARGET = "AWSStepFunctions"
-_STOP_SECONDS = 5.0  # at most until an execution is ABORTED after StopExecution was accepted
-_PAGE, _MOST = 100, 1000  # events that GetExecutionHistory gives at once
+_STOP_SECONDS = 5.0  # from StopExecution until the execution is ABORTED, at most
+_PAGE, _MOST = 100, 1000  # events per page of GetExecutionHistory: default and maximum
 _MOST_DIAGNOSTICS = 100
-# what makes two requests to create a machine the same, each with what is meant when it is not given
+# The fields that two requests to create the same state machine must share, with their defaults.
 _IDENTITY: dict[str, Any] = {
     "definition": None,
     "type": "STANDARD",
     "loggingConfiguration": {"level": "OFF"},
     "tracingConfiguration": {"enabled": False},
 }
-# they keep or tell facts, and moto does that well
+# operations that moto implements well: they only store or return facts
 _MOTOS = frozenset(
     "DeleteStateMachine ListStateMachines DescribeStateMachine DescribeStateMachineForExecution ListTagsForResource TagResource "
     "UntagResource SendTaskHeartbeat SendTaskSuccess SendTaskFailure".split()
@@ -49,7 +53,7 @@ _MOTOS = frozenset(
 
 
 class StepFunctionsComponent:
-    """Step Functions of one server; ``on_end`` is told of every execution that ends."""
+    """Step Functions of one server; ``on_end`` is called for every execution that ends."""
 
     def __init__(self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog) -> None:
         self._clients = clients
@@ -57,13 +61,15 @@ class StepFunctionsComponent:
         self._closed = False
         self._lock = threading.Lock()
         self._interpreter: InterpreterClients | None = None
-        self._running: dict[str, str] = {}  # regions of executions that run, by ARN
-        self._ended: dict[str, datetime] = {}  # when executions ended, by ARN
+        self._running: dict[str, str] = {}  # regions of running executions, by ARN
+        self._ended: dict[str, datetime] = {}  # end times of executions, by ARN
         self._reasons: dict[str, StopReason] = {}
         self._past = PastExecutions(clients, state_log)
 
     def handlers(self) -> Mapping[str, Handler]:
-        """All of Step Functions: what is done here, what moto does, and a refusal of what neither can do."""
+        """All operations: this component's, moto's, and a rejection of those that neither
+        implements.
+        """
         done: dict[str, Handler] = {
             "CreateStateMachine": self._create,
             "UpdateStateMachine": self._update,
@@ -80,12 +86,12 @@ class StepFunctionsComponent:
         return {f"{_TARGET}.{name}": self._prepared(handler) for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
-        """Stops every execution that runs, and tells nobody."""
+        """Stops every running execution, without calling ``on_end``."""
         self._closed = True
         for arn, region in list(self._running.items()):
             try:
                 self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
-            except ClientError as error:  # it may have ended since, or its machine may be gone
+            except ClientError as error:  # it may have ended, or its state machine may be deleted
                 log.warning("%s: %s", arn, error)
         self._past.close()
 
@@ -97,7 +103,7 @@ class StepFunctionsComponent:
         return prepared
 
     def _prepare(self) -> None:
-        """Puts the interpreter in order for this server, unless it is."""
+        """Configures moto's interpreter for this server, if it is configured for another one."""
         from local_aws.step_functions import moto_patches, tasks
 
         with self._lock:
@@ -155,7 +161,7 @@ class StepFunctionsComponent:
             self._tell(execution)
 
     def _stop(self, call: Call) -> dict[str, Any]:
-        """Answers when the execution has ended: its running state has to notice first."""
+        """Returns when the execution has ended: its running state has to notice the stop first."""
         from local_aws.step_functions.moto_patches import StopReason
 
         arn = call.body["executionArn"]
@@ -176,12 +182,12 @@ class StepFunctionsComponent:
         return answer | {"executions": executions + past}
 
     def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
-        """moto tells it of executions that succeeded, failed or were stopped, and not of those that timed out."""
+        """Adds the stop date of executions that timed out, which moto omits."""
         ended = self._ended.get(execution["executionArn"])
         return {**execution, "stopDate": ended} if ended else execution
 
     def _history(self, call: Call) -> dict[str, Any]:
-        """moto gives all events at once, in the order of their coming."""
+        """Adds pages and reverse order: moto always returns all events, oldest first."""
         body = call.body
         events = self._past.events(body["executionArn"])
         if events is None:
@@ -214,7 +220,8 @@ def _existing(call: Call, arn: str) -> dict[str, Any] | None:
 
 
 def _again(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
-    """The same answer once more when the machine is the same; a different role or other tags are ignored without a word.
+    """The same response again if the state machine is the same; a different role or tags are
+    ignored.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     """

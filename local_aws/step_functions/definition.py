@@ -1,4 +1,4 @@
-"""A definition checked as CreateStateMachine checks it, far beyond what moto looks at, and for what cannot run here."""
+"""Validates a definition as CreateStateMachine does, and rejects by name what cannot run here."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DISTRIBUTED = ("ItemReader", "ItemBatcher", "ResultWriter")
 
 
 class _Twice(ValueError):
-    """A field that a JSON object holds twice, of which every JSON reader would keep the last."""
+    """A duplicate field in a JSON object; JSON parsers would keep the last one."""
 
 
 def definition_problems(text: str) -> list[Problem]:
-    """All that is wrong with the definition; none when it can be created and run."""
+    """All problems of the definition; none if it can be created and executed."""
     if len(text.encode()) > _MOST_BYTES:
         return [Problem(SCHEMA, f"The definition is longer than {_MOST_BYTES} bytes", "/")]
     try:
@@ -37,7 +37,7 @@ def definition_problems(text: str) -> list[Problem]:
 
 
 def _problems(text: str, definition: dict[str, Any]) -> list[Problem]:
-    """moto's parser knows every field and type of the language; what it says of their values is better said here."""
+    """Problems that moto's parser finds (fields and types), and those of this package."""
     try:
         parse(text)
     except ASLParserException as error:
@@ -61,7 +61,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _query_language(definition: dict[str, Any]) -> Iterator[Problem]:
-    """JSONata makes another language of all the rest, so it is looked for first."""
+    """JSONata changes the meaning of all other fields, so it is looked for first."""
     holders = [(definition, "")]
     holders += [
         (state, f"{machine.location}/States/{name}") for machine in machines(definition) for name, state in machine.states.items()

@@ -1,4 +1,5 @@
-"""The graph of a definition: state names, transitions that lead somewhere, states that are reached, ways out."""
+"""Validates the graph of a definition: names, transitions, reachable states, ends, error handlers.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from typing import Any
 
 from local_aws.step_functions.problems import SCHEMA, TARGET, Problem
 
-_LAST = ("Succeed", "Fail")  # types of states that end the execution without saying so
+_LAST = ("Succeed", "Fail")  # types of states that end the execution without ``End``
 _ALL_ERRORS = "States.ALL"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The whole definition, a branch of a Parallel state, or what a Map state does with each item."""
+    """The whole definition, a branch of a Parallel state, or the processor of a Map state."""
 
     location: str
     start_at: Any
@@ -32,7 +33,7 @@ class Transition:
 
 
 def machines(definition: dict[str, Any], location: str = "") -> Iterator[Machine]:
-    """``definition`` and every machine inside it."""
+    """Yields ``definition`` and every state machine inside it."""
     states = {name: state for name, state in (definition.get("States") or {}).items() if isinstance(state, dict)}
     yield Machine(location, definition.get("StartAt"), states)
     for name, state in states.items():
@@ -49,7 +50,7 @@ def _inside(state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def graph_problems(definition: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the graph."""
+    """Yields the problems of the graph."""
     found = list(machines(definition))
     yield from _duplicates(found)
     for machine in found:

@@ -1,4 +1,4 @@
-"""Task states: the integrations that run here, every operation of the AWS SDK, and the names of their parameters."""
+"""Validates Task states: the resources that run here, and the names of their parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_aws.step_functions import services
 from local_aws.step_functions.problems import SCHEMA, Problem, not_local
 from local_aws.unsupported import UnsupportedOperations
 
-# the integrations that run here: service -> action -> patterns that the action supports besides request-response
+# Integrations that run here: service -> action -> patterns besides request-response.
 _SUPPORTED: dict[str, dict[str, tuple[str, ...]]] = {
     "elasticmapreduce": {
         "createCluster": ("sync",),
@@ -52,7 +52,9 @@ _FUNCTION_OR_ACTIVITY = re.compile(r"arn:aws[\w-]*:(lambda:.*:function|states:.+
 
 
 def task_problems(state: dict[str, Any], location: str) -> Iterator[Problem]:
-    """What AWS rejects in a Task state's ``Resource`` and ``Parameters``, and what this stand-in cannot run."""
+    """Yields what AWS rejects in ``Resource`` and ``Parameters``, and what this stand-in cannot
+    run.
+    """
     resource = str(state.get("Resource"))
     match = _RESOURCE.fullmatch(resource)
     problem = _resource_problem(match, resource, f"{location}/Resource")
@@ -105,7 +107,7 @@ def _not_recognized(resource: str, location: str) -> Problem:
 
 
 def _operation(service: str, action: str) -> tuple[str, str]:
-    """Service and operation that an integration calls, as the AWS SDK integrations spell them."""
+    """The service and operation that an integration calls, as AWS SDK integrations spell them."""
     if service == "aws-sdk":
         service, _, action = action.partition(":")
     return {"events": "eventbridge"}.get(service, service), action
@@ -118,7 +120,8 @@ def _request(service: str, action: str) -> StructureShape:
 
 
 def _problems(template: dict[str, Any], shape: StructureShape, location: str) -> Iterator[Problem]:
-    """Fields of ``template`` that ``shape`` does not have, and required fields that are missing."""
+    """Yields the fields of ``template`` that ``shape`` lacks, and required fields that are missing.
+    """
     members = {_pascal(name): member for name, member in shape.members.items()}
     required = [
         _pascal(name) for name in shape.required_members if "idempotencyToken" not in shape.members[name].metadata
@@ -138,7 +141,10 @@ def _inner_problems(value: Any, shape: Shape, location: str) -> Iterator[Problem
 
 
 def _emr_problems(template: dict[str, Any], action: str, location: str) -> Iterator[Problem]:
-    """EMR's integration has parameters of its own: https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html"""
+    """EMR's integration has its own parameters.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html
+    """
     if action == "createCluster":
         yield from _problems(template, _request("emr", "runJobFlow"), location)
         return
@@ -158,5 +164,7 @@ def _wrong_names(template: dict[str, Any], known: Collection[str], required: Ite
 
 
 def _pascal(name: str) -> str:
-    """``StateMachineArn`` of ``stateMachineArn``: Step Functions' parameters begin with a capital."""
+    """``stateMachineArn`` as ``StateMachineArn``: parameters in Step Functions start with a
+    capital.
+    """
     return name[:1].upper() + name[1:]

@@ -1,4 +1,4 @@
-"""The boto3 that state machines call AWS with: this server only, and every time as text."""
+"""The boto3 clients of state machines: they reach this server only, and return times as text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from local_aws.clients import NO_USER_CONFIGURATION, Clients
 
 
 class InterpreterClients:
-    """What the interpreter's tasks call AWS with, in place of ``boto3``: this server only, times as ISO text.
+    """Replaces ``boto3`` in moto's interpreter.
 
-    Stock moto reads the user's AWS configuration, calls ``localhost`` (which may be another address than the server's) and
-    leaves ``datetime`` objects in state data, on which every later answer about the execution fails.
+    moto's own clients read the user's AWS configuration, connect to ``localhost`` (which may be
+    another address than the server's), and put ``datetime`` objects into state data, so that every
+    later response about the execution fails.
     """
 
     def __init__(self, clients: Clients) -> None:
@@ -28,11 +29,11 @@ class InterpreterClients:
             timestamp_parser=lambda value: iso_text(parse_timestamp(value))
         )
         self._session: Any = boto3.session.Session(botocore_session=core)
-        self._lock = threading.Lock()  # making clients of one session is not thread-safe
+        self._lock = threading.Lock()  # creating clients of one session is not thread-safe
         self._clients: dict[tuple[str, str, str], Any] = {}
 
     def client(self, service_name: str, region_name: str, access_key_id: str = "", **_: Any) -> Any:
-        """A client without retries: the state machine says what is retried."""
+        """A client without retries: the state machine defines what is retried."""
         key = service_name, region_name, access_key_id or self._keys.access_key_id
         with self._lock:
             if key not in self._clients:
@@ -51,5 +52,5 @@ class InterpreterClients:
 
 
 def iso_text(moment: datetime) -> str:
-    """A timestamp as Step Functions shows it: ``2026-11-23T03:20:06.123Z``."""
+    """A timestamp in Step Functions' format: ``2026-11-23T03:20:06.123Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,4 +1,4 @@
-"""JSONPaths as Step Functions evaluates them, in place of what moto makes of them."""
+"""JSONPaths as Step Functions evaluates them; moto differs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from jsonpath_ng.ext.parser import parse
 from jsonpath_ng.jsonpath import DatumInContext
 
-# what lets a path find any number of values: .. .* [*] [1:2] [?(...)] [0,1]
+# syntax of paths with any number of results: .. .* [*] [1:2] [?(...)] [0,1]
 _INDEFINITE = re.compile(r"""\.\.|\.\*|\[[^]'"]*[?*:,]""")
 
 
 class Path:
-    """A JSONPath as AWS answers it: a definite one has a value, one with a wildcard, slice or filter a list of values.
+    """A JSONPath: a definite one has one value; one with a wildcard, slice or filter has a list.
 
-    moto makes a list of ``$.Rows[1].Data[0].VarCharValue``, a value of ``$.a[*].b.c`` that is found once, and an error of a
-    filter that nothing passes.
+    moto returns a list for ``$.Rows[1].Data[0].VarCharValue``, a single value for ``$.a[*].b.c``
+    with one match, and an error for a filter without a match.
     """
 
     def __init__(self, text: str) -> None:
@@ -25,7 +25,7 @@ class Path:
         self._holder = parse(text[: many.start()]) if many else None
 
     def find(self, data: Any) -> list[DatumInContext]:
-        """At most one match, which is what moto takes for the value."""
+        """At most one match, which moto uses as the value."""
         values = [match.value for match in self._expression.find(data)]
         if self._holder is None:
             return [DatumInContext.wrap(value) for value in values]

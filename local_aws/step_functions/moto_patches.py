@@ -1,4 +1,6 @@
-"""Patches of moto's Step Functions interpreter. ``make test-moto`` says which of them a newer moto makes unnecessary."""
+"""Patches of moto's Step Functions interpreter. ``make test-moto`` tells which ones a new moto
+makes unnecessary.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ from local_aws.step_functions.json_paths import Path
 from local_aws.step_functions.services import error_prefix
 from local_aws.step_functions.syntax import parse
 
-_START_SECONDS = 5.0  # at most from StartExecution until the interpreter runs
+_START_SECONDS = 5.0  # from StartExecution until the interpreter runs, at most
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 _ENDINGS = (HistoryEventType.ExecutionAborted, HistoryEventType.ExecutionTimedOut)
 
@@ -57,19 +59,20 @@ OnEnd = Callable[[Execution], None]
 
 @dataclass(frozen=True)
 class StopReason:
-    """What StopExecution was given."""
+    """The arguments of StopExecution."""
 
     error: str | None
     cause: str | None
 
 
 def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) -> InterpreterClients:
-    """Switches the interpreter on and patches it; again for each server.
+    """Enables the interpreter and patches it, for each server again.
 
-    ``on_end`` hears of every execution that ended; ``reasons`` says why one was stopped, by its ARN.
+    ``on_end`` is called for every execution that ends; ``reasons`` has the StopReason by ARN.
     """
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
-    # it reports what happens inside executions as errors of its own; their history has that
+    # moto logs failures inside executions as its own errors; the executions' histories contain
+    # them.
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     ours = InterpreterClients(clients)
     for owner, name, patch in (*_PATCHES, (boto_client, "boto3", ours), *_patches_of_server(on_end, reasons)):
@@ -85,7 +88,7 @@ def _patches_of_server(on_end: OnEnd, reasons: Mapping[str, StopReason]) -> list
     ]
 
 
-# moto's own functions, which the patches call
+# moto's own functions, called by the patches
 _stock_choose = StateChoice._eval_state
 _stock_set_error = Environment.set_error
 _stock_add_event = EventManager.add_event
@@ -100,7 +103,9 @@ _stock_parse_intrinsic = IntrinsicParser.parse
 
 
 class _ServiceErrorNames(dict[str, str]):
-    """How aws-sdk errors begin (``Glue.EntityNotFoundException``): moto knows two services and leaves the rest lower-case."""
+    """Service names in errors (``Glue.EntityNotFoundException``): moto knows two, and writes others
+    in lower case.
+    """
 
     def __contains__(self, service: object) -> bool:
         return isinstance(service, str)
@@ -110,13 +115,15 @@ class _ServiceErrorNames(dict[str, str]):
 
 
 def _match(self: ErrorEqualsDecl, env: Environment) -> None:
-    """Whether a Catch or Retry is for an error: moto's ``States.ALL`` and ``States.TaskFailed`` are for too many."""
+    """Whether a Catch or Retry handles an error. In moto, States.ALL and States.TaskFailed handle
+    too many.
+    """
     error: str = env.stack.pop().error_name
     env.stack.append(is_handled(error, [str(name.error_name) for name in self.error_names]))
 
 
 def is_handled(error: str, handled: Sequence[str]) -> bool:
-    """Whether ``error`` is one of those ``handled``, by name or wildcard.
+    """Whether ``handled`` contains ``error``, by name or wildcard.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
@@ -130,7 +137,9 @@ def is_handled(error: str, handled: Sequence[str]) -> bool:
 
 
 def _choose(self: StateChoice, env: Environment) -> None:
-    """A Choice without a match is ``States.NoChoiceMatched``; moto has ``States.Runtime`` with a Python error for a cause."""
+    """A Choice without a match fails with ``States.NoChoiceMatched``; in moto with
+    ``States.Runtime``.
+    """
     try:
         _stock_choose(self, env)
     except RuntimeError as error:
@@ -150,12 +159,14 @@ def _no_choice_matched(state: StateChoice, env: Environment) -> FailureEvent:
 
 
 def event_details(event: str, **details: str) -> EventDetails:
-    """The details of one event; moto's type wants those of all other events beside them."""
+    """The details of one event; moto's type requires the fields of all other events."""
     return cast(EventDetails, {f"{event}EventDetails": details})
 
 
 def _set_error(self: Environment, error: ExecutionFailedEventDetails) -> None:
-    """An execution that was stopped or timed out stays so: in moto, what its states then trip over makes it FAILED."""
+    """A stopped or timed-out execution keeps its status; in moto, later errors in its states make
+    it FAILED.
+    """
     if not isinstance(self.program_state(), (ProgramStopped, ProgramTimedOut)):
         _stock_set_error(self, error)
 
@@ -170,14 +181,18 @@ def _closing(stock: Callable[..., None]) -> Callable[..., None]:
 
 
 def _add_event(self: EventManager, context: Any, event_type: HistoryEventType, *args: Any, **kwargs: Any) -> int:
-    """Nothing happens any more after the end: in moto the states of an aborted execution go on to "succeed" with null."""
+    """Drops events after the end; in moto, the states of an aborted execution go on and "succeed"
+    with null.
+    """
     if getattr(self, "closed", False) and event_type not in _ENDINGS:
         return int(context.last_published_event_id)
     return _stock_add_event(self, context, event_type, *args, **kwargs)
 
 
 def _wait_to_retry(self: JitterStrategyDecl, env: Environment) -> None:
-    """The pause before a Retry ends with the execution: moto sleeps it out, and a stopped execution goes on RUNNING."""
+    """Ends the pause before a Retry with the execution; in moto, a stopped execution stays RUNNING
+    until then.
+    """
     _stock_jitter(self, env)
     deadline = time.monotonic() + env.stack.pop()
     while env.is_running() and (rest := deadline - time.monotonic()) > 0:
@@ -186,9 +201,9 @@ def _wait_to_retry(self: JitterStrategyDecl, env: Environment) -> None:
 
 
 def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
-    """Error and cause of StopExecution get through to the execution: moto drops them.
+    """Passes error and cause of StopExecution on, which moto drops.
 
-    It can come in the moment after the start too: moto's worker has no environment then and fails.
+    Waits for the worker's environment: moto fails if StopExecution follows StartExecution at once.
     """
 
     def stop(self: ExecutionWorker, stop_date: Any, **_: Any) -> None:
@@ -202,20 +217,22 @@ def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
 
 
 def _execution_details(self: Execution) -> ExecutionDetails:
-    """``$$.Execution.StartTime`` is text: moto puts a ``datetime`` there, which no intrinsic function takes."""
+    """``$$.Execution.StartTime`` as text; moto has a ``datetime``, which intrinsic functions do not
+    accept.
+    """
     details = _stock_execution_details(self)
     vars(details)["start_time"] = iso_text(self.start_date)
     return details
 
 
 def _inner_string_of(parser_rule_context: Any) -> str | None:
-    """The value of a JSON string: moto leaves escapes in it, ``\\u00fc`` among them."""
+    """The value of a JSON string; moto does not decode escapes such as ``\\u00fc``."""
     text = _stock_inner_string(parser_rule_context)
     return None if text is None or parser_rule_context.getText() == text else _decoded(text)
 
 
 def _parse_intrinsic(src: str) -> Any:
-    """An intrinsic function reads the value of its JSON string, too."""
+    """Decodes the JSON string of an intrinsic function, too."""
     return _stock_parse_intrinsic(_decoded(src))
 
 
@@ -224,7 +241,7 @@ def _decoded(inside: str) -> str:
 
 
 def _text_of_argument(parse_tree: Any) -> str:
-    """In a text argument a backslash escapes the next character: moto keeps the backslash before quotes and braces.
+    """A backslash escapes the next character; moto keeps the backslash before quotes and braces.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
     """
@@ -232,7 +249,7 @@ def _text_of_argument(parse_tree: Any) -> str:
 
 
 def _format(self: string_format.StringFormat, env: Environment) -> None:
-    """``States.Format``: moto takes every brace for a placeholder."""
+    """``States.Format``; moto treats every brace as a placeholder."""
     self.argument_list.eval(env=env)
     template, *values = env.stack.pop()
     texts = template.split("{}")
@@ -243,7 +260,7 @@ def _format(self: string_format.StringFormat, env: Environment) -> None:
 
 
 def _base64(convert: Callable[[str], str]) -> Callable[[StatesFunction, Environment], None]:
-    """``States.Base64Encode`` and ``Base64Decode`` of any text: moto fails beyond ASCII."""
+    """``States.Base64Encode`` and ``Base64Decode`` for any text; moto supports ASCII only."""
 
     def evaluate(self: StatesFunction, env: Environment) -> None:
         self.argument_list.eval(env=env)
@@ -257,13 +274,13 @@ def _base64(convert: Callable[[str], str]) -> Callable[[StatesFunction, Environm
 
 
 def _to_string(self: StatesFunction, env: Environment) -> None:
-    """``States.JsonToString`` keeps characters beyond ASCII: moto escapes them."""
+    """``States.JsonToString`` keeps non-ASCII characters; moto escapes them."""
     self.argument_list.eval(env=env)
     env.stack.append(json.dumps(env.stack.pop().pop(), ensure_ascii=False, separators=(",", ":")))
 
 
 def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], None]:
-    """EventBridge's "Execution Status Change" has to come from somewhere: moto tells nobody that an execution ended."""
+    """Calls ``on_end``, for EventBridge's status change events, which moto does not send."""
 
     def terminated(self: BaseExecutionWorkerCommunication) -> None:
         _stock_terminated(self)
@@ -279,9 +296,10 @@ def _terminated(on_end: OnEnd) -> Callable[[BaseExecutionWorkerCommunication], N
 # owner, name and replacement
 _PATCHES: list[tuple[Any, str, Any]] = [
     (AmazonStateLanguageParser, "parse", staticmethod(parse)),
-    # the component has checked the definition before moto does it again, with less to say
+    # The component has validated the definition already, with better messages.
     (StepFunctionsParserBackend, "_validate_definition", staticmethod(lambda definition: None)),
-    # else an error States.* that a branch or a Fail state passes on is a Python error, and no Catch runs
+    # Otherwise an error States.* from a branch or a Fail state is a Python error, and no Catch
+    # runs.
     (custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
     (state_task_service_aws_sdk, "_SERVICE_ERROR_NAMES", _ServiceErrorNames()),
     (json_path, "parse", functools.cache(Path)),

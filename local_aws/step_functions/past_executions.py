@@ -1,4 +1,4 @@
-"""Executions of earlier servers: as those described them, out of the state log."""
+"""Executions of earlier servers, from the state log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLOSE_SECONDS = 10.0
 
 
 class PastExecutions:
-    """Writes down each execution when it begins and when it has ended, and tells of those of earlier servers."""
+    """Logs each execution at its start and end; describes the executions of earlier servers."""
 
     def __init__(self, clients: Clients, state_log: StateLog) -> None:
         self._clients = clients
@@ -30,31 +30,31 @@ class PastExecutions:
         self._past = {arn: _ended(saved) for arn, saved in state_log.state.executions.items()}
 
     def begun(self, described: Mapping[str, Any]) -> None:
-        """An execution runs from now on; ``described`` is DescribeExecution's answer."""
+        """Logs the start of an execution; ``described`` is the response of DescribeExecution."""
         if described["status"] == "RUNNING":
             self._save(described, [])
 
     def ended(self, arn: str, region: str) -> None:
-        """An execution has ended; what became of it is written down in the background."""
+        """Logs the end of an execution, in the background."""
         writer = threading.Thread(target=self._save_ended, args=(arn, region), name=f"save-{arn}", daemon=True)
         self._writers = [other for other in self._writers if other.is_alive()] + [writer]
         writer.start()
 
     def close(self) -> None:
-        """Returns when everything is written down."""
+        """Waits until everything is logged."""
         for writer in self._writers:
             writer.join(_CLOSE_SECONDS)
 
     def description(self, arn: str) -> dict[str, Any] | None:
-        """DescribeExecution's answer; None for an execution of this server."""
+        """The response of DescribeExecution; None for an execution of this server."""
         return self._past[arn]["description"] if arn in self._past else None
 
     def events(self, arn: str) -> list[dict[str, Any]] | None:
-        """The history's events, the first one first; None for an execution of this server."""
+        """The history's events, oldest first; None for an execution of this server."""
         return list(self._past[arn]["events"]) if arn in self._past else None
 
     def listed(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Those that ListExecutions asks for, the newest first."""
+        """The executions that ListExecutions asks for, newest first."""
         descriptions = [saved["description"] for saved in reversed(self._past.values())]
         return [
             {key: description[key] for key in _LISTED if key in description}
@@ -69,7 +69,8 @@ class PastExecutions:
             described = client.describe_execution(executionArn=arn)
             pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
             events = [event for page in pages for event in page["events"]]
-        except (ClientError, BotoCoreError) as error:  # its machine has been deleted, or the server ends
+        # its state machine has been deleted, or the server is ending
+        except (ClientError, BotoCoreError) as error:
             log.warning("%s is not written down: %s", arn, error)
         else:
             self._save(described, events)

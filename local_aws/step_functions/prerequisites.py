@@ -1,4 +1,4 @@
-"""What a state machine or a schedule needs around it: a role that the service can assume, and a log group to write to."""
+"""Checks the role and the log group that a state machine or a schedule refers to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from local_aws.overlay import AwsError
 
 
 def check_role(iam: Any, role_arn: str) -> None:
-    """Refuses a role that does not exist or that Step Functions may not assume, as AWS does, with one message for both."""
+    """Raises AWS's error if the role does not exist or Step Functions may not assume it (one
+    message for both).
+    """
     if not trusted_role(iam, role_arn, "states"):
         raise AwsError(
             "AccessDeniedException",
@@ -55,7 +57,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def check_logging(logs: Any, configuration: Mapping[str, Any]) -> None:
-    """Refuses log destinations that are no log group's ARN with ``:*`` at its end, or whose group does not exist."""
+    """Raises AWS's error for a log destination that is not ``<ARN of an existing log group>:*``."""
     for destination in configuration.get("destinations", []):
         arn = destination["cloudWatchLogsLogGroup"]["logGroupArn"]
         name = arn.removesuffix(":*").partition(":log-group:")[2]

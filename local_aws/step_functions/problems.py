@@ -1,4 +1,4 @@
-"""What is wrong with a definition: one finding each, worded as Step Functions words it."""
+"""A problem of a definition, with Step Functions' codes and messages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
-NOT_LOCAL = "LocalAwsNotSupported"  # AWS does this, the stand-in cannot
+NOT_LOCAL = "LocalAwsNotSupported"  # AWS supports it, the stand-in does not
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding; ``location`` is a path into the definition, ``/States/Work/Next``."""
+    """One problem; ``location`` is a path into the definition, ``/States/Work/Next``."""
 
     code: str
     message: str
@@ -21,10 +21,10 @@ class Problem:
         return f"{self.code}: {self.message} at {self.location}"
 
     def diagnostic(self) -> dict[str, str]:
-        """As ValidateStateMachineDefinition answers it."""
+        """As in ValidateStateMachineDefinition."""
         return {"severity": "ERROR", "code": self.code, "message": self.message, "location": self.location}
 
 
 def not_local(what: str, location: str) -> Problem:
-    """The finding for what AWS does and this stand-in cannot."""
+    """The problem of a definition that AWS supports and this stand-in does not."""
     return Problem(NOT_LOCAL, what, location)

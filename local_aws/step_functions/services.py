@@ -1,4 +1,5 @@
-"""AWS's services and operations as ``aws-sdk`` integrations spell them, from botocore's own models."""
+"""The names of AWS's services and operations in ``aws-sdk`` integrations, from botocore's models.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from botocore.hooks import EVENT_ALIASES
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
-# service ids that botocore's list of aliases does not have
+# service ids that are missing in botocore's list of aliases
 _SERVICE_IDS = {
     "ds-data": "directory-service-data",
     "lexv2-models": "lex-models-v2",
@@ -20,12 +21,12 @@ _SERVICE_IDS = {
 
 
 def boto_name(service: str) -> str | None:
-    """botocore's name of the service that Step Functions calls ``service``; ``None`` when AWS has no such service."""
+    """botocore's name for a service of Step Functions; ``None`` if there is no such service."""
     return _boto_names().get(service)
 
 
 def operation(service: str, action: str) -> OperationModel | None:
-    """The operation that ``aws-sdk:<service>:<action>`` calls; ``None`` when there is none."""
+    """The operation that ``aws-sdk:<service>:<action>`` calls; ``None`` if there is none."""
     model = service_model(service)
     name = action[:1].upper() + action[1:]
     if model is None or not action[:1].islower() or name not in model.operation_names:
@@ -35,14 +36,16 @@ def operation(service: str, action: str) -> OperationModel | None:
 
 @functools.cache
 def service_model(service: str) -> ServiceModel | None:
-    """botocore's model of the service that Step Functions calls ``service``."""
+    """botocore's model of a service of Step Functions."""
     name = boto_name(service)
     return ServiceModel(_loader().load_service_model(name, "service-2"), name) if name else None
 
 
 @functools.cache
 def error_prefix(service: str) -> str:
-    """How errors of ``aws-sdk`` calls begin, ``Glue`` in ``Glue.EntityNotFoundException``: the service id in mixed case."""
+    """The prefix of errors in ``aws-sdk`` calls (``Glue`` in ``Glue.EntityNotFoundException``): the
+    service id in mixed case.
+    """
     name = boto_name(service)
     if name is None:
         return service
@@ -52,7 +55,9 @@ def error_prefix(service: str) -> str:
 
 @functools.cache
 def _boto_names() -> dict[str, str]:
-    """botocore's names by Step Functions', which are the service ids run together: ``cloudwatchlogs`` of ``CloudWatch Logs``."""
+    """botocore's names by Step Functions' names: service ids without spaces, such as
+    ``cloudwatchlogs``.
+    """
     ids = EVENT_ALIASES | _SERVICE_IDS
     return {ids.get(name, name).replace("-", ""): name for name in _loader().list_available_services("service-2")}
 

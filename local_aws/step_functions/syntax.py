@@ -1,4 +1,4 @@
-"""moto's parser of the Amazon States Language, faster: a definition is parsed once."""
+"""moto's parser of the Amazon States Language, with a cache and a faster prediction mode."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException, SyntaxErrorListener
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
-_DEFINITIONS = 64  # moto parses one at its creation, at each update and at each start
+_DEFINITIONS = 64  # moto parses a definition at each creation, update and start
 
 
 def parse(definition: str) -> tuple[EvalComponent, ParserRuleContext]:
-    """As moto's ``AmazonStateLanguageParser.parse``: a new program each time, of a shared tree."""
+    """Replaces moto's ``AmazonStateLanguageParser.parse``: a new program each time, from a cached
+    tree.
+    """
     tree = _tree(definition)
     return Preprocessor().visit(tree), tree
 
 
 @functools.lru_cache(_DEFINITIONS)
 def _tree(definition: str) -> ParserRuleContext:
-    """The syntax tree, by ANTLR's fast prediction if that finds no error.
+    """The syntax tree, by ANTLR's fast prediction mode if that finds no error.
 
     https://github.com/antlr/antlr4/blob/master/doc/faq/general.md (two-stage parsing)
     """

@@ -1,4 +1,6 @@
-"""Step Functions' integrations that moto lacks: EMR and Athena with `.sync`, and the AWS SDK as Step Functions spells it."""
+"""Integrations that moto lacks: EMR and Athena with `.sync`, and the AWS SDK with Step Functions'
+spelling.
+"""
 
 from __future__ import annotations
 
@@ -32,62 +34,62 @@ from local_aws.step_functions.interpreter_clients import InterpreterClients
 from local_aws.step_functions.moto_patches import event_details
 from local_aws.step_functions.services import boto_name
 
-SYNC_POLL_SECONDS = 0.2  # AWS looks every 60 s, later every 300 s; here a look costs milliseconds
+SYNC_POLL_SECONDS = 0.2  # AWS polls every 60 s, later every 300 s; a poll takes milliseconds here
 
 Answer = dict[str, Any]
-# asks once: the result when the thing ended well, None while it goes on; raises _Failed when it ended badly
+# Polls once: the result on success, None while the work runs; raises _Failed on failure.
 Look = Callable[[], Answer | None]
 
 
 class _Failed(Exception):
-    """What a ``.sync`` task waited for ended badly; ``described`` becomes the Cause of ``States.TaskFailed``."""
+    """The awaited work failed; ``described`` becomes the Cause of ``States.TaskFailed``."""
 
     def __init__(self, described: Answer) -> None:
         super().__init__(json.dumps(described))
 
 
 class _Stopped(Exception):
-    """The execution was stopped, or the task timed out, while a ``.sync`` task waited."""
+    """The execution was stopped or the task timed out while a ``.sync`` task waited."""
 
 
 @dataclass(frozen=True)
 class SyncJob:
-    """What a ``.sync`` task started: how to look at it, and how to call it off when nobody waits for it any more."""
+    """The work that a ``.sync`` task started: how to poll it, and how to cancel it."""
 
     look: Look
     call_off: Callable[[], object]
 
 
 def _signs(env: Environment) -> str:
-    """What a task signs with: the state machine calls AWS as its role."""
+    """The access key id of the state machine's role, which signs a task's calls."""
     return access_key_of(env.aws_execution_details.role_arn)
 
 
 class JobTask(StateTaskServiceCallback):
-    """A task that starts something with one call and, as ``.sync``, waits until it has ended."""
+    """A task that starts work with one call; as ``.sync`` it waits until the work has ended."""
 
     boto_service: str
     sdk_name: str  # in the causes of errors
 
     def __init__(self, clients: InterpreterClients) -> None:
-        # moto's base class closes the token's callback in every case, so the task must seem to have one
+        # moto's base class always closes a token's callback, so the task must declare that pattern.
         super().__init__({ResourceCondition("sync"), ResourceCondition("waitForTaskToken")})
         self._clients = clients
 
     @abstractmethod
     def error_name(self, code: str) -> str:
-        """The integration's name of the API's error ``code``."""
+        """The integration's error name for the API's error ``code``."""
 
     @abstractmethod
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
-        """Makes the API call; returns what the state gets."""
+        """Calls the API; returns the state's result."""
 
     @abstractmethod
     def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
-        """What ``.sync`` waits for after ``start`` returned ``started``."""
+        """The work that ``.sync`` waits for, after ``start`` has returned ``started``."""
 
     def _validate_service_integration_is_supported(self) -> None:
-        """Definitions are checked as a whole when they are created."""
+        """Does nothing: definitions are validated as a whole when they are created."""
 
     def _client(self, env: Environment, where: ResourceRuntimePart) -> Any:
         return self._clients.client(self.boto_service, where.region, access_key_id=_signs(env))
@@ -135,7 +137,7 @@ class JobTask(StateTaskServiceCallback):
 
 
 def _cause(error: ClientError, sdk_name: str) -> str:
-    """The cause of a refused API call, as the integrations word it."""
+    """The cause of a rejected API call, in the integrations' words."""
     meta, said = error.response["ResponseMetadata"], error.response["Error"]
     return (
         f"{said['Message']} (Service: {sdk_name}; Status Code: {meta['HTTPStatusCode']}; "
@@ -144,13 +146,15 @@ def _cause(error: ClientError, sdk_name: str) -> str:
 
 
 class EmrTask(JobTask):
-    """``elasticmapreduce:*`` (https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html)."""
+    """``elasticmapreduce:*``
+    (https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html).
+    """
 
     boto_service = "emr"
     sdk_name = "AmazonElasticMapReduce"
 
     def error_name(self, code: str) -> str:
-        """The integration has one name for everything, throttling included."""
+        """One error name for everything, including throttling."""
         return "EMR.AmazonElasticMapReduceException"
 
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
@@ -182,7 +186,8 @@ class EmrTask(JobTask):
         good, bad = ({"WAITING"}, _GONE) if action == "createCluster" else (_GONE, set())
         return SyncJob(
             look=lambda: _judge(_cluster(client, cluster), "Cluster", good, bad),
-            call_off=lambda: None,  # "Step Functions does not terminate the cluster when the execution is stopped"
+            # "Step Functions does not terminate the cluster when the execution is stopped"
+            call_off=lambda: None,
         )
 
 
@@ -216,7 +221,7 @@ class AthenaTask(JobTask):
     sdk_name = "AmazonAthena"
 
     def error_name(self, code: str) -> str:
-        """``Athena.InvalidRequestException`` and the like."""
+        """The service's name and the code: ``Athena.InvalidRequestException``."""
         return f"Athena.{code}"
 
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
@@ -243,7 +248,9 @@ def _without_metadata(answer: Mapping[str, Any]) -> Answer:
 
 
 class AwsSdkTask(StateTaskServiceAwsSdk):
-    """``aws-sdk:*`` with names in PascalCase both ways, whatever the API's own spelling is; moto passes them as they are."""
+    """``aws-sdk:*`` with PascalCase names in request and response; moto leaves them in the API's
+    spelling.
+    """
 
     def _get_boto_service_name(self, boto_service_name: str | None = None) -> str:
         service = boto_service_name or self.resource.api_name
@@ -267,24 +274,25 @@ def _operation(action: str) -> str:
     return action[0].upper() + action[1:]
 
 
-_clients: list[InterpreterClients] = []  # those of the server that was started last
+_clients: list[InterpreterClients] = []  # of the server that started last
 
 
 def install(clients: InterpreterClients) -> None:
-    """Puts these integrations into the interpreter's task factory."""
+    """Adds these integrations to the interpreter's task factory."""
     _clients[:] = [clients]
-    # the factory imported the name, so it is replaced there and not where it is defined
+    # The factory imported the function by name, so it is replaced there and not where it is
+    # defined.
     assert hasattr(state_task_factory, "state_task_service_for"), "moto's task factory has changed"
     state_task_factory.state_task_service_for = task_for
 
 
 def installed() -> InterpreterClients | None:
-    """The clients that executions call AWS with now."""
+    """The clients that executions use now."""
     return _clients[0] if _clients else None
 
 
 def task_for(service_name: str) -> StateTaskService:
-    """The task of an integration; those that only moto has go to moto."""
+    """The task of an integration; moto's own for all other services."""
     match service_name:
         case "elasticmapreduce":
             return EmrTask(_clients[0])
