@@ -1,1 +1,3 @@
-"""Athena that really answers: Trino's SQL, checked and typed as Trino does, run by DuckDB over the catalog's tables in S3."""
+"""Athena: compiles Trino's SQL to DuckDB's, with Trino's types and errors, and runs it on the
+catalog's tables.
+"""

@@ -1,4 +1,4 @@
-"""The rule of GROUP BY: outside aggregates, a grouped query's expressions are made of what it groups by."""
+"""The rule of GROUP BY: outside aggregates, a grouped query may use only what it groups by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from local_aws.athena.syntax import Source
 
 
 def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, grouped: set[str], source: Source) -> None:
-    """Raises EXPRESSION_NOT_AGGREGATE for a column that is neither grouped by nor inside an aggregate."""
+    """Raises EXPRESSION_NOT_AGGREGATE for a column that is neither grouped by nor inside an
+    aggregate.
+    """
     items = [item.this if isinstance(item, exp.Alias) else item for item in node.expressions]
     having = [node.args["having"].this] if node.args.get("having") else []
     if not node.args.get("group") and not having and not any(_aggregates(item, expressions) for item in items):
@@ -27,7 +29,7 @@ def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, 
 
 
 def _aggregates(node: exp.Expr, expressions: Expressions) -> bool:
-    """Whether an aggregate stands in ``node`` that is not the function of a window."""
+    """Whether ``node`` contains an aggregate that is not a window function."""
     if isinstance(node, exp.Query):
         return False
     if isinstance(node, exp.Window):
@@ -54,7 +56,7 @@ def _loose(node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[
 
 
 def _is_of(column: exp.Column, scope: Scope) -> bool:
-    """Whether the column is one of this query's, not of one around it."""
+    """Whether the column belongs to this query, not to an outer one."""
     found = Scope(scope.columns).find([part.name for part in column.parts])
     return found is not None
 
@@ -65,7 +67,7 @@ def _text(node: exp.Expr, expressions: Expressions) -> str | None:
     try:
         return expressions.compile(node).sql
     except QueryFailed:
-        return None  # a part that is no expression by itself; the whole was compiled before
+        return None  # not an expression by itself; the whole expression has been compiled already
 
 
 def _parts(node: exp.Expr) -> Iterator[exp.Expr]:

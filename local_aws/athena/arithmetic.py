@@ -1,4 +1,4 @@
-"""Arithmetic by Trino's rules: which types meet, what type comes out, and DuckDB's text for it."""
+"""Arithmetic with Trino's rules: valid operand types, the type of the result, DuckDB's SQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from local_aws.athena.types import (
 
 
 def combined(left: Typed, right: Typed, sign: str, prefix: str) -> Typed | None:
-    """``left sign right``, or None where Trino has no such operator; ``prefix`` names the macros."""
+    """``left sign right``, or None if Trino has no such operator; ``prefix`` selects the macros."""
     if is_number(left.type) and is_number(right.type):
         return _of_numbers(left, right, sign, prefix)
     if "unknown" in (left.type.name, right.type.name):
@@ -71,7 +71,7 @@ def _of_decimals(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
 
 
 def quotient(numerator: str, shift: int, denominator: str, kind: Type, prefix: str) -> Typed:
-    """``numerator * 10^shift / denominator`` as a decimal of ``kind``'s scale, rounded half up."""
+    """``numerator * 10^shift / denominator`` as a decimal of type ``kind``, rounded half up."""
     scale = kind.params[1]
     unit = f"CAST('{_power_of_ten(-scale)}' AS DECIMAL({scale + 1}, {scale}))"
     shifted = f"{numerator} * CAST({10**shift} AS HUGEINT)" if shift else numerator
@@ -120,9 +120,10 @@ def _power_of_ten(exponent: int) -> str:
 
 
 def number(text: str) -> Typed:
-    """A number as it is written: digits are an integer, anything else is a double.
+    """A numeric literal: digits are an integer, anything else is a double.
 
-    Trino makes a decimal of ``1.5``, Athena a double: https://github.com/pyathena-dev/PyAthena expects it in its tests.
+    ``1.5`` is a decimal in Trino and a double in Athena, as PyAthena's tests expect:
+    https://github.com/pyathena-dev/PyAthena
     """
     if not re.fullmatch(r"\d+", text):
         return Typed(f"CAST('{text}' AS DOUBLE)", DOUBLE)
@@ -135,7 +136,7 @@ def number(text: str) -> Typed:
 
 
 def decimal_number(text: str) -> Typed:
-    """``DECIMAL '1.50'``: the digits settle precision and scale."""
+    """``DECIMAL '1.50'``: the digits determine precision and scale."""
     whole, _, fraction = text.lstrip("+-").partition(".")
     digits = len(whole.lstrip("0")) + len(fraction) if "." in text else len(whole)
     kind = decimal(max(1, digits), len(fraction))

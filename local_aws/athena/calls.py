@@ -1,4 +1,6 @@
-"""Calls: which signature of functions.txt fits, FILTER and OVER, lambdas, and the calls with rules of their own."""
+"""Function calls: matches signatures of functions.txt; FILTER, OVER, lambdas, and calls with
+special rules.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from local_aws.athena.functions import Bindings, Function, Pattern, functions
 from local_aws.athena.typed import Typed, text_literal
 from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
 
-if TYPE_CHECKING:  # expressions hold calls, and calls hold expressions
+if TYPE_CHECKING:  # a circular import at run time
     from local_aws.athena.expressions import Expressions
 
 Decorate = Callable[[str], str]
@@ -31,7 +33,7 @@ def _bare(sql: str) -> str:
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Whether ``node`` is a call that makes one value of many rows."""
+    """Whether ``node`` is a call of an aggregate function."""
     if isinstance(node, exp.GroupConcat):
         return True
     signatures = functions().signatures.get(node.name.lower(), ()) if isinstance(node, exp.Anonymous) else ()
@@ -39,14 +41,14 @@ def is_aggregate(node: exp.Expr) -> bool:
 
 
 class Calls:
-    """Compiles the calls among ``expressions``; ``windows`` are the query's named windows."""
+    """Compiles the calls in ``expressions``; ``windows`` are the query's named windows."""
 
     def __init__(self, expressions: Expressions, windows: dict[str, exp.Window]) -> None:
         self._expressions = expressions
         self._windows = windows
 
     def plain(self, node: exp.Expr) -> Typed:
-        """A call with neither FILTER nor OVER."""
+        """A call without FILTER and OVER."""
         return self._decorated(node, None, windowed=False)
 
     def _decorated(self, node: exp.Expr, decorate: Decorate | None, windowed: bool) -> Typed:
@@ -118,7 +120,7 @@ class Calls:
         decorate: Decorate | None = None,
         windowed: bool = False,
     ) -> Typed:
-        """The call of ``name``; ``decorate`` puts FILTER and OVER behind an aggregate."""
+        """A call of ``name``; ``decorate`` adds FILTER and OVER to an aggregate."""
         candidates = functions().signatures.get(name, [])
         if not candidates:
             if name in functions().refused:
@@ -178,7 +180,7 @@ class Calls:
         return f"({sql})" if function.kind == "scalar" else sql
 
     def _average(self, call: _Call, decorate: Decorate | None) -> Typed:
-        """AVG of a decimal stays one of its scale, rounded half up."""
+        """AVG of a decimal: keeps the scale, rounds half up."""
         value = call.given[0].sql
         decorate = decorate or _bare
         total = f"{self._expressions.prefix}unscaled({decorate(f'sum({value})')})"
@@ -250,7 +252,7 @@ class Calls:
         return self.call(node, _EXTRACTED.get(field, field.lower()), [node.expression])
 
     def trim(self, node: exp.Expr) -> Typed:
-        """``TRIM([BOTH] what FROM text)``."""
+        """``TRIM([BOTH] characters FROM text)``."""
         name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
         return self.call(node, name, [node.this, *([node.expression] if node.expression else [])])
 
@@ -282,7 +284,9 @@ def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
 
 
 class _Call:
-    """The arguments of one call, compiled once; functions among them when their parameters' types are known."""
+    """The arguments of one call, compiled once; lambdas wait until the types of their parameters
+    are known.
+    """
 
     def __init__(self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
         self.node = node
@@ -313,7 +317,7 @@ class _Call:
             self.given.append(self._expressions.compile(argument))
 
     def matched(self, function: Function) -> tuple[Bindings, list[str]] | None:
-        """The type variables and the arguments' texts, if the signature fits."""
+        """The bound type variables and the SQL of the arguments, if the signature matches."""
         star = [kind.name for kind in self.types] == ["*"]
         if star or [pattern.name for pattern in function.arguments] == ["*"]:
             return ({}, ["*"]) if star and str(function) == "count(*)" else None
@@ -353,7 +357,7 @@ class _Call:
         return text_literal(converted)
 
     def _body(self, function: Function, index: int, bound: Bindings) -> str:
-        """The function argument as DuckDB's lambda; its result settles the pattern's last variable."""
+        """A lambda argument in DuckDB's SQL; its result binds the pattern's last type variable."""
         node, patterns = self._lambdas[index], function.pattern(index).items
         names = [parameter.name.lower() for parameter in node.expressions]
         kinds = [library.settled(pattern, bound) for pattern in patterns[:-1]]
@@ -362,7 +366,8 @@ class _Call:
         before = bound.get(patterns[-1].name)
         if not library.bind(patterns[-1], result.type, bound):
             raise QueryFailed("TYPE_MISMATCH", f"Lambda expression must return {patterns[-1]}, not {result.type}")
-        if before is not None and bound[patterns[-1].name] != before:  # reduce(): the state widens to what its function returns
+        # reduce(): the state widens to the type that its function returns
+        if before is not None and bound[patterns[-1].name] != before:
             return self._body(function, index, bound)
         return text
 

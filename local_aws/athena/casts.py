@@ -1,4 +1,5 @@
-"""CAST as Trino does it: what may become what, and DuckDB's text for it where its own cast would do something else."""
+"""CAST with Trino's rules: allowed casts, and DuckDB's SQL for those that it would do differently.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ _INTEGER_NAMES = {"tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INT"
 
 
 def cast(sql: str, given: Type, to: Type, prefix: str = "trino_") -> str:
-    """``sql`` of type ``given`` as ``to``; raises ``QueryFailed`` (TYPE_MISMATCH) where Trino has no cast.
+    """``sql`` of type ``given``, cast to ``to``; raises TYPE_MISMATCH if Trino has no such cast.
 
-    ``prefix`` names the macros: those that fail (``trino_``), or those that answer NULL (``null_``).
+    ``prefix`` selects the macros: those that fail (``trino_``) or those that return NULL
+    (``null_``).
     """
     if given == to or given.name == to.name and given.name in ("timestamp with time zone",):
         return sql
@@ -53,7 +55,7 @@ def _to_text(sql: str, given: Type, to: Type) -> str | None:
 
 
 def shown(sql: str, given: Type) -> str:
-    """A scalar as the text that CAST AS varchar gives."""
+    """A scalar as text, as in CAST AS varchar."""
     if given.name in ("varchar", "char"):
         return sql
     if given.name in FLOATS:
@@ -81,8 +83,10 @@ def _to_number(sql: str, given: Type, to: Type, prefix: str) -> str | None:
         macro = "to_integer" if to.name in INTEGERS else "to_number"
         return f"{prefix}{macro}({sql}, '{name}', TRY_CAST({sql} AS {kind}))"
     if given.name in FLOATS and to.name in INTEGERS:
-        return f"CAST(round({sql}) AS {kind})"  # half away from zero; DuckDB's own cast rounds half to even
-    if given.name in FLOATS and to.name == "decimal":  # by the digits it is shown with: 1.005 is 1.01, not 1.00
+        # half away from zero; DuckDB's own cast rounds half to even
+        return f"CAST(round({sql}) AS {kind})"
+    # by the printed digits: 1.005 becomes 1.01, not 1.00
+    if given.name in FLOATS and to.name == "decimal":
         return f"CAST(CAST({sql} AS VARCHAR) AS {kind})"
     return f"CAST({sql} AS {kind})" if is_number(given) or given.name == "boolean" else None
 

@@ -1,4 +1,4 @@
-"""The Glue catalog as a query sees it: databases, tables and views, with their columns' types."""
+"""The Glue catalog for queries: databases, tables and views, with the types of their columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Columns = list[tuple[str, Type]]
 
 @dataclass(frozen=True)
 class Table:
-    """One entry of the catalog; ``raw`` is what Glue says of it."""
+    """One table or view; ``raw`` is Glue's response."""
 
     database: str
     name: str
@@ -33,7 +33,7 @@ class Table:
 
     @cached_property
     def columns(self) -> Columns:
-        """The columns that lie in the files."""
+        """The columns in the files."""
         return [(column["Name"].lower(), hive_type(column["Type"])) for column in self.descriptor.get("Columns", ())]
 
     @cached_property
@@ -43,16 +43,16 @@ class Table:
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """Where and how the table is stored."""
+        """The table's StorageDescriptor."""
         return dict(self.raw.get("StorageDescriptor") or {})
 
     @property
     def is_view(self) -> bool:
-        """Whether a query stands behind it."""
+        """Whether it is a view."""
         return self.raw.get("TableType") == "VIRTUAL_VIEW"
 
     def view(self) -> dict[str, Any]:
-        """An Athena view's definition: ``originalSql``, ``schema``, ``columns``."""
+        """The definition of an Athena view: ``originalSql``, ``schema``, ``columns``."""
         found = _PRESTO_VIEW.search(self.raw.get("ViewOriginalText") or "")
         if found is None:
             raise not_done(f"views that Athena did not make ({self.database}.{self.name})")
@@ -60,12 +60,12 @@ class Table:
         return definition
 
     def view_columns(self) -> Columns:
-        """What the view had for columns when it was made."""
+        """The view's columns when it was created."""
         return [(column["name"], parse_type(column["type"])) for column in self.view()["columns"]]
 
 
 def view_text(sql: str, database: str, columns: Sequence[tuple[str, Type]]) -> str:
-    """A view's definition as Athena keeps it in the catalog."""
+    """A view's definition in Athena's encoding."""
     definition = {
         "originalSql": sql,
         "catalog": CATALOG,
@@ -88,7 +88,7 @@ class Catalog:
         return sorted(database["Name"] for page in pages for database in page["DatabaseList"])
 
     def has_database(self, name: str) -> bool:
-        """Whether there is such a database."""
+        """Whether the database exists."""
         try:
             self.glue.get_database(Name=name)
         except ClientError as error:
@@ -130,12 +130,12 @@ class Catalog:
         return sorted(found, key=lambda table: table.name)
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
-        """The registered partitions, as Glue has them, by value."""
+        """The registered partitions (Glue's responses), by value."""
         pages = self.glue.get_paginator("get_partitions").paginate(DatabaseName=table.database, TableName=table.name)
         return sorted((partition for page in pages for partition in page["Partitions"]), key=lambda found: found["Values"])
 
     def information(self, name: str) -> tuple[Columns, list[tuple[Any, ...]]] | None:
-        """The columns and rows of an ``information_schema`` table; None if there is no such table."""
+        """Columns and rows of an ``information_schema`` table; None if there is no such table."""
         if name == "schemata":
             return _texts("catalog_name", "schema_name"), [(CATALOG, database) for database in self.databases()]
         if name == "tables":

@@ -1,4 +1,4 @@
-"""Athena's API: starts queries on threads, keeps what they give, and reads the catalog's databases and tables."""
+"""Athena's API: runs queries on threads, stores their results, and reads the catalog."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ from local_aws.athena.prepared import PreparedStatements
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 
-if TYPE_CHECKING:  # DuckDB, pyarrow and sqlglot are read when the first query comes, not when the server starts
+# DuckDB, pyarrow and sqlglot are imported at the first query, not at the server's start
+if TYPE_CHECKING:
     from local_aws.athena.engine import Engine
     from local_aws.athena.statements import Statement
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4  # queries that run at the same time
-PAGE = 1000  # most rows that GetQueryResults gives at once
+AT_ONCE = 4  # queries in parallel
+PAGE = 1000  # maximum of rows per page of GetQueryResults
 DATA_CATALOG = "AwsDataCatalog"
 
 
 def invalid(message: str) -> AwsError:
-    """Athena's answer to a request that makes no sense."""
+    """Athena's error for an invalid request."""
     return AwsError("InvalidRequestException", message)
 
 
 class AthenaComponent:
-    """Owns queries, named queries, prepared statements and the catalog's metadata; workgroups are moto's."""
+    """Queries, named queries, prepared statements and the catalog's metadata; moto has the
+    workgroups.
+    """
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -81,7 +84,10 @@ class AthenaComponent:
             self._engine = None
 
     def _client(self, service: str, call: Call) -> Any:
-        """Athena reads and writes as who calls it: https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html"""
+        """Athena acts on behalf of the caller.
+
+        https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
+        """
         return self._clients.signing_as(call.principal).client(service, call.region)
 
     def _loaded_engine(self) -> Engine:
@@ -134,7 +140,7 @@ class AthenaComponent:
         return Execution(body, call.region, workgroup["Name"], folder, *names), statement
 
     def _check_described(self, call: Call, statement: Statement, database: str) -> None:
-        """Athena refuses to describe a table that is not there before a query comes to be."""
+        """DESCRIBE of a missing table fails at once: StartQueryExecution returns the error."""
         from local_aws.athena.ddl import described_table, hive_reader
 
         reader = hive_reader(statement.text)
@@ -152,7 +158,9 @@ class AthenaComponent:
         return found
 
     def _output_folder(self, call: Call, body: dict[str, Any], workgroup: dict[str, Any]) -> str:
-        """Where results go: the workgroup's place where it insists, else the request's, else the workgroup's."""
+        """The result location: the workgroup's if it is enforced, else the request's, else the
+        workgroup's.
+        """
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
         asked = (body.get("ResultConfiguration") or {}).get("OutputLocation")
@@ -215,7 +223,7 @@ class AthenaComponent:
         session.go_on()
         if execution.result.manifest is None:
             self._put(s3, execution.output_location, file_text(execution.result))
-        else:  # what it wrote is the result
+        else:  # the written objects are the result
             self._put(s3, execution.manifest_location, "".join(f"{url}\n" for url in execution.result.manifest))
 
     def _cutoff(self, call: Call, workgroup: str) -> int | None:
@@ -232,7 +240,7 @@ class AthenaComponent:
             reason = f"Access denied when writing output to url: {location}: {error.response['Error'].get('Message')}"
             raise QueryFailed("", reason) from error
 
-    # what became of it
+    # reading results
 
     def _get(self, call: Call) -> Execution:
         query_id = call.body["QueryExecutionId"]
@@ -329,20 +337,20 @@ class AthenaComponent:
 
 def _database_of(request: dict[str, Any]) -> str:
     database = str((request.get("QueryExecutionContext") or {}).get("Database", "default"))
-    return database.lower().strip("`")  # awswrangler quotes it, and AWS lets it
+    return database.lower().strip("`")  # awswrangler quotes it, and AWS accepts that
 
 
 def _ensure_default_database(glue: Any) -> None:
-    """Athena's catalog has a database ``default``, in which queries run that name none."""
+    """Creates the database ``default``, which Athena uses for queries without a database."""
     try:
         glue.get_database(Name="default")
     except glue.exceptions.EntityNotFoundException:
-        with suppress(glue.exceptions.AlreadyExistsException):  # by another query, meanwhile
+        with suppress(glue.exceptions.AlreadyExistsException):  # another query has just created it
             glue.create_database(DatabaseInput={"Name": "default"})
 
 
 def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[str, Any] | None]:
-    """The state, reason and error with which a query ends that failed."""
+    """The final state, reason and error of a failed query."""
     from local_aws.athena.engine import CutoffReached
     from local_aws.athena.errors import Malformed, QueryFailed
 
@@ -359,7 +367,7 @@ def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[st
 
 
 class _Translated:
-    """What Glue does not find, in the words in which Athena passes it on."""
+    """Translates Glue's errors into Athena's MetadataException."""
 
     def __enter__(self) -> None:
         return None
@@ -370,7 +378,7 @@ class _Translated:
 
 
 def not_found(error: ClientError) -> str:
-    """Glue's error in Athena's envelope, by which clients know that a table is not there."""
+    """Glue's error in Athena's format, by which clients recognize a missing table."""
     found, metadata = error.response["Error"], error.response["ResponseMetadata"]
     what = "Entity Not Found" if found["Code"] == "EntityNotFoundException" else found.get("Message", "")
     return (
@@ -380,7 +388,7 @@ def not_found(error: ClientError) -> str:
 
 
 def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
-    """The part of ``items`` that NextToken and MaxResults ask for."""
+    """The page of ``items`` that NextToken and MaxResults ask for."""
     token = call.body.get("NextToken") or "0"
     if not token.isdigit():
         raise invalid("The pagination token is not valid")

@@ -1,4 +1,4 @@
-"""Hive's DDL as Athena takes it: CREATE, DROP, ALTER, MSCK, SHOW, DESCRIBE, carried out on the Glue catalog."""
+"""Hive's DDL: executes CREATE, DROP, ALTER, MSCK, SHOW and DESCRIBE on the Glue catalog."""
 
 from __future__ import annotations
 
@@ -37,11 +37,14 @@ FORMATS = {
 }
 
 
-_OUTPUT_OF_JSON = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # of this SerDe without STORED AS
+# of this SerDe without STORED AS
+_OUTPUT_OF_JSON = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
 class _Words(Dialect):
-    """Cuts a text into words, signs and strings, and knows no keyword: statements say themselves what they expect."""
+    """Splits a text into words, signs and strings. There are no keywords: each statement checks its
+    own.
+    """
 
     class Tokenizer(BaseTokenizer):
         QUOTES = ["'", '"']
@@ -52,14 +55,14 @@ class _Words(Dialect):
 
 
 class _HiveWords(_Words):
-    """Hive's texts, in which a backslash escapes."""
+    """The same for Hive's statements, in which a backslash escapes."""
 
     class Tokenizer(_Words.Tokenizer):
         STRING_ESCAPES = ["'", "\\"]
 
 
 class Reader:
-    """A statement's tokens, taken one after the other; what does not fit is Hive's ParseException."""
+    """Reads a statement token by token; unexpected tokens raise Hive's ParseException."""
 
     def __init__(self, text: str, words: type[Dialect] = _Words) -> None:
         self.text = text
@@ -73,44 +76,44 @@ class Reader:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """Whether all tokens are read."""
         return self._next >= len(self._tokens)
 
     def sees(self, *words: str) -> bool:
-        """Whether these words come next."""
+        """Whether the next tokens are these words."""
         following = self._tokens[self._next : self._next + len(words)]
         return [token.text.upper() for token in following] == list(words)
 
     def takes(self, *words: str) -> bool:
-        """Takes these words if they come next."""
+        """Skips these words if they are next; returns whether they were."""
         found = self.sees(*words)
         self._next += len(words) if found else 0
         return found
 
     def need(self, *words: str) -> None:
-        """Takes these words or fails."""
+        """Skips these words; raises if they are not next."""
         if not self.takes(*words):
             raise self.mismatch(" ".join(words))
 
     def mismatch(self, expected: str) -> Malformed:
-        """The statement breaks off or goes on wrongly here."""
+        """The error for an unexpected next token."""
         if self.done:
             return Malformed(f"{self.place()}: mismatched input '<EOF>' expecting {expected}")
         return Malformed(f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting {expected}")
 
     def token(self, expected: str) -> Token:
-        """The next token, whatever it is."""
+        """The next token."""
         if self.done:
             raise self.mismatch(expected)
         self._next += 1
         return self._tokens[self._next - 1]
 
     def name(self) -> str:
-        """An identifier, in lower case as the catalog keeps it."""
+        """An identifier, in lower case as in the catalog."""
         return self.token("an identifier").text.lower()
 
     def string(self) -> str:
-        """A text in quotes."""
+        """A string literal."""
         if self.done or self._tokens[self._next].token_type is not TokenType.STRING:
             raise self.mismatch("a string")
         return self.token("a string").text
@@ -123,7 +126,7 @@ class Reader:
         return (parts[-2] if len(parts) > 1 else database), parts[-1]
 
     def type_text(self) -> str:
-        """A column's type as it is written, up to the comma or parenthesis that ends it."""
+        """The text of a column's type, up to the comma or parenthesis after it."""
         first, depth = self._next, 0
         while not self.done:
             text = self._tokens[self._next].text
@@ -153,13 +156,14 @@ class Reader:
         return f"line {before.count(chr(10)) + 1}:{start - before.rfind(chr(10))}"
 
     def rest(self) -> str:
-        """All that is left, at the places where it stood: what was taken is blank."""
+        """The remaining text; blanks replace the part before it, so that positions stay the same.
+        """
         start = len(self.text) if self.done else self._tokens[self._next].start
         self._next = len(self._tokens)
         return self._blanked(start) + self.text[start:]
 
     def parenthesised(self) -> str:
-        """What stands between the next parenthesis and the one that closes it, at its place."""
+        """The text in the next parentheses, with blanks before it for the same reason."""
         self.need("(")
         start, depth = self.token("a query").start, 1
         while depth:
@@ -171,18 +175,18 @@ class Reader:
         return "".join(char if char == "\n" else " " for char in self.text[:end])
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Raises if there are more tokens."""
         if not self.done:
             raise self.mismatch("<EOF>")
 
 
 def hive_reader(text: str) -> Reader:
-    """The reader of a statement in Hive's language."""
+    """A reader for a statement in Hive's dialect."""
     return Reader(text, _HiveWords)
 
 
 class Ddl:
-    """Carries out one DDL statement on the catalog."""
+    """Executes one DDL statement on the catalog."""
 
     def __init__(self, catalog: Catalog, s3: Any, database: str) -> None:
         self._catalog = catalog
@@ -191,7 +195,9 @@ class Ddl:
         self._database = database
 
     def run(self, text: str) -> Result:
-        """The statement's result; raises ``Malformed`` for what is no statement, ``QueryFailed`` for what cannot be done."""
+        """The statement's result; raises ``Malformed`` for syntax errors, ``QueryFailed`` for
+        failures.
+        """
         reader = hive_reader(text)
         for words, action in _ACTIONS:
             if reader.takes(*words.split()):
@@ -405,7 +411,7 @@ class Ddl:
         self._glue.update_table(DatabaseName=table.database, TableInput={**kept, **change})
 
     def _repair(self, reader: Reader) -> Result:
-        """MSCK: registers the ``key=value`` folders that are not registered yet."""
+        """MSCK REPAIR TABLE: registers ``key=value`` folders that are not partitions yet."""
         table = self._required(reader.table_name(self._database))
         reader.end()
         known = {tuple(partition["Values"]) for partition in self._catalog.partitions(table)}
@@ -450,7 +456,7 @@ class Ddl:
 
 
 def described_table(reader: Reader, database: str) -> tuple[str, str]:
-    """The database and the name that DESCRIBE is about."""
+    """Database and name of the table in DESCRIBE."""
     if reader.takes("EXTENDED") or reader.takes("FORMATTED"):
         raise not_done("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
     reader.takes("TABLE")
@@ -458,7 +464,7 @@ def described_table(reader: Reader, database: str) -> tuple[str, str]:
 
 
 class TableReader:
-    """Reads what follows the name in CREATE EXTERNAL TABLE."""
+    """Reads the part of CREATE EXTERNAL TABLE after the name."""
 
     def __init__(self, reader: Reader, name: str) -> None:
         self._reader = reader
@@ -467,7 +473,7 @@ class TableReader:
         self._serde: dict[str, str] = {}
 
     def read(self) -> dict[str, Any]:
-        """The table as Glue takes it."""
+        """The table as Glue's TableInput."""
         self._descriptor["Columns"] = self.columns()
         self._wanted["PartitionKeys"] = []
         while not self._reader.done:
@@ -492,7 +498,7 @@ class TableReader:
             reader.takes(":")
             text = reader.type_text()
             column["Type"] = text.replace(" ", "")
-            hive_type(text)  # an unknown type fails here, not when the table is read
+            hive_type(text)  # an unknown type fails now, not when the table is read
             if reader.takes("COMMENT"):
                 column["Comment"] = reader.string()
             found.append(column)
@@ -602,7 +608,7 @@ def _typed(table: Table) -> Columns:
 
 
 def _described(name: str, kind: str, comment: str = "") -> str:
-    """As Hive pads it."""
+    """A line of DESCRIBE, padded as in Hive."""
     return f"{name:<20}\t{kind:<20}\t{comment:<20}"
 
 
@@ -611,7 +617,7 @@ def _folder(table: Table, values: list[str]) -> str:
 
 
 def _like(names: list[str], reader: Reader) -> list[str]:
-    """The names that fit the pattern: Hive's ``'a*|b*'``."""
+    """The names that match Hive's pattern, such as ``'a*|b*'``."""
     reader.takes("LIKE")
     if reader.done:
         return names

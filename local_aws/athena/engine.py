@@ -1,4 +1,6 @@
-"""Runs one query: compiled, its scans read, executed by DuckDB, its failures told in Athena's words."""
+"""Runs one query: compiles it, reads its tables, executes it in DuckDB, translates errors to
+Athena's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from local_aws.athena.types import Type
 
 @dataclass(frozen=True)
 class Session:
-    """What a statement runs with: its clients, its database, its moment."""
+    """The context of a statement: clients, database, start time, limits."""
 
     glue: Any
     s3: Any
@@ -37,7 +39,7 @@ class Session:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def go_on(self) -> None:
-        """Raises ``QueryCancelled`` once the query was cancelled."""
+        """Raises ``QueryCancelled`` if the query was cancelled."""
         if self.cancelled.is_set():
             raise QueryCancelled
 
@@ -47,11 +49,11 @@ class QueryCancelled(Exception):
 
 
 class CutoffReached(Exception):
-    """The workgroup's limit of bytes scanned a query."""
+    """The query exceeded the workgroup's limit of scanned bytes."""
 
 
 class Engine:
-    """One DuckDB in memory for all queries; each runs on a cursor of its own and can be interrupted."""
+    """One in-memory DuckDB for all queries; each has a cursor of its own and can be interrupted."""
 
     def __init__(self) -> None:
         self._database = duckdb.connect(":memory:")
@@ -62,19 +64,21 @@ class Engine:
         self._lock = threading.Lock()
 
     def cursor(self) -> Any:
-        """A connection of its own."""
+        """A new connection."""
         with self._lock:
             cursor = self._database.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
 
     def close(self) -> None:
-        """Lets go of the memory."""
+        """Frees the memory."""
         self._database.close()
 
 
 def _prelude() -> str:
-    """prelude.sql, and all its macros once more as ``null_...``, which answer NULL where the first ones fail."""
+    """prelude.sql, and its macros a second time as ``null_...``, which return NULL where the first
+    ones fail.
+    """
     text = resources.files("local_aws.athena").joinpath("prelude.sql").read_text(encoding="utf-8")
     macros = text[text.index("CREATE MACRO") :]
     lenient = macros.replace("trino_", "null_").replace("error('TRINO:' || code || ':' || message)", "NULL")
@@ -83,7 +87,7 @@ def _prelude() -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's rows before they are shown: the cursor they come from, their columns, what reading them cost."""
+    """A prepared query: its SQL, columns, and the bytes that it scanned."""
 
     compiled: Compiled
     names: list[str]
@@ -102,13 +106,13 @@ class Query:
         self.catalog = Catalog(session.glue)
 
     def compile(self, source: Source, node: exp.Expr) -> tuple[Compiled, list[Scan]]:
-        """The query and the scans it needs."""
+        """The compiled query and its scans."""
         work = Work(self.catalog, self._session.started, self._session.user)
         compiled = QueryCompiler(source, work, self._session.database).compile(node)
         return compiled, work.scans
 
     def prepare(self, source: Source, node: exp.Expr) -> Answer:
-        """Compiles the query and reads what it scans; its rows are what ``sql`` gives."""
+        """Compiles the query and reads its tables; the rows are the result of ``sql``."""
         compiled, scans = self.compile(source, node)
         reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)
         for scan in scans:
@@ -120,14 +124,14 @@ class Query:
         return Answer(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
 
     def rows(self, answer: Answer) -> Result:
-        """Runs it and shows its rows."""
+        """Runs the query; returns its rows as text."""
         rows = self.execute(_showable(answer)).fetchall()
         shown_rows = [[shown(value, kind) for value, kind in zip(row, answer.types, strict=True)] for row in rows]
         columns = list(zip(answer.names, answer.types, strict=True))
         return Result(columns, shown_rows, has_header=True, scanned_bytes=answer.scanned_bytes)
 
     def table(self, answer: Answer) -> Any:
-        """Runs it and gives its rows as an Arrow table."""
+        """Runs the query; returns an Arrow table."""
         self._session.go_on()
         try:
             return self._cursor.sql(answer.sql).to_arrow_table()
@@ -135,7 +139,7 @@ class Query:
             raise _told(error) from error
 
     def execute(self, sql: str) -> Any:
-        """DuckDB's answer; raises ``QueryFailed`` in Athena's words."""
+        """Executes SQL in DuckDB; raises ``QueryFailed`` with Athena's error."""
         self._session.go_on()
         try:
             return self._cursor.execute(sql)
@@ -147,7 +151,7 @@ _SHOWN_AS_TEXT = ("timestamp with time zone", "json", "interval day to second", 
 
 
 def _showable(answer: Answer) -> str:
-    """The query with columns that Python has no value for turned into text."""
+    """The query's SQL, with columns cast to text that have no Python type."""
     if not any(kind.name in _SHOWN_AS_TEXT for kind in answer.types):
         return answer.sql
     items = (_shown_item(f"c{index}", kind) for index, kind in enumerate(answer.types))
@@ -166,7 +170,7 @@ def _shown_item(column: str, kind: Type) -> str:
     return column
 
 
-# DuckDB's failures in Athena's words
+# DuckDB's errors as Athena's
 
 _FAILED = re.compile(r"TRINO:(?P<code>[A-Z_]+):(?P<message>.*)", re.DOTALL)
 _TOLD: Sequence[tuple[str, str, str]] = (

@@ -1,8 +1,8 @@
-"""How a query fails: Athena's error names, their numbers, and what this stand-in refuses by name."""
+"""Errors of queries: Athena's names and numbers, and features that this stand-in lacks."""
 
 from __future__ import annotations
 
-USER, OTHER = 2, 3  # categories; 1 is SYSTEM, a fault of Athena itself
+USER, OTHER = 2, 3  # categories; 1 is SYSTEM, an error of Athena itself
 
 # ErrorType by name: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
 _TYPES = {
@@ -26,7 +26,7 @@ class QueryFailed(Exception):
         super().__init__(self.reason)
 
     def athena_error(self) -> dict[str, object]:
-        """As ``QueryExecution.Status.AthenaError`` shows it."""
+        """As in ``QueryExecution.Status.AthenaError``."""
         return {
             "ErrorCategory": self.category,
             "ErrorType": _TYPES.get(self.code, _GENERIC_USER_ERROR),
@@ -36,9 +36,9 @@ class QueryFailed(Exception):
 
 
 class Malformed(Exception):
-    """The text is no statement: Athena refuses it at StartQueryExecution, no query comes to be."""
+    """A syntax error: StartQueryExecution rejects it, and there is no query."""
 
 
 def not_done(what: str) -> QueryFailed:
-    """What Athena could do and this stand-in cannot."""
+    """The error for a feature that Athena has and this stand-in lacks."""
     return QueryFailed("NOT_SUPPORTED", f"local_aws does not do this: {what}", OTHER)

@@ -1,4 +1,4 @@
-"""One query as the API knows it: its states, its times, its result."""
+"""One query execution: states, times, result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAME_REQUEST = ("QueryString", "QueryExecutionContext", "ExecutionParameters")
 
 @dataclass
 class Execution:
-    """A query from its start; times are epoch seconds."""
+    """A query execution; times are epoch seconds."""
 
     request: dict[str, Any]
     region: str
@@ -36,33 +36,33 @@ class Execution:
     reason: str | None = None
     error: dict[str, Any] | None = None
     result: Result = field(default_factory=Result)
-    reused: Execution | None = None  # the earlier query of which this one gives the result
+    reused: Execution | None = None  # the earlier execution whose result this one returns
     cursor: Any = None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    finished: threading.Event = field(default_factory=threading.Event)  # nothing of it runs any more
+    finished: threading.Event = field(default_factory=threading.Event)  # all of its work has ended
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @property
     def output_location(self) -> str:
-        """Where the results file lies."""
+        """The location of the results file."""
         if self.reused is not None:
             return self.reused.output_location
         return f"{self.output_folder}{self.query_id}{self.suffix}"
 
     @property
     def manifest_location(self) -> str:
-        """Where the list of written objects lies, if the statement wrote any."""
+        """The location of the list of written objects, for statements that write."""
         return f"{self.output_folder}{self.query_id}-manifest.csv"
 
     def end(self, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
-        """The query's last state; what has ended stays as it is."""
+        """Sets the final state, once."""
         with self._lock:
             if self.state not in ENDED:
                 self.reason, self.error, self.ended = reason, error, time.time()
                 self.state = state
 
     def begin(self) -> bool:
-        """Whether it runs from here on: not when it was cancelled in the queue."""
+        """Starts the execution; returns False if it was cancelled in the queue."""
         with self._lock:
             if self.state in ENDED:
                 return False
@@ -70,7 +70,10 @@ class Execution:
             return True
 
     def cancel(self) -> None:
-        """Ends it at once, and what runs of it soon after: DuckDB forgets an interrupt that comes between two statements."""
+        """Sets the state at once, and interrupts DuckDB until the work has ended.
+
+        DuckDB ignores an interrupt between two statements, hence more than one.
+        """
         self.cancelled.set()
         self.end(CANCELLED, "Query cancelled by user")
         threading.Thread(target=self._interrupt, name=f"cancel-{self.query_id}", daemon=True).start()
@@ -85,7 +88,7 @@ class Execution:
                     cursor.interrupt()
 
     def answers(self, other: Execution) -> bool:
-        """Whether its result is what ``other``, which asks for a reused result, would find as well."""
+        """Whether ``other``, which asks for result reuse, may return this execution's result."""
         age = (other.request.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration") or {}
         recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get("MaxAgeInMinutes", 60)
         same = all(self.request.get(key) == other.request.get(key) for key in _SAME_REQUEST)
@@ -94,7 +97,7 @@ class Execution:
         return bool(age.get("Enabled")) and selects and recent and same and places[0] == places[1]
 
     def reuse(self, earlier: Execution) -> None:
-        """Ends it with the result of ``earlier``."""
+        """Ends the execution with the result of ``earlier``."""
         self.reused = earlier.reused or earlier
         self.result = replace(earlier.result, scanned_bytes=0)
         self.begin()
@@ -102,7 +105,7 @@ class Execution:
         self.finished.set()
 
     def described(self) -> dict[str, Any]:
-        """As GetQueryExecution shows it."""
+        """As in GetQueryExecution."""
         shown = {
             "QueryExecutionId": self.query_id,
             "Query": self.request["QueryString"],
@@ -135,7 +138,7 @@ class Execution:
         return {key: value for key, value in status.items() if value is not None}
 
     def statistics(self) -> dict[str, Any]:
-        """Times in milliseconds and the bytes that were scanned."""
+        """Times in milliseconds, and scanned bytes."""
         now = self.ended or time.time()
         begun = self.begun or now
         shown = {
@@ -154,5 +157,5 @@ class Execution:
 
 
 def _millis(seconds: float) -> int:
-    """At least one: nothing takes no time on AWS, and clients read 0 as unknown."""
+    """At least 1: clients read 0 as unknown."""
     return max(1, round(seconds * 1000))

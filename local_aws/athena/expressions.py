@@ -1,4 +1,6 @@
-"""One expression of Trino's SQL as DuckDB's, with its type: checked as Trino checks it, cast where the two engines differ."""
+"""Compiles one expression from Trino's SQL to DuckDB's: type checks as in Trino, casts where DuckDB
+differs.
+"""
 
 from __future__ import annotations
 
@@ -39,21 +41,23 @@ from local_aws.athena.types import (
 
 
 class Names(Protocol):
-    """What names mean where the expression stands."""
+    """Resolves names at the place of the expression."""
 
     def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
-        """The column that ``parts`` name and the fields below it; raises ``QueryFailed`` where it is ambiguous."""
+        """The column of ``parts``, and the row fields after it; raises ``QueryFailed`` if it is
+        ambiguous.
+        """
 
 
 class Queries(Protocol):
-    """What an expression needs of its query: the text, the moment, and its subqueries."""
+    """The query of an expression: its text, start time, and subqueries."""
 
     source: Source
     started: datetime
     user: str
 
     def subquery(self, node: exp.Expr, outer: Names) -> tuple[str, list[Type]]:
-        """A query inside an expression: its text and its columns' types."""
+        """A subquery: its SQL and the types of its columns."""
 
 
 _COMPARISONS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
@@ -64,19 +68,20 @@ _YEAR_MONTH_UNITS = ("MONTH", "YEAR")
 
 
 class Expressions:
-    """Compiles the expressions of one clause; ``names`` is what its columns may be."""
+    """Compiles the expressions of one clause; ``names`` resolves columns."""
 
     def __init__(self, queries: Queries, names: Names, windows: dict[str, exp.Window] | None = None) -> None:
         self._queries = queries
         self._names = names
         self._lambdas: list[dict[str, Typed]] = []
         self._calls: Calls = Calls(self, windows or {})
-        self.prefix = "trino_"  # inside TRY the macros that answer NULL take the place of those that fail
+        self.prefix = "trino_"  # inside TRY: null_, macros that return NULL instead of failing
 
-    # the ways in
+    # entry points
 
     def compile(self, node: exp.Expr) -> Typed:
-        """The expression; raises ``QueryFailed`` where Trino refuses it or it is not done here."""
+        """The compiled expression; raises ``QueryFailed`` if it is invalid or not supported here.
+        """
         for kind in type(node).__mro__:
             handler = _HANDLERS.get(kind)
             if handler is not None:
@@ -84,29 +89,32 @@ class Expressions:
         raise not_done(f"{type(node).__name__} in an expression, at {self.place(node)}")
 
     def boolean(self, node: exp.Expr, what: str) -> str:
-        """A condition; ``what`` names the clause in the message."""
+        """A condition; ``what`` names the clause in the error message."""
         compiled = self.compile(node)
         if compiled.type.name not in ("boolean", "unknown"):
             raise self.mismatch(node, f"{what} must evaluate to a boolean: actual type {compiled.type}")
         return compiled.sql
 
     def coerced(self, given: Typed, to: Type) -> str:
-        """Its text as ``to``."""
+        """The SQL of ``given`` as type ``to``."""
         return given.as_type(to, self.prefix)
 
     @contextmanager
     def lenient(self) -> Iterator[None]:
-        """What is compiled inside answers NULL where it would fail."""
+        """Inside, expressions return NULL where they would fail."""
         before, self.prefix = self.prefix, "null_"
         yield
         self.prefix = before
 
     def ordering(self, ordered: exp.Expr) -> str:
-        """One item of ORDER BY, where nulls come as Trino has them."""
+        """One item of ORDER BY, with Trino's order of nulls."""
         return self.compile(ordered.this).sql + direction(ordered)
 
     def lambda_of(self, node: exp.Expr, names: list[str], kinds: list[Type], as_entry: bool) -> tuple[Typed, str]:
-        """A lambda's body, and all of it in DuckDB's words; ``as_entry``: its two parameters are a map entry's key and value."""
+        """A lambda's body, and the whole lambda in DuckDB's SQL.
+
+        ``as_entry``: the two parameters are key and value of a map entry.
+        """
         if len(names) != len(kinds):
             raise QueryFailed("INVALID_PARAMETER_USAGE", f"Expected a lambda that takes {len(kinds)} argument(s)")
         level = len(self._lambdas)
@@ -119,15 +127,15 @@ class Expressions:
     # errors
 
     def place(self, node: exp.Expr) -> str:
-        """``line 1:8`` of where it stands."""
+        """``line 1:8``, the position of ``node``."""
         return self._queries.source.place(node)
 
     def failed(self, node: exp.Expr, code: str, message: str) -> QueryFailed:
-        """The query's failure, with the place of ``node``."""
+        """An error at the position of ``node``."""
         return QueryFailed(code, f"{self.place(node)}: {message}")
 
     def mismatch(self, node: exp.Expr, message: str) -> QueryFailed:
-        """TYPE_MISMATCH at its place."""
+        """TYPE_MISMATCH at the position of ``node``."""
         return self.failed(node, "TYPE_MISMATCH", message)
 
     def _operator_mismatch(self, node: exp.Expr, sign: str, left: Type, right: Type) -> QueryFailed:
@@ -207,7 +215,9 @@ class Expressions:
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
     def shared(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
-        """The type that all ``items`` coerce to; fails with ``message``, which may name the ``first`` and the ``other`` type."""
+        """The common type of ``items``; else fails with ``message``, formatted with ``first`` and
+        ``other``.
+        """
         kind = items[0].type
         for item in items[1:]:
             shared = common(kind, item.type)
@@ -383,7 +393,7 @@ class Expressions:
         return f"({self.coerced(left, kind)} = {self.coerced(right, kind)})"
 
     def conditional(self, node: exp.Expr) -> Typed:
-        """``IF(condition, yes, no)``."""
+        """``IF(condition, true, false)``."""
         condition = self._term(node.this, "IF condition")
         yes = self.compile(node.args["true"])
         no = self.compile(node.args["false"]) if node.args.get("false") else Typed("NULL", UNKNOWN)
@@ -410,7 +420,7 @@ class Expressions:
             raise self._operator_mismatch(node, "||", left.type, right.type)
         return array(kind)
 
-    # casts and moments
+    # casts, dates and times
 
     def _cast(self, node: exp.Expr) -> Typed:
         inner = self.compile(node.this)
@@ -439,7 +449,7 @@ class Expressions:
             raise QueryFailed(refused.code, f"{self.place(node)}: {refused.reason.partition(': ')[2]}") from refused
 
     def _typed_literal(self, node: exp.Expr, text: str) -> Typed:
-        """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text settles the type's details."""
+        """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text determines the type's parameters."""
         if node.args["to"].this == exp.DType.DECIMAL:
             return decimal_number(text)
         to = self._type_of(node)
@@ -453,7 +463,7 @@ class Expressions:
         return self.in_zone(node, self.compile(node.this), self.compile(node.args["zone"]))
 
     def in_zone(self, node: exp.Expr, inner: Typed, zone: Typed) -> Typed:
-        """The same moment, shown in another time zone."""
+        """The same point in time in another time zone."""
         if zone.text is None:
             raise not_done(f"a time zone that is not a literal, at {self.place(node)}")
         if inner.type.name not in ("timestamp", "timestamp with time zone"):
@@ -464,7 +474,7 @@ class Expressions:
         return Typed(self.coerced(inner, replace(kind, zone=inner.type.zone)), kind)
 
     def now(self, node: exp.Expr) -> Typed:
-        """When the query started: one moment for all of it."""
+        """The start time of the query, the same everywhere in it."""
         return Typed(f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}+00' AS TIMESTAMPTZ)", ZONED)
 
     def _local_now(self, node: exp.Expr) -> Typed:

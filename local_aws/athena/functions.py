@@ -1,4 +1,4 @@
-"""Which functions there are, which of a name's signatures fits, and what becomes of the call: functions.txt, read and matched."""
+"""The functions of functions.txt: parsing, and matching of a call's types with the signatures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ORDERED = (
 
 @dataclass(frozen=True)
 class Pattern:
-    """The type of one argument or result as the table writes it."""
+    """The type of an argument or result, as written in functions.txt."""
 
     name: str
     items: tuple[Pattern, ...] = ()
@@ -42,7 +42,7 @@ class Pattern:
 
     @staticmethod
     def of(text: str) -> Pattern:
-        """Reads ``array(T)``, ``function(T, boolean)``, ``decimal(p,s)``, ``varchar...``."""
+        """Parses ``array(T)``, ``function(T, boolean)``, ``decimal(p,s)``, ``varchar...``."""
         text = text.strip()
         many = text.endswith("...")
         text = text.removesuffix("...")
@@ -58,7 +58,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Function:
-    """One signature of one function."""
+    """One signature of a function."""
 
     name: str
     kind: str
@@ -67,13 +67,13 @@ class Function:
     template: str
 
     def takes(self, count: int) -> bool:
-        """Whether it can be called with so many arguments."""
+        """Whether the function accepts that number of arguments."""
         if self.arguments and self.arguments[-1].many:
             return count >= len(self.arguments)
         return count == len(self.arguments)
 
     def pattern(self, index: int) -> Pattern:
-        """The pattern of one argument; the last one repeats where it may."""
+        """The pattern of an argument; a variadic one repeats."""
         return self.arguments[min(index, len(self.arguments) - 1)]
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ Bindings = dict[str, Type]
 
 
 def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
-    """Whether ``given`` fits, exactly or by coercion; type variables it settles go into ``bound``."""
+    """Whether ``given`` matches, exactly or by coercion; adds type variables to ``bound``."""
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return _bind_variable(pattern, given, bound)
     if pattern.name == "decimal(p,s)":
@@ -124,7 +124,7 @@ def _bind_items(pattern: Pattern, given: Type, bound: Bindings) -> bool:
 
 
 def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
-    """What ``given`` has to become to fit, now that the variables are known."""
+    """The type to which ``given`` has to be cast, once all variables are bound."""
     if pattern.name in ("moment", "mysql_format", "joda_format"):
         return given
     if pattern.name == "timestamp" and given.name == "timestamp":
@@ -133,7 +133,7 @@ def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
 
 
 def settled(pattern: Pattern, bound: Bindings) -> Type:
-    """The pattern's type with its variables filled in."""
+    """The pattern's type, with its variables replaced."""
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return bound["T" if pattern.name in ("number", "comparable") else pattern.name]
     if pattern.name in _DECIMALS:
@@ -156,7 +156,7 @@ _DECIMALS: dict[str, Callable[[int, int], Type]] = {
 
 
 class Functions:
-    """The table, by name."""
+    """All functions, by name."""
 
     def __init__(self, text: str) -> None:
         self.signatures: dict[str, list[Function]] = {}
@@ -181,12 +181,12 @@ class Functions:
 
 @functools.cache
 def functions() -> Functions:
-    """The table of functions.txt, read once."""
+    """The content of functions.txt, parsed once."""
     return Functions(_TABLE.read_text(encoding="utf-8"))
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that stand outside parentheses."""
+    """Splits at commas outside parentheses."""
     parts, depth = [""], 0
     for char in text:
         depth += (char == "(") - (char == ")")
@@ -210,7 +210,7 @@ _JODA = {
 
 
 def duckdb_format(kind: str, text: str) -> str | None:
-    """A MySQL or Joda format as strftime's; None where it asks for what strftime has not."""
+    """A format of MySQL or Joda as strftime's; None if strftime lacks a part of it."""
     table, letters = (_MYSQL, r"%(.)|([^%])") if kind == "mysql_format" else (_JODA, r"(([A-Za-z])\2*)|('(?:[^']|'')*')|(.)")
     parts = []
     for found in re.finditer(letters, text, re.DOTALL):
@@ -231,5 +231,5 @@ def _unquoted(text: str) -> str:
 
 
 def signatures_text(candidates: Sequence[Function]) -> str:
-    """The signatures as Trino lists them in its message."""
+    """The signatures as in Trino's error message."""
     return ", ".join(str(function) for function in candidates)

@@ -1,4 +1,4 @@
-"""What people keep in a workgroup, where moto stops short: named queries that can be changed, and changes to the group itself."""
+"""Named queries and changes of workgroups, which moto implements in part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHANGEABLE = ("Name", "Description", "QueryString")
 
 
 class NamedQueries:
-    """Answers Athena's operations on named queries; as on AWS two of them may have one name."""
+    """The operations on named queries; names are not unique, as on AWS."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,8 @@ class NamedQueries:
 
         group = call.body.get("WorkGroup", "primary")
         work_group(call, group)
-        query_id = str(mock_random.uuid4())  # moto's numbers: an earlier server's query comes back with its id
+        # moto's random numbers: a later server recreates the query with the same id
+        query_id = str(mock_random.uuid4())
         said = ("Name", "Description", "Database", "QueryString")
         kept: dict[str, Any] = {key: call.body[key] for key in said if key in call.body}
         with self._lock:
@@ -76,7 +77,7 @@ class NamedQueries:
 
 
 def work_group(call: Call, name: str) -> dict[str, Any]:
-    """A workgroup as GetWorkGroup describes it; moto answers with nothing where AWS refuses an unknown name."""
+    """A workgroup; raises AWS's error if there is none (moto returns an empty response)."""
     found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get("WorkGroup")
     if not found:
         raise AwsError("InvalidRequestException", f"WorkGroup {name} is not found.")
@@ -84,7 +85,7 @@ def work_group(call: Call, name: str) -> dict[str, Any]:
 
 
 def update_work_group(call: Call) -> dict[str, Any]:
-    """Changes a workgroup by making it anew: nothing else hangs on moto's own group."""
+    """Changes a workgroup by recreating it; nothing else refers to moto's object."""
     name = call.body["WorkGroup"]
     group = work_group(call, name)
     wanted = {
@@ -97,7 +98,7 @@ def update_work_group(call: Call) -> dict[str, Any]:
 
 
 def changed(configuration: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
-    """``configuration`` after ``updates`` as UpdateWorkGroup has them: ``XUpdates`` is about ``X``, ``RemoveX`` takes it out."""
+    """Applies UpdateWorkGroup's updates: ``XUpdates`` changes ``X``, ``RemoveX`` removes it."""
     result = dict(configuration)
     for key, value in updates.items():
         if key.endswith("Updates"):

@@ -1,4 +1,4 @@
--- Trino's functions as DuckDB macros, where the two disagree; run once when the first query comes.
+-- Trino's functions as DuckDB macros, where the two differ; run once, at the first query.
 SET TimeZone = 'UTC';
 CREATE MACRO trino_fail(code, message) AS error('TRINO:' || code || ':' || message);
 
@@ -7,7 +7,7 @@ CREATE MACRO trino_ln(x) AS CASE WHEN x > 0 THEN ln(x) WHEN x = 0 THEN CAST('-in
 CREATE MACRO trino_cbrt(x) AS CASE WHEN pow(round(cbrt(x)), 3) = x THEN round(cbrt(x)) ELSE cbrt(x) END;
 CREATE MACRO trino_divide_integers(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero') ELSE a // b END;
 CREATE MACRO trino_remainder(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero') ELSE a % b END;
--- a decimal's digits as one integer, its value times ten to its scale
+-- the digits of a decimal as an integer: the value times ten to the power of its scale
 CREATE MACRO trino_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT);
 -- x times unit, a power of ten below one
 CREATE MACRO trino_scaled(x, unit) AS CAST(x AS DECIMAL(38, 0)) * unit;
@@ -99,7 +99,7 @@ CREATE MACRO trino_slice(items, start, n) AS
     ELSE list_slice(items, len(items) + start + 1, len(items) + start + n) END;
 CREATE MACRO trino_histogram(m) AS map(map_keys(m), list_transform(map_values(m), lambda x: CAST(x AS BIGINT)));
 
--- of several entries with one key the first counts
+-- the first entry of a key counts
 CREATE MACRO trino_map_of(entries) AS
     map_from_entries(list_filter(entries, lambda e, i: e.k IS NOT NULL AND list_position(list_transform(entries, lambda x: x.k), e.k) = i));
 

@@ -1,4 +1,4 @@
-"""Prepared statements: named texts with question marks, kept by workgroup."""
+"""Prepared statements by workgroup: texts with question marks for parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_aws.overlay import AwsError, Call, Handler
 
 
 class PreparedStatements:
-    """Answers Athena's operations on prepared statements; PREPARE and EXECUTE use the same store."""
+    """The operations on prepared statements; PREPARE and EXECUTE use the same store."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,7 +29,7 @@ class PreparedStatements:
         }
 
     def put(self, region: str, workgroup: str, name: str, text: str, description: str | None = None) -> None:
-        """Keeps a statement in place of one of the same name."""
+        """Adds or replaces a statement."""
         kept = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
         with self._lock:
             self._kept[region, workgroup, name] = kept | ({"Description": description} if description else {})
@@ -40,7 +40,7 @@ class PreparedStatements:
         return None if kept is None else str(kept["QueryStatement"])
 
     def drop(self, region: str, workgroup: str, name: str) -> bool:
-        """Forgets a statement; says whether there was one."""
+        """Removes a statement; returns whether it existed."""
         with self._lock:
             return self._kept.pop((region, workgroup, name), None) is not None
 

@@ -1,7 +1,8 @@
-"""A query of Trino's SQL as one of DuckDB's: names resolved, columns typed, every table it reads noted as a scan.
+"""Compiles a query from Trino's SQL to DuckDB's: resolves names, types columns, notes each table as
+a scan.
 
-Every relation gets an alias of its own (``r1``, ``r2``, ...) and every query's columns are called ``c0``, ``c1``, ... inside, so
-that DuckDB never has a name to resolve; the names that people see are kept beside.
+Every relation gets a unique alias (``r1``, ``r2``, ...), and the columns of every query are ``c0``,
+``c1``, ..., so that DuckDB resolves no names. The visible names are kept separately.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from local_aws.athena.types import BIGINT, VARCHAR, Type, common, duckdb_type
 
 @dataclass(frozen=True)
 class Output:
-    """One column of a query's result: its name, if it has one, and type."""
+    """A column of a query's result: its type, and its name if it has one."""
 
     name: str | None
     type: Type
@@ -35,7 +36,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Compiled:
-    """DuckDB's text, with columns ``c0``, ``c1``, ..., and what they are."""
+    """DuckDB's SQL with columns ``c0``, ``c1``, ..., and their names and types."""
 
     sql: str
     columns: tuple[Output, ...]
@@ -43,7 +44,7 @@ class Compiled:
 
 @dataclass
 class Work:
-    """What the parts of one statement share, views included."""
+    """State shared by all parts of one statement, views included."""
 
     catalog: Catalog
     started: datetime
@@ -53,7 +54,7 @@ class Work:
     views: list[str] = field(default_factory=list)
 
     def alias(self) -> str:
-        """A name that no other relation has."""
+        """A unique alias."""
         return f"r{next(iter(self.numbers))}"
 
 
@@ -78,10 +79,10 @@ class QueryCompiler:
         self._database = database
         self._ctes: Ctes = {}
 
-    # the ways in
+    # entry points
 
     def compile(self, node: exp.Expr, outer: Scope | None = None) -> Compiled:
-        """A query: SELECT, VALUES, TABLE, a set operation, any of them in parentheses."""
+        """A query: SELECT, VALUES, TABLE, a set operation, or any of them in parentheses."""
         before = self._ctes
         withs = self._with(node.args.get("with_"), outer)
         compiled = self._body(node, outer)
@@ -109,7 +110,7 @@ class QueryCompiler:
         return self.source.place(node)
 
     def _failed(self, node: exp.Expr, code: str, message: str) -> QueryFailed:
-        """The query's failure, with the place of ``node``."""
+        """An error at the position of ``node``."""
         return QueryFailed(code, f"{self._place(node)}: {message}")
 
     # WITH
@@ -190,7 +191,7 @@ class QueryCompiler:
         return f"WHERE {text}"
 
     def _note_pruning(self, condition: exp.Expr, expressions: Expressions, scope: Scope) -> None:
-        """Gives a condition on nothing but one table's partition columns to that table's scan."""
+        """Adds a condition that only uses partition columns of one table to that table's scan."""
         if condition.find(exp.Query, exp.Lambda):
             return
         found = [scope.find([part.name for part in column.parts]) for column in condition.find_all(exp.Column)]
@@ -251,7 +252,7 @@ class QueryCompiler:
         return expressions.compile(part).sql
 
     def _grouped(self, node: exp.Select, expressions: Expressions, items: Items) -> set[str]:
-        """The texts of everything that is grouped by."""
+        """The SQL of all grouping expressions."""
         group = node.args.get("group")
         leaves = [leaf for part in (group.expressions if group else ()) for leaf in _leaves(part)]
         return {self._grouping(leaf, expressions, items) for leaf in leaves}
@@ -315,7 +316,7 @@ class QueryCompiler:
         return node.name
 
     def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
-        """``inner`` under the ORDER BY and LIMIT of ``node``, which see nothing but its columns."""
+        """Applies the ORDER BY and LIMIT of ``node``, which see only the columns of ``inner``."""
         alias = self._work.alias()
         items = [(column.name, Typed(f"{alias}.c{n}", column.type)) for n, column in enumerate(inner.columns)]
         order, limit = self._order(node, items, Scope()), self._limit(node)
@@ -382,7 +383,7 @@ class QueryCompiler:
         return f"FROM {text}", Scope(tuple(columns), outer)
 
     def _relation(self, node: exp.Expr, before: Scope) -> tuple[str, list[Column]]:
-        """One item of FROM as text and columns; ``before`` is what a lateral one may refer to."""
+        """One item of FROM: SQL and columns. A lateral item may refer to ``before``."""
         if isinstance(node, exp.Table):
             text, columns = self._table(node, before)
         elif isinstance(node, exp.Subquery):
@@ -411,7 +412,7 @@ class QueryCompiler:
         return self._named(node, self.compile(node.this, before.outer))
 
     def _named(self, node: exp.Expr, compiled: Compiled) -> tuple[str, list[Column]]:
-        """A query in FROM, under the alias and column aliases of ``node``."""
+        """A query in FROM, with the alias and column aliases of ``node``."""
         alias = self._work.alias()
         named = node.args.get("alias")
         outputs = self._renamed(node, compiled.columns, [column.name for column in named.columns] if named else [])
@@ -604,7 +605,7 @@ class QueryCompiler:
 
 @dataclass(frozen=True)
 class _OrderNames:
-    """What names mean in ORDER BY: output columns first, then what is in FROM."""
+    """Names in ORDER BY: output columns first, then the columns of FROM."""
 
     items: Items
     scope: Scope
@@ -618,14 +619,14 @@ class _OrderNames:
 
 
 def _leaves(part: exp.Expr) -> list[exp.Expr]:
-    """The expressions in an item of GROUP BY, out of grouping sets and parentheses."""
+    """The expressions in an item of GROUP BY, without grouping sets and parentheses."""
     if isinstance(part, exp.GroupingSets | exp.Cube | exp.Rollup | exp.Tuple):
         return [leaf for inner in part.expressions for leaf in _leaves(inner)]
     return _leaves(part.this) if isinstance(part, exp.Paren) else [part]
 
 
 def _own_name(item: exp.Expr) -> str | None:
-    """The name of a column that has no alias: a column's own, a field's, else none."""
+    """The name of an item without an alias: the column's or field's, else None."""
     if isinstance(item, exp.Column):
         return item.name
     return item.expression.name if isinstance(item, exp.Dot) else None
@@ -654,7 +655,8 @@ def _row_items(row: exp.Expr) -> list[exp.Expr]:
 
 
 def _exactly(expressions: Expressions, item: Typed, kind: Type) -> str:
-    """DuckDB types a VALUES list by its literals: say the type where it could choose another."""
+    """A value with an explicit type, where DuckDB could infer another from the literals of VALUES.
+    """
     text = expressions.coerced(item, kind)
     return text if kind.items or kind.name in ("unknown", "varchar") else f"CAST({text} AS {duckdb_type(kind)})"
 

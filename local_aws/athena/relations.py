@@ -1,4 +1,4 @@
-"""What stands in FROM: columns in scope, and the scans of tables that a query needs."""
+"""Columns in scope, and the scans of tables that a query needs."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from local_aws.athena.types import Type
 
 @dataclass
 class Scan:
-    """One reading of a table: as ``alias``, of the columns ``used``, of partitions for which all of ``pruning`` hold."""
+    """One scan of a table: its ``alias``, the ``used`` columns, and the conditions that prune
+    partitions.
+    """
 
     table: Table
     alias: str
     used: set[str] = field(default_factory=set)
     pruning: list[str] = field(default_factory=list)
-    nullable: bool = False  # on the side of an outer join that may be missing: no condition may prune it
+    nullable: bool = False  # on the optional side of an outer join: conditions must not prune it
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column in scope: its relation's name (up to catalog, database, table), its own, and what it is."""
+    """A column in scope; ``relation`` is up to (catalog, database, table)."""
 
     relation: tuple[str, ...]
     name: str | None
     sql: str
     type: Type
     scan: Scan | None = None
-    stored: str = ""  # its name in the table, where a scan reads it
+    stored: str = ""  # its name in the table, for columns of scans
 
     @property
     def hidden(self) -> bool:
-        """Whether ``*`` leaves it out."""
+        """Whether ``*`` omits it."""
         return self.stored.startswith("$")
 
     def use(self) -> Typed:
-        """The column, its scan told that it is needed."""
+        """The column's SQL; marks it as used in its scan."""
         if self.scan is not None:
             self.scan.used.add(self.stored)
         return Typed(self.sql, self.type)
@@ -49,23 +51,25 @@ class Column:
         return self.name is not None and self.name.lower() == name and self.belongs_to(relation)
 
     def belongs_to(self, relation: Sequence[str]) -> bool:
-        """Whether ``relation`` (lower case, shortened from the left or empty) names its relation."""
+        """Whether ``relation`` (lower case, a suffix or empty) matches its relation."""
         return not relation or tuple(relation) == self.relation[-len(relation) :]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The columns of a FROM clause, and around it the scope of the query that this one stands in."""
+    """The columns of a FROM clause, and the scope of the outer query."""
 
     columns: tuple[Column, ...] = ()
     outer: Scope | None = None
 
     def visible(self) -> list[Column]:
-        """What ``*`` gives."""
+        """The columns of ``*``."""
         return [column for column in self.columns if not column.hidden]
 
     def find(self, parts: Sequence[str]) -> tuple[Column, Sequence[str]] | None:
-        """The column that ``parts`` begin with, longest relation name first, and the rest: fields of a row."""
+        """The column at the start of ``parts`` (longest relation name first), and the rest: fields
+        of a row.
+        """
         lower = [part.lower() for part in parts]
         for size in range(min(len(parts) - 1, 3), -1, -1):
             found = [column for column in self.columns if column.answers_to(lower[:size], lower[size])]
@@ -76,6 +80,6 @@ class Scope:
         return self.outer.find(parts) if self.outer is not None else None
 
     def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
-        """As expressions ask for it."""
+        """As in ``expressions.Names``."""
         found = self.find(parts)
         return None if found is None else (found[0].use(), found[1])

@@ -1,4 +1,6 @@
-"""How Athena shows a result: values as text, column descriptions, API rows, and the file in the results location."""
+"""The format of results: values as text, column descriptions, rows of the API, and the results
+file.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,15 @@ from local_aws.athena.errors import not_done
 from local_aws.athena.types import Type
 
 Row = list[str | None]
-HIVE_TEXT = Type("string")  # SHOW and DESCRIBE are Hive's and have its type
+HIVE_TEXT = Type("string")  # the type of SHOW's and DESCRIBE's columns in Hive
 
 
 @dataclass
 class Result:
-    """What a statement gives: columns, rows as text, and what the API tells besides.
+    """A statement's result: columns, rows as text, and facts for the API.
 
-    ``has_header``: a SELECT's first row by API, and its file, are the column names; DDL has none and writes plain text.
+    ``has_header``: a SELECT's first row (and the first line of its file) has the column names; DDL
+    has no header and its file is plain text.
     """
 
     columns: list[tuple[str, Type]] = field(default_factory=list)
@@ -34,7 +37,7 @@ class Result:
 
 
 def text_result(name: str, lines: Iterable[str]) -> Result:
-    """One column of text without a header: what SHOW gives."""
+    """One column of text without a header, as for SHOW."""
     return Result([(name, HIVE_TEXT)], [[line] for line in lines])
 
 
@@ -42,7 +45,7 @@ def text_result(name: str, lines: Iterable[str]) -> Result:
 
 
 def shown(value: Any, kind: Type) -> str | None:
-    """A value as Athena writes it; None is NULL."""
+    """A value as Athena's text; None is NULL."""
     if value is None:
         return None
     text: str | None = _SHOWN.get(kind.name, _plain)(value, kind)
@@ -67,7 +70,7 @@ def _timestamp(value: Any, kind: Type) -> str:
 
 
 def _zoned(value: datetime, kind: Type) -> str:
-    """Inside an array, map or row; a column of its own is shown by DuckDB."""
+    """Inside an array, map or row. DuckDB formats columns of this type."""
     return f"{_timestamp(value.astimezone(ZoneInfo(kind.zone)), kind)} {kind.zone}"
 
 
@@ -76,7 +79,7 @@ def _interval(value: Any, kind: Type) -> str:
 
 
 def _text(value: Any, kind: Type) -> str:
-    """A column of its own has been turned into text by DuckDB; what lies inside another value has not."""
+    """DuckDB has formatted columns of this type as text; values inside other values are not."""
     return value if isinstance(value, str) else _INNER[kind.name](value, kind)
 
 
@@ -103,12 +106,12 @@ def _inner(value: Any, kind: Type) -> str:
 
 
 def java_double(value: float | None) -> str | None:
-    """As Java's Double.toString: plain from 0.001 below 10,000,000, else with an exponent (1.0E7)."""
+    """As Java's Double.toString: plain from 0.001 to 10,000,000, else with an exponent (1.0E7)."""
     return None if value is None else _java(value, repr(value))
 
 
 def java_real(value: float | None) -> str | None:
-    """As Java's Float.toString: the shortest digits that tell this float from others."""
+    """As Java's Float.toString: the shortest digits that identify the float."""
     if value is None or not math.isfinite(value):
         return java_double(value)
     shortest = next(text for digits in range(1, 10) if _as_real(float(text := f"{value:.{digits}g}")) == _as_real(value))
@@ -164,7 +167,7 @@ _NAMES = {"real": "float"}
 
 
 def column_info(name: str, kind: Type) -> dict[str, Any]:
-    """One column as ``ResultSetMetadata`` describes it."""
+    """One column as in ``ResultSetMetadata``."""
     precision, scale = _PRECISIONS.get(kind.name, 0), 0
     if kind.name == "decimal":
         precision, scale = kind.params
@@ -185,18 +188,18 @@ def column_info(name: str, kind: Type) -> dict[str, Any]:
 
 
 def api_rows(result: Result) -> list[Row]:
-    """All rows as GetQueryResults counts them."""
+    """All rows as in GetQueryResults, with the header."""
     header: list[Row] = [[name for name, _ in result.columns]] if result.has_header else []
     return header + result.rows
 
 
 def api_row(row: Row) -> dict[str, Any]:
-    """One row as the API writes it: NULL has no value."""
+    """One row as in the API; NULL has no value."""
     return {"Data": [{} if value is None else {"VarCharValue": value} for value in row]}
 
 
 def file_text(result: Result) -> str:
-    """The results file: CSV with every value quoted and NULL empty for a query, plain lines for DDL."""
+    """The results file: CSV with quoted values and NULL empty for queries, plain lines for DDL."""
     if result.has_header:
         return "".join(",".join(map(_quoted, row)) + "\n" for row in api_rows(result))
     return "".join("\t".join(value or "" for value in row) + "\n" for row in result.rows)

@@ -1,4 +1,4 @@
-"""Reads what a query scans: registered partitions that fit, their objects in S3, of those the columns that are asked for."""
+"""Reads the tables of a query: matching partitions, their objects in S3, and the columns in use."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from local_aws.athena.text_files import LazySimple, OpenCsv, read_lines, text_ar
 from local_aws.athena.typed import quoted
 from local_aws.athena.types import VARCHAR, Type
 
-CACHE_BYTES = 256 << 20  # objects kept in memory between queries
-READERS = 8  # objects fetched at the same time
+CACHE_BYTES = 256 << 20  # size of the cache of objects
+READERS = 8  # objects read in parallel
 
-_ROWS = "$rows"  # stands in for columns where only the number of rows matters
+_ROWS = "$rows"  # a dummy column for scans that only count rows
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class S3Object:
 
     @property
     def url(self) -> str:
-        """As ``$path`` and messages show it."""
+        """As in ``$path`` and in messages."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A partition, or all of a table that has none: its values and where it lies."""
+    """A partition: its values and location. A table without partitions is one part."""
 
     values: tuple[str, ...]
     location: str
@@ -55,7 +55,7 @@ class Part:
 
 
 class Objects:
-    """Objects' bytes, each fetched once as long as it does not change and the cache has room."""
+    """A cache of objects: each is read once while it does not change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Objects:
         self._size = 0
 
     def read(self, s3: Any, item: S3Object) -> bytes:
-        """The object's bytes."""
+        """The object's content."""
         with self._lock:
             if item in self._kept:
                 self._kept.move_to_end(item)
@@ -82,7 +82,9 @@ class Objects:
 
 
 def list_objects(s3: Any, location: str) -> list[S3Object]:
-    """The data at or below a location; what begins with ``_`` or ``.`` and empty objects are none."""
+    """The objects with data at or below a location: not empty, no part beginning with ``_`` or
+    ``.``.
+    """
     bucket, _, prefix = location.partition("://")[2].partition("/")
     prefix, found = prefix.rstrip("/"), []
     try:
@@ -94,14 +96,16 @@ def list_objects(s3: Any, location: str) -> list[S3Object]:
 
 
 def _is_data(key: str, prefix: str) -> bool:
-    """Whether the object lies at ``prefix``, not beside it (``t2/a`` beside ``t``), and is not hidden."""
+    """Whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not hidden."""
     below = key[len(prefix) :]
     beside = prefix and below and not below.startswith("/")
     return not beside and not any(part.startswith(("_", ".")) for part in below.split("/"))
 
 
 class ScanReader:
-    """Puts every scan of one query before DuckDB as a view ``scan_<alias>``; counts the bytes that Athena would have scanned."""
+    """Registers every scan of a query in DuckDB as a view ``scan_<alias>``, and counts the scanned
+    bytes.
+    """
 
     def __init__(self, cursor: Any, catalog: Catalog, s3: Any, objects: Objects) -> None:
         self._cursor = cursor
@@ -111,7 +115,7 @@ class ScanReader:
         self.scanned_bytes = 0
 
     def prepare(self, scan: Scan) -> None:
-        """Reads the scan's rows and makes its view."""
+        """Reads the scan's rows and creates its view."""
         table = scan.table
         _check_columns(table)
         wanted = [(name, kind) for name, kind in table.columns if name in scan.used]
@@ -137,7 +141,8 @@ class ScanReader:
         return self._pruned(scan, parts) if scan.pruning else parts
 
     def _pruned(self, scan: Scan, parts: list[Part]) -> list[Part]:
-        """The partitions for which the conditions on partition columns hold, asked of DuckDB."""
+        """The partitions that satisfy the conditions on partition columns; DuckDB evaluates these.
+        """
         columns = {name: [part.values[index] for part in parts] for index, (name, _) in enumerate(scan.table.keys)}
         self._cursor.register(
             "partition_values", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
@@ -204,7 +209,9 @@ def _key_text(name: str, kind: Type) -> str:
 
 
 def _text_item(name: str, kind: Type, strict: bool) -> str:
-    """A column of a text file as its type: what does not parse is NULL to LazySimpleSerDe and an error to OpenCSVSerde."""
+    """A column of a text file as its type. Invalid text is NULL in LazySimpleSerDe, an error in
+    OpenCSVSerde.
+    """
     column = quoted(name)
     if kind.name == "varchar" and not kind.params:
         return column
@@ -219,7 +226,8 @@ def _holds_bytes(kind: Type) -> bool:
     return any(item.name == "varbinary" or _holds_bytes(item) for item in kind.items)
 
 
-# formats: each reader gives the wanted columns (and _ROWS), in the catalog's types, and the bytes that Athena would have read
+# Formats: each reader returns the wanted columns (and _ROWS) in the catalog's types, and the
+# scanned bytes.
 
 
 Reader = Callable[[S3Object, bytes, Table, dict[str, Any], Columns], tuple[pa.Table, int]]
@@ -262,7 +270,7 @@ def _rows(columns: Sequence[Any], wanted: Columns, count: int) -> pa.Table:
 
 
 def _fitted(column: Any, kind: Type, name: str, one: S3Object, table: Table) -> Any:
-    """A stored column as the catalog's type, where Athena's reader takes the one for the other."""
+    """A stored column as the catalog's type, if Athena's reader allows the conversion."""
     target = _arrow_type(kind, table)
     if column.type == target:
         return column
@@ -302,7 +310,7 @@ def _text_rows(
     form: type[LazySimple | OpenCsv],
     wanted: Columns,
 ) -> tuple[pa.Table, int]:
-    """Columns by position; a short line has NULLs at its end."""
+    """Columns by position; short lines end with NULLs."""
     serde, kinds = form.of(properties), [kind for _, kind in table.columns]
     rows = [serde.row(line, kinds) for line in read_lines(one.key, body, properties)]
     places = {name: index for index, (name, _) in enumerate(table.columns)}
@@ -324,7 +332,10 @@ def _read_json(one: S3Object, body: bytes, table: Table, descriptor: dict[str, A
 
 
 def _record(line: str, number: int, one: S3Object, properties: dict[str, str]) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html"""
+    """One line as a JSON object.
+
+    https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html
+    """
     try:
         found = {key.lower(): value for key, value in json.loads(line).items()}
     except (ValueError, AttributeError) as error:
@@ -345,7 +356,7 @@ _FROM_JSON: dict[str, Callable[[Any], Any]] = {
 
 
 def _from_json(value: Any, kind: Type) -> Any:
-    """A value of JSON as pyarrow takes one of ``kind``; names of fields are found whatever their case."""
+    """A JSON value for pyarrow's type of ``kind``; the names of fields are case-insensitive."""
     if value is None:
         return None
     if kind.name == "array":
@@ -374,7 +385,7 @@ _READERS: dict[str, Reader] = {
 
 
 def _arrow_type(kind: Type, table: Table) -> pa.DataType:
-    """The Arrow type in which a column reaches DuckDB; text formats arrive as text."""
+    """The Arrow type of a column before DuckDB casts it; text formats have text."""
     if table.descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "").endswith(("LazySimpleSerDe", "OpenCSVSerde")):
         return text_arrow_type(kind)
     return arrow_type(kind)
@@ -388,7 +399,7 @@ _ARROW = {
 
 
 def arrow_type(kind: Type) -> pa.DataType:
-    """The Arrow type of one of ours."""
+    """The Arrow type of a Trino type."""
     if kind.name == "decimal":
         return pa.decimal128(*kind.params)
     if kind.name == "array":

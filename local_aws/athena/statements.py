@@ -1,4 +1,4 @@
-"""What kind of statement a text is, and who carries it out."""
+"""Classifies statements, and runs them."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     *((words, "DML", words.split()[0]) for words in ("DELETE FROM", "UPDATE", "MERGE INTO")),
     *((words, "DDL", words.split()[0]) for words in ("OPTIMIZE", "VACUUM")),
 )
-_REFUSED = {"DELETE", "UPDATE", "MERGE", "OPTIMIZE", "VACUUM"}  # Iceberg's
+_REFUSED = {"DELETE", "UPDATE", "MERGE", "OPTIMIZE", "VACUUM"}  # statements for Iceberg tables
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A text that is a statement, and its kind as the API names it; a query comes with its tree."""
+    """A statement and its kind, as in the API; queries include their syntax tree."""
 
     text: str
     type: str
@@ -61,14 +61,14 @@ class Statement:
 
     @property
     def file_suffix(self) -> str:
-        """How the results file's name ends."""
+        """The suffix of the results file's name."""
         if self.substatement in ("SELECT", "EXECUTE"):
             return ".csv"
         return "" if self.type == "DML" or self.substatement == "CREATE_TABLE_AS_SELECT" else ".txt"
 
 
 def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
-    """The statement; raises ``Malformed`` where Athena refuses it at once."""
+    """Parses a statement; raises ``Malformed`` for syntax errors."""
     clean = trimmed(text)
     reader = _reader(clean)
     for words, kind, sub in _KINDS:
@@ -80,7 +80,7 @@ def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
 
 
 def _reader(text: str) -> Reader:
-    """Whose language it is, Trino's or Hive's, is known once its first words are."""
+    """A reader for Trino's dialect, or for Hive's if the text is only valid there."""
     try:
         return Reader(text)
     except Malformed:
@@ -116,7 +116,9 @@ def _is_table_as(text: str) -> bool:
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
-    """Puts the execution parameters in the place of the question marks; without any mark they are ignored, as on AWS."""
+    """Replaces question marks with the execution parameters. Without question marks they are
+    ignored, as on AWS.
+    """
     marks = sorted(source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0))
     if not marks:
         return
@@ -128,7 +130,9 @@ def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
 
 
 def _parameter(text: str) -> exp.Expr:
-    """The expression that ``text`` is; text that does not parse or names a column is a string, as Athena takes it."""
+    """A parameter as an expression. Text that is no expression, or names a column, is a string, as
+    in Athena.
+    """
     try:
         select = Source(f"SELECT {text}").tree
     except Malformed:
@@ -141,7 +145,7 @@ def _parameter(text: str) -> exp.Expr:
 
 
 class Runner:
-    """Carries out one statement in one session on one cursor."""
+    """Runs one statement in one session on one cursor."""
 
     def __init__(
         self,
@@ -188,7 +192,9 @@ class Runner:
         return self._writer.create_view(reader, replace_it)
 
     def _explain(self, reader: Reader) -> Result:
-        """The plan that DuckDB makes of the query: Trino's has other words, errors in the query are the same."""
+        """DuckDB's plan of the query; it differs from Trino's, but errors in the query are the
+        same.
+        """
         reader.need("EXPLAIN")
         if reader.sees("ANALYZE") or reader.sees("("):
             raise not_done("EXPLAIN ANALYZE and EXPLAIN with options")
@@ -198,7 +204,7 @@ class Runner:
         lines = "\n".join(text for _, text in plan).splitlines()
         return Result([("Query Plan", VARCHAR)], [[line] for line in lines])
 
-    # prepared statements, which Athena keeps by workgroup
+    # prepared statements
 
     def _prepare(self, reader: Reader) -> Result:
         reader.need("PREPARE")

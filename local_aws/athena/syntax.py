@@ -1,4 +1,5 @@
-"""Trino's SQL as a tree: sqlglot's parser, told to leave function calls as written and to remember where things stand."""
+"""Parses Trino's SQL with sqlglot, which keeps function calls as they are, and records positions.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def _placed(parse: Callable[[Parser, Token], Any]) -> Callable[[Parser, Token], 
 
 
 class _Parser(AthenaTrinoParser):
-    """Knows no function: which functions there are, and what they mean, is this package's matter, not sqlglot's."""
+    """Treats all functions alike; functions.txt defines them, not sqlglot."""
 
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS = {name: AthenaTrinoParser.FUNCTION_PARSERS[name] for name in _CALLS_WITH_SYNTAX}
@@ -38,11 +39,11 @@ class _Parser(AthenaTrinoParser):
 
 class _Dialect(Trino):
     Parser = _Parser
-    INDEX_OFFSET = 0  # subscripts stay as written
+    INDEX_OFFSET = 0  # array subscripts stay as written
 
 
 class Source:
-    """One statement's text: its tree, and line and column of anything in it."""
+    """One statement's text: its syntax tree, and the line and column of every node."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -70,7 +71,7 @@ class Source:
         return f"line {line}:{column if where <= 0 else self._at(where + len(before))[1]}: mismatched input '{highlight}'"
 
     def _tokens_end_with(self, read: str) -> bool:
-        """Whether the parser had read the text to its end and wanted more."""
+        """Whether the parser read the whole text and expected more."""
         return self.text.rstrip().endswith(read)
 
     def _reject_what_trino_has_not(self) -> None:
@@ -96,14 +97,14 @@ class Source:
         return f"line {line}:{column}"
 
     def place(self, node: exp.Expr) -> str:
-        """``line 1:8`` of where ``node`` begins."""
+        """``line 1:8``, the start of ``node``."""
         start = self._start(node)
         words = _KEYWORDS.get(type(node), ())
         before = [token.start for token in self._tokens if token.start < start and token.text.upper() in words]
         return self._line_column(before[-1] if before else start)
 
     def place_of_operator(self, node: exp.Expr, right: exp.Expr) -> str:
-        """Where the operator before ``right`` stands, as Trino points at operators, not operands."""
+        """The position of the operator before ``right``: Trino reports operators, not operands."""
         start, end = self._start(node), self._start(right)
         skipped = (TokenType.L_PAREN, TokenType.DASH, TokenType.PLUS)
         before = [token for token in self._tokens if start <= token.start < end]
@@ -112,7 +113,7 @@ class Source:
         return self._line_column(before[-1].start if before else start)
 
     def is_typed_literal(self, literal: exp.Expr) -> bool:
-        """Whether a type's name stands before the text, as in ``DATE '2024-01-01'``."""
+        """Whether a type's name precedes the text, as in ``DATE '2024-01-01'``."""
         place = self._start(literal)
         before = [token for token in self._tokens if token.start < place]
         return bool(before) and before[-1].token_type not in (TokenType.L_PAREN, TokenType.COMMA)
@@ -121,7 +122,7 @@ class Source:
         return min((place for place in _starts(node)), default=0)
 
 
-# nodes that begin with a keyword, of which sqlglot keeps no place
+# nodes that start with a keyword; sqlglot does not record its position
 _KEYWORDS: dict[type, tuple[str, ...]] = {
     exp.Cast: ("CAST",),
     exp.TryCast: ("TRY_CAST",),
@@ -140,5 +141,7 @@ def _starts(node: exp.Expr) -> Iterator[int]:
 
 
 def trimmed(text: str) -> str:
-    """A statement without the space and the semicolon behind it; what stands before it stays, so that places stay right."""
+    """A statement without trailing space and semicolon. Leading space stays, so that positions stay
+    right.
+    """
     return text.rstrip().rstrip(";").rstrip()

@@ -1,4 +1,4 @@
-"""Lines of text files as Athena's SerDes read and write them: LazySimpleSerDe and OpenCSVSerde."""
+"""Reads and writes lines of text files as Athena's SerDes do: LazySimpleSerDe and OpenCSVSerde."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from local_aws.athena.types import VARCHAR, Type
 
 _DECOMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress}
 _NOT_READ = ("snappy", "zst", "lzo", "lz4", "deflate")
-_LEVELS = "\x01\x02\x03\x04\x05\x06\x07\x08"  # Hive's separators, from fields inward
+_LEVELS = "\x01\x02\x03\x04\x05\x06\x07\x08"  # Hive's separators, from the outermost level
 
 
 def read_lines(key: str, body: bytes, properties: Mapping[str, str]) -> list[str]:
-    """The lines of one object between its header and its footer."""
+    """The lines of one object, without header and footer."""
     suffix = key.rpartition(".")[2]
     if suffix in _NOT_READ:
         raise not_done(f"text compressed as {suffix}")
@@ -43,10 +43,10 @@ def _check_encoding(properties: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class LazySimple:
-    """LazySimpleSerDe: cuts at every separator, knows no quotes.
+    """LazySimpleSerDe: splits at every separator; there are no quotes.
 
-    ``separators``: between fields, then items, then a map's key and value, then one for each
-    level below. ``escape`` (empty: none) takes the meaning from the character that follows it.
+    ``separators``: of fields, of items, of a map's keys and values, then one per deeper level.
+    ``escape`` (empty: none) makes the next character literal.
     """
 
     separators: str
@@ -56,8 +56,9 @@ class LazySimple:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> LazySimple:
-        """As the SerDe's properties describe it."""
-        items = properties.get("collection.delim") or properties.get("colelction.delim")  # Hive's typo
+        """From the SerDe's properties."""
+        # the misspelling is Hive's
+        items = properties.get("collection.delim") or properties.get("colelction.delim")
         given = (
             properties.get("field.delim") or properties.get("serialization.format"),
             items,
@@ -72,7 +73,7 @@ class LazySimple:
         )
 
     def row(self, line: str, kinds: Sequence[Type]) -> list[Any]:
-        """The line's values by position, as text or lists of text; shorter than ``kinds`` where the line is."""
+        """The line's values by position, as text or lists of text; short lines have fewer."""
         most = len(kinds) - 1 if self.last_takes_rest else -1
         return [self._value(raw, kind, 1) for raw, kind in zip(self._cut(line, 0, most), kinds, strict=False)]
 
@@ -94,7 +95,7 @@ class LazySimple:
     def _value(self, raw: str, kind: Type, level: int) -> Any:
         if raw == self.null:
             return None
-        if kind.name == "boolean":  # LazyBoolean knows two words
+        if kind.name == "boolean":  # LazyBoolean accepts these two only
             return raw.lower() if raw.lower() in ("true", "false") else None
         if not kind.items:
             return self._unescaped(raw)
@@ -129,7 +130,7 @@ class LazySimple:
         return "".join(kept)
 
     def line(self, values: Sequence[Any], kinds: Sequence[Type]) -> str:
-        """One row as the SerDe writes it."""
+        """One row as a line."""
         cells = (self._text(value, kind, 1) for value, kind in zip(values, kinds, strict=True))
         return self.separators[0].join(cells)
 
@@ -158,14 +159,16 @@ class LazySimple:
 
 
 def _byte(text: str | None) -> str:
-    """A separator as Hive reads it: a number is its code, of anything else the first character counts."""
+    """A separator in Hive's notation: a number is a character code, else the first character
+    counts.
+    """
     if not text:
         return ""
     return chr(int(text)) if text.isdigit() and int(text) < 128 else text[0]
 
 
 def text_type(kind: Type) -> Type:
-    """``kind`` with text in place of every value: what ``LazySimple.row`` gives."""
+    """``kind`` with text in place of every value, as ``LazySimple.row`` returns it."""
     items = tuple(text_type(item) for item in kind.items)
     return Type(kind.name, items=items, fields=kind.fields) if items else VARCHAR
 
@@ -182,7 +185,7 @@ def text_arrow_type(kind: Type) -> pa.DataType:
 
 @dataclass(frozen=True)
 class OpenCsv:
-    """OpenCSVSerde: quotes as opencsv 2.3 understands them, line by line; every value is text."""
+    """OpenCSVSerde: quotes as in opencsv 2.3, line by line; every value is text."""
 
     separator: str
     quote: str
@@ -190,7 +193,9 @@ class OpenCsv:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> OpenCsv:
-        """As the SerDe's properties describe it; a quote as ``escapeChar`` means the default there too."""
+        """From the SerDe's properties; a quote as ``escapeChar`` means the default, as in
+        OpenCSVSerde.
+        """
         escape = properties.get("escapeChar", "\\")[:1]
         return cls(
             separator=properties.get("separatorChar", ",")[:1],
@@ -228,6 +233,6 @@ class OpenCsv:
         return [*fields, kept]
 
     def _is_inside(self, line: str, place: int) -> bool:
-        """Whether the quote stands in the middle of a field, ``a,bc"d"ef,g``: it is kept then."""
+        """Whether the quote is inside a field (``a,bc"d"ef,g``) and therefore kept."""
         around = line[place - 1 : place] + line[place + 1 : place + 2]
         return place > 2 and len(around) == 2 and self.separator not in around

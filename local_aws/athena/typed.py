@@ -1,4 +1,4 @@
-"""An expression in DuckDB's words with the type that Trino gives it, and what every compiler of expressions needs."""
+"""Expressions in DuckDB's SQL with Trino's types, and helpers to write SQL."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from local_aws.athena.types import Type
 
 @dataclass(frozen=True)
 class Typed:
-    """DuckDB's text of an expression and the type Trino gives it; ``text`` is the value of a text literal."""
+    """An expression: DuckDB's SQL and Trino's type; ``text`` is the value of a string literal."""
 
     sql: str
     type: Type
     text: str | None = None
 
     def as_type(self, to: Type, prefix: str) -> str:
-        """Its text as ``to``; ``prefix`` names the macros that casts use."""
+        """The SQL as type ``to``; ``prefix`` selects the macros of casts."""
         return self.sql if self.type == to else cast(self.sql, self.type, to, prefix)
 
 
 def quoted(name: str) -> str:
-    """An identifier as DuckDB reads it."""
+    """A quoted identifier in DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def text_literal(value: str) -> str:
-    """A text literal as DuckDB reads it."""
+    """A string literal in DuckDB's SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def direction(ordered: exp.Expr) -> str:
-    """ASC or DESC and where nulls come: last, unless it says otherwise."""
+    """ASC or DESC and the order of nulls, which is last by default."""
     down = " DESC" if ordered.args.get("desc") else " ASC"
     return down + (" NULLS FIRST" if ordered.args.get("nulls_first") else " NULLS LAST")

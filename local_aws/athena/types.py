@@ -1,4 +1,4 @@
-"""Trino's types: their names, how the catalog and DuckDB call them, what they coerce to, and which type two of them share."""
+"""Trino's types: names in SQL, in the catalog and in DuckDB; coercion and common types."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from local_aws.athena.errors import QueryFailed, not_done
 
 @dataclass(frozen=True)
 class Type:
-    """One type. ``params``: length, precision and scale; ``items``: element, key and value, or field types;
-    ``fields``: a row's field names (``None`` where it has none); ``zone``: in which a timestamp with time zone is shown."""
+    """One type.
+
+    ``params``: length, or precision and scale; ``items``: types of the element, of key and value,
+    or of fields; ``fields``: names of a row's fields (``None``: no name); ``zone``: the time zone
+    of a timestamp with time zone.
+    """
 
     name: str
     params: tuple[int, ...] = ()
@@ -25,7 +29,7 @@ class Type:
     zone: str = "UTC"
 
     def __str__(self) -> str:
-        """As Trino writes it in messages and in ``typeof``."""
+        """As in Trino's messages and ``typeof``."""
         if self.name == "row":
             parts = (f"{name} {kind}" if name else str(kind) for name, kind in zip(self.fields, self.items, strict=True))
             return f"row({', '.join(parts)})"
@@ -36,7 +40,7 @@ class Type:
         return f"{self.name}({','.join(map(str, self.params))})" if self.params else self.name
 
     def field_keys(self) -> list[str]:
-        """The names of a row's fields in DuckDB, where every field has one."""
+        """The names of a row's fields in DuckDB, which needs a name for each."""
         return [name.lower() if name else f"field{index}" for index, name in enumerate(self.fields)]
 
 
@@ -54,7 +58,7 @@ _DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}
 
 
 def decimal(precision: int, scale: int) -> Type:
-    """A decimal; precision ends at 38."""
+    """A decimal; the precision is at most 38."""
     return Type("decimal", (min(38, precision), scale))
 
 
@@ -64,21 +68,21 @@ def array(item: Type) -> Type:
 
 
 def row(items: Sequence[Type], names: Sequence[str | None] | None = None) -> Type:
-    """A row; without ``names`` its fields have none."""
+    """A row; without ``names`` its fields have no names."""
     return Type("row", items=tuple(items), fields=tuple(names or (None,) * len(items)))
 
 
 def is_number(kind: Type) -> bool:
-    """Whether arithmetic is defined on it."""
+    """Whether it is a numeric type."""
     return kind.name in INTEGERS or kind.name in FLOATS or kind.name == "decimal"
 
 
 def as_decimal(kind: Type) -> Type:
-    """The decimal that holds every value of an integer type; decimals are themselves."""
+    """The decimal that holds every value of an integer type; decimals stay the same."""
     return Type("decimal", (_DIGITS[kind.name], 0)) if kind.name in INTEGERS else kind
 
 
-# what coerces to what
+# coercion
 
 
 _WIDENS = {
@@ -96,7 +100,7 @@ _SAME_FAMILY = ("varchar", "char", "decimal", "timestamp", "timestamp with time 
 
 
 def common(one: Type, other: Type) -> Type | None:
-    """The type both coerce to without being asked, or None: Trino never turns text into numbers or back."""
+    """The type to which both coerce, or None. Trino does not coerce text to numbers or back."""
     if one == other or other.name == "unknown":
         return one
     if one.name == "unknown":
@@ -135,7 +139,7 @@ def _common_of_family(one: Type, other: Type) -> Type | None:
 
 
 def coerces(given: Type, wanted: Type) -> bool:
-    """Whether ``given`` may stand where ``wanted`` is asked for."""
+    """Whether ``given`` coerces to ``wanted``."""
     if given.name == "decimal" and wanted.name == "decimal":
         return common(given, wanted) == wanted
     if wanted.name == "decimal" and given.name in INTEGERS:
@@ -156,7 +160,7 @@ _DUCKDB = {
 
 
 def duckdb_type(kind: Type) -> str:
-    """The DuckDB type that holds it."""
+    """The DuckDB type of ``kind``."""
     if kind.name == "decimal":
         return f"DECIMAL({kind.params[0]},{kind.params[1]})"
     if kind.name == "array":
@@ -169,7 +173,7 @@ def duckdb_type(kind: Type) -> str:
     return _DUCKDB[kind.name]
 
 
-# the names of types in SQL and in the catalog
+# names in SQL and in the catalog
 
 
 _NAMES = {
@@ -186,18 +190,19 @@ _NAMES = {
 }
 _HIVE_NAMES = {**_NAMES, exp.DType.TEXT: "varchar", exp.DType.BINARY: "varbinary"}
 _PRECISIONS = {"timestamp": (3,), "timestamp with time zone": (3,), "time": (3,), "char": (1,), "decimal": (38, 0)}
-_NO_TYPES_OF_SQL = {str(kind): kind for kind in (UNKNOWN, DAY_TIME, YEAR_MONTH)}  # that sqlglot could read
+# not known to sqlglot
+_NO_TYPES_OF_SQL = {str(kind): kind for kind in (UNKNOWN, DAY_TIME, YEAR_MONTH)}
 
 
 @functools.cache
 def parse_type(text: str) -> Type:
-    """The type that SQL text names; raises ``QueryFailed`` for an unknown one."""
+    """The type of a text in SQL; raises ``QueryFailed`` if it is unknown."""
     return _NO_TYPES_OF_SQL.get(text) or _parsed(text, "trino", _NAMES)
 
 
 @functools.cache
 def hive_type(text: str) -> Type:
-    """The type that the catalog's text names: ``array<int>``, ``struct<a:int>``, ``string``."""
+    """The type of a text in the catalog: ``array<int>``, ``struct<a:int>``, ``string``."""
     return _parsed(text, "hive", _HIVE_NAMES)
 
 
@@ -209,7 +214,7 @@ def _parsed(text: str, dialect: str, names: Mapping[Any, str]) -> Type:
 
 
 def type_of(node: exp.Expr, names: Mapping[Any, str] = _NAMES) -> Type:
-    """The type of sqlglot's tree; raises ``QueryFailed`` for an unknown one."""
+    """The type of a node of sqlglot; raises ``QueryFailed`` if it is unknown."""
     name = names.get(node.this) if isinstance(node, exp.DataType) else None
     if name is None:
         if node.this == exp.DType.TIMETZ:
@@ -228,7 +233,7 @@ _TO_HIVE = {"varchar": "string", "real": "float", "varbinary": "binary", "intege
 
 
 def to_hive(kind: Type) -> str:
-    """How the catalog writes a type, for tables that a query makes."""
+    """The catalog's text for a type, for tables that a query creates."""
     if kind.name == "array":
         return f"array<{to_hive(kind.items[0])}>"
     if kind.name == "map":

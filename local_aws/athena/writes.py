@@ -39,13 +39,16 @@ _CTAS_OPTIONS = {
     "parquet_compression",
     "field_delimiter",
 }
-_HIVE_TABLE = {"table_type": "hive", "is_external": "true"}  # what they are here, said or not
+# the only values supported here, which are also the defaults
+_HIVE_TABLE = {"table_type": "hive", "is_external": "true"}
 _UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how rows are written: ``location`` ends with a slash; ``partitioned_by`` names the last columns."""
+    """Where and how rows are written: ``location`` ends with a slash; ``partitioned_by`` names the
+    last columns.
+    """
 
     location: str
     format: str
@@ -56,7 +59,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the objects, and the values of the partitions they are in, with their folders."""
+    """The written objects, the folders of partitions by their values, and the number of rows."""
 
     objects: list[str]
     partitions: dict[tuple[str, ...], str]
@@ -64,14 +67,15 @@ class Written:
 
 
 class Writer:
-    """Carries out the statements that write, for one query."""
+    """Executes the statements that write, for one query."""
 
     def __init__(self, query: Query, s3: Any, database: str, tables_location: str) -> None:
         self._query = query
         self._catalog = query.catalog
         self._s3 = s3
         self._database = database
-        self._tables_location = tables_location  # where CREATE TABLE AS puts a table that names no place
+        # the location of tables for which CREATE TABLE AS gives none
+        self._tables_location = tables_location
 
     # CREATE TABLE AS
 
@@ -249,14 +253,14 @@ class Writer:
 
 
 def _written_result(answer: Answer, written: Written) -> Result:
-    """No rows: clients read the number of rows written from ``UpdateCount``."""
+    """A result without rows: clients read the number of written rows from ``UpdateCount``."""
     return Result(
         [("rows", BIGINT)], scanned_bytes=answer.scanned_bytes, update_count=written.rows, manifest=written.objects
     )
 
 
 def _named(answer: Answer) -> Columns:
-    """The query's columns as a table's: each with a name, none twice."""
+    """The query's columns as a table's: all have names, and no name occurs twice."""
     for index, column in enumerate(answer.compiled.columns, 1):
         if column.name is None:
             raise QueryFailed("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {index}")
@@ -277,7 +281,7 @@ def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Colum
 
 
 def _fitted(answer: Answer, wanted: Columns, names: list[str] | None) -> Answer:
-    """The query's columns in the table's order and types; columns that are not named become NULL."""
+    """The query's columns in the table's order and types; missing columns are NULL."""
     targets = names or [name for name, _ in wanted]
     kinds = dict(wanted)
     unknown = [name for name in targets if name not in kinds]
@@ -295,7 +299,9 @@ def _fitted(answer: Answer, wanted: Columns, names: list[str] | None) -> Answer:
 
 
 def _assigned(sql: str, given: Type, to: Type) -> str:
-    """A value as the type of the column that it is inserted into: numbers may narrow, text loses nothing but spaces."""
+    """A value as the type of its target column: numbers may narrow, text may only lose trailing
+    spaces.
+    """
     text = cast(sql, given, to)
     if to.name not in ("varchar", "char") or not to.params or given.params and given.params[0] <= to.params[0]:
         return text
@@ -305,12 +311,12 @@ def _assigned(sql: str, given: Type, to: Type) -> str:
 
 
 def _arrow(kind: Type) -> pa.DataType:
-    to_hive(kind)  # refuses what the catalog has no type for
+    to_hive(kind)  # raises for types that the catalog does not have
     return arrow_type(kind)
 
 
 def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
-    """The rows of each partition, without its columns; all of them where there is none. No rows, no object."""
+    """The rows of each partition, without its columns, or all rows. No rows, no object."""
     if not keys:
         yield from [((), table)] if table.num_rows else []
         return
@@ -343,7 +349,7 @@ def _json_lines(rows: pa.Table, columns: Columns) -> Iterator[str]:
 
 
 def _plain(value: Any, kind: Type) -> Any:
-    """A value of pyarrow's as JSON has it."""
+    """A pyarrow value as JSON."""
     if kind.name == "varbinary":
         raise not_done("binary values in JSON files")
     if value is None or not kind.items:
@@ -382,10 +388,10 @@ def _view_type(kind: Type) -> str:
     try:
         return to_hive(kind)
     except QueryFailed:
-        return "string"  # Glue must have a type; the view's own definition says the true one
+        return "string"  # Glue requires a type; the view's definition has the real one
 
 
-# what stands around the query
+# clauses around the query
 
 
 def read_names(reader: Reader) -> list[str]:
@@ -399,7 +405,8 @@ def read_names(reader: Reader) -> list[str]:
 
 
 def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
-    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; options that are not done are refused by name."""
+    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unsupported options by name.
+    """
     reader.need("(")
     found: dict[str, Any] = {}
     while not reader.takes(")"):
@@ -425,7 +432,7 @@ def _option(reader: Reader) -> Any:
 
 
 def without_data_clause(text: str) -> tuple[str, bool]:
-    """The query without ``WITH [NO] DATA`` at its end, and whether data is wanted."""
+    """The query without ``WITH [NO] DATA`` at its end, and whether to write data."""
     for ending, wanted in (("WITH NO DATA", False), ("WITH DATA", True)):
         words = text.split()
         if [word.upper() for word in words[-len(ending.split()) :]] == ending.split():
