@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
     parser.add_argument("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the lake that lives on here (default: a temporary one)")
-    parser.add_argument("--fresh", action="store_true", help="empty the lake in --data-dir first")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when standard input does; for programs")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder in which the lake persists (default: temporary)")
+    parser.add_argument("--fresh", action="store_true", help="delete the lake in --data-dir first")
+    parser.add_argument("--die-with-parent", action="store_true", help="end when standard input ends; for programs")
     parser.add_argument("--shared", action="store_true", help="with --die-with-parent: other programs may use it too")
-    parser.add_argument("--prepare", action="store_true", help="only make the archive of Spark's classes (15 s, once), then end")
-    parser.add_argument("--traceback", action="store_true", help="show where in the code an error comes from")
+    parser.add_argument("--prepare", action="store_true", help="only create the archive of Spark's classes (15 s, once)")
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -108,7 +108,7 @@ def _serve(options: argparse.Namespace) -> int:
             print("".join(f"NOTE {note}\n" for note in server.notes) + f"READY {server.url}", flush=True)
         else:
             data_dir.announce(folder, server.url)
-            _greet(server, folder, lives_on=options.data_dir is not None)
+            _greet(server, folder, persists=options.data_dir is not None)
         return ended.wait()
 
 
@@ -162,7 +162,7 @@ class _Ended:
         self._event.set()
 
 
-def _greet(server: LocalAws, folder: Path, *, lives_on: bool) -> None:
+def _greet(server: LocalAws, folder: Path, *, persists: bool) -> None:
     """Prints settings for .env on stdout, and explanations on stderr."""
     from local_aws.clients import REGION
 
@@ -174,11 +174,11 @@ def _greet(server: LocalAws, folder: Path, *, lives_on: bool) -> None:
         "AWS_DEFAULT_REGION": REGION,
     }
     print("\n".join(f"{name}={value}" for name, value in lines.items()), flush=True)
-    stays = "The lake stays when it ends" if lives_on else "It forgets all in the end"
+    end = "The lake persists when it ends" if persists else "The lake is deleted when it ends"
     words = [
         "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.",
-        "It really runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.",
-        f"It runs no jars, Hive, Glue jobs, and no functions but Python's, and refuses them by name. {stays}.",
+        "It runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.",
+        f"It rejects by name what it cannot run: jars, Hive, Glue jobs, functions in other languages than Python. {end}.",
         *server.notes,
         f"Files: {folder}   End: Ctrl-C",
     ]

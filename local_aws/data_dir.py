@@ -17,7 +17,7 @@ from local_aws.errors import StartError
 
 OBJECTS, STEPS, CLASSES = "s3", "steps", "classes"
 _MARK = ".local_aws"
-_MARK_TEXT = "pid {pid}\n{url}\npython -m local_aws made this folder: a lake lives here. Only --fresh empties it.\n"
+_MARK_TEXT = "pid {pid}\n{url}\npython -m local_aws created this folder, which holds a lake. Only --fresh deletes it.\n"
 
 
 class DataDirError(StartError):
@@ -88,8 +88,8 @@ def _refuse_objects_without_state(folder: Path) -> None:
     objects = folder / OBJECTS
     if objects.is_dir() and any(objects.iterdir()) and not (folder / state_log.FILE).exists():
         raise DataDirError(
-            f"{objects} holds the files of a lake without its state: a version wrote it whose lakes did not live on; "
-            "move away what you need, and begin with an empty lake: --fresh"
+            f"{objects} holds the files of a lake without its state, written by a version that did not "
+            "persist lakes; move the files that you need, and start with an empty lake: --fresh"
         )
 
 

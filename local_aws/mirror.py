@@ -152,7 +152,7 @@ class Mirror:
             return
         why = _why_no_file(key)
         if why:
-            log.warning("s3://%s lives only as long as this server: %s", name, why)
+            log.warning("s3://%s is lost when this server ends: %s", name, why)
         elif self._is_news(name, etag):
             try:
                 self._fetch(name)
@@ -345,9 +345,9 @@ def _headers(answer: dict[str, Any]) -> dict[str, str]:
 def _notes_of_restoring(lost: list[str], left: list[str]) -> list[str]:
     notes = []
     if lost:
-        notes.append(f"{len(lost)} objects have lost their files and are gone, such as s3://{lost[0]}")
+        notes.append(f"{len(lost)} objects are lost because their files are missing, such as s3://{lost[0]}")
     if left:
-        notes.append(f"{len(left)} files of a step that was killed are removed, such as {left[0]}")
+        notes.append(f"{len(left)} files of a killed step have been deleted, such as {left[0]}")
     return notes
 
 

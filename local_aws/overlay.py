@@ -49,7 +49,7 @@ def not_supported(what: str) -> AwsError:
     """The error for operations of AWS that this stand-in cannot do. AWS has no such code; clients
     do not retry it.
     """
-    return AwsError("LocalAwsNotSupported", f"local_aws cannot do this: {what}", 501)
+    return AwsError("LocalAwsNotSupported", f"local_aws does not support this: {what}", 501)
 
 
 @dataclass(frozen=True)

@@ -119,14 +119,14 @@ def _read(path: Path) -> State:
     if version != VERSION:
         raise UnknownState(
             f"{path} was written by another version of the local AWS (format {version}; this one reads {VERSION}); "
-            "use the lake with that version, or begin with an empty one: --fresh"
+            "use the lake with that version, or start with an empty one: --fresh"
         )
     for number, line in enumerate(lines[1:], 2):
         try:
             state.add(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise UnknownState(
-                f"{path} is damaged in line {number}; repair that line, or begin with an empty lake: --fresh"
+                f"{path} is damaged in line {number}; repair that line, or start with an empty lake: --fresh"
             ) from error
     return state
 

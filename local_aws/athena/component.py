@@ -127,7 +127,7 @@ class AthenaComponent:
 
         catalog = (body.get("QueryExecutionContext") or {}).get("Catalog", DATA_CATALOG)
         if catalog.lower() != DATA_CATALOG.lower():
-            raise invalid(f"local_aws does not do this: the data catalog {catalog}")
+            raise invalid(f"local_aws does not support this: the data catalog {catalog}")
         workgroup = self._workgroup(call, body.get("WorkGroup") or "primary")
         folder = self._output_folder(call, body, workgroup)
         try:

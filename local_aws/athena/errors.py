@@ -41,4 +41,4 @@ class Malformed(Exception):
 
 def not_done(what: str) -> QueryFailed:
     """The error for a feature that Athena has and this stand-in lacks."""
-    return QueryFailed("NOT_SUPPORTED", f"local_aws does not do this: {what}", OTHER)
+    return QueryFailed("NOT_SUPPORTED", f"local_aws does not support this: {what}", OTHER)

@@ -108,7 +108,7 @@ class LogFolder:
             try:
                 self.s3.put_object(Bucket=bucket, Key=f"{prefix}{name}.gz", Body=body)
             except ClientError as error:
-                log.warning("the log %s%s.gz is lost: %s", folder, name, error)
+                log.warning("the log %s%s.gz was not written: %s", folder, name, error)
 
 
 def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float) -> str:

@@ -52,7 +52,7 @@ class Schedules:
             self._check(json.loads(raw), signed_region(environ))
         except AwsError as error:
             return _refused(error, start_response)
-        log.warning("schedule %s is kept, but never fires here: local_aws starts nothing by itself", match[1])
+        log.warning("schedule %s is stored, but never fires here", match[1])
         return self._app(environ, start_response)
 
     def _check(self, schedule: Mapping[str, Any], region: str) -> None:

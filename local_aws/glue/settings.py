@@ -36,7 +36,7 @@ def invalid(message: str) -> AwsError:
 
 def not_done(what: str) -> AwsError:
     """The stand-in's error for settings that it does not support."""
-    return invalid(f"local_aws does not do this: {what}")
+    return invalid(f"local_aws does not support this: {what}")
 
 
 def check(crawler: Mapping[str, Any]) -> None:

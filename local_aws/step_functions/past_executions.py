@@ -71,7 +71,7 @@ class PastExecutions:
             events = [event for page in pages for event in page["events"]]
         # its state machine has been deleted, or the server is ending
         except (ClientError, BotoCoreError) as error:
-            log.warning("%s is not written down: %s", arn, error)
+            log.warning("%s could not be logged: %s", arn, error)
         else:
             self._save(described, events)
 

@@ -53,11 +53,11 @@ SELECT json_parse('{bad') --> Cannot convert value to JSON: '{bad'
 SELECT * FROM (VALUES 1) a(x) NATURAL JOIN (VALUES 1) b(x) --> Natural join not supported
 SELECT * --> SELECT * not allowed in queries without FROM clause
 SELECT ARRAY[INTERVAL '1' DAY]
---> local_aws does not do this: interval day to second inside an array
-SELECT skewness(1) --> local_aws does not do this: the function skewness
-SELECT date_format(now(), '%X') --> local_aws does not do this: the format %X
+--> local_aws does not support this: interval day to second inside an array
+SELECT skewness(1) --> local_aws does not support this: the function skewness
+SELECT date_format(now(), '%X') --> local_aws does not support this: the format %X
 SELECT x FROM (VALUES 1) t(x) FETCH FIRST 1 ROWS WITH TIES
---> local_aws does not do this: FETCH ... WITH TIES
+--> local_aws does not support this: FETCH ... WITH TIES
 
 -- sequence() makes no more than 10,000 entries
 SELECT sequence(1, 10001) --> result of sequence function must not have more than 10000 entries

@@ -485,7 +485,7 @@ def test_json_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
     nested = "MAP(ARRAY['K'], ARRAY[DATE '2024-02-29']) AS m, ARRAY[ROW(1)] AS a"
     lake.done(f"CREATE TABLE j WITH (format = 'JSON') AS SELECT {nested}")
     assert lake.rows("SELECT * FROM j") == [["{K=2024-02-29}", "[{field0=1}]"]]
-    assert "local_aws does not do this: binary" in lake.failed("CREATE TABLE k WITH (format = 'JSON') AS SELECT X'00' AS b")
+    assert "local_aws does not support this: binary" in lake.failed("CREATE TABLE k WITH (format = 'JSON') AS SELECT X'00' AS b")
 
 
 def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
@@ -521,7 +521,7 @@ def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> 
 def test_a_format_that_is_not_done_is_refused_by_name(lake: Lake) -> None:
     lake.done(f"CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION 's3://{lake.bucket}/o/'")
     assert lake.failed("SELECT * FROM o").startswith(
-        "NOT_SUPPORTED: local_aws does not do this: tables with the SerDe org.x.OrcSerde"
+        "NOT_SUPPORTED: local_aws does not support this: tables with the SerDe org.x.OrcSerde"
     )
 
 
@@ -581,7 +581,7 @@ def test_a_table_that_is_not_there_cannot_be_described(lake: Lake) -> None:
     envelope = "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: EntityNotFoundException; "
     assert lake.refused("DESCRIBE nope").startswith(envelope)
     assert lake.refused("DESC `nowhere`.`nope`").startswith(envelope)
-    assert "local_aws does not do this: DESCRIBE EXTENDED" in lake.refused("DESCRIBE EXTENDED nope")
+    assert "local_aws does not support this: DESCRIBE EXTENDED" in lake.refused("DESCRIBE EXTENDED nope")
 
 
 def test_queries_that_name_no_database_run_in_default(lake: Lake) -> None:
@@ -642,7 +642,7 @@ def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
     metrics.done("CREATE TABLE copy WITH (table_type = 'HIVE', is_external = true, format = 'parquet') AS SELECT 1 AS x")
     assert metrics.rows("SELECT * FROM copy") == [["1"]]
     iceberg = "CREATE TABLE other WITH (table_type = 'ICEBERG', is_external = false) AS SELECT 1 AS x"
-    assert "local_aws does not do this: table_type = ICEBERG" in metrics.failed(iceberg)
+    assert "local_aws does not support this: table_type = ICEBERG" in metrics.failed(iceberg)
 
 
 def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:

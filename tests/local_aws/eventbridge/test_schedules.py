@@ -51,7 +51,7 @@ def test_a_schedule_is_kept_and_says_that_it_never_fires(
     wanted = schedule(expression)
     scheduler.create_schedule(**wanted)
     assert scheduler.get_schedule(Name=wanted["Name"])["ScheduleExpression"] == expression
-    assert f"schedule {wanted['Name']} is kept, but never fires here" in caplog.text
+    assert f"schedule {wanted['Name']} is stored, but never fires here" in caplog.text
 
 
 @pytest.mark.parametrize(

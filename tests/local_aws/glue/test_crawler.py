@@ -364,13 +364,13 @@ def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
         ({"DatabaseName": ""}, "Database name"),
         ({"Configuration": "{"}, "not JSON"),
         ({"Configuration": '{"CreatePartitionIndex": "no"}'}, "CreatePartitionIndex must be one of True, False, not no"),
-        ({"Configuration": '{"Unheard": 1}'}, "local_aws does not do this: Configuration.Unheard"),
-        ({"Schedule": "cron(0 1 * * ? *)"}, "local_aws does not do this: crawlers with Schedule"),
+        ({"Configuration": '{"Unheard": 1}'}, "local_aws does not support this: Configuration.Unheard"),
+        ({"Schedule": "cron(0 1 * * ? *)"}, "local_aws does not support this: crawlers with Schedule"),
         ({"Targets": {"JdbcTargets": [{"ConnectionName": "c", "Path": "p"}]}}, "JdbcTargets"),
         ({"Classifiers": ["mine"]}, "Classifiers"),
         ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "local_aws does not do this: RecrawlBehavior"),
-        ({"Targets": {"S3Targets": [{"Path": "s3://b/t/", "SampleSize": 5}]}}, "local_aws does not do this: SampleSize"),
+        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "local_aws does not support this: RecrawlBehavior"),
+        ({"Targets": {"S3Targets": [{"Path": "s3://b/t/", "SampleSize": 5}]}}, "local_aws does not support this: SampleSize"),
     ],
 )
 def test_a_wrong_or_impossible_crawler_is_refused(lake: Lake, change: dict[str, Any], words: str) -> None:
