@@ -117,7 +117,7 @@ def _folder(options: argparse.Namespace) -> contextlib.AbstractContextManager[Pa
         return data_dir.temporary()
     # A run killed a moment ago may have left a server that is still ending its steps.
     patience = _ENDING_SECONDS if options.die_with_parent else 0.0
-    return data_dir.claimed(options.data_dir, patience_seconds=patience, fresh=options.fresh)
+    return data_dir.locked(options.data_dir, wait_seconds=patience, fresh=options.fresh)
 
 
 @contextlib.contextmanager
@@ -178,7 +178,7 @@ def _greet(server: LocalAws, folder: Path, *, persists: bool) -> None:
     words = [
         "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.",
         "It runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.",
-        f"It rejects by name what it cannot run: jars, Hive, Glue jobs, functions in other languages than Python. {end}.",
+        f"It cannot run jars, Hive, Glue jobs, or functions in languages other than Python, and refuses them by name. {end}.",
         *server.notes,
         f"Files: {folder}   End: Ctrl-C",
     ]

@@ -24,7 +24,7 @@ _THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::
 _SAME_SITE = ("", "same-origin", "none")
 
 # problem -> (code in S3, code in JSON services, code in XML services, message)
-_REFUSALS = {
+_ERRORS = {
     "unsigned": (
         "AccessDenied",
         "MissingAuthenticationTokenException",
@@ -57,13 +57,13 @@ class Authentication:
         self._keys = keys
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        stranger = _stranger(environ)
-        if stranger:
-            return _send(start_response, "403 Forbidden", "text/plain", f"local_aws: {stranger}\n")
+        origin_problem = _foreign_origin(environ)
+        if origin_problem:
+            return _send(start_response, "403 Forbidden", "text/plain", f"local_aws: {origin_problem}\n")
         claim = claim_of(environ)
         problem = claim.problem(environ, self._keys) if claim else "unsigned"
         if problem:
-            return _refuse(environ, start_response, claim, problem)
+            return _reject(environ, start_response, claim, problem)
         try:
             return self._app(environ, _without_cors(start_response))
         except OSError as error:
@@ -71,10 +71,10 @@ class Authentication:
                 raise
             info = sys.exc_info()
             again = lambda _status, headers: start_response("507 Insufficient Storage", headers, info)  # noqa: E731
-            return _refuse(environ, again, claim, "full")
+            return _reject(environ, again, claim, "full")
 
 
-def _stranger(environ: dict[str, Any]) -> str:
+def _foreign_origin(environ: dict[str, Any]) -> str:
     """Why a request cannot come from a program on this machine; empty if it can."""
     host = environ.get("HTTP_HOST", "")
     if not _THIS_MACHINE.fullmatch(host):
@@ -94,10 +94,10 @@ def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
     return start
 
 
-def _refuse(
+def _reject(
     environ: dict[str, Any], start_response: Callable[..., Any], claim: Claim | None, problem: str
 ) -> Iterable[bytes]:
-    s3, in_json, in_xml, message = _REFUSALS[problem]
+    s3, in_json, in_xml, message = _ERRORS[problem]
     service = claim.service if claim else ""
     if environ.get("HTTP_X_AMZ_TARGET"):
         body = json.dumps({"__type": in_json, "message": message, "Message": message})

@@ -46,8 +46,8 @@ class Clients:
         self.keys = keys or keys_at(endpoint_url)
         self._access_key_id = access_key_id or self.keys.access_key_id
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, str], Any] = {}
-        self._others: dict[str, Clients] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._by_key: dict[str, Clients] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,20 +58,20 @@ class Clients:
     def signing_as(self, access_key_id: str) -> Clients:
         """Clients that sign with ``access_key_id``."""
         with self._lock:
-            if access_key_id not in self._others:
-                self._others[access_key_id] = Clients(self.endpoint_url, self.keys, access_key_id)
-            return self._others[access_key_id]
+            if access_key_id not in self._by_key:
+                self._by_key[access_key_id] = Clients(self.endpoint_url, self.keys, access_key_id)
+            return self._by_key[access_key_id]
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """The boto3 client of ``service``, shared by all threads: clients are thread-safe and slow
         to create.
         """
         with self._lock:
-            if (service, region) not in self._made:
-                self._made[service, region] = self._make(service, region)
-            return self._made[service, region]
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._create(service, region)
+            return self._clients[service, region]
 
-    def _make(self, service: str, region: str) -> Any:
+    def _create(self, service: str, region: str) -> Any:
         core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
         session: Any = boto3.session.Session(botocore_session=core)
         return session.client(

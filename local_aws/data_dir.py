@@ -16,8 +16,8 @@ from local_aws import state_log
 from local_aws.errors import StartError
 
 OBJECTS, STEPS, CLASSES = "s3", "steps", "classes"
-_MARK = ".local_aws"
-_MARK_TEXT = "pid {pid}\n{url}\npython -m local_aws created this folder, which holds a lake. Only --fresh deletes it.\n"
+_LOCK_FILE = ".local_aws"
+_LOCK_TEXT = "pid {pid}\n{url}\npython -m local_aws created this folder, which holds a lake. Only --fresh deletes it.\n"
 
 
 class DataDirError(StartError):
@@ -42,22 +42,22 @@ def temporary() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, *, patience_seconds: float = 0.0, fresh: bool = False) -> Iterator[Path]:
+def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> Iterator[Path]:
     """Creates ``folder`` if it is missing and locks it for this process; ``fresh`` deletes the lake
     in it.
 
-    Waits up to ``patience_seconds`` for another server that may be about to end. Raises
+    Waits up to ``wait_seconds`` for another server that may be about to end. Raises
     ``DataDirError`` if another server has the folder, if it is not writable, or if it holds an
     ``s3`` or ``steps`` that no server has created.
     """
     folder = folder.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        foreign = [name for name in (OBJECTS, STEPS) if (folder / name).exists()] if not (folder / _MARK).exists() else []
+        foreign = [name for name in (OBJECTS, STEPS) if (folder / name).exists()] if not (folder / _LOCK_FILE).exists() else []
         if foreign:
             raise DataDirError(f"{folder / foreign[0]} was not made by a local AWS; give it another folder with --data-dir")
-        with (folder / _MARK).open("a+") as mark:
-            _lock(mark.fileno(), folder, time.monotonic() + patience_seconds)
+        with (folder / _LOCK_FILE).open("a+") as mark:
+            _lock(mark.fileno(), folder, time.monotonic() + wait_seconds)
             shutil.rmtree(folder / STEPS, ignore_errors=True)
             if fresh:
                 _empty(folder)
@@ -74,7 +74,7 @@ def announce(folder: Path, url: str) -> None:
     """Publishes this server's endpoint in the lock file; an empty ``url`` reserves it for its
     parent.
     """
-    (folder / _MARK).write_text(_MARK_TEXT.format(pid=os.getpid(), url=url), encoding="utf-8")
+    (folder / _LOCK_FILE).write_text(_LOCK_TEXT.format(pid=os.getpid(), url=url), encoding="utf-8")
 
 
 def _empty(folder: Path) -> None:
@@ -98,7 +98,7 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid, url = [*(folder / _MARK).read_text(encoding="utf-8").splitlines(), "", ""][:2]
+            pid, url = [*(folder / _LOCK_FILE).read_text(encoding="utf-8").splitlines(), "", ""][:2]
             if url or time.monotonic() >= deadline:
                 raise InUse(
                     f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir", url

@@ -54,7 +54,7 @@ PutObject = Callable[[str, bytes, dict[str, str]], str]  # name, content, header
 
 
 @dataclass(frozen=True)
-class _Same:
+class _Synced:
     """The last state in which an object and its file were the same."""
 
     etag: str
@@ -69,8 +69,8 @@ class Mirror:
         self.root = root
         self._clients = clients
         self._state_log = state_log
-        self._same: dict[str, _Same] = {}
-        self._going_out: set[str] = set()
+        self._synced: dict[str, _Synced] = {}
+        self._uploading: set[str] = set()
         self._users = 0
         self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class Mirror:
         cannot see.
         """
         with self._lock:
-            notes = self._bring_in()
+            notes = self._copy_from_s3()
             self._users += 1
             return notes
 
@@ -95,21 +95,21 @@ class Mirror:
         """
         with self._lock:
             try:
-                self._take_out(being_written(), (clients or self._clients).client("s3"))
+                self._copy_to_s3(being_written(), (clients or self._clients).client("s3"))
             finally:
                 self._users -= 1
                 if not self._users:
-                    self._tidy()
+                    self._clean_up()
 
-    def follow(self, bucket: str, keys: Iterable[str]) -> None:
+    def update(self, bucket: str, keys: Iterable[str]) -> None:
         """Updates the files of ``keys`` from S3, except for objects that this mirror is writing
         itself.
         """
-        names = [name for key in keys if (name := f"{bucket}/{key}") not in self._going_out]
+        names = [name for key in keys if (name := f"{bucket}/{key}") not in self._uploading]
         if names:
             with self._lock:
                 for name in names:
-                    self._follow(name)
+                    self._update(name)
 
     def restore(self, put: PutObject) -> list[str]:
         """Uploads the objects that the log lists; returns notes on objects without a file and the
@@ -119,22 +119,22 @@ class Mirror:
         objects = self._state_log.state.objects
         lost = [name for name in objects if self._state(name) is None]
         for name in lost:
-            self._drop(name)
+            self._forget(name)
         for name, entry in objects.items():
             if name not in lost:
                 body = b"" if name.endswith("/") else self._path(name).read_bytes()
                 etag = put(name, body, entry.get("headers", {}))
-                self._same[name] = _Same(etag, self._state(name) or (0, 0))
-        left = [name for name in self._files() if name not in self._same]
-        self._tidy()
+                self._synced[name] = _Synced(etag, self._state(name) or (0, 0))
+        left = [name for name in self._files() if name not in self._synced]
+        self._clean_up()
         return _notes_of_restoring(lost, left)
 
     def refresh(self) -> None:
         """Updates all files from S3, unless a step is running."""
         with self._lock:
             if not self._users:
-                self._bring_in()
-                self._tidy()
+                self._copy_from_s3()
+                self._clean_up()
 
     @property
     def _s3(self) -> Any:
@@ -142,24 +142,24 @@ class Mirror:
 
     # S3 to files
 
-    def _follow(self, name: str) -> None:
+    def _update(self, name: str) -> None:
         bucket, _, key = name.partition("/")
         try:
             etag = self._s3.head_object(Bucket=bucket, Key=key)["ETag"]
         except ClientError:
-            if name in self._same:
-                self._forget(name)
+            if name in self._synced:
+                self._delete_file(name)
             return
-        why = _why_no_file(key)
+        why = _reason_not_a_file(key)
         if why:
             log.warning("s3://%s is lost when this server ends: %s", name, why)
-        elif self._is_news(name, etag):
+        elif self._is_newer(name, etag):
             try:
                 self._fetch(name)
             except OSError:  # a file where a folder is needed, or the reverse
-                self._bring_in()
+                self._copy_from_s3()
 
-    def _bring_in(self) -> list[str]:
+    def _copy_from_s3(self) -> list[str]:
         etags: dict[str, str] = {}
         notes: list[str] = []
         for bucket in self.buckets():
@@ -168,27 +168,27 @@ class Mirror:
             hidden = _hidden(keys)
             notes += [f"s3://{bucket}/{key}: {why}" for key, why in hidden.items()]
             etags.update((f"{bucket}/{key}", etag) for key, etag in keys.items() if key not in hidden)
-        for name in self._same.keys() - etags.keys():
-            self._forget(name)
-        self._each(self._fetch, [name for name, etag in etags.items() if self._is_news(name, etag)])
+        for name in self._synced.keys() - etags.keys():
+            self._delete_file(name)
+        self._in_parallel(self._fetch, [name for name, etag in etags.items() if self._is_newer(name, etag)])
         return notes
 
     def _list(self, bucket: str) -> dict[str, str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
-    def _is_news(self, name: str, etag: str) -> bool:
+    def _is_newer(self, name: str, etag: str) -> bool:
         """Whether S3 has a new version, and no running step has changed the file since the last
         copy.
         """
-        same = self._same.get(name)
-        if same is None:
+        synced = self._synced.get(name)
+        if synced is None:
             return self._state(name) is None
-        return same.etag != etag and self._state(name) in (same.state, None)
+        return synced.etag != etag and self._state(name) in (synced.state, None)
 
-    def _forget(self, name: str) -> None:
+    def _delete_file(self, name: str) -> None:
         """Deletes the file of a deleted object, unless a running step has written it again."""
-        if self._state(name) == self._drop(name):
+        if self._state(name) == self._forget(name):
             path = self._path(name)
             if not name.endswith("/"):
                 path.unlink()
@@ -201,7 +201,7 @@ class Mirror:
         path = self._path(name)
         if key.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-            self._remember(name, _Same(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0)))
+            self._remember(name, _Synced(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0)))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         answer = self._s3.get_object(Bucket=bucket, Key=key)
@@ -210,21 +210,21 @@ class Mirror:
             shutil.copyfileobj(answer["Body"], file, 1 << 20)
         _checksum_of(path).unlink(missing_ok=True)
         part.replace(path)
-        self._remember(name, _Same(answer["ETag"], _file_state(path.stat())), _headers(answer))
+        self._remember(name, _Synced(answer["ETag"], _file_state(path.stat())), _headers(answer))
 
     # files to S3
 
-    def _take_out(self, being_written: set[Path], s3: Any) -> None:
-        gone = [name for name in self._same if self._state(name) is None]
-        changed = [name for name, same in self._same.items() if self._state(name) not in (same.state, None)]
-        new = [name for name in self._files() if name not in self._same and not _is_private(name)]
+    def _copy_to_s3(self, being_written: set[Path], s3: Any) -> None:
+        deleted = [name for name in self._synced if self._state(name) is None]
+        changed = [name for name, synced in self._synced.items() if self._state(name) not in (synced.state, None)]
+        new = [name for name in self._files() if name not in self._synced and not _is_private(name)]
         written = [name for name in (*changed, *new) if self._path(name) not in being_written]
-        self._going_out = {*gone, *written}
+        self._uploading = {*deleted, *written}
         try:
-            self._delete(gone, s3)
-            self._each(partial(self._store, s3), written)
+            self._delete(deleted, s3)
+            self._in_parallel(partial(self._store, s3), written)
         finally:
-            self._going_out = set()
+            self._uploading = set()
 
     def _delete(self, names: list[str], s3: Any) -> None:
         for bucket in {name.partition("/")[0] for name in names}:
@@ -232,7 +232,7 @@ class Mirror:
             for first in range(0, len(keys), _DELETES):
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
         for name in names:
-            self._drop(name)
+            self._forget(name)
 
     def _store(self, s3: Any, name: str) -> None:
         bucket, _, key = name.partition("/")
@@ -240,21 +240,21 @@ class Mirror:
         # Another step may change or delete the file now; it is copied again when that step ends.
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             state = _file_state(os.fstat(file.fileno()))
-            self._remember(name, _Same(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state))
+            self._remember(name, _Synced(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state))
 
     # the remembered states
 
-    def _remember(self, name: str, same: _Same, headers: dict[str, str] | None = None) -> None:
-        self._same[name] = same
+    def _remember(self, name: str, synced: _Synced, headers: dict[str, str] | None = None) -> None:
+        self._synced[name] = synced
         if self._state_log:
             self._state_log.append(object=name, **({"headers": headers} if headers else {}))
 
-    def _drop(self, name: str) -> _State | None:
+    def _forget(self, name: str) -> _State | None:
         """Forgets the object; returns the remembered state of its file."""
-        same = self._same.pop(name, None)
+        synced = self._synced.pop(name, None)
         if self._state_log:
-            self._state_log.append(gone=name)
-        return same.state if same else None
+            self._state_log.append(deleted=name)
+        return synced.state if synced else None
 
     # files
 
@@ -277,12 +277,12 @@ class Mirror:
                 if path.parent != self.root:
                     yield path.relative_to(self.root).as_posix()
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         """Deletes all that is no object: staging of killed jobs, checksums, empty folders. Only
         between steps.
         """
         for name in list(self._files()):
-            if name not in self._same:
+            if name not in self._synced:
                 self._path(name).unlink()
         for folder, _, _ in os.walk(self.root, topdown=False):
             self._remove_empty(Path(folder))
@@ -291,27 +291,27 @@ class Mirror:
         """Removes ``folder`` and its parents while they are empty and neither a bucket nor an
         object.
         """
-        while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._same:
+        while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._synced:
             try:
                 folder.rmdir()
             except OSError:
                 return
             folder = folder.parent
 
-    def _each(self, act: Callable[[str], None], names: Iterable[str]) -> None:
+    def _in_parallel(self, act: Callable[[str], None], names: Iterable[str]) -> None:
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(act, names))
 
 
 def _hidden(keys: Iterable[str]) -> dict[str, str]:
     """The ``keys`` that cannot be files here, with the reason."""
-    impossible = {key: why for key in keys if (why := _why_no_file(key))}
+    impossible = {key: why for key in keys if (why := _reason_not_a_file(key))}
     folders = {str(folder) for key in keys if key not in impossible for folder in PurePosixPath(key).parents}
     under = {key: f"hidden by the objects under {key}/" for key in keys if key in folders or f"{key}/" in keys}
     return impossible | under
 
 
-def _why_no_file(key: str) -> str:
+def _reason_not_a_file(key: str) -> str:
     parts = key.removesuffix("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
         return "a key with an empty, . or .. part cannot be a file"
@@ -334,12 +334,12 @@ def _checksum_of(path: Path) -> Path:
 
 def _headers(answer: dict[str, Any]) -> dict[str, str]:
     """The headers with which an object was stored, as WSGI names them, without S3's defaults."""
-    told = {
+    headers = {
         "CONTENT_TYPE": answer.get("ContentType", "").replace("binary/octet-stream", ""),
         "HTTP_CONTENT_ENCODING": answer.get("ContentEncoding", ""),
         **{f"HTTP_X_AMZ_META_{key.upper().replace('-', '_')}": value for key, value in answer.get("Metadata", {}).items()},
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in headers.items() if value}
 
 
 def _notes_of_restoring(lost: list[str], left: list[str]) -> list[str]:

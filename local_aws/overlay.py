@@ -40,7 +40,7 @@ class AwsError(Exception):
         self.message = message
         self.status = status
 
-    def as_answer(self) -> dict[str, Any]:
+    def body_of_error(self) -> dict[str, Any]:
         """The body of the response; services spell the field of the message in both ways."""
         return {"__type": self.code, "message": self.message, "Message": self.message}
 
@@ -65,13 +65,13 @@ class Call:
     body: dict[str, Any]
     region: str
     principal: str
-    _ask_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
+    _call_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
 
     def forward(self, body: Mapping[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:
         """moto's response to this request, or to another ``body`` or ``operation``; raises moto's
         ``AwsError``.
         """
-        return self._ask_moto(operation or self.operation, dict(self.body if body is None else body))
+        return self._call_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
 def signed_by(environ: Mapping[str, Any]) -> str:
@@ -118,7 +118,7 @@ class Overlay:
         # moto raises it for operations that it does not implement
         except NotImplementedError as error:
             refusal = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
-            return self._send(start_response, refusal.status, refusal.as_answer())
+            return self._send(start_response, refusal.status, refusal.body_of_error())
 
     @staticmethod
     def _send(start_response: Callable[..., Any], status: int, answer: dict[str, Any]) -> Iterable[bytes]:
@@ -136,7 +136,7 @@ class Overlay:
         try:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
-            return error.status, error.as_answer()
+            return error.status, error.body_of_error()
         # a defect of the stand-in must look like one, never like a response of AWS
         except Exception as error:
             if is_disk_full(error):
@@ -155,8 +155,8 @@ class Overlay:
             raise AwsError("SerializationException", "the request body is not a JSON object")
         service, operation = target.split(".", 1)
 
-        def ask_moto(other_operation: str, other_body: dict[str, Any]) -> dict[str, Any]:
-            return self._ask_moto(environ, f"{service}.{other_operation}", other_body)
+        def call_moto(other_operation: str, other_body: dict[str, Any]) -> dict[str, Any]:
+            return self._call_moto(environ, f"{service}.{other_operation}", other_body)
 
         return Call(
             service=service,
@@ -164,10 +164,10 @@ class Overlay:
             body=body,
             region=signed_region(environ),
             principal=signed_by(environ),
-            _ask_moto=ask_moto,
+            _call_moto=call_moto,
         )
 
-    def _ask_moto(self, environ: Mapping[str, Any], target: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _call_moto(self, environ: Mapping[str, Any], target: str, body: dict[str, Any]) -> dict[str, Any]:
         payload = json.dumps(body).encode()
         # Keys with a dot (werkzeug.request, ...) cache the original request and would hide the new
         # body.

@@ -99,7 +99,7 @@ class LocalAws:
         self._components = self._make_components(self._launcher)
         for component in self._components:
             overlay.register(component.handlers())
-        recorder = StateRecorder(around(overlay), self._state_log, self._mirror.follow)
+        recorder = StateRecorder(around(overlay), self._state_log, self._mirror.update)
         fd = self._socket.fileno()
         authenticated = Authentication(recorder, self.keys)
         self._server = make_server(HOST, self.port, authenticated, threaded=True, request_handler=Quiet, fd=fd)

@@ -26,11 +26,13 @@ from local_aws.state_log import StateLog
 
 log = logging.getLogger(__name__)
 
-_READS = re.compile(r"Get|List|Describe|BatchGet|Search|Query|Scan|Validate|Test|Lookup|Filter|Simulate|Check|Select|Decode")
-_WORKS = re.compile(r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry")
+_READ_OPERATIONS = re.compile(
+    r"Get|List|Describe|BatchGet|Search|Query|Scan|Validate|Test|Lookup|Filter|Simulate|Check|Select|Decode"
+)
+_WORK_OPERATIONS = re.compile(r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry")
 _WORK_PATHS = re.compile(r"/moto-api/|.*/(invocations|invoke-async)/?$")
 # emr/ persists clusters itself
-_EMR_KEEPS = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")
+_EMR_STATE = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")
 _CHANGES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 _HEADERS = ("HTTP_X_AMZ_TARGET", "CONTENT_TYPE", "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED")
 _AUTHORIZATION = "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
@@ -55,11 +57,11 @@ class StateRecorder:
             return self._app(environ, start_response)
         if _is_s3(environ):
             bucket, _, key = _path(environ).lstrip("/").partition("/")
-            asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+            parameters = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
             # a part of an upload; CompleteMultipartUpload counts
-            if key and asked.keys() & {"partNumber", "uploads"}:
+            if key and parameters.keys() & {"partNumber", "uploads"}:
                 return self._app(environ, start_response)
-            if key or "delete" in asked:
+            if key or "delete" in parameters:
                 return self._change_objects(environ, start_response, bucket, key)
         return self._change(environ, start_response)
 
@@ -74,11 +76,11 @@ class StateRecorder:
 
     def _change(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = _body(environ)
-        if not _is_kept(environ, body):
+        if not _changes_state(environ, body):
             return self._app(environ, start_response)
         with self._lock:  # no other request may consume the same random numbers
             seed = secrets.randbits(63)
-            status, answer = _ask(self._app, environ, seed, start_response)
+            status, answer = _send(self._app, environ, seed, start_response)
             if status < 400:
                 self._log.append(request=_as_entry(environ, body, seed))
         return answer
@@ -86,7 +88,7 @@ class StateRecorder:
     def restore(self) -> None:
         """Repeats the requests of the log; logs a warning for each one that fails now."""
         for entry in self._log.state.requests:
-            status, answer = _ask(self._app, _environ(entry), entry["seed"])
+            status, answer = _send(self._app, _environ(entry), entry["seed"])
             if status >= 400:
                 what = entry["headers"].get("HTTP_X_AMZ_TARGET") or f"{entry['method']} {entry['uri']}"
                 log.warning("not restored: %s: %s", what, b"".join(answer)[:300].decode(errors="replace"))
@@ -109,7 +111,7 @@ class StateRecorder:
         return seen.get("etag", "")
 
 
-def _ask(
+def _send(
     app: WsgiApp, environ: dict[str, Any], seed: int, start_response: Callable[..., Any] | None = None
 ) -> tuple[int, list[bytes]]:
     statuses: list[int] = []
@@ -136,16 +138,16 @@ def _is_s3(environ: dict[str, Any]) -> bool:
     return signed_service(environ) == "s3" or presigned
 
 
-def _is_kept(environ: dict[str, Any], body: bytes) -> bool:
+def _changes_state(environ: dict[str, Any], body: bytes) -> bool:
     service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
     if service == "ElasticMapReduce":
-        return bool(_EMR_KEEPS.match(operation)) and not _READS.match(operation)
+        return bool(_EMR_STATE.match(operation)) and not _READ_OPERATIONS.match(operation)
     if not operation and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
         operation = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
     if not operation:
         operation = _path(environ).rpartition("/operation/")[2] if "/operation/" in _path(environ) else ""
     if operation:
-        return not (_READS.match(operation) or _WORKS.match(operation))
+        return not (_READ_OPERATIONS.match(operation) or _WORK_OPERATIONS.match(operation))
     return not _WORK_PATHS.match(_path(environ))
 
 

@@ -36,13 +36,13 @@ class UnsupportedOperations:
 
     def handlers(self) -> Mapping[str, Handler]:
         """A handler that rejects, for each operation that ``X-Amz-Target`` names."""
-        return {f"{service}.{name}": refuse for service, names in _TARGETS.items() for name in names.split()}
+        return {f"{service}.{name}": reject for service, names in _TARGETS.items() for name in names.split()}
 
     def close(self) -> None:
         """Nothing to stop."""
 
 
-def refuse(call: Call) -> dict[str, Any]:
+def reject(call: Call) -> dict[str, Any]:
     """Handler of an unsupported operation."""
     raise not_supported(f"{call.service}:{call.operation}")
 

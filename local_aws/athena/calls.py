@@ -14,7 +14,7 @@ from sqlglot import exp
 from local_aws.athena import functions as library
 from local_aws.athena.arithmetic import quotient
 from local_aws.athena.casts import cast
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.functions import Bindings, Function, Pattern, functions
 from local_aws.athena.typed import Typed, text_literal
 from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
@@ -103,7 +103,7 @@ class Calls:
 
     def _frame(self, spec: exp.Expr) -> str:
         if spec.args.get("exclude"):
-            raise not_done("EXCLUDE in a window frame")
+            raise unsupported("EXCLUDE in a window frame")
         start = self._bound(spec.args["start"], spec.args.get("start_side"))
         end = self._bound(spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"))
         return f"{spec.args['kind']} BETWEEN {start} AND {end}"
@@ -124,7 +124,7 @@ class Calls:
         candidates = functions().signatures.get(name, [])
         if not candidates:
             if name in functions().refused:
-                raise not_done(f"the function {name}, at {self._expressions.place(node)}")
+                raise unsupported(f"the function {name}, at {self._expressions.place(node)}")
             raise self._expressions.failed(node, "FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         call = _Call(self._expressions, node, arguments)
         if name == "avg" and call.types and call.types[0].name == "decimal":
@@ -201,7 +201,7 @@ class Calls:
 
     def _coalesce(self, node: exp.Expr) -> Typed:
         items = [self._expressions.compile(item) for item in node.expressions]
-        kind = self._expressions.shared(
+        kind = self._expressions.common_type_of(
             node, items, "All COALESCE operands must be the same type or coercible to a common type: {first}, {other}"
         )
         return Typed(f"coalesce({', '.join(self._expressions.coerced(item, kind) for item in items)})", kind)
@@ -239,7 +239,7 @@ class Calls:
         if pattern.text is None or re.search(
             r"%[^sdxfe%]", re.sub(r"%[-,0]*\d*(\.\d+)?([sdxfe])", "", pattern.text).replace("%%", "")
         ):
-            raise not_done(f"this format string of format(), at {self._expressions.place(node)}")
+            raise unsupported(f"this format string of format(), at {self._expressions.place(node)}")
         letters = re.findall(r"%[-,0]*\d*(?:\.\d+)?([sdxfe])", pattern.text.replace("%%", ""))
         if len(letters) > len(rest):
             raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"Format specifier '%{letters[len(rest)]}'")
@@ -321,7 +321,7 @@ class _Call:
         star = [kind.name for kind in self.types] == ["*"]
         if star or [pattern.name for pattern in function.arguments] == ["*"]:
             return ({}, ["*"]) if star and str(function) == "count(*)" else None
-        if not function.takes(len(self.given)):
+        if not function.accepts(len(self.given)):
             return None
         bound: Bindings = {}
         for index, item in enumerate(self.given):
@@ -353,7 +353,7 @@ class _Call:
     def _format(self, item: Typed, pattern: Pattern) -> str:
         converted = library.duckdb_format(pattern.name, item.text) if item.text is not None else None
         if converted is None:
-            raise not_done(f"the format {item.text or item.sql} of dates")
+            raise unsupported(f"the format {item.text or item.sql} of dates")
         return text_literal(converted)
 
     def _body(self, function: Function, index: int, bound: Bindings) -> str:

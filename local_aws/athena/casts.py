@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.types import DATE, FLOATS, INTEGERS, VARCHAR, Type, duckdb_type, is_number
 
 _INTEGER_NAMES = {"tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INT", "bigint": "BIGINT"}
@@ -49,29 +49,29 @@ def _to(sql: str, given: Type, to: Type, prefix: str) -> str | None:
 def _to_text(sql: str, given: Type, to: Type) -> str | None:
     if given.items or given.name in ("varbinary", "interval day to second", "interval year to month"):
         return None
-    text = shown(sql, given)
+    text = as_text(sql, given)
     shorter = to.params and not (given.name in ("varchar", "char") and given.params and given.params[0] <= to.params[0])
     return f"left({text}, {to.params[0]})" if shorter else text
 
 
-def shown(sql: str, given: Type) -> str:
+def as_text(sql: str, given: Type) -> str:
     """A scalar as text, as in CAST AS varchar."""
     if given.name in ("varchar", "char"):
         return sql
     if given.name in FLOATS:
         return f"java_{given.name}({sql})"
     if given.name == "timestamp":
-        return _shown_timestamp(sql, given.params[0])
+        return _timestamp_text(sql, given.params[0])
     if given.name == "timestamp with time zone":
-        return _shown_timestamp(f"timezone('{given.zone}', {sql})", given.params[0]) + f" || ' {given.zone}'"
+        return _timestamp_text(f"timezone('{given.zone}', {sql})", given.params[0]) + f" || ' {given.zone}'"
     if given.name == "json":
         return f"json_extract_string({sql}, '$')"
     return f"CAST({sql} AS VARCHAR)"
 
 
-def _shown_timestamp(sql: str, precision: int) -> str:
+def _timestamp_text(sql: str, precision: int) -> str:
     if precision > 6:
-        raise not_done("timestamps finer than microseconds")
+        raise unsupported("timestamps finer than microseconds")
     whole = f"strftime({sql}, '%Y-%m-%d %H:%M:%S')"
     return f"{whole} || '.' || left(strftime({sql}, '%f'), {precision})" if precision else whole
 
@@ -114,7 +114,7 @@ def _rounded(sql: str, given: Type, to: Type) -> str:
 
 def _from_json(sql: str, to: Type, prefix: str) -> str | None:
     if to.items:
-        raise not_done(f"CAST from JSON to {to}")
+        raise unsupported(f"CAST from JSON to {to}")
     return _to(f"json_extract_string({sql}, '$')", VARCHAR, to, prefix)
 
 

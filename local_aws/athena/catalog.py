@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.types import VARCHAR, Type, hive_type, parse_type
 
 CATALOG = "awsdatacatalog"
@@ -55,7 +55,7 @@ class Table:
         """The definition of an Athena view: ``originalSql``, ``schema``, ``columns``."""
         found = _PRESTO_VIEW.search(self.raw.get("ViewOriginalText") or "")
         if found is None:
-            raise not_done(f"views that Athena did not make ({self.database}.{self.name})")
+            raise unsupported(f"views that Athena did not make ({self.database}.{self.name})")
         definition: dict[str, Any] = json.loads(base64.b64decode(found["definition"]))
         return definition
 

@@ -54,7 +54,7 @@ class AthenaComponent:
         """The operations on queries, databases, tables and catalogs."""
         operations: dict[str, Handler] = {
             "StartQueryExecution": self._start,
-            "GetQueryExecution": lambda call: {"QueryExecution": self._get(call).described()},
+            "GetQueryExecution": lambda call: {"QueryExecution": self._get(call).describe()},
             "BatchGetQueryExecution": self._batch_get,
             "ListQueryExecutions": self._list,
             "StopQueryExecution": self._stop,
@@ -111,7 +111,7 @@ class AthenaComponent:
                     raise invalid("Idempotent parameters do not match")
                 return {"QueryExecutionId": known[0]}
             execution, statement = self._accepted(call, body)
-            earlier = next((one for one in reversed(self._executions.values()) if one.answers(execution)), None)
+            earlier = next((one for one in reversed(self._executions.values()) if one.can_answer(execution)), None)
             self._executions[call.region, execution.query_id] = execution
             if token:
                 self._tokens[call.region, token] = (execution.query_id, body)
@@ -122,7 +122,7 @@ class AthenaComponent:
         return {"QueryExecutionId": execution.query_id}
 
     def _accepted(self, call: Call, body: dict[str, Any]) -> tuple[Execution, Statement]:
-        from local_aws.athena.errors import Malformed, QueryFailed
+        from local_aws.athena.errors import InvalidSyntax, QueryFailed
         from local_aws.athena.statements import parse
 
         catalog = (body.get("QueryExecutionContext") or {}).get("Catalog", DATA_CATALOG)
@@ -134,7 +134,7 @@ class AthenaComponent:
             statement = parse(body["QueryString"], body.get("ExecutionParameters") or ())
             if statement.substatement == "DESCRIBE_TABLE":
                 self._check_described(call, statement, _database_of(body))
-        except (Malformed, QueryFailed) as error:
+        except (InvalidSyntax, QueryFailed) as error:
             raise invalid(str(error)) from error
         names = statement.type, statement.substatement, statement.file_suffix
         return Execution(body, call.region, workgroup["Name"], folder, *names), statement
@@ -189,7 +189,7 @@ class AthenaComponent:
 
     def _run(self, execution: Execution, statement: Statement, call: Call) -> None:
         try:
-            if execution.begin():
+            if execution.start():
                 self._execute(execution, statement, call)
                 execution.end(SUCCEEDED)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the query ends with it
@@ -220,7 +220,7 @@ class AthenaComponent:
             tables = f"{execution.output_folder}tables/{execution.query_id}/"
             execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(statement)
             execution.cursor = None
-        session.go_on()
+        session.raise_if_cancelled()
         if execution.result.manifest is None:
             self._put(s3, execution.output_location, file_text(execution.result))
         else:  # the written objects are the result
@@ -253,7 +253,7 @@ class AthenaComponent:
         ids = call.body["QueryExecutionIds"]
         found = {query_id: self._executions.get((call.region, query_id)) for query_id in ids}
         return {
-            "QueryExecutions": [execution.described() for execution in found.values() if execution is not None],
+            "QueryExecutions": [execution.describe() for execution in found.values() if execution is not None],
             "UnprocessedQueryExecutionIds": [
                 {
                     "QueryExecutionId": query_id,
@@ -351,14 +351,14 @@ def _ensure_default_database(glue: Any) -> None:
 
 def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[str, Any] | None]:
     """The final state, reason and error of a failed query."""
-    from local_aws.athena.engine import CutoffReached
-    from local_aws.athena.errors import Malformed, QueryFailed
+    from local_aws.athena.engine import ScanLimitReached
+    from local_aws.athena.errors import InvalidSyntax, QueryFailed
 
     if execution.cancelled.is_set():
         return CANCELLED, "Query cancelled by user", None
-    if isinstance(failure, CutoffReached):
+    if isinstance(failure, ScanLimitReached):
         return CANCELLED, "Query cancelled! : Bytes scanned limit was exceeded", None
-    if isinstance(failure, Malformed):
+    if isinstance(failure, InvalidSyntax):
         failure = QueryFailed("SYNTAX_ERROR", str(failure))
     elif not isinstance(failure, QueryFailed):
         log.error("query %s failed in local_aws", execution.query_id, exc_info=failure)
@@ -400,14 +400,14 @@ def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
 
 
 def _database(found: dict[str, Any]) -> dict[str, Any]:
-    shown = {"Name": found["Name"], "Description": found.get("Description"), "Parameters": found.get("Parameters")}
-    return {key: value for key, value in shown.items() if value}
+    description = {"Name": found["Name"], "Description": found.get("Description"), "Parameters": found.get("Parameters")}
+    return {key: value for key, value in description.items() if value}
 
 
 def _table(found: dict[str, Any]) -> dict[str, Any]:
     descriptor = found.get("StorageDescriptor") or {}
     serde = descriptor.get("SerdeInfo") or {}
-    described = {
+    describe = {
         "inputformat": descriptor.get("InputFormat"),
         "outputformat": descriptor.get("OutputFormat"),
         "location": descriptor.get("Location"),
@@ -421,5 +421,5 @@ def _table(found: dict[str, Any]) -> dict[str, Any]:
         "TableType": found.get("TableType", ""),
         "Columns": descriptor.get("Columns", []),
         "PartitionKeys": found.get("PartitionKeys", []),
-        "Parameters": {**found.get("Parameters", {}), **{key: value for key, value in described.items() if value}},
+        "Parameters": {**found.get("Parameters", {}), **{key: value for key, value in describe.items() if value}},
     }

@@ -14,7 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from sqlglot.tokens import Tokenizer as BaseTokenizer
 
 from local_aws.athena.catalog import Catalog, Columns, Table
-from local_aws.athena.errors import Malformed, QueryFailed, not_done
+from local_aws.athena.errors import InvalidSyntax, QueryFailed, unsupported
 from local_aws.athena.results import HIVE_TEXT, Result, text_result
 from local_aws.athena.types import Type, hive_type, to_hive
 
@@ -71,39 +71,39 @@ class Reader:
             while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:
                 self._tokens.pop()
         except TokenError as error:
-            raise Malformed(f"line 1:1: {error}") from error
+            raise InvalidSyntax(f"line 1:1: {error}") from error
         self._next = 0
 
     @property
-    def done(self) -> bool:
+    def at_end(self) -> bool:
         """Whether all tokens are read."""
         return self._next >= len(self._tokens)
 
-    def sees(self, *words: str) -> bool:
+    def peek(self, *words: str) -> bool:
         """Whether the next tokens are these words."""
         following = self._tokens[self._next : self._next + len(words)]
         return [token.text.upper() for token in following] == list(words)
 
-    def takes(self, *words: str) -> bool:
+    def accept(self, *words: str) -> bool:
         """Skips these words if they are next; returns whether they were."""
-        found = self.sees(*words)
+        found = self.peek(*words)
         self._next += len(words) if found else 0
         return found
 
-    def need(self, *words: str) -> None:
+    def expect(self, *words: str) -> None:
         """Skips these words; raises if they are not next."""
-        if not self.takes(*words):
+        if not self.accept(*words):
             raise self.mismatch(" ".join(words))
 
-    def mismatch(self, expected: str) -> Malformed:
+    def mismatch(self, expected: str) -> InvalidSyntax:
         """The error for an unexpected next token."""
-        if self.done:
-            return Malformed(f"{self.place()}: mismatched input '<EOF>' expecting {expected}")
-        return Malformed(f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting {expected}")
+        if self.at_end:
+            return InvalidSyntax(f"{self.place()}: mismatched input '<EOF>' expecting {expected}")
+        return InvalidSyntax(f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting {expected}")
 
     def token(self, expected: str) -> Token:
         """The next token."""
-        if self.done:
+        if self.at_end:
             raise self.mismatch(expected)
         self._next += 1
         return self._tokens[self._next - 1]
@@ -114,21 +114,21 @@ class Reader:
 
     def string(self) -> str:
         """A string literal."""
-        if self.done or self._tokens[self._next].token_type is not TokenType.STRING:
+        if self.at_end or self._tokens[self._next].token_type is not TokenType.STRING:
             raise self.mismatch("a string")
         return self.token("a string").text
 
     def table_name(self, database: str) -> tuple[str, str]:
         """``table``, ``database.table`` or ``awsdatacatalog.database.table``."""
         parts = [self.name()]
-        while self.takes("."):
+        while self.accept("."):
             parts.append(self.name())
         return (parts[-2] if len(parts) > 1 else database), parts[-1]
 
     def type_text(self) -> str:
         """The text of a column's type, up to the comma or parenthesis after it."""
         first, depth = self._next, 0
-        while not self.done:
+        while not self.at_end:
             text = self._tokens[self._next].text
             if depth == 0 and (text in (",", ")") or text.upper() == "COMMENT") and self._next > first:
                 break
@@ -140,31 +140,31 @@ class Reader:
 
     def pairs(self) -> dict[str, str]:
         """``('key'='value', ...)``."""
-        self.need("(")
+        self.expect("(")
         found = {}
-        while not self.takes(")"):
+        while not self.accept(")"):
             key = self.string()
-            self.need("=")
+            self.expect("=")
             found[key] = self.string()
-            self.takes(",")
+            self.accept(",")
         return found
 
     def place(self) -> str:
         """``line 1:8`` of the next token."""
-        start = len(self.text) if self.done else self._tokens[self._next].start
+        start = len(self.text) if self.at_end else self._tokens[self._next].start
         before = self.text[:start]
         return f"line {before.count(chr(10)) + 1}:{start - before.rfind(chr(10))}"
 
     def rest(self) -> str:
         """The remaining text; blanks replace the part before it, so that positions stay the same.
         """
-        start = len(self.text) if self.done else self._tokens[self._next].start
+        start = len(self.text) if self.at_end else self._tokens[self._next].start
         self._next = len(self._tokens)
         return self._blanked(start) + self.text[start:]
 
     def parenthesised(self) -> str:
         """The text in the next parentheses, with blanks before it for the same reason."""
-        self.need("(")
+        self.expect("(")
         start, depth = self.token("a query").start, 1
         while depth:
             token = self.token("')'")
@@ -176,7 +176,7 @@ class Reader:
 
     def end(self) -> None:
         """Raises if there are more tokens."""
-        if not self.done:
+        if not self.at_end:
             raise self.mismatch("<EOF>")
 
 
@@ -195,26 +195,26 @@ class Ddl:
         self._database = database
 
     def run(self, text: str) -> Result:
-        """The statement's result; raises ``Malformed`` for syntax errors, ``QueryFailed`` for
+        """The statement's result; raises ``InvalidSyntax`` for syntax errors, ``QueryFailed`` for
         failures.
         """
         reader = hive_reader(text)
         for words, action in _ACTIONS:
-            if reader.takes(*words.split()):
+            if reader.accept(*words.split()):
                 return action(self, reader)
-        raise not_done(f"the statement {' '.join(text.split()[:3])}")
+        raise unsupported(f"the statement {' '.join(text.split()[:3])}")
 
     # databases
 
     def _create_database(self, reader: Reader) -> Result:
-        missing_only = reader.takes("IF", "NOT", "EXISTS")
+        missing_only = reader.accept("IF", "NOT", "EXISTS")
         wanted: dict[str, Any] = {"Name": reader.name()}
-        while not reader.done:
-            if reader.takes("COMMENT"):
+        while not reader.at_end:
+            if reader.accept("COMMENT"):
                 wanted["Description"] = reader.string()
-            elif reader.takes("LOCATION"):
+            elif reader.accept("LOCATION"):
                 wanted["LocationUri"] = reader.string()
-            elif reader.takes("WITH", "DBPROPERTIES"):
+            elif reader.accept("WITH", "DBPROPERTIES"):
                 wanted["Parameters"] = reader.pairs()
             else:
                 reader.end()
@@ -227,9 +227,9 @@ class Ddl:
         return Result()
 
     def _drop_database(self, reader: Reader) -> Result:
-        existing_only, name = reader.takes("IF", "EXISTS"), reader.name()
-        cascade = reader.takes("CASCADE")
-        reader.takes("RESTRICT")
+        existing_only, name = reader.accept("IF", "EXISTS"), reader.name()
+        cascade = reader.accept("CASCADE")
+        reader.accept("RESTRICT")
         reader.end()
         if not self._catalog.has_database(name):
             return _absent(existing_only, f"SemanticException [Error 10072]: Database does not exist: {name}")
@@ -246,7 +246,7 @@ class Ddl:
     # tables
 
     def _create_table(self, reader: Reader) -> Result:
-        missing_only = reader.takes("IF", "NOT", "EXISTS")
+        missing_only = reader.accept("IF", "NOT", "EXISTS")
         database, name = reader.table_name(self._database)
         wanted = TableReader(reader, name).read()
         self._must_have(database)
@@ -261,12 +261,12 @@ class Ddl:
         return Result()
 
     def _create_managed_table(self, reader: Reader) -> Result:
-        raise not_done("CREATE TABLE without EXTERNAL and without AS (Iceberg tables)")
+        raise unsupported("CREATE TABLE without EXTERNAL and without AS (Iceberg tables)")
 
     def _drop_table(self, reader: Reader) -> Result:
-        existing_only = reader.takes("IF", "EXISTS")
+        existing_only = reader.accept("IF", "EXISTS")
         table = self._found(*reader.table_name(self._database))
-        reader.takes("PURGE")
+        reader.accept("PURGE")
         reader.end()
         if isinstance(table, str):
             return _absent(existing_only, f"SemanticException [Error 10001]: Table not found {table}")
@@ -281,15 +281,15 @@ class Ddl:
         return text_result("views", _like([table.name for table in self._catalog.tables(database) if table.is_view], reader))
 
     def _in(self, reader: Reader) -> str:
-        database = reader.name() if reader.takes("IN") or reader.takes("FROM") else self._database
+        database = reader.name() if reader.accept("IN") or reader.accept("FROM") else self._database
         self._must_have(database)
         return database
 
     def _show_columns(self, reader: Reader) -> Result:
-        if not reader.takes("IN") and not reader.takes("FROM"):
+        if not reader.accept("IN") and not reader.accept("FROM"):
             raise reader.mismatch("IN or FROM")
         database, name = reader.table_name(self._database)
-        if reader.takes("IN") or reader.takes("FROM"):
+        if reader.accept("IN") or reader.accept("FROM"):
             database = reader.name()
         reader.end()
         table = self._required((database, name))
@@ -325,16 +325,16 @@ class Ddl:
     def _alter_table(self, reader: Reader) -> Result:
         table = self._required(reader.table_name(self._database))
         for words, action in _ALTERATIONS:
-            if reader.takes(*words.split()):
+            if reader.accept(*words.split()):
                 return action(self, reader, table)
-        raise not_done(f"this ALTER TABLE ({' '.join(reader.text.split()[3:6])})")
+        raise unsupported(f"this ALTER TABLE ({' '.join(reader.text.split()[3:6])})")
 
     def _add_partitions(self, reader: Reader, table: Table) -> Result:
-        missing_only = reader.takes("IF", "NOT", "EXISTS")
-        while reader.takes("PARTITION"):
+        missing_only = reader.accept("IF", "NOT", "EXISTS")
+        while reader.accept("PARTITION"):
             values = self._partition_values(reader, table)
             folder = f"{table.descriptor['Location'].rstrip('/')}/{_folder(table, values)}/"
-            self._add_partition(table, values, reader.string() if reader.takes("LOCATION") else folder, missing_only)
+            self._add_partition(table, values, reader.string() if reader.accept("LOCATION") else folder, missing_only)
         reader.end()
         return Result()
 
@@ -346,12 +346,12 @@ class Ddl:
         return [given[name] for name in names]
 
     def _assignments(self, reader: Reader) -> Iterator[tuple[str, str]]:
-        reader.need("(")
-        while not reader.takes(")"):
+        reader.expect("(")
+        while not reader.accept(")"):
             name = reader.name()
-            reader.need("=")
+            reader.expect("=")
             yield name, reader.token("a value").text
-            reader.takes(",")
+            reader.accept(",")
 
     def _add_partition(self, table: Table, values: list[str], location: str, missing_only: bool) -> None:
         descriptor = {**table.descriptor, "Location": location}
@@ -367,8 +367,8 @@ class Ddl:
                 raise _ddl_failed("AlreadyExistsException(message:Partition already exists.)") from error
 
     def _drop_partitions(self, reader: Reader, table: Table) -> Result:
-        existing_only = reader.takes("IF", "EXISTS")
-        while reader.takes("PARTITION"):
+        existing_only = reader.accept("IF", "EXISTS")
+        while reader.accept("PARTITION"):
             values = self._partition_values(reader, table)
             try:
                 self._glue.delete_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=values)
@@ -378,7 +378,7 @@ class Ddl:
                     raise _ddl_failed(
                         f"SemanticException [Error 10006]: Partition not found ({_folder(table, values)})"
                     ) from error
-            reader.takes(",")
+            reader.accept(",")
         reader.end()
         return Result()
 
@@ -457,9 +457,9 @@ class Ddl:
 
 def described_table(reader: Reader, database: str) -> tuple[str, str]:
     """Database and name of the table in DESCRIBE."""
-    if reader.takes("EXTENDED") or reader.takes("FORMATTED"):
-        raise not_done("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
-    reader.takes("TABLE")
+    if reader.accept("EXTENDED") or reader.accept("FORMATTED"):
+        raise unsupported("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
+    reader.accept("TABLE")
     return reader.table_name(database)
 
 
@@ -476,7 +476,7 @@ class TableReader:
         """The table as Glue's TableInput."""
         self._descriptor["Columns"] = self.columns()
         self._wanted["PartitionKeys"] = []
-        while not self._reader.done:
+        while not self._reader.at_end:
             self._clause()
         inputs, outputs, serde = FORMATS["TEXTFILE"]
         library = self._descriptor.pop("Serde", serde)
@@ -492,60 +492,60 @@ class TableReader:
     def columns(self) -> list[dict[str, str]]:
         """``(name type [COMMENT 'text'], ...)``."""
         reader, found = self._reader, []
-        reader.need("(")
-        while not reader.takes(")"):
+        reader.expect("(")
+        while not reader.accept(")"):
             column = {"Name": reader.name()}
-            reader.takes(":")
+            reader.accept(":")
             text = reader.type_text()
             column["Type"] = text.replace(" ", "")
             hive_type(text)  # an unknown type fails now, not when the table is read
-            if reader.takes("COMMENT"):
+            if reader.accept("COMMENT"):
                 column["Comment"] = reader.string()
             found.append(column)
-            reader.takes(",")
+            reader.accept(",")
         return found
 
     def _clause(self) -> None:
         reader = self._reader
-        if reader.takes("COMMENT"):
+        if reader.accept("COMMENT"):
             self._wanted["Parameters"]["comment"] = " ".join(reader.string().split())
-        elif reader.takes("PARTITIONED", "BY"):
+        elif reader.accept("PARTITIONED", "BY"):
             self._wanted["PartitionKeys"] = self.columns()
-        elif reader.takes("ROW", "FORMAT", "DELIMITED"):
+        elif reader.accept("ROW", "FORMAT", "DELIMITED"):
             self._delimited()
-        elif reader.takes("ROW", "FORMAT", "SERDE"):
+        elif reader.accept("ROW", "FORMAT", "SERDE"):
             self._descriptor["Serde"] = reader.string()
             if self._descriptor["Serde"] == FORMATS["JSON"][2]:
                 self._descriptor.setdefault("OutputFormat", _OUTPUT_OF_JSON)
-            if reader.takes("WITH", "SERDEPROPERTIES"):
+            if reader.accept("WITH", "SERDEPROPERTIES"):
                 self._serde |= reader.pairs()
-        elif reader.takes("STORED", "AS"):
+        elif reader.accept("STORED", "AS"):
             self._stored_as()
-        elif reader.takes("LOCATION"):
+        elif reader.accept("LOCATION"):
             self._descriptor["Location"] = reader.string().rstrip("/")
-        elif reader.takes("TBLPROPERTIES"):
+        elif reader.accept("TBLPROPERTIES"):
             self._wanted["Parameters"] |= reader.pairs()
-        elif reader.sees("CLUSTERED", "BY"):
-            raise not_done("CLUSTERED BY (bucketed tables)")
+        elif reader.peek("CLUSTERED", "BY"):
+            raise unsupported("CLUSTERED BY (bucketed tables)")
         else:
             reader.end()
 
     def _delimited(self) -> None:
         reader = self._reader
         for words, key in _DELIMITERS:
-            if reader.takes(*words.split()):
+            if reader.accept(*words.split()):
                 self._serde[key] = reader.string()
 
     def _stored_as(self) -> None:
         reader = self._reader
-        if reader.takes("INPUTFORMAT"):
+        if reader.accept("INPUTFORMAT"):
             self._descriptor["InputFormat"] = reader.string()
-            reader.need("OUTPUTFORMAT")
+            reader.expect("OUTPUTFORMAT")
             self._descriptor["OutputFormat"] = reader.string()
             return
         name = reader.name().upper()
         if name not in FORMATS:
-            raise not_done(f"STORED AS {name}")
+            raise unsupported(f"STORED AS {name}")
         self._descriptor["InputFormat"], self._descriptor["OutputFormat"], serde = FORMATS[name]
         self._descriptor.setdefault("Serde", serde)
 
@@ -618,8 +618,8 @@ def _folder(table: Table, values: list[str]) -> str:
 
 def _like(names: list[str], reader: Reader) -> list[str]:
     """The names that match Hive's pattern, such as ``'a*|b*'``."""
-    reader.takes("LIKE")
-    if reader.done:
+    reader.accept("LIKE")
+    if reader.at_end:
         return names
     patterns = reader.string().lower().split("|")
     reader.end()

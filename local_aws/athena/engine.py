@@ -15,13 +15,13 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from local_aws.athena.casts import shown as shown_text
+from local_aws.athena.casts import as_text
 from local_aws.athena.catalog import Catalog
 from local_aws.athena.errors import QueryFailed
-from local_aws.athena.queries import Compiled, QueryCompiler, Work
+from local_aws.athena.queries import Compiled, QueryCompiler, StatementContext
 from local_aws.athena.relations import Scan
-from local_aws.athena.results import Result, java_double, java_real, shown
-from local_aws.athena.scans import Objects, ScanReader
+from local_aws.athena.results import Result, formatted, java_double, java_real
+from local_aws.athena.scans import ObjectCache, ScanReader
 from local_aws.athena.syntax import Source
 from local_aws.athena.types import Type
 
@@ -38,7 +38,7 @@ class Session:
     cutoff_bytes: int | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
-    def go_on(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raises ``QueryCancelled`` if the query was cancelled."""
         if self.cancelled.is_set():
             raise QueryCancelled
@@ -48,7 +48,7 @@ class QueryCancelled(Exception):
     """The query was stopped on request."""
 
 
-class CutoffReached(Exception):
+class ScanLimitReached(Exception):
     """The query exceeded the workgroup's limit of scanned bytes."""
 
 
@@ -60,7 +60,7 @@ class Engine:
         self._database.execute(_prelude())
         for name, function, kind in (("java_double", java_double, "DOUBLE"), ("java_real", java_real, "FLOAT")):
             self._database.create_function(name, function, [duckdb.sqltype(kind)], duckdb.sqltype("VARCHAR"))
-        self.objects = Objects()
+        self.objects = ObjectCache()
         self._lock = threading.Lock()
 
     def cursor(self) -> Any:
@@ -86,7 +86,7 @@ def _prelude() -> str:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PreparedQuery:
     """A prepared query: its SQL, columns, and the bytes that it scanned."""
 
     compiled: Compiled
@@ -107,58 +107,58 @@ class Query:
 
     def compile(self, source: Source, node: exp.Expr) -> tuple[Compiled, list[Scan]]:
         """The compiled query and its scans."""
-        work = Work(self.catalog, self._session.started, self._session.user)
-        compiled = QueryCompiler(source, work, self._session.database).compile(node)
-        return compiled, work.scans
+        context = StatementContext(self.catalog, self._session.started, self._session.user)
+        compiled = QueryCompiler(source, context, self._session.database).compile(node)
+        return compiled, context.scans
 
-    def prepare(self, source: Source, node: exp.Expr) -> Answer:
+    def prepare(self, source: Source, node: exp.Expr) -> PreparedQuery:
         """Compiles the query and reads its tables; the rows are the result of ``sql``."""
         compiled, scans = self.compile(source, node)
         reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)
         for scan in scans:
-            self._session.go_on()
+            self._session.raise_if_cancelled()
             reader.prepare(scan)
             if self._session.cutoff_bytes is not None and reader.scanned_bytes > self._session.cutoff_bytes:
-                raise CutoffReached
+                raise ScanLimitReached
         names = [column.name or f"_col{index}" for index, column in enumerate(compiled.columns)]
-        return Answer(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
+        return PreparedQuery(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
 
-    def rows(self, answer: Answer) -> Result:
+    def rows(self, prepared: PreparedQuery) -> Result:
         """Runs the query; returns its rows as text."""
-        rows = self.execute(_showable(answer)).fetchall()
-        shown_rows = [[shown(value, kind) for value, kind in zip(row, answer.types, strict=True)] for row in rows]
-        columns = list(zip(answer.names, answer.types, strict=True))
-        return Result(columns, shown_rows, has_header=True, scanned_bytes=answer.scanned_bytes)
+        rows = self.execute(_with_text_columns(prepared)).fetchall()
+        formatted_rows = [[formatted(value, kind) for value, kind in zip(row, prepared.types, strict=True)] for row in rows]
+        columns = list(zip(prepared.names, prepared.types, strict=True))
+        return Result(columns, formatted_rows, has_header=True, scanned_bytes=prepared.scanned_bytes)
 
-    def table(self, answer: Answer) -> Any:
+    def table(self, prepared: PreparedQuery) -> Any:
         """Runs the query; returns an Arrow table."""
-        self._session.go_on()
+        self._session.raise_if_cancelled()
         try:
-            return self._cursor.sql(answer.sql).to_arrow_table()
+            return self._cursor.sql(prepared.sql).to_arrow_table()
         except duckdb.Error as error:
-            raise _told(error) from error
+            raise _failure(error) from error
 
     def execute(self, sql: str) -> Any:
         """Executes SQL in DuckDB; raises ``QueryFailed`` with Athena's error."""
-        self._session.go_on()
+        self._session.raise_if_cancelled()
         try:
             return self._cursor.execute(sql)
         except duckdb.Error as error:
-            raise _told(error) from error
+            raise _failure(error) from error
 
 
-_SHOWN_AS_TEXT = ("timestamp with time zone", "json", "interval day to second", "interval year to month")
+_TEXT_COLUMNS = ("timestamp with time zone", "json", "interval day to second", "interval year to month")
 
 
-def _showable(answer: Answer) -> str:
+def _with_text_columns(prepared: PreparedQuery) -> str:
     """The query's SQL, with columns cast to text that have no Python type."""
-    if not any(kind.name in _SHOWN_AS_TEXT for kind in answer.types):
-        return answer.sql
-    items = (_shown_item(f"c{index}", kind) for index, kind in enumerate(answer.types))
-    return f"SELECT {', '.join(items)} FROM ({answer.sql})"
+    if not any(kind.name in _TEXT_COLUMNS for kind in prepared.types):
+        return prepared.sql
+    items = (_text_column(f"c{index}", kind) for index, kind in enumerate(prepared.types))
+    return f"SELECT {', '.join(items)} FROM ({prepared.sql})"
 
 
-def _shown_item(column: str, kind: Type) -> str:
+def _text_column(column: str, kind: Type) -> str:
     if kind.name == "interval day to second":
         return f"trino_show_days({column})"
     if kind.name == "interval year to month":
@@ -166,14 +166,14 @@ def _shown_item(column: str, kind: Type) -> str:
     if kind.name == "json":
         return f"CAST({column} AS VARCHAR)"
     if kind.name == "timestamp with time zone":
-        return shown_text(column, replace(kind, params=(max(3, kind.params[0]),)))
+        return as_text(column, replace(kind, params=(max(3, kind.params[0]),)))
     return column
 
 
 # DuckDB's errors as Athena's
 
 _FAILED = re.compile(r"TRINO:(?P<code>[A-Z_]+):(?P<message>.*)", re.DOTALL)
-_TOLD: Sequence[tuple[str, str, str]] = (
+_FAILURES: Sequence[tuple[str, str, str]] = (
     (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows"),
     (r"Division by zero", "DIVISION_BY_ZERO", "Division by zero"),
     (r"(?:Overflow|out of range)[^\n]*", "NUMERIC_VALUE_OUT_OF_RANGE", "{}"),
@@ -194,7 +194,7 @@ _OVERFLOW = re.compile(r"Overflow in (?P<operation>\w+) of (?P<kind>INT\d+) \((?
 _INTEGERS = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"}
 
 
-def _told(error: duckdb.Error) -> QueryFailed:
+def _failure(error: duckdb.Error) -> QueryFailed:
     text = str(error)
     overflow = _OVERFLOW.search(text)
     if overflow and overflow["kind"] in _INTEGERS:
@@ -203,7 +203,7 @@ def _told(error: duckdb.Error) -> QueryFailed:
     failed = _FAILED.search(text)
     if failed:
         return QueryFailed(failed["code"], failed["message"].strip())
-    for pattern, code, message in _TOLD:
+    for pattern, code, message in _FAILURES:
         found = re.search(pattern, text)
         if found:
             return QueryFailed(code, message.format(found[found.lastindex or 0]))

@@ -35,10 +35,10 @@ class QueryFailed(Exception):
         }
 
 
-class Malformed(Exception):
+class InvalidSyntax(Exception):
     """A syntax error: StartQueryExecution rejects it, and there is no query."""
 
 
-def not_done(what: str) -> QueryFailed:
+def unsupported(what: str) -> QueryFailed:
     """The error for a feature that Athena has and this stand-in lacks."""
     return QueryFailed("NOT_SUPPORTED", f"local_aws does not support this: {what}", OTHER)

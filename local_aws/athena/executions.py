@@ -31,7 +31,7 @@ class Execution:
     query_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = QUEUED
     submitted: float = field(default_factory=time.time)
-    begun: float | None = None
+    started: float | None = None
     ended: float | None = None
     reason: str | None = None
     error: dict[str, Any] | None = None
@@ -61,12 +61,12 @@ class Execution:
                 self.reason, self.error, self.ended = reason, error, time.time()
                 self.state = state
 
-    def begin(self) -> bool:
+    def start(self) -> bool:
         """Starts the execution; returns False if it was cancelled in the queue."""
         with self._lock:
             if self.state in ENDED:
                 return False
-            self.begun, self.state = time.time(), RUNNING
+            self.started, self.state = time.time(), RUNNING
             return True
 
     def cancel(self) -> None:
@@ -87,7 +87,7 @@ class Execution:
                 with suppress(duckdb.Error):  # closed a moment ago
                     cursor.interrupt()
 
-    def answers(self, other: Execution) -> bool:
+    def can_answer(self, other: Execution) -> bool:
         """Whether ``other``, which asks for result reuse, may return this execution's result."""
         age = (other.request.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration") or {}
         recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get("MaxAgeInMinutes", 60)
@@ -100,13 +100,13 @@ class Execution:
         """Ends the execution with the result of ``earlier``."""
         self.reused = earlier.reused or earlier
         self.result = replace(earlier.result, scanned_bytes=0)
-        self.begin()
+        self.start()
         self.end(SUCCEEDED)
         self.finished.set()
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """As in GetQueryExecution."""
-        shown = {
+        description = {
             "QueryExecutionId": self.query_id,
             "Query": self.request["QueryString"],
             "StatementType": self.statement_type,
@@ -120,8 +120,8 @@ class Execution:
             "WorkGroup": self.workgroup,
         }
         if self.request.get("ExecutionParameters"):
-            shown["ExecutionParameters"] = self.request["ExecutionParameters"]
-        return shown
+            description["ExecutionParameters"] = self.request["ExecutionParameters"]
+        return description
 
     def _context(self) -> dict[str, str]:
         given = self.request.get("QueryExecutionContext") or {}
@@ -140,20 +140,20 @@ class Execution:
     def statistics(self) -> dict[str, Any]:
         """Times in milliseconds, and scanned bytes."""
         now = self.ended or time.time()
-        begun = self.begun or now
-        shown = {
-            "EngineExecutionTimeInMillis": _millis(now - begun),
+        started = self.started or now
+        description = {
+            "EngineExecutionTimeInMillis": _millis(now - started),
             "DataScannedInBytes": self.result.scanned_bytes,
             "TotalExecutionTimeInMillis": _millis(now - self.submitted),
-            "QueryQueueTimeInMillis": _millis(begun - self.submitted),
+            "QueryQueueTimeInMillis": _millis(started - self.submitted),
             "ServicePreProcessingTimeInMillis": 1,
             "QueryPlanningTimeInMillis": 1,
             "ServiceProcessingTimeInMillis": 1,
             "ResultReuseInformation": {"ReusedPreviousResult": self.reused is not None},
         }
         if self.result.manifest is not None:
-            shown["DataManifestLocation"] = self.manifest_location
-        return shown
+            description["DataManifestLocation"] = self.manifest_location
+        return description
 
 
 def _millis(seconds: float) -> int:

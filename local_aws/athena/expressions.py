@@ -16,7 +16,7 @@ from sqlglot import exp
 from local_aws.athena.arithmetic import combined, decimal_number, number
 from local_aws.athena.calls import Calls
 from local_aws.athena.casts import cast
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.functions import functions, signatures_text
 from local_aws.athena.syntax import Source
 from local_aws.athena.typed import Typed, direction, text_literal
@@ -86,7 +86,7 @@ class Expressions:
             handler = _HANDLERS.get(kind)
             if handler is not None:
                 return handler(self, node)
-        raise not_done(f"{type(node).__name__} in an expression, at {self.place(node)}")
+        raise unsupported(f"{type(node).__name__} in an expression, at {self.place(node)}")
 
     def boolean(self, node: exp.Expr, what: str) -> str:
         """A condition; ``what`` names the clause in the error message."""
@@ -210,20 +210,20 @@ class Expressions:
         return self._array_of(node, [self.compile(item) for item in node.expressions])
 
     def _array_of(self, node: exp.Expr, items: Sequence[Typed]) -> Typed:
-        kind = self.shared(node, items, "All ARRAY elements must be the same type: {first}") if items else UNKNOWN
+        kind = self.common_type_of(node, items, "All ARRAY elements must be the same type: {first}") if items else UNKNOWN
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
-    def shared(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
+    def common_type_of(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
         """The common type of ``items``; else fails with ``message``, formatted with ``first`` and
         ``other``.
         """
         kind = items[0].type
         for item in items[1:]:
-            shared = common(kind, item.type)
-            if shared is None:
+            common_type_of = common(kind, item.type)
+            if common_type_of is None:
                 raise self.mismatch(node, message.format(first=kind, other=item.type))
-            kind = shared
+            kind = common_type_of
         return kind
 
     def _subscript(self, node: exp.Expr) -> Typed:
@@ -261,7 +261,7 @@ class Expressions:
     def _interval(self, node: exp.Expr) -> Typed:
         unit = node.args.get("unit")
         if isinstance(unit, exp.IntervalSpan) or unit is None or not isinstance(node.this, exp.Literal):
-            raise not_done(f"the interval {node.sql()}")
+            raise unsupported(f"the interval {node.sql()}")
         name = unit.name.upper()
         if name not in _DAY_TIME_UNITS + _YEAR_MONTH_UNITS or not re.fullmatch(r"[+-]?\d+(\.\d+)?", node.this.name):
             raise self.failed(node, "SYNTAX_ERROR", f"Invalid INTERVAL {name} value: {node.this.name}")
@@ -326,7 +326,7 @@ class Expressions:
         if query is not None:
             return self._in_query(node, value, _unwrapped(query))
         items = [self.compile(item) for item in node.expressions]
-        kind = self.shared(node, [value, *items], "IN value and list items must be the same type: {first}, {other}")
+        kind = self.common_type_of(node, [value, *items], "IN value and list items must be the same type: {first}, {other}")
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"({self.coerced(value, kind)} IN ({inside}))", BOOLEAN)
 
@@ -373,7 +373,7 @@ class Expressions:
     def _case(self, node: exp.Expr) -> Typed:
         results = [self.compile(branch.args["true"]) for branch in node.args["ifs"]]
         default = self.compile(node.args["default"]) if node.args.get("default") else Typed("NULL", UNKNOWN)
-        kind = self.shared(
+        kind = self.common_type_of(
             node, [*results, default], "All CASE results must be the same type or coercible to a common type: {first}"
         )
         whens = [self._when(node, branch.this) for branch in node.args["ifs"]]
@@ -397,7 +397,7 @@ class Expressions:
         condition = self._term(node.this, "IF condition")
         yes = self.compile(node.args["true"])
         no = self.compile(node.args["false"]) if node.args.get("false") else Typed("NULL", UNKNOWN)
-        kind = self.shared(node, [yes, no], "Result types for IF must be the same: {first} and {other}")
+        kind = self.common_type_of(node, [yes, no], "Result types for IF must be the same: {first} and {other}")
         return Typed(f"CASE WHEN {condition} THEN {self.coerced(yes, kind)} ELSE {self.coerced(no, kind)} END", kind)
 
     def _concatenation(self, node: exp.Expr) -> Typed:
@@ -465,7 +465,7 @@ class Expressions:
     def in_zone(self, node: exp.Expr, inner: Typed, zone: Typed) -> Typed:
         """The same point in time in another time zone."""
         if zone.text is None:
-            raise not_done(f"a time zone that is not a literal, at {self.place(node)}")
+            raise unsupported(f"a time zone that is not a literal, at {self.place(node)}")
         if inner.type.name not in ("timestamp", "timestamp with time zone"):
             raise self.mismatch(
                 node, f"Type of value must be a time or timestamp with or without time zone (actual {inner.type})"

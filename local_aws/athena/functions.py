@@ -66,7 +66,7 @@ class Function:
     result: Pattern
     template: str
 
-    def takes(self, count: int) -> bool:
+    def accepts(self, count: int) -> bool:
         """Whether the function accepts that number of arguments."""
         if self.arguments and self.arguments[-1].many:
             return count >= len(self.arguments)

@@ -18,7 +18,7 @@ from sqlglot import exp
 from local_aws.athena.aggregation import check_aggregation
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import CATALOG, INFORMATION_SCHEMA, Catalog, Table
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.expressions import Expressions
 from local_aws.athena.relations import Column, Scan, Scope
 from local_aws.athena.syntax import Source
@@ -27,7 +27,7 @@ from local_aws.athena.types import BIGINT, VARCHAR, Type, common, duckdb_type
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputColumn:
     """A column of a query's result: its type, and its name if it has one."""
 
     name: str | None
@@ -39,11 +39,11 @@ class Compiled:
     """DuckDB's SQL with columns ``c0``, ``c1``, ..., and their names and types."""
 
     sql: str
-    columns: tuple[Output, ...]
+    columns: tuple[OutputColumn, ...]
 
 
 @dataclass
-class Work:
+class StatementContext:
     """State shared by all parts of one statement, views included."""
 
     catalog: Catalog
@@ -58,7 +58,7 @@ class Work:
         return f"r{next(iter(self.numbers))}"
 
 
-Ctes = dict[str, tuple[str, tuple[Output, ...]]]
+Ctes = dict[str, tuple[str, tuple[OutputColumn, ...]]]
 Items = Sequence[tuple[str | None, Typed]]
 
 _SELECT_PARTS = {
@@ -71,7 +71,7 @@ _NEVER = ("hint", "into", "kind", "laterals", "operation_modifiers")
 class QueryCompiler:
     """Compiles the queries of one text (a statement or a view) in ``database``."""
 
-    def __init__(self, source: Source, work: Work, database: str) -> None:
+    def __init__(self, source: Source, work: StatementContext, database: str) -> None:
         self.source = source
         self.started = work.started
         self.user = work.user
@@ -104,7 +104,7 @@ class QueryCompiler:
             return self._ordered(node, self._values(node, outer))
         if isinstance(node, exp.Subquery):
             return self._ordered(node, self.compile(node.this, outer))
-        raise not_done(f"{type(node).__name__} as a query, at {self._place(node)}")
+        raise unsupported(f"{type(node).__name__} as a query, at {self._place(node)}")
 
     def _place(self, node: exp.Expr) -> str:
         return self.source.place(node)
@@ -124,7 +124,7 @@ class QueryCompiler:
 
     def _cte(self, cte: exp.Expr, outer: Scope | None, recursive: bool) -> str:
         if not isinstance(cte, exp.CTE):
-            raise not_done("functions in WITH")
+            raise unsupported("functions in WITH")
         names = [column.name for column in cte.args["alias"].columns]
         alias = self._work.alias()
         if recursive and names and isinstance(cte.this, exp.Union):
@@ -142,13 +142,13 @@ class QueryCompiler:
         kinds = [column.type for column in first.columns]
         return Compiled(f"{_recast(first, kinds)} UNION ALL {_recast(rest, kinds)}", first.columns)
 
-    def _renamed(self, node: exp.Expr, columns: Sequence[Output], names: Sequence[str]) -> tuple[Output, ...]:
+    def _renamed(self, node: exp.Expr, columns: Sequence[OutputColumn], names: Sequence[str]) -> tuple[OutputColumn, ...]:
         if not names:
             return tuple(columns)
         if len(names) != len(columns):
             message = f"{self._place(node)}: Column alias list has {len(names)} entries but relation has {len(columns)} columns"
             raise QueryFailed("MISMATCHED_COLUMN_ALIASES", message)
-        return tuple(Output(name, column.type) for name, column in zip(names, columns, strict=True))
+        return tuple(OutputColumn(name, column.type) for name, column in zip(names, columns, strict=True))
 
     # SELECT
 
@@ -172,7 +172,7 @@ class QueryCompiler:
             self._order(node, items, scope, windows),
             self._limit(node),
         ]
-        return Compiled(" ".join(part for part in parts if part), tuple(Output(name, item.type) for name, item in items))
+        return Compiled(" ".join(part for part in parts if part), tuple(OutputColumn(name, item.type) for name, item in items))
 
     def _refuse_foreign_parts(self, node: exp.Select) -> None:
         foreign = [part for part, value in node.args.items() if value and (part not in _SELECT_PARTS or part in _NEVER)]
@@ -187,10 +187,10 @@ class QueryCompiler:
             return ""
         text = expressions.boolean(where.this, "WHERE clause")
         for condition in _conjuncts(where.this):
-            self._note_pruning(condition, expressions, scope)
+            self._add_pruning(condition, expressions, scope)
         return f"WHERE {text}"
 
-    def _note_pruning(self, condition: exp.Expr, expressions: Expressions, scope: Scope) -> None:
+    def _add_pruning(self, condition: exp.Expr, expressions: Expressions, scope: Scope) -> None:
         """Adds a condition that only uses partition columns of one table to that table's scan."""
         if condition.find(exp.Query, exp.Lambda):
             return
@@ -207,14 +207,14 @@ class QueryCompiler:
         items: list[tuple[str | None, Typed]] = []
         for item in node.expressions:
             if item.is_star and isinstance(item, exp.Star | exp.Column):
-                items += self._starred(item, scope)
+                items += self._star_columns(item, scope)
             elif isinstance(item, exp.Alias):
                 items.append((item.alias, expressions.compile(item.this)))
             else:
                 items.append((_own_name(item), expressions.compile(item)))
         return items
 
-    def _starred(self, item: exp.Expr, scope: Scope) -> list[tuple[str | None, Typed]]:
+    def _star_columns(self, item: exp.Expr, scope: Scope) -> list[tuple[str | None, Typed]]:
         if isinstance(item, exp.Star) and any(item.args.values()):
             raise self._failed(item, "SYNTAX_ERROR", "Trino's * takes no EXCEPT, REPLACE or RENAME")
         relation = [part.name.lower() for part in item.parts[:-1]] if isinstance(item, exp.Column) else []
@@ -302,7 +302,7 @@ class QueryCompiler:
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
             if limit.args.get("limit_options") and limit.args["limit_options"].args.get("with_ties"):
-                raise not_done("FETCH ... WITH TIES")
+                raise unsupported("FETCH ... WITH TIES")
             parts.append(f"LIMIT {self._count(limit.args.get('count') or exp.Literal.number(1))}")
         elif limit is not None and limit.expression.name.lower() != "all":
             parts.append(f"LIMIT {self._count(limit.expression)}")
@@ -340,10 +340,10 @@ class QueryCompiler:
         ]
         everything = "" if node.args.get("distinct") else " ALL"
         sql = f"({_recast(left, kinds)}) {word}{everything} ({_recast(right, kinds)})"
-        columns = tuple(Output(column.name, kind) for column, kind in zip(left.columns, kinds, strict=True))
+        columns = tuple(OutputColumn(column.name, kind) for column, kind in zip(left.columns, kinds, strict=True))
         return self._ordered(node, Compiled(sql, columns))
 
-    def _column_type(self, node: exp.Expr, word: str, index: int, one: Output, other: Output) -> Type:
+    def _column_type(self, node: exp.Expr, word: str, index: int, one: OutputColumn, other: OutputColumn) -> Type:
         kind = common(one.type, other.type)
         if kind is None:
             message = f"column {index + 1} in {word} query has incompatible types: {one.type}, {other.type}"
@@ -357,11 +357,11 @@ class QueryCompiler:
             raise self._failed(node, "TYPE_MISMATCH", "Values rows have mismatched sizes")
         kinds = [self._values_type(node, column) for column in zip(*rows, strict=True)]
         texts = ", ".join(
-            f"({', '.join(_exactly(expressions, item, kind) for item, kind in zip(row, kinds, strict=True))})" for row in rows
+            f"({', '.join(_typed_value(expressions, item, kind) for item, kind in zip(row, kinds, strict=True))})" for row in rows
         )
         names = ", ".join(f"c{n}" for n in range(len(kinds)))
         alias = self._work.alias()
-        return Compiled(f"SELECT * FROM (VALUES {texts}) AS {alias}({names})", tuple(Output(None, kind) for kind in kinds))
+        return Compiled(f"SELECT * FROM (VALUES {texts}) AS {alias}({names})", tuple(OutputColumn(None, kind) for kind in kinds))
 
     def _values_type(self, node: exp.Expr, column: Sequence[Typed]) -> Type:
         kind: Type | None = column[0].type
@@ -396,7 +396,7 @@ class QueryCompiler:
             text, columns = self._named(node, self.compile(node.this.this, before))
             text = f"LATERAL {text}"
         else:
-            raise not_done(f"{type(node).__name__} in FROM, at {self._place(node)}")
+            raise unsupported(f"{type(node).__name__} in FROM, at {self._place(node)}")
         for join in node.args.get("joins") or ():
             text, columns = self._join(text, columns, join, before.outer)
         return text, columns
@@ -431,9 +431,9 @@ class QueryCompiler:
 
     def _table(self, node: exp.Table, before: Scope) -> tuple[str, list[Column]]:
         if node.args.get("version") or node.args.get("when"):
-            raise not_done("time travel (FOR TIMESTAMP AS OF, FOR VERSION AS OF)")
+            raise unsupported("time travel (FOR TIMESTAMP AS OF, FOR VERSION AS OF)")
         if not isinstance(node.this, exp.Identifier):
-            raise not_done(f"table functions, at {self._place(node)}")
+            raise unsupported(f"table functions, at {self._place(node)}")
         parts = [part.name.lower() for part in node.parts]
         if len(parts) == 1 and parts[0] in self._ctes:
             return self._from_cte(node, *self._ctes[parts[0]])
@@ -453,7 +453,7 @@ class QueryCompiler:
             raise self._failed(node, "MISSING_SCHEMA_NAME", "Schema must be specified when session schema is not set")
         return database, parts[-1]
 
-    def _from_cte(self, node: exp.Expr, cte: str, outputs: tuple[Output, ...]) -> tuple[str, list[Column]]:
+    def _from_cte(self, node: exp.Expr, cte: str, outputs: tuple[OutputColumn, ...]) -> tuple[str, list[Column]]:
         names = ", ".join(f"c{n}" for n in range(len(outputs)))
         text, columns = self._named(node, Compiled(f"SELECT {names} FROM {cte}", outputs))
         return text, [replace(column, relation=((node.alias or node.name).lower(),)) for column in columns]
@@ -473,7 +473,7 @@ class QueryCompiler:
         if not named or not named.columns:
             return columns
         seen = [column for column in columns if not column.hidden]
-        outputs = self._renamed(node, [Output(None, column.type) for column in seen], [name.name for name in named.columns])
+        outputs = self._renamed(node, [OutputColumn(None, column.type) for column in seen], [name.name for name in named.columns])
         return [replace(column, name=output.name) for column, output in zip(seen, outputs, strict=True)]
 
     def _from_view(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
@@ -489,7 +489,7 @@ class QueryCompiler:
             message = f"View '{CATALOG}.{full_name}' is stale or in invalid state: its columns are not those it was made with"
             raise self._failed(node, "VIEW_IS_STALE", message)
         names = [column["name"] for column in view["columns"]]
-        outputs = tuple(Output(name, column.type) for name, column in zip(names, compiled.columns, strict=True))
+        outputs = tuple(OutputColumn(name, column.type) for name, column in zip(names, compiled.columns, strict=True))
         text, columns = self._named(node, Compiled(compiled.sql, outputs))
         relation = (node.alias.lower(),) if node.alias else (CATALOG, table.database, table.name)
         return text, [replace(column, relation=relation) for column in columns]
@@ -516,7 +516,7 @@ class QueryCompiler:
         items = ", ".join(f"CAST(v{n} AS {kind}) AS c{n}" for n, kind in enumerate(kinds))
         heads = ", ".join(f"v{n}" for n in range(len(names)))
         sql = f"SELECT {items} FROM (VALUES {values or empty}) AS v({heads})" + ("" if rows else " WHERE false")
-        text, columns = self._named(node, Compiled(sql, tuple(Output(name, kind) for name, kind in names)))
+        text, columns = self._named(node, Compiled(sql, tuple(OutputColumn(name, kind) for name, kind in names)))
         relation = (node.alias or node.name).lower()
         return text, [replace(column, relation=(relation,)) for column in columns]
 
@@ -536,7 +536,7 @@ class QueryCompiler:
             items.append(Typed(f"unnest(range(1, 1 + CAST(greatest({longest}) AS BIGINT)))", BIGINT))
             names += [offset.name] if isinstance(offset, exp.Identifier) else []
         sql = "SELECT " + ", ".join(f"{item.sql} AS c{n}" for n, item in enumerate(items))
-        outputs = self._renamed(node, [Output(None, item.type) for item in items], names)
+        outputs = self._renamed(node, [OutputColumn(None, item.type) for item in items], names)
         alias = self._work.alias()
         relation = (node.alias.lower(),) if node.alias else ()
         columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in enumerate(outputs)]
@@ -654,7 +654,7 @@ def _row_items(row: exp.Expr) -> list[exp.Expr]:
     return [row.this if isinstance(row, exp.Paren) else row]
 
 
-def _exactly(expressions: Expressions, item: Typed, kind: Type) -> str:
+def _typed_value(expressions: Expressions, item: Typed, kind: Type) -> str:
     """A value with an explicit type, where DuckDB could infer another from the literals of VALUES.
     """
     text = expressions.coerced(item, kind)

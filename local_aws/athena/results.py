@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local_aws.athena.errors import not_done
+from local_aws.athena.errors import unsupported
 from local_aws.athena.types import Type
 
 Row = list[str | None]
@@ -44,11 +44,11 @@ def text_result(name: str, lines: Iterable[str]) -> Result:
 # values
 
 
-def shown(value: Any, kind: Type) -> str | None:
+def formatted(value: Any, kind: Type) -> str | None:
     """A value as Athena's text; None is NULL."""
     if value is None:
         return None
-    text: str | None = _SHOWN.get(kind.name, _plain)(value, kind)
+    text: str | None = _FORMATTERS.get(kind.name, _plain)(value, kind)
     return text
 
 
@@ -75,7 +75,7 @@ def _zoned(value: datetime, kind: Type) -> str:
 
 
 def _interval(value: Any, kind: Type) -> str:
-    raise not_done(f"{kind} inside an array, map or row of a result")
+    raise unsupported(f"{kind} inside an array, map or row of a result")
 
 
 def _text(value: Any, kind: Type) -> str:
@@ -101,7 +101,7 @@ def _row(value: dict[str, Any], kind: Type) -> str:
 
 
 def _inner(value: Any, kind: Type) -> str:
-    text = shown(value, kind)
+    text = formatted(value, kind)
     return "null" if text is None else text
 
 
@@ -133,7 +133,7 @@ def _java(value: float, text: str) -> str:
 
 
 _INNER = {"timestamp with time zone": _zoned, "interval day to second": _interval, "interval year to month": _interval}
-_SHOWN: dict[str, Any] = {
+_FORMATTERS: dict[str, Any] = {
     **dict.fromkeys(_INNER, _text),
     "boolean": _boolean,
     "decimal": _decimal,

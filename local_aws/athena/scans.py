@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import Catalog, Columns, Table
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.relations import Scan
 from local_aws.athena.text_files import LazySimple, OpenCsv, read_lines, text_arrow_type, text_type
 from local_aws.athena.typed import quoted
@@ -46,7 +46,7 @@ class S3Object:
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """A partition: its values and location. A table without partitions is one part."""
 
     values: tuple[str, ...]
@@ -54,7 +54,7 @@ class Part:
     descriptor: dict[str, Any]
 
 
-class Objects:
+class ObjectCache:
     """A cache of objects: each is read once while it does not change."""
 
     def __init__(self) -> None:
@@ -89,17 +89,17 @@ def list_objects(s3: Any, location: str) -> list[S3Object]:
     prefix, found = prefix.rstrip("/"), []
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found += [S3Object(bucket, one["Key"], one["Size"], one["ETag"]) for one in page.get("Contents", ())]
+            found += [S3Object(bucket, item["Key"], item["Size"], item["ETag"]) for item in page.get("Contents", ())]
     except ClientError as error:
         raise QueryFailed("", f"HIVE_CANNOT_OPEN_SPLIT: {error.response['Error'].get('Message')} ({location})") from error
-    return [one for one in found if one.size and _is_data(one.key, prefix)]
+    return [item for item in found if item.size and _is_data(item.key, prefix)]
 
 
 def _is_data(key: str, prefix: str) -> bool:
     """Whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not hidden."""
     below = key[len(prefix) :]
     beside = prefix and below and not below.startswith("/")
-    return not beside and not any(part.startswith(("_", ".")) for part in below.split("/"))
+    return not beside and not any(partition.startswith(("_", ".")) for partition in below.split("/"))
 
 
 class ScanReader:
@@ -107,7 +107,7 @@ class ScanReader:
     bytes.
     """
 
-    def __init__(self, cursor: Any, catalog: Catalog, s3: Any, objects: Objects) -> None:
+    def __init__(self, cursor: Any, catalog: Catalog, s3: Any, objects: ObjectCache) -> None:
         self._cursor = cursor
         self._catalog = catalog
         self._s3 = s3
@@ -119,7 +119,7 @@ class ScanReader:
         table = scan.table
         _check_columns(table)
         wanted = [(name, kind) for name, kind in table.columns if name in scan.used]
-        pieces = [piece for part in self._parts(scan) for piece in self._read_part(table, part, wanted)]
+        pieces = [piece for partition in self._partitions(scan) for piece in self._read_partition(table, partition, wanted)]
         schema = pa.schema([(name, _arrow_type(kind, table)) for name, kind in wanted])
         schema = _with_constants(schema, [name for name, _ in table.keys if name in scan.used], "$path" in scan.used)
         self._cursor.register(
@@ -131,19 +131,19 @@ class ScanReader:
 
     # partitions
 
-    def _parts(self, scan: Scan) -> list[Part]:
+    def _partitions(self, scan: Scan) -> list[Partition]:
         table = scan.table
         if table.raw.get("Parameters", {}).get("projection.enabled") == "true":
-            raise not_done(f"partition projection (table {table.database}.{table.name})")
+            raise unsupported(f"partition projection (table {table.database}.{table.name})")
         if not table.keys:
-            return [Part((), table.descriptor.get("Location", ""), table.descriptor)]
-        parts = [_part(partition) for partition in self._catalog.partitions(table)]
-        return self._pruned(scan, parts) if scan.pruning else parts
+            return [Partition((), table.descriptor.get("Location", ""), table.descriptor)]
+        partitions = [_partition(partition) for partition in self._catalog.partitions(table)]
+        return self._pruned(scan, partitions) if scan.pruning else partitions
 
-    def _pruned(self, scan: Scan, parts: list[Part]) -> list[Part]:
+    def _pruned(self, scan: Scan, partitions: list[Partition]) -> list[Partition]:
         """The partitions that satisfy the conditions on partition columns; DuckDB evaluates these.
         """
-        columns = {name: [part.values[index] for part in parts] for index, (name, _) in enumerate(scan.table.keys)}
+        columns = {name: [partition.values[index] for partition in partitions] for index, (name, _) in enumerate(scan.table.keys)}
         self._cursor.register(
             "partition_values", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
         )
@@ -151,24 +151,24 @@ class ScanReader:
         conditions = " AND ".join(scan.pruning)
         rows = f"SELECT {typed}, row_number() OVER () - 1 AS n FROM partition_values"
         kept = self._cursor.execute(f"SELECT n FROM ({rows}) AS {scan.alias} WHERE {conditions} ORDER BY n").fetchall()
-        return [parts[number] for (number,) in kept]
+        return [partitions[number] for (number,) in kept]
 
     # files
 
-    def _read_part(self, table: Table, part: Part, wanted: Columns) -> Iterator[pa.Table]:
-        read = _reader(part.descriptor, table)
-        objects = list_objects(self._s3, part.location)
+    def _read_partition(self, table: Table, partition: Partition, wanted: Columns) -> Iterator[pa.Table]:
+        read = _reader(partition.descriptor, table)
+        objects = list_objects(self._s3, partition.location)
         with ThreadPoolExecutor(READERS) as pool:
-            bodies = list(pool.map(lambda one: self._objects.read(self._s3, one), objects))
-        for one, body in zip(objects, bodies, strict=True):
-            rows, scanned = read(one, body, table, part.descriptor, wanted)
+            bodies = list(pool.map(lambda item: self._objects.read(self._s3, item), objects))
+        for item, body in zip(objects, bodies, strict=True):
+            rows, scanned = read(item, body, table, partition.descriptor, wanted)
             self.scanned_bytes += scanned
-            yield _with_values(rows, table, part, one.url)
+            yield _with_values(rows, table, partition, item.url)
 
 
-def _part(partition: dict[str, Any]) -> Part:
+def _partition(partition: dict[str, Any]) -> Partition:
     descriptor = partition["StorageDescriptor"]
-    return Part(tuple(partition["Values"]), descriptor["Location"], descriptor)
+    return Partition(tuple(partition["Values"]), descriptor["Location"], descriptor)
 
 
 def _check_columns(table: Table) -> None:
@@ -187,8 +187,8 @@ def _with_constants(schema: pa.Schema, keys: list[str], path: bool) -> pa.Schema
     return schema.append(pa.field(_ROWS, pa.null()))
 
 
-def _with_values(rows: pa.Table, table: Table, part: Part, url: str) -> pa.Table:
-    for (name, _), value in zip(table.keys, part.values, strict=True):
+def _with_values(rows: pa.Table, table: Table, partition: Partition, url: str) -> pa.Table:
+    for (name, _), value in zip(table.keys, partition.values, strict=True):
         rows = rows.append_column(name, pa.repeat(value, rows.num_rows).cast(pa.string()))
     return rows.append_column("$path", pa.repeat(url, rows.num_rows))
 
@@ -216,7 +216,7 @@ def _text_item(name: str, kind: Type, strict: bool) -> str:
     if kind.name == "varchar" and not kind.params:
         return column
     if strict and (kind.items or kind.name in ("date", "timestamp", "varbinary")) or _holds_bytes(kind):
-        raise not_done(f"columns of type {kind} in text files ({name})")
+        raise unsupported(f"columns of type {kind} in text files ({name})")
     if kind.name == "varbinary":
         return f"TRY(from_base64({column})) AS {column}"
     return f"{cast(column, text_type(kind), kind, 'trino_' if strict else 'null_')} AS {column}"
@@ -237,20 +237,20 @@ def _reader(descriptor: dict[str, Any], table: Table) -> Reader:
     library = descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "")
     reader = _READERS.get(library.rpartition(".")[2])
     if reader is None:
-        raise not_done(f"tables with the SerDe {library or '(none)'} ({table.database}.{table.name})")
+        raise unsupported(f"tables with the SerDe {library or '(none)'} ({table.database}.{table.name})")
     return reader
 
 
-def _read_parquet(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_parquet(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
     except pa.ArrowInvalid as error:
-        raise QueryFailed("HIVE_BAD_DATA", f"Malformed Parquet file. {error} [{one.url}]") from error
+        raise QueryFailed("HIVE_BAD_DATA", f"Malformed Parquet file. {error} [{item.url}]") from error
     stored = {name.lower(): name for name in file.schema_arrow.names}
     names = [stored[name] for name, _ in wanted if name in stored]
     rows = file.read(columns=names)
     columns = [
-        _fitted(rows.column(stored[name]), kind, name, one, table)
+        _converted(rows.column(stored[name]), kind, name, item, table)
         if name in stored
         else pa.nulls(file.metadata.num_rows, _arrow_type(kind, table))
         for name, kind in wanted
@@ -269,13 +269,13 @@ def _rows(columns: Sequence[Any], wanted: Columns, count: int) -> pa.Table:
     return pa.table([*columns, pa.nulls(count)], names=[*names, _ROWS])
 
 
-def _fitted(column: Any, kind: Type, name: str, one: S3Object, table: Table) -> Any:
+def _converted(column: Any, kind: Type, name: str, item: S3Object, table: Table) -> Any:
     """A stored column as the catalog's type, if Athena's reader allows the conversion."""
     target = _arrow_type(kind, table)
     if column.type == target:
         return column
     if _family(column.type) != _family(target):
-        message = f"Field {name}'s type {column.type} in parquet file {one.url} is incompatible with type {kind}"
+        message = f"Field {name}'s type {column.type} in parquet file {item.url} is incompatible with type {kind}"
         raise QueryFailed("HIVE_BAD_DATA", f"{message} defined in table schema")
     return column.cast(target, safe=not pa.types.is_timestamp(target))
 
@@ -294,16 +294,16 @@ def _properties(table: Table, descriptor: dict[str, Any]) -> dict[str, str]:
     return {**table.raw.get("Parameters", {}), **descriptor.get("SerdeInfo", {}).get("Parameters", {})}
 
 
-def _read_text(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
-    return _text_rows(one, body, table, _properties(table, descriptor), LazySimple, wanted)
+def _read_text(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    return _text_rows(item, body, table, _properties(table, descriptor), LazySimple, wanted)
 
 
-def _read_csv(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
-    return _text_rows(one, body, table, _properties(table, descriptor), OpenCsv, wanted)
+def _read_csv(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+    return _text_rows(item, body, table, _properties(table, descriptor), OpenCsv, wanted)
 
 
 def _text_rows(
-    one: S3Object,
+    item: S3Object,
     body: bytes,
     table: Table,
     properties: dict[str, str],
@@ -312,26 +312,26 @@ def _text_rows(
 ) -> tuple[pa.Table, int]:
     """Columns by position; short lines end with NULLs."""
     serde, kinds = form.of(properties), [kind for _, kind in table.columns]
-    rows = [serde.row(line, kinds) for line in read_lines(one.key, body, properties)]
+    rows = [serde.row(line, kinds) for line in read_lines(item.key, body, properties)]
     places = {name: index for index, (name, _) in enumerate(table.columns)}
     columns = []
     for name, kind in wanted:
         place = places[name]
         values = [row[place] if place < len(row) else None for row in rows]
         columns.append(pa.array(values, text_arrow_type(kind)))
-    return _rows(columns, wanted, len(rows)), one.size
+    return _rows(columns, wanted, len(rows)), item.size
 
 
-def _read_json(one: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_json(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
     properties = _properties(table, descriptor)
-    lines = enumerate(read_lines(one.key, body, properties), 1)
-    records = [_record(line, number, one, properties) for number, line in lines if line.strip()]
+    lines = enumerate(read_lines(item.key, body, properties), 1)
+    records = [_record(line, number, item, properties) for number, line in lines if line.strip()]
     keys = {name: properties.get(f"mapping.{name}", name).lower() for name, _ in wanted}
-    columns = [_json_column([record.get(keys[name]) for record in records], kind, name, one, table) for name, kind in wanted]
-    return _rows(columns, wanted, len(records)), one.size
+    columns = [_json_column([record.get(keys[name]) for record in records], kind, name, item, table) for name, kind in wanted]
+    return _rows(columns, wanted, len(records)), item.size
 
 
-def _record(line: str, number: int, one: S3Object, properties: dict[str, str]) -> dict[str, Any]:
+def _record(line: str, number: int, item: S3Object, properties: dict[str, str]) -> dict[str, Any]:
     """One line as a JSON object.
 
     https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html
@@ -341,7 +341,7 @@ def _record(line: str, number: int, one: S3Object, properties: dict[str, str]) -
     except (ValueError, AttributeError) as error:
         if properties.get("ignore.malformed.json", "").lower() in ("true", "1"):
             return {}
-        message = f"Row is not a valid JSON Object - JSONException: {error} [{one.url} line {number}]"
+        message = f"Row is not a valid JSON Object - JSONException: {error} [{item.url} line {number}]"
         raise QueryFailed("HIVE_CURSOR_ERROR", message) from error
     dots = properties.get("dots.in.keys", "").lower() == "true"
     return {key.replace(".", "_"): value for key, value in found.items()} if dots else found
@@ -369,11 +369,11 @@ def _from_json(value: Any, kind: Type) -> Any:
     return _FROM_JSON.get(kind.name, lambda plain: plain)(value)
 
 
-def _json_column(values: list[Any], kind: Type, name: str, one: S3Object, table: Table) -> Any:
+def _json_column(values: list[Any], kind: Type, name: str, item: S3Object, table: Table) -> Any:
     try:
         return pa.array([_from_json(value, kind) for value in values], _arrow_type(kind, table))
     except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
-        raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{one.url}]") from error
+        raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{item.url}]") from error
 
 
 _READERS: dict[str, Reader] = {

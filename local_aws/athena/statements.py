@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from local_aws.athena.ddl import Ddl, Reader, hive_reader
 from local_aws.athena.engine import Engine, Query, Session
-from local_aws.athena.errors import Malformed, QueryFailed, not_done
+from local_aws.athena.errors import InvalidSyntax, QueryFailed, unsupported
 from local_aws.athena.prepared import PreparedStatements
 from local_aws.athena.results import Result
 from local_aws.athena.syntax import Source, trimmed
@@ -68,22 +68,22 @@ class Statement:
 
 
 def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
-    """Parses a statement; raises ``Malformed`` for syntax errors."""
+    """Parses a statement; raises ``InvalidSyntax`` for syntax errors."""
     clean = trimmed(text)
     reader = _reader(clean)
     for words, kind, sub in _KINDS:
-        if reader.sees(*words.split()):
+        if reader.peek(*words.split()):
             return _parsed(clean, kind, sub, parameters)
-    place, first = reader.place(), "<EOF>" if reader.done else reader.token("a statement").text
+    place, first = reader.place(), "<EOF>" if reader.at_end else reader.token("a statement").text
     expected = "'ALTER', 'CREATE', 'DROP', 'EXPLAIN', 'INSERT', 'SHOW', <query>"
-    raise Malformed(f"{place}: mismatched input '{first}'. Expecting: {expected}")
+    raise InvalidSyntax(f"{place}: mismatched input '{first}'. Expecting: {expected}")
 
 
 def _reader(text: str) -> Reader:
     """A reader for Trino's dialect, or for Hive's if the text is only valid there."""
     try:
         return Reader(text)
-    except Malformed:
+    except InvalidSyntax:
         return hive_reader(text)
 
 
@@ -108,11 +108,11 @@ def _show_kind(reader: Reader) -> str:
 
 def _is_table_as(text: str) -> bool:
     reader = _reader(text)
-    if not reader.takes("CREATE", "TABLE"):
+    if not reader.accept("CREATE", "TABLE"):
         return False
-    reader.takes("IF", "NOT", "EXISTS")
+    reader.accept("IF", "NOT", "EXISTS")
     reader.table_name("")
-    return reader.sees("WITH") or reader.sees("AS")
+    return reader.peek("WITH") or reader.peek("AS")
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
         return
     if len(marks) != len(parameters):
         message = f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
-        raise Malformed(message) if parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
+        raise InvalidSyntax(message) if parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
     for mark, parameter in zip(marks, parameters, strict=True):
         mark.replace(_parameter(parameter))
 
@@ -135,7 +135,7 @@ def _parameter(text: str) -> exp.Expr:
     """
     try:
         select = Source(f"SELECT {text}").tree
-    except Malformed:
+    except InvalidSyntax:
         return exp.Literal.string(text)
     whole = len(select.expressions) == 1 and not any(value for key, value in select.args.items() if key != "expressions")
     if not whole or select.find(exp.Column, exp.Alias):
@@ -165,7 +165,7 @@ class Runner:
     def run(self, statement: Statement) -> Result:
         """The statement's result."""
         if statement.substatement in _REFUSED:
-            raise not_done(f"{statement.substatement} (Iceberg tables)")
+            raise unsupported(f"{statement.substatement} (Iceberg tables)")
         if statement.source is not None:
             return self._query.rows(self._query.prepare(statement.source, statement.source.tree))
         action = _ACTIONS.get(statement.substatement)
@@ -174,52 +174,52 @@ class Runner:
         return Ddl(self._query.catalog, self._session.s3, self._session.database).run(statement.text)
 
     def _create_table_as(self, reader: Reader) -> Result:
-        reader.need("CREATE", "TABLE")
+        reader.expect("CREATE", "TABLE")
         return self._writer.create_table_as(reader)
 
     def _insert(self, reader: Reader) -> Result:
-        reader.need("INSERT", "INTO")
+        reader.expect("INSERT", "INTO")
         return self._writer.insert(reader)
 
     def _unload(self, reader: Reader) -> Result:
-        reader.need("UNLOAD")
+        reader.expect("UNLOAD")
         return self._writer.unload(reader)
 
     def _create_view(self, reader: Reader) -> Result:
-        reader.need("CREATE")
-        replace_it = reader.takes("OR", "REPLACE")
-        reader.need("VIEW")
+        reader.expect("CREATE")
+        replace_it = reader.accept("OR", "REPLACE")
+        reader.expect("VIEW")
         return self._writer.create_view(reader, replace_it)
 
     def _explain(self, reader: Reader) -> Result:
         """DuckDB's plan of the query; it differs from Trino's, but errors in the query are the
         same.
         """
-        reader.need("EXPLAIN")
-        if reader.sees("ANALYZE") or reader.sees("("):
-            raise not_done("EXPLAIN ANALYZE and EXPLAIN with options")
+        reader.expect("EXPLAIN")
+        if reader.peek("ANALYZE") or reader.peek("("):
+            raise unsupported("EXPLAIN ANALYZE and EXPLAIN with options")
         source = Source(reader.rest())
-        answer = self._query.prepare(source, source.tree)
-        plan = self._query.execute(f"EXPLAIN {answer.sql}").fetchall()
+        prepared = self._query.prepare(source, source.tree)
+        plan = self._query.execute(f"EXPLAIN {prepared.sql}").fetchall()
         lines = "\n".join(text for _, text in plan).splitlines()
         return Result([("Query Plan", VARCHAR)], [[line] for line in lines])
 
     # prepared statements
 
     def _prepare(self, reader: Reader) -> Result:
-        reader.need("PREPARE")
+        reader.expect("PREPARE")
         name = reader.token("a name").text
-        reader.need("FROM")
+        reader.expect("FROM")
         text = reader.rest().strip()
         Source(text)
         self._prepared.put(*self._place, name, text)
         return Result()
 
     def _execute(self, reader: Reader) -> Result:
-        reader.need("EXECUTE")
+        reader.expect("EXECUTE")
         name = reader.token("a name").text
         parameters: list[str] = []
-        if reader.takes("USING"):
+        if reader.accept("USING"):
             values = Source(f"SELECT {reader.rest().strip()}").tree.expressions
             parameters = [value.sql(dialect="trino") for value in values]
         reader.end()
@@ -229,7 +229,7 @@ class Runner:
         return self.run(parse(text, parameters))
 
     def _deallocate(self, reader: Reader) -> Result:
-        reader.need("DEALLOCATE", "PREPARE")
+        reader.expect("DEALLOCATE", "PREPARE")
         name = reader.token("a name").text
         if not self._prepared.drop(*self._place, name):
             raise QueryFailed("NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}")

@@ -13,7 +13,7 @@ from sqlglot.parser import Parser
 from sqlglot.parsers.athena import AthenaTrinoParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from local_aws.athena.errors import Malformed
+from local_aws.athena.errors import InvalidSyntax
 
 _CALLS_WITH_SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
 
@@ -52,11 +52,12 @@ class Source:
             self._tokens = dialect.tokenize(text)
             trees = [tree for tree in dialect.parser().parse(self._tokens, text) if tree and not isinstance(tree, exp.Semicolon)]
         except (ParseError, TokenError) as error:
-            raise Malformed(self._mismatched(error)) from error
+            raise InvalidSyntax(self._mismatched(error)) from error
         if len(trees) != 1:
-            raise Malformed("Only one sql statement is allowed. Got: " + text if trees else "line 1:1: mismatched input '<EOF>'")
+            several = f"Only one sql statement is allowed. Got: {text}"
+            raise InvalidSyntax(several if trees else "line 1:1: mismatched input '<EOF>'")
         self.tree: exp.Expr = trees[0]
-        self._reject_what_trino_has_not()
+        self._reject_other_dialects()
 
     def _mismatched(self, error: Exception) -> str:
         details = getattr(error, "errors", None) or [{}]
@@ -74,15 +75,15 @@ class Source:
         """Whether the parser read the whole text and expected more."""
         return self.text.rstrip().endswith(read)
 
-    def _reject_what_trino_has_not(self) -> None:
+    def _reject_other_dialects(self) -> None:
         for word in ("QUALIFY", "TOP", "ILIKE", "RLIKE", "PIVOT", "::"):
             for token in self._tokens:
                 if token.text.upper() == word and token.token_type not in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING):
-                    raise Malformed(f"{self._line_column(token.start)}: mismatched input '{token.text}'")
+                    raise InvalidSyntax(f"{self._line_column(token.start)}: mismatched input '{token.text}'")
         order = [token for token in self._tokens if token.token_type in (TokenType.LIMIT, TokenType.OFFSET)]
         for one, other in zip(order, order[1:], strict=False):
             if one.token_type is TokenType.LIMIT and other.token_type is TokenType.OFFSET and self._same_level(one, other):
-                raise Malformed(f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting: <EOF>")
+                raise InvalidSyntax(f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting: <EOF>")
 
     def _same_level(self, one: Token, other: Token) -> bool:
         between = [token.token_type for token in self._tokens if one.start < token.start < other.start]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from local_aws.athena.errors import not_done
-from local_aws.athena.results import shown
+from local_aws.athena.errors import unsupported
+from local_aws.athena.results import formatted
 from local_aws.athena.types import VARCHAR, Type
 
 _DECOMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress}
@@ -24,7 +24,7 @@ def read_lines(key: str, body: bytes, properties: Mapping[str, str]) -> list[str
     """The lines of one object, without header and footer."""
     suffix = key.rpartition(".")[2]
     if suffix in _NOT_READ:
-        raise not_done(f"text compressed as {suffix}")
+        raise unsupported(f"text compressed as {suffix}")
     _check_encoding(properties)
     text = _DECOMPRESSED.get(suffix, bytes)(body).decode("utf-8", errors="replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
@@ -36,9 +36,9 @@ def read_lines(key: str, body: bytes, properties: Mapping[str, str]) -> list[str
 def _check_encoding(properties: Mapping[str, str]) -> None:
     encoding = properties.get("serialization.encoding", "utf-8")
     if encoding.lower().replace("-", "") != "utf8":
-        raise not_done(f"text encoded as {encoding}")
+        raise unsupported(f"text encoded as {encoding}")
     if properties.get("line.delim", "\n") not in ("\n", "10"):
-        raise not_done("lines that end with anything but a line feed (line.delim)")
+        raise unsupported("lines that end with anything but a line feed (line.delim)")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class LazySimple:
         if not kind.items:
             return self._unescaped(raw)
         if level + (kind.name == "map") >= len(_LEVELS):
-            raise not_done(f"text columns nested as deep as {kind}")
+            raise unsupported(f"text columns nested as deep as {kind}")
         if kind.name == "row":
             return self._row(raw, kind, level)
         items = self._cut(raw, level) if raw else []
@@ -149,7 +149,7 @@ class LazySimple:
                 inside.join(self._text(item, inner, level + 2) for item, inner in zip(entry, kind.items, strict=True))
                 for entry in value
             )
-        text = base64.b64encode(value).decode() if kind.name == "varbinary" else shown(value, kind) or ""
+        text = base64.b64encode(value).decode() if kind.name == "varbinary" else formatted(value, kind) or ""
         return self._escaped(text)
 
     def _escaped(self, text: str) -> str:

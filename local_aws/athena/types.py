@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
-from local_aws.athena.errors import QueryFailed, not_done
+from local_aws.athena.errors import QueryFailed, unsupported
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def type_of(node: exp.Expr, names: Mapping[Any, str] = _NAMES) -> Type:
     name = names.get(node.this) if isinstance(node, exp.DataType) else None
     if name is None:
         if node.this == exp.DType.TIMETZ:
-            raise not_done("time with time zone")
+            raise unsupported("time with time zone")
         raise QueryFailed("TYPE_MISMATCH", f"Unknown type: {node.sql(dialect='hive').lower()}")
     if name == "row":
         named = [item.name.lower() if isinstance(item, exp.ColumnDef) else None for item in node.expressions]

@@ -7,7 +7,7 @@ import io
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +18,9 @@ from botocore.exceptions import ClientError
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import CATALOG, Columns, Table, view_text
 from local_aws.athena.ddl import FORMATS, Reader
-from local_aws.athena.engine import Answer, Query
-from local_aws.athena.errors import QueryFailed, not_done
-from local_aws.athena.results import Result, shown
+from local_aws.athena.engine import PreparedQuery, Query
+from local_aws.athena.errors import QueryFailed, unsupported
+from local_aws.athena.results import Result, formatted
 from local_aws.athena.scans import arrow_type, list_objects
 from local_aws.athena.syntax import Source
 from local_aws.athena.text_files import LazySimple
@@ -81,13 +81,13 @@ class Writer:
 
     def create_table_as(self, reader: Reader) -> Result:
         """``CREATE TABLE [IF NOT EXISTS] name [WITH (...)] AS query [WITH [NO] DATA]``."""
-        missing_only = reader.takes("IF", "NOT", "EXISTS")
+        missing_only = reader.accept("IF", "NOT", "EXISTS")
         database, name = reader.table_name(self._database)
-        options = read_options(reader, _CTAS_OPTIONS) if reader.takes("WITH") else {}
+        options = read_options(reader, _CTAS_OPTIONS) if reader.accept("WITH") else {}
         for option, only in _HIVE_TABLE.items():
             if str(options.get(option, only)).lower() != only:
-                raise not_done(f"{option} = {options[option]} (Iceberg tables)")
-        reader.need("AS")
+                raise unsupported(f"{option} = {options[option]} (Iceberg tables)")
+        reader.expect("AS")
         if self._catalog.table(database, name) is not None:
             if missing_only:
                 return Result()
@@ -98,19 +98,19 @@ class Writer:
             raise QueryFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist")
         text, with_data = without_data_clause(reader.rest())
         source = Source(text)
-        answer = self._query.prepare(source, source.tree)
-        return self._create(database, name, options, answer, with_data)
+        prepared = self._query.prepare(source, source.tree)
+        return self._create(database, name, options, prepared, with_data)
 
-    def _create(self, database: str, name: str, options: dict[str, Any], answer: Answer, with_data: bool) -> Result:
+    def _create(self, database: str, name: str, options: dict[str, Any], prepared: PreparedQuery, with_data: bool) -> Result:
         target = self._target(options, options.get("external_location") or self._tables_location)
         self._must_be_empty(target.location)
-        columns = _named(answer)
+        columns = _named(prepared)
         kept, keys = _split_keys(columns, target.partitioned_by)
-        written = self._write(answer, target, columns) if with_data else Written([], {}, 0)
+        written = self._write(prepared, target, columns) if with_data else Written([], {}, 0)
         wanted = _table_input(name, kept, keys, target)
         self._catalog.glue.create_table(DatabaseName=database, TableInput=wanted)
         self._register(Table(database, name, wanted), written)
-        return _written_result(answer, written)
+        return _written_result(prepared, written)
 
     def _must_be_empty(self, location: str) -> None:
         if list_objects(self._s3, location):
@@ -119,7 +119,7 @@ class Writer:
     def _target(self, options: dict[str, Any], location: str) -> Target:
         name = str(options.get("format", "PARQUET")).upper()
         if name not in FORMATS:
-            raise not_done(f"writing tables as {name}")
+            raise unsupported(f"writing tables as {name}")
         compression = options.get("write_compression") or options.get("parquet_compression") or options.get("compression")
         return Target(
             location=location.rstrip("/") + "/",
@@ -137,15 +137,15 @@ class Writer:
         table = self._catalog.required(*reader.table_name(self._database), place)
         if table.is_view:
             raise QueryFailed("NOT_SUPPORTED", f"{place}: Inserting into views is not supported")
-        names = read_names(reader) if reader.sees("(") and not reader.sees("(", "SELECT") else None
+        names = read_names(reader) if reader.peek("(") and not reader.peek("(", "SELECT") else None
         source = Source(reader.rest())
-        answer = self._query.prepare(source, source.tree)
+        prepared = self._query.prepare(source, source.tree)
         wanted = table.columns + table.keys
-        fitted = _fitted(answer, wanted, names)
+        fitted = _converted(prepared, wanted, names)
         serde = table.descriptor.get("SerdeInfo", {})
         kind = _FORMAT_OF_SERDE.get(serde.get("SerializationLibrary", "").rpartition(".")[2])
         if kind is None:
-            raise not_done(f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}")
+            raise unsupported(f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}")
         target = Target(
             location=table.descriptor["Location"].rstrip("/") + "/",
             format=kind,
@@ -155,41 +155,41 @@ class Writer:
         )
         written = self._write(fitted, target, wanted)
         self._register(table, written)
-        return _written_result(answer, written)
+        return _written_result(prepared, written)
 
     # UNLOAD
 
     def unload(self, reader: Reader) -> Result:
         """``UNLOAD (query) TO 's3://...' WITH (format = ...)``."""
         text = reader.parenthesised()
-        reader.need("TO")
+        reader.expect("TO")
         location = reader.string()
-        reader.need("WITH")
+        reader.expect("WITH")
         options = read_options(reader, _UNLOAD_OPTIONS)
         reader.end()
         source = Source(text)
-        answer = self._query.prepare(source, source.tree)
+        prepared = self._query.prepare(source, source.tree)
         target = self._target(options, location)
         self._must_be_empty(target.location)
-        return _written_result(answer, self._write(answer, target, _named(answer)))
+        return _written_result(prepared, self._write(prepared, target, _named(prepared)))
 
     # CREATE VIEW
 
-    def create_view(self, reader: Reader, replace: bool) -> Result:
+    def create_view(self, reader: Reader, or_replace: bool) -> Result:
         """``CREATE [OR REPLACE] VIEW name [(columns)] AS query``."""
         database, name = reader.table_name(self._database)
-        names = read_names(reader) if reader.sees("(") else None
-        reader.need("AS")
+        names = read_names(reader) if reader.peek("(") else None
+        reader.expect("AS")
         text = reader.rest()
         source = Source(text)
         compiled, _ = self._query.compile(source, source.tree)
         columns = [(column.name or f"_col{index}", column.type) for index, column in enumerate(compiled.columns)]
         if names is not None:
             columns = [(given, kind) for given, (_, kind) in zip(names, columns, strict=True)]
-        self._put_view(database, name, text.strip(), columns, replace)
+        self._put_view(database, name, text.strip(), columns, or_replace)
         return Result()
 
-    def _put_view(self, database: str, name: str, sql: str, columns: Columns, replace: bool) -> None:
+    def _put_view(self, database: str, name: str, sql: str, columns: Columns, or_replace: bool) -> None:
         wanted = {
             "Name": name,
             "TableType": "VIRTUAL_VIEW",
@@ -206,7 +206,7 @@ class Writer:
         present = self._catalog.table(database, name)
         if present is None:
             self._catalog.glue.create_table(DatabaseName=database, TableInput=wanted)
-        elif replace and present.is_view:
+        elif or_replace and present.is_view:
             self._catalog.glue.update_table(DatabaseName=database, TableInput=wanted)
         else:
             kind = "View" if present.is_view else "Table"
@@ -214,8 +214,8 @@ class Writer:
 
     # rows
 
-    def _write(self, answer: Answer, target: Target, columns: Columns) -> Written:
-        rows = self._query.table(answer)
+    def _write(self, prepared: PreparedQuery, target: Target, columns: Columns) -> Written:
+        rows = self._query.table(prepared)
         arrays = [rows.column(index).cast(_arrow(kind)) for index, (_, kind) in enumerate(columns)]
         table = pa.table(arrays, names=[name for name, _ in columns])
         objects, partitions = [], {}
@@ -252,23 +252,23 @@ class Writer:
                 )
 
 
-def _written_result(answer: Answer, written: Written) -> Result:
+def _written_result(prepared: PreparedQuery, written: Written) -> Result:
     """A result without rows: clients read the number of written rows from ``UpdateCount``."""
     return Result(
-        [("rows", BIGINT)], scanned_bytes=answer.scanned_bytes, update_count=written.rows, manifest=written.objects
+        [("rows", BIGINT)], scanned_bytes=prepared.scanned_bytes, update_count=written.rows, manifest=written.objects
     )
 
 
-def _named(answer: Answer) -> Columns:
+def _named(prepared: PreparedQuery) -> Columns:
     """The query's columns as a table's: all have names, and no name occurs twice."""
-    for index, column in enumerate(answer.compiled.columns, 1):
+    for index, column in enumerate(prepared.compiled.columns, 1):
         if column.name is None:
             raise QueryFailed("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {index}")
-    names = [name.lower() for name in answer.names]
+    names = [name.lower() for name in prepared.names]
     for name in names:
         if names.count(name) > 1:
             raise QueryFailed("DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once")
-    return list(zip(names, answer.types, strict=True))
+    return list(zip(names, prepared.types, strict=True))
 
 
 def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Columns]:
@@ -280,22 +280,22 @@ def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Colum
     return columns[: len(columns) - len(keys)], columns[len(columns) - len(keys) :]
 
 
-def _fitted(answer: Answer, wanted: Columns, names: list[str] | None) -> Answer:
+def _converted(prepared: PreparedQuery, wanted: Columns, names: list[str] | None) -> PreparedQuery:
     """The query's columns in the table's order and types; missing columns are NULL."""
     targets = names or [name for name, _ in wanted]
     kinds = dict(wanted)
     unknown = [name for name in targets if name not in kinds]
     if unknown:
         raise QueryFailed("COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {unknown[0]}")
-    given = dict(zip(targets, enumerate(answer.types), strict=False))
-    if len(targets) != len(answer.types) or not all(common(kind, kinds[name]) for name, (_, kind) in given.items()):
-        table, query = ", ".join(str(kinds[name]) for name in targets), ", ".join(map(str, answer.types))
+    given = dict(zip(targets, enumerate(prepared.types), strict=False))
+    if len(targets) != len(prepared.types) or not all(common(kind, kinds[name]) for name, (_, kind) in given.items()):
+        table, query = ", ".join(str(kinds[name]) for name in targets), ", ".join(map(str, prepared.types))
         raise QueryFailed(
             "TYPE_MISMATCH", f"line 1:1: Insert query has mismatched column types: Table: [{table}], Query: [{query}]"
         )
     items = [_assigned(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL" for name, kind in wanted]
-    sql = f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM ({answer.sql})"
-    return Answer(answer.compiled, [name for name, _ in wanted], [kind for _, kind in wanted], answer.scanned_bytes, sql)
+    sql = f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM ({prepared.sql})"
+    return replace(prepared, names=[name for name, _ in wanted], types=[kind for _, kind in wanted], sql=sql)
 
 
 def _assigned(sql: str, given: Type, to: Type) -> str:
@@ -325,7 +325,7 @@ def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) 
         for key in keys:
             same = pc.is_null(table[key]) if group[key] is None else pc.equal(table[key], pa.scalar(group[key], table[key].type))
             mask = same if mask is None else pc.and_(mask, same)
-        values = tuple(shown(group[key], kinds[key]) or "__HIVE_DEFAULT_PARTITION__" for key in keys)
+        values = tuple(formatted(group[key], kinds[key]) or "__HIVE_DEFAULT_PARTITION__" for key in keys)
         yield values, table.filter(pc.fill_null(mask, False)).drop_columns(list(keys))
 
 
@@ -337,7 +337,7 @@ def _body(rows: pa.Table, columns: Columns, target: Target) -> bytes:
     lines = _json_lines(rows, columns) if target.format == "JSON" else _text_lines(rows, columns, target.serde)
     body = "".join(f"{line}\n" for line in lines).encode()
     if target.compression not in ("GZIP", "NONE"):
-        raise not_done(f"text compressed as {target.compression}")
+        raise unsupported(f"text compressed as {target.compression}")
     return gzip.compress(body) if target.compression == "GZIP" else body
 
 
@@ -351,7 +351,7 @@ def _json_lines(rows: pa.Table, columns: Columns) -> Iterator[str]:
 def _plain(value: Any, kind: Type) -> Any:
     """A pyarrow value as JSON."""
     if kind.name == "varbinary":
-        raise not_done("binary values in JSON files")
+        raise unsupported("binary values in JSON files")
     if value is None or not kind.items:
         return value
     if kind.name == "array":
@@ -396,38 +396,38 @@ def _view_type(kind: Type) -> str:
 
 def read_names(reader: Reader) -> list[str]:
     """``(a, b, c)``."""
-    reader.need("(")
+    reader.expect("(")
     names = []
-    while not reader.takes(")"):
+    while not reader.accept(")"):
         names.append(reader.name())
-        reader.takes(",")
+        reader.accept(",")
     return names
 
 
 def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
     """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unsupported options by name.
     """
-    reader.need("(")
+    reader.expect("(")
     found: dict[str, Any] = {}
-    while not reader.takes(")"):
+    while not reader.accept(")"):
         name = reader.name()
-        reader.need("=")
+        reader.expect("=")
         found[name] = _option(reader)
-        reader.takes(",")
+        reader.accept(",")
     unknown = sorted(found.keys() - known)
     if unknown:
-        raise not_done(f"the table property {', '.join(unknown)}")
+        raise unsupported(f"the table property {', '.join(unknown)}")
     return found
 
 
 def _option(reader: Reader) -> Any:
-    if not reader.takes("ARRAY"):
+    if not reader.accept("ARRAY"):
         return reader.token("a value").text
-    reader.need("[")
+    reader.expect("[")
     values = []
-    while not reader.takes("]"):
+    while not reader.accept("]"):
         values.append(reader.string())
-        reader.takes(",")
+        reader.accept(",")
     return values
 
 

@@ -81,7 +81,7 @@ class Step:
         }
 
     @classmethod
-    def ended_before(cls, described: Mapping[str, Any]) -> Step:
+    def from_record(cls, described: Mapping[str, Any]) -> Step:
         """A step of an earlier server, from that server's ``describe``."""
         status, failure = described["Status"], described["Status"].get("FailureDetails")
         moments = {key: _moment(value) for key, value in status["Timeline"].items()}
@@ -172,7 +172,7 @@ class Cluster:
         self._runs: dict[str, RunningStep] = {}
         self._end_state: str | None = None
         self._idle_since = time.monotonic()
-        self._thread = threading.Thread(target=self._live, name=self.cluster_id, daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name=self.cluster_id, daemon=True)
 
     @property
     def arn(self) -> str:
@@ -180,16 +180,16 @@ class Cluster:
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
 
     @classmethod
-    def ended_before(cls, saved: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
+    def from_record(cls, record: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
         """A cluster of an earlier server, from that server's ``record``; it has ended, at the
         latest with that server.
         """
-        cluster = cls(saved["request"], saved["region"], start_run)
-        moments = {key: _moment(value) for key, value in saved["status"]["Timeline"].items()}
-        cluster.cluster_id, cluster.tags = saved["id"], saved["tags"]
+        cluster = cls(record["request"], record["region"], start_run)
+        moments = {key: _moment(value) for key, value in record["status"]["Timeline"].items()}
+        cluster.cluster_id, cluster.tags = record["id"], record["tags"]
         cluster.created, cluster.ready = moments["CreationDateTime"] or now(), moments.get("ReadyDateTime")
-        cluster.steps = [Step.ended_before(step) for step in saved["steps"]]
-        cluster.state, cluster.reason = saved["status"]["State"], saved["status"]["StateChangeReason"]
+        cluster.steps = [Step.from_record(step) for step in record["steps"]]
+        cluster.state, cluster.reason = record["status"]["State"], record["status"]["StateChangeReason"]
         cluster.ended = moments.get("EndDateTime")
         if cluster.state not in ENDED_CLUSTER:
             cluster.state, cluster.ended = "TERMINATED_WITH_ERRORS", now()
@@ -197,7 +197,7 @@ class Cluster:
         cluster._end_state = cluster.state
         return cluster
 
-    def to_save(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """All that a later server needs to describe the cluster."""
         with self._changed:
             return {
@@ -253,7 +253,7 @@ class Cluster:
                     "Use CONTINUE.",
                 )
             self.steps += steps
-            self._tell()
+            self._notify()
 
     def change(self, **settings: Any) -> None:
         """Changes ``Settings``, with immediate effect."""
@@ -288,35 +288,35 @@ class Cluster:
     def _closing(self) -> bool:
         return self._end_state is not None
 
-    def _live(self) -> None:
+    def _run_thread(self) -> None:
         try:
-            self._linger()
-            self._pass("BOOTSTRAPPING", "Running bootstrap actions")
-            self._pass("RUNNING", "Running step")
-            self._work()
+            self._pause()
+            self._enter_briefly("BOOTSTRAPPING", "Running bootstrap actions")
+            self._enter_briefly("RUNNING", "Running step")
+            self._run_steps()
             self._close()
         except Exception:
             log.exception("local_aws failed in the life of cluster %s", self.cluster_id)
             self._enter("TERMINATED_WITH_ERRORS", {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"})
 
-    def _pass(self, state: str, message: str) -> None:
+    def _enter_briefly(self, state: str, message: str) -> None:
         with self._changed:
             if not self._closing:
                 self._enter(state, {"Message": message})
-                self._linger()
+                self._pause()
 
-    def _linger(self) -> None:
+    def _pause(self) -> None:
         """Waits for a moment in the current state, shorter if the shutdown starts."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, TRANSIENT_SECONDS)
 
-    def _work(self) -> None:
+    def _run_steps(self) -> None:
         with self._changed:
             self.ready = now()
             self._idle_since = time.monotonic()
             while not self._closing:
                 self._start_pending()
-                self._settle()
+                self._update_state()
                 if not self._closing:
                     self._changed.wait(self._until_idle_end())
 
@@ -325,10 +325,10 @@ class Cluster:
         for step in pending[: max(0, self.settings.concurrency - len(self._runs))]:
             step.state, step.started = "RUNNING", now()
             self._runs[step.step_id] = run = self._start_run(self, step)
-            self._tell()
+            self._notify()
             threading.Thread(target=self._run, args=(step, run), name=step.step_id, daemon=True).start()
 
-    def _settle(self) -> None:
+    def _update_state(self) -> None:
         """Changes the cluster's state to match its steps."""
         if self._runs:
             self._enter("RUNNING", {"Message": "Running step"})
@@ -367,9 +367,9 @@ class Cluster:
         with self._changed:
             self.state, self.reason = state, reason
             self.ended = now() if state in ENDED_CLUSTER else None
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._on_change(self)
         self._changed.notify_all()
 
@@ -387,7 +387,7 @@ class Cluster:
                 step.end("FAILED" if failure else "COMPLETED", failure)
             if step.state == "FAILED":
                 self._after_failure(step)
-            self._tell()
+            self._notify()
 
     def _after_failure(self, step: Step) -> None:
         """Acts on the step's ActionOnFailure.

@@ -23,7 +23,7 @@ from local_aws.emr.requests import (
     idle_timeout,
     instance_groups,
     invalid,
-    refuse_others,
+    reject_unknown,
     spark_defaults,
     steps_of,
 )
@@ -31,7 +31,7 @@ from local_aws.emr.step_execution import Failure, StepExecutor, StepJob
 from local_aws.mirror import Mirror
 from local_aws.overlay import AwsError, Call, Handler
 from local_aws.state_log import StateLog
-from local_aws.unsupported import refuse
+from local_aws.unsupported import reject
 
 PAGE = 50  # entries per page of ListClusters and ListSteps
 # https://docs.aws.amazon.com/emr/latest/APIReference/API_TerminateJobFlows.html
@@ -60,9 +60,9 @@ class EmrComponent:
         self._rules = RequestRules(clients)
         self._clusters: defaultdict[str, dict[str, Cluster]] = defaultdict(dict)
         self._state_log = state_log
-        for saved in state_log.state.clusters.values():
-            role = saved["request"]["JobFlowRole"]
-            self._clusters[saved["region"]][saved["id"]] = Cluster.ended_before(saved, partial(self._start_run, role))
+        for record in state_log.state.clusters.values():
+            role = record["request"]["JobFlowRole"]
+            self._clusters[record["region"]][record["id"]] = Cluster.from_record(record, partial(self._start_run, role))
 
     def handlers(self) -> Mapping[str, Handler]:
         """All operations of EMR: those of this component, and a rejection of those that moto lacks
@@ -89,7 +89,7 @@ class EmrComponent:
             "CancelSteps": self._cancel_steps,
         }
         operations = botocore.session.get_session().get_service_model("emr").operation_names
-        refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys() - _MOTOS, refuse)
+        refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys() - _MOTOS, reject)
         return {f"{_TARGET}.{name}": handler for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
@@ -106,15 +106,15 @@ class EmrComponent:
     def _run_job_flow(self, call: Call) -> dict[str, Any]:
         self._rules.run_job_flow(call)
         role = self._rules.role_of_nodes(call.body)
-        cluster = Cluster(call.body, call.region, partial(self._start_run, role), self._save)
+        cluster = Cluster(call.body, call.region, partial(self._start_run, role), self._log_cluster)
         cluster.add(steps_of(call.body.get("Steps", [])))
         self._clusters[call.region][cluster.cluster_id] = cluster
         self._launcher.prepare()
         cluster.start()
         return {"JobFlowId": cluster.cluster_id, "ClusterArn": cluster.arn}
 
-    def _save(self, cluster: Cluster) -> None:
-        self._state_log.append(cluster=cluster.to_save())
+    def _log_cluster(self, cluster: Cluster) -> None:
+        self._state_log.append(cluster=cluster.record())
 
     def _describe_cluster(self, call: Call) -> dict[str, Any]:
         return {"Cluster": self._describe(self._cluster(call))}
@@ -222,7 +222,7 @@ class EmrComponent:
 
     def _add_job_flow_steps(self, call: Call) -> dict[str, Any]:
         cluster = self._job_flow(call, call.body["JobFlowId"])
-        refuse_others("AddJobFlowSteps", call.body, {"JobFlowId", "Steps"})
+        reject_unknown("AddJobFlowSteps", call.body, {"JobFlowId", "Steps"})
         steps = steps_of(call.body["Steps"])
         cluster.add(steps)
         return {"StepIds": [step.step_id for step in steps]}

@@ -16,7 +16,7 @@ from local_aws.emr.submission import local_conf, parse_submission
 from local_aws.overlay import AwsError, Call, not_supported
 
 # Every parameter of RunJobFlow is in one of these sets, or rejected.
-_DONE = frozenset(
+_SUPPORTED = frozenset(
     "Name LogUri ReleaseLabel Instances Steps Applications Configurations JobFlowRole ServiceRole Tags StepConcurrencyLevel "
     "AutoTerminationPolicy".split()
 )
@@ -26,7 +26,7 @@ _NO_EFFECT = frozenset(
     "RepoUpgradeOnBoot ExtendedSupport AutoScalingRole ManagedScalingPolicy SecurityConfiguration PlacementGroupConfigs "
     "MonitoringConfiguration LogEncryptionKmsKeyId".split()
 )
-_INSTANCES_DONE = frozenset(
+_INSTANCES_SUPPORTED = frozenset(
     "InstanceGroups InstanceFleets MasterInstanceType SlaveInstanceType InstanceCount KeepJobFlowAliveWhenNoSteps "
     "TerminationProtected".split()
 )
@@ -64,8 +64,8 @@ class RequestRules:
     def run_job_flow(self, call: Call) -> None:
         """Checks a RunJobFlow request, except for its steps."""
         body = call.body
-        refuse_others("RunJobFlow", body, _DONE | _NO_EFFECT)
-        refuse_others("RunJobFlow Instances", body.get("Instances", {}), _INSTANCES_DONE | _INSTANCES_NO_EFFECT)
+        reject_unknown("RunJobFlow", body, _SUPPORTED | _NO_EFFECT)
+        reject_unknown("RunJobFlow Instances", body.get("Instances", {}), _INSTANCES_SUPPORTED | _INSTANCES_NO_EFFECT)
         concurrency(body.get("StepConcurrencyLevel", 1))
         idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
         spark_defaults(body.get("Configurations", []))
@@ -183,8 +183,8 @@ def _step(number: int, config: Mapping[str, Any]) -> Step:
             f"constraint: Member must satisfy enum value set: [{', '.join(_ACTIONS_ON_FAILURE)}]"
         )
     jar_step = config["HadoopJarStep"]
-    refuse_others(f"step {config['Name']}:", config, {"Name", "ActionOnFailure", "HadoopJarStep"})
-    refuse_others(f"step {config['Name']}: HadoopJarStep", jar_step, {"Jar", "Args"})
+    reject_unknown(f"step {config['Name']}:", config, {"Name", "ActionOnFailure", "HadoopJarStep"})
+    reject_unknown(f"step {config['Name']}: HadoopJarStep", jar_step, {"Jar", "Args"})
     if jar_step["Jar"].rpartition("/")[2] != "command-runner.jar":
         raise not_supported(f"step {config['Name']}: the jar {jar_step['Jar']}; only command-runner.jar spark-submit runs here")
     args = jar_step.get("Args", [])
@@ -224,7 +224,7 @@ def _applications(body: Mapping[str, Any]) -> None:
             raise invalid(f"Invalid application: {application['Name']} is not available in {body['ReleaseLabel']}.")
 
 
-def refuse_others(where: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
+def reject_unknown(where: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
     """Rejects parameters of ``body`` that are not in ``known``, unless they are empty."""
     unknown = sorted(key for key, value in body.items() if value not in (None, [], {}, False) and key not in known)
     if unknown:

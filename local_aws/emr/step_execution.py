@@ -60,7 +60,7 @@ class StepExecutor:
         # YARN's application ids: start time of the resource manager, and a number
         self._started = int(time.time() * 1000)
         self._numbers = itertools.count(1)
-        self.under_way: set[StepExecution] = set()
+        self.running: set[StepExecution] = set()
         self.slots = threading.Semaphore(steps_at_once(memory_bytes()))
 
     def new(self, job: StepJob) -> StepExecution:
@@ -103,15 +103,15 @@ class StepExecution:
         began = time.monotonic()
         (self._scratch / "tmp").mkdir(parents=True)
         notes = self._runs.mirror.enter()
-        self._runs.under_way.add(self)
+        self._runs.running.add(self)
         try:
             command = self._command()
             with self._runs.slots:
-                exit_code = self._drive(command)
+                exit_code = self._run_driver(command)
         finally:
-            problem = self._take_out()
-        failure = self._ship(command.arguments, notes, exit_code, time.monotonic() - began)
-        problem = problem or self._lost_tables()
+            problem = self._copy_to_s3()
+        failure = self._finish(command.arguments, notes, exit_code, time.monotonic() - began)
+        problem = problem or self._hive_tables_problem()
         shutil.rmtree(self._scratch, ignore_errors=True)
         return failure or (Failure("Unknown Error.", problem, None) if problem else None)
 
@@ -126,7 +126,7 @@ class StepExecution:
         # like those of an instance profile; they are valid for this stand-in only
         return replace(command, environment={**command.environment, **self._clients.environment})
 
-    def _drive(self, command: Command) -> int:
+    def _run_driver(self, command: Command) -> int:
         with self._lock:
             if self._cancelled:
                 return _CANCELLED
@@ -139,19 +139,19 @@ class StepExecution:
             )
         return self._process.wait()
 
-    def _take_out(self) -> str:
+    def _copy_to_s3(self) -> str:
         """Copies the job's files to S3, even if it failed; returns S3's error, or an empty string.
         """
         runs = self._runs
-        runs.under_way.discard(self)
+        runs.running.discard(self)
         try:
-            others = lambda: {path for run in list(runs.under_way) for path in run.files_being_written()}  # noqa: E731
+            others = lambda: {path for run in list(runs.running) for path in run.files_being_written()}  # noqa: E731
             runs.mirror.leave(others, self._clients)
         except (ClientError, BotoCoreError) as error:
             return str(error)
         return ""
 
-    def _ship(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
+    def _finish(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
         job = self._job
         output = Output(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
         if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
@@ -162,7 +162,7 @@ class StepExecution:
         where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
         if exit_code == 0:
             return None
-        return Failure("Unknown Error.", message or _ended_by(exit_code), f"{where}{log_name}.gz" if where else None)
+        return Failure("Unknown Error.", message or _exit_reason(exit_code), f"{where}{log_name}.gz" if where else None)
 
     def _write_logs(self, output: Output, controller: str, exit_code: int) -> str | None:
         """Writes the logs; returns the folder of the driver's logs."""
@@ -179,7 +179,7 @@ class StepExecution:
         folder.write(folder.container(self._application), driver)
         return folder.container(self._application)
 
-    def _lost_tables(self) -> str:
+    def _hive_tables_problem(self) -> str:
         """Fails a step that used ``saveAsTable``: a cluster keeps such tables, this stand-in
         deletes them.
         """
@@ -190,7 +190,7 @@ class StepExecution:
         return f"local_aws has no Hive metastore: the tables {names} of saveAsTable are lost; write to s3:// paths instead"
 
 
-def _ended_by(exit_code: int) -> str:
+def _exit_reason(exit_code: int) -> str:
     """Describes an exit code. SIGKILL mostly means that memory ran out."""
     if exit_code <= 128:
         return f"exit code {exit_code}"

@@ -47,7 +47,7 @@ class Crawl:
     changes: Changes = field(default_factory=Changes)
     cancel: threading.Event = field(default_factory=threading.Event)
 
-    def go_on(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raises ``Cancelled`` if StopCrawler was called."""
         if self.cancel.is_set():
             raise Cancelled
@@ -86,7 +86,7 @@ class Crawler:
         """The crawls that have ended, oldest first."""
         return [crawl for crawl in self.crawls if crawl.ended is not None]
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """As in GetCrawler."""
         shown = {
             **_DEFAULTS,
@@ -114,7 +114,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-_NOT_DONE = ("ListCrawls", "StartCrawlerSchedule", "StopCrawlerSchedule", "UpdateCrawlerSchedule")
+_UNSUPPORTED = ("ListCrawls", "StartCrawlerSchedule", "StopCrawlerSchedule", "UpdateCrawlerSchedule")
 
 
 class CrawlerComponent:
@@ -134,14 +134,14 @@ class CrawlerComponent:
             "CreateCrawler": self._create,
             "UpdateCrawler": self._update,
             "DeleteCrawler": self._delete,
-            "GetCrawler": lambda call: {"Crawler": self._get(call).described()},
-            "GetCrawlers": lambda call: {"Crawlers": [crawler.described() for crawler in self._all(call)]},
+            "GetCrawler": lambda call: {"Crawler": self._get(call).describe()},
+            "GetCrawlers": lambda call: {"Crawlers": [crawler.describe() for crawler in self._all(call)]},
             "ListCrawlers": lambda call: {"CrawlerNames": [crawler.name for crawler in self._all(call)]},
             "BatchGetCrawlers": self._batch_get,
             "StartCrawler": self._start,
             "StopCrawler": self._stop,
             "GetCrawlerMetrics": self._metrics,
-            **dict.fromkeys(_NOT_DONE, _refuse),
+            **dict.fromkeys(_UNSUPPORTED, _reject),
         }
         return {f"AWSGlue.{name}": self._locked(handler) for name, handler in operations.items()}
 
@@ -196,7 +196,7 @@ class CrawlerComponent:
         known = {crawler.name: crawler for crawler in self._all(call)}
         names = call.body["CrawlerNames"]
         return {
-            "Crawlers": [known[name].described() for name in names if name in known],
+            "Crawlers": [known[name].describe() for name in names if name in known],
             "CrawlersNotFound": [name for name in names if name not in known],
         }
 
@@ -277,14 +277,14 @@ class CrawlerComponent:
         _ensure_database(glue, request["DatabaseName"])
         s3 = self._client("s3", crawler)
         files = {target: data_files(s3, target) for target in settings.targets_of(request)}
-        crawl.go_on()
+        crawl.raise_if_cancelled()
         schemas = self._read(crawler, [file for found in files.values() for file in found], crawl)
         grouping = settings.grouping_of(request)
         tables: dict[str, FoundTable] = {}
         for target, found in files.items():
             for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
                 tables.setdefault(table.location, table)  # overlapping targets yield a table once
-        crawl.go_on()
+        crawl.raise_if_cancelled()
         crawl_log.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
         catalog = CatalogWriter(glue, settings.policy_of(request), crawl.crawl_id)
         crawl.changes = catalog.changes
@@ -295,7 +295,7 @@ class CrawlerComponent:
         s3 = self._client("s3", crawler)
 
         def schema(file: S3File) -> FileSchema:
-            crawl.go_on()
+            crawl.raise_if_cancelled()
             if file not in self._schemas:
                 self._schemas[file] = read_schema(s3, file)
             return self._schemas[file]
@@ -309,7 +309,7 @@ class CrawlerComponent:
         if error:
             crawl_log.note(f"ERROR : {error}")
         crawl_log.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
-        crawl_log.ship(self._client("logs", crawler), crawler.name)
+        crawl_log.write(self._client("logs", crawler), crawler.name)
         with self._lock:
             crawl.status, crawl.error, crawl.ended = status, error, time.time()
             crawler.state = "READY"
@@ -345,5 +345,5 @@ def _metrics_of(crawler: Crawler) -> dict[str, Any]:
     }
 
 
-def _refuse(call: Call) -> dict[str, Any]:
-    raise settings.not_done(call.operation)
+def _reject(call: Call) -> dict[str, Any]:
+    raise settings.unsupported(call.operation)

@@ -19,7 +19,7 @@ _DONE = {"ADD": "Created", "UPDATE": "Updated", "DELETE": "Deleted"}
 
 
 class CrawlLog:
-    """Collects the lines of one crawl until ``ship``."""
+    """Collects the lines of one crawl until ``write``."""
 
     def __init__(self, crawl_id: str) -> None:
         self._crawl_id = crawl_id
@@ -35,7 +35,7 @@ class CrawlLog:
             for name in names:
                 self.note(f"INFO : {_DONE[verb]} {kind.lower()} {name}")
 
-    def ship(self, logs: Any, stream: str) -> None:
+    def write(self, logs: Any, stream: str) -> None:
         """Writes the lines; a failure to write does not fail the crawl."""
         try:
             _ensure(logs.create_log_group, logGroupName=LOG_GROUP)

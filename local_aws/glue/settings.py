@@ -26,7 +26,7 @@ _CONFIGURATION = {
         "Tables": {"AddOrUpdateBehavior": ("MergeNewColumns",)},
     },
 }
-_NOT_DONE = ("Schedule", "Classifiers", "CrawlerSecurityConfiguration")
+_UNSUPPORTED = ("Schedule", "Classifiers", "CrawlerSecurityConfiguration")
 
 
 def invalid(message: str) -> AwsError:
@@ -34,7 +34,7 @@ def invalid(message: str) -> AwsError:
     return AwsError("InvalidInputException", message)
 
 
-def not_done(what: str) -> AwsError:
+def unsupported(what: str) -> AwsError:
     """The stand-in's error for settings that it does not support."""
     return invalid(f"local_aws does not support this: {what}")
 
@@ -43,9 +43,9 @@ def check(crawler: Mapping[str, Any]) -> None:
     """Raises ``AwsError`` if ``crawler`` (a CreateCrawler request) is invalid or not supported
     here.
     """
-    for name in _NOT_DONE:
+    for name in _UNSUPPORTED:
         if crawler.get(name):
-            raise not_done(f"crawlers with {name}")
+            raise unsupported(f"crawlers with {name}")
     _check_targets(crawler.get("Targets") or {})
     if not crawler.get("DatabaseName"):
         raise invalid("Database name cannot be null or empty")
@@ -60,7 +60,7 @@ def check(crawler: Mapping[str, Any]) -> None:
 def _check_targets(targets: Mapping[str, Any]) -> None:
     others = sorted(kind for kind, listed in targets.items() if listed and kind != "S3Targets")
     if others:
-        raise not_done(f"crawler targets other than S3 ({', '.join(others)})")
+        raise unsupported(f"crawler targets other than S3 ({', '.join(others)})")
     if not targets.get("S3Targets"):
         raise invalid("At least one crawler target must be specified")
     for target in targets["S3Targets"]:
@@ -69,13 +69,13 @@ def _check_targets(targets: Mapping[str, Any]) -> None:
             raise invalid(f"The include path {path or '(none)'} is not an S3 path: it must look like s3://bucket/folder/")
         unknown = sorted(key for key in target if key not in ("Path", "Exclusions") and target[key])
         if unknown:
-            raise not_done(f"{', '.join(unknown)} of an S3 target")
+            raise unsupported(f"{', '.join(unknown)} of an S3 target")
 
 
 def _check_recrawl(crawler: Mapping[str, Any]) -> None:
     behavior = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
     if behavior != "CRAWL_EVERYTHING":
-        raise not_done(f"RecrawlBehavior {behavior}")
+        raise unsupported(f"RecrawlBehavior {behavior}")
 
 
 def _configuration(crawler: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _check_configuration(given: Any, known: Any, where: str) -> None:
             raise invalid(f"{where} must be an object")
         for key, value in given.items():
             if key not in known:
-                raise not_done(f"{where}.{key}")
+                raise unsupported(f"{where}.{key}")
             _check_configuration(value, known[key], f"{where}.{key}")
     elif known is not None and given not in known:
         raise invalid(f"{where} must be one of {', '.join(map(str, known))}, not {given}")

@@ -205,10 +205,10 @@ def _environment(configuration: dict[str, Any], region: str, folder: Path, clien
 def _outcome(folder: Path, timeout: int, request_id: str, output: str, finished: bool) -> Outcome:
     written = folder / "outcome.json"
     if written.exists():
-        found = json.loads(written.read_text())
-        failed = "error" in found
-        return Outcome(json.dumps(found["error"]) if failed else found["result"], failed, output)
-    said = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} Task timed out after {timeout:.2f} seconds"
+        outcome = json.loads(written.read_text())
+        failed = "error" in outcome
+        return Outcome(json.dumps(outcome["error"]) if failed else outcome["result"], failed, output)
+    message = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} Task timed out after {timeout:.2f} seconds"
     if finished:
-        said = f"RequestId: {request_id} Error: Runtime exited without providing a reason"
-    return Outcome(json.dumps({"errorMessage": said}), True, f"{output}{said}\n")
+        message = f"RequestId: {request_id} Error: Runtime exited without providing a reason"
+    return Outcome(json.dumps({"errorMessage": message}), True, f"{output}{message}\n")

@@ -21,8 +21,8 @@ from local_aws.overlay import AwsError, Call, Handler, not_supported
 from local_aws.state_log import StateLog
 from local_aws.step_functions.past_executions import PastExecutions
 from local_aws.step_functions.prerequisites import check_logging, check_role
-from local_aws.step_functions.problems import NOT_LOCAL
-from local_aws.unsupported import refuse
+from local_aws.step_functions.problems import UNSUPPORTED
+from local_aws.unsupported import reject
 
 # imported at the first request: moto's interpreter takes longer to import than the rest of the
 # server
@@ -57,14 +57,14 @@ class StepFunctionsComponent:
 
     def __init__(self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog) -> None:
         self._clients = clients
-        self._tell = on_end
+        self._notify = on_end
         self._closed = False
         self._lock = threading.Lock()
         self._interpreter: InterpreterClients | None = None
         self._running: dict[str, str] = {}  # regions of running executions, by ARN
         self._ended: dict[str, datetime] = {}  # end times of executions, by ARN
         self._reasons: dict[str, StopReason] = {}
-        self._past = PastExecutions(clients, state_log)
+        self._records = PastExecutions(clients, state_log)
 
     def handlers(self) -> Mapping[str, Handler]:
         """All operations: this component's, moto's, and a rejection of those that neither
@@ -82,7 +82,7 @@ class StepFunctionsComponent:
             **dict.fromkeys(_MOTOS, Call.forward),
         }
         operations = botocore.session.get_session().get_service_model("stepfunctions").operation_names
-        refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys(), refuse)
+        refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys(), reject)
         return {f"{_TARGET}.{name}": self._prepared(handler) for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class StepFunctionsComponent:
                 self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
             except ClientError as error:  # it may have ended, or its state machine may be deleted
                 log.warning("%s: %s", arn, error)
-        self._past.close()
+        self._records.close()
 
     def _prepared(self, handler: Handler) -> Handler:
         def prepared(call: Call) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class StepFunctionsComponent:
         arn = f"arn:aws:states:{call.region}:{ACCOUNT_ID}:stateMachine:{call.body['name']}"
         existing = _existing(call, arn)
         if existing is not None:
-            return _again(call.body, existing)
+            return _same_machine(call.body, existing)
         self._check(call)
         return call.forward()
 
@@ -149,16 +149,16 @@ class StepFunctionsComponent:
         with self._lock:
             if answer["executionArn"] not in self._ended:
                 self._running[answer["executionArn"]] = call.region
-        self._past.begun(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
+        self._records.log_start(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
         return answer
 
     def _on_end(self, execution: Execution) -> None:
         with self._lock:
             self._running.pop(execution.exec_arn, None)
             self._ended[execution.exec_arn] = execution.stop_date or datetime.now(UTC)
-        self._past.ended(execution.exec_arn, execution.region_name)
+        self._records.ended(execution.exec_arn, execution.region_name)
         if not self._closed:
-            self._tell(execution)
+            self._notify(execution)
 
     def _stop(self, call: Call) -> dict[str, Any]:
         """Returns when the execution has ended: its running state has to notice the stop first."""
@@ -173,12 +173,12 @@ class StepFunctionsComponent:
         return {"stopDate": self._ended.get(arn) or time.time()}
 
     def _describe(self, call: Call) -> dict[str, Any]:
-        return self._past.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
+        return self._records.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
 
     def _list(self, call: Call) -> dict[str, Any]:
         answer = call.forward()
         executions = [self._with_stop_date(execution) for execution in answer["executions"]]
-        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._past.listed(call.body)
+        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._records.list_executions(call.body)
         return answer | {"executions": executions + past}
 
     def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class StepFunctionsComponent:
     def _history(self, call: Call) -> dict[str, Any]:
         """Adds pages and reverse order: moto always returns all events, oldest first."""
         body = call.body
-        events = self._past.events(body["executionArn"])
+        events = self._records.events(body["executionArn"])
         if events is None:
             events = call.forward({"executionArn": body["executionArn"]})["events"]
         if body.get("reverseOrder"):
@@ -203,7 +203,7 @@ def _check_definition(text: str) -> None:
     from local_aws.step_functions.definition import definition_problems
 
     found = definition_problems(text)
-    wrong = [str(problem) for problem in found if problem.code != NOT_LOCAL]
+    wrong = [str(problem) for problem in found if problem.code != UNSUPPORTED]
     if wrong:
         raise AwsError("InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(wrong)}'")
     if found:
@@ -219,7 +219,7 @@ def _existing(call: Call, arn: str) -> dict[str, Any] | None:
         return None
 
 
-def _again(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
+def _same_machine(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
     """The same response again if the state machine is the same; a different role or tags are
     ignored.
 

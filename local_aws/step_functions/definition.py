@@ -10,7 +10,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import ASLParserException
 
 from local_aws.step_functions.graph import graph_problems, machines
 from local_aws.step_functions.integrations import task_problems
-from local_aws.step_functions.problems import SCHEMA, Problem, not_local
+from local_aws.step_functions.problems import SCHEMA, Problem, unsupported
 from local_aws.step_functions.syntax import parse
 
 _MOST_BYTES = 1024 * 1024
@@ -68,7 +68,7 @@ def _query_language(definition: dict[str, Any]) -> Iterator[Problem]:
     ]
     for holder, location in holders:
         if holder.get("QueryLanguage", "JSONPath") != "JSONPath":
-            yield not_local(f"the query language {holder['QueryLanguage']}; use JSONPath", f"{location}/QueryLanguage")
+            yield unsupported(f"the query language {holder['QueryLanguage']}; use JSONPath", f"{location}/QueryLanguage")
 
 
 def _state_problems(definition: dict[str, Any]) -> Iterator[Problem]:
@@ -87,4 +87,4 @@ def _distributed(state: dict[str, Any], location: str) -> Iterator[Problem]:
     settings = state.get("ItemProcessor", {}).get("ProcessorConfig", {})
     fields = [field for field in _DISTRIBUTED if field in state]
     if settings.get("Mode") == "DISTRIBUTED" or fields:
-        yield not_local("Map states in distributed mode", location)
+        yield unsupported("Map states in distributed mode", location)

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.model import ListShape, Shape, StructureShape
 
 from local_aws.step_functions import services
-from local_aws.step_functions.problems import SCHEMA, Problem, not_local
+from local_aws.step_functions.problems import SCHEMA, Problem, unsupported
 from local_aws.unsupported import UnsupportedOperations
 
 # Integrations that run here: service -> action -> patterns besides request-response.
@@ -71,7 +71,7 @@ def task_problems(state: dict[str, Any], location: str) -> Iterator[Problem]:
 
 def _resource_problem(match: re.Match[str] | None, resource: str, location: str) -> Problem | None:
     if match is None:
-        unsupported = bool(_FUNCTION_OR_ACTIVITY.match(resource))
+        known = bool(_FUNCTION_OR_ACTIVITY.match(resource))
     else:
         service, action, pattern = match["service"], match["action"], match["pattern"]
         if service == "aws-sdk":
@@ -80,8 +80,8 @@ def _resource_problem(match: re.Match[str] | None, resource: str, location: str)
         if patterns is not None and (pattern is None or pattern in patterns):
             return None
         token = patterns is not None and pattern == "waitForTaskToken"
-        unsupported = token or service in _UNSUPPORTED_SERVICES or action in _UNSUPPORTED_ACTIONS
-    return not_local(f"Task states with {resource}", location) if unsupported else _not_recognized(resource, location)
+        known = token or service in _UNSUPPORTED_SERVICES or action in _UNSUPPORTED_ACTIONS
+    return unsupported(f"Task states with {resource}", location) if known else _not_recognized(resource, location)
 
 
 def _sdk_problem(action: str, pattern: str | None, resource: str, location: str) -> Problem | None:
@@ -91,7 +91,7 @@ def _sdk_problem(action: str, pattern: str | None, resource: str, location: str)
         return _not_recognized(resource, location)
     target = f"{operation.service_model.metadata.get('targetPrefix')}.{operation.name}"
     if pattern or target in UnsupportedOperations().handlers():
-        return not_local(f"Task states with {resource}", location)
+        return unsupported(f"Task states with {resource}", location)
     return None
 
 

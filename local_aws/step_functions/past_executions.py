@@ -16,7 +16,7 @@ from local_aws.state_log import StateLog
 log = logging.getLogger(__name__)
 
 _LISTED = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
-_CUT_SHORT = {"status": "ABORTED", "error": "LocalAws.Ended", "cause": "The local AWS ended while the execution ran."}
+_ABORTED = {"status": "ABORTED", "error": "LocalAws.Ended", "cause": "The local AWS ended while the execution ran."}
 _CLOSE_SECONDS = 10.0
 
 
@@ -25,18 +25,18 @@ class PastExecutions:
 
     def __init__(self, clients: Clients, state_log: StateLog) -> None:
         self._clients = clients
-        self._log = state_log
+        self._state_log = state_log
         self._writers: list[threading.Thread] = []
-        self._past = {arn: _ended(saved) for arn, saved in state_log.state.executions.items()}
+        self._records = {arn: _ended(record) for arn, record in state_log.state.executions.items()}
 
-    def begun(self, described: Mapping[str, Any]) -> None:
+    def log_start(self, described: Mapping[str, Any]) -> None:
         """Logs the start of an execution; ``described`` is the response of DescribeExecution."""
         if described["status"] == "RUNNING":
-            self._save(described, [])
+            self._log(described, [])
 
     def ended(self, arn: str, region: str) -> None:
         """Logs the end of an execution, in the background."""
-        writer = threading.Thread(target=self._save_ended, args=(arn, region), name=f"save-{arn}", daemon=True)
+        writer = threading.Thread(target=self._log_ended, args=(arn, region), name=f"save-{arn}", daemon=True)
         self._writers = [other for other in self._writers if other.is_alive()] + [writer]
         writer.start()
 
@@ -47,15 +47,15 @@ class PastExecutions:
 
     def description(self, arn: str) -> dict[str, Any] | None:
         """The response of DescribeExecution; None for an execution of this server."""
-        return self._past[arn]["description"] if arn in self._past else None
+        return self._records[arn]["description"] if arn in self._records else None
 
     def events(self, arn: str) -> list[dict[str, Any]] | None:
         """The history's events, oldest first; None for an execution of this server."""
-        return list(self._past[arn]["events"]) if arn in self._past else None
+        return list(self._records[arn]["events"]) if arn in self._records else None
 
-    def listed(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def list_executions(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The executions that ListExecutions asks for, newest first."""
-        descriptions = [saved["description"] for saved in reversed(self._past.values())]
+        descriptions = [record["description"] for record in reversed(self._records.values())]
         return [
             {key: description[key] for key in _LISTED if key in description}
             for description in descriptions
@@ -63,7 +63,7 @@ class PastExecutions:
             and description["status"] == request.get("statusFilter", description["status"])
         ]
 
-    def _save_ended(self, arn: str, region: str) -> None:
+    def _log_ended(self, arn: str, region: str) -> None:
         client = self._clients.client("stepfunctions", region)
         try:
             described = client.describe_execution(executionArn=arn)
@@ -73,14 +73,14 @@ class PastExecutions:
         except (ClientError, BotoCoreError) as error:
             log.warning("%s could not be logged: %s", arn, error)
         else:
-            self._save(described, events)
+            self._log(described, events)
 
-    def _save(self, described: Mapping[str, Any], events: list[Any]) -> None:
+    def _log(self, described: Mapping[str, Any], events: list[Any]) -> None:
         description = {key: value for key, value in described.items() if key != "ResponseMetadata"}
-        self._log.append(execution={"arn": description["executionArn"], "description": description, "events": events})
+        self._state_log.append(execution={"arn": description["executionArn"], "description": description, "events": events})
 
 
-def _ended(saved: dict[str, Any]) -> dict[str, Any]:
-    if saved["description"]["status"] != "RUNNING":
-        return saved
-    return {**saved, "description": {**saved["description"], **_CUT_SHORT, "stopDate": time.time()}}
+def _ended(record: dict[str, Any]) -> dict[str, Any]:
+    if record["description"]["status"] != "RUNNING":
+        return record
+    return {**record, "description": {**record["description"], **_ABORTED, "stopDate": time.time()}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
-NOT_LOCAL = "LocalAwsNotSupported"  # AWS supports it, the stand-in does not
+UNSUPPORTED = "LocalAwsNotSupported"  # AWS supports it, the stand-in does not
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,6 @@ class Problem:
         return {"severity": "ERROR", "code": self.code, "message": self.message, "location": self.location}
 
 
-def not_local(what: str, location: str) -> Problem:
+def unsupported(what: str, location: str) -> Problem:
     """The problem of a definition that AWS supports and this stand-in does not."""
-    return Problem(NOT_LOCAL, what, location)
+    return Problem(UNSUPPORTED, what, location)

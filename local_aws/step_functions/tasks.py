@@ -38,7 +38,7 @@ SYNC_POLL_SECONDS = 0.2  # AWS polls every 60 s, later every 300 s; a poll takes
 
 Answer = dict[str, Any]
 # Polls once: the result on success, None while the work runs; raises _Failed on failure.
-Look = Callable[[], Answer | None]
+Poll = Callable[[], Answer | None]
 
 
 class _Failed(Exception):
@@ -56,11 +56,11 @@ class _Stopped(Exception):
 class SyncJob:
     """The work that a ``.sync`` task started: how to poll it, and how to cancel it."""
 
-    look: Look
-    call_off: Callable[[], object]
+    poll: Poll
+    cancel: Callable[[], object]
 
 
-def _signs(env: Environment) -> str:
+def _access_key(env: Environment) -> str:
     """The access key id of the state machine's role, which signs a task's calls."""
     return access_key_of(env.aws_execution_details.role_arn)
 
@@ -92,7 +92,7 @@ class JobTask(StateTaskServiceCallback):
         """Does nothing: definitions are validated as a whole when they are created."""
 
     def _client(self, env: Environment, where: ResourceRuntimePart) -> Any:
-        return self._clients.client(self.boto_service, where.region, access_key_id=_signs(env))
+        return self._clients.client(self.boto_service, where.region, access_key_id=_access_key(env))
 
     def _eval_service_task(
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
@@ -108,11 +108,11 @@ class JobTask(StateTaskServiceCallback):
 
     def _eval_sync(self, env: Environment, sync_resolver: SyncJob, **_: Any) -> Answer:  # type: ignore[override]
         while env.is_running():
-            outcome = sync_resolver.look()
+            outcome = sync_resolver.poll()
             if outcome is not None:
                 return outcome
             time.sleep(SYNC_POLL_SECONDS)
-        sync_resolver.call_off()
+        sync_resolver.cancel()
         raise _Stopped
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
@@ -179,15 +179,15 @@ class EmrTask(JobTask):
         if action == "addStep":
             cluster, step = parameters["ClusterId"], started["StepId"]
             return SyncJob(
-                look=lambda: _judge(_step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS),
-                call_off=lambda: client.cancel_steps(ClusterId=cluster, StepIds=[step]),
+                poll=lambda: _outcome(_step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS),
+                cancel=lambda: client.cancel_steps(ClusterId=cluster, StepIds=[step]),
             )
         cluster = started.get("ClusterId") or parameters["ClusterId"]
         good, bad = ({"WAITING"}, _GONE) if action == "createCluster" else (_GONE, set())
         return SyncJob(
-            look=lambda: _judge(_cluster(client, cluster), "Cluster", good, bad),
+            poll=lambda: _outcome(_cluster(client, cluster), "Cluster", good, bad),
             # "Step Functions does not terminate the cluster when the execution is stopped"
-            call_off=lambda: None,
+            cancel=lambda: None,
         )
 
 
@@ -207,7 +207,7 @@ def _cluster(client: Any, cluster: str) -> Answer:
     return {"Cluster": client.describe_cluster(ClusterId=cluster)["Cluster"], "ClusterId": cluster}
 
 
-def _judge(described: Answer, kind: str, good: set[str], bad: set[str]) -> Answer | None:
+def _outcome(described: Answer, kind: str, good: set[str], bad: set[str]) -> Answer | None:
     state = described[kind]["Status"]["State"]
     if state in bad:
         raise _Failed(described)
@@ -236,11 +236,11 @@ class AthenaTask(JobTask):
     def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
         query = started["QueryExecutionId"]
 
-        def look() -> Answer | None:
+        def poll() -> Answer | None:
             described = _without_metadata(client.get_query_execution(QueryExecutionId=query))
-            return _judge(described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"})
+            return _outcome(described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"})
 
-        return SyncJob(look, call_off=lambda: client.stop_query_execution(QueryExecutionId=query))
+        return SyncJob(poll, cancel=lambda: client.stop_query_execution(QueryExecutionId=query))
 
 
 def _without_metadata(answer: Mapping[str, Any]) -> Answer:
@@ -260,7 +260,7 @@ class AwsSdkTask(StateTaskServiceAwsSdk):
         self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
     ) -> None:
         service, region = self._get_boto_service_name(), resource_runtime_part.region
-        client = _clients[0].client(service, region, access_key_id=_signs(env))
+        client = _clients[0].client(service, region, access_key_id=_access_key(env))
         operation = client.meta.service_model.operation_model(_operation(self.resource.api_action))
         if operation.input_shape is not None:
             self._to_boto_request(normalised_parameters, operation.input_shape)

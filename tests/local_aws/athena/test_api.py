@@ -427,7 +427,7 @@ def test_header_and_footer_lines_are_no_rows(lake: Lake) -> None:
 @pytest.mark.parametrize("serde", [{"serialization.encoding": "latin1"}, {"line.delim": ";"}])
 def test_text_that_cannot_be_read_here_is_refused_by_name(lake: Lake, serde: dict[str, str]) -> None:
     text_table(lake, "a string", "x\n", serde)
-    assert "local_aws does not do this" in lake.failed("SELECT * FROM t")
+    assert "local_aws does not support this" in lake.failed("SELECT * FROM t")
 
 
 OPEN_CSV = [
@@ -601,7 +601,7 @@ def test_partitions_are_dropped_and_tables_altered(metrics: Lake) -> None:
     "statement", ["DELETE FROM t", "MERGE INTO t USING u ON true", "VACUUM t", "SHOW FUNCTIONS"]
 )
 def test_statements_that_are_not_done_are_refused_by_name(lake: Lake, statement: str) -> None:
-    assert "local_aws does not do this" in lake.failed(statement)
+    assert "local_aws does not support this" in lake.failed(statement)
 
 
 # writes

@@ -10,7 +10,7 @@ import pytest
 from support.known_answers import Case, known_answers
 
 from local_aws.athena.engine import Engine, Query, Session
-from local_aws.athena.errors import Malformed, QueryFailed
+from local_aws.athena.errors import InvalidSyntax, QueryFailed
 from local_aws.athena.results import Result, java_double, java_real
 from local_aws.athena.statements import parse
 from local_aws.athena.syntax import Source
@@ -63,7 +63,7 @@ def test_a_query_that_trino_refuses_fails_with_trinos_words(run: Run, case: Case
     ],
 )
 def test_a_syntax_error_is_refused_before_the_query_starts(sql: str, words: str) -> None:
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(InvalidSyntax) as caught:
         parse(sql)
     assert words in str(caught.value)
 
