@@ -247,13 +247,13 @@ class Mirror:
     def _remember(self, name: str, synced: _Synced, headers: dict[str, str] | None = None) -> None:
         self._synced[name] = synced
         if self._state_log:
-            self._state_log.append(object=name, **({"headers": headers} if headers else {}))
+            self._state_log.append(object=name, headers=headers)
 
     def _forget(self, name: str) -> _State | None:
         """Forgets the object; returns the remembered state of its file."""
         synced = self._synced.pop(name, None)
         if self._state_log:
-            self._state_log.append(deleted=name)
+            self._state_log.append(gone=name)
         return synced.state if synced else None
 
     # files

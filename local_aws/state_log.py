@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,26 @@ class StateLog:
         self._rewrite()
         self._file = self._path.open("ab", buffering=0)
 
-    def append(self, **entry: Any) -> None:
-        """Adds a line; the operating system has it when this returns, so that it survives a kill.
-        """
-        line = _line(entry)
+    def append(
+        self,
+        *,
+        request: Mapping[str, Any] | None = None,
+        object: str = "",
+        headers: Mapping[str, str] | None = None,
+        gone: str = "",
+        cluster: Mapping[str, Any] | None = None,
+        execution: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Adds a line; the operating system has it when this returns, so that it survives a kill."""
+        fields = {
+            "request": request,
+            "object": object,
+            "headers": headers,
+            "gone": gone,
+            "cluster": cluster,
+            "execution": execution,
+        }
+        line = _line({name: value for name, value in fields.items() if value})
         with self._lock:
             if not self._file.closed:
                 self._file.write(line)

@@ -12,6 +12,7 @@ import pytest
 from local_aws.clients import Clients
 from local_aws.mirror import Mirror
 from local_aws.server import LocalAws
+from local_aws.state_log import StateLog
 
 
 class OfOneBucket(Mirror):
@@ -305,3 +306,15 @@ def test_more_objects_than_a_request_may_name_are_stored_and_deleted(lake: Lake)
         path.unlink()
     lake.mirror.leave()
     assert lake.objects() == {}
+
+
+def test_the_state_log_has_the_objects_that_exist_and_not_those_that_were_deleted(
+    lake: Lake, stand_in: LocalAws, tmp_path: Path
+) -> None:
+    mirror = Mirror(Clients(stand_in.url), tmp_path / "logged", StateLog(tmp_path))
+    lake.put("kept")
+    lake.put("deleted")
+    mirror.update(lake.bucket, ["kept", "deleted"])
+    lake.s3.delete_object(Bucket=lake.bucket, Key="deleted")
+    mirror.update(lake.bucket, ["deleted"])
+    assert list(StateLog(tmp_path).state.objects) == [f"{lake.bucket}/kept"]
