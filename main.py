@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The car rental data lake, phase by phase: from raw CSV files to answers, on AWS or on this machine.
+"""The car rental data lake, from raw CSV files to answers, on AWS or on this machine.
 
   python main.py --all --local   everything, on this machine, without an account
   python main.py --all           everything, on AWS, with the settings of .env
 
-Phases can be combined. With --local they work on the lake in LOCAL_AWS_DIR, which lives on from run to
-run. A run stops at the first failure, says why, and never leaves its cluster running. What it did is kept
-under runs/; `--from STEP` picks up one that failed. `--plan` shows what a run would do and cost, and does
-nothing.
+Phases can be combined. With --local they use the lake in LOCAL_AWS_DIR, which persists between
+runs. A run stops at the first failure, says why, and never leaves its cluster running. Its record
+is kept under runs/; `--from STEP` picks up a failed run. `--plan` shows what a run would do and
+cost, without doing it.
 """
 
 from __future__ import annotations
@@ -170,9 +170,11 @@ _WORK: dict[str, Callable[[Run], None]] = {
 
 
 def steps_to_run(chosen: Sequence[str], first: str | None, *, keep_cluster: bool, has_cluster: bool) -> list[str]:
-    """The names of the steps that a run of the ``chosen`` phases from the step ``first`` on consists of.
+    """The names of the steps to run: those of the ``chosen`` phases, beginning with the step
+    ``first``.
 
-    ``has_cluster``: an earlier run has left a cluster that the Spark jobs can use, so none has to be created.
+    ``has_cluster``: an earlier run has left a cluster that the Spark jobs can use, so none has to
+    be created.
     """
     if first == "run_spark_jobs" and not has_cluster:
         first = "create_emr_cluster"
@@ -240,7 +242,9 @@ def run_phases(run: Run, chosen: Sequence[str]) -> None:
 
 
 def shown_on_board(steps: Collection[str], chosen: Sequence[str]) -> list[Step]:
-    """The steps of the chosen phases, also those that --from leaves out; no termination that will not happen."""
+    """The steps of the chosen phases, including those that --from leaves out, but no termination
+    that will not happen.
+    """
     names = [name for phase in chosen for name in PHASES[phase]]
     return [STEPS[name] for name in names if name in steps or name != "terminate_emr_cluster"]
 
@@ -270,7 +274,7 @@ def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Cons
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = command_line(__doc__)
     arguments = parser.parse_args(argv)
     if arguments.fresh and not arguments.local:
@@ -300,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _typed(record: RunRecord) -> str:
-    """The command line as it was typed, but for the flag of the picture that shows it."""
+    """The command line as typed, without the flag of the picture that shows it."""
     return re.sub(r" --record[ =]\S+", "", shlex.join(["python", "main.py", *record.flags]))
 
 

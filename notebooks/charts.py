@@ -1,4 +1,6 @@
-"""The charts of the analysis: few kinds, one look, readable in print, by colour-blind people and without any colour."""
+"""The charts of the analysis: few kinds, one style, readable in print, by colour-blind people and
+without colour.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,17 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-# out of Okabe and Ito's palette, which people with any colour vision can tell apart: https://jfly.uni-koeln.de/color/
+# from the palette of Okabe and Ito, distinguishable with any colour vision:
+# https://jfly.uni-koeln.de/color/
 LEAD, PALE, MEAN = "#0072B2", "#9DC3DC", "#D55E00"
 INK, FAINT = "#3D4852", "#DDE3E8"
-_LONGEST = 36  # letters of a label; more would leave no room for the bars
+_LONGEST = 36  # letters of a label; longer ones would leave no room for the bars
 WIDTH = 7.6  # inches; the page scales it to its own width
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the page's own typeface
     "svg.hashsalt": "car-rental",  # the same chart gives the same bytes
-    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "text.parse_math": False,  # a name with two dollar signs is not a formula
     "font.size": 8.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -62,18 +65,21 @@ def number(value: float) -> str:
 
 
 def tenths(value: float) -> str:
-    """A measured number for a label."""
+    """A decimal number for a label."""
     return f"{value:,.1f}"
 
 
 def percent(value: float) -> str:
-    """A share that is given in percent."""
+    """A percentage for a label."""
     return f"{value:.1f}%"
 
 
 @matplotlib.rc_context(_STYLE)
 def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, ticks: Write | None = None) -> Figure:
-    """Horizontal bars, the first on top and darker: it is the one that the title speaks of. Every bar carries its value."""
+    """Horizontal bars with their values.
+
+    The first bar is on top and darker, because the title is about it.
+    """
     figure, axes = _figure(0.7 + 0.27 * len(labels))
     numbers = [float(value) for value in values]
     drawn = axes.barh(range(len(labels)), numbers, color=[LEAD] + [PALE] * (len(labels) - 1), height=0.72)
@@ -92,7 +98,10 @@ def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, 
 def columns(
     labels: Sequence[str], values: Sequence[Any], axes_labels: tuple[str, str], write: Write, *, lead: int, every: bool = True
 ) -> Figure:
-    """Upright columns in the order of ``labels``, the one at ``lead`` darker; ``every`` one carries its value, or it alone."""
+    """Columns in the order of ``labels``; the one at ``lead`` is darker.
+
+    Every ``every``-th column shows its value, or only the leading one.
+    """
     figure, axes = _figure(2.5)
     numbers = [float(value) for value in values]
     colours = [LEAD if index == lead else PALE for index in range(len(numbers))]
@@ -111,7 +120,7 @@ def columns(
 
 @matplotlib.rc_context(_STYLE)
 def trend(days: Sequence[date], values: Sequence[Any], means: Sequence[Any], axis: str) -> Figure:
-    """A value a day as pale columns, and the mean of seven days as a line over them."""
+    """Daily values as pale columns, with the mean of seven days as a line."""
     figure, axes = _figure(2.8)
     dates: Any = list(days)
     axes.bar(dates, [float(value) for value in values], color=PALE, width=0.8, label="a day")
@@ -148,14 +157,14 @@ def _short(label: str) -> str:
 
 
 def _ticks(axis: Any, write: Write) -> None:
-    # whole numbers, one apart at least: labels without decimals would read 0 0 1 1 2
+    # whole numbers, at least one apart: labels without decimals would read 0 0 1 1 2
     axis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 
 @matplotlib.rc_context(_STYLE)
 def svg(figure: Figure) -> bytes:
-    """The chart as an SVG file that refers to nothing outside itself."""
+    """The chart as a self-contained SVG file."""
     with io.BytesIO() as file:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return file.getvalue().replace(b"'DejaVu Sans'", _TYPEFACE)

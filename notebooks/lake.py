@@ -1,4 +1,4 @@
-"""What the notebook asks the lake with: sends the questions off together, and hands out each answer when it is there."""
+"""The notebook's queries: starts them all at once, and returns each answer when it is ready."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from car_rental.errors import DataLakeError
 from car_rental.failures import as_failure
 from car_rental.report.settings_env import received
 
-ERROR = "application/vnd.car-rental.error+json"  # what scripts/analyze.py reads out of a notebook that failed
+# the output of a failed notebook that scripts/analyze.py reads
+ERROR = "application/vnd.car-rental.error+json"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, and the rows that answer it."""
+    """A query and its rows."""
 
     query: NamedQuery
     result: QueryResult
@@ -42,12 +43,12 @@ class Answer:
 
     @property
     def first(self) -> pd.Series:
-        """The first row; queries put first what the question asks for."""
+        """The first row; the queries sort the answer to the question first."""
         return self.frame.iloc[0]
 
 
 class Lake:
-    """The published tables, by the questions of notebooks/queries."""
+    """The published tables, through the queries of notebooks/queries."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -59,13 +60,16 @@ class Lake:
 
     @classmethod
     def open(cls) -> Lake:
-        """The lake that `.env` and the environment mean, or the one that `main.py --analyze` looks at."""
+        """The lake of `.env` and the environment, or that of the `main.py --analyze` that runs this
+        notebook.
+        """
         return cls(received(os.environ))
 
     def ask_all(self) -> None:
-        """Sends every question off at once: Athena works on them side by side.
+        """Starts every query at once: Athena runs them concurrently.
 
-        Not the one about rejected rentals: a run's are in the catalog only after step 7 or 10.
+        The query about rejected rentals is left out: a run's rejected rentals are in the catalog
+        only after step 7 or 10.
         """
         for name in self._queries:
             if name != "rejected_rentals":
@@ -75,13 +79,13 @@ class Lake:
         self._waiting[name] = self._athena.start(self._queries[name].sql)
 
     def answer(self, name: str) -> Answer:
-        """The answer to a question, waited for where necessary. When one fails, those still on their way are stopped."""
+        """Waits for the answer to a query. If it fails, the other running queries are stopped."""
         if name not in self._answers:
             if name not in self._waiting:
                 self._ask(name)
             try:
                 result = self._athena.finish(self._waiting.pop(name), name)
-            except BaseException:  # Ctrl-C too: nobody waits for the others any more
+            except BaseException:  # Ctrl-C too: nobody needs the other answers any more
                 self._stop_waiting()
                 raise
             self._answers[name] = Answer(self._queries[name], result)
@@ -92,7 +96,9 @@ class Lake:
             self._athena.stop(self._waiting.popitem()[1])
 
     def rejected_rentals(self, run_id: str) -> int | None:
-        """How many rentals the newest run rejected; None when the catalog does not show them."""
+        """The number of rentals that the newest run rejected; None if the catalog does not have
+        them.
+        """
         if not self._shows("rejected_rentals", run_id):
             return None
         reasons = self.answer("rejected_rentals").frame
@@ -104,7 +110,7 @@ class Lake:
         return if_there(get, "EntityNotFoundException") is not None
 
     def bill(self) -> dict[str, str]:
-        """What answered, what it read and what that costs, over all questions; waits for those on their way."""
+        """The engine, the bytes read and the cost of all queries. Waits for running ones."""
         results = [self.answer(name).result for name in [*self._answers, *self._waiting]]
         scanned = sum(result.scanned_bytes for result in results)
         dollars = sum((result.dollars for result in results), Decimal(0))
@@ -118,7 +124,7 @@ class Lake:
 
 
 def show_errors_briefly() -> None:
-    """From here on a failure that people can act on is shown as what to do, in place of a traceback."""
+    """From here on, shows a DataLakeError as text in place of a traceback."""
 
     def show(shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None) -> None:
         failure = as_failure(error, "analysis")

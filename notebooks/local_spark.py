@@ -1,4 +1,6 @@
-"""What local testing needs: the Spark jobs as modules, a Spark session on this machine, and a small sample of raw data."""
+"""Local testing: the Spark jobs as modules, a Spark session on this machine, and a small sample of
+raw data.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "spark_jobs")]  # as main.py and spark-submit have it
+# the module path of main.py and spark-submit
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "spark_jobs")]
 
 import lake_job
 from car_rental.sample.generator import generate
@@ -20,7 +23,7 @@ from local_aws.java import find_java
 
 
 def local_session() -> SparkSession:
-    """A Spark session with the jobs' own settings in this process; end it with ``stop()``."""
+    """A Spark session in this process with the jobs' own settings; end it with ``stop()``."""
     os.environ["JAVA_HOME"] = str(find_java().home)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -33,7 +36,7 @@ def local_session() -> SparkSession:
     return spark
 
 
-# for some hundred rows: no web page of its own, few tasks, and a Java that starts fast rather than runs fast
+# for some hundred rows: no web UI, few tasks, and a Java that starts fast rather than runs fast
 _SMALL = {
     "spark.master": "local[2]",
     "spark.ui.enabled": "false",
@@ -45,7 +48,7 @@ _SMALL = {
 
 
 def new_lake(rentals: int, defects: float) -> Path:
-    """A folder with a raw zone of so many rentals, ``defects`` of them bad; it may be changed, and goes with this session."""
+    """A temporary folder with a raw zone of so many rentals, a share ``defects`` of them bad."""
     folder = tempfile.TemporaryDirectory(prefix="car-rental-lake-")
     atexit.register(folder.cleanup)
     lake = Path(folder.name)

@@ -1,4 +1,7 @@
-"""The parts of the analysis as they are shown: facts, findings, tables, charts. The report puts the same parts on its page."""
+"""The parts of the analysis on screen: facts, findings, tables, charts.
+
+The report uses the same parts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from IPython.display import display
 from lake import Answer
 from matplotlib.figure import Figure
 
-# what scripts/analyze.py reads out of the executed notebook, for the terminal; browsers ignore it
+# output of the executed notebook that scripts/analyze.py prints on the terminal; browsers ignore it
 NOTHING = "–"
 UNKNOWN = "not in the catalog"
 HEADLINE = "application/vnd.car-rental.headline+json"
@@ -38,17 +41,17 @@ def count(value: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A share that is given in percent: ``4.7%``; of nothing there is no share."""
+    """A percentage: ``4.7%``; a dash for a share of nothing."""
     return NOTHING if pd.isna(value) else f"{value:.1f}%"
 
 
 def tenths(value: float) -> str:
-    """A measured number: ``43.5``."""
+    """A decimal number: ``43.5``."""
     return f"{value:,.1f}"
 
 
 def change(before: Any, now: Any) -> str:
-    """How much more or less, in percent of what was before."""
+    """The relative change in percent."""
     if not before:
         return "none before"
     share = 100 * (float(now) / float(before) - 1)
@@ -56,7 +59,7 @@ def change(before: Any, now: Any) -> str:
 
 
 def date_of(value: date) -> str:
-    """``31 May 2024``, in English whatever the machine's language."""
+    """``31 May 2024``, in English whatever the machine's locale."""
     month = "January February March April May June July August September October November December".split()[value.month - 1]
     return f"{value.day} {month} {value.year}"
 
@@ -72,25 +75,28 @@ _UNITS: dict[Callable[[Any], str], str] = {money: " ($)", percent: " (%)"}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its title, and how a value is written."""
+    """A column of a table: its title, and the format of its values."""
 
     title: str
     write: Callable[[Any], str] = str
 
     @property
     def is_number(self) -> bool:
-        """Whether it stands on the right."""
+        """Whether its values are aligned right."""
         return self.write is not str
 
 
 def finding(sentence: str, **values: str) -> None:
-    """What a section found: ``sentence`` with its ``{values}``, each of them set off."""
+    """A finding: ``sentence`` with its ``{values}``, each of them emphasised."""
     marked = {name: f"<strong>{html.escape(value)}</strong>" for name, value in values.items()}
     _show("finding", f"<p>{html.escape(sentence, quote=False).format(**marked)}</p>", sentence.format(**values))
 
 
 def table(frame: pd.DataFrame, caption: str, columns: Mapping[str, Column], headline: str = "") -> None:
-    """The ``columns`` of ``frame``, by their names there. With a ``headline`` the terminal shows it too, under that title."""
+    """A table of the ``columns`` of ``frame``.
+
+    With a ``headline``, the terminal shows it too, with that title.
+    """
     cells = [
         [_written(value, column) for value, column in zip(row, columns.values(), strict=True)] for row in _rows(frame, columns)
     ]
@@ -112,7 +118,7 @@ def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str
 
 
 def _headline(title: str, columns: Mapping[str, Column], frame: pd.DataFrame) -> dict[str, Any]:
-    """Numbers stay numbers, with their unit in the column's title: the terminal aligns them."""
+    """Numbers stay numbers, with the unit in the column's title: the terminal aligns them."""
     titles = [column.title + _UNITS.get(column.write, "") for column in columns.values()]
     return {"title": title, "columns": titles, "rows": [[_plain(value) for value in row] for row in _rows(frame, columns)]}
 
@@ -122,14 +128,14 @@ def _rows(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[list[Any]]
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can carry; a decimal keeps its digits."""
+    """A value for JSON; a decimal keeps its digits."""
     if isinstance(value, Decimal):
         return {"decimal": str(value)}
     return round(value, 1) if isinstance(value, float) else value
 
 
 def chart(figure: Figure, title: str, subtitle: str, alt: str) -> None:
-    """A chart under the ``title`` that says what it shows; ``alt`` tells it to who cannot see it."""
+    """A chart with a ``title`` that states its message; ``alt`` describes it for screen readers."""
     image = base64.b64encode(charts.svg(figure)).decode()
     caption = f"<figcaption><b>{html.escape(title)}</b> <span>{html.escape(subtitle)}</span></figcaption>"
     picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{image}">'
@@ -137,14 +143,14 @@ def chart(figure: Figure, title: str, subtitle: str, alt: str) -> None:
 
 
 def query(answer: Answer) -> None:
-    """The SQL behind a section, folded."""
+    """The SQL of a section, collapsed."""
     sql = html.escape(answer.query.sql.strip())
     title = f"The query: {answer.query.name}.sql"
     _show("query", f"<details><summary>{title}</summary><pre><code>{sql}</code></pre></details>", answer.query.sql)
 
 
 def facts(tiles: Mapping[str, str], details: Mapping[str, str]) -> None:
-    """The head of the report: a few large numbers, and where all the numbers come from."""
+    """The head of the report: a few large numbers, and the source of all numbers."""
     large = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles.items())
     small = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in details.items())
     plain = "\n".join(f"{name}: {value}" for name, value in {**tiles, **details}.items())

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Step 10: runs the analysis notebook over the published tables and writes its answers as one HTML file under reports/.
+"""Step 10: runs the analysis notebook over the published tables and writes its answers as one HTML
+file under reports/.
 
-The notebook for people: jupyter notebook notebooks/athena_queries.ipynb
+To read the notebook itself: python scripts/open_notebook.py
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from car_rental.report.kernel import CellError, Kernel
 from car_rental.report.settings_env import handed_over
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
-HEADLINE = "application/vnd.car-rental.headline+json"  # what the notebook wants to see in the terminal too
-ERROR = "application/vnd.car-rental.error+json"  # an error of ours in the notebook: where, what, fix, details
+HEADLINE = "application/vnd.car-rental.headline+json"  # output of the notebook for the terminal
+# an error of this project in the notebook: where, what, fix, details
+ERROR = "application/vnd.car-rental.error+json"
 
 
 @dataclass(frozen=True)
 class Headline:
-    """One of the answers that a person sees first."""
+    """One of the main answers."""
 
     title: str
     columns: list[str]
@@ -44,21 +46,28 @@ class Headline:
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """Where the report lies and what run it is about; not its answers, for they name customers and results are recorded."""
+    """The path of the report and its run.
+
+    The answers are left out: they name customers, and results are recorded.
+    """
 
     page: Path
     run_id: str
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return shown(self.page)
 
 
 def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
-    """Executes the notebook, writes the report, prints the headlines; raises ``DataLakeError`` when tables are missing."""
+    """Executes the notebook, writes the report, prints the headlines.
+
+    Raises ``DataLakeError`` if tables are missing.
+    """
     require_workgroup(aws)
     runs = published_runs(aws)
-    register_rejected_rentals(aws, runs)  # after a workflow, in which step 7 did not run
+    # after an execution of the state machine, which does not run step 7
+    register_rejected_rentals(aws, runs)
     cells = execute(NOTEBOOK, settings, console)
     page = settings.reports_dir / f"car_rental_{runs[-1]}.html"
     write_whole(page, render(cells))
@@ -69,7 +78,8 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
 
 
 def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[str, Any]]:
-    """The cells of ``notebook`` after a run from top to bottom, in a kernel that talks to what ``settings`` mean."""
+    """The cells of ``notebook`` after a run from top to bottom, in a kernel that uses ``settings``.
+    """
     cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     with console.waiting("analysis"), Kernel(notebook.parent, {**os.environ, **handed_over(settings)}) as kernel:
         for number, cell in enumerate(cells, start=1):
@@ -82,7 +92,7 @@ def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[s
 
 
 def _explained(error: CellError, where: str) -> DataLakeError:
-    """The project's own error that stopped the notebook, as it was raised there; any other with its last lines."""
+    """The project's own error that stopped the notebook; any other error with its last lines."""
     for output in error.outputs:
         told = output.get("data", {}).get(ERROR)
         if told:
@@ -91,7 +101,7 @@ def _explained(error: CellError, where: str) -> DataLakeError:
 
 
 def headlines(cells: Sequence[dict[str, Any]]) -> list[Headline]:
-    """What the notebook's tables hold for the terminal, in their order."""
+    """The headlines in the notebook's outputs, in their order."""
     outputs = (output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"])
     found = (output["data"][HEADLINE] for output in outputs if HEADLINE in output.get("data", {}))
     return [Headline(one["title"], one["columns"], [[_value(cell) for cell in row] for row in one["rows"]]) for one in found]
@@ -106,7 +116,7 @@ def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     return cli.run(cli.parser(__doc__), argv, _act)
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Step 5: an EMR cluster. Waits until it takes steps and prints its id.
+"""Step 5: creates an EMR cluster, waits until it accepts steps, and prints its id.
 
-The cluster terminates itself when it has been idle for EMR_IDLE_TIMEOUT_SECONDS. Needs the roles of step 1 and the bucket of
-step 2. It costs money while it is up: end it with python scripts/terminate_emr_cluster.py
+The cluster terminates itself after EMR_IDLE_TIMEOUT_SECONDS without work. Needs the roles of step 1
+and the bucket of step 2. It costs money until it ends: python scripts/terminate_emr_cluster.py
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from car_rental.s3.lake_bucket import require_bucket
 from car_rental.signals import ctrl_c_deferred
 
 DEADLINE_MINUTES = 30.0
-# what EMR says of roles that were made a moment ago
+# EMR's messages for roles that are too new
 _ROLES_NOT_YET = ("Invalid InstanceProfile", "Failed to authorize instance profile")
 
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """The cluster that now takes steps."""
+    """A cluster that accepts steps."""
 
     cluster_id: str
     release_label: str
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return f"{self.cluster_id} ({self.release_label})"
 
 
@@ -51,13 +51,15 @@ def create_emr_cluster(
     deadline_minutes: float = DEADLINE_MINUTES,
     on_created: Callable[[str], object] | None = None,
 ) -> ClusterResult:
-    """Creates the cluster and waits until it takes steps; whatever goes wrong on the way, the cluster is terminated.
+    """Creates the cluster and waits until it accepts steps. If that fails, the cluster is
+    terminated.
 
-    Who gives ``on_created`` is told the cluster's id as soon as there is one, and ends the cluster himself.
+    ``on_created(cluster_id)`` is called as soon as EMR returns an id. The caller is then
+    responsible for terminating the cluster.
     """
     require_bucket(aws, "create_emr_cluster")
     _refuse_a_second(aws)
-    ours: list[str] = []  # clusters that nobody but us knows of
+    ours: list[str] = []  # clusters that only this function knows of
     try:
         cluster_id = _create(settings, aws, console, on_created or ours.append)
         nodes = settings.emr_core_instance_count + 1
@@ -66,7 +68,7 @@ def create_emr_cluster(
             wait_until_ready(aws, console, cluster_id, deadline_minutes)
     except KeyboardInterrupt:
         _end(aws, console, ours)
-        raise Interrupted("create_emr_cluster", "interrupted while the cluster started.") from None
+        raise Interrupted("create_emr_cluster", "interrupted while the cluster was starting.") from None
     except Exception:
         _end(aws, console, ours)
         raise
@@ -85,12 +87,14 @@ def _refuse_a_second(aws: Aws) -> None:
         raise ConfigError(
             "create_emr_cluster",
             f"{ids} of this project is active already.",
-            "Use it (python main.py --all --from run_spark_jobs), or end it: python scripts/terminate_emr_cluster.py",
+            "Use it (python main.py --all --from run_spark_jobs), or terminate it: python scripts/terminate_emr_cluster.py",
         )
 
 
 def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable[[str], object]) -> str:
-    """Asks for the cluster and tells ``on_created`` its id, also when Ctrl-C comes while EMR is being asked."""
+    """Requests the cluster and calls ``on_created`` with its id, even if Ctrl-C arrives during the
+    request.
+    """
     emr, token = aws.client_sending_once("emr"), uuid.uuid4().hex
     request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
@@ -123,7 +127,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     return cli.run(parser, argv, _act)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Step 4: the Step Functions state machine that does steps 5 to 8 by itself, and what watches over it.
+"""Step 4: deploys the Step Functions state machine, which does steps 5 to 8 by itself.
 
-Creates it, or updates what differs and says what. Needs the roles of step 1. Run it as often as you like; executions that
-run keep the definition that they began with. With it come its log group, the Lambda function that ends the clusters of
-executions that died, and, where the settings ask for them, alerts (ALERT_EMAIL) and a schedule (SCHEDULE_EXPRESSION).
+Creates it, or updates what differs and says what. Needs the roles of step 1. Run it as often as you
+like; running executions keep the definition with which they started. Also deploys its log group,
+the Lambda function that terminates the clusters of dead executions, and, if the settings ask for
+them, alerts (ALERT_EMAIL) and a schedule (SCHEDULE_EXPRESSION).
 """
 
 from __future__ import annotations
@@ -33,35 +34,38 @@ from car_rental.state_machine.schedule import ensure_schedule
 from car_rental.steps import changes_in_words
 
 _WHERE = "deploy_step_functions"
-# a name that CloudWatch keeps out of the size limit of its resource policies
+# CloudWatch does not count log groups with this prefix against the size limit of its resource
+# policies
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 _LOGS = "/aws/vendedlogs/states/"
-# what Step Functions says of a role that was made a moment ago; a role that is really wrong says the same
+# Step Functions' messages for a role that is too new; a wrong role causes the same
 _ROLE_NOT_YET = (
     "authorized to assume the provided role",
     "is not authorized to create managed-rule",
     "is not authorized to access the Log Destination",
 )
-# the name of a machine that was deleted a moment ago is free some seconds later, once its executions have ended
+# the name of a deleted state machine is available again some seconds after its executions have
+# ended
 _NAME_NOT_YET = ("State Machine is being deleted",)
 
 
 @dataclass(frozen=True)
 class DeployResult:
-    """What was done to each thing: its name and ``created``, ``updated (what)``, ``removed`` or ``unchanged``."""
+    """The change of each resource: ``created``, ``updated (what)``, ``removed`` or ``unchanged``.
+    """
 
     state_machine_arn: str
     changes: dict[str, str]
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return changes_in_words(self.changes)
 
 
 def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:
-    """State machine, reaper, rule, alerts and schedule are as these settings want them.
+    """Deploys the state machine, reaper, rule, alerts and schedule that the settings ask for.
 
-    Raises ``DataLakeError`` when AWS does not take the definition or a role.
+    Raises ``DataLakeError`` if AWS does not accept the definition or a role.
     """
     log_group, machine = f"{_LOGS}{settings.step_functions_state_machine_name}", settings.step_functions_state_machine_name
     changes = {f"log group {log_group}": ensure_log_group(aws, log_group)}
@@ -79,7 +83,7 @@ def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> Dep
 
 
 def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
-    """The state machine exists with our definition, role and tags; says what was done."""
+    """Ensures that the state machine exists with the current definition, role and tags."""
     wanted = _wanted(settings, aws)
     current = _current(aws)
     if current is None:
@@ -105,7 +109,7 @@ def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
         "roleArn": _role_arn(settings, aws),
         "loggingConfiguration": {
             "level": "ERROR",
-            "includeExecutionData": False,  # inputs may hold names
+            "includeExecutionData": False,  # inputs may contain names
             "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": log_group_arn(aws, f"{_LOGS}{name}")}}],
         },
         "tracingConfiguration": {"enabled": True},
@@ -119,7 +123,7 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
 
 
 def _current(aws: Aws) -> Answer | None:
-    """The state machine as it is; None when there is none, or when it is being deleted and will vanish."""
+    """The existing state machine; None if there is none or it is being deleted."""
     sfn, arn = aws.client("stepfunctions"), state_machine_arn(aws)
     found = if_there(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
     return None if found and found.get("status") == "DELETING" else found
@@ -137,7 +141,7 @@ def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, An
 
 
 def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
-    """Creates or updates; a definition or a role that AWS refuses is an error that says which."""
+    """Creates or updates. If AWS refuses the definition or a role, the error says which."""
     call, patience = getattr(aws.client("stepfunctions"), operation), aws.settings.iam_patience_seconds
     deletion = ("the old state machine", "being deleted, trying again")
     try:
@@ -170,7 +174,7 @@ def _tags_differ(aws: Aws) -> bool:
 
 
 def _lower_case(tags: Sequence[dict[str, str]]) -> list[Any]:
-    """Step Functions spells tags in lower case."""
+    """Step Functions spells the keys of tags in lower case."""
     return [{"key": tag["Key"], "value": tag["Value"]} for tag in tags]
 
 
@@ -181,7 +185,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     return cli.run(cli.parser(__doc__), argv, _act)
 
 

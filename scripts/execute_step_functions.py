@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Step 9: runs the state machine, which does steps 5 to 8 by itself, and follows it to its end.
 
-Needs steps 1 to 4. Ctrl-C stops the execution and ends its cluster. When --timeout-minutes have passed the execution goes on;
---execution-arn picks it up again.
+Needs steps 1 to 4. Ctrl-C stops the execution and terminates its cluster. After --timeout-minutes
+the execution goes on; --execution-arn picks it up again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from car_rental.waiting import Pace, Wait, wait_until
 DEADLINE_MINUTES = 360.0
 _WHERE = "execute_step_functions"
 _FAILED_STEPS: Any = ["FAILED", "INTERRUPTED"]
-_LOOKS_FOR_CLUSTERS = 3  # one that was asked for in the moment of the stop appears a little later
+_LOOKS_FOR_CLUSTERS = 3  # a cluster that was requested just before the stop appears a little later
 _FIXES = {
     "AnotherExecutionRuns": "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>",
     "AnotherRunWorks": "Start it again when that run has ended.",
@@ -50,7 +50,7 @@ _FIXES = {
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """An execution that was started, and, when its end was waited for, the run that it published."""
+    """An execution, and the run that it published if its end was waited for."""
 
     execution_arn: str
     run_id: str
@@ -59,7 +59,7 @@ class ExecutionResult:
     counts: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return told(self.run_id, self.counts) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
 
 
@@ -74,10 +74,11 @@ def execute_step_functions(
     deadline_minutes: float = DEADLINE_MINUTES,
     on_created: Callable[[str], object] | None = None,
 ) -> ExecutionResult:
-    """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless ``wait`` is false.
+    """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless
+    ``wait`` is false.
 
-    ``on_created`` is told the execution's ARN as soon as there is one. Raises ``DataLakeError`` with the probable cause when the
-    execution fails. Ctrl-C stops it and raises ``Interrupted``.
+    ``on_created(arn)`` is called as soon as the execution has an ARN. Raises ``DataLakeError`` with
+    the probable cause if the execution fails. Ctrl-C stops it and raises ``Interrupted``.
     """
     require_bucket(aws, _WHERE)
     arns = [execution_arn] if execution_arn else []
@@ -97,18 +98,19 @@ def execute_step_functions(
 
 
 def execution_name(run_id: str) -> str:
-    """The name of the execution that makes a run: CloudWatch wants letters, digits, ``-`` and ``_`` only."""
+    """The execution's name for a run id: letters, digits, ``-`` and ``_``, as CloudWatch requires.
+    """
     return "run-" + re.sub(r"[^0-9A-Za-z_-]", "-", run_id)
 
 
 def _run_id(execution: Answer) -> str:
-    """The run's id: given when it was started, else its start time, as the state machine derives it."""
+    """The run's id: from the input, else the start time, as in the state machine."""
     given: dict[str, Any] = json.loads(execution.get("input") or "{}")
     return str(given.get("run_id") or new_run_id(execution["startDate"]))
 
 
 def _follow(aws: Aws, console: Console, execution: Answer, pace: Pace) -> Answer:
-    """Waits for the end, and shows each state when it is entered for the first time."""
+    """Waits for the end, and shows each state on its first entry."""
     arn = execution["executionArn"]
     show = _entered_states(console, History(aws, arn), execution["startDate"])
     wait = Wait(
@@ -125,7 +127,10 @@ def _follow(aws: Aws, console: Console, execution: Answer, pace: Pace) -> Answer
 
 
 def _entered_states(console: Console, history: History, started: datetime) -> Callable[[Answer], str]:
-    """What shows the execution's progress: a line for each task on its first entry; returns the latest as the state."""
+    """Returns the function that shows progress: a line per task on its first entry.
+
+    It returns the latest state.
+    """
     seen: list[str] = []
 
     def show(described: Answer) -> str:
@@ -140,12 +145,12 @@ def _entered_states(console: Console, history: History, started: datetime) -> Ca
 
 
 def _words(state: str) -> str:
-    """``clean rentals`` of ``CleanRentals``."""
+    """``clean rentals`` for ``CleanRentals``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", state).lower()
 
 
 def _published(aws: Aws, execution: Answer) -> ExecutionResult:
-    """The result of an execution that ended well; brings the table of rejected rentals up to what is published."""
+    """The result of a successful execution. Updates the table of rejected rentals."""
     output = json.loads(execution["output"])
     register_rejected_rentals(aws, published_runs(aws))
     report = read_summary(aws, output["run_id"])
@@ -153,7 +158,9 @@ def _published(aws: Aws, execution: Answer) -> ExecutionResult:
 
 
 def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
-    """Why the execution ended badly: a failed Spark job's probable cause, else what the execution itself says."""
+    """The reason for a failed execution: the probable cause of a failed Spark job, else the
+    execution's own error.
+    """
     error, cause = execution.get("error", ""), execution.get("cause", "")
     if execution["status"] == "FAILED":
         try:
@@ -161,7 +168,7 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
                 for step in _failed_steps(aws, cluster["Id"]):
                     failure = step_failure(aws, console, cluster["Id"], step["Name"], step)
                     return show_rejects(aws, _run_id(execution), failure)
-        except (ClientError, BotoCoreError) as refusal:  # what the execution itself says is left
+        except (ClientError, BotoCoreError) as refusal:  # the execution's own error remains
             console.warn(f"Whether a Spark job failed cannot be told: {explain(refusal, _WHERE).what}")
     said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
     fix = _FIXES.get(error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history")
@@ -169,7 +176,7 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
 
 
 def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:
-    """The steps of the cluster that failed, the first to fail first."""
+    """The failed steps of the cluster, in the order in which they failed."""
     pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id, StepStates=_FAILED_STEPS)
     steps = [step for page in pages for step in page["Steps"]]
     return sorted(steps, key=lambda step: step["Status"]["Timeline"].get("EndDateTime", datetime.max.replace(tzinfo=UTC)))
@@ -177,7 +184,7 @@ def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:
 
 @contextmanager
 def _not_lost_sight_of(console: Console, arns: list[str]) -> Iterator[None]:
-    """When AWS lets us look no longer, the execution goes on: says so, and how to see it again."""
+    """If AWS stops answering, says that the execution goes on and how to pick it up."""
     try:
         yield
     except (ClientError, BotoCoreError):
@@ -188,7 +195,10 @@ def _not_lost_sight_of(console: Console, arns: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _stopped_by_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator[None]:
-    """Ctrl-C inside stops the execution and ends its cluster; a second one leaves at once and says what to look after."""
+    """Ctrl-C inside the block stops the execution and terminates its cluster.
+
+    A second Ctrl-C leaves at once.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -212,7 +222,7 @@ def _stop_command(arn: str) -> str:
 
 
 def _end_clusters(aws: Aws, execution: Answer) -> list[str]:
-    """Terminates the clusters that the execution made; returns their ids."""
+    """Terminates the clusters that the execution created. Returns their ids."""
     for _ in range(_LOOKS_FOR_CLUSTERS):
         found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)
         if found:
@@ -245,7 +255,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def _tell_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
-    """What would be started or picked up; nothing is."""
+    """Says what would be started or picked up, without doing it."""
     if arguments.execution_arn:
         console.result(f"would follow {arguments.execution_arn}, which is {describe(aws, arguments.execution_arn)['status']}")
         return
@@ -254,14 +264,14 @@ def _tell_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> Non
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
-    which.add_argument("--execution-arn", metavar="ARN", help="follow this execution, instead of starting one")
+    which.add_argument("--execution-arn", metavar="ARN", help="follow this execution instead of starting one")
     parser.add_argument("--no-wait", action="store_true", help="start it, print its ARN and leave")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be started, and start nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be started, without starting it")
     return cli.run(parser, argv, _act)
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes a realistic sample of the raw data: four CSV files, with a known small share of every kind of defect.
+"""Writes a realistic sample of the raw data: four CSV files with a known small share of every kind
+of defect.
 
-The same seed and size give the same bytes. sample_data.json beside the files says what was planted, that is, what the
-validation must find. With --business the rentals look like those of a business: rush hours, weekends, seasons, growth;
---next-month adds a month to such a sample.
+The same seed and size give the same bytes. sample_data.json beside the files counts the planted
+defects, which the validation must find. With --business the rentals look like those of a business:
+rush hours, weekends, seasons, growth; --next-month adds a month to such a sample.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--next-month", action="store_true", help="add a month to a sample like a business; makes one in an empty folder"
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (default: DATA_DIR, that is, data/)")
-    parser.add_argument("--force", action="store_true", help="replace data there that this script did not write")
+    parser.add_argument("--force", action="store_true", help="replace data in the folder that this script did not write")
     parser.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
     return parser
@@ -62,7 +63,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def show(made: SampleData, console: Console) -> None:
-    """The files, and what was planted in them."""
+    """Prints the files and the planted defects."""
     console.table(
         f"Raw data in {made.folder}", ("file", "rows", "bytes"), [(file_name(t), made.rows[t], made.bytes[t]) for t in TABLES]
     )

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Opens the analysis in Jupyter, on the lake on this machine or on the one on AWS, and says which.
 
-On AWS when .env or the environment names an account or an endpoint (AWS_ACCESS_KEY_ID, AWS_PROFILE,
-AWS_ENDPOINT_URL), else here; --local asks for the lake here. Ctrl-C ends Jupyter and all that was started with it.
+It uses AWS if .env or the environment names an account or an endpoint (AWS_ACCESS_KEY_ID,
+AWS_PROFILE, AWS_ENDPOINT_URL), else the lake on this machine; --local always uses the latter.
+Ctrl-C ends Jupyter and everything started with it.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _END_SECONDS = 15.0  # Jupyter ends its kernels first
 
 
 def names_aws(settings: Settings) -> bool:
-    """Whether the settings say with whom, or where, AWS is to be asked."""
+    """Whether the settings name an account or an endpoint."""
     return bool(settings.aws_access_key_id or settings.aws_profile or settings.aws_endpoint_url)
 
 
 def open_notebook(settings: Settings, console: Console, *, local: bool, more: Sequence[str] = ()) -> None:
-    """Runs Jupyter until it ends, or until Ctrl-C; ``more`` are arguments of its own."""
+    """Runs Jupyter until it ends or Ctrl-C. ``more`` are additional arguments for Jupyter."""
     here = local or not names_aws(settings)
     with local_lake(settings, console, shared=True) if here else nullcontext(settings) as chosen:
         console.note(_whereabouts(chosen, here=here))
@@ -49,7 +50,8 @@ def _whereabouts(settings: Settings, *, here: bool) -> str:
 def _run(settings: Settings, more: Sequence[str]) -> None:
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     command = [sys.executable, "-m", "notebook", str(NOTEBOOK), *as_root, *more]
-    # a session of its own: on Ctrl-C it is ended from here, without a question
+    # a session of its own: Ctrl-C does not reach Jupyter, which would ask for confirmation; it is
+    # ended from here
     process = subprocess.Popen(command, env={**os.environ, **handed_over(settings)}, start_new_session=True)
     try:
         code = process.wait()
@@ -61,13 +63,13 @@ def _run(settings: Settings, more: Sequence[str]) -> None:
             process.kill()
             process.wait()
     if code:
-        raise DataLakeError("notebook", f"Jupyter ended with exit code {code}.", "Its own words stand above.")
+        raise DataLakeError("notebook", f"Jupyter ended with exit code {code}.", "Its messages are above.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--local", action="store_true", help="on the lake on this machine, whatever .env says")
+    parser.add_argument("--local", action="store_true", help="use the lake on this machine, whatever .env says")
     parser.add_argument("jupyter", nargs="*", metavar="ARGUMENT", help="for Jupyter, behind -- (-- --no-browser)")
     cli.add_common(parser)
     arguments = parser.parse_args(argv)

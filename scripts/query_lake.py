@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Asks the lake in SQL, and prints the rows: as a table on a terminal, as CSV in a pipe.
+"""Queries the lake in SQL and prints the rows: as a table on a terminal, as CSV in a pipe.
 
   python scripts/query_lake.py --local "SELECT * FROM vehicle_type_metrics"
   python scripts/query_lake.py --local top_locations   a saved query, by name
   python scripts/query_lake.py                         the list of saved ones
 
-With --local it asks the lake on this machine, that of `make demo`; else the one on AWS. A query that does
-not name run_id sees the newest run; one that names it sees all runs. Bytes read and cost go to stderr.
-Ctrl-C cancels the query.
+With --local it queries the lake on this machine, that of `make demo`; else the one on AWS. A query
+that does not mention run_id reads the newest run; one that does reads all runs. Bytes read and cost
+go to stderr. Ctrl-C cancels the query.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from car_rental.errors import ConfigError
 from car_rental.glue.published import require_workgroup
 from car_rental.runs.local_server import local_lake
 
-_MOST_ROWS = 1000  # of a table for people
-_QUIET_SECONDS = 3.0  # a query that takes longer says what it waits for
+_MOST_ROWS = 1000  # rows in a table for people
+_QUIET_SECONDS = 3.0  # a longer query says that it is running
 
 
 @dataclass(frozen=True)
 class Question:
-    """SQL, and what errors call it."""
+    """SQL, and its name in errors."""
 
     name: str
     sql: str
 
 
 def query_lake(aws: Aws, console: Console, question: Question) -> tuple[QueryResult, str]:
-    """Runs the query; returns its rows, and the run that it saw where it did not choose one itself."""
+    """Runs the query. Returns its rows, and the run to which the query was limited."""
     require_workgroup(aws)
     narrowed = narrowed_to_newest_run(aws, question.sql)
 
@@ -55,12 +55,12 @@ def query_lake(aws: Aws, console: Console, question: Question) -> tuple[QueryRes
         if elapsed >= _QUIET_SECONDS:
             console.progress(what, state, elapsed)
 
-    with console.waiting("the query runs"):
+    with console.waiting("the query is running"):
         return Athena(aws, progress).run(narrowed.sql, question.name), narrowed.run_id
 
 
 def question_of(aws: Aws, arguments: argparse.Namespace) -> Question:
-    """The SQL of the file, of the saved query of that name, or as it was typed."""
+    """The SQL from a file, from a saved query, or as typed."""
     if arguments.file:
         return Question(str(arguments.file), _read(arguments.file))
     if re.fullmatch(r"\s*[\w-]+\s*", arguments.sql):
@@ -120,7 +120,7 @@ def _act(arguments: argparse.Namespace, console: Console) -> None:
     try:
         _show(console, result, arguments.format or ("table" if sys.stdout.isatty() else "csv"))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has enough
+    except BrokenPipeError:  # the reader, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     console.note(_facts(chosen, result, run_id))
 
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("sql", nargs="?", default="", metavar="SQL", help="the query, or the name of a saved one")
     what.add_argument("--file", type=Path, metavar="FILE", help="read the query from FILE (-: from standard input)")
-    parser.add_argument("--local", action="store_true", help="ask the lake on this machine")
+    parser.add_argument("--local", action="store_true", help="query the lake on this machine")
     parser.add_argument(
         "--format", choices=("table", "csv", "jsonl"), help="default: table on a terminal, csv elsewhere; jsonl: JSON lines"
     )
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = _parser()
     cli.add_common(parser)
     arguments = parser.parse_args(argv)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Step 7: runs the Glue crawlers, waits, and lists the tables and partitions that came.
+"""Step 7: runs the Glue crawlers, waits, and lists the tables and their partitions.
 
-This is the moment of publication: until the crawl has registered a run's partitions, readers see the run before.
+This publishes the run: until the crawler has registered a run's partitions, readers see the run
+before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from car_rental.waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
-_PUBLISHING = f"/{contract.INTENT}"  # lies in a run's staging folder from the first table that publish_run moves to the last
+_PUBLISHING = f"/{contract.INTENT}"  # in a run's staging folder while publish_run moves the tables
 _LOG_LINES = 10
 _GOING = frozenset({"RUNNING", "STOPPING", "not started"})
 _BAD = frozenset({"FAILED", "CANCELLED"})
@@ -46,7 +47,7 @@ class CrawlResult:
         return max(max(runs) for runs in self.partitions.values())
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return f"{len(self.partitions)} tables, newest run {self.newest}"
 
 
@@ -59,9 +60,11 @@ def run_glue_crawlers(
     wait: bool = False,
     lock: LakeLock | None = None,
 ) -> CrawlResult:
-    """Runs every crawler and checks that each table of the newest run is registered; raises ``DataLakeError`` if not.
+    """Runs every crawler. Raises ``DataLakeError`` unless each table of the newest run is
+    registered.
 
-    Takes the lake's lock, unless the caller has it (``lock``); ``wait``: until another writer has ended.
+    Takes the lake's lock, unless the caller holds it (``lock``). With ``wait``, waits for another
+    writer to end.
     """
     require_bucket(aws, _WHERE)
     with lake_lock(aws, console, _WHERE, wait=wait, held=lock) as held:
@@ -81,7 +84,10 @@ def _crawl_all(settings: Settings, aws: Aws, console: Console, deadline_minutes:
 
 
 def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
-    """Table -> the runs whose folders lie in the published zone; raises when there is none, or a half-published one."""
+    """Table -> the runs with folders in the published zone.
+
+    Raises if there is none, or one that is half published.
+    """
     half = [
         key.split("/")[1].removeprefix(contract.RUN_FOLDER)
         for key in object_keys(aws, aws.settings.s3_bucket_name, f"{contract.STAGING}/")
@@ -113,7 +119,7 @@ def _crawl(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> None:
 
 
 def _stopped(aws: Aws, crawler: Crawler) -> Interrupted:
-    """Stops our crawl, unless it has just ended."""
+    """Stops the crawl, unless it has just ended."""
     try:
         aws.client("glue").stop_crawler(Name=crawler.name)
     except ClientError as error:
@@ -124,9 +130,10 @@ def _stopped(aws: Aws, crawler: Crawler) -> Interrupted:
 
 
 def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime | None:
-    """Starts the crawler and returns when the crawl before it began.
+    """Starts the crawler. Returns the start time of the previous crawl.
 
-    One that runs already may have begun before our data was there: its end is waited for, and it is started again.
+    A crawl that is already running may have started before the data was complete: waits for its
+    end, and starts another.
     """
     wait_until(_idle(aws, crawler), pace, console.progress)
     before = _last_start(_describe(aws, crawler))
@@ -135,7 +142,7 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
     except ClientError as error:
         if error_code(error) != "CrawlerRunningException":
             raise
-        return _start(aws, console, crawler, pace)  # somebody was faster
+        return _start(aws, console, crawler, pace)  # another crawl was started first
     return before
 
 
@@ -165,7 +172,9 @@ def _idle(aws: Aws, crawler: Crawler) -> Wait[Answer]:
 
 
 def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[Answer]:
-    """Waits for the end of *this* crawl: an idle crawler still shows how the crawl before it ended."""
+    """Waits for the end of *this* crawl: an idle crawler still shows the status of the previous
+    one.
+    """
 
     def state(described: Answer) -> str:
         if described["State"] != "READY":
@@ -185,19 +194,21 @@ def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[A
 
 
 def crawl_failure(aws: Aws, crawler: Crawler, last: Answer) -> DataLakeError:
-    """A crawl that ended badly as an error: Glue's reason, and the last lines that the crawler wrote to its log."""
+    """A failed crawl as an error: Glue's reason, and the last lines of the crawler's log."""
     group, stream = last.get("LogGroup", "/aws-glue/crawlers"), last.get("LogStream", crawler.name)
     return DataLakeError(
         f"crawler {crawler.name}",
         f"ended {last['Status']}: {last.get('ErrorMessage', 'no reason given')}",
-        "Check the bucket's paths and the rights of GLUE_SERVICE_ROLE (step 1 brings them back).",
+        "Check the bucket's paths and the rights of GLUE_SERVICE_ROLE (step 1 restores them).",
         log=f"CloudWatch {group} {stream}",
         details=_last_lines(aws, group, stream),
     )
 
 
 def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
-    """The end of a log; nothing when there is none, or when you may not read it: the failure itself is what counts."""
+    """The end of a log; empty if there is none or access is denied: the failure itself matters
+    more.
+    """
     try:
         events = aws.client("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=_LOG_LINES)["events"]
     except (ClientError, BotoCoreError):
@@ -206,7 +217,7 @@ def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
 
 
 def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> list[str]:
-    """The run ids that the catalog shows for ``table``; raises when the crawl left the newest run out."""
+    """The run ids that the catalog has for ``table``. Raises if the newest run is missing."""
     database, runs = aws.settings.glue_database_name, registered_runs(aws, table) or []
     if max(published) not in runs:
         raise DataLakeError(
@@ -226,7 +237,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     cli.add_wait(parser)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Step 6: runs the Spark jobs as steps of the EMR cluster and follows them; shows why one failed.
+"""Step 6: runs the Spark jobs as steps of the EMR cluster, follows them, and shows why one failed.
 
-The jobs run in stages, those of a stage side by side: clean_rentals; vehicle_location_metrics and user_transaction_metrics;
-publish_run. Nothing is published when any of them fails. Without --cluster-id the one active cluster of this project is taken.
+The jobs run in stages, the jobs of a stage concurrently: clean_rentals; vehicle_location_metrics
+and user_transaction_metrics; publish_run. Nothing is published if any of them fails. Without
+--cluster-id, the one active cluster of this project is used.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ _BAD = frozenset({"FAILED", "CANCELLED", "INTERRUPTED"})
 
 @dataclass(frozen=True)
 class SparkResult:
-    """A run that published: its id, the ids of its steps by job, and the summary that the jobs wrote."""
+    """A published run: its id, the ids of its steps by job, and the counts of the jobs."""
 
     run_id: str
     steps: dict[str, str]
     counts: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return told(self.run_id, self.counts)
 
 
@@ -60,11 +61,13 @@ def run_spark_jobs(
     wait: bool = False,
     lock: LakeLock | None = None,
 ) -> SparkResult:
-    """Runs every stage to its end; raises ``DataLakeError`` with the probable cause when a step fails.
+    """Runs all stages. Raises ``DataLakeError`` with the probable cause if a step fails.
 
-    ``one_application``: one step runs the four jobs in one Spark application, in place of a step a job.
-    Takes the lake's lock, unless the caller has it (``lock``); ``wait``: until another writer has ended. Ctrl-C cancels
-    the running steps and raises ``Interrupted``.
+    ``one_application``: one step runs the four jobs in one Spark application, instead of a step for
+    each job.
+
+    Takes the lake's lock, unless the caller holds it (``lock``). With ``wait``, waits for another
+    writer to end. Ctrl-C cancels the running steps and raises ``Interrupted``.
     """
     require_bucket(aws, "run_spark_jobs")
     cluster_id = find_cluster(aws, cluster_id)
@@ -87,7 +90,7 @@ def run_spark_jobs(
 def _run_stage(
     aws: Aws, console: Console, cluster_id: str, run_id: str, requested: list[dict[str, Any]], pace: Pace
 ) -> dict[str, str]:
-    """Submits the steps of one stage together and waits for all of them; returns their ids by job."""
+    """Submits the steps of one stage and waits for all of them. Returns their ids by job."""
     steps: dict[str, str] = {}
     try:
         with ctrl_c_deferred():
@@ -119,7 +122,9 @@ def _submit(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[
 
 
 def _submitted(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[str, str] | None:
-    """The newest steps of the cluster that do exactly what was requested; None unless all of them are there."""
+    """The newest steps of the cluster with exactly the requested arguments; None unless all of them
+    exist.
+    """
     wanted = {step["Name"]: step["HadoopJarStep"]["Args"] for step in requested}
     pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id)
     steps = [step for page in pages for step in page["Steps"]]
@@ -129,7 +134,10 @@ def _submitted(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> di
 
 
 def _all_of(aws: Aws, cluster_id: str, steps: dict[str, str]) -> Wait[dict[str, str]]:
-    """Waits until no step of a stage is on its way; how each ended is judged afterwards, so that siblings run to their end."""
+    """Waits until all steps of a stage have ended.
+
+    Their outcome is checked afterwards, so that siblings run to the end.
+    """
 
     def describe() -> dict[str, str]:
         answer = aws.client("emr").list_steps(ClusterId=cluster_id, StepIds=list(steps.values()))
@@ -160,7 +168,10 @@ def _raise_first_failure(aws: Aws, console: Console, cluster_id: str, steps: dic
 
 
 def explain_step(aws: Aws, console: Console, cluster_id: str | None, step_id: str) -> str:
-    """How a step stands, of a cluster that may be gone by now; raises ``DataLakeError`` with the probable cause if it failed."""
+    """The state of a step, even of a terminated cluster.
+
+    Raises ``DataLakeError`` with the probable cause if it failed.
+    """
     cluster_id = str(require_ours(aws, cluster_id)["Id"]) if cluster_id else find_cluster(aws, None)
     try:
         step = aws.client("emr").describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
@@ -179,7 +190,7 @@ def explain_step(aws: Aws, console: Console, cluster_id: str | None, step_id: st
 
 
 def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
-    """Cancels steps, running ones too."""
+    """Cancels steps, including running ones."""
     aws.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS")
 
 
@@ -206,13 +217,13 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     cli.add_wait(parser)
-    parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: say why this step failed, out of its logs")
-    parser.add_argument("--upload", action="store_true", help="first bring raw data and job sources that differ to the lake")
+    parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: explain why this step failed, from its logs")
+    parser.add_argument("--upload", action="store_true", help="first upload raw data and job sources that differ from the lake's")
     parser.add_argument(
         "--one-application", action="store_true", help="one step that runs the four jobs in one Spark application"
     )

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Serves the lake on this machine until Ctrl-C: to the scripts, the AWS CLI, and any program that takes AWS_ENDPOINT_URL.
+"""Serves the lake on this machine until Ctrl-C, for the scripts, the AWS CLI, and any program that
+uses AWS_ENDPOINT_URL.
 
 It is the lake of `main.py --all --local`, in LOCAL_AWS_DIR. Prints the lines for .env.
 """
@@ -16,7 +17,9 @@ from car_rental.display.console import Console
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Becomes the server; returns only when the command line or the settings are wrong."""
+    """Replaces this process by the server; returns only if the command line or the settings are
+    wrong.
+    """
     parser = cli.parser(__doc__)
     parser.add_argument("--port", type=int, default=5000, metavar="N", help="port on 127.0.0.1 (default: %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="empty the lake first")

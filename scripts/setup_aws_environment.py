@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Step 2: the S3 bucket, with the raw data and the Spark jobs in it.
+"""Step 2: creates the S3 bucket, and uploads the raw data and the Spark jobs.
 
-Creates the bucket (private, encrypted, versioned, TLS only) or brings it to that state, uploads the CSV files of DATA_DIR to
-raw/, with their paths, and the Spark jobs to jobs/. Files that are already there unchanged are skipped. When DATA_DIR is empty, a
-sample is generated there first. Run it as often as you like.
+The bucket is private, encrypted, versioned, and requires TLS; an existing bucket is changed to that
+state. The CSV files of DATA_DIR are uploaded to raw/, with their paths, and the Spark jobs to
+jobs/. Unchanged files are skipped. If DATA_DIR is empty, a sample is generated there first. Run it
+as often as you like.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ from car_rental.s3.lake_files import EnvironmentResult, bring_files
 from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
 from car_rental.sample.generator import generate
 
-# nodes answer only requests with a session token: a job that is tricked into fetching a URL cannot hand out their credentials
+# the metadata service requires a session token: a job that is tricked into fetching a URL cannot
+# expose the node's credentials
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html
 _IMDSV2 = {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": 2, "HttpPutResponseHopLimit": 1}}
 
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
-    """Makes the bucket ready and fills it; raises ``DataLakeError`` before anything is made when the raw data is incomplete."""
+    """Creates and fills the bucket.
+
+    Raises ``DataLakeError`` before any change if the raw data is incomplete.
+    """
     raw = _require_raw_files(settings, aws, console)
     changes = ensure_bucket(aws)
     if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
@@ -40,7 +45,8 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
 
 
 def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
-    """The EMR security configuration exists; says whether it was made. One that is there is used as it is."""
+    """Creates the EMR security configuration if it does not exist. Returns whether it was created.
+    """
     emr, name = aws.client("emr"), settings.emr_security_configuration
     if if_there(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
         return False
@@ -49,7 +55,10 @@ def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
 
 
 def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawData:
-    """Every raw table has files with the contract's columns; an empty folder is filled with a sample first."""
+    """Checks that every raw table has files with the contract's columns.
+
+    Fills an empty folder with a sample first.
+    """
     if is_empty(settings.data_dir):
         if aws.plan_only:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
@@ -66,7 +75,7 @@ def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     return cli.run(cli.parser(__doc__), argv, _act)
 
 

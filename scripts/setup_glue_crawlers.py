@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Step 3: the Glue database, the crawler over the published tables, and the Athena workgroup that queries them.
+"""Step 3: the Glue database, the crawler over the published tables, and the Athena workgroup that
+queries them.
 
-Creates what is missing, brings back what drifted, and leaves the rest alone. Needs the roles of step 1 and the bucket of
-step 2. Run it as often as you like.
+Creates what is missing, corrects drift, and leaves the rest alone. Needs the roles of step 1 and
+the bucket of step 2. Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -30,32 +31,35 @@ from car_rental.waiting import Pace, States, Wait, wait_until
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
-# what Glue says of a role that was made a moment ago; a role that is really wrong says the same
+# Glue's message for a role that is too new; a wrong role causes the same
 _ABSENT = "EntityNotFoundException"
 _ROLE_NOT_YET = ("Service is unable to assume",)
-_SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB a query: at $5 a TB a mistake costs 5 cents
+_SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB per query: at $5 per TB, a mistake costs 5 cents
 _CRAWLER_STATES = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"}))
 
 
 @dataclass(frozen=True)
 class CatalogResult:
-    """What was done to each thing: its name and ``created``, ``updated`` or ``unchanged``."""
+    """The change of each resource: ``created``, ``updated`` or ``unchanged``."""
 
     changes: dict[str, str]
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return changes_in_words(self.changes)
 
 
 def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> CatalogResult:
-    """Makes database, crawlers and workgroup ready; raises ``DataLakeError`` when the bucket or the role is missing."""
+    """Ensures database, crawlers and workgroup.
+
+    Raises ``DataLakeError`` if the bucket or the role is missing.
+    """
     require_bucket(aws, "setup_glue_crawlers")
     changes = {f"database {settings.glue_database_name}": ensure_database(settings, aws)}
     for crawler in crawlers(settings):
         changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
     workgroup = ensure_workgroup(settings, aws)
-    # what is in a workgroup cannot be asked before it is there
+    # the queries of a workgroup can only be read once it exists
     queries = "created" if aws.plan_only and workgroup == "created" else ensure_named_queries(settings, aws)
     changes[f"workgroup {settings.athena_workgroup}"] = workgroup
     changes[f"named queries {settings.athena_workgroup}"] = queries
@@ -63,7 +67,7 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
 
 
 def ensure_database(settings: Settings, aws: Aws) -> str:
-    """The Glue database exists."""
+    """Ensures that the Glue database exists."""
     glue = aws.client("glue")
     if if_there(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
         return "unchanged"
@@ -73,7 +77,10 @@ def ensure_database(settings: Settings, aws: Aws) -> str:
 
 
 def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> str:
-    """The crawler exists as ``crawler_request`` describes it; one that runs is waited for before it is changed."""
+    """Ensures that the crawler matches ``crawler_request``.
+
+    Waits for a running crawl before it changes the crawler.
+    """
     glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
     current = if_there(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
     if current is None:
@@ -87,7 +94,9 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
 
 
 def _as_stored(current: Answer, name: str) -> Any:
-    """A property of a crawler, comparable: AWS adds kinds of targets, and may spell the role as name, path and name or ARN."""
+    """A property of a crawler in comparable form: AWS adds kinds of targets, and returns the role
+    as a name or as a path and name.
+    """
     value = current.get(name)
     if name == "Targets":
         return {kind: targets for kind, targets in (value or {}).items() if targets}
@@ -123,7 +132,9 @@ def _wait_until_ready(aws: Aws, console: Console, crawler: Crawler) -> None:
 
 
 def ensure_workgroup(settings: Settings, aws: Aws) -> str:
-    """The Athena workgroup exists: results under athena-results/, engine version 3, a limit on the bytes a query scans."""
+    """Ensures the Athena workgroup: results under athena-results/, engine version 3, a limit on the
+    bytes scanned per query.
+    """
     athena, name = aws.client("athena"), settings.athena_workgroup
     wanted: Any = {
         "ResultConfiguration": {"OutputLocation": settings.s3("athena-results", "")},
@@ -139,7 +150,7 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> str:
         return "created"
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
         return "unchanged"
-    # the update's shape nests the results location under another name than the creation's
+    # an update nests the results location under another name than a creation
     updates: Any = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
     updates["ResultConfigurationUpdates"] = wanted["ResultConfiguration"]
     aws.change(lambda: athena.update_work_group(WorkGroup=name, ConfigurationUpdates=updates))
@@ -147,7 +158,9 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> str:
 
 
 def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
-    """The workgroup's configuration, or None: Athena answers an unknown name with InvalidRequestException."""
+    """The workgroup's configuration; None if Athena answers InvalidRequestException for an unknown
+    name.
+    """
     pages = athena.list_work_groups()
     names = [group["Name"] for group in pages.get("WorkGroups", [])]
     while "NextToken" in pages:
@@ -159,7 +172,9 @@ def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
 
 
 def _contains(current: Any, wanted: Any) -> bool:
-    """Whether ``current`` says what ``wanted`` says; AWS may say more, such as the effective engine version."""
+    """Whether ``current`` contains ``wanted``; AWS adds properties such as the effective engine
+    version.
+    """
     if isinstance(wanted, dict):
         return isinstance(current, dict) and all(_contains(current.get(key), value) for key, value in wanted.items())
     return bool(current == wanted)
@@ -171,7 +186,7 @@ def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     return cli.run(cli.parser(__doc__), argv, _act)
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Step 1: the IAM roles of EMR, its instances, Glue, Lambda and Step Functions, with the least that each one needs.
+"""Step 1: the IAM roles of EMR, its instances, Glue, Lambda and Step Functions, with the least
+privileges that each one needs.
 
-Creates what is missing, brings back what drifted, leaves the rest alone, and writes iam_roles.json. A role of the same name
-that something else made is used as it is; --adopt puts it under this script's care. Needs the right to manage IAM roles
-(an administrator has it). Run it as often as you like.
+Creates what is missing, corrects drift, leaves the rest alone, and writes iam_roles.json. A role of
+the same name that something else created is used as it is; --adopt lets this script manage it.
+Needs the right to manage IAM roles (an administrator has it). Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -45,19 +46,21 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class RolesResult:
-    """What was done to each role, ``created``, ``restored: ...``, ``unchanged`` or ``left alone: ...``, and the file."""
+    """The change of each role (``created``, ``restored: ...``, ``unchanged`` or ``left alone:
+    ...``), and the file.
+    """
 
     changes: dict[str, str]
     file: Path
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return changes_in_words({f"role {name}": change for name, change in self.changes.items()})
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not as it should be, and the call that makes it so."""
+    """One deviation from the wanted state, and the call that corrects it."""
 
     what: str
     make: Callable[[], object]
@@ -72,9 +75,11 @@ def setup_iam_roles(
     adopt: bool = False,
     file: Path = ROLES_FILE,
 ) -> RolesResult:
-    """Makes every role ready and writes ``file``; raises ``DataLakeError``, which says what an administrator must allow.
+    """Ensures every role and writes ``file``. Raises ``DataLakeError`` that says what an
+    administrator must allow.
 
-    ``emr_policy`` is the version of AWS's policy for the EMR service; none: the one that the role has, v2 for a new role.
+    ``emr_policy`` is the version of AWS's policy for the EMR service; None: the role's current
+    version, v2 for a new role.
     """
     iam = aws.client("iam")
     _check_account_of_given_role(settings, aws.account_id)
@@ -85,7 +90,8 @@ def setup_iam_roles(
     for role in wanted:
         changes[role.name] = _allowed(role, partial(ensure_role, aws, role, adopt))
         if changes[role.name].startswith("left alone"):
-            console.warn(f"{role.name} was there before and is not ours: used as it is. --adopt puts it under our care.")
+            why = "existed before and lacks the project's tags"
+            console.warn(f"{role.name} {why}: used as it is. --adopt lets this script manage it.")
     arns = {role.key: role.shown_arn for role in wanted}
     endpoint = settings.aws_endpoint_url or None
     content = RolesFile(aws.account_id, settings.aws_region, settings.environment, endpoint, arns)
@@ -95,7 +101,7 @@ def setup_iam_roles(
 
 
 def _emr_policy_now(iam: IAMClient, service_role: Role) -> str:
-    """v1 where an earlier run was told to attach that, else v2."""
+    """v1 if an earlier run attached it, else v2."""
     attached = if_there(lambda: _attached(iam, service_role), _ABSENT) or set()
     return "v1" if attached.intersection(service_role.unwanted) else "v2"
 
@@ -107,9 +113,11 @@ def _attached(iam: IAMClient, role: Role) -> set[str]:
 
 
 def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
-    """The role is as described; says what was done. A role without our tags is only touched with ``adopt``.
+    """Ensures that the role is as described. A role without the project's tags is changed only with
+    ``adopt``.
 
-    Raises ``ConfigError`` for one that these settings cannot use: of another path, or made for another region.
+    Raises ``ConfigError`` for a role that these settings cannot use: one with another path, or of
+    another region.
     """
     iam, tags = aws.client("iam"), role_tags(aws)
     current = if_there(lambda: iam.get_role(RoleName=role.name)["Role"], _ABSENT)
@@ -129,7 +137,7 @@ def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
         return "created"
     if changes:
         return "restored: " + ", ".join(change.what for change in changes)
-    return "unchanged" if ours or adopt else "left alone: not made by this script"
+    return "unchanged" if ours or adopt else "left alone: not created by this script"
 
 
 def _create(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
@@ -144,7 +152,7 @@ def _create(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
 
 
 def role_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
-    """What about an existing role is not as it should be: tags, trust policy, inline policy, managed policies."""
+    """The deviations of an existing role: tags, trust policy, inline policy, managed policies."""
     current = iam.get_role(RoleName=role.name)["Role"]
     if not _carries(current.get("Tags", []), tags):
         yield Change("tags", partial(iam.tag_role, RoleName=role.name, Tags=list(tags)))
@@ -168,7 +176,9 @@ def _managed_changes(iam: IAMClient, role: Role) -> Iterable[Change]:
 
 
 def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
-    """What is missing so that the instance profile of the role's name exists and holds this role and no other."""
+    """The changes after which the instance profile of the role's name exists and holds exactly this
+    role.
+    """
     name = {"InstanceProfileName": role.name}
     profile = if_there(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []
@@ -196,7 +206,7 @@ def _last(arn: str) -> str:
 
 
 def _allowed(role: Role, work: Callable[[], str]) -> str:
-    """``work()``; a refusal becomes an error that an administrator can act on."""
+    """Calls ``work()``. A refusal becomes an error that an administrator can act on."""
     try:
         return work()
     except ClientError as error:
@@ -215,7 +225,7 @@ def _check_account_of_given_role(settings: Settings, account: str) -> None:
         raise ConfigError(
             _WHERE,
             f"STEP_FUNCTIONS_ROLE_ARN is {settings.step_functions_role_arn}, but your credentials belong to {account}.",
-            "Correct it in .env, or leave it out: then the role that this step makes is used.",
+            "Correct it in .env, or leave it out: then the role that this step creates is used.",
         )
 
 
@@ -227,12 +237,12 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         help="AWS's policy for the EMR service: v1 where v2 does not work (default: as it is, v2 for a new role)",
     )
-    parser.add_argument("--adopt", action="store_true", help="also bring roles to the wanted state that something else made")
+    parser.add_argument("--adopt", action="store_true", help="also manage roles that something else created")
     parser.add_argument(
         "--show-policy",
         choices=tuple(PERSON_PHASES),
         metavar="PHASE",
-        help=f"make nothing: print the policy that a person needs for {', '.join(PERSON_PHASES)}",
+        help=f"create nothing: print the policy that a person needs for {', '.join(PERSON_PHASES)}",
     )
     return parser
 
@@ -248,7 +258,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     return cli.run(_parser(), argv, _act)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Step 8: terminates the EMR cluster and waits until it is gone. Fine when it is already.
+"""Step 8: terminates the EMR cluster and waits for its end. Does nothing if it has ended already.
 
-Without --cluster-id the one active cluster of this project is taken.
+Without --cluster-id, the one active cluster of this project is used.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ DEADLINE_MINUTES = 20.0
 
 @dataclass(frozen=True)
 class TerminationResult:
-    """The cluster that is gone, and the state it ended in."""
+    """The terminated cluster and its final state."""
 
     cluster_id: str
     state: str
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         return f"{self.cluster_id} {self.state}"
 
 
 def terminate_emr_cluster(
     settings: Settings, aws: Aws, console: Console, *, cluster_id: str | None = None, deadline_minutes: float = DEADLINE_MINUTES
 ) -> TerminationResult:
-    """Terminates the cluster and waits for its end; raises ``ConfigError`` for one that is not ours."""
+    """Terminates the cluster and waits for its end.
+
+    Raises ``ConfigError`` for a cluster of another project.
+    """
     target = str(require_ours(aws, cluster_id)["Id"]) if cluster_id else find_cluster(aws, None)
     terminate(aws, target)
     try:
@@ -55,7 +58,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)

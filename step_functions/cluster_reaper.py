@@ -1,6 +1,7 @@
-"""The Lambda function that ends forgotten clusters: EventBridge calls it when an execution FAILED, TIMED_OUT or was ABORTED.
+"""The Lambda function that terminates the clusters of dead executions.
 
-It terminates every cluster that carries the tag of that execution, and nothing else; called twice it finds nothing to do.
+EventBridge calls it when an execution is FAILED, TIMED_OUT or ABORTED. It terminates every cluster
+that carries the tag of that execution, and nothing else. It is idempotent.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
-    """``event`` is a "Step Functions Execution Status Change"; returns the ids of the clusters that are being terminated."""
+    """Handles a "Step Functions Execution Status Change" event.
+
+    Returns the ids of the clusters that are being terminated.
+    """
     detail = event["detail"]
     started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
     reaped = reap(boto3.client("emr"), detail["executionArn"], started)
@@ -26,7 +30,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
 
 
 def reap(emr: Any, execution_arn: str, started: datetime) -> list[str]:
-    """Terminates the clusters that the execution made and that still run, protected or not; returns their ids."""
+    """Terminates the active clusters of the execution, protected or not. Returns their ids."""
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=ACTIVE, CreatedAfter=started - CLOCKS_DIFFER)
     ids = [cluster["Id"] for page in pages for cluster in page["Clusters"]]
     left = [cluster_id for cluster_id in ids if made_by(emr, cluster_id, execution_arn)]
@@ -37,7 +41,10 @@ def reap(emr: Any, execution_arn: str, started: datetime) -> list[str]:
 
 
 def made_by(emr: Any, cluster_id: str, execution_arn: str) -> bool:
-    """Whether the cluster carries the execution's tag; the function's role may look at none but the project's."""
+    """Whether the cluster carries the execution's tag.
+
+    The function's role may describe only the project's clusters.
+    """
     try:
         tags = emr.describe_cluster(ClusterId=cluster_id)["Cluster"].get("Tags", [])
     except ClientError as error:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Writes what the documents take from the program: help texts, tables of steps, settings, prices and rights, diagrams.
+"""Writes the generated parts of the documents: help texts, tables of steps, settings, prices and
+permissions, the diagram.
 
-With --run it first runs everything on this machine, with a fresh sample, and takes the README's picture of the terminal, its
-chart and its numbers from that run. A test fails while a block is out of date.
+With --run it first runs everything on this machine, with a fresh sample, and takes the README's
+picture of the terminal, its chart and its numbers from that run. A test fails while a generated
+part is out of date.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from documents.sample_run import pictures_and_blocks
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the blocks, and names the documents that changed."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--run", action="store_true", help="run everything first, and take pictures and numbers from that run")
+    parser.add_argument("--run", action="store_true", help="run everything first; take pictures and numbers from that run")
     arguments = parser.parse_args(argv)
     blocks = {**BLOCKS, **(pictures_and_blocks() if arguments.run else {})}
     for page in refill(blocks):

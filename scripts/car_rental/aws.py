@@ -1,4 +1,5 @@
-"""The AWS session: one place that makes clients, knows the account, the tags, and what AWS's common refusals mean."""
+"""The AWS session: creates the clients, knows the account and the tags, and explains AWS's errors.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +32,19 @@ from car_rental.errors import ConfigError, DataLakeError
 from car_rental.waiting import THROTTLED
 
 T = TypeVar("T")
-Answer = Mapping[str, Any]  # what AWS answered, or a part of it: to be read
+Answer = Mapping[str, Any]  # an AWS response or a part of it, read-only
 
 PROJECT = "car-rental-data-lake"
-_LOCAL_KEY = "LOCAL"  # how access key ids of the local AWS begin; AWS's own begin with A
+_LOCAL_KEY = "LOCAL"  # prefix of the local AWS's access key ids; AWS's own begin with A
 _ATTEMPTS = 8
-_LOCAL_ATTEMPTS = 2  # a local AWS that does not answer has ended: to try eight times would take minutes
+_LOCAL_ATTEMPTS = 2  # a local AWS that does not answer has ended: eight attempts would take minutes
 _CREDENTIALS_FIX = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
     "or try everything here without an account: python main.py --all --local"
 )
 
-# botocore's session variables as (name in the file, environment variable, default, conversion): none of the user's are read
+# botocore's session variables as (name in the file, environment variable, default, conversion);
+# these ignore the user's configuration
 _NO_PROFILE = {"profile": (None, None, None, None)}
 _NO_USER_CONFIGURATION = {
     **_NO_PROFILE,
@@ -50,12 +52,12 @@ _NO_USER_CONFIGURATION = {
     "credentials_file": (None, None, "", None),
 }
 
-# how the names of operations begin that only look
+# prefixes of the operations that only read
 _READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Validate")
 
 _RIGHTS_FIX = "Ask who administers the account to allow this action, then run it again."
 
-# error code of a service -> what to do about it; the message of AWS stands before it
+# error code of a service -> the remedy; AWS's message precedes it
 _FIXES = {
     "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
     "ExpiredTokenException": "Your temporary credentials have expired: fetch new ones and run it again.",
@@ -63,7 +65,7 @@ _FIXES = {
     "InvalidAccessKeyId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "UnrecognizedClientException": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "SignatureDoesNotMatch": "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env.",
-    # HEAD requests are answered without a body, so that nothing but the status says why
+    # responses to HEAD requests have no body: only the status says why
     **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"), _RIGHTS_FIX),
     "LocalAwsDiskFull": "Free some, or set LOCAL_AWS_DIR in .env to a folder on another disk.",
     "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
@@ -73,13 +75,14 @@ _FIXES = {
 
 
 class Aws:
-    """A boto3 session for ``settings``; make one at the top and pass it down.
+    """A boto3 session for ``settings``. Make one at the top and pass it down.
 
-    With an endpoint on this machine it never reads the user's AWS configuration, never signs with real credentials, and
-    refuses any request to another host.
+    With an endpoint on this machine it never reads the user's AWS configuration, never signs with
+    real credentials, and refuses requests to any other host.
 
-    With ``plan_only`` it only looks: ``change`` carries nothing out, and a call that could change something is refused
-    before it is sent. ``session`` is boto3's, ``clients`` are those made so far, by service, region and attempts.
+    With ``plan_only`` it only reads: ``change`` does nothing, and any operation that could change
+    something is refused before it is sent. ``clients`` caches the clients by service, region and
+    number of attempts.
     """
 
     def __init__(self, settings: Settings, *, plan_only: bool = False) -> None:
@@ -87,7 +90,7 @@ class Aws:
         self.plan_only = plan_only
         self.session = _local_session(settings) if settings.is_local else _session(settings)
         self.clients: dict[tuple[str, str, int], Any] = {}
-        if TYPE_CHECKING:  # boto3's own type, by which mypy sees a misspelt parameter of any service's call
+        if TYPE_CHECKING:  # boto3's own type, so that mypy checks the parameters of every call
             self.client = self.session.client
         else:
             self.client = self._made_once
@@ -95,7 +98,7 @@ class Aws:
             self.session.events.register("before-call", _refuse_changes)
 
     def client_sending_once(self, service: str) -> Any:
-        """The client of ``service`` that never repeats a request by itself."""
+        """A client of ``service`` that never retries a request."""
         return self._made_once(service, attempts=1)
 
     def _made_once(self, service: str, region_name: str = "", attempts: int = _ATTEMPTS) -> Any:
@@ -114,14 +117,14 @@ class Aws:
                     read_timeout=60,
                     user_agent_extra=PROJECT,
                     s3={"addressing_style": "path"} if self.settings.aws_endpoint_url else None,
-                    # {}: past every proxy of the environment; None: as the environment says
+                    # {}: ignore the environment's proxies; None: use them
                     proxies={} if self.settings.is_local else None,
                 ),
             )
         return self.clients[key]
 
     def change(self, make: Callable[[], object]) -> None:
-        """Carries ``make`` out, unless this session is for a plan."""
+        """Calls ``make``, unless this session is for a plan."""
         if not self.plan_only:
             make()
 
@@ -130,7 +133,7 @@ class Aws:
         """The twelve digits of the account that the credentials belong to."""
         try:
             return str(self.client("sts").get_caller_identity()["Account"])
-        except KeyError as error:  # botocore's, of a page that it could read as XML
+        except KeyError as error:  # botocore raises it for a page that it could parse as XML
             raise no_aws("AWS endpoint", "it knows no account") from error
 
     @property
@@ -140,29 +143,31 @@ class Aws:
 
     @property
     def has_session_token(self) -> bool:
-        """Whether the credentials are temporary ones that nobody renews by itself."""
+        """Whether the credentials are temporary and are not renewed automatically."""
         credentials = self.session.get_credentials()
         return credentials is not None and bool(credentials.token) and not isinstance(credentials, RefreshableCredentials)
 
     def regions(self, service: str) -> list[str]:
-        """The regions in which boto3 knows ``service`` to be."""
+        """The regions that boto3 lists for ``service``."""
         partitions: list[str] = self.session.get_available_partitions()
         return [name for partition in partitions for name in self.session.get_available_regions(service, partition)]
 
     @property
     def tags(self) -> dict[str, str]:
-        """What everything the project makes is tagged with; by these tags it finds and removes its own."""
+        """The tags of everything that the project creates. The teardown finds resources by these
+        tags.
+        """
         return {"Project": PROJECT, "Environment": self.settings.environment}
 
     @property
     def tag_list(self) -> list[Any]:
-        """``tags`` as most APIs take them: each with a ``Key`` and a ``Value``."""
+        """``tags`` in the form that most APIs take: a list of ``Key`` and ``Value``."""
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
 
 def _session(settings: Settings) -> boto3.session.Session:
     if settings.aws_access_key_id:
-        # boto3 would look up the profile that AWS_PROFILE names, and fail where there is none
+        # else boto3 looks up the profile that AWS_PROFILE names, and fails if there is none
         core = botocore.session.Session(session_vars=_NO_PROFILE)
         core.set_credentials(settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token or None)
         return boto3.session.Session(botocore_session=core)
@@ -182,8 +187,11 @@ def _local_session(settings: Settings) -> boto3.session.Session:
 
 
 def _local_keys(settings: Settings) -> tuple[str, str]:
-    """The key of the local AWS: from the settings if it is one, else as the server that answers there announces it, else
-    that of LOCAL_AWS_DIR. Real keys are never sent there."""
+    """The access key of the local AWS. Real keys are never sent there.
+
+    In this order: a local key in the settings, the key that the server at the endpoint announces,
+    the key in LOCAL_AWS_DIR.
+    """
     if settings.aws_access_key_id.startswith(_LOCAL_KEY):
         return settings.aws_access_key_id, settings.aws_secret_access_key
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
@@ -207,7 +215,8 @@ def _refuse_changes(model: Any, **_: Any) -> None:
 
 
 def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
-    """What a person should read when ``where`` was refused by AWS or did not reach it."""
+    """Converts an error of AWS or of the connection to one with a remedy; ``where`` names the step.
+    """
     if isinstance(error, ClientError):
         return _explain_refusal(error, where)
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
@@ -231,7 +240,7 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
 
 
 def no_aws(where: str, why: str) -> DataLakeError:
-    """The error for an endpoint at which some other program answers."""
+    """The error for an endpoint where some other program answers."""
     return ConfigError(
         where,
         f"the program that answers in place of AWS is no AWS ({why}).",
@@ -241,14 +250,16 @@ def no_aws(where: str, why: str) -> DataLakeError:
 
 def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
     code = error.response["Error"]["Code"]
-    if code.isdigit() and not error.operation_name.startswith("Head"):  # a status alone: AWS names its errors
+    # AWS names its errors; a bare status comes from another program
+    if code.isdigit() and not error.operation_name.startswith("Head"):
         return no_aws(where, f"{error.operation_name}: HTTP status {code}")
     message = error.response["Error"].get("Message", "").strip()
     return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
 
 
 def if_there(get: Callable[[], T], *absent: str) -> T | None:
-    """What ``get`` returns; None when AWS answers it with one of the error codes ``absent``: there is no such thing."""
+    """Returns the result of ``get``, or None if AWS answers with one of the error codes ``absent``.
+    """
     try:
         return get()
     except ClientError as error:
@@ -258,5 +269,5 @@ def if_there(get: Callable[[], T], *absent: str) -> T | None:
 
 
 def error_code(error: ClientError) -> str:
-    """The name of the error in the service's model."""
+    """The error code that the service's model defines."""
     return str(error.response["Error"]["Code"])

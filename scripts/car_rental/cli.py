@@ -1,4 +1,4 @@
-"""What all scripts' command lines share: common flags, and the one place that turns errors into messages and exit codes."""
+"""The shared part of the scripts' command lines: common flags, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,27 @@ Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """Fits a docstring to the terminal's width, paragraph by paragraph; an indented one, such as an example, stays."""
+    """Wraps a docstring to the terminal's width, paragraph by paragraph.
+
+    Indented paragraphs such as examples stay as they are.
+    """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.strip("\n").split("\n\n")
         return "\n\n".join(one if one.startswith(" ") else "\n".join(self._split_lines(one, width)) for one in paragraphs)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)  # a flag stays whole
+        # keeps flags in one piece
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser without flags; ``description`` is the script's docstring."""
+    """A parser without flags. ``description`` is the script's docstring."""
     return argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """The flags that every script has."""
+    """Adds the flags that every script has."""
     common = parser.add_argument_group("common")
     common.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
     common.add_argument("--region", help="AWS region, over AWS_REGION")
@@ -48,19 +52,19 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None:
-    """``--timeout-minutes``: how long a script waits; what it waits for goes on when that has passed."""
+    """Adds ``--timeout-minutes``. After a timeout, the work that the script waits for goes on."""
     parser.add_argument(
         "--timeout-minutes", type=_minutes, default=default_minutes, metavar="N", help="how long to wait (default: %(default)g)"
     )
 
 
 def add_wait(parser: argparse._ActionsContainer) -> None:
-    """``--wait``: for the other writer of the lake, in place of an error that names it."""
-    parser.add_argument("--wait", action="store_true", help="wait for another run that writes the lake, and do not fail")
+    """Adds ``--wait``: wait for another writer of the lake instead of failing."""
+    parser.add_argument("--wait", action="store_true", help="wait while another run writes the lake instead of failing")
 
 
 def add_cluster_id(parser: argparse.ArgumentParser) -> None:
-    """``--cluster-id``: optional everywhere."""
+    """Adds the optional ``--cluster-id``."""
     parser.add_argument("--cluster-id", metavar="j-...", help="the cluster (default: the one active cluster of this project)")
 
 
@@ -72,9 +76,10 @@ def _minutes(text: str) -> float:
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Action) -> int:
-    """Parses, loads the settings, runs ``action``; returns the exit code. No error passes it, none is swallowed.
+    """Parses the command line, loads the settings and runs ``action``. Returns the exit code;
+    raises nothing.
 
-    The common flags are added here, behind those of the script.
+    The common flags are added here, so that they come last in the help.
     """
     add_common(parser)
     arguments = parser.parse_args(argv)
@@ -90,13 +95,16 @@ def _act(arguments: argparse.Namespace, console: Console, action: Action) -> Non
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings with the command line's flags on top."""
+    """The settings, with the command line's flags taking precedence."""
     flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
     return load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
 
 
 def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
-    """Runs ``work`` and turns whatever it raises into one message and an exit code; SIGTERM and SIGHUP count as Ctrl-C."""
+    """Runs ``work`` and turns any exception into one message and an exit code.
+
+    SIGTERM and SIGHUP count as Ctrl-C.
+    """
     try:
         with signals_as_ctrl_c():
             work(console)

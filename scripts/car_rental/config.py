@@ -1,4 +1,5 @@
-"""The config loader: typed, checked settings out of `.env` and the environment. A leaf: does nothing at import."""
+"""The settings: typed and checked values from `.env` and the environment. Does nothing at import.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from car_rental.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_ENVIRONMENT = "dev"
-PLACEHOLDER_ACCOUNT = "123456789012"  # the account of AWS's examples; an ARN with it has not been filled in
+# the account in AWS's examples; an ARN with it has not been filled in
+PLACEHOLDER_ACCOUNT = "123456789012"
 _PLACEHOLDER = re.compile(r"^(your[_-].*|<.*>|x{3,}|changeme|change[_-]me)$", re.IGNORECASE)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -26,12 +28,13 @@ _CREDENTIALS = (*_KEY_PAIR, _TOKEN)
 
 
 class _Wrong(ValueError):
-    """A value that a setting does not allow; the message says what is."""
+    """A value that a setting does not allow; the message says which values it allows."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of value: ``parse`` raises ``ValueError``, ``allowed`` says in words what it accepts."""
+    """A type of value. ``parse`` raises ``ValueError``; ``allowed`` describes the accepted values.
+    """
 
     parse: Callable[[str], Any]
     allowed: str
@@ -89,9 +92,10 @@ def _one_of(*choices: str) -> Kind:
 
 
 def _role() -> Kind:
-    """A role's name, or its ARN where it has a path: services resolve a bare name to a role without one.
+    """A role's name, or the ARN of a role that has a path: services resolve a bare name to a role
+    without one.
 
-    An ARN without a path, as iam_roles.json holds it, is kept as the name.
+    An ARN without a path, as in iam_roles.json, is reduced to the name.
     """
     name = r"[\w+=,.@-]{1,64}"
     arn = r"arn:aws[a-z-]*:iam::\d{12}:(role|instance-profile)/"
@@ -112,7 +116,7 @@ RELEASE = _text(r"emr-[a-z0-9][a-z0-9.-]*", "an EMR release label such as emr-7.
 INSTANCE = _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as m5.xlarge")
 ROLE = _role()
 ROLE_ARN = _text(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "an ARN such as arn:aws:iam::123456789012:role/Name")
-DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athena knows no other)")
+DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athena allows no other)")
 MACHINE = _text(r"[0-9A-Za-z_-]{1,80}", "up to 80 letters, digits, '-' or '_'")
 WORKGROUP = _text(r"[A-Za-z0-9._-]{1,128}", "up to 128 letters, digits, '.', '_' or '-'")
 SUBNET = _text(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")
@@ -127,27 +131,32 @@ SCHEDULE = _text(r"(rate|cron|at)\(.+\)", "an EventBridge Scheduler expression s
 
 
 def _setting(default: Any, kind: Kind, help: str, *, unique: str = "", secret: bool = False) -> Any:
-    """A field of ``Settings``; ``unique`` is what joins the environment's name to a name one account has only once."""
+    """A field of ``Settings``.
+
+    ``unique``: separator between the environment's prefix and a name that must be unique in an
+    account.
+    """
     return field(default=default, repr=not secret, metadata={"kind": kind, "help": help, "unique": unique, "secret": secret})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a run needs to know; the variable of ``s3_bucket_name`` is ``S3_BUCKET_NAME``.
+    """All settings. The variable of ``s3_bucket_name`` is ``S3_BUCKET_NAME``.
 
-    Names that one account can have only once already carry the environment (``prod-CarRentalDataPipeline``), except in
-    ``dev``, where they are as they stand in `.env`. An empty string is a setting that was not made.
+    Names that must be unique in an account already carry the environment's prefix
+    (``prod-CarRentalDataPipeline``), except in ``dev``. An empty string means that the setting is
+    not set.
     """
 
     # --- AWS credentials; empty: boto3's usual chain (AWS_PROFILE, ~/.aws, instance role)
-    aws_access_key_id: str = _setting("", ANY, "access key; empty or a placeholder: boto3 looks where it always looks")
-    aws_secret_access_key: str = _setting("", ANY, "secret key that belongs to it", secret=True)
+    aws_access_key_id: str = _setting("", ANY, "access key; empty or a placeholder: boto3's usual chain of credentials")
+    aws_secret_access_key: str = _setting("", ANY, "secret key of that access key", secret=True)
     aws_session_token: str = _setting("", ANY, "session token of temporary credentials", secret=True)
     aws_profile: str = _setting("", ANY, "profile in ~/.aws to use when no key is set here")
-    aws_region: str = _setting("us-east-1", REGION, "region of everything the project makes")
-    aws_endpoint_url: str = _setting("", URL, "where the AWS API answers; `make serve` prints the line for here")
+    aws_region: str = _setting("us-east-1", REGION, "region of everything that the project creates")
+    aws_endpoint_url: str = _setting("", URL, "URL of the AWS API; `make serve` prints the line for the local AWS")
     environment: str = _setting(
-        DEFAULT_ENVIRONMENT, ENVIRONMENT, "keeps environments on one account apart by name prefix and tag (dev: no prefix)"
+        DEFAULT_ENVIRONMENT, ENVIRONMENT, "separates environments in one account: prefix of names (none for dev), value of a tag"
     )
     # --- S3
     s3_bucket_name: str = _setting("car-rental-data-lake", BUCKET, "bucket of the lake; unique in all of AWS", unique="-")
@@ -169,14 +178,16 @@ class Settings:
     )
     emr_spark_conf: str = _setting("", SPARK_CONF, "more Spark settings for the cluster")
     emr_security_configuration: str = _setting(
-        "", SECURITY_CONFIGURATION, "EMR security configuration; step 2 makes a missing one, which demands IMDSv2"
+        "", SECURITY_CONFIGURATION, "EMR security configuration; step 2 creates a missing one, which requires IMDSv2"
     )
     emr_deploy_mode: str = _setting(
-        "client", _one_of("client", "cluster"), "where Spark's driver runs; client: its log is the step's"
+        "client", _one_of("client", "cluster"), "deploy mode of Spark; client: the driver's log is the step's log"
     )
-    emr_idle_timeout_seconds: int = _setting(1800, _whole(600, 604800, "seconds"), "an idle cluster terminates itself after this")
+    emr_idle_timeout_seconds: int = _setting(
+        1800, _whole(600, 604800, "seconds"), "an idle cluster terminates itself after this time"
+    )
     emr_step_timeout_minutes: int = _setting(
-        240, _whole(1, 10080, "minutes"), "the state machine ends a Spark job that runs longer, and with it the execution"
+        240, _whole(1, 10080, "minutes"), "timeout of a Spark job in the state machine; the execution fails when it passes"
     )
     # --- IAM roles
     emr_service_role: str = _setting("EMR_DefaultRole", ROLE, "role of the EMR service", unique="-")
@@ -185,48 +196,48 @@ class Settings:
     step_functions_role_arn: str = _setting(
         f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/StepFunctionsExecutionRole",
         ROLE_ARN,
-        "role of the state machine; with the example's account: the role of that name that step 1 made",
+        "role of the state machine; with the example's account id: the role of that name that step 1 creates",
     )
     # --- Glue, Step Functions, Athena
     glue_database_name: str = _setting("car_rental_db", DATABASE, "Glue database of the published tables", unique="_")
     step_functions_state_machine_name: str = _setting("CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-")
-    schedule_expression: str = _setting("", SCHEDULE, "starts the state machine regularly; empty: only who asks for it does")
-    alert_email: str = _setting("", EMAIL, "who is told when an execution fails or takes too long; empty: nobody")
+    schedule_expression: str = _setting("", SCHEDULE, "schedule of the state machine; empty: manual starts only")
+    alert_email: str = _setting("", EMAIL, "address that is notified when an execution fails or takes too long; empty: none")
     athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
     # --- the pipeline
-    max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "more rejected rentals than this fail the run")
-    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older ones are pruned, from all zones")
-    local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "where the lake on this machine lives")
-    reports_dir: Path = _setting(ROOT / "reports", PATH, "where step 10 writes the report")
-    runs_dir: Path = _setting(ROOT / "runs", PATH, "where what each run did is kept, one JSON file a run")
+    max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "a run fails when it rejects a larger share of the rentals")
+    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older ones are deleted from all zones")
+    local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "folder of the lake on this machine")
+    reports_dir: Path = _setting(ROOT / "reports", PATH, "folder of the reports that step 10 writes")
+    runs_dir: Path = _setting(ROOT / "runs", PATH, "folder of the run records, one JSON file a run")
     report_customer_names: bool = _setting(True, _yes_or_no(), "whether the report names the customers who spend the most")
-    # --- not settings: what loading found out
+    # --- not settings: notes about the sources
     notes: tuple[str, ...] = field(default=(), metadata={})
 
     @property
     def is_local(self) -> bool:
-        """Whether the endpoint is on this machine, the stand-in of `local_aws`."""
+        """Whether the endpoint is on this machine, where the stand-in `local_aws` answers."""
         return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
     def poll_seconds(self) -> float:
-        """How long to wait between two looks at something: AWS throttles EMR's describe calls, this machine does not."""
+        """Seconds between two polls. AWS throttles EMR's describe calls; this machine does not."""
         return 0.2 if self.is_local else 15.0
 
     @property
     def step_functions_role_is_given(self) -> bool:
-        """Whether `.env` names a role of its own on AWS, which is obeyed, rather than the example's ARN."""
+        """Whether `.env` names a role for the state machine, other than the ARN in the example."""
         return not self.is_local and f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
 
     @property
     def step_functions_role_name(self) -> str:
-        """The role that step 1 makes for the state machine."""
+        """The name of the role that step 1 creates for the state machine."""
         name = self.step_functions_role_arn.rsplit("/", 1)[1]
         return name if self.step_functions_role_is_given else self.shared_name(name)
 
     @property
     def iam_patience_seconds(self) -> float:
-        """How long a role that was just made may be unknown to the services that use it: on this machine not at all."""
+        """How long a new role may be unknown to the services that use it; 0 on this machine."""
         return 0.0 if self.is_local else 120.0
 
     def s3(self, *parts: str) -> str:
@@ -234,13 +245,15 @@ class Settings:
         return "s3://" + "/".join((self.s3_bucket_name, *parts))
 
     def shared_name(self, name: str) -> str:
-        """``name`` as this environment spells it (``crawler`` is ``prod-crawler`` in prod)."""
+        """``name`` with the environment's prefix: ``crawler`` is ``prod-crawler`` in prod."""
         return _with_environment(name, self.environment, "-")
 
 
 def _with_environment(name: str, environment: str, joint: str) -> str:
-    """``name`` with the environment before it, once: names copied from iam_roles.json carry it already."""
-    path, slash, last = name.rpartition("/")  # a role's ARN may stand there
+    """Adds the environment's prefix to ``name`` once: names copied from iam_roles.json already have
+    it.
+    """
+    path, slash, last = name.rpartition("/")  # the name can be the ARN of a role
     prefix = f"{environment}{joint}"
     return name if environment == DEFAULT_ENVIRONMENT or last.startswith(prefix) else f"{path}{slash}{prefix}{last}"
 
@@ -253,9 +266,11 @@ def setting_fields() -> dict[str, dataclasses.Field[Any]]:
 def load_settings(
     environ: Mapping[str, str], env_file: Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> Settings:
-    """Settings from ``env_file`` (default: `.env` in the project's root, if there), then ``environ``, then ``overrides``.
+    """Loads ``env_file`` (default: `.env` in the project's root, if it exists), then ``environ``,
+    then ``overrides``.
 
-    ``overrides`` are command line flags by variable name. Raises ``ConfigError`` with every problem that was found.
+    ``overrides`` are command line flags by variable name. Raises ``ConfigError`` with all problems
+    at once.
     """
     path = env_file or ROOT / ".env"
     if env_file and not env_file.is_file():
@@ -279,13 +294,17 @@ Sources = dict[str, tuple[str, str]]  # variable -> (raw value, where it came fr
 
 
 def _sources(file: EnvFile, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Sources:
-    """The last layer that sets a variable wins; key, secret and token all come from the last layer with a key or secret."""
+    """The last layer that sets a variable wins.
+
+    Key, secret and token all come from the last layer that has a key or secret.
+    """
     layers = [
         _layer(((line.name, line.value) for line in file.lines), file.name),
         _layer(environ.items(), "the environment"),
         _layer(overrides.items(), "the command line"),
     ]
-    region = environ.get("AWS_DEFAULT_REGION", "").strip()  # the CLI's default region is the weakest
+    # the AWS CLI's default region has the lowest precedence
+    region = environ.get("AWS_DEFAULT_REGION", "").strip()
     found: Sources = {"AWS_REGION": (region, "AWS_DEFAULT_REGION in the environment")} if region else {}
     for layer in layers:
         if not layer.keys().isdisjoint(_KEY_PAIR):
@@ -297,7 +316,10 @@ def _sources(file: EnvFile, environ: Mapping[str, str], overrides: Mapping[str, 
 
 
 def _layer(values: Iterable[tuple[str, str]], origin: str) -> Sources:
-    """The settings among ``values``; blank and placeholder values count as unset, of two that are set the last counts."""
+    """The settings in ``values``.
+
+    Blank and placeholder values count as unset; the last of several wins.
+    """
     known = setting_fields()
     set_values = ((name, raw.strip()) for name, raw in values if name in known)
     return {name: (raw, origin) for name, raw in set_values if raw and not _PLACEHOLDER.match(raw)}
@@ -330,7 +352,7 @@ def _half_a_key_pair(sources: Sources) -> list[str]:
 
 
 def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
-    """Managed scaling that could never add a node is a mistake, not a wish."""
+    """Managed scaling with a limit that never allows another node is reported as a mistake."""
     start = values.get("emr_core_instance_count", Settings.emr_core_instance_count)
     most = values.get("emr_max_core_instance_count", 0)
     if not most or most > start:
@@ -349,7 +371,7 @@ def _unknown_names(file: EnvFile) -> list[str]:
 
 
 def _set_twice(file: EnvFile, sources: Sources) -> list[str]:
-    """Notes about settings that the file makes more than once, with the line that counts."""
+    """Notes about settings that the file sets more than once, with the line that counts."""
     notes = []
     for name in setting_fields():
         numbers = file.numbers(name)
@@ -363,7 +385,7 @@ def _set_twice(file: EnvFile, sources: Sources) -> list[str]:
 
 
 def _unused_credentials(file: EnvFile, environ: Mapping[str, str], sources: Sources) -> list[str]:
-    """Notes about a session token of other keys, and about a profile beside keys."""
+    """Notes about a session token that belongs to other keys, and about a profile beside keys."""
     if _KEY_PAIR[0] not in sources:
         return []
     origin = sources[_KEY_PAIR[0]][1]
@@ -377,7 +399,9 @@ def _unused_credentials(file: EnvFile, environ: Mapping[str, str], sources: Sour
 
 
 def _named(settings: Settings) -> Settings:
-    """Joins the environment's name to every name that must be unique in an account, and checks the result again."""
+    """Adds the environment's prefix to every name that must be unique in an account, and checks the
+    result.
+    """
     names: dict[str, Any] = {}
     for variable, item in setting_fields().items():
         if item.metadata["unique"]:

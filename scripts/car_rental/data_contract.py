@@ -12,7 +12,7 @@ from pathlib import Path
 from car_rental.config import ROOT
 
 SPARK_JOBS = ROOT / "spark_jobs"
-sys.path.append(str(SPARK_JOBS))  # last, so that no module of a job hides one of the scripts
+sys.path.append(str(SPARK_JOBS))  # last, so that no module of a job hides a module of the scripts
 
 import contract as contract  # noqa: E402, PLC0414 - re-exported
 

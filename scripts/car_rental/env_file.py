@@ -1,4 +1,4 @@
-"""Reads an `.env` file and reports every line that is not a setting. A leaf, like ``config``."""
+"""Parses an `.env` file and reports every line that is not a setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Line:
-    """One setting: its name, its value as it was typed (``${x}`` stays), and its line's number."""
+    """One setting: its name, its value as typed (``${x}`` is not expanded), and its line number."""
 
     name: str
     value: str
@@ -24,19 +24,22 @@ class Line:
 
 @dataclass(frozen=True)
 class EnvFile:
-    """A settings file: its name, its settings in order, and a problem for each line that is not one."""
+    """A settings file: its name, its settings in order, and a problem for each other line."""
 
     name: str
     lines: tuple[Line, ...] = ()
     problems: tuple[str, ...] = ()
 
     def numbers(self, name: str) -> list[int]:
-        """The numbers of the lines that set ``name``."""
+        """The line numbers that set ``name``."""
         return [line.number for line in self.lines if line.name == name]
 
 
 def read_env_file(path: Path) -> EnvFile:
-    """The file's settings; an empty result when there is no file. Raises ``ConfigError`` when it is unreadable."""
+    """The settings in the file; an empty result if there is no file.
+
+    Raises ``ConfigError`` if it is unreadable.
+    """
     if not path.is_file():
         return EnvFile(path.name)
     try:
@@ -52,13 +55,13 @@ def read_env_file(path: Path) -> EnvFile:
 
 
 def _number(binding: Binding) -> int:
-    """The line that the setting begins on; dotenv counts from the blank lines above it."""
+    """The line on which the setting begins; dotenv counts the blank lines above it too."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _problem(binding: Binding) -> str:
-    """The problem with a line; empty for a good one. Never shows a value, which may be a secret."""
+    """The problem with a line; empty for a good one. Never shows a value, which may be secret."""
     text = binding.original.string.strip()
     name, equals, value = text.removeprefix("export ").partition("=")
     name, value = name.strip(), value.strip()
@@ -66,4 +69,4 @@ def _problem(binding: Binding) -> str:
         return "is no setting: a setting is NAME=value, a comment begins with #"
     if value[:1] in ("'", '"') and (binding.error or "\n" in value):
         return f"the value of {name} begins with {value[0]} and does not end with it: close the quote on this line"
-    return f"the value of {name} cannot be understood" if binding.error else ""
+    return f"the value of {name} cannot be parsed" if binding.error else ""

@@ -1,4 +1,4 @@
-"""How we fail: exit codes, and one small tree of errors that say where, what, and what to do."""
+"""Exit codes, and the tree of errors. Each error says where, what, and what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What a script's exit code means; 130 is the shell's own number for Ctrl-C."""
+    """The exit codes of the scripts; 130 is the shell's code for Ctrl-C."""
 
     OK = 0
     FAILED = 1
@@ -16,10 +16,11 @@ class ExitStatus(IntEnum):
 
 
 class DataLakeError(Exception):
-    """Anything that a person can understand and act on.
+    """An error that a person can understand and act on.
 
-    ``where`` names the step or thing that failed, ``what`` the cause, ``fix`` what to do; ``log`` says where more stands
-    (a URI) and ``details`` holds lines that belong to the cause, such as the last frames of a traceback.
+    ``where`` names the step or thing that failed, ``what`` the cause, ``fix`` the remedy. ``log``
+    is the URI of a log, and ``details`` holds lines that belong to the cause, such as the last
+    frames of a traceback.
     """
 
     exit_status = ExitStatus.FAILED
@@ -34,18 +35,20 @@ class DataLakeError(Exception):
 
 
 class ConfigError(DataLakeError):
-    """A setting or an argument is wrong; nothing was done."""
+    """A setting or an argument is wrong. Nothing has been done."""
 
     exit_status = ExitStatus.USAGE
 
 
 class StillRunning(DataLakeError):
-    """The deadline passed while the thing still runs: no failure, and ``fix`` says how to pick it up again."""
+    """The deadline passed while the work goes on. Not a failure: ``fix`` says how to pick it up
+    again.
+    """
 
     exit_status = ExitStatus.STILL_RUNNING
 
 
 class Interrupted(DataLakeError):
-    """Ctrl-C, after what was running has been stopped; ``what`` says what was done about it."""
+    """Ctrl-C, after the running work has been stopped. ``what`` says how."""
 
     exit_status = ExitStatus.INTERRUPTED

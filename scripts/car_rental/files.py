@@ -1,4 +1,4 @@
-"""Files on this machine: written whole or not at all, and their paths as people see them."""
+"""Files on this machine: atomic writes, and paths for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Puts ``text`` at ``path`` at once: whoever opens it sees all of it, or what was there before. Makes the folder."""
+    """Writes ``text`` to ``path`` atomically: readers see all of it or the old content.
+
+    Creates the folder.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     making = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -20,12 +23,13 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(making, path)
     except OSError as error:
         making.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error  # a failed write names no file
+        # the error of a failed write names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         making.unlink(missing_ok=True)
         raise
 
 
 def shown(path: Path) -> str:
-    """A path as people see it: from the project's root where it lies below."""
+    """A path for people: relative to the project's root if it is below it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

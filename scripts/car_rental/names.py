@@ -1,4 +1,4 @@
-"""Names that more than one service refers to: the role policies name these resources too."""
+"""Names that more than one service uses; the policies of the roles name these resources too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def topic_name(aws: Aws) -> str:
 
 
 def rule_name(aws: Aws) -> str:
-    """The name of the EventBridge rule that tells of failures (``execution_rule``)."""
+    """The name of the EventBridge rule for executions that fail (``execution_rule``)."""
     return aws.settings.shared_name("car-rental-execution-ended")
 
 

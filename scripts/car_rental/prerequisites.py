@@ -1,6 +1,7 @@
-"""Imported first: an end without a traceback while modules are imported, and what this Python must have.
+"""Imported first: checks Python and its packages, and ends without a traceback on Ctrl-C during
+imports.
 
-Needs nothing but an old Python itself.
+Runs on old Pythons, without any package.
 """
 
 import os
@@ -8,7 +9,7 @@ import sys
 
 
 def _end(kind, error, trace, otherwise=sys.excepthook):  # type: ignore[no-untyped-def]  # typing takes long to import
-    """Ctrl-C while modules are imported is no failure of a module."""
+    """Ctrl-C during the imports ends the program without a traceback."""
     if not issubclass(kind, KeyboardInterrupt):
         otherwise(kind, error, trace)
         return
@@ -22,7 +23,7 @@ sys.excepthook = _end
 import importlib.util  # noqa: E402
 
 _LEAST_PYTHON = (3, 11)
-_PACKAGES = ("boto3", "dotenv", "rich")  # those without which no script begins
+_PACKAGES = ("boto3", "dotenv", "rich")  # the packages that every script needs
 _HOW = "python3 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt (or: make demo)"
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals that end a process: deferred around a request, and SIGTERM treated alike."""
+"""Ctrl-C: deferred during critical requests. SIGTERM and SIGHUP: treated like Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps and the phases that they belong to: the names that help, progress, summary, record and docs share."""
+"""The ten steps and their phases: one list for help, progress, summaries, records and documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# phase, which is also the flag of main.py -> its steps, each also the name of its script; `orchestrate` stands for `process`
+# phase (also the flag of main.py) -> its steps (also the names of the scripts); `orchestrate`
+# replaces `process`
 PHASES = {
     "setup": ("setup_iam_roles", "setup_aws_environment", "setup_glue_crawlers", "deploy_step_functions"),
     "process": ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"),
@@ -27,7 +28,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """The step as people see it: ``6 run_spark_jobs``."""
+        """The step for people: ``6 run_spark_jobs``."""
         return f"{self.number} {self.name}"
 
 
@@ -36,7 +37,7 @@ STEPS = {name: Step(number, name, phase) for number, (phase, name) in enumerate(
 
 
 def numbers(phase: str) -> str:
-    """The numbers of a phase's steps as people say them: ``steps 5 to 8``, ``step 9``."""
+    """The numbers of a phase's steps: ``steps 5 to 8``, ``step 9``."""
     names = PHASES[phase]
     first, last = STEPS[names[0]].number, STEPS[names[-1]].number
     return f"step {first}" if first == last else f"steps {first} to {last}"
@@ -44,7 +45,7 @@ def numbers(phase: str) -> str:
 
 @dataclass
 class StepRun:
-    """How a step of one run goes: the record keeps it, the terminal shows it."""
+    """The progress of one step of a run: recorded, and shown on the terminal."""
 
     step: Step
     began: datetime
@@ -52,16 +53,16 @@ class StepRun:
     seconds: float = 0.0
     summary: str = ""
     result: dict[str, Any] | None = None
-    last: str = ""  # the last that was heard of it: what it waits for, and in which state that is
+    last: str = ""  # the last message: the thing it waits for, and its state
 
     @property
     def elapsed(self) -> float:
-        """Seconds so far, or in all once it has ended."""
+        """Seconds so far, or in total once the step has ended."""
         return self.seconds if self.outcome != "running" else (datetime.now(UTC) - self.began).total_seconds()
 
 
 def changes_in_words(changes: Mapping[str, str]) -> str:
-    """``5 roles created; database unchanged``: what was done to things, each called by its kind and its name."""
+    """Counts changes by kind: ``5 roles created; database unchanged``."""
     by_change: dict[str, Counter[str]] = {}
     for thing, change in changes.items():
         by_change.setdefault(change, Counter())[thing.rpartition(" ")[0]] += 1

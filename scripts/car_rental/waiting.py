@@ -1,4 +1,4 @@
-"""The one way to wait for everything that takes time: look, judge by known states, show, pause, until the deadline."""
+"""Waiting: poll until a known final state or the deadline, and report progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from car_rental.errors import DataLakeError, StillRunning
 
 T = TypeVar("T")
 
-# what a look may fail with while the thing itself is well; botocore has already tried several times by then
+# error codes of a throttled poll, which says nothing about the thing itself; botocore has already
+# retried
 THROTTLED = frozenset(
     "Throttling ThrottlingException Throttled ThrottledException RequestLimitExceeded TooManyRequestsException SlowDown".split()
 )
@@ -22,7 +23,7 @@ THROTTLED = frozenset(
 
 @dataclass(frozen=True)
 class States:
-    """The states a thing can be in: on its way, ended well, ended badly. Any other state is an error, never a wait."""
+    """The states of a thing: in progress, ended well, ended badly. Any other state is an error."""
 
     going: frozenset[str]
     good: frozenset[str]
@@ -31,10 +32,10 @@ class States:
 
 @dataclass(frozen=True)
 class Wait(Generic[T]):
-    """What is waited for.
+    """The thing to wait for.
 
-    ``describe`` looks at it, ``state`` reads the state, ``explain`` makes the error of a bad end, ``resume`` is the
-    sentence that says how to pick it up again when the deadline passes first.
+    ``describe`` fetches it and ``state`` reads its state. ``explain`` creates the error for a bad
+    end. ``resume`` says how to pick the wait up again after a timeout.
     """
 
     what: str
@@ -43,12 +44,12 @@ class Wait(Generic[T]):
     states: States
     explain: Callable[[T], DataLakeError]
     resume: str
-    show: Callable[[T], str] | None = None  # what a person sees of it, where that is more than the state
+    show: Callable[[T], str] | None = None  # the text for people, if it is more than the state
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often to look and for how long, in seconds; clock and sleep are parameters so that tests need not wait."""
+    """Seconds between polls and until the deadline. Tests inject clock and sleep."""
 
     poll_seconds: float
     deadline_seconds: float
@@ -56,14 +57,15 @@ class Pace:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
 
-Progress = Callable[[str, str, float], None]  # what, state, seconds since the wait began
+Progress = Callable[[str, str, float], None]  # thing, state, seconds since the wait began
 
 
 def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
-    """Returns what ``describe`` gave when the state was good.
+    """Polls until a good state, and returns the last result of ``describe``.
 
-    Raises ``wait.explain(...)`` on a bad state, ``StillRunning`` when the deadline passes, ``DataLakeError`` on a state
-    that is not known. Ctrl-C passes through as ``KeyboardInterrupt``: who waits decides what it means.
+    Raises ``wait.explain(...)`` on a bad state, ``StillRunning`` after the deadline, and
+    ``DataLakeError`` on an unknown state. ``KeyboardInterrupt`` passes through: the caller decides
+    what Ctrl-C means.
     """
     began = pace.clock()
     while True:
@@ -80,18 +82,22 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
             if state not in wait.states.going:
                 raise DataLakeError(wait.what, f"is in the state {state}, which this program does not know.", wait.resume)
         if elapsed >= pace.deadline_seconds:
-            raise StillRunning(wait.what, f"still runs after {elapsed / 60:.0f} minutes; it goes on by itself.", wait.resume)
+            minutes = f"{elapsed / 60:.0f} minutes"
+            raise StillRunning(wait.what, f"is still running after {minutes}; it goes on by itself.", wait.resume)
         pace.sleep(min(pace.poll_seconds, max(0.0, pace.deadline_seconds - elapsed)))
 
 
 def _look(wait: Wait[T]) -> tuple[T, str] | None:
-    """What is seen of it and shown; None when AWS throttled the look or the network dropped it, which says nothing about it."""
+    """Polls once.
+
+    Returns the result and its text; None if the poll was throttled or the connection dropped.
+    """
     try:
         seen = wait.describe()
         return seen, wait.show(seen) if wait.show else wait.state(seen)
     except EndpointConnectionError as error:
         if urlsplit(str(error.kwargs["endpoint_url"])).hostname in LOOPBACK:
-            raise  # the local AWS has ended, and does not come back
+            raise  # the local AWS has ended and does not come back
         return None
     except (ConnectionError, HTTPClientError):
         return None

@@ -139,9 +139,9 @@ def test_without_roles_the_step_says_to_run_step_1(project):
 def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, cluster, project):
     with pytest.raises(ConfigError, match="j-NOSUCH.* does not exist"):
         find_cluster(lake.aws, "j-NOSUCHCLUSTER")
-    with pytest.raises(ConfigError, match="is not one of this project"):
+    with pytest.raises(ConfigError, match="is not a cluster of this project"):
         find_cluster(project().aws, cluster)
-    with pytest.raises(ConfigError, match="is not one of this project"):
+    with pytest.raises(ConfigError, match="is not a cluster of this project"):
         other = project()
         terminate_emr_cluster(other.settings, other.aws, other.console, cluster_id=cluster)
     end(lake)

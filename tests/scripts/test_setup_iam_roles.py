@@ -162,8 +162,8 @@ def test_a_role_that_something_else_made_is_left_alone_unless_adopted(project: C
     it = project()
     name = it.settings.emr_service_role
     it.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
-    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "left alone: not made by this script"
-    assert f"! {name} was there before and is not ours" in it.err.getvalue() and "--adopt" in it.err.getvalue()
+    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "left alone: not created by this script"
+    assert f"! {name} existed before and lacks the project's tags" in it.err.getvalue() and "--adopt" in it.err.getvalue()
     assert it.aws.client("iam").get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == json.loads(OTHER_TRUST)
     assert it.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
     adopted = run(it, tmp_path, adopt=True)["EMR_SERVICE_ROLE"]

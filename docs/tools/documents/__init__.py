@@ -1,1 +1,1 @@
-"""What the documents take from the program, so that no page says what the program does not."""
+"""The generated parts of the documents, so that the documents agree with the program."""

@@ -1,4 +1,4 @@
-"""The blocks that are made from the program's own sources: nothing has to run for them."""
+"""The blocks that are generated from the project's sources, without running anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from documents.state_diagram import state_machine
 
 
 def steps() -> str:
-    """The ten steps: phase, number, what starts each, what it makes."""
+    """The ten steps: phase, number, script, purpose."""
     purposes = {number: _purpose(script) for script in commands.scripts() if (number := commands.step_of(script))}
     scripts = {number: script for script in commands.scripts() if (number := commands.step_of(script))}
     rows: list[Sequence[str]] = []
@@ -54,11 +54,11 @@ def _default(field: dataclasses.Field[Any]) -> str:
         return "yes" if field.default else "no"
     if isinstance(field.default, Path):
         return field.default.relative_to(ROOT).as_posix()
-    return re.sub(r"^arn:.*:", "arn:…:", str(field.default))  # a cell does not break within a name
+    return re.sub(r"^arn:.*:", "arn:…:", str(field.default))  # a cell does not break inside a name
 
 
 def price() -> str:
-    """What a run on AWS costs, in one sentence."""
+    """The price of a run on AWS, in one sentence."""
     found = table_prices(Settings.aws_region)
     _, cluster, crawl, queries, *_ = (amount for _, amount in price_lines(Settings(), found))
     total = sum(Decimal(amount.rpartition("$")[2]) for amount in (cluster, crawl, queries))
@@ -70,18 +70,18 @@ def price() -> str:
 
 
 def prices() -> str:
-    """What `--plan` says of prices, with the default settings and the prices that are written down."""
+    """The prices that `--plan` shows, with the default settings and the prices of prices.json."""
     found = table_prices(Settings.aws_region)
     return table(("what", "USD, before tax"), price_lines(Settings(), found)) + f"\n\nInstance prices: {found.source}."
 
 
 def make_targets() -> str:
-    """What `make` lists."""
+    """The list that `make` prints."""
     return table(("command", "does"), [(f"`make {name}`", said) for name, said in commands.make_targets().items()])
 
 
 def local_aws_help() -> str:
-    """What `python -m local_aws --help` says."""
+    """The help of `python -m local_aws`."""
     return _as_printed(commands.LOCAL_AWS)
 
 
@@ -90,7 +90,7 @@ def _as_printed(script: str) -> str:
 
 
 def questions() -> str:
-    """The SQL questions of the analysis."""
+    """The analysis queries."""
     rows = [(f"`notebooks/queries/{query.name}.sql`", query.question) for query in named_queries().values()]
     return table(("query", "question"), rows)
 

@@ -1,4 +1,4 @@
-"""The project's commands as they explain themselves: the scripts' help and the Makefile's targets."""
+"""The project's commands: the scripts' help and the Makefile's targets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTH = "100"  # columns of a help text
 
 
 def scripts() -> list[str]:
-    """Every script that people start, by its path in the project: those of the steps in their order, then the others."""
+    """The path of every script: main.py, those of the steps in their order, then the others."""
     numbered = sorted((step_of(path) or 99, path) for path in _with_command_line())
     return ["main.py", *(path for _, path in numbered)]
 
@@ -31,19 +31,21 @@ def _with_command_line() -> Iterator[str]:
 
 
 def docstring(script: str) -> str:
-    """What a script says of itself."""
+    """A script's docstring."""
     return ast.get_docstring(ast.parse((ROOT / script).read_text(encoding="utf-8"))) or ""
 
 
 def step_of(script: str) -> int | None:
-    """The number of the step that a script does, as its docstring begins; None for any other script."""
+    """The number of the script's step, which its docstring begins with; None for other scripts."""
     found = re.match(r"Step (\d+):", docstring(script))
     return int(found[1]) if found else None
 
 
 @functools.cache
 def help_text(script: str) -> str:
-    """What ``script --help`` prints, in this process: a new one for each would take a second apiece."""
+    """The output of ``script --help``, produced in this process: a new process would take a second
+    for each script.
+    """
     out = io.StringIO()
     with _as_started(script), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         runpy.run_path(str(ROOT / script), run_name="__main__")
@@ -52,7 +54,9 @@ def help_text(script: str) -> str:
 
 @contextlib.contextmanager
 def _as_started(script: str) -> Iterator[None]:
-    """Inside, arguments, module path and terminal are as for somebody who starts the script with --help."""
+    """Sets arguments, module path and terminal inside the block as for a script started with
+    --help.
+    """
     before = sys.argv, sys.path[:], dict(os.environ)
     home = ROOT if script == LOCAL_AWS else (ROOT / script).parent
     sys.argv, sys.path[:0] = [script, "--help"], [str(home)]
@@ -66,11 +70,11 @@ def _as_started(script: str) -> Iterator[None]:
 
 
 def flags(script: str) -> set[str]:
-    """The flags that a script takes."""
+    """The flags of a script."""
     return {"--help", *re.findall(r"^  (?:-\w, )?(--[a-z-]+)", help_text(script), re.MULTILINE)}
 
 
 def make_targets() -> dict[str, str]:
-    """The Makefile's targets, each with its line of explanation."""
+    """The Makefile's targets and their explanations."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     return dict(re.findall(r"^([a-z-]+):.*?## *(.*)$", text, re.MULTILINE))

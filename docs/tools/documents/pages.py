@@ -1,4 +1,6 @@
-"""The documents, and the blocks in them that the program writes: between a marker with the block's name and its end."""
+"""The documents and their generated blocks, which are between a marker with the block's name and an
+end marker.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from pathlib import Path
 
 from car_rental.config import ROOT
 
-Make = Callable[[], str]  # what makes a block: its text in Markdown
+Make = Callable[[], str]  # generates the Markdown of a block
 _BLOCK = re.compile(r"(?P<begin><!-- made: (?P<name>[^\n]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 
 def pages() -> list[Path]:
-    """Every document for people."""
+    """Every document."""
     return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -23,7 +25,7 @@ def block_names(text: str) -> list[str]:
 
 
 def filled(text: str, blocks: Mapping[str, Make]) -> str:
-    """The document with each of ``blocks`` made anew; others stay as they are."""
+    """The document with ``blocks`` generated anew; other blocks stay."""
 
     def fresh(found: re.Match[str]) -> str:
         if found["name"] not in blocks:
@@ -34,7 +36,7 @@ def filled(text: str, blocks: Mapping[str, Make]) -> str:
 
 
 def refill(blocks: Mapping[str, Make]) -> list[Path]:
-    """Makes ``blocks`` anew in every document; returns the documents that changed."""
+    """Generates ``blocks`` in every document. Returns the documents that changed."""
     changed = []
     for page in pages():
         before = page.read_text(encoding="utf-8")

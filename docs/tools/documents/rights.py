@@ -1,4 +1,5 @@
-"""The roles and their statements as tables, made from the templates of scripts/car_rental/iam/policies."""
+"""The roles and their permissions as tables, from the templates of scripts/car_rental/iam/policies.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from car_rental.iam.roles import roles as wanted_roles
 from documents.markdown import table
 
 _ACCOUNT = "123456789012"
-_SETTINGS = Settings(schedule_expression="rate(1 day)")  # the defaults, and with a schedule its role
+# the defaults, and a schedule, so that its role is included
+_SETTINGS = Settings(schedule_expression="rate(1 day)")
 
 
 def _roles() -> list[Role]:
@@ -22,16 +24,16 @@ def _roles() -> list[Role]:
 
 
 def roles() -> str:
-    """The roles: name with the default settings, who takes each on, what for."""
+    """The roles: default name, trusted service, purpose."""
     rows = [
         (f"`{role.name}`", f"`{role.trust['Statement'][0]['Principal']['Service']}`", f"`{role.key}`", role.purpose)
         for role in _roles()
     ]
-    return table(("role", "taken on by", "in `iam_roles.json`", "what for"), rows)
+    return table(("role", "assumed by", "in `iam_roles.json`", "purpose"), rows)
 
 
 def rights() -> str:
-    """A section a role: each statement of its policy, in words, with its actions and what they reach."""
+    """A section for each role: the statements of its policy, with actions and resources."""
     return "\n\n".join(_section(role) for role in _roles())
 
 
@@ -40,7 +42,7 @@ def _section(role: Role) -> str:
         (_words(statement["Sid"]), _actions(statement), _reach(statement), _condition(statement))
         for statement in role.policy["Statement"]
     ]
-    managed = "".join(f"\n\nBeside it AWS's own policy `{arn.rsplit('/', 1)[1]}`." for arn in role.managed)
+    managed = "".join(f"\n\nAlso attached: AWS's managed policy `{arn.rsplit('/', 1)[1]}`." for arn in role.managed)
     return f"### `{role.name}`\n\n{role.purpose}.\n\n" + table(("to", "may", "on", "only if"), rows) + managed
 
 
@@ -60,9 +62,9 @@ def _actions(statement: dict[str, Any]) -> str:
 
 
 def _reach(statement: dict[str, Any]) -> str:
-    """The resources without what all of them share: partition, region, account."""
+    """The resources, without the shared parts of the ARN: partition, region, account."""
     given = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
-    # the markers that the S3 connector keeps beside its folders say nothing here; policies/README.md explains them
+    # the S3 connector's folder markers add nothing here; policies/README.md explains them
     shown = [_short(arn) for arn in given if not arn.endswith("$folder$")]
     return ", ".join(f"`{name}`" for name in shown)
 

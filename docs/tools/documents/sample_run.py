@@ -1,4 +1,6 @@
-"""What the README shows of a real run: the terminal's picture, a chart and the numbers of the report."""
+"""The results of a real run for the README: the picture of the terminal, a chart, the numbers of
+the report.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,15 @@ from documents.pages import Make
 
 IMAGES = ROOT / "docs" / "images"
 TERMINAL, CHART = IMAGES / "run.svg", IMAGES / "top_locations.svg"
-_SECTION = "which-locations-earn-the-most"  # of the report, whose chart is shown
-_OUT = ROOT / "out" / "sample"  # no file of the project, and not the user's data
-_BACKGROUND = '<rect width="100%" height="100%" fill="white"/>'  # a page may be dark, and the chart's words are too
+_SECTION = "which-locations-earn-the-most"  # the section of the report whose chart is shown
+_OUT = ROOT / "out" / "sample"  # neither the project's files nor the user's data
+# a page may be dark, as is the chart's text
+_BACKGROUND = '<rect width="100%" height="100%" fill="white"/>'
 
 
 def pictures_and_blocks() -> dict[str, Make]:
-    """Runs everything here, writes the pictures, and returns the blocks that tell of the run."""
+    """Runs everything on this machine, writes the pictures, and returns the blocks about the run.
+    """
     record = _run()
     report = (ROOT / record["steps"][-1]["result"]["page"]).read_text(encoding="utf-8")
     CHART.write_text(_chart(report), encoding="utf-8")
@@ -46,7 +50,7 @@ def _run() -> dict[str, Any]:
 
 
 def _chart(report: str) -> str:
-    """The first chart of a section, with a background of its own."""
+    """The first chart of a section, with a background."""
     section = report.split(f'<section id="{_SECTION}">')[1]
     encoded = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', section)
     if not encoded:
@@ -56,7 +60,7 @@ def _chart(report: str) -> str:
 
 
 def time_of(record: dict[str, Any]) -> str:
-    """How long the run took, on how many cores."""
+    """The duration of the run, and the number of cores."""
     began, ended = (datetime.fromisoformat(record[moment]) for moment in ("started", "ended"))
     seconds = (ended - began).total_seconds()
     return (
@@ -66,7 +70,7 @@ def time_of(record: dict[str, Any]) -> str:
 
 
 def sample(report: str) -> str:
-    """The numbers at the report's head, and its first finding with the chart."""
+    """The numbers at the head of the report, and its first finding with the chart."""
     facts = {html.unescape(name): html.unescape(value) for name, value in re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", report)}
     numbers = {
         facts["Revenue"]: "revenue, exact to the cent",

@@ -1,8 +1,9 @@
-"""SQL on Athena: start a query, wait for it, stop it on Ctrl-C, and hand back typed rows with what they cost.
+"""SQL on Athena: starts queries, waits for them, stops them on Ctrl-C, and returns typed rows with
+their cost.
 
-Plain boto3 and not PyAthena or awswrangler: what is needed is one statement, typed rows, the bytes scanned and an error that
-shows the SQL line, all through the session that also knows the local endpoint. That is this file; either library brings a
-session, a cursor and retries of its own.
+This needs one statement, typed rows, the bytes scanned and errors that show the line of SQL,
+through the session that knows the local endpoint. PyAthena and awswrangler would bring a session, a
+cursor and retries of their own.
 """
 
 from __future__ import annotations
@@ -24,27 +25,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEADLINE_SECONDS = 30 * 60.0  # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
-_POLL_SECONDS = {True: 0.05, False: 0.5}  # by whether Athena is on this machine; a query here takes seconds, not minutes
+_POLL_SECONDS = {True: 0.05, False: 0.5}  # by is_local; a local query takes seconds
 _STATES = States(going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"}))
-# $5 a TB, a query pays for 10 MB at least (us-east-1 and most regions): https://aws.amazon.com/athena/pricing/
+# $5 per TB, at least 10 MB per query (us-east-1 and most regions):
+# https://aws.amazon.com/athena/pricing/
 _DOLLARS_PER_BYTE = Decimal(5) / 1000**4
 _LEAST_BYTES = 10 * 1000**2
 _CATEGORIES = {1: "an error of Athena itself", 2: "an error in the query or its tables", 3: "another error"}
 _POSITION = re.compile(r"line (\d+):(\d+)")
-# a first line of SQL that ends so was not typed by a person: errors count lines without it
+# marks a first line of SQL that a person did not type: errors count the lines without it
 ADDED = "-- added"
 _PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
 
 
 def _instant(text: str) -> datetime:
-    """``2024-05-31 23:00:00.000 UTC``: the engine writes the zone's name, and in this project it is always UTC."""
+    """Parses ``2024-05-31 23:00:00.000 UTC``; in this project the zone is always UTC."""
     moment, zone = text.rsplit(" ", 1)
     if zone not in ("UTC", "Z", "+00:00"):
         raise ValueError(f"{text}: only UTC is expected here")
     return datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
-# Athena's type -> what its text becomes; a type that is not here (varchar, array, ...) stays text
+# Athena's type -> parser; values of other types (varchar, array, ...) stay text
 _PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), int),
     **dict.fromkeys(("real", "float", "double"), float),
@@ -54,7 +56,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "timestamp": datetime.fromisoformat,
     "timestamp with time zone": _instant,
 }
-# Athena's type -> the column type of a data frame; what is not here keeps Python's own values (Decimal, date, text)
+# Athena's type -> column type of a data frame; other types keep Python values (Decimal, date, text)
 _FRAME_TYPES = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), "Int64"),
     **dict.fromkeys(("real", "float", "double"), "float64"),
@@ -66,7 +68,8 @@ _FRAME_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A result column and its type as Athena names it, without precision (``decimal``, ``bigint``, ``varchar``)."""
+    """A result column, with Athena's type without precision (``decimal``, ``bigint``, ``varchar``).
+    """
 
     name: str
     type: str
@@ -74,7 +77,9 @@ class Column:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The rows of one query, typed (``Decimal``, ``date``, ``datetime``, ``int``; NULL is None), and what it took."""
+    """The typed rows of a query (``Decimal``, ``date``, ``datetime``, ``int``; NULL is None) and
+    its statistics.
+    """
 
     query_id: str
     columns: tuple[Column, ...]
@@ -85,7 +90,7 @@ class QueryResult:
 
     @property
     def dollars(self) -> Decimal:
-        """What the query costs on AWS."""
+        """The query's price on AWS."""
         return max(self.scanned_bytes, _LEAST_BYTES) * _DOLLARS_PER_BYTE
 
     @property
@@ -94,8 +99,11 @@ class QueryResult:
         return tuple(column.name for column in self.columns)
 
     def frame(self) -> pd.DataFrame:
-        """The rows as a data frame; without rows it still has its columns, with their types. Decimals and dates stay exact."""
-        import pandas as pd  # half a second, which only those pay who want a frame
+        """The rows as a data frame.
+
+        Without rows it still has typed columns. Decimals and dates stay exact.
+        """
+        import pandas as pd  # takes half a second, so it is imported only when needed
 
         values = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
         return pd.DataFrame(
@@ -117,13 +125,13 @@ class Athena:
         self._progress = progress
 
     def run(self, sql: str, name: str = "query") -> QueryResult:
-        """Starts ``sql`` and waits for its rows; ``name`` is what errors call it."""
-        with ctrl_c_deferred():  # a query whose id is not known yet could not be stopped
+        """Runs ``sql`` and returns its rows. ``name`` names the query in errors."""
+        with ctrl_c_deferred():  # a query without a known id could not be stopped
             query_id = self.start(sql, name)
         return self.finish(query_id, name)
 
     def start(self, sql: str, name: str = "query") -> str:
-        """Sends a query off and returns its id; many can be on their way at once."""
+        """Starts a query and returns its id; many can run at once."""
         try:
             answer = self._client.start_query_execution(
                 QueryString=sql, WorkGroup=self._workgroup, QueryExecutionContext={"Database": self._database}
@@ -133,7 +141,8 @@ class Athena:
         return str(answer["QueryExecutionId"])
 
     def finish(self, query_id: str, name: str = "query") -> QueryResult:
-        """Waits for a query and returns its rows. Ctrl-C stops it: a query that nobody waits for still costs money."""
+        """Waits for a query and returns its rows. Ctrl-C stops the query, because it costs money.
+        """
         wait = Wait(
             what=f"Athena query {name}".rstrip(),
             describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"],
@@ -150,11 +159,12 @@ class Athena:
         return self._result(query_id, execution)
 
     def stop(self, query_id: str) -> None:
-        """Cancels a query; one that has ended stays as it is."""
+        """Cancels a query. Does nothing to one that has ended."""
         self._client.stop_query_execution(QueryExecutionId=query_id)
 
     def _result(self, query_id: str, execution: Answer) -> QueryResult:
-        # the results API and not the CSV in S3: only here are types told, and NULL from an empty text
+        # the API and not the CSV in S3: only the API returns types and distinguishes NULL from an
+        # empty text
         pages = list(self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
         infos = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
         columns = tuple(Column(info["Name"], info["Type"]) for info in infos)
@@ -172,7 +182,7 @@ class Athena:
         )
 
     def _refusal(self, error: ClientError, sql: str, name: str) -> ClientError | DataLakeError:
-        """Why Athena did not even take the query."""
+        """The reason why Athena did not accept the query."""
         message = error.response["Error"].get("Message", "")
         if error_code(error) != "InvalidRequestException":
             return error
@@ -183,12 +193,13 @@ class Athena:
         return DataLakeError(
             f"Athena workgroup {self._workgroup}",
             f"does not take queries: {message}",
-            "Run step 3, which makes the workgroup and its results location: python scripts/setup_glue_crawlers.py",
+            "Run step 3, which creates the workgroup and its results location: python scripts/setup_glue_crawlers.py",
         )
 
 
 def failure(execution: Answer, name: str) -> DataLakeError:
-    """The error of a query that failed or was cancelled: Athena's reason and category, and the line of SQL it means."""
+    """The error of a failed or cancelled query: Athena's reason and category, and the line of SQL.
+    """
     status, sql = execution["Status"], execution.get("Query", "")
     where, query_id = f"Athena query {name}".rstrip(), execution["QueryExecutionId"]
     if status["State"] == "CANCELLED":
@@ -213,7 +224,9 @@ def _remedy(reason: str, error: dict[str, Any]) -> str:
 
 
 def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
-    """The line of ``sql`` that ``reason`` points at, with a mark under the place; nothing when it points nowhere."""
+    """The line of ``sql`` that ``reason`` refers to, with a mark under the position; empty if it
+    refers to none.
+    """
     found = _POSITION.search(reason)
     lines = sql.splitlines()
     if not found or not _added_lines(sql) < int(found[1]) <= len(lines):
@@ -224,7 +237,7 @@ def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
 
 
 def _as_typed(sql: str, reason: str) -> str:
-    """``reason`` with the number of the line as a person typed it."""
+    """Replaces the line number in ``reason`` by that of the SQL as typed."""
     return _POSITION.sub(lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason)
 
 

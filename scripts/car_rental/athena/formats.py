@@ -1,4 +1,4 @@
-"""The rows of a query as text for other programs: CSV, and JSON with one object a line."""
+"""The rows of a query as CSV, and as JSON with one object per line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from car_rental.athena.client import QueryResult
 
 
 def write_csv(result: QueryResult, out: IO[str]) -> None:
-    """A header and a line a row; NULL is an empty field."""
+    """Writes a header and one line per row. NULL is an empty field."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.names)
     writer.writerows([_text(cell) for cell in row] for row in result.rows)
 
 
 def write_json_lines(result: QueryResult, out: IO[str]) -> None:
-    """An object a row; decimals are numbers with all their digits."""
+    """Writes one object per row. Decimals are numbers with all digits."""
     for row in result.rows:
         fields = (f"{_json(name)}: {_json(cell)}" for name, cell in zip(result.names, row, strict=True))
         out.write("{" + ", ".join(fields) + "}\n")
 
 
 def rows_for_people(result: QueryResult) -> Sequence[Sequence[Any]]:
-    """The rows with their numbers as numbers and everything else as text; NULL stays None."""
+    """The rows for a table on the terminal: numbers stay numbers, NULL stays None, other values
+    become text.
+    """
     return [[cell if _is_number(cell) else _text(cell) or None for cell in row] for row in result.rows]
 
 

@@ -1,4 +1,5 @@
-"""The questions in SQL: the files in notebooks/queries, and their copies in the Athena workgroup, where people find them."""
+"""The analysis queries: the files in notebooks/queries, and their copies in the Athena workgroup.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +12,15 @@ from car_rental.aws import Aws
 from car_rental.config import ROOT, Settings
 
 QUERIES = ROOT / "notebooks" / "queries"
-_SHARED = ("Name", "Description", "QueryString")  # what ensuring compares and updates
+_SHARED = ("Name", "Description", "QueryString")  # the properties that are compared and updated
 
 
 @dataclass(frozen=True)
 class NamedQuery:
-    """One question: ``name`` is its file's, ``question`` its first line, ``comment`` what more there is to know."""
+    """One query.
+
+    ``name`` is the file's name, ``question`` its first line, ``comment`` the explanation.
+    """
 
     name: str
     question: str
@@ -25,7 +29,8 @@ class NamedQuery:
 
     @classmethod
     def of_file(cls, path: Path) -> NamedQuery:
-        """Reads a file whose first comment line is the question and whose next ones explain the answer."""
+        """Parses a file: the first comment line is the question, the next ones explain the answer.
+        """
         text = path.read_text(encoding="utf-8")
         lines = [line.removeprefix("--").strip() for line in _leading_comment(text)]
         return cls(path.stem, lines[0], " ".join(lines[1:]), text)
@@ -38,14 +43,15 @@ def _leading_comment(text: str) -> list[str]:
 
 
 def named_queries() -> dict[str, NamedQuery]:
-    """Every question, by name."""
+    """All queries, by name."""
     return {path.stem: NamedQuery.of_file(path) for path in sorted(QUERIES.glob("*.sql"))}
 
 
 def ensure_named_queries(settings: Settings, aws: Aws) -> str:
-    """The workgroup holds every question as its file says; queries that others saved there are left alone.
+    """Ensures that the workgroup has every query as in its file. Queries that others saved there
+    stay.
 
-    Athena lets two queries have one name, so creating alone would add another copy each time.
+    Athena allows two queries of the same name: creating without looking would add a copy each time.
     """
     athena, group = aws.client("athena"), settings.athena_workgroup
     saved = {query["Name"]: query for query in saved_queries(aws)}
@@ -64,7 +70,7 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> str:
 
 
 def saved_queries(aws: Aws) -> list[dict[str, Any]]:
-    """The queries over the lake that are saved in the workgroup, as Athena describes them."""
+    """The queries over the lake's database that are saved in the workgroup."""
     athena = aws.client("athena")
     pages = athena.get_paginator("list_named_queries").paginate(WorkGroup=aws.settings.athena_workgroup)
     ids = [query_id for page in pages for query_id in page["NamedQueryIds"]]

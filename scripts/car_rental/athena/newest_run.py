@@ -1,4 +1,4 @@
-"""SQL that does not name ``run_id`` sees the newest run: the tables that it names are narrowed to that run."""
+"""Limits SQL that does not mention ``run_id`` to the newest run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _RECURSIVE = re.compile(r"\s+RECURSIVE\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Narrowed:
-    """A query as it is sent, and the run that it sees; no run where it was left as it is."""
+    """A query as it is sent, and the run that it reads; no run if the query was not changed."""
 
     sql: str
     run_id: str = ""
 
 
 def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
-    """``sql`` with each published table that it names narrowed to that table's newest run.
+    """Limits each published table in ``sql`` to the table's newest run.
 
-    Each table becomes a named subquery (``WITH location_metrics AS ...``) on a line before the query, so that the typed lines
-    and their columns stay as they are. A query that names ``run_id``, or that is no ``SELECT``, is sent as it is.
+    Each table becomes a named subquery (``WITH location_metrics AS ...``) on a line before the
+    query, so that the typed lines and columns keep their positions. A query that mentions
+    ``run_id``, or that is not a ``SELECT``, is sent unchanged.
     """
     begin = _SELECTS.match(sql)
     if not begin or _names(sql, ["run_id"]):
@@ -52,7 +53,8 @@ def _with(subqueries: str, sql: str, begin: re.Match[str]) -> str:
     recursive = _RECURSIVE.match(sql, end)
     if recursive:
         end = recursive.end()
-    blank = re.sub(r"[^\n]", " ", sql[start:end])  # keeps every column of the typed lines in its place
+    # keeps the columns of the typed lines in their positions
+    blank = re.sub(r"[^\n]", " ", sql[start:end])
     return f"WITH {'RECURSIVE ' if recursive else ''}{subqueries}, {ADDED}\n{sql[:start]}{blank}{sql[end:]}"
 
 

@@ -1,1 +1,1 @@
-"""Before any money is spent: what stands in the way of a run, what it would do, what it would cost."""
+"""Checks before a run that costs money: obstacles, planned changes, and the price."""

@@ -1,4 +1,4 @@
-"""What a check found: how bad it is, what, why it matters and what to do; and how that is shown."""
+"""The findings of checks: severity, text, reason and remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from car_rental.display.console import Console
 
 
 class Level(StrEnum):
-    """How much a finding matters: with a ``PROBLEM`` a run would fail, with a ``WARNING`` it may."""
+    """Severity of a finding: with a ``PROBLEM`` a run would fail, with a ``WARNING`` it may."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has to say; ``mend`` is a call that puts it right, where one does."""
+    """One finding of a check. ``mend`` is a call that fixes it, if there is one."""
 
     level: Level
     what: str
@@ -30,22 +30,22 @@ class Finding:
 
 
 def ok(what: str) -> Finding:
-    """All is well with ``what``."""
+    """A finding without a problem."""
     return Finding(Level.OK, what)
 
 
 def warning(what: str, why: str, fix: str) -> Finding:
-    """A run may go well all the same."""
+    """A finding with which a run may still succeed."""
     return Finding(Level.WARNING, what, why, fix)
 
 
 def problem(what: str, why: str, fix: str, mend: Callable[[], object] | None = None) -> Finding:
-    """A run would fail."""
+    """A finding with which a run would fail."""
     return Finding(Level.PROBLEM, what, why, fix, mend)
 
 
 def show(findings: Iterable[Finding], console: Console) -> None:
-    """Each finding on a line, what is not well with its reason and remedy below."""
+    """Prints each finding on a line, with reason and remedy below if it is not ok."""
     for finding in findings:
         lines = (finding.what, finding.why, finding.fix and f"-> {finding.fix}")
         console.labelled(finding.level, [line for line in lines if line])

@@ -1,4 +1,4 @@
-"""What a run would do, step by step, without doing any of it: what would be created, changed or left alone, and its price."""
+"""The plan of a run, step by step: what it would create, change or leave alone, and its price."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from car_rental.glue.crawlers import crawlers
 from car_rental.s3.lake_files import EnvironmentResult
 from car_rental.steps import STEPS, numbers
 
-StepFunction = Callable[..., Any]  # has the name of its step
-Row = tuple[str, str]  # what, and what would become of it
+StepFunction = Callable[..., Any]  # the function of a step script; it has the name of its step
+Row = tuple[str, str]  # a thing, and its planned change
 _WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
 
 
@@ -28,7 +28,8 @@ def show_plan(
 ) -> None:
     """Prints the plan of ``phases``.
 
-    ``aws`` must be a session that only plans: the ``setup`` steps then say what they would do.
+    ``aws`` must be a session with ``plan_only``: the ``setup`` steps then return what they would
+    do.
     """
     for function in setup:
         rows = setup_rows(function(settings, aws, console))
@@ -49,7 +50,7 @@ def show_plan(
 
 
 def setup_rows(result: Any) -> list[Row]:
-    """The rows of a setup step's result: each thing, and what would become of it."""
+    """The planned changes of a setup step's result."""
     if isinstance(result, EnvironmentResult):
         changes = result.changes or ["unchanged"]
         files = f"send {result.uploads.sent}, leave {result.uploads.skipped} as they are"
@@ -58,13 +59,13 @@ def setup_rows(result: Any) -> list[Row]:
 
 
 def _worded(change: str) -> str:
-    """``updated (policy)`` as ``change (policy)``; what is no such word stays."""
+    """The planned form of a change: ``updated (policy)`` becomes ``change (policy)``."""
     word, space, more = change.partition(" ")
     return _WORDS.get(word, word) + space + more
 
 
 def processing_rows(settings: Settings, aws: Aws) -> list[Row]:
-    """Steps 5 to 8."""
+    """The plan of steps 5 to 8."""
     active = active_clusters(aws)
     nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
     rows = [(f"cluster {cluster['Id']}", "refuse to run beside it: it is active") for cluster in active]

@@ -1,4 +1,6 @@
-"""What can be checked before any money is spent: identity, names, data and rights, and the cluster's needs."""
+"""Checks before a run that costs money: identity, names, data, rights, and the cluster's
+requirements.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,10 @@ from car_rental.s3.lake_bucket import bucket_exists
 from car_rental.s3.raw_data import find_raw_files, header_problem, is_empty
 
 Find = Callable[[Settings, Aws], Iterable[Finding]]
-OLDEST_NODE_PYTHON = (3, 7)  # of emr-6.10.0
-_RUN = timedelta(hours=1)  # what a run should be through with
+OLDEST_NODE_PYTHON = (3, 7)  # the Python of emr-6.10.0
+_RUN = timedelta(hours=1)  # a run should be complete in this time
 
-# what the person who runs the steps does; a sample of each service, the writing calls
+# a sample of the writing operations that the steps need
 _IAM_ACTIONS = ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PassRole")
 _BUCKET_ACTIONS = ("s3:CreateBucket", "s3:ListBucket", "s3:PutBucketPolicy")
 _OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject")
@@ -46,9 +48,9 @@ _OTHER_ACTIONS = (
 
 @dataclass(frozen=True)
 class Check:
-    """One check by name; ``needs_aws``: its answer is worth nothing when a stand-in gives it.
+    """One check. ``needs_aws``: only AWS itself can answer it.
 
-    ``stand_in_too``: a stand-in that runs gives an answer that counts; without one the check needs AWS.
+    ``stand_in_too``: a running stand-in can answer it as well.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Check:
 
 
 def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """Who runs this, and where."""
+    """Shows the identity and the region that the run would use."""
     caller = aws.client("sts").get_caller_identity()
     yield ok(f"account {caller['Account']}, region {settings.aws_region}, as {caller['Arn']}")
     if caller["Arn"].endswith(":root"):
@@ -70,7 +72,7 @@ def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The region is one where EMR is known to be."""
+    """EMR is available in the region."""
     known = aws.regions("emr")
     if settings.aws_region.startswith("cn-"):
         yield problem(
@@ -89,7 +91,7 @@ def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """Roles of the names in the settings are absent, or ones that these settings can use."""
+    """The roles of these names do not exist, or these settings can use them."""
     usable = True
     for role in roles(settings, aws.account_id, aws.partition):
         found = if_there(lambda role=role: aws.client("iam").get_role(RoleName=role.name), "NoSuchEntity")  # type: ignore[misc]
@@ -102,7 +104,7 @@ def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The credentials live longer than a run takes."""
+    """The credentials are valid for longer than a run takes."""
     if not aws.has_session_token:
         yield ok("the credentials do not expire")
         return
@@ -124,13 +126,13 @@ def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def bucket(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The bucket's name is free, or the bucket is ours and in our region."""
+    """The bucket's name is available, or the bucket is in this account and region."""
     there = bucket_exists(aws)
     yield ok(f"bucket {settings.s3_bucket_name} {'exists and is yours' if there else 'does not exist yet, its name is free'}")
 
 
 def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """Every raw table has files, and each file the columns of the contract."""
+    """Every raw table has files, and each file has the columns of the data contract."""
     if is_empty(settings.data_dir):
         yield ok(f"{settings.data_dir} is empty: step 2 generates the sample data there")
         return
@@ -151,7 +153,7 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def job_sources(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The Spark jobs are valid for the oldest Python that a node may run."""
+    """The Spark jobs are valid for the oldest Python on a cluster."""
     broken = 0
     for path in job_files():
         try:
@@ -164,7 +166,7 @@ def job_sources(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """IAM's own simulator says that you may do what the steps do."""
+    """IAM's policy simulator allows you the operations of the steps."""
     source = _policy_source(aws)
     bucket_arn = f"arn:{aws.partition}:s3:::{settings.s3_bucket_name}"
     role_arn = f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(settings.emr_service_role)}"
@@ -185,7 +187,9 @@ def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def _policy_source(aws: Aws) -> str:
-    """The user or role that the caller's rights come from; an assumed role shows itself as a session of it."""
+    """The user or role whose policies apply to the caller; for an assumed role, the role and not
+    its session.
+    """
     arn = str(aws.client("sts").get_caller_identity()["Arn"])
     if ":assumed-role/" not in arn:
         return arn
@@ -203,7 +207,7 @@ def _denied(aws: Aws, source: str, actions: Sequence[str], resource: str) -> lis
 
 
 STATE_MACHINE = Check("state machine", definition_is_valid, stand_in_too=True)
-# the first decides whether the others are worth asking
+# the first one decides whether the others can run
 CHECKS = (
     Check("identity", identity),
     Check("region", region),
@@ -225,7 +229,9 @@ CHECKS = (
 
 
 def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Finding]:
-    """The findings of ``checks``, or of all; ``local``: those that need AWS are named as not checked."""
+    """Runs ``checks``, or all of them. With ``local``, those that need AWS are listed as not
+    checked.
+    """
     reason = "only AWS itself can answer that, and this is local mode" if local else ""
     findings: list[Finding] = []
     left_out: list[str] = []
@@ -243,7 +249,10 @@ def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Che
 
 
 def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
-    """A check's findings; a check that AWS refuses is a warning, except the one without which nothing else works."""
+    """Runs one check.
+
+    A refusal by AWS is a warning, except for the identity, without which nothing works.
+    """
     try:
         return list(check.find(settings, aws))
     except DataLakeError as error:
@@ -256,7 +265,7 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
 
 
 def mend(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
-    """Puts right what the checks can put right, each thing after a question that ``yes`` answers beforehand."""
+    """Fixes what the checks can fix. Asks before each change, unless ``yes``."""
     with console.waiting("checks"):
         findings = [finding for finding in preflight(settings, aws, local=False) if finding.mend]
     if not findings:
@@ -276,7 +285,10 @@ def _agrees(ask: Callable[[str], str]) -> bool:
 
 
 def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:
-    """Shows what the checks found (``quiet``: only what is not well); raises ``ConfigError`` when there is a problem."""
+    """Prints the findings (``quiet``: only warnings and problems).
+
+    Raises ``ConfigError`` if there is a problem.
+    """
     with console.waiting("checks"):
         findings = preflight(settings, aws, local=local)
     show([finding for finding in findings if not quiet or finding.level in (Level.WARNING, Level.PROBLEM)], console)

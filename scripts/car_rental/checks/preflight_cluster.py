@@ -1,4 +1,4 @@
-"""What the cluster needs and AWS can tell before it is asked for one: release, instance types, quota, key pair, network."""
+"""Checks of the cluster's requirements: release, instance types, quota, key pair, network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from car_rental.config import Settings
 from car_rental.emr.cluster_request import EMR_MANAGED_POLICY_TAG
 from car_rental.iam.roles import role_name
 
-# release label (its beginning) -> last day of standard support; the first that fits counts
+# prefix of a release label -> last day of standard support; the first match counts
 # https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-app-versions-7.x.html and the page of each release
 _END_OF_SUPPORT = {
     "emr-spark-8.0.": date(2027, 5, 20),
@@ -25,23 +25,23 @@ _END_OF_SUPPORT = {
     "emr-7.9.": date(2027, 5, 19),
     "emr-7.13.": date(2028, 4, 21),
 }
-# of Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
+# quotas of Standard (A, C, D, H, I, M, R, T, Z) instances, counted in vCPUs
 _ON_DEMAND_QUOTA, _SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 _MARKETS = {_ON_DEMAND_QUOTA: "on-demand", _SPOT_QUOTA: "Spot"}
 _STANDARD_FAMILY = re.compile(r"([acdhimrtz]|im|is)\d")
 _SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 _MANAGED_V2 = "AmazonEMRServicePolicy_v2"
-_MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR makes by itself
+_MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR creates
 
 
 def release_support(settings: Settings, aws: Aws, today: date | None = None) -> Iterator[Finding]:
-    """The release still gets fixes from AWS."""
+    """AWS still fixes the release."""
     label = settings.emr_release_label
     end = next((end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None)
     if end and end < (today or date.today()):
         yield warning(
             f"standard support of {label} ended in {end:%B %Y}",
-            "It still starts, but AWS mends nothing in it any more.",
+            "It still starts, but AWS no longer fixes it.",
             "Set EMR_RELEASE_LABEL to a newer one, such as emr-7.13.0; the jobs run on both.",
         )
     elif end:
@@ -49,7 +49,7 @@ def release_support(settings: Settings, aws: Aws, today: date | None = None) -> 
 
 
 def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """EMR knows the release, and it has Spark."""
+    """EMR knows the release, and the release has Spark."""
     label = settings.emr_release_label
     describe = aws.client("emr").describe_release_label
     described = if_there(lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException")
@@ -68,7 +68,8 @@ def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def instance_types(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The region (or the subnet's zone) offers the instance types, and the release supports them."""
+    """The region (or the subnet's zone) offers the instance types, and the release supports them.
+    """
     wanted = _types(settings)
     ec2, where = aws.client("ec2"), _place(settings, aws)
     offers = ec2.get_paginator("describe_instance_type_offerings").paginate(
@@ -97,7 +98,7 @@ def _types(settings: Settings) -> list[str]:
 
 
 def _place(settings: Settings, aws: Aws) -> str:
-    """The zone of the subnet that was set, else the region."""
+    """The zone of the subnet in the settings, else the region."""
     if not settings.emr_subnet_id:
         return settings.aws_region
     (subnet,) = aws.client("ec2").describe_subnets(SubnetIds=[settings.emr_subnet_id])["Subnets"]
@@ -116,7 +117,9 @@ def _supported_types(aws: Aws, label: str) -> set[str]:
 
 
 def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The account may run as many vCPUs of each market as the cluster has, beside those that run now."""
+    """The account's quota covers the vCPUs of the cluster in each market, besides those that are
+    running.
+    """
     nodes = _nodes_by_market(settings)
     each = _vcpus(aws, {name for names in nodes.values() for name in names})
     for market, names in nodes.items():
@@ -125,7 +128,7 @@ def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def _nodes_by_market(settings: Settings) -> dict[str, list[str]]:
-    """The instance type of each node of the full cluster that a standard quota counts, by its quota."""
+    """The instance types of the full cluster's nodes that a standard quota counts, by quota."""
     core = [settings.emr_core_instance_type] * max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
     primary, spot = [settings.emr_master_instance_type], settings.emr_core_market == "spot"
     nodes = {_ON_DEMAND_QUOTA: primary, _SPOT_QUOTA: core} if spot else {_ON_DEMAND_QUOTA: primary + core}
@@ -160,7 +163,9 @@ def _running_vcpus(aws: Aws, *, spot: bool) -> int:
 
 
 def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """EC2's role for Spot instances exists, where Spot was asked for: EMR's service policy does not let EMR make it."""
+    """EC2's role for Spot instances exists if Spot is used: EMR's service policy does not allow EMR
+    to create it.
+    """
     if settings.emr_core_market != "spot":
         return
     if if_there(lambda: aws.client("iam").get_role(RoleName=_SPOT_ROLE), "NoSuchEntity"):
@@ -174,7 +179,7 @@ def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The key pair exists in the region, where one was set."""
+    """The key pair exists in the region, if one is set."""
     name = settings.emr_ec2_key_name
     if not name:
         yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
@@ -190,7 +195,8 @@ def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The subnet exists, leads to S3, and carries the tag without which EMR's service policy may not use it."""
+    """The subnet exists, has a route to S3, and carries the tag that EMR's service policy requires.
+    """
     subnets = _subnets(settings, aws)
     if not subnets:
         wanted = settings.emr_subnet_id or f"default VPC in {settings.aws_region}"
@@ -223,7 +229,7 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
-    """The subnet that was set, or those of the default VPC, of which EMR picks one."""
+    """The subnet in the settings, or those of the default VPC, of which EMR picks one."""
     if settings.emr_subnet_id:
         which: dict[str, Any] = {"Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]}
     else:
@@ -232,7 +238,7 @@ def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
 
 
 def _routes(aws: Aws, subnet: Answer) -> list[Answer]:
-    """The routes of the subnet's own route table, else of its VPC's main one."""
+    """The routes of the subnet's own route table, else of its VPC's main table."""
     in_vpc: Any = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
     tables = aws.client("ec2").describe_route_tables(Filters=in_vpc)["RouteTables"]
     links = [(link, table) for table in tables for link in table["Associations"]]
@@ -242,24 +248,26 @@ def _routes(aws: Aws, subnet: Answer) -> list[Answer]:
 
 
 def _pays_for_s3(routes: list[Answer]) -> bool:
-    """Whether the way to S3 is a NAT gateway, for want of a gateway endpoint."""
+    """Whether the route to S3 is a NAT gateway, because there is no gateway endpoint."""
     nat = any(route.get("NatGatewayId") and route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in routes)
     return nat and not any(_is_endpoint(route) for route in routes)
 
 
 def _is_endpoint(route: Answer) -> bool:
-    """A gateway endpoint, whose destination is a prefix list: that of S3, if nobody uses DynamoDB's."""
+    """Whether the route is a gateway endpoint: its destination is a prefix list (of S3, or of
+    DynamoDB if that is used).
+    """
     return str(route.get("GatewayId", "")).startswith("vpce-")
 
 
 def _is_way_out(route: Answer) -> bool:
-    """A default route to anything, or the S3 gateway endpoint (its destination is a prefix list)."""
+    """Whether the route is a default route, or a gateway endpoint."""
     everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
     return route.get("State") != "blackhole" and (everywhere or _is_endpoint(route))
 
 
 def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
-    """A default VPC never carries the tag by itself.
+    """The network has the tag that EMR requires; a default VPC never has it by default.
 
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
     """
@@ -279,12 +287,12 @@ def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterat
         f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
         mend=lambda: aws.client("ec2").create_tags(Resources=untagged, Tags=[{"Key": key, "Value": value}]),
     )
-    # another policy of the role may allow what v2 does not
+    # another policy of the role may allow more than v2
     yield finding if policies == [_MANAGED_V2] else replace(finding, level=Level.WARNING)
 
 
 def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
-    """The subnets, their VPCs and the security groups that EMR once made there, as far as they lack the tag."""
+    """The subnets, their VPCs and EMR's security groups there that lack the tag."""
     ec2, vpc_ids = aws.client("ec2"), sorted({subnet["VpcId"] for subnet in subnets})
     vpcs = ec2.describe_vpcs(VpcIds=vpc_ids)["Vpcs"]
     groups = ec2.describe_security_groups(
@@ -296,7 +304,9 @@ def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
 
 
 def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
-    """The managed policies of EMR's service role; those that step 1 will attach when it has yet to make the role."""
+    """The managed policies of EMR's service role; if the role does not exist, those that step 1
+    will attach.
+    """
     pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role_name(settings.emr_service_role))
     attached = if_there(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
     return [_MANAGED_V2] if attached is None else attached

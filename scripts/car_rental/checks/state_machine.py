@@ -1,4 +1,5 @@
-"""Whether Step Functions takes the state machine's definition: it validates one for free and changes nothing."""
+"""Validates the state machine's definition with Step Functions, which is free and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _FIX = "Correct step_functions/data_pipeline.asl.json there. Steps 5 to 8 by the
 
 
 def definition_is_valid(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """Step Functions finds no error in the definition that step 4 would send.
+    """Step Functions accepts the definition that step 4 would send.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
     """

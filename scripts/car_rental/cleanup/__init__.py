@@ -1,1 +1,1 @@
-"""Afterwards: what of the project exists on AWS, and how it is removed."""
+"""Teardown: finds the project's resources on AWS and removes them."""

@@ -1,4 +1,6 @@
-"""Everything of the project that exists on AWS, found by tag and by name, in the order in which it can be removed."""
+"""Finds the project's resources on AWS by tag and by name, in the order in which they can be
+removed.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CLUSTER_MINUTES = 20.0
-_NOT_OURS = "it does not carry this project's tags: something else made it"
-_BATCH = 1000  # keys a DeleteObjects call takes
-_ROUNDS = 5  # of emptying a bucket: a cluster that has just ended still writes its logs
+_NOT_OURS = "it lacks the project's tags: something else created it"
+_BATCH = 1000  # maximum number of keys in a DeleteObjects call
+_ROUNDS = 5  # attempts at emptying a bucket: a cluster that has just ended still writes its logs
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing to remove, and how."""
+    """One resource to remove, and the call that removes it."""
 
     kind: str
     name: str
@@ -42,7 +44,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Kept:
-    """One thing that is not removed, and why."""
+    """One resource that is not removed, and the reason."""
 
     kind: str
     name: str
@@ -50,7 +52,7 @@ class Kept:
 
 
 def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[list[Thing], list[Kept]]:
-    """What to remove, first things first, and what exists but stays."""
+    """The resources to remove, in order, and those that exist but stay."""
     tagged = tagged_arns(aws)
     known = [
         *_executions(aws, tagged),
@@ -72,19 +74,22 @@ Found = Iterator[Thing | Kept]
 
 
 def tagged_arns(aws: Aws) -> list[str]:
-    """The ARNs in this region that carry both of our tags, as the tagging API knows them: roles and clusters it does not."""
+    """The ARNs in this region with both of the project's tags.
+
+    The tagging API covers neither roles nor clusters.
+    """
     filters: Any = [{"Key": key, "Values": [value]} for key, value in aws.tags.items()]
     pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
     return sorted(item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"])
 
 
 def _name(arn: str) -> str:
-    """The last part of an ARN, without the word before it that some services put there (``function:x``)."""
+    """The last part of an ARN, without the prefix that some services add (``function:x``)."""
     resource = arn.split(":", 5)[5]
     return resource.partition(":")[2] or resource
 
 
-# --- what starts and watches the pipeline
+# --- triggers and alerts of the pipeline
 
 
 def _executions(aws: Aws, tagged: list[str]) -> Found:
@@ -103,7 +108,8 @@ def _executions(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _schedules(aws: Aws) -> Found:
-    """A schedule carries no tags: what makes it ours is that it starts our state machine."""
+    """Schedules have no tags: a schedule is the project's if it starts the project's state machine.
+    """
     scheduler, target = aws.client("scheduler"), state_machine_arn(aws)
     pages = scheduler.get_paginator("list_schedules").paginate()
     for schedule in (item for page in pages for item in page["Schedules"]):
@@ -113,7 +119,7 @@ def _schedules(aws: Aws) -> Found:
 
 
 def _rules(aws: Aws, tagged: list[str]) -> Found:
-    """The rules that call one of our functions or topics, as far as they carry our tags."""
+    """The rules with the project's tags that call one of its functions or topics."""
     events = aws.client("events")
     targets = [arn for arn in tagged if ":lambda:" in arn or ":sns:" in arn]
     names = {name for arn in targets for name in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]}
@@ -135,7 +141,7 @@ def _remove_rule(aws: Aws, name: str) -> None:
 
 
 def _of_arns(aws: Aws, tagged: list[str]) -> Found:
-    """What is removed by its ARN or name alone, kind after kind."""
+    """Resources that are removed by ARN or name alone, kind by kind."""
     for part, kind, remove in _KINDS:
         for arn in tagged:
             if part in arn:
@@ -146,7 +152,7 @@ def _remove_log_group(aws: Aws, arn: str) -> None:
     aws.client("logs").delete_log_group(logGroupName=arn.split(":log-group:", 1)[1].removesuffix(":*"))
 
 
-# part of the ARN, kind, how to remove it; those that start things first, what they write to last
+# part of the ARN, kind, removal; first the resources that trigger others, last the logs
 _KINDS: tuple[tuple[str, str, Callable[[Aws, str], object]], ...] = (
     (":lambda:", "Lambda function", lambda aws, arn: aws.client("lambda").delete_function(FunctionName=arn)),
     (":sns:", "topic", lambda aws, arn: aws.client("sns").delete_topic(TopicArn=arn)),
@@ -165,7 +171,7 @@ def _clusters(aws: Aws, console: Console) -> Found:
 
 
 def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
-    """To its very end: EMR still needs the roles while a cluster terminates."""
+    """Waits for the end of the termination: EMR needs the roles until then."""
     terminate(aws, cluster_id)
     wait_until_ended(aws, console, cluster_id, CLUSTER_MINUTES)
 
@@ -182,7 +188,7 @@ def _catalog(aws: Aws, console: Console, tagged: list[str]) -> Found:
 
 
 def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
-    """A crawler that runs is stopped first: Glue refuses to delete it before."""
+    """Stops a running crawler first: Glue refuses to delete it otherwise."""
     glue = aws.client("glue")
     if glue.get_crawler(Name=name)["Crawler"]["State"] == "RUNNING":
         glue.stop_crawler(Name=name)
@@ -212,9 +218,9 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
         if table in ours:
             yield Thing("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))
     others = [table for table in tables if table not in ours]
-    yield from (Kept("table", f"{name}.{table}", "the project makes no table of this name") for table in others)
+    yield from (Kept("table", f"{name}.{table}", "the project creates no table of this name") for table in others)
     if others:
-        yield Kept("database", name, f"it holds tables that are not ours: {', '.join(others)}")
+        yield Kept("database", name, f"it holds tables of others: {', '.join(others)}")
     else:
         yield Thing("database", name, partial(glue.delete_database, Name=name))
 
@@ -222,7 +228,7 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
 def _workgroup(aws: Aws, tagged: list[str]) -> Found:
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     if _is_tagged(tagged, f":workgroup/{name}"):
-        # with the named queries in it and the history of its queries; their results lie in the bucket
+        # includes its named queries and query history; the results are in the bucket
         yield Thing("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
     elif if_there(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
         yield Kept("workgroup", name, _NOT_OURS)
@@ -232,7 +238,8 @@ def _workgroup(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _roles(aws: Aws) -> Found:
-    """The roles, found by name; that of the scheduler too, for there may have been a schedule once."""
+    """The roles by name, also that of the scheduler: an earlier deployment may have had a schedule.
+    """
     iam = aws.client("iam")
     scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
     for role in roles(scheduled, aws.account_id, aws.partition):
@@ -250,7 +257,7 @@ def _roles(aws: Aws) -> Found:
 
 
 def _remove_role(aws: Aws, name: str) -> None:
-    """IAM deletes a role only when nothing is left in it, and it is left in no instance profile."""
+    """Empties the role first: IAM deletes only roles without policies and instance profiles."""
     iam = aws.client("iam")
     for page in iam.get_paginator("list_instance_profiles_for_role").paginate(RoleName=name):
         for profile in page["InstanceProfiles"]:
@@ -294,7 +301,7 @@ def _bucket(aws: Aws, delete_data: bool) -> Found:
 
 
 def _remove_bucket(aws: Aws, name: str) -> None:
-    """Every version of every object, every unfinished upload, then the bucket itself."""
+    """Removes every version of every object, every unfinished upload, then the bucket itself."""
     s3 = aws.client("s3")
     for _ in range(_ROUNDS):
         _empty(s3, name)
@@ -321,16 +328,16 @@ def _empty(s3: S3Client, name: str) -> None:
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-# --- what else carries our tags
+# --- other resources with the project's tags
 
 
 def _unknown(aws: Aws, tagged: list[str]) -> Found:
-    """What carries our tags although no step makes such a thing."""
+    """Resources that have the project's tags, although no step creates such a resource."""
     known = [part for part, _, _ in _KINDS]
     known += [":events:", ":crawler/", ":database/", ":workgroup/", ":s3:::", ":elasticmapreduce:", ":ec2:"]
     for arn in tagged:
         if not any(part in arn for part in known):
-            yield Kept("tagged", arn, "no step makes such a thing: remove it by hand if you know it")
+            yield Kept("tagged", arn, "no step creates such a resource: remove it by hand if you know it")
 
 
 def _is_tagged(tagged: list[str], end: str) -> bool:

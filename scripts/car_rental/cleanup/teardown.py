@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Removes what the project made on AWS: lists it, asks, and goes through it in the right order.
+"""Removes the project's resources on AWS: lists them, asks, and removes them in the right order.
 
-What carries this project's tags is removed, nothing else. The bucket with its data stays, unless --delete-data is given; then
-the bucket's name is asked for. Whatever is not removed is named with the reason. Run it as often as you like.
+Only resources with the project's tags are removed. The bucket and its data stay, unless
+--delete-data is given; then you have to type the bucket's name. Resources that are not removed are
+listed with the reason. Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
 
-# how services say that a thing is gone: the list by tags may show it for a while after its end
+# error codes of resources that are gone: the tagging API may list them for a while
 _GONE = frozenset(
     "NoSuchEntity EntityNotFoundException ResourceNotFoundException ResourceNotFound NotFoundException NotFound NoSuchBucket "
     "StateMachineDoesNotExist ExecutionDoesNotExist StateMachineDeleting".split()
@@ -34,22 +35,28 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True)
 class TeardownResult:
-    """What was removed, and what was not, with the reason; ``failed`` are those of the latter that should have gone."""
+    """The resources removed, and those not removed with the reason.
+
+    ``failed`` are those that could not be removed.
+    """
 
     removed: list[str]
     kept: list[Kept]
     failed: list[Kept]
 
     def summary(self) -> str:
-        """One line for the end."""
+        """One line for the summary."""
         return f"{len(self.removed)} removed, {len(self.kept) + len(self.failed)} not removed"
 
 
 def teardown(
     settings: Settings, aws: Aws, console: Console, *, delete_data: bool = False, yes: bool = False, ask: Ask = input
 ) -> TeardownResult:
-    """Lists, asks, removes; goes on after a failure and raises ``DataLakeError`` at the end when something was left."""
-    with console.waiting("looking for what there is"):
+    """Lists, asks, and removes.
+
+    Continues after a failure, and raises ``DataLakeError`` at the end if something is left.
+    """
+    with console.waiting("looking for the project's resources"):
         things, kept = find_leftovers(aws, console, delete_data=delete_data)
     _show(things, kept, console)
     if not things:
@@ -77,7 +84,7 @@ def _show(things: Sequence[Thing], kept: Sequence[Kept], console: Console) -> No
 
 
 def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
-    """Raises ``ConfigError`` unless a person agrees, for the bucket by typing its name."""
+    """Raises ``ConfigError`` unless a person agrees; for the bucket, by typing its name."""
     wanted, question = "yes", "Remove all this? Type yes"
     if with_bucket:
         wanted = settings.s3_bucket_name
@@ -91,7 +98,7 @@ def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
 
 
 def _remove(thing: Thing, console: Console) -> str:
-    """Removes one thing; returns why it could not be, or nothing."""
+    """Removes one resource. Returns the reason if it could not be removed."""
     try:
         with console.waiting(f"removing {thing.kind} {thing.name}"):
             thing.remove()
@@ -113,7 +120,7 @@ def _raise_if_left(failed: Sequence[Kept]) -> None:
         raise DataLakeError(
             "teardown",
             f"{len(failed)} could not be removed:",
-            "Mend the cause and run it again: what is gone already does no harm.",
+            "Fix the cause and run it again.",
             details=tuple(f"{one.kind} {one.name}: {one.reason}" for one in failed),
         )
 
@@ -123,13 +130,13 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
-    """What ``main.py --teardown`` takes too."""
+    """Adds the flags that ``main.py --teardown`` takes too."""
     parser.add_argument("--delete-data", action="store_true", help="teardown: the bucket with all its data too")
     parser.add_argument("--yes", action="store_true", help="teardown and --check --fix: do not ask")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
     add_arguments(parser)
     return cli.run(parser, argv, _act)

@@ -1,1 +1,3 @@
-"""How things look: tables, the board of a run's steps, the box of a failure, a picture of the terminal."""
+"""The display: messages, tables, the board of a run's steps, error boxes, a picture of the
+terminal.
+"""

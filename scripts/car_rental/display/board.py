@@ -1,4 +1,4 @@
-"""The board of a run: its phases and steps as a table that fills in while it runs."""
+"""The board of a run: a table of its phases and steps, updated while the run goes on."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from rich.text import Text
 
 _STYLES = {"ok": "green", "running": "bold cyan", "failed": "bold red", "interrupted": "yellow", "still running": "yellow"}
 
-_FOR_CTRL_C = 3  # columns left free: a terminal echoes ^C behind the last row, and one that breaks the line leaves rows behind
+# columns left free: a terminal echoes ^C behind the last row; a line break there would leave old
+# rows on the screen
+_FOR_CTRL_C = 3
 
 
 class Board:
-    """The planned steps of a run and how each goes; rich asks it how it looks whenever it draws."""
+    """The steps of a run and their progress. rich renders it at every refresh."""
 
     def __init__(self, planned: Sequence[Step]) -> None:
         self._planned = planned
         self._runs: dict[str, StepRun] = {}
         self._left_out: set[Step] = set()
-        self.ended = False  # once it has, long results are shown whole
+        self.ended = False  # then long results are shown in full
 
     def add(self, run: StepRun) -> None:
-        """A step begins."""
+        """Adds a step that begins."""
         self._runs[run.step.name] = run
 
     def leave_out(self, step: Step) -> None:
-        """A step is not done in this run."""
+        """Marks a step that is not part of this run."""
         self._left_out.add(step)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -56,7 +58,8 @@ class Board:
             title.stylize("dim")
             return title, Text("left out" if step in self._left_out else "", style="dim")
         words = Text(run.summary or run.last)
-        if not self.ended and run.outcome == "ok":  # a line a step keeps the board within a small terminal
+        # one line per step, so that the board fits a small terminal
+        if not self.ended and run.outcome == "ok":
             words.no_wrap, words.overflow = True, "ellipsis"
         return title, Text(run.outcome, style=_STYLES.get(run.outcome, "dim")), Text(_time(run.elapsed)), words
 

@@ -1,6 +1,6 @@
-"""How we show: words for people on stderr, results on stdout; colour and live lines only on a terminal.
+"""The console: messages on stderr, results on stdout; colour and live lines only on a terminal.
 
-The work calls the methods below when something happens; what becomes of that on the screen is decided here and in ``display``.
+Steps call the methods below to report events; this package decides how they are displayed.
 """
 
 from __future__ import annotations
@@ -34,16 +34,20 @@ from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
-QUIET_SECONDS = 3.0  # how long something may take without a word where there is no live line
+QUIET_SECONDS = 3.0  # seconds without a message after which plain output says what is going on
 
 
 def _has_long_word(text: str, width: int) -> bool:
-    """Whether a word of ``text`` would be broken over lines."""
+    """Whether a word of ``text`` would be broken over two lines."""
     return any(len(word) > width for word in text.split())
 
 
 class Console:
-    """What a run says. ``note``, ``progress``, ``warn`` and ``fail`` go to stderr, ``table`` and ``result`` to stdout."""
+    """The output of a run.
+
+    ``note``, ``progress``, ``warn`` and ``fail`` write to stderr, ``table`` and ``result`` to
+    stdout.
+    """
 
     def __init__(self, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
         self._out = rich_console(out or sys.stdout)
@@ -55,24 +59,30 @@ class Console:
         self._board: Board | None = None
         self._last_state: dict[str, str] = {}
         self._quiet: threading.Timer | None = None
-        self._held_back: list[RenderableType] = []  # results that came while the board was live
-        self._shown: list[RenderableType] = []  # all that stays on the screen, for the picture
+        self._held_back: list[RenderableType] = []  # results that arrived while the board was live
+        # everything that stays on the screen, for the picture
+        self._shown: list[RenderableType] = []
 
-    # --- words, on stderr
+    # --- messages, on stderr
 
     def note(self, text: str) -> None:
-        """One line about what was done; while the board is live, the last that was heard of the running step."""
+        """Prints one line about work done.
+
+        While the board is live, it becomes the last message of the running step.
+        """
         self._hear(text, text)
 
     def _hear(self, text: str, line: str) -> None:
-        """``text`` is the last that was heard of the running step; ``line`` says so where no board does."""
+        """``text`` is the last message of the running step; ``line`` is printed if there is no
+        board.
+        """
         if self._running:
             self._running.last = text
         if not (self._running and self._live):
             self._say(Text(line), indent=2, keep=self._running is None)
 
     def warn(self, text: str) -> None:
-        """One line that a person should not overlook."""
+        """Prints one line that a person should not overlook."""
         self._say(Text(f"! {text}", style="yellow"), indent=2)
 
     def _say(self, words: Text, *, indent: int = 0, keep: bool = True) -> None:
@@ -88,7 +98,9 @@ class Console:
             self._shown.append(indented)
 
     def progress(self, what: str, state: str, elapsed: float) -> None:
-        """One look at something that takes time: a live line on a terminal, a line a change of state elsewhere."""
+        """Reports one poll: as a live line on a terminal, elsewhere as one line per change of
+        state.
+        """
         if self._status is not None:
             self._status.update(f"{escape(what)}: {escape(state)} [dim]{elapsed:.0f} s[/]")
         elif self._last_state.get(what) != state:
@@ -97,7 +109,9 @@ class Console:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """While inside, progress is one live line on a terminal, or a row of the board; elsewhere a line after some seconds."""
+        """Displays progress inside the block: on a live line or the board; in plain output as a
+        line after some seconds.
+        """
         if self._running:
             self._running.last = text
         if self._plain:
@@ -115,7 +129,7 @@ class Console:
 
     @contextmanager
     def _said_after_a_while(self, text: str) -> Iterator[None]:
-        """Says ``text`` when nothing else has been said inside for ``QUIET_SECONDS``."""
+        """Prints ``text`` if nothing else is printed within ``QUIET_SECONDS``."""
         self._quiet = threading.Timer(QUIET_SECONDS, lambda: self._say(Text(f"... {text}"), indent=2, keep=False))
         self._quiet.daemon = True
         self._quiet.start()
@@ -125,7 +139,7 @@ class Console:
             self._quiet.cancel()
 
     def fail(self, error: DataLakeError) -> None:
-        """A failure: where, what, what to do, where the log is. A box on a terminal, plain lines elsewhere."""
+        """Prints a failure: where, what, what to do, and the log. On a terminal in a box."""
         whole, long = failure_without_long_lines(error, self._err.width)
         box = failure_box(whole)
         self._shown.append(box)
@@ -134,14 +148,15 @@ class Console:
             self._err.print(Text("\n".join(lines)), soft_wrap=True)
         else:
             self._err.print(box)
-            for line in long:  # an ARN, a path or a command to be copied, which a box would break
+            for line in long:  # an ARN, a path or a command to copy, which a box would break
                 self._err.print(Text(line), soft_wrap=True)
 
     # --- the steps of a run
 
     @contextmanager
     def board(self, planned: Sequence[Step]) -> Iterator[None]:
-        """While inside, the steps are shown: as a table that fills in on a terminal, as lines elsewhere."""
+        """Displays the steps inside the block: as a live table on a terminal, elsewhere as lines.
+        """
         self._board = Board(planned)
         self._shown.append(self._board)
         try:
@@ -164,7 +179,7 @@ class Console:
 
     @contextmanager
     def step(self, run: StepRun) -> Iterator[None]:
-        """Around one step."""
+        """Displays one step inside the block."""
         if self._board:
             self._board.add(run)
         self._say_in_plain(run.step.title)
@@ -176,7 +191,7 @@ class Console:
         self._say_in_plain(f"done in {run.seconds:.1f} s: {run.summary}", indent=2)
 
     def left_out(self, step: Step, why: str) -> None:
-        """A step that is not done in this run."""
+        """Displays a step that is not part of this run."""
         if self._board:
             self._board.leave_out(step)
         self._say_in_plain(step.title)
@@ -187,7 +202,7 @@ class Console:
             self._say(Text(text), indent=indent, keep=False)
 
     def summary(self) -> None:
-        """The board as a result on stdout; not where it has just been live on the same terminal."""
+        """Prints the board on stdout, unless it was live on the same terminal."""
         if self._board and (self._plain or not self._out.is_terminal):
             self._out.print(Text("\nSummary", style="bold"))
             self._out.print(self._board)
@@ -195,15 +210,15 @@ class Console:
     # --- results, on stdout
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A result for people as a table; numbers stand on the right."""
+        """Prints a table for people; numbers are aligned right."""
         self._result(values_table(title, columns, rows))
 
     def result(self, text: str) -> None:
-        """A result for pipes: the line as it is."""
+        """Prints a line for pipes, unchanged."""
         self._result(Text(text), soft_wrap=True)
 
     def labelled(self, label: str, lines: Sequence[str]) -> None:
-        """A result of some lines behind a label: on a terminal they are broken, but never under the label."""
+        """Prints lines beside a label. On a terminal they are wrapped beside the label."""
         if self._out.is_terminal:
             self._result(labelled_lines(label, lines))
             return
@@ -212,7 +227,7 @@ class Console:
 
     def _result(self, result: RenderableType, *, soft_wrap: bool = False) -> None:
         self._shown.append(result)
-        if self._live:  # a pipe too may end on this terminal, as with tee
+        if self._live:  # stdout may be a pipe to the same terminal, as with tee
             self._held_back.append(result)
         else:
             self._out.print(result, soft_wrap=soft_wrap)
@@ -225,5 +240,5 @@ class Console:
     # --- a picture of it
 
     def save_picture(self, path: Path, command: str) -> None:
-        """Writes what the screen shows at the end of the run as an SVG file."""
+        """Writes the screen at the end of the run as an SVG file."""
         save_picture(path, command, self._shown)

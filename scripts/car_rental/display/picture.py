@@ -1,4 +1,4 @@
-"""A picture of a run's terminal: what it showed, as one SVG file."""
+"""A picture of a run's terminal as one SVG file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.console import RenderableType
 from rich.terminal_theme import MONOKAI
 
 _WIDTH = 100  # columns
-_WEB_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # an image in a page may not load any
+_WEB_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # an image in a page cannot load fonts
 
 
 def picture_file(text: str) -> Path:
-    """The argument of ``--record``; wrong usage when no file can be written there."""
+    """The argument of ``--record``; rejects a path that cannot be written."""
     path = Path(text)
     folder = path.parent
     if path.is_dir():
@@ -34,7 +34,7 @@ def picture_file(text: str) -> Path:
 
 
 def save_picture(path: Path, command: str, shown: Sequence[RenderableType]) -> None:
-    """Writes what was shown, under the command that showed it, as an SVG; all or nothing."""
+    """Writes the command and its output as an SVG, atomically."""
     terminal = RichConsole(record=True, file=io.StringIO(), width=_WIDTH, force_terminal=True, no_color=False, highlight=False)
     terminal.print(f"[green]$[/] [bold]{command}[/]\n")
     for renderable in shown:

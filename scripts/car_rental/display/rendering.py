@@ -1,4 +1,4 @@
-"""The looks of what is shown: rich's consoles, tables of values, and the box of a failure."""
+"""Rendering with rich: consoles, tables of values, and error boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-_BOX_WIDTH = 100  # columns; a longer line is hard to read
+_BOX_WIDTH = 100  # columns; longer lines are hard to read
 LABEL_WIDTH = 12  # columns
 _NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
 
@@ -27,15 +27,15 @@ def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def rich_console(stream: IO[str]) -> RichConsole:
-    """Rich's console on ``stream``, with colour and control codes only where they are wanted."""
+    """A rich console on ``stream``, with colour and control codes only where they are wanted."""
     plain = is_plain(stream)
-    # a pipe has no width: 100 columns keep tables readable in logs
+    # a pipe has no width; 100 columns keep tables readable in logs
     width = 100 if not stream.isatty() and "COLUMNS" not in os.environ else None
     return RichConsole(file=stream, no_color=plain, force_terminal=False if plain else None, width=width, highlight=False)
 
 
 def values_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RenderableType:
-    """Rows of values under a title; numbers stand on the right."""
+    """A table of values with a title; numbers are aligned right."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
@@ -59,7 +59,7 @@ def _as_text(cell: Any) -> str:
 
 
 def labelled_lines(label: str, lines: Sequence[str]) -> RenderableType:
-    """Lines behind a label, broken at the width that the label leaves."""
+    """Lines beside a label, wrapped to the remaining width."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=LABEL_WIDTH)
     table.add_column(overflow="fold")
@@ -69,7 +69,7 @@ def labelled_lines(label: str, lines: Sequence[str]) -> RenderableType:
 
 
 def failure_lines(error: DataLakeError) -> list[str]:
-    """A failure in words: what, the lines that belong to it, what to do, where the log is."""
+    """A failure as lines: what, details, what to do, where the log is."""
     lines = [error.what, *(f"  {line}" for line in error.details)]
     if error.fix:
         lines.append(f"-> {error.fix}")
@@ -79,8 +79,9 @@ def failure_lines(error: DataLakeError) -> list[str]:
 
 
 def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
-    """``error`` without the details and the log that a box of ``width`` columns would break in the middle of a word; those."""
-    room = min(width, _BOX_WIDTH) - 6  # the box's edges, and the indent of details
+    """Splits off the details and the log that a box of ``width`` columns would break inside a word.
+    """
+    room = min(width, _BOX_WIDTH) - 6  # the borders of the box, and the indent of details
     long = [line for line in error.details if any(len(word) > room for word in line.split())]
     log = error.log if len(f"log: {error.log}") > room else ""
     short = tuple(line for line in error.details if line not in long)
@@ -89,12 +90,12 @@ def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLa
 
 
 def verdict(error: DataLakeError) -> str:
-    """What a failure is, in one word or two: not everything that stops a run has failed."""
+    """The label of an error: a timeout or Ctrl-C is not called a failure."""
     return error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
 
 
 def failure_box(error: DataLakeError) -> RenderableType:
-    """A failure as one box under the name of where it happened."""
+    """A failure as a box, titled with its place."""
     title = Text(f"{verdict(error)} {error.where}", style="bold")
     colour = "yellow" if error.exit_status in _NO_FAILURES else "red"
     return _Box(title, Text("\n".join(failure_lines(error)), overflow="fold"), colour)

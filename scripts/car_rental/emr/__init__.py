@@ -1,1 +1,1 @@
-"""The cluster and its Spark steps: what is asked for, what became of it, what it costs."""
+"""EMR: the cluster, its Spark steps, their outcome and cost."""

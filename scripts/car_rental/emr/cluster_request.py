@@ -1,4 +1,4 @@
-"""The one description of the EMR cluster: what `create_emr_cluster.py` sends and what is rendered into the state machine."""
+"""The definition of the EMR cluster, for the script that creates one and for the state machine."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Any
 
 from car_rental.config import Settings
 
-# what runs side by side: the two KPI jobs; each driver runs on the primary node in client mode
+# the two KPI jobs run concurrently; in client mode both drivers run on the primary node
 STEP_CONCURRENCY = 2
 LOG_PREFIX = "logs/emr/"
-# AmazonEMRServicePolicy_v2 allows EMR to touch only what carries this tag
+# AmazonEMRServicePolicy_v2 allows EMR to change only resources with this tag
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
 EMR_MANAGED_POLICY_TAG = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
 
 
-# how long EMR looks for Spot capacity before it takes on-demand instances for the core nodes
+# minutes after which EMR stops looking for Spot capacity and uses on-demand core nodes
 _SPOT_MINUTES = 10
 
 
 def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """The parameters of ``elasticmapreduce:RunJobFlow``; ``tags`` as ``[{"Key": ..., "Value": ...}]``.
+    """The parameters of ``elasticmapreduce:RunJobFlow``. ``tags`` are ``[{"Key": ..., "Value":
+    ...}]``.
 
-    The cluster stays up without steps and terminates itself after ``emr_idle_timeout_seconds`` without work. Only Spark is
-    asked for: EMR adds what it needs, and emr-spark-8.x knows no Hadoop application.
+    The cluster stays up without steps and terminates itself after ``emr_idle_timeout_seconds``
+    without work. It requests Spark alone: EMR adds the applications that Spark needs, and
+    emr-spark-8.x has no Hadoop application.
     """
     return {
         "Name": settings.emr_cluster_name,
@@ -41,7 +43,7 @@ def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """What was asked for beyond the plain cluster; nothing is sent for what was not."""
+    """The optional parameters; only those that a setting asks for."""
     options: dict[str, Any] = {}
     if settings.emr_spark_conf:
         properties = dict(pair.split("=", 1) for pair in settings.emr_spark_conf.split())
@@ -54,9 +56,9 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def _limits(settings: Settings) -> dict[str, Any]:
-    """What managed scaling keeps to; the primary node does not count.
+    """The limits of managed scaling. The primary node does not count.
 
-    On-demand capacity is filled first, up to the maximum unless another limit is given: with Spot there is none.
+    EMR fills on-demand capacity first, up to the maximum; with Spot core nodes that limit is 0.
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/managed-scaling-allocation-strategy.html
     """
     spot = settings.emr_core_market == "spot"
@@ -88,8 +90,9 @@ def _group(name: str, role: str, instance_type: str, count: int) -> dict[str, An
 
 
 def _fleets(settings: Settings) -> dict[str, Any]:
-    """Spot core nodes: only a fleet can fall back to on-demand. The primary stays on-demand: the cluster dies with it.
+    """Instance fleets for Spot core nodes: only a fleet can fall back to on-demand.
 
+    The primary node stays on-demand, because the cluster fails with it.
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-instance-fleet.html
     """
     primary = {

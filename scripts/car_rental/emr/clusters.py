@@ -1,4 +1,6 @@
-"""EMR clusters of this project: the active ones by name and tag, waiting for one, and what its end means."""
+"""The project's EMR clusters: finding them, waiting for them, terminating them, and the reasons for
+a failed start.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from car_rental.errors import ConfigError, DataLakeError
 from car_rental.waiting import Pace, States, Wait, wait_until
 
 ACTIVE: tuple[Any, ...] = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
-REQUEST_TAG = "Request"  # of a cluster: tells apart the requests that made them
+REQUEST_TAG = "Request"  # a tag of the cluster with the token of the request that created it
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _STARTING = States(
     going=frozenset({"STARTING", "BOOTSTRAPPING"}),
@@ -20,24 +22,25 @@ _STARTING = States(
 )
 _ENDING = States(going=frozenset({*ACTIVE, "TERMINATING"}), good=frozenset(ENDED))
 
-# StateChangeReason or ErrorDetails code (its beginning) -> what to do
+# StateChangeReason or ErrorDetails code (or its beginning) -> the remedy
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-troubleshoot-error-errordetail.html
 _FIXES = {
     "VALIDATION_ERROR_INVALID_SSH_KEY_NAME": "The key pair does not exist in this region: create it, or empty EMR_EC2_KEY_NAME.",
     "VALIDATION_ERROR_INSTANCE_TYPE_NOT_SUPPORTED": "Choose another instance type, or a subnet in another zone (EMR_SUBNET_ID).",
     "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY": "EC2 has none left there: another instance type or subnet, or try later.",
-    "VALIDATION_ERROR": "Check roles, subnet, key pair and instance types in .env; step 1 brings the roles back.",
-    "BOOTSTRAP_FAILURE": "A bootstrap action failed: its log lies under node/ in the cluster's logs.",
+    "VALIDATION_ERROR": "Check roles, subnet, key pair and instance types in .env; step 1 restores the roles.",
+    "BOOTSTRAP_FAILURE": "A bootstrap action failed: its log is under node/ in the cluster's logs.",
     "INSTANCE_FAILURE": "A node failed: try again.",
     "INTERNAL_ERROR": "EMR itself failed: try again, or see the AWS health dashboard.",
 }
 
-# AmazonEMRServicePolicy_v2 without tags on the network, or a role that lacks a right of its own
+# AmazonEMRServicePolicy_v2 without tags on the network, or a role that lacks a right
 _NETWORK_FIX = "Find and set the missing tags: python main.py --check --fix; step 1 restores the role's rights."
 
 
 def active_clusters(aws: Aws) -> list[Answer]:
-    """Clusters that run or start, carry our name and our tags; newest first, as ``DescribeCluster`` gives them."""
+    """The project's clusters that start or run, newest first, as ``DescribeCluster`` returns them.
+    """
     emr = aws.client("emr")
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
     named = [item["Id"] for page in pages for item in page["Clusters"] if item["Name"] == aws.settings.emr_cluster_name]
@@ -46,7 +49,7 @@ def active_clusters(aws: Aws) -> list[Answer]:
 
 
 def requested_cluster(aws: Aws, token: str) -> str | None:
-    """The active cluster that was asked for with that ``REQUEST_TAG``; None when there is none."""
+    """The active cluster with that ``REQUEST_TAG``; None if there is none."""
     tag = {"Key": REQUEST_TAG, "Value": token}
     return next((str(cluster["Id"]) for cluster in active_clusters(aws) if tag in cluster["Tags"]), None)
 
@@ -58,7 +61,7 @@ def is_ours(aws: Aws, cluster: Answer) -> bool:
 
 
 def describe_cluster(aws: Aws, cluster_id: str) -> Answer:
-    """``DescribeCluster``'s answer; raises ``ConfigError`` when there is no such cluster."""
+    """The response of ``DescribeCluster``. Raises ``ConfigError`` if there is no such cluster."""
     try:
         cluster: Answer = aws.client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]
     except ClientError as error:
@@ -73,15 +76,21 @@ def describe_cluster(aws: Aws, cluster_id: str) -> Answer:
 
 
 def require_ours(aws: Aws, cluster_id: str) -> Answer:
-    """The cluster as described; raises ``ConfigError`` when it does not exist or does not carry our tags."""
+    """The cluster's description.
+
+    Raises ``ConfigError`` if it does not exist or lacks the project's tags.
+    """
     cluster = describe_cluster(aws, cluster_id)
     if not is_ours(aws, cluster):
-        raise ConfigError(f"cluster {cluster_id}", f"({cluster['Name']}) is not one of this project: it lacks our tags.")
+        what = f"({cluster['Name']}) is not a cluster of this project: it lacks the project's tags."
+        raise ConfigError(f"cluster {cluster_id}", what)
     return cluster
 
 
 def find_cluster(aws: Aws, cluster_id: str | None) -> str:
-    """The id of the cluster to work with: ``cluster_id`` if it is ours and active, else the one active cluster of ours."""
+    """The id of the cluster to use: ``cluster_id`` if it is active and the project's, else the one
+    active cluster.
+    """
     if cluster_id is None:
         return _the_only_one(aws)
     cluster = require_ours(aws, cluster_id)
@@ -105,7 +114,10 @@ def _the_only_one(aws: Aws) -> str:
 
 
 def wait_until_ready(aws: Aws, console: Console, cluster_id: str, deadline_minutes: float) -> Answer:
-    """Waits until the cluster takes steps; raises ``DataLakeError`` with AWS's reason when it does not get there."""
+    """Waits until the cluster accepts steps.
+
+    Raises ``DataLakeError`` with AWS's reason if it fails to start.
+    """
     return _wait(aws, console, cluster_id, _STARTING, deadline_minutes)
 
 
@@ -127,7 +139,7 @@ def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_
 
 
 def start_failure(cluster: Answer) -> DataLakeError:
-    """Why a cluster did not start, with what to do for the codes that are known."""
+    """The reason why a cluster did not start, with a remedy for known codes."""
     status = cluster["Status"]
     reason = status.get("StateChangeReason", {})
     details = status.get("ErrorDetails", [])
@@ -145,7 +157,8 @@ def start_failure(cluster: Answer) -> DataLakeError:
 
 
 def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None:
-    """Asks EMR to terminate the cluster and says so. Raises nothing: the failure that brought us here is the one to report."""
+    """Asks EMR to terminate the cluster. Raises nothing: the earlier failure is the one to report.
+    """
     try:
         terminate(aws, cluster_id)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and with it what to do
@@ -157,7 +170,10 @@ def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None
 
 
 def terminate(aws: Aws, cluster_id: str) -> None:
-    """Asks EMR to terminate the cluster, protection or not; fine when it is already gone."""
+    """Asks EMR to terminate the cluster, even if it is protected.
+
+    Does nothing to one that is terminated.
+    """
     emr = aws.client("emr")
     if describe_cluster(aws, cluster_id).get("TerminationProtected"):
         emr.set_termination_protection(JobFlowIds=[cluster_id], TerminationProtected=False)

@@ -1,4 +1,4 @@
-"""What the cluster costs: prices of instance hours, what an hour and a run cost, and what a cluster really used."""
+"""The cost of a cluster: instance prices, estimates for an hour and a run, and the actual usage."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from car_rental.aws import Answer, Aws
 from car_rental.config import Settings
 
 PRICES_FILE = Path(__file__).with_name("prices.json")
-_API_REGION = "us-east-1"  # one of the few where the Price List API answers, for all regions
-# what a run on the sample data keeps its cluster for: 5 to 10 minutes to start, the Spark steps, the crawl, the end
+_API_REGION = "us-east-1"  # one of the few regions with a Price List API, which covers all regions
+# lifetime of the cluster for a run on the sample data: 5 to 10 minutes to start, the Spark steps,
+# the crawl, the end
 RUN_MINUTES = 25
-_LEAST = timedelta(minutes=1)  # EMR and EC2 bill by the second, a minute at least: https://aws.amazon.com/emr/pricing/
+# EMR and EC2 bill by the second, for at least a minute: https://aws.amazon.com/emr/pricing/
+_LEAST = timedelta(minutes=1)
 _CENT = Decimal("0.01")
-# what EMR attaches to an m5.xlarge, and USD in us-east-1 for a GB of gp2 and for a public address
+# EMR's default storage for an m5.xlarge; USD in us-east-1 for a GB of gp2 and for a public address
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html https://aws.amazon.com/vpc/pricing/
 _EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, Decimal("0.005")
 
 
 @dataclass(frozen=True)
 class Prices:
-    """USD for an hour of an instance, EC2's price and EMR's fee together; ``source`` says where they come from."""
+    """USD for an instance hour, EC2's price plus EMR's fee. ``source`` names the origin of the
+    prices.
+    """
 
     per_hour: Mapping[str, Decimal]
     source: str
 
     def of(self, hours: Mapping[str, Decimal]) -> Decimal | None:
-        """What so many hours of each instance type cost; None when the price of one is not known."""
+        """The price of these hours by instance type; None if the price of a type is not known."""
         if not set(hours) <= set(self.per_hour):
             return None
         return sum((self.per_hour[name] * count for name, count in hours.items()), Decimal())
@@ -42,16 +46,16 @@ class Prices:
 
 @dataclass(frozen=True)
 class Usage:
-    """Instance hours that a cluster used, by type, and what they cost at on-demand prices (None: not known)."""
+    """Instance hours of a cluster by type, and their on-demand price (None: not known)."""
 
     hours: Mapping[str, Decimal]
     dollars: Decimal | None
     with_spot: bool
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         used = " + ".join(f"{hours.quantize(_CENT)} h of {name}" for name, hours in sorted(self.hours.items())) or "no instance"
-        limit = "at most " if self.with_spot else ""  # what Spot instances cost changes by the hour, but it is less
+        limit = "at most " if self.with_spot else ""  # Spot prices vary, but are lower
         return f"{used}: {limit}{money(self.dollars)}"
 
 
@@ -61,7 +65,7 @@ def money(dollars: Decimal | None) -> str:
 
 
 def cluster_nodes(settings: Settings) -> dict[str, Decimal]:
-    """Instance type -> how many of it the cluster starts with."""
+    """Number of nodes at the start, by instance type."""
     nodes: defaultdict[str, Decimal] = defaultdict(Decimal)
     nodes[settings.emr_master_instance_type] += 1
     nodes[settings.emr_core_instance_type] += settings.emr_core_instance_count
@@ -69,12 +73,12 @@ def cluster_nodes(settings: Settings) -> dict[str, Decimal]:
 
 
 def hour_of_cluster(settings: Settings, prices: Prices) -> Decimal | None:
-    """What an hour of the cluster costs."""
+    """The price of an hour of the cluster."""
     return prices.of(cluster_nodes(settings))
 
 
 def find_prices(aws: Aws, types: Iterable[str]) -> Prices:
-    """Today's prices from AWS's Price List API; where that cannot be asked, those of the table in prices.json."""
+    """Today's prices from AWS's Price List API; if it cannot be reached, those in prices.json."""
     wanted = sorted(set(types))
     if aws.settings.is_local:
         return table_prices(aws.settings.aws_region)
@@ -85,7 +89,7 @@ def find_prices(aws: Aws, types: Iterable[str]) -> Prices:
     return Prices(listed, f"AWS's Price List API, {datetime.now(UTC):%Y-%m-%d}")
 
 
-# what tells the plain product from the same instance with Windows, on a dedicated host, reserved ...
+# distinguishes the plain product from variants: Windows, dedicated host, reserved capacity ...
 _PRODUCT = {
     "AmazonEC2": {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"},
     "ElasticMapReduce": {"softwareType": "EMR"},
@@ -93,7 +97,7 @@ _PRODUCT = {
 
 
 def _listed(aws: Aws, service: str, instance_type: str) -> Decimal:
-    """The on-demand price of an hour; raises ``LookupError`` when the list does not hold it."""
+    """The on-demand price of an hour. Raises ``LookupError`` if the list has none."""
     fields = {"instanceType": instance_type, "regionCode": aws.settings.aws_region, **_PRODUCT[service]}
     filters: Any = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
     answer = aws.client("pricing", _API_REGION).get_products(ServiceCode=service, Filters=filters)
@@ -110,7 +114,7 @@ def _on_demand(product: dict[str, Any]) -> list[Decimal]:
 
 
 def table_prices(region: str) -> Prices:
-    """The prices that are written down in prices.json, in ``region``; none for a region that is not there."""
+    """The prices in prices.json, for ``region``; none if the region is not in the file."""
     table = json.loads(PRICES_FILE.read_text(encoding="utf-8"))
     source = f"the table of {table['as_of']} in scripts/car_rental/emr/prices.json, not today's list"
     rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
@@ -122,13 +126,13 @@ def table_prices(region: str) -> Prices:
 
 
 def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:
-    """What the cluster's instances, each from its start to its end (or ``now``), used and cost."""
+    """The instance hours of a cluster until its end (or ``now``), and their price."""
     pages = aws.client("emr").get_paginator("list_instances").paginate(ClusterId=cluster_id)
     instances = [item for page in pages for item in page["Instances"]]
     hours: defaultdict[str, Decimal] = defaultdict(Decimal)
     for instance in instances:
         timeline = instance["Status"].get("Timeline", {})
-        if "CreationDateTime" in timeline:  # else it was only asked for
+        if "CreationDateTime" in timeline:  # otherwise it was only requested
             hours[instance["InstanceType"]] += _hours(timeline, now or datetime.now(UTC))
     prices = find_prices(aws, hours)
     return Usage(dict(hours), prices.of(hours), any(instance.get("Market") == "SPOT" for instance in instances))
@@ -140,13 +144,13 @@ def _hours(timeline: Answer, now: datetime) -> Decimal:
 
 
 def _beside(settings: Settings) -> Decimal:
-    """What the nodes' disks and addresses cost in a run on the sample data, about, anywhere."""
+    """Approximate price of the nodes' disks and addresses for a run on the sample data."""
     hours = sum(cluster_nodes(settings).values(), Decimal()) * RUN_MINUTES / 60
     return hours * (_EBS_GB * _EBS_GB_MONTH / _HOURS_OF_MONTH + _IPV4_HOUR)
 
 
 def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
-    """What a run costs and what stays behind it, as (what, how much)."""
+    """The cost of a run and of the resources that remain, as (item, amount)."""
     hour = hour_of_cluster(settings, prices)
     run = None if hour is None else hour * RUN_MINUTES / 60
     nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())

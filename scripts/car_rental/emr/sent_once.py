@@ -1,4 +1,7 @@
-"""RunJobFlow and AddJobFlowSteps have no client token: sent twice, they make two clusters, or run a step twice."""
+"""Requests that must not be repeated: RunJobFlow and AddJobFlowSteps have no client token.
+
+Sent twice, they create two clusters, or run a step twice.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,16 @@ from car_rental.waiting import THROTTLED
 
 T = TypeVar("T")
 
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between attempts that AWS throttled
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between throttled attempts
 _LOOKS = 3
 
 
 def send_once(aws: Aws, where: str, send: Callable[[], T], find: Callable[[], T | None]) -> T:
-    """The answer of ``send``, which is repeated only when AWS throttled it: then nothing was done.
+    """Returns the response of ``send``, which is repeated only if AWS throttled it: then nothing
+    was done.
 
-    When the answer is lost (a timeout, a closed connection, a 5xx), ``find`` looks up the outcome. Raises
-    ``DataLakeError`` when it finds none.
+    If the response is lost (a timeout, a closed connection, a 5xx), ``find`` looks up the outcome.
+    Raises ``DataLakeError`` if it finds none.
     """
     for pause in (*_PAUSES, 0.0):
         try:

@@ -1,4 +1,6 @@
-"""How Spark jobs ended: the summary of a run that was published, and why a step failed. For steps 6 and 9."""
+"""The outcome of the Spark jobs, for steps 6 and 9: the counts of a published run, or the reason
+for a failed step.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _MORE_MEMORY = (
 
 
 def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
-    """What the jobs of a published run counted (rows read, kept, rejected by reason, rows of each table)."""
+    """The counts of a published run: rows read, kept, rejected by reason, rows of each table."""
     key = SUMMARY_KEY.format(run_id=run_id)
     body = aws.client("s3").get_object(Bucket=aws.settings.s3_bucket_name, Key=key)["Body"].read()
     summary: dict[str, Any] = json.loads(body)
@@ -40,7 +42,7 @@ def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
 
 
 def told(run_id: str, report: Mapping[str, Any]) -> str:
-    """The run and what it counted, in one line."""
+    """The run id and the counts in one line."""
     rows = report.get("rentals", {})
     counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
     notes = [_told_of_master(table, counts) for table, counts in report.get("masters", {}).items()]
@@ -50,7 +52,9 @@ def told(run_id: str, report: Mapping[str, Any]) -> str:
 
 
 def _told_of_master(table: str, counts: Mapping[str, Any]) -> str:
-    """The rows of a master table that were rejected, as a lost location explains a hundred rejected rentals."""
+    """The rejected rows of a master table: one lost location can explain a hundred rejected
+    rentals.
+    """
     if not counts.get("rejected"):
         return ""
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["rejected_by_reason"].items())
@@ -63,26 +67,26 @@ def _shortened(names: list[str]) -> str:
 
 
 def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError:
-    """``failure`` of a run; when the validation failed, it says with which SQL to ask for what the run has rejected."""
+    """Adds to a failed validation the SQL query for the rejected rentals."""
     if failure.where != "Spark job clean_rentals":
         return failure
     try:
         if register_failed_run(aws, run_id):
             here = "--local " if aws.settings.is_local else ""
             failure.fix += f' What it rejected: python scripts/query_lake.py {here}"{_REJECTS.format(run_id)}"'
-    except (ClientError, BotoCoreError):  # the failure itself is the one to report
+    except (ClientError, BotoCoreError):  # the earlier failure is the one to report
         return failure
     return failure
 
 
 def _failed_job(headline: str) -> str:
-    """The job that a line of the jobs' own names: in one application it is one of four."""
+    """The job that an error message names: one application runs all four."""
     found = re.match(r"ERROR (\w+): ", headline)
     return found[1] if found and found[1] in JOBS else ""
 
 
 def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:
-    """A failed step as an error: state, probable cause out of its log, and where the log lies."""
+    """A failed step as an error: its state, the probable cause from its log, and the log's URI."""
     status = step["Status"]
     look_again = f"python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
     try:
@@ -90,7 +94,7 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
         if status["State"] == "CANCELLED" or not log_uri:
             return DataLakeError(f"Spark job {job}", f"step {step['Id']} was {status['State']}.")
         cause = probable_cause(aws, console, log_uri, cluster_id, step["Id"])
-    except (ClientError, BotoCoreError) as error:  # that it failed is what counts
+    except (ClientError, BotoCoreError) as error:  # the failure of the step matters more
         why = explain(error, "its log")
         return DataLakeError(
             f"Spark job {job}",
@@ -109,7 +113,7 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
     return DataLakeError(
         f"Spark job {job}",
         f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
-        "Nothing of this run was published. Mend the cause and run it again." + ("" if cause.found else again) + young,
+        "Nothing of this run was published. Fix the cause and run it again." + ("" if cause.found else again) + young,
         log=cause.log,
         details=cause.lines,
     )

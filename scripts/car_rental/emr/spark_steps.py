@@ -1,4 +1,4 @@
-"""The one list of Spark steps: what `run_spark_jobs.py` submits and what is rendered into the state machine."""
+"""The Spark steps, for the script that submits them and for the state machine."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from car_rental.config import Settings
 from car_rental.data_contract import contract, job_files
 from car_rental.s3.lake_lock import LOCK_KEY
 
-# one stage after the other; the jobs of a stage run side by side
+# stages run one after the other, the jobs of a stage concurrently
 STAGES: tuple[tuple[str, ...], ...] = (
     ("clean_rentals",),
     tuple(contract.KPI_JOBS),
     ("publish_run",),
 )
 JOBS: tuple[str, ...] = tuple(job for stage in STAGES for job in stage)
-ONE_APPLICATION = "all_jobs"  # runs all of them in one Spark application, one after the other
-# jobs that only move files: their driver runs on the primary node, in every deploy mode
+ONE_APPLICATION = "all_jobs"  # runs all jobs in one Spark application, one after the other
+# these jobs only move files: their driver runs on the primary node in every deploy mode
 WITHOUT_SPARK_CONTEXT = frozenset({"publish_run"})
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """The id of a run that starts now: its UTC time, sortable as text, without colons, which Hadoop paths dislike."""
+    """The id of a run that starts now: its UTC time.
+
+    It sorts as text and has no colons, which Hadoop paths do not allow.
+    """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y-%m-%dT%H-%M-%S}.{moment.microsecond // 1000:03d}Z"
 
@@ -31,8 +34,8 @@ def new_run_id(now: datetime | None = None) -> str:
 def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody") -> dict[str, Any]:
     """One step as ``elasticmapreduce:AddJobFlowSteps`` takes it (``StepConfig``).
 
-    ``run_id`` and ``owner``, the lock's, may also be references that the state machine fills in, which is why arguments
-    are a list to the end.
+    ``run_id`` and ``owner`` (of the lock) may be references that the state machine resolves:
+    arguments stay a list.
     """
     command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
     programs = {ONE_APPLICATION} if job == ONE_APPLICATION else {*JOBS, ONE_APPLICATION}
@@ -40,7 +43,7 @@ def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody")
     command += ["--py-files", ",".join(shared)]
     return {
         "Name": job,
-        # with concurrent steps EMR allows no other; who submits looks at every step's end
+        # EMR allows no other action for concurrent steps; the caller checks how each step ended
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
@@ -50,7 +53,7 @@ def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody")
 
 
 def _arguments(settings: Settings, job: str, run_id: str, owner: str) -> list[str]:
-    """The job's command line; those of all jobs, with ``--`` between them, for the one application."""
+    """The job's command line; for the one application, those of all jobs, separated by ``--``."""
     if job != ONE_APPLICATION:
         return [*_ARGUMENTS[job](settings, owner), "--run-id", run_id]
     commands = [["--", one, *_arguments(settings, one, run_id, owner)] for one in JOBS]
@@ -58,9 +61,10 @@ def _arguments(settings: Settings, job: str, run_id: str, owner: str) -> list[st
 
 
 def _deploy_mode(settings: Settings, job: str) -> list[str]:
-    """In cluster mode YARN fails a driver that makes no SparkContext, whatever its exit code.
+    """``publish_run`` always runs in client mode: in cluster mode YARN fails a driver without a
+    SparkContext.
 
-    ``publish_run`` makes none. A job that fails would fail again, so YARN is told not to try it twice.
+    A job that fails would fail again, so YARN gets one attempt.
     https://spark.apache.org/docs/latest/running-on-yarn.html
     """
     if settings.emr_deploy_mode == "client" or job in WITHOUT_SPARK_CONTEXT:

@@ -1,4 +1,4 @@
-"""Why a Spark step failed: its log from S3, and in it the lines that say the cause."""
+"""The probable cause of a failed Spark step, read from its logs in S3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DISK_FULL = "No space left on device"
 
 @dataclass(frozen=True)
 class Cause:
-    """The probable cause of a failure: one line, the lines around it, and the log that they stand in."""
+    """The probable cause of a failure: one line, the lines around it, and the URI of the log."""
 
     headline: str
     lines: tuple[str, ...]
@@ -35,10 +35,10 @@ class Cause:
 
 
 def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, step_id: str, *, wait: bool = True) -> Cause:
-    """The cause as the step's logs tell it; when they have not arrived in time, where they will be.
+    """The cause in the step's logs. If they do not arrive in time, their future location.
 
-    In client mode the driver writes to the step's own log, in cluster mode to the first container of the YARN application
-    that the step's log names. Ctrl-C ends the wait for the logs, nothing else.
+    In client mode the driver writes to the step's own log; in cluster mode to the first container
+    of the YARN application that the step's log names. Ctrl-C ends only the wait for the logs.
     """
     folder = f"{log_uri.rstrip('/')}/{cluster_id}/steps/{step_id}/"
     names = ("stdout", "stderr")
@@ -60,8 +60,10 @@ def _first_cause(texts: dict[str, str], folder: str) -> Cause | None:
 
 
 def find_cause(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """The line of ``text`` that says why, with the lines that belong to it: our jobs' own error, else the last Python
-    traceback, else the last Java exception."""
+    """The line of ``text`` that names the cause, with its context.
+
+    In this order: an error message of our jobs, the last Python traceback, the last Java exception.
+    """
     if _DISK_FULL in text:
         return "no space left on the disk that it writes to (No space left on device)", ()
     ours = _OUR_ERROR.findall(text)

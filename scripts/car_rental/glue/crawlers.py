@@ -1,4 +1,4 @@
-"""The crawlers: what each one looks at, as `setup_glue_crawlers.py` makes them and `run_glue_crawlers.py` runs them."""
+"""The definition of the crawlers, for the step that creates them and the step that runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from car_rental.data_contract import contract
 # Glue counts the bucket as level 1: s3://bucket/processed/user_metrics/ is a table at level 3
 # https://docs.aws.amazon.com/glue/latest/dg/crawler-configuration.html
 _TABLE_LEVEL = 3
-# relative to the target; `**_SUCCESS` also covers the target's own folder, `**/_SUCCESS` would not
+# relative to the target; `**_SUCCESS` also covers the target's own folder, `**/_SUCCESS` does not
 _EXCLUSIONS = ["**_SUCCESS", "**_temporary/**", "**_$folder$", "**.spark-staging*/**", "**.crc"]
 
 
@@ -26,9 +26,10 @@ class Crawler:
 
 
 def crawlers(settings: Settings) -> list[Crawler]:
-    """Every crawler of the project: one over the published zone, with a target a table.
+    """All crawlers of the project: one over the published zone.
 
-    One target a table root keeps Glue from merging tables of similar shape and from splitting one into many.
+    It has one target for each table: so Glue neither merges tables of similar shape nor splits a
+    table.
     """
     return [Crawler(settings.shared_name("car-rental-processed"), "processed", contract.KPI_TABLES)]
 
@@ -36,9 +37,10 @@ def crawlers(settings: Settings) -> list[Crawler]:
 def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
     """The parameters of ``glue:CreateCrawler`` and ``glue:UpdateCrawler``, without tags.
 
-    Partitions whose folders were pruned leave the catalog; a table takes new columns; partitions inherit the table's schema
-    (else Athena refuses them: HIVE_PARTITION_SCHEMA_MISMATCH). No partition index is made: one partition a run needs none,
-    and the role may not (Glue makes them by default).
+    Partitions whose folders were deleted leave the catalog. New columns are added to a table.
+    Partitions inherit the table's schema: otherwise Athena fails with
+    HIVE_PARTITION_SCHEMA_MISMATCH. Partition indexes, which Glue creates by default, are off: one
+    partition per run does not need them, and the role has no right to create them.
     https://docs.aws.amazon.com/glue/latest/dg/crawler-configure-partition-indexes.html
     """
     return {

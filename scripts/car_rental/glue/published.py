@@ -1,4 +1,6 @@
-"""What the catalog shows of the published tables: the runs that readers see, or what is missing and which step brings it."""
+"""The published tables in the catalog: their runs, or the missing part and the step that provides
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ _SETUP = "Run step 3 first: python scripts/setup_glue_crawlers.py"
 
 
 def published_runs(aws: Aws) -> list[str]:
-    """The runs that all published tables show, the newest last; raises ``DataLakeError`` that names the step to run."""
+    """The runs that all published tables contain, the newest last.
+
+    Raises ``DataLakeError`` that names the step to run.
+    """
     runs = {table: registered_runs(aws, table) or [] for table in _published_tables(aws)}
     empty = sorted(table for table, found in runs.items() if not found)
     if empty:
@@ -45,7 +50,7 @@ def _published_tables(aws: Aws) -> tuple[str, ...]:
 
 
 def registered_runs(aws: Aws, table: str) -> list[str] | None:
-    """The runs that the catalog shows for ``table``, the newest last; None when there is no table."""
+    """The runs registered for ``table``, the newest last; None if there is no table."""
     pages = (
         aws.client("glue")
         .get_paginator("get_partitions")
@@ -56,7 +61,7 @@ def registered_runs(aws: Aws, table: str) -> list[str] | None:
 
 
 def require_workgroup(aws: Aws) -> None:
-    """The Athena workgroup is there and knows where results go."""
+    """Raises ``DataLakeError`` unless the Athena workgroup exists and has a results location."""
     name = aws.settings.athena_workgroup
     answer = if_there(lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException")
     if answer is None:

@@ -1,6 +1,7 @@
-"""The tables of rejected rentals in the catalog, with all reasons, for SQL: of published runs, and of runs that failed.
+"""The catalog tables of rejected rentals and their reasons: one for published runs, one for failed
+runs.
 
-No crawler makes them: the rejected zone does not tell one kind of run from the other.
+They are registered here and not by a crawler, because the rejected zone mixes both kinds of runs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from car_rental.s3.lake_bucket import run_folders
 TABLE = "rejected_rentals"
 OF_FAILED_RUNS = "rejected_rentals_of_failed_runs"
 _ABOUT = {
-    TABLE: "Rentals that broke a rule of the data contract, as they came, with all their reasons",
-    OF_FAILED_RUNS: "What runs have rejected that failed, and published nothing",
+    TABLE: "Rentals that broke a rule of the data contract, with their raw values and all reasons",
+    OF_FAILED_RUNS: "Rejected rentals of failed runs, which published nothing",
 }
 _ZONE = (contract.REJECTED, contract.RENTALS)
 _TEXTS = (*contract.RAW_COLUMNS[contract.RENTALS], "malformed_row", "source_file")
@@ -29,9 +30,11 @@ _PARQUET = {
 
 
 def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
-    """The tables exist: one shows the rejected rentals of the ``published`` runs, the other those of failed runs before them."""
+    """Registers the rejected rentals of the ``published`` runs, and those of failed runs before
+    them.
+    """
     written = run_folders(aws, "/".join((*_ZONE, "")))
-    # a run after the newest that is published may not have failed, but be under way
+    # a run after the newest published one may still be running
     failed = [run for run in written if run not in published and published and run < max(published)]
     shown = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
     _show(aws, TABLE, [run for run in published if run in written])
@@ -39,7 +42,7 @@ def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
 
 
 def register_failed_run(aws: Aws, run_id: str) -> bool:
-    """Shows what a run has rejected that failed; says whether there is anything to show."""
+    """Registers the rejected rentals of a failed run. Returns whether it has any."""
     if run_id not in run_folders(aws, "/".join((*_ZONE, ""))):
         return False
     _show(aws, OF_FAILED_RUNS, {*(registered_runs(aws, OF_FAILED_RUNS) or []), run_id})
@@ -47,14 +50,15 @@ def register_failed_run(aws: Aws, run_id: str) -> bool:
 
 
 def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
-    """``table`` exists, and shows ``runs`` and no other."""
+    """Creates ``table`` if needed, and registers exactly ``runs``."""
     glue, place = aws.client("glue"), {"DatabaseName": aws.settings.glue_database_name, "TableName": table}
     there = registered_runs(aws, table)
     if there is None:
         _create(aws, table)
     for run in sorted(set(runs).difference(there or [])):
         glue.create_partition(**place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)})
-    for run in set(there or []).difference(runs):  # its folders have been pruned, or it has been published since
+    # its folders have been deleted, or it has been published since
+    for run in set(there or []).difference(runs):
         glue.delete_partition(**place, PartitionValues=[run])
 
 

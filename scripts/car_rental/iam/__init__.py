@@ -1,1 +1,3 @@
-"""The IAM roles of the project: what each may do, waiting until a new one is known, the file of their ARNs."""
+"""IAM: the project's roles and policies, retries while a new role spreads, and the file of the
+roles' ARNs.
+"""

@@ -1,4 +1,6 @@
-"""The least rights of the person who runs the scripts, by phase: policies for an administrator to attach."""
+"""Least-privilege policies for the person who runs the scripts, one for each phase; an
+administrator attaches them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from car_rental.aws import Aws
 from car_rental.iam.roles import policy_values, roles
 from car_rental.names import alarm_name, rule_name, schedule_name, topic_name
 
-# what each is for; main.py --all needs check, roles, setup, process and analyze
+# the commands that each policy allows; main.py --all needs check, roles, setup, process and analyze
 PERSON_PHASES = {
     "check": "main.py --check, with --fix too; with roles and setup also --plan",
     "roles": "step 1; its holder decides what the roles may do",
@@ -37,7 +39,9 @@ def person_policy(aws: Aws, phase: str) -> dict[str, Any]:
 
 
 def _values(aws: Aws) -> dict[str, str]:
-    """What the templates' placeholders stand for: those of the roles' policies, and the names of what the steps make."""
+    """The values of the templates' placeholders: those of the role policies, and the names of the
+    resources.
+    """
     scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
     by_key = {role.key: role for role in roles(scheduled, aws.account_id, aws.partition)}
     nodes = by_key["EMR_EC2_INSTANCE_PROFILE"]

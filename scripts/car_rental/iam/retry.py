@@ -1,4 +1,4 @@
-"""IAM takes time to spread: calls that use a new role are tried again on exactly the refusal that this causes."""
+"""IAM is eventually consistent: retries calls that fail only because a role is new."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def retry_while_iam_spreads(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """``call()``, every 5 s for up to ``patience_seconds`` while AWS refuses it with one of ``messages`` (parts of the text).
+    """Calls ``call()`` every 5 s for up to ``patience_seconds`` while AWS refuses it with one of
+    ``messages`` (substrings).
 
-    A role that is really wrong gives the same message: after that time the refusal is raised. ``waiting_for`` is what a
-    person reads meanwhile: a thing and its state.
+    A role that is really wrong causes the same message: after that time the refusal is raised.
+    ``waiting_for`` is the progress message: a thing and its state.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     """
     began = clock()

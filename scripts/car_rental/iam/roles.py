@@ -1,4 +1,5 @@
-"""The IAM roles of the project: which there are, who may take each on, and what it may do (templates in policies/)."""
+"""The IAM roles of the project: their names, trust policies and policies (templates in policies/).
+"""
 
 from __future__ import annotations
 
@@ -15,26 +16,28 @@ from car_rental.config import Settings
 from car_rental.errors import ConfigError
 from car_rental.glue.crawlers import crawlers
 
-POLICY_NAME = PROJECT  # of the one inline policy that each role has
+POLICY_NAME = PROJECT  # name of the inline policy that each role has
 MAX_INLINE_BYTES = 10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-# v1 is on AWS's way out, but works in accounts whose network cannot carry the tags that v2 asks for
+# AWS is retiring v1, but it works in accounts whose network cannot have the tags that v2 requires
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
 EMR_SERVICE_POLICIES = {"v2": "service-role/AmazonEMRServicePolicy_v2", "v1": "service-role/AmazonElasticMapReduceRole"}
 _TEMPLATES = Path(__file__).with_name("policies")
-_USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")  # those that read or write objects need its key too
+# these read or write objects, so they need the lake's key too
+_USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")
 
 
 def role_name(name_or_arn: str) -> str:
-    """The name that IAM's own calls take: without ARN and path."""
+    """The name of a role without ARN and path, as IAM's own calls take it."""
     return name_or_arn.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Role:
-    """One role as it should be; ``key`` is its name in iam_roles.json, policies are JSON documents, managed ones ARNs.
+    """The wanted state of a role.
 
-    ``unwanted`` are managed policies that an earlier run may have attached. The instance profile has the role's name,
-    which EMR asks for.
+    ``key`` is its name in iam_roles.json. Policies are JSON documents; managed policies are ARNs.
+    ``unwanted`` are managed policies that an earlier run may have attached. The instance profile
+    has the same name as its role, as EMR requires.
     """
 
     key: str
@@ -58,7 +61,7 @@ class Role:
 
     @property
     def shown_arn(self) -> str:
-        """The ARN that goes where the setting goes: the instance profile's, where there is one."""
+        """The ARN to put into the setting: that of the instance profile, if there is one."""
         return self.arn.replace(":role/", ":instance-profile/") if self.has_instance_profile else self.arn
 
 
@@ -66,17 +69,22 @@ REGION_TAG = "Region"
 
 
 def role_tags(aws: Aws) -> list[Any]:
-    """The tags of a role: roles are global, their policies are about one region."""
+    """The tags of a role. They name the region: roles are global, but their policies name one
+    region.
+    """
     return [*aws.tag_list, {"Key": REGION_TAG, "Value": aws.settings.aws_region}]
 
 
 def region_of(tags: Iterable[Answer]) -> str:
-    """The region that a role's tags name; nothing when they name none."""
+    """The region in a role's tags; empty if there is none."""
     return next((tag["Value"] for tag in tags if tag["Key"] == REGION_TAG), "")
 
 
 def role_misfit(aws: Aws, role: Role, current: Answer) -> ConfigError | None:
-    """Why these settings cannot use the role that is there, or nothing; ``current`` is what ``iam:GetRole`` says of it."""
+    """The reason why these settings cannot use the existing role, or None.
+
+    ``current`` is from ``iam:GetRole``.
+    """
     if current["Arn"] != role.arn:
         return ConfigError(
             f"role {role.name}",
@@ -95,7 +103,7 @@ def role_misfit(aws: Aws, role: Role, current: Answer) -> ConfigError | None:
 
 
 def cluster_reaper_name(settings: Settings) -> str:
-    """The Lambda function that ends clusters whose execution died."""
+    """The Lambda function that terminates the clusters of dead executions."""
     return settings.shared_name("car-rental-cluster-reaper")
 
 
@@ -105,12 +113,12 @@ def cluster_reaper_role_name(settings: Settings) -> str:
 
 
 def scheduler_role_name(settings: Settings) -> str:
-    """The role that starts the workflow on schedule."""
+    """The role with which the schedule starts the state machine."""
     return settings.shared_name("CarRentalSchedulerRole")
 
 
 def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v2") -> list[Role]:
-    """Every role that these settings ask for; ``emr_policy`` is one of ``EMR_SERVICE_POLICIES``."""
+    """Every role that these settings need. ``emr_policy`` is one of ``EMR_SERVICE_POLICIES``."""
     values = policy_values(settings, account, partition)
 
     def role(key: str, name_or_arn: str, template: str, purpose: str, **more: Any) -> Role:
@@ -140,7 +148,12 @@ def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v
             has_instance_profile=True,
         ),
         role("GLUE_SERVICE_ROLE", settings.glue_service_role, "glue_crawler", "Glue crawler: fills the catalog"),
-        role("LAMBDA_ROLE", cluster_reaper_role_name(settings), "cluster_reaper", "Lambda: ends forgotten clusters"),
+        role(
+            "LAMBDA_ROLE",
+            cluster_reaper_role_name(settings),
+            "cluster_reaper",
+            "Lambda: terminates the clusters of dead executions",
+        ),
         role("STEP_FUNCTIONS_ROLE_ARN", _state_machine_role(settings), "state_machine", "Step Functions: runs the pipeline"),
     ]
     if settings.schedule_expression:
@@ -153,7 +166,7 @@ def _state_machine_role(settings: Settings) -> str:
 
 
 def policy_values(settings: Settings, account: str, partition: str) -> dict[str, str]:
-    """What the templates' placeholders stand for."""
+    """The values of the templates' placeholders."""
     (crawler,) = crawlers(settings)
     return {
         "account": account,
@@ -174,7 +187,7 @@ def policy_values(settings: Settings, account: str, partition: str) -> dict[str,
 
 
 def _below_role(name_or_arn: str) -> str:
-    """A role as its ARN ends: its path, where it has one, and its name."""
+    """The last part of a role's ARN: its path, if any, and its name."""
     return re.sub(r"^arn:[^/]*/", "", name_or_arn)
 
 

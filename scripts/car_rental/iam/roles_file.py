@@ -1,4 +1,4 @@
-"""iam_roles.json: the ARNs of the roles that step 1 made, and for which account, region and environment."""
+"""iam_roles.json: the ARNs of the roles from step 1, with their account, region and environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ ROLES_FILE = ROOT / "iam_roles.json"
 
 @dataclass(frozen=True)
 class RolesFile:
-    """What the file says; ``roles`` are ARNs by setting, ``endpoint_url`` is None on AWS itself."""
+    """The content of the file.
+
+    ``roles`` maps settings to ARNs; ``endpoint_url`` is None on AWS itself.
+    """
 
     account_id: str
     region: str
@@ -27,9 +30,9 @@ class RolesFile:
 
 
 def save(path: Path, content: RolesFile) -> list[str]:
-    """Writes the file, all or nothing, unless it says the same already; returns what a person should know about it.
+    """Writes the file atomically, unless it has the same content. Returns notes for people.
 
-    A file of another account or environment is kept beside it: on AWS it is still true.
+    A file of another account or environment is renamed, not overwritten: on AWS it is still valid.
     """
     there = _read(path)
     new = asdict(content)
@@ -46,7 +49,7 @@ def save(path: Path, content: RolesFile) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What the file says, or nothing when there is none that can be read."""
+    """The content of the file; empty if there is none or it cannot be parsed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -55,6 +58,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_worth_keeping(there: dict[str, Any], content: RolesFile) -> bool:
-    """A stand-in's roles are gone with its server; what cannot be read helps nobody."""
+    """Whether the old file is still valid. The roles of a stand-in end with its server."""
     on_aws = bool(there) and not there.get("endpoint_url")
     return on_aws and (there.get("account_id"), there.get("environment")) != (content.account_id, content.environment)

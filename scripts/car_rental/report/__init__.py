@@ -1,1 +1,1 @@
-"""The report: runs the notebook and writes it as a page."""
+"""The report: runs the notebook and renders it as a page."""

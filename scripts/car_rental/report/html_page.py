@@ -1,7 +1,8 @@
-"""The report: one HTML file out of an executed notebook, for a person who wants the answers and not the code.
+"""Renders an executed notebook as one HTML file for readers who want the answers and not the code.
 
-A section of the notebook (`## Question` and the cells below it) is a section of the page. In the notebook it goes from the
-question to the finding; on the page the finding comes first. Cells tagged `notebook-only` stay in the notebook.
+A section of the notebook (`## Question` and the cells below it) becomes a section of the page. In
+the notebook the finding comes last; on the page it comes first. Cells tagged `notebook-only` are
+left out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FOOT = (
 
 @dataclass
 class Section:
-    """A part of the page: its heading, the notebook's words, and what the cells below showed, by kind of part."""
+    """A section of the page: its heading, text, and the outputs of its cells by kind."""
 
     heading: str
     words: str = ""
@@ -33,12 +34,12 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """What a link to it is called."""
+        """The anchor for links to the section."""
         return "-".join("".join(letter if letter.isalnum() else " " for letter in self.heading.lower()).split())
 
 
 def render(cells: Sequence[dict[str, Any]]) -> str:
-    """The page of an executed notebook; ``cells`` are in the notebook format."""
+    """The page of an executed notebook. ``cells`` are in the notebook format."""
     opening, *sections = sections_of(cells)
     head = f'<div class="head">{"".join(opening.parts.get("facts", []))}</div>'
     page = Template(TEMPLATE.read_text(encoding="utf-8"))
@@ -51,7 +52,7 @@ def render(cells: Sequence[dict[str, Any]]) -> str:
 
 
 def sections_of(cells: Iterable[dict[str, Any]]) -> list[Section]:
-    """The notebook's title and introduction, then each of its sections."""
+    """The notebook's title and introduction, then its sections."""
     sections: list[Section] = []
     for cell in cells:
         if "notebook-only" in cell["metadata"].get("tags", []):
@@ -72,7 +73,7 @@ def _markdown(text: str) -> str:
 
 
 def _brief(sections: Sequence[Section]) -> str:
-    """The first finding of every section, at the top, each a link to its section."""
+    """A list of the first finding of every section, each a link to its section."""
     lines = [
         f'<li><a href="#{section.anchor}">{_inner(section.parts["finding"][0])}</a></li>'
         for section in sections

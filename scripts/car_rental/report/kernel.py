@@ -1,6 +1,8 @@
-"""Runs the code of a notebook without a browser, in a kernel of its own: this Python, whatever kernels the user has installed.
+"""Runs a notebook's code without a browser, in a kernel of this Python, whatever kernels are
+installed.
 
-By jupyter_client and not by nbclient: importing that (it brings nbformat and its schemas) takes longer than starting the kernel.
+It uses jupyter_client: importing nbclient (with nbformat and its schemas) takes longer than
+starting the kernel.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 START_SECONDS = 60.0
-_LAST_WORDS_SECONDS = 10.0  # what an interrupted cell has to stop its queries
+_LAST_WORDS_SECONDS = 10.0  # time for an interrupted cell to stop its queries
 _OUTPUTS = ("display_data", "execute_result", "stream")
 
 
 class CellError(Exception):
-    """A cell raised: the name and message of its error, and what it had shown until then."""
+    """A cell raised an error. Holds the error's name and message, and the cell's output so far."""
 
     def __init__(self, name: str, message: str, outputs: list[dict[str, Any]]) -> None:
         super().__init__(f"{name}: {message}")
@@ -33,18 +35,22 @@ class CellError(Exception):
 
 
 class Kernel:
-    """A context: inside it cells can be run; behind it the kernel is gone. Needs no home folder and leaves nothing in one."""
+    """A context manager: a kernel that runs cells. It needs no home folder and leaves no files in
+    one.
+    """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
         self._environ = environ
         self._home = tempfile.TemporaryDirectory(prefix="car-rental-kernel-")
-        # no kernel folder: the name then stands for the ipykernel of this Python, and no spec of the user's can take its place
+        # no kernel folder: the name then means this Python's ipykernel, and no kernel spec of the
+        # user can replace it
         self._manager = KernelManager(
             kernel_name="python3",
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             connection_file=str(Path(self._home.name) / "kernel.json"),
-            transport="ipc" if os.name == "posix" else "tcp",  # sockets in a folder of ours and not ports that others can see
+            # sockets in a private folder, not ports that other users can connect to
+            transport="ipc" if os.name == "posix" else "tcp",
         )
 
     def __enter__(self) -> Kernel:
@@ -65,13 +71,15 @@ class Kernel:
 
     def _close(self) -> None:
         self._client.stop_channels()
-        self._manager.shutdown_kernel(now=True)  # what it showed has been collected; to ask it to leave takes a second
+        # its output has been collected; an orderly shutdown takes a second
+        self._manager.shutdown_kernel(now=True)
         self._home.cleanup()
 
     def run(self, code: str) -> list[dict[str, Any]]:
-        """Runs one cell and returns what it shows, in the notebook format; raises ``CellError`` when it raises.
+        """Runs one cell and returns its output in the notebook format. Raises ``CellError`` if the
+        cell raises.
 
-        Ctrl-C interrupts the cell, gives it time to let go of what it started, and passes on.
+        Ctrl-C interrupts the cell, gives it time to release its resources, and then passes on.
         """
         outputs: list[dict[str, Any]] = []
         message_id = self._client.execute(code, allow_stdin=False)
@@ -87,7 +95,7 @@ class Kernel:
         return outputs
 
     def _reply(self, message_id: str) -> dict[str, Any]:
-        """How the cell ended; answers to what was asked before it, such as whether the kernel is ready, are passed over."""
+        """The reply to a cell. Replies to earlier requests are ignored."""
         while True:
             message = self._client.get_shell_msg(timeout=_LAST_WORDS_SECONDS)
             if message["parent_header"].get("msg_id") == message_id:
@@ -95,7 +103,7 @@ class Kernel:
                 return reply
 
     def _collect(self, message_id: str, outputs: list[dict[str, Any]], deadline: float = math.inf) -> None:
-        """Adds what the cell shows to ``outputs`` until it has ended."""
+        """Appends the cell's output to ``outputs`` until the cell has ended."""
         while time.monotonic() < deadline:
             try:
                 message = self._client.get_iopub_msg(timeout=1)

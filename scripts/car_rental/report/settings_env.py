@@ -1,4 +1,6 @@
-"""Hands a run's settings over to a process that it starts, so that both mean the same account, endpoint and names."""
+"""Passes the settings of a run to a child process, so that both use the same account, endpoint and
+names.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,15 @@ VARIABLE = "CAR_RENTAL_SETTINGS"
 
 
 def handed_over(settings: Settings) -> dict[str, str]:
-    """The environment variable that carries ``settings``; it may hold credentials, so it is for a child process only."""
+    """The environment variable that contains ``settings``.
+
+    It may hold credentials: for a child process only.
+    """
     return {VARIABLE: json.dumps({item.name: str(getattr(settings, item.name)) for item in setting_fields().values()})}
 
 
 def received(environ: Mapping[str, str]) -> Settings:
-    """The settings that the process before us handed over, exactly; without any, those of `.env` and ``environ``."""
+    """The settings from the parent process; without any, those of `.env` and ``environ``."""
     if VARIABLE not in environ:
         return load_settings(environ)
     texts: dict[str, str] = json.loads(environ[VARIABLE])
@@ -26,4 +31,4 @@ def received(environ: Mapping[str, str]) -> Settings:
 
 
 def _parsed(kind: Kind, text: str) -> Any:
-    return kind.parse(text) if text else text  # an empty text is a setting that was not made
+    return kind.parse(text) if text else text  # an empty text is a setting that is not set

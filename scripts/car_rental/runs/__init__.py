@@ -1,1 +1,1 @@
-"""A run of main.py: the record that it leaves, and the local AWS that it may bring along."""
+"""A run of main.py: its flags, steps, record and costs, and the local AWS that it starts."""

@@ -22,7 +22,10 @@ def record_cost(run: Run, cluster_id: str) -> None:
 
 
 def report_cost_after_failure(run: Run) -> None:
-    """Says what the clusters have cost so far; no summary follows a failure. Raises nothing: the failure is reported."""
+    """Reports the cost of the clusters so far.
+
+    Raises nothing: the earlier failure is the one to report.
+    """
     try:
         for cluster_id in _clusters(run):
             record_cost(run, cluster_id)

@@ -1,4 +1,4 @@
-"""The flags of main.py, and the phases that they ask for."""
+"""The flags of main.py, and the phases that they select."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     )
     group.add_argument("--all", action="store_true", help="setup, process and analyze")
     group = parser.add_argument_group("instead of phases")
-    group.add_argument("--check", action="store_true", help="what stands in the way of a run, before any money is spent")
+    group.add_argument("--check", action="store_true", help="look for obstacles to a run, before it costs money")
     group.add_argument("--fix", action="store_true", help="with --check: set missing tags of the network, asked first")
     group.add_argument(
-        "--plan", action="store_true", help="what the phases (default: all) would create or change, and their price"
+        "--plan", action="store_true", help="show what the phases (default: all) would create or change, and their price"
     )
-    group.add_argument("--teardown", action="store_true", help="remove what the project made; the data stays")
+    group.add_argument("--teardown", action="store_true", help="remove the project's resources; the data stays")
     add_arguments(group)
     group = parser.add_argument_group("how")
-    group.add_argument("--local", action="store_true", help="on the lake on this machine: a stand-in answers in place of AWS")
+    group.add_argument("--local", action="store_true", help="use the lake on this machine: a stand-in answers in place of AWS")
     group.add_argument("--fresh", action="store_true", help="with --local: empty the lake on this machine first")
     cli.add_wait(group)
-    group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; says what an hour costs")
+    group.add_argument("--keep-cluster", action="store_true", help="do not terminate the cluster; shows the price of an hour")
     group.add_argument(
-        "--from", dest="first_step", choices=RESUMABLE, metavar="STEP", help="leave out the steps before it (run_spark_jobs ...)"
+        "--from", dest="first_step", choices=RESUMABLE, metavar="STEP", help="begin with this step (run_spark_jobs ...)"
     )
     group.add_argument(
         "--record", type=picture_file, metavar="FILE", help="write a picture of this run's terminal to FILE, an SVG"
     )
-    group.add_argument("--json", action="store_true", help="the record of the run to stdout, and nothing else there")
+    group.add_argument("--json", action="store_true", help="print the record of the run on stdout, and nothing else there")
     cli.add_common(parser)
     return parser
 
 
 def phases(arguments: argparse.Namespace) -> list[str]:
-    """The phases that the flags ask for, in order."""
+    """The phases that the flags select, in order."""
     processing = "orchestrate" if arguments.orchestrate else "process"
     wanted: dict[str, bool] = {
         "setup": arguments.setup or arguments.all,

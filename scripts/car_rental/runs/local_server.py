@@ -1,4 +1,6 @@
-"""The lake on this machine for the length of one command: `python -m local_aws` as a child process that cannot outlive us."""
+"""The local AWS for the duration of one command: `python -m local_aws` as a child process that ends
+with it.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,20 @@ _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def without_aws_variables(environ: MutableMapping[str, str]) -> None:
-    """Takes every AWS setting of the user but the region out of ``environ``, so that no child can use one by accident."""
+    """Removes the user's AWS settings except the region from ``environ``, so that no child uses one
+    by accident.
+    """
     for name in [name for name in environ if name.startswith("AWS_") and name not in _HARMLESS]:
         del environ[name]
     environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 class LocalServer:
-    """A context: inside it the stand-in serves the lake in ``data_dir`` at ``url``; behind it what was started here is gone.
+    """A context manager: the stand-in serves the lake in ``data_dir`` at ``url``. A server started
+    here ends with the block.
 
-    Where `make serve` or `make notebook` serves that lake already, that server is used, and left running. ``fresh`` empties
-    the lake first; with ``shared`` other commands may use this server while it runs.
+    If `make serve` or `make notebook` serves the lake already, that server is used and left
+    running. ``fresh`` empties the lake first. With ``shared``, other commands may use this server.
     """
 
     def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False, shared: bool = False) -> None:
@@ -46,12 +51,13 @@ class LocalServer:
         self.url = ""
 
     def lake(self, bucket: str) -> Path:
-        """Where the objects of ``bucket`` lie as files."""
+        """The folder with the objects of ``bucket``."""
         return self._data_dir / "s3" / bucket
 
     def __enter__(self) -> LocalServer:
         command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
-        # its standard input is our life line: when we are gone, by whatever means, it ends and takes its children along
+        # the server watches its standard input: it ends when this process ends for any reason, and
+        # takes its children along
         self._process = subprocess.Popen(
             [*command, *self._flags],
             cwd=ROOT,
@@ -60,7 +66,8 @@ class LocalServer:
             stderr=self._words,
             text=True,
             env=_environment(),
-            start_new_session=True,  # a Ctrl-C at the terminal is for us alone: we still need the server to clean up
+            # a Ctrl-C at the terminal must not reach the server, which is needed for cleanup
+            start_new_session=True,
         )
         emptied = sum(path.is_file() for path in (self._data_dir / "s3").rglob("*")) if self._fresh else 0
         with self._console.waiting("the local AWS starts"):
@@ -107,7 +114,7 @@ class LocalServer:
             raise DataLakeError(
                 "local AWS",
                 f"ended in the middle of the run (exit code {died}): {self._last_words()}",
-                "The lake is as it was then: run it again.",
+                "The lake is unchanged since then: run it again.",
             ) from error
 
 
@@ -115,7 +122,10 @@ class LocalServer:
 def local_lake(
     settings: Settings, console: Console, *, fresh: bool = False, shared: bool = False
 ) -> Iterator[Settings]:
-    """Inside it the lake under LOCAL_AWS_DIR is served; gives the settings that mean it. Errors name commands that work here."""
+    """Serves the lake in LOCAL_AWS_DIR inside the block, and yields settings for it.
+
+    Errors name commands that work here.
+    """
     without_aws_variables(os.environ)
     try:
         with LocalServer(settings.local_aws_dir, console, fresh=fresh, shared=shared) as server:
@@ -126,7 +136,7 @@ def local_lake(
 
 
 def _as_typed_here(text: str) -> str:
-    """``text`` with the commands for AWS as they are typed for the lake on this machine."""
+    """Adapts the commands in ``text`` to the lake on this machine."""
 
     def phase(found: re.Match[str]) -> str:
         return f"python main.py --{STEPS[found[1]].phase} --local"

@@ -1,4 +1,4 @@
-"""What a run did, as one JSON file a run: its steps, ids, times, row counts, cost, and how it ended."""
+"""The record of a run, a JSON file: its steps, ids, times, row counts, cost, and outcome."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from car_rental.failures import as_failure
 from car_rental.files import write_whole
 from car_rental.steps import Step, StepRun
 
-_OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}  # any other error: failed
-_IDS = ("run_id", "cluster_id", "execution_arn")  # what later steps and people need of a step's result
+# every other error: failed
+_OUTCOMES = {ExitStatus.STILL_RUNNING: "still running", ExitStatus.INTERRUPTED: "interrupted"}
+# ids in a step's result that later steps and people need
+_IDS = ("run_id", "cluster_id", "execution_arn")
 
 
 @dataclass
 class RunRecord:
-    """One run of main.py. Saved after each step, so that a run that was killed shows how far it came (``running``)."""
+    """One run of main.py.
+
+    It is saved after each step: the record of a killed run shows the last step as ``running``.
+    """
 
     flags: list[str]
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -42,18 +47,18 @@ class RunRecord:
 
     @property
     def file(self) -> Path | None:
-        """Where the record lies; None before the settings say in which folder."""
+        """The path of the record; None until the settings are known."""
         return self.folder / f"{new_run_id(self.started)}.json" if self.folder else None
 
     def belongs_to(self, settings: Settings) -> None:
-        """From here on the record is a file in the settings' folder."""
+        """Saves the record in the settings' folder from now on."""
         shown = ("environment", "aws_region", "s3_bucket_name", "emr_release_label")
         self.settings = {name: getattr(settings, name) for name in shown} | {"local": settings.is_local}
         self.folder = settings.runs_dir
         self.save()
 
     def begin(self, step: Step) -> StepRun:
-        """A step begins."""
+        """Adds a step that begins."""
         run = StepRun(step, began=datetime.now(UTC))
         self.steps.append(run)
         self.save()
@@ -61,7 +66,7 @@ class RunRecord:
 
     @contextmanager
     def following(self, run: StepRun) -> Iterator[None]:
-        """Around the work of a step that has begun: writes down how it ended, and lets every error pass."""
+        """Records how the step inside the block ended. Errors pass through."""
         try:
             yield
         except BaseException as error:
@@ -72,7 +77,7 @@ class RunRecord:
             self.save()
 
     def took(self, run: StepRun, result: Any) -> None:
-        """The step ended well with this."""
+        """Records the result of a successful step."""
         values = dataclasses.asdict(result)
         run.outcome, run.summary, run.result = "ok", result.summary(), values
         self.ids |= {name: str(values[name]) for name in _IDS if values.get(name)}
@@ -80,18 +85,20 @@ class RunRecord:
         self.tables |= {name: table["rows"] for name, table in tables.items()}
 
     def notes_id(self, name: str, value: str) -> None:
-        """What a step has made, before the step ends: who finds the record of a killed run can look after it."""
+        """Records an id before the step ends, so that the record of a killed run names what is
+        left.
+        """
         self.ids[name] = value
         self.save()
 
     def costs(self, usage: Usage) -> None:
-        """The cluster has used this."""
+        """Records the usage of the cluster."""
         self.cost = dataclasses.asdict(usage)
         self.save()
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Around the whole run: writes down how it ended, and lets every error pass."""
+        """Records how the run inside the block ended. Errors pass through."""
         try:
             yield
         except BaseException as error:
@@ -109,13 +116,13 @@ class RunRecord:
         self.save()
 
     def as_json(self) -> str:
-        """The record as text; amounts of money and hours are texts in it, so that no digit is lost."""
+        """The record as JSON. Money and hours are strings, so that no digit is lost."""
         values = {name: value for name, value in vars(self).items() if name != "folder"}
         values["steps"] = [_step_values(run) for run in self.steps]
         return json.dumps(values, indent=2, default=_plain)
 
     def save(self) -> None:
-        """Writes the file, all or nothing; before the settings are known there is none."""
+        """Writes the file atomically, once the settings are known."""
         if self.file is not None:
             write_whole(self.file, self.as_json() + "\n")
 

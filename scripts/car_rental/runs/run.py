@@ -1,4 +1,4 @@
-"""A run of main.py: the steps that it consists of, what they share, and what each one did."""
+"""A run of main.py: its steps, and what they share."""
 
 from __future__ import annotations
 

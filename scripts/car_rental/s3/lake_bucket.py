@@ -1,4 +1,7 @@
-"""The lake's bucket: made in any region, brought to the wanted protection, and what it already holds for others kept."""
+"""The lake's bucket: creates it in any region and applies the wanted protection.
+
+Rules of others are kept.
+"""
 
 from __future__ import annotations
 
@@ -20,25 +23,29 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("bucket_policies")
 _WHERE = "bucket"
-_YOUNG = timedelta(minutes=30)  # S3's 15 minutes, and what the job took to fail
+_YOUNG = timedelta(minutes=30)  # S3's 15 minutes, plus the time that the job took to fail
 _NAME_FIX = "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as {bucket}-<account id>."
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """One property of a bucket: how to read it, what it should become given what it is, and how to write it."""
+    """One property of a bucket: how to read it, how to compute the wanted value from the current
+    one, and how to write it.
+    """
 
     name: str
     read: Callable[[Any, str], Any]  # (client, bucket) -> value
-    absent: str  # the error code that says: not set
-    wanted: Callable[[Any], Any]  # current value or None -> value
+    absent: str  # the error code if it is not set
+    wanted: Callable[[Any], Any]  # current value or None -> wanted value
     write: Callable[[Any, str, Any], Any]
 
 
 def ensure_bucket(aws: Aws) -> list[str]:
-    """Creates the bucket if it is not there and brings its protection to the wanted state; says what it changed.
+    """Creates the bucket if it does not exist and applies the wanted protection. Returns the
+    changes.
 
-    Raises ``DataLakeError`` when the name belongs to somebody else or the bucket lies in another region.
+    Raises ``DataLakeError`` if the name belongs to another account or the bucket is in another
+    region.
     """
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     changed = []
@@ -52,7 +59,7 @@ def ensure_bucket(aws: Aws) -> list[str]:
 
 
 def require_bucket(aws: Aws, where: str) -> None:
-    """Raises a ``DataLakeError`` that names step 2 when the bucket is missing."""
+    """Raises a ``DataLakeError`` that names step 2 if the bucket is missing."""
     if not bucket_exists(aws) and not aws.plan_only:
         raise DataLakeError(
             where,
@@ -62,13 +69,13 @@ def require_bucket(aws: Aws, where: str) -> None:
 
 
 def object_keys(aws: Aws, bucket: str, prefix: str) -> list[str]:
-    """The keys of all objects of ``bucket`` below ``prefix``, sorted as S3 lists them."""
+    """The keys of all objects of ``bucket`` below ``prefix``, in S3's order."""
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def run_folders(aws: Aws, prefix: str) -> set[str]:
-    """The runs that have a folder ``run_id=...`` directly below ``prefix``, which ends with a slash."""
+    """The runs with a folder ``run_id=...`` directly below ``prefix``, which ends with a slash."""
     pages = (
         aws.client("s3")
         .get_paginator("list_objects_v2")
@@ -79,7 +86,7 @@ def run_folders(aws: Aws, prefix: str) -> set[str]:
 
 
 def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
-    """What to know of a bucket that was made a moment ago: a new object may not be found yet. Nothing of an older one.
+    """A note if the bucket is new: S3 may not find a new object yet. Empty for an older bucket.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
     """
@@ -95,7 +102,10 @@ def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
 
 
 def bucket_exists(aws: Aws) -> bool:
-    """Whether the bucket is there; raises ``DataLakeError`` when it is somebody else's or lies in another region."""
+    """Whether the bucket exists.
+
+    Raises ``DataLakeError`` if it belongs to another account or is in another region.
+    """
     bucket, region = aws.settings.s3_bucket_name, aws.settings.aws_region
     try:
         answer = aws.client("s3").head_bucket(Bucket=bucket)
@@ -128,7 +138,7 @@ def _elsewhere(bucket: str, lies_in: str, region: str) -> DataLakeError:
 
 
 def _create(s3: S3Client, bucket: str, region: str) -> None:
-    # us-east-1 is no LocationConstraint: there it must be left out
+    # CreateBucket rejects us-east-1 as a LocationConstraint
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     where: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
@@ -147,7 +157,8 @@ def _create(s3: S3Client, bucket: str, region: str) -> None:
 
 def _converge(aws: Aws, rule: _Rule) -> bool:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
-    current = if_there(lambda: rule.read(s3, bucket), rule.absent, "NoSuchBucket")  # there may be no bucket yet in a plan
+    # in a plan there may be no bucket yet
+    current = if_there(lambda: rule.read(s3, bucket), rule.absent, "NoSuchBucket")
     wanted = rule.wanted(current)
     if wanted == current:
         return False
@@ -212,7 +223,10 @@ def _rules(aws: Aws) -> list[_Rule]:
 
 
 def _encryption(current: dict[str, Any] | None, key: str) -> dict[str, Any]:
-    """With ``key`` as everybody's default; without one as it is, which may be a key that somebody else chose."""
+    """Default encryption with ``key``.
+
+    Without a key it stays as it is: somebody may have chosen a key.
+    """
     if not key:
         return current or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -231,7 +245,9 @@ def _template(name: str, **values: str) -> Any:
 
 
 def _merged(current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """``current`` with ``ours`` in the places of the entries with the same ``key``, or behind them; others' entries stay."""
+    """Replaces the entries of ``current`` that have the same ``key`` as one of ``ours``, and
+    appends the rest of ours. Other entries stay.
+    """
     wanted = {entry[key]: entry for entry in ours}
     kept = [wanted.pop(entry[key], entry) for entry in current or []]
     return kept + list(wanted.values())

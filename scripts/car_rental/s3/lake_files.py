@@ -1,4 +1,4 @@
-"""The files that go from here to the lake: the raw data of DATA_DIR and the sources of the Spark jobs."""
+"""The files to upload: the raw data in DATA_DIR and the sources of the Spark jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from car_rental.s3.uploads import Upload, UploadResult, changed, upload_all
 
 @dataclass(frozen=True)
 class EnvironmentResult:
-    """The bucket, what was changed about it, and what was uploaded."""
+    """The result of step 2: the bucket, its changes, and the uploads."""
 
     bucket: str
     changes: list[str]
@@ -22,28 +22,30 @@ class EnvironmentResult:
     not_read: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """One line for the end of a run."""
+        """One line for the summary."""
         made = "created" if "created" in self.changes else ", ".join(self.changes) or "as it was"
         return f"s3://{self.bucket} {made}; {self.uploads.summary()}"
 
 
 def raw_data_here(aws: Aws) -> RawData:
-    """The raw files of DATA_DIR; raises ``DataLakeError`` for those whose header is not the contract's."""
+    """The raw files in DATA_DIR. Raises ``DataLakeError`` for headers that break the data contract.
+    """
     raw = raw_files_there(aws.settings.data_dir)
     require_headers(raw)
     return raw
 
 
 def files_here(raw: RawData) -> list[Upload]:
-    """Each raw file and each source of a Spark job, and its key."""
+    """The raw files and the sources of the Spark jobs, each with its key."""
     uploads = [Upload(path, raw.key(path)) for paths in raw.files.values() for path in paths]
     return uploads + [Upload(path, f"jobs/{path.name}") for path in job_files()]
 
 
 def bring_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
-    """Sends every file that differs from its object; raw data that lies in the lake alone stays there, and is named.
+    """Uploads every file that differs from its object. Names raw data that exists in the lake only,
+    and leaves it there.
 
-    ``raw``: the raw data, if the caller has looked through it already.
+    ``raw``: the raw data, if the caller has read the folder already.
     """
     raw = raw or raw_data_here(aws)
     uploads = files_here(raw)
@@ -55,16 +57,16 @@ def bring_files(aws: Aws, console: Console, raw: RawData | None = None) -> Uploa
 
 
 def warn_of_differences(aws: Aws, console: Console) -> None:
-    """Says which files here are not as they are in the lake, for somebody who works with those in the lake."""
+    """Warns about local files that differ from the lake's, which a run without --upload uses."""
     differing = [upload.key for upload in changed(aws, files_here(raw_data_here(aws)))]
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         names = f"{', '.join(differing[:3])}{more}"
-        console.warn(f"{names} here differ from those in the lake, which are used. --upload brings them.")
+        console.warn(f"{names} here differ from those in the lake, which are used. --upload uploads them.")
 
 
 def _name_strangers(aws: Aws, console: Console, uploads: list[Upload]) -> None:
-    """Raw objects that did not come from this folder: the jobs read them all the same."""
+    """Warns about raw objects that did not come from DATA_DIR: the jobs read them too."""
     settings = aws.settings
     keys = object_keys(aws, settings.s3_bucket_name, "raw/") if bucket_exists(aws) else []
     known = {upload.key for upload in uploads}

@@ -1,13 +1,17 @@
-"""The lock on the lake: one writer at a time, by hand, with `main.py`, or as an execution of the state machine.
+"""The lock on the lake: one writer at a time, be it a script, `main.py` or an execution of the
+state machine.
 
-The lock is an object in the bucket. It is written only if nobody has written it since it was read (If-None-Match,
-If-Match), and names its owner. Whoever finds it asks AWS whether that owner still works, as the state machine does:
+The lock is an object in the bucket that names its owner. Conditional writes (If-None-Match,
+If-Match) fail if somebody else has written it since it was read. A new writer that finds a lock
+asks AWS whether its owner is alive, as the state machine does:
 
-- an execution that runs, or any owner whose cluster has unfinished steps: it works
-- a process (``token``): it works as long as it rewrites the lock, every few seconds; silence for ``PATIENCE`` is death
-- everything else: dead, and its lock is taken over
+- a running execution, or any owner whose cluster has unfinished steps, is alive
+- a process (``token``) is alive while it rewrites the lock every few seconds; it is dead after
+  ``patience_seconds`` of silence
+- every other owner is dead, and its lock is taken over
 
-An owner that was taken for dead notices when it next writes the lock, and stops. `publish_run` checks the lock too.
+An owner whose lock was taken over notices at its next write, and stops. `publish_run` checks the
+lock too.
 """
 
 from __future__ import annotations
@@ -30,16 +34,16 @@ from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 
 LOCK_KEY = "locks/data_pipeline"
-# the folders of published runs, as one table shows them
+# the folders of the published runs of one table
 NEWEST_PREFIX = f"{contract.PROCESSED}/{contract.KPI_TABLES[0]}/{contract.RUN_FOLDER}"
 _UNFINISHED: Any = ["PENDING", "CANCEL_PENDING", "RUNNING"]
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_HEARTBEATS = 6  # in the time that counts as silence
+_HEARTBEATS = 6  # heartbeats in the time after which a process counts as dead
 _WAIT_FIX = "Wait for it with --wait, or run it again when that one has ended."
 
 
 def patience_seconds(settings: Settings) -> int:
-    """How long a process may be silent before it counts as dead."""
+    """Seconds of silence after which a process counts as dead."""
     return 10 if settings.is_local else 90
 
 
@@ -52,12 +56,12 @@ class _Found:
 
     @property
     def name(self) -> str:
-        """The owner in words."""
+        """The owner for people."""
         return self.owner.get("owner") or self.owner.get("execution", "nobody")
 
 
 class LakeLock:
-    """The lock as this process holds it: rewritten by a thread, so that others see that we live."""
+    """The lock that this process holds. A thread rewrites it regularly, as a heartbeat."""
 
     def __init__(self, aws: Aws, where: str, etag: str, token: str) -> None:
         self._aws = aws
@@ -71,21 +75,24 @@ class LakeLock:
         self._thread = threading.Thread(target=self._beat, name="lake-lock", daemon=True)
 
     def works_on(self, cluster_id: str) -> None:
-        """Names our cluster: while it has unfinished steps we count as living. Raises when the lock is lost."""
+        """Records the cluster: while it has unfinished steps, this owner counts as alive.
+
+        Raises if the lock is lost.
+        """
         self._cluster_id = cluster_id
         self.check()
 
     def check(self) -> None:
-        """Raises ``DataLakeError`` when another run has taken us for dead and has taken over."""
+        """Raises ``DataLakeError`` if another run has taken over the lock."""
         with self._mutex:
             self._write({"token": self.token})
 
     def start(self) -> None:
-        """Begins to show that we live."""
+        """Starts the heartbeat."""
         self._thread.start()
 
     def release(self) -> None:
-        """Leaves the lock to the next one, who still waits for unfinished steps of our cluster."""
+        """Releases the lock. The next owner still waits for unfinished steps of the cluster."""
         self._ended.set()
         self._thread.join()
         with self._mutex:
@@ -96,9 +103,9 @@ class LakeLock:
             try:
                 self.check()
             except (ClientError, BotoCoreError):
-                continue  # the next beat may get through
+                continue  # the next heartbeat may succeed
             except DataLakeError:
-                return  # the next check says so
+                return  # the next check reports it
 
     def _write(self, more: Mapping[str, str]) -> None:
         self._writes += 1
@@ -113,12 +120,13 @@ class LakeLock:
                     f"this run was silent for too long: {now.name if now else 'somebody'} has taken the lake's lock.",
                     "Nothing more of this run is published. Run it again when that one has ended.",
                 )
-            written = now.etag  # ours: an answer was lost, and boto3 wrote it twice
+            # this process wrote it: a response was lost, and boto3 sent the request again
+            written = now.etag
         self._etag = written
 
 
 def owner_of(where: str) -> dict[str, str]:
-    """This process as an owner, in words: the program, the machine and the time."""
+    """This process as an owner, for people: program, machine and time."""
     host = socket.gethostname().encode("ascii", "replace").decode()
     return {"owner": f"{where} on {host} (last seen {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"}
 
@@ -127,9 +135,10 @@ def owner_of(where: str) -> dict[str, str]:
 def lake_lock(
     aws: Aws, console: Console, where: str, *, wait: bool = False, held: LakeLock | None = None
 ) -> Iterator[LakeLock]:
-    """Inside, nobody else writes the lake; ``held`` is the lock of a caller that has it already.
+    """Holds the lock inside the block. ``held`` is the lock of a caller that has it already.
 
-    Raises ``DataLakeError`` that names the living owner, unless ``wait``: then it waits for its end.
+    Raises a ``DataLakeError`` that names the owner if the owner is alive. With ``wait``, waits for
+    its end.
     """
     if held:
         yield held
@@ -145,7 +154,9 @@ def lake_lock(
 
 
 def _release_after_failure(lock: LakeLock, console: Console) -> None:
-    """The failure that led here is the one to report; a lock that is not released frees itself."""
+    """Reports problems as a note: the earlier failure is the one to report, and the lock expires by
+    itself.
+    """
     try:
         lock.release()
     except (DataLakeError, ClientError, BotoCoreError) as error:
@@ -163,7 +174,7 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
             etag = _put(aws, {**owner_of(where), "token": token}, f"{token} 0", condition)
             if etag is not None:
                 return LakeLock(aws, where, etag, token)
-            continue  # somebody was faster: look again
+            continue  # another writer was faster: read it again
         if not wait:
             raise DataLakeError(where, f"another run writes the lake: {living}.", _WAIT_FIX)
         console.progress("the lake's lock", f"held by {living}", time.monotonic() - began)
@@ -171,7 +182,7 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
 
 
 def _living_owner(aws: Aws, console: Console, found: _Found) -> str:
-    """The owner in words when it still works; empty when it is dead."""
+    """The owner for people if it is alive; empty if it is dead."""
     execution, cluster_id = found.owner.get("execution", ""), found.owner.get("cluster", "")
     if execution and _execution_runs(aws, execution):
         return f"execution {execution} runs"
@@ -189,7 +200,7 @@ def _execution_runs(aws: Aws, arn: str) -> bool:
 
 
 def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
-    """False for a cluster that AWS does not know (any more)."""
+    """Whether the cluster has unfinished steps; False for a cluster that AWS does not know."""
     try:
         return bool(aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"])
     except ClientError as error:
@@ -199,7 +210,7 @@ def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
 
 
 def _is_heard(aws: Aws, console: Console, found: _Found) -> bool:
-    """Whether the owner writes the lock while we listen."""
+    """Whether the owner rewrites the lock within its patience."""
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < patience_seconds(aws.settings):
         console.progress("the lake's lock", f"is its owner alive? {found.name}", elapsed)
@@ -217,7 +228,7 @@ def _read(aws: Aws) -> _Found | None:
 
 
 def _put(aws: Aws, owner: Mapping[str, str], body: str, condition: Mapping[str, str]) -> str | None:
-    """The ETag of what was written; None when somebody else has written since."""
+    """Writes the lock. Returns its new ETag, or None if somebody else has written it since."""
     request: dict[str, Any] = {"Metadata": dict(owner), "Body": body.encode(), **condition}
     try:
         answer = aws.client("s3").put_object(Bucket=aws.settings.s3_bucket_name, Key=LOCK_KEY, **request)
@@ -229,9 +240,11 @@ def _put(aws: Aws, owner: Mapping[str, str], body: str, condition: Mapping[str, 
 
 
 def require_newest(aws: Aws, where: str, run_id: str) -> None:
-    """Raises ``DataLakeError`` when a published run sorts after ``run_id``: readers would never see it."""
+    """Raises ``DataLakeError`` if a published run sorts after ``run_id``: readers would never see
+    this one.
+    """
     bucket, prefix = aws.settings.s3_bucket_name, NEWEST_PREFIX
-    # of this run's own folder everything sorts before `run_id=<id>0`, for `/` comes before `0`
+    # all keys of this run's own folder sort before `run_id=<id>0`, because `/` sorts before `0`
     answer = aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{run_id}0", MaxKeys=1)
     for item in answer.get("Contents", []):
         newer = item["Key"].removeprefix(prefix).partition("/")[0]

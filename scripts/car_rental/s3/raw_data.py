@@ -1,4 +1,6 @@
-"""The raw data on this machine: which files in DATA_DIR are read, by the rules of the data contract, and which are not."""
+"""The raw data on this machine: the files in DATA_DIR that the data contract accepts, and those
+that it does not.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +19,27 @@ RAW_TABLES = tuple(RAW_COLUMNS)
 
 @dataclass(frozen=True)
 class RawData:
-    """The raw files of a folder: each table's, and those that are not read with the reason; paths relative to it."""
+    """The raw files of a folder by table, and the reason for each file that is not read.
+
+    Paths are relative to the folder.
+    """
 
     folder: Path
     files: dict[str, list[Path]]
     not_read: dict[str, str]
 
     def key(self, path: Path) -> str:
-        """Where the file goes in the bucket: its relative path, so that no two files become one."""
+        """The key of a file: its relative path, so that no two files share a key."""
         return f"{contract.RAW}/{path.relative_to(self.folder).as_posix()}"
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether ``folder`` is missing or holds nothing but hidden files."""
+    """Whether ``folder`` is missing or holds only hidden files."""
     return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def find_raw_files(folder: Path) -> RawData:
-    """The raw files of ``raw_files_there``; raises ``DataLakeError`` when a table has none."""
+    """The raw files of ``raw_files_there``. Raises ``DataLakeError`` if a table has none."""
     raw = raw_files_there(folder)
     missing = [table for table, files in raw.files.items() if not files]
     if missing:
@@ -50,7 +55,8 @@ def find_raw_files(folder: Path) -> RawData:
 def raw_files_there(folder: Path) -> RawData:
     """The raw files: ``<table>.csv`` and CSV files anywhere below ``<table>/``, gzipped or not.
 
-    Raises ``DataLakeError`` for a file that no job can read: a dangling link, a name that Hadoop does not know.
+    Raises ``DataLakeError`` for a file that no job can read: a dangling link, or a name that Hadoop
+    rejects.
     """
     paths = list(_files(folder, set())) if folder.is_dir() else []
     found = contract.raw_files(path.relative_to(folder).as_posix() for path in paths)
@@ -64,7 +70,7 @@ def raw_files_there(folder: Path) -> RawData:
 
 
 def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
-    """Everything below the folder that is no folder; linked folders are followed, each once."""
+    """All files below the folder. Linked folders are followed once each."""
     real = folder.resolve()
     if real in visited:
         return
@@ -77,7 +83,9 @@ def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
 
 
 def header_problem(table: str, path: Path) -> str:
-    """What is wrong with the header of this file, as a sentence without its subject; '' where nothing is."""
+    """The problem with the header of a file, as a sentence without a subject; empty if there is
+    none.
+    """
     try:
         contract.check_header(table, contract.read_header(_start(path)))
     except contract.ContractError as error:
@@ -86,20 +94,20 @@ def header_problem(table: str, path: Path) -> str:
 
 
 def require_headers(raw: RawData) -> None:
-    """Raises ``DataLakeError`` with every file whose header does not have its table's columns."""
+    """Raises ``DataLakeError`` with every file whose header lacks a column of its table."""
     found = [(path, header_problem(table, path)) for table, paths in raw.files.items() for path in paths]
     broken = tuple(f"{path} {problem}" for path, problem in found if problem)
     if broken:
         raise DataLakeError(
             "raw data",
             f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read as the data contract has it:",
-            "Columns are matched by the names in the first line, and separated by commas: correct that.",
+            "Columns are matched by the names in the first line, and separated by commas: correct the header.",
             details=broken,
         )
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes of a file that may be gzipped."""
+    """The first bytes of a file, gzipped or not."""
     try:
         with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
             start: bytes = stream.read(contract.HEADER_BYTES)

@@ -1,5 +1,8 @@
-"""Uploads that skip what is already there. One listing tells most of it, by size and ETag; where an object's ETag is not the
-MD5 of its content (sent in parts, or encrypted by KMS), the SHA-256 in its metadata does."""
+"""Uploads that skip unchanged files.
+
+One listing provides sizes and ETags. If an ETag is not the MD5 of the content (multipart uploads,
+KMS), the SHA-256 in the object's metadata decides.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 
 _MIB = 1024 * 1024
-# one request up to 64 MiB: most raw files are smaller, and one request either lands whole or not at all
+# files up to 64 MiB, most raw files, are sent in one request, which succeeds or fails as a whole
 TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file and the key that it goes to."""
+    """One file and its key."""
 
     path: Path
     key: str
@@ -31,26 +34,29 @@ class Upload:
 
 @dataclass(frozen=True)
 class UploadResult:
-    """How many files went up, how many were there already, and the bytes that went up."""
+    """Number of files uploaded and skipped, and the bytes uploaded."""
 
     sent: int
     skipped: int
     sent_bytes: int
 
     def summary(self) -> str:
-        """One line: what went up, and how many files were there already."""
+        """One line for the summary."""
         skipped = f", {self.skipped} unchanged" if self.skipped else ""
         return f"{size(self.sent_bytes)} in {self.sent} file{'' if self.sent == 1 else 's'}{skipped}"
 
 
 def changed(aws: Aws, uploads: Sequence[Upload]) -> list[Upload]:
-    """Those whose content differs from their object, or that have none."""
+    """The files that have no object, or one with other content."""
     listed = _listed(aws, {upload.key.rpartition("/")[0] + "/" for upload in uploads})
     return [upload for upload in uploads if not _is_there(aws, upload, listed)]
 
 
 def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadResult:
-    """Sends every file whose content differs from its object; an interrupted upload leaves the old object in place."""
+    """Uploads every file that differs from its object.
+
+    An interrupted upload leaves the old object in place.
+    """
     began = time.monotonic()
     with console.waiting("comparing files with those in the lake"):
         sent = changed(aws, uploads)
@@ -61,7 +67,7 @@ def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadR
 
 
 class _Meter:
-    """Shows one upload: its size when it begins, and, when it goes up in parts, how much has by the ten percent."""
+    """Progress of one upload: its size at the start; for parts, every ten percent."""
 
     def __init__(self, console: Console, upload: Upload, began: float) -> None:
         self._console = console
@@ -69,14 +75,14 @@ class _Meter:
         self._total = upload.path.stat().st_size
         self._began = began
         self._sent = 0
-        self._lock = threading.Lock()  # parts go up side by side
+        self._lock = threading.Lock()  # parts are uploaded concurrently
 
     def begin(self) -> None:
-        """The upload begins."""
+        """Reports the start of the upload."""
         self._show(size(self._total))
 
     def add(self, count: int) -> None:
-        """So many bytes more have gone up."""
+        """Counts bytes that were uploaded."""
         with self._lock:
             self._sent += count
             tens = min(10, self._sent * 10 // max(self._total, 1))
@@ -88,7 +94,7 @@ class _Meter:
 
 
 def _listed(aws: Aws, folders: set[str]) -> dict[str, tuple[int, str]]:
-    """Key -> size and ETag of the objects in ``folders``; none where there is no bucket yet."""
+    """Key -> size and ETag of the objects in ``folders``; empty if there is no bucket yet."""
     paginator = aws.client("s3").get_paginator("list_objects_v2")
     found: dict[str, tuple[int, str]] = {}
     for folder in sorted(folders):

@@ -1,7 +1,8 @@
-"""Rentals that look like a business: rush hours, weekends, seasons, growth, places that earn more, customers who come back.
+"""Rentals that look like those of a business: rush hours, weekends, seasons, growth, loyal
+customers.
 
-The price rule is that of the real set: whole hours times the rate of the vehicle's type. Each month has its own random
-numbers, so that a later month can be added without those before it.
+The price rule is that of the real set: whole hours times the rate of the vehicle's type. Each month
+has its own random numbers, so that a month can be added without the months before it.
 """
 
 from __future__ import annotations
@@ -29,23 +30,24 @@ from car_rental.sample.tables import (
     vehicles_of,
 )
 
-FIRST_MONTHS = 5  # of the first set: January to May 2024, the days of the guide's set
-GROWTH = 1.04  # from month to month, beside the season
+FIRST_MONTHS = 5  # January to May 2024, the period of the guide's set
+GROWTH = 1.04  # per month, in addition to the season
 SEASONS = (0.85, 0.85, 0.95, 1.0, 1.1, 1.2, 1.35, 1.3, 1.1, 1.0, 0.9, 1.05)
 WEEKDAYS = (0.9, 0.85, 0.9, 1.0, 1.25, 1.35, 1.1)  # Monday first
-# starts by hour: commuters on working days, late risers at weekends
+# weights of the starts by hour: commuters on working days, late risers at weekends
 WORKING_DAY = (1, 1, 1, 1, 2, 4, 9, 16, 18, 11, 8, 8, 9, 8, 8, 10, 15, 19, 14, 9, 6, 5, 3, 2)
 WEEKEND = (3, 2, 1, 1, 1, 2, 3, 5, 9, 14, 18, 18, 16, 14, 12, 11, 10, 10, 9, 8, 7, 6, 5, 4)
-# of the places, in the order of PLACES: an airport earns more than a hospital
+# weights of the places, in the order of PLACES: an airport earns more than a hospital
 PLACE_WEIGHTS = dict(zip(PLACES, (14.0, 5.0, 7.0, 2.0, 3.0, 2.5, 2.0, 3.0, 1.0, 1.5), strict=True))
-FIRST_CUSTOMERS, MORE_CUSTOMERS = 0.12, 0.02  # share of the users who rent in the first month, and who join in each one after
-LOYALTY = 1.3  # the larger, the more of the rentals are those of few customers
-SHORT = 2.2  # the larger, the shorter the usual rental
+# share of the users who rent in the first month, and who join in each later month
+FIRST_CUSTOMERS, MORE_CUSTOMERS = 0.12, 0.02
+LOYALTY = 1.3  # the larger, the more rentals belong to few customers
+SHORT = 2.2  # the larger, the shorter the typical rental
 
 
 @dataclass(frozen=True)
 class Month:
-    """One month of the business: its number from 0, its first day and its days, and its rentals."""
+    """One month: its number from 0, its first day, its number of days and of rentals."""
 
     number: int
     first_day: int
@@ -60,7 +62,10 @@ class Month:
 
 
 def months(sizes: Sizes) -> Iterator[Month]:
-    """The months without end. The first ``FIRST_MONTHS`` share ``sizes.rentals``, the later ones go on at their pace."""
+    """An endless sequence of months.
+
+    The first ``FIRST_MONTHS`` share ``sizes.rentals``; later ones continue the growth.
+    """
     weights = [_weight(number) for number in range(FIRST_MONTHS)]
     stops = np.round(np.cumsum(weights) / sum(weights) * sizes.rentals).astype(int)
     pace = sizes.rentals / sum(weights)
@@ -97,7 +102,7 @@ def month_columns(world: World, seed: int, month: Month, first: int, stop: int) 
 
 
 def _weight(month: int) -> float:
-    """How much business a month is, beside the others."""
+    """The relative weight of a month."""
     days = _first_day(month + 1) - _first_day(month)
     return float(GROWTH**month * SEASONS[month % 12] * days)
 
@@ -107,7 +112,7 @@ def _first_day(month: int) -> int:
 
 
 def _starts(month: Month, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Minutes since the first day, by the weights of the weekdays and of the hours."""
+    """Minutes since the first day, weighted by weekday and hour."""
     days = month.first_day + np.arange(month.days)
     weekdays = days % 7  # 2024-01-01 was a Monday
     day = rng.choice(days, count, p=_shares(np.array(WEEKDAYS)[weekdays]))
@@ -118,14 +123,17 @@ def _starts(month: Month, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _customers(world: World, month: Month, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Users of those who have joined by then, few of them often; one customer's rentals stand together, as in the real set."""
+    """Customers who have joined by then; few of them rent often.
+
+    A customer's rentals are consecutive, as in the real set.
+    """
     joined = max(1, int(world.sizes.users * min(1.0, FIRST_CUSTOMERS + MORE_CUSTOMERS * month.number)))
     users: np.ndarray = world.users[np.sort((joined * rng.random(count) ** LOYALTY).astype(int))]
     return users
 
 
 def _place_weights(world: World, seed: int) -> np.ndarray:
-    """How likely each location is, by its city and the kind of place that it is."""
+    """Weights of the locations, by city and kind of place."""
     columns = location_columns(world.location_ids, random_numbers(seed, "locations"))
     names, cities = columns[1].to_pylist(), columns[3].to_pylist()
     return _shares(

@@ -1,4 +1,4 @@
-"""What can be wrong with raw data: every kind of defect as one change to a row, and the reasons for which it is refused."""
+"""The defects of raw data: each kind as a change to a row, with the reasons for its rejection."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 
 from car_rental.data_contract import contract
 
-# a row of each raw table: a named tuple with the table's columns
+# the row of each raw table as a named tuple
 ROWS: dict[str, Any] = {table: namedtuple(table, columns) for table, columns in contract.RAW_COLUMNS.items()}
 
 
 @dataclass(frozen=True)
 class Defect:
-    """A change to a rental; ``good`` is another row of the same file that nothing is wrong with.
+    """A change to a rental. ``good`` is another row of the same file, without a defect.
 
-    ``reasons`` are those of the data contract, all of them; none means that the row is odd, but to be kept.
+    ``reasons`` are all of the data contract's reasons that apply; with none, the row is odd but
+    kept.
     """
 
     reasons: tuple[str, ...]
     change: Callable[[Any, Any], tuple[str, ...]]
 
 
-UNUSED_ID = "0000000000"  # looks like every other id; the generator never hands it out
+UNUSED_ID = "0000000000"  # looks like every other id; the generator never uses it
 
 RENTAL_DEFECTS = (
     Defect(("malformed_row",), lambda row, good: (*row, "late return")),
@@ -71,9 +72,9 @@ RENTAL_DEFECTS = (
 
 @dataclass(frozen=True)
 class Oddity:
-    """Something odd in a master table: ``change`` makes the odd row from a row and another one.
+    """Something odd in a master table: ``change`` creates the odd row from a row and another one.
 
-    It takes the row's place, or ``adds`` itself to the table.
+    It replaces the row, or with ``adds`` is added to the table.
     """
 
     name: str

@@ -38,18 +38,21 @@ from car_rental.sample.tables import (
 
 MOST_DEFECTS = 0.5
 DEFAULT_DEFECTS = 0.01
-MASTER_DEFECTS = 0.1  # master data is better kept: each of its oddities is this much rarer than bad rentals are
-ROW_BYTES = {"rentals": 92, "users": 102, "vehicles": 162}  # about; for the look at the free space
-CHUNK = 250_000  # rentals made at a time; part of what a seed means, memory grows with it
+# master data is cleaner: each of its oddities is this much rarer than bad rentals
+MASTER_DEFECTS = 0.1
+# approximate, for the check of the free space
+ROW_BYTES = {"rentals": 92, "users": 102, "vehicles": 162}
+CHUNK = 250_000  # rentals generated at a time; affects the result for a seed, and the memory needed
 TABLES = tuple(contract.RAW_COLUMNS)
 
 
 @dataclass(frozen=True)
 class SampleData:
-    """What was written: rows and bytes a table, and what was planted.
+    """The sample that was written: rows and bytes per table, and the planted defects.
 
-    ``rejected`` counts rentals, ``by_reason`` how often each reason applies (a rental may have several), ``odd_but_kept``
-    rentals that look wrong and are not, ``oddities`` rows of the master tables.
+    ``rejected`` counts rentals, ``by_reason`` how often each reason applies (a rental may have
+    several), ``odd_but_kept`` rentals that look wrong but are not, ``oddities`` rows of the master
+    tables.
     """
 
     folder: Path
@@ -62,7 +65,8 @@ class SampleData:
     odd_but_kept: int
     oddities: Mapping[str, Mapping[str, int]]
     defects: float = DEFAULT_DEFECTS
-    months: tuple[str, ...] = ()  # of a sample like a business; the first ones are in one file, each later one in its own
+    # of a business sample; the first ones are in one file, each later one in its own
+    months: tuple[str, ...] = ()
 
 
 def generate(
@@ -75,9 +79,9 @@ def generate(
 ) -> SampleData:
     """Writes the four files and the manifest into ``folder``, all or nothing.
 
-    ``business``: rentals like those of a business, not spread evenly as in the real set. ``defects`` is the share of
-    rentals that something is wrong with. Files there that this function did not write are only replaced with ``force``.
-    Raises ``DataLakeError``.
+    ``business``: rentals like those of a business; otherwise they are spread evenly, as in the real
+    set. ``defects`` is the share of bad rentals. Files that this function did not write are
+    replaced only with ``force``. Raises ``DataLakeError``.
     """
     _check(rentals, seed, defects)
     if not force:
@@ -94,9 +98,10 @@ def generate(
 
 
 def add_month(folder: Path) -> str:
-    """Writes the next month of a sample like a business into a file of its own, and returns its name.
+    """Adds the next month of a business sample as a file, and returns its name; empty if the folder
+    holds other data.
 
-    No name: the folder holds other data. A month is the same whenever it is added.
+    The content of a month does not depend on when it is added.
     """
     told = _manifest_there(folder)
     if not told.get("months") or _foreign(folder):
@@ -125,7 +130,7 @@ def add_month(folder: Path) -> str:
 
 
 def csv_lines(columns: Sequence[pa.Array]) -> pa.Array:
-    """One text a row: the fields, quoted where RFC 4180 wants it, and the line's end."""
+    """One text per row: the fields, quoted as in RFC 4180, and the line end."""
     *others, last = (_quoted(column) for column in columns)
     return pc.binary_join_element_wise(*others, pc.binary_join_element_wise(last, "\n", ""), ",")
 
@@ -145,20 +150,20 @@ def _csv_line(fields: Sequence[str]) -> str:
 
 
 def _rows(columns: Sequence[pa.Array], where: np.ndarray, row: type) -> list[Any]:
-    """The rows at ``where`` as named tuples."""
+    """The rows at the positions ``where`` as named tuples."""
     picked = (column.take(pa.array(where)).to_pylist() for column in columns)
     return [row(*fields) for fields in zip(*picked, strict=True)]
 
 
 def _with_lines(lines: pa.Array, where: np.ndarray, changed: Sequence[str]) -> pa.Array:
-    """The lines with those at ``where`` replaced; ``where`` is in ascending order."""
+    """Replaces the lines at the positions ``where``, which ascend."""
     mask = np.zeros(len(lines), dtype=bool)
     mask[where] = True
     return pc.replace_with_mask(lines, pa.array(mask), pa.array(changed, pa.string()))
 
 
 def rental_lines(world: World, seed: int, defects: float, planted: Counter[int]) -> Iterator[pa.Array]:
-    """The rentals chunk by chunk as lines; counts in ``planted`` how often each of ``RENTAL_DEFECTS`` was made."""
+    """The rentals as chunks of lines. Counts each of ``RENTAL_DEFECTS`` in ``planted``."""
     for first in range(0, world.sizes.rentals, CHUNK):
         stop = min(first + CHUNK, world.sizes.rentals)
         rng = random_numbers(seed, "rentals", first)
@@ -170,19 +175,20 @@ def rental_lines(world: World, seed: int, defects: float, planted: Counter[int])
 def business_lines(
     world: World, seed: int, defects: float, planted: Counter[int], wanted: Iterable[Month]
 ) -> Iterator[pa.Array]:
-    """The rentals of the ``wanted`` months, in the same way."""
+    """The rentals of the ``wanted`` months, likewise."""
     for month in wanted:
         end = month.first_rental + month.rentals
         for first in range(month.first_rental, end, CHUNK):
             stop = min(first + CHUNK, end)
-            turns = _turns(first, stop, defects)[: stop - first - 1]  # a good rental at least
+            # leaves at least one good rental
+            turns = _turns(first, stop, defects)[: stop - first - 1]
             planted.update(turns.tolist())
             columns = month_columns(world, seed, month, first, stop)
             yield _with_defects(columns, turns, random_numbers(seed, "business defects", first))
 
 
 def _turns(first: int, stop: int, defects: float) -> np.ndarray:
-    """The defects take turns over all rentals, however they are cut."""
+    """The defects of these rentals: round robin over all rentals, independent of the chunks."""
     return np.arange(round(first * defects), round(stop * defects)) % len(RENTAL_DEFECTS)
 
 
@@ -198,7 +204,9 @@ def _with_defects(columns: Sequence[pa.Array], turns: np.ndarray, rng: np.random
 
 
 def master_lines(table: str, columns: Sequence[pa.Array], defects: float, seed: int) -> tuple[list[pa.Array], dict[str, int]]:
-    """A master table as lines, and how many rows of each of its ``ODDITIES`` it has: at least one, where any are wanted."""
+    """A master table as lines, and the number of rows for each of its ``ODDITIES``: at least one if
+    ``defects`` is not 0.
+    """
     rng = random_numbers(seed, table, "oddities")
     each = max(1, round(len(columns[0]) * defects * MASTER_DEFECTS)) if defects else 0
     kinds = ODDITIES[table]
@@ -219,16 +227,18 @@ def master_lines(table: str, columns: Sequence[pa.Array], defects: float, seed: 
 
 
 def _write(folder: Path, world: World, seed: int, defects: float, business: bool) -> SampleData:
-    """Everything into a folder of its own first, so that a run that is killed leaves no half-written file in place."""
+    """Writes everything into a temporary folder first, so that a killed run leaves no half-written
+    file.
+    """
     making = folder / ".generating"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
     try:
         made = _write_tables(making, folder, world, seed, defects, business)
         (making / contract.SAMPLE_MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
-        for month in _manifest_there(folder).get("months", ()):  # of the sample that goes
+        for month in _manifest_there(folder).get("months", ()):  # of the sample that is replaced
             (folder / _month_file(month)).unlink(missing_ok=True)
-        # the manifest first: whatever is in place from here on is known as ours
+        # the manifest first: from here on, all files are recognised as generated
         for name in (contract.SAMPLE_MANIFEST, *map(file_name, TABLES)):
             os.replace(making / name, folder / name)
     finally:
@@ -259,7 +269,7 @@ def _write_tables(
 
 
 def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
-    """Header and lines; returns the number of rows."""
+    """Writes header and lines. Returns the number of rows."""
     rows = 0
     with (folder / file_name(table)).open("wb") as file:
         file.write(_csv_line(contract.RAW_COLUMNS[table]).encode())
@@ -270,14 +280,16 @@ def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
 
 
 def _utf8(lines: pa.StringArray) -> memoryview:
-    """The lines one after the other, as Arrow keeps them."""
+    """The lines joined, from Arrow's buffer."""
     _, offsets, text = lines.buffers()
     first, stop = np.frombuffer(offsets, dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1][[0, -1]]
     return memoryview(text)[first:stop]
 
 
 def _summed_up(planted: Mapping[int, int]) -> tuple[int, dict[str, int], int]:
-    """How many rentals are to be rejected, how often for each reason, and how many odd ones are to be kept."""
+    """The number of rejected rentals, the count of each reason, and the number of odd rentals that
+    are kept.
+    """
     by_reason: Counter[str] = Counter()
     for turn, times in planted.items():
         by_reason.update(dict.fromkeys(RENTAL_DEFECTS[turn].reasons, times))
@@ -298,7 +310,7 @@ def _month_file(month: str) -> str:
     return f"{contract.RENTALS}/{month}.csv"
 
 
-# --- what can be wrong with the request
+# --- checks of the request
 
 
 def _check(rentals: int, seed: int, defects: float) -> None:
@@ -311,7 +323,7 @@ def _check(rentals: int, seed: int, defects: float) -> None:
 
 
 def _check_is_ours(folder: Path) -> None:
-    """Refuses to replace raw data that was not written here or that has been changed since."""
+    """Refuses to replace raw data that was not generated, or that has been changed since."""
     foreign = _foreign(folder)
     if foreign:
         raise DataLakeError(
@@ -322,7 +334,7 @@ def _check_is_ours(folder: Path) -> None:
 
 
 def _foreign(folder: Path) -> list[str]:
-    """The tables' files there that are not as the manifest has them."""
+    """The tables' files that differ from the manifest."""
     found = {table: (folder / file_name(table)).stat().st_size for table in TABLES if (folder / file_name(table)).exists()}
     try:
         written = dict(_manifest_there(folder).get("bytes", {}))
@@ -332,7 +344,7 @@ def _foreign(folder: Path) -> list[str]:
 
 
 def _manifest_there(folder: Path) -> dict[str, Any]:
-    """The manifest in ``folder``; nothing without one that can be read."""
+    """The manifest in ``folder``; empty if there is none that can be parsed."""
     try:
         told = json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):

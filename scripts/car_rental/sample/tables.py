@@ -1,4 +1,4 @@
-"""What the sample data looks like: how much there is of everything, and each table's columns with their distributions."""
+"""The tables of the sample: their sizes, columns and distributions."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MOST_RENTALS = 1_000_000_000
 FIRST_DAY = np.datetime64("2024-01-01")
 MINUTES_PER_DAY = 24 * 60
 MOST_HOURS = 72
-RENTING_USERS = 3  # one user in so many rents
+RENTING_USERS = 3  # one in so many users rents
 
-# vehicle type -> dollars an hour, share of the rentals, brands; in the fleet each type is a third
+# vehicle type -> dollars an hour, share of the rentals, brands; a third of the fleet each
 TYPES = {
     "basic": (10, 0.4, ("Nissan", "Chevrolet", "Toyota", "Honda", "Ford")),
     "premium": (20, 0.4, ("BMW", "Cadillac", "Mercedes-Benz", "Audi", "Lexus")),
     "high_end": (50, 0.2, ("Ferrari", "Tesla", "Porsche", "Lamborghini", "Bentley")),
 }
 
-STATE = "MA"  # its zip codes begin with 0, which only text keeps
+STATE = "MA"  # its zip codes begin with 0, which only text preserves
 CITIES = (
     "Boston,Worcester,Springfield,Cambridge,Lowell,Brockton,Quincy,Lynn,New Bedford,Fall River,Lawrence,Newton,Somerville,"
     "Framingham,Haverhill,Malden,Waltham,Plymouth,Brookline,Medford,Taunton,Chicopee,Weymouth,Revere,Peabody,Methuen,"
@@ -46,12 +46,13 @@ LAST_NAMES = (
     "Allen,King,Wright,Scott,Torres,Nguyen,Hill,Flores,Green,Adams,Nelson,Baker,Hall,Rivera,Campbell,Mitchell,Carter,Muñoz,"
     "O'Brien,Kowalski,Okafor,Singh,Patel,Kim,Chen,Yamamoto,Müller,Rossi"
 ).split(",")
-MAIL_PROVIDERS = ("example.com", "example.net", "example.org")  # reserved: nobody's real address can come out
+# reserved domains: no real address can occur
+MAIL_PROVIDERS = ("example.com", "example.net", "example.org")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much there is of everything; the period begins with 2024."""
+    """The number of rows of everything. The period begins with 2024."""
 
     rentals: int
     users: int
@@ -60,7 +61,7 @@ class Sizes:
     days: int
 
 
-# what real sets of these sizes have; between two of them each number grows by a power of the rentals
+# the sizes of real sets; between them, each number grows by a power of the number of rentals
 KNOWN_SIZES = (
     Sizes(1, 3, 6, 10, 152),
     Sizes(GUIDE_RENTALS, 30_000, 109_584, 300, 152),
@@ -71,7 +72,7 @@ KNOWN_SIZES = (
 
 
 def sizes_for(rentals: int) -> Sizes:
-    """Everything else in proportion to the rentals, as in real sets."""
+    """All sizes in proportion to the rentals, as in real sets."""
     known = np.array([list(asdict(sizes).values()) for sizes in KNOWN_SIZES], dtype=float)
     logs = np.log(known)
     users, vehicles, locations, days = (
@@ -82,7 +83,8 @@ def sizes_for(rentals: int) -> Sizes:
 
 @dataclass(frozen=True)
 class World:
-    """What every rental draws from: who rents up to which rental, the vehicles of each type, the text of ids and times."""
+    """The shared inputs of all rentals: renters, vehicles by type, and the texts of ids and times.
+    """
 
     sizes: Sizes
     users: np.ndarray
@@ -94,7 +96,7 @@ class World:
 
 
 def make_world(sizes: Sizes, seed: int) -> World:
-    """All that must be known before any row is written."""
+    """Computes everything that is needed before the first row."""
     rng = random_numbers(seed, "world")
     users = rng.permutation(sizes.users)
     renters = users[: max(1, sizes.users // RENTING_USERS)]
@@ -111,7 +113,9 @@ def make_world(sizes: Sizes, seed: int) -> World:
 
 
 def rentals_per_renter(rentals: int, renters: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform from 1 to k each, where k makes the mean right; then a few one more or one less, so that the sum is."""
+    """Uniform from 1 to k each, with k so that the mean is right; then adjusted by one so that the
+    sum is exact.
+    """
     counts = rng.integers(1, round(2 * rentals / renters - 1), renters, endpoint=True)
     while missing := rentals - int(counts.sum()):
         candidates = np.flatnonzero(counts > (1 if missing < 0 else 0))
@@ -143,7 +147,7 @@ def rental_columns(world: World, first: int, stop: int, rng: np.random.Generator
 
 
 def vehicles_of(vehicle_types: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each wanted type one vehicle of that type, all of them equally likely."""
+    """One vehicle for each wanted type, uniformly chosen."""
     by_type = np.argsort(vehicle_types, kind="stable")
     counts = np.bincount(vehicle_types, minlength=len(TYPES))
     first = np.cumsum(counts) - counts
@@ -163,7 +167,8 @@ def user_columns(sizes: Sizes, rng: np.random.Generator) -> list[pa.Array]:
         _taken(FIRST_NAMES, first),
         _taken(LAST_NAMES, last),
         pc.binary_join_element_wise(mailbox, _drawn(MAIL_PROVIDERS, count, rng), "@"),
-        _numbered("+1-617-555-0", 100, 200, count, rng),  # 555-0100 to 555-0199 belong to nobody
+        # 555-0100 to 555-0199 are fictitious numbers
+        _numbered("+1-617-555-0", 100, 200, count, rng),
         _numbered("S", 10_000_000, 100_000_000, count, rng),
         _drawn(_days("2024-06-01", "2034-01-01"), count, rng),
         _drawn(_days("2018-01-01", "2024-01-01"), count, rng),
@@ -172,7 +177,10 @@ def user_columns(sizes: Sizes, rng: np.random.Generator) -> list[pa.Array]:
 
 
 def vehicle_columns(types: np.ndarray, rng: np.random.Generator) -> list[pa.Array]:
-    """All vehicles, as columns in header order; brand and type go together, the rest is independent."""
+    """All vehicles, as columns in header order.
+
+    Brand and type depend on each other, all else is independent.
+    """
     count = len(types)
     brands = [brand for _, _, brands in TYPES.values() for brand in brands]
     brand = types * (len(brands) // len(TYPES)) + rng.integers(0, len(brands) // len(TYPES), count)
@@ -197,7 +205,9 @@ def vehicle_columns(types: np.ndarray, rng: np.random.Generator) -> list[pa.Arra
 
 
 def location_columns(ids: pa.Array, rng: np.random.Generator) -> list[pa.Array]:
-    """All locations, as columns in header order; those of one city lie around it and share its zip code."""
+    """All locations, as columns in header order. Those of one city are near it and share its zip
+    code.
+    """
     count = len(ids)
     city = rng.integers(0, len(CITIES), count)
     zip_codes = [f"0{1001 + 35 * number}" for number in range(len(CITIES))]
@@ -219,10 +229,13 @@ def location_columns(ids: pa.Array, rng: np.random.Generator) -> list[pa.Array]:
 
 
 def hex_ids(numbers: np.ndarray, table: str) -> pa.Array:
-    """Ten hex digits for each number, never two alike in a table and never ``UNUSED_ID``: a bijection of 40 bits."""
+    """Ten hex digits for each number, unique in a table and never ``UNUSED_ID``: a bijection of 40
+    bits.
+    """
     factor = {"rentals": 0x9E3779B97F, "users": 0xC2B2AE3D27, "vehicles": 0x85EBCA77C3}[table]
     mask = np.uint64(2**40 - 1)
-    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(factor) & mask  # factors are odd, and 0 stays 0
+    # factors are odd, and 0 stays 0
+    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(factor) & mask
     mixed ^= mixed >> np.uint64(19)
     mixed = mixed * np.uint64(0xD6E8FEB867) & mask
     mixed ^= mixed >> np.uint64(21)
@@ -265,7 +278,7 @@ def _days(first: str, beyond: str, dmy: bool = False) -> list[str]:
 
 def _addresses(count: int, rng: np.random.Generator) -> pa.Array:
     street = pc.binary_join_element_wise(_numbered("", 1, 2_000, count, rng), _drawn(STREETS, count, rng), " ")
-    # commas and quotation marks on purpose: a reader that splits at commas must fail here
+    # commas and quotation marks on purpose: a parser that splits at commas must fail here
     ends = [" St", " Ave", " Rd", ' Blvd "Rear"', " St, Suite 200"]
     return pc.binary_join_element_wise(street, _drawn(ends, count, rng), "")
 
@@ -275,5 +288,5 @@ def _mail_part(name: str) -> str:
 
 
 def random_numbers(seed: int, *what: str | int) -> np.random.Generator:
-    """Random numbers of their own for each part, so that no part depends on how much another one drew."""
+    """A random generator for each part, so that parts do not depend on each other."""
     return np.random.default_rng([seed, *(part if isinstance(part, int) else zlib.crc32(part.encode()) for part in what)])

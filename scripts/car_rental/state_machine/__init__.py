@@ -1,1 +1,1 @@
-"""Step Functions: the state machine, its executions and what goes with them."""
+"""Step Functions: the state machine, its executions, and the resources that belong to it."""

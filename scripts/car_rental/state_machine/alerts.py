@@ -1,7 +1,9 @@
-"""Who is told when an execution takes too long, or fails: an SNS topic with an e-mail subscription, and a CloudWatch alarm.
+"""Alerts by e-mail about executions that fail or take too long: an SNS topic and a CloudWatch
+alarm.
 
-Of failures EventBridge tells (``execution_rule``), with the execution's name: an alarm of the same would be a second mail.
-All of it is there while ALERT_EMAIL is set, and none of it when it is not.
+The alarm reports executions that take too long. Failures are reported by EventBridge
+(``execution_rule``), with the execution's name. Topic and alarm exist only while ALERT_EMAIL is
+set.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ from car_rental.state_machine.definition import state_machine_arn
 
 
 def topic_arn(aws: Aws) -> str:
-    """The ARN that the topic has."""
+    """The topic's ARN."""
     return f"arn:{aws.partition}:sns:{aws.settings.aws_region}:{aws.account_id}:{topic_name(aws)}"
 
 
 def rule_arn(aws: Aws) -> str:
-    """The ARN that the rule has."""
+    """The rule's ARN."""
     return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
 
 
 def ensure_topic(aws: Aws) -> str:
-    """The topic exists, takes messages of EventBridge and CloudWatch, and has one subscriber: ALERT_EMAIL."""
+    """Ensures that the topic exists, accepts EventBridge and CloudWatch, and has ALERT_EMAIL as its
+    only subscriber.
+    """
     sns, arn = aws.client("sns"), topic_arn(aws)
     current = _attributes(aws)
     changed = []
@@ -44,7 +48,7 @@ def ensure_topic(aws: Aws) -> str:
 
 
 def remove_topic(aws: Aws) -> str:
-    """No topic, and no subscription to it."""
+    """Removes the topic and its subscriptions."""
     if _attributes(aws) is None:
         return ""
     aws.change(lambda: aws.client("sns").delete_topic(TopicArn=topic_arn(aws)))
@@ -57,7 +61,7 @@ def _attributes(aws: Aws) -> dict[str, str] | None:
 
 
 def _policy(aws: Aws) -> dict[str, Any]:
-    """Our rule and our alarm may publish; EventBridge and CloudWatch on behalf of nobody else.
+    """Allows the project's rule and alarm to publish, and nothing else.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
@@ -79,7 +83,10 @@ def _may_publish(aws: Aws, sid: str, service: str, condition: dict[str, Any]) ->
 
 
 def _subscribe(aws: Aws, *, there: bool) -> bool:
-    """ALERT_EMAIL is subscribed and nobody else; a subscription waits for its confirmation, and one that waits stays."""
+    """Subscribes ALERT_EMAIL and removes other subscribers.
+
+    A subscription that awaits confirmation stays.
+    """
     sns, wanted = aws.client("sns"), aws.settings.alert_email
     pages: Iterable[Answer] = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws)) if there else []
     current = [item for page in pages for item in page["Subscriptions"]]
@@ -94,18 +101,18 @@ def _subscribe(aws: Aws, *, there: bool) -> bool:
 
 
 def ensure_alarm(aws: Aws) -> str:
-    """The alarm exists as it should be; says what was done."""
+    """Ensures that the alarm exists with these parameters."""
     wanted, current = _alarm(aws), _current_alarm(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return "unchanged"
-    # of an alarm that is there, PutMetricAlarm does not take tags
+    # PutMetricAlarm rejects tags for an existing alarm
     tags: dict[str, Any] = {} if current else {"Tags": aws.tag_list}
     aws.change(lambda: aws.client("cloudwatch").put_metric_alarm(**wanted, **tags))
     return "updated" if current else "created"
 
 
 def remove_alarm(aws: Aws) -> str:
-    """No alarm."""
+    """Removes the alarm."""
     if _current_alarm(aws) is None:
         return ""
     aws.change(lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=[alarm_name(aws)]))
@@ -135,6 +142,6 @@ def _alarm(aws: Aws) -> dict[str, Any]:
         "EvaluationPeriods": 1,
         "Threshold": limit * 60_000.0,  # the metric's unit is the millisecond
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "TreatMissingData": "notBreaching",  # no execution is no failure
+        "TreatMissingData": "notBreaching",  # without an execution there is nothing to report
         "AlarmActions": [topic_arn(aws)],
     }

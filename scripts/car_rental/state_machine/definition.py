@@ -1,4 +1,4 @@
-"""The state machine: its definition with every placeholder filled in, and its names on AWS."""
+"""The definition of the state machine, with all placeholders filled in."""
 
 from __future__ import annotations
 
@@ -16,39 +16,44 @@ from car_rental.glue.crawlers import crawlers
 from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX, patience_seconds
 
 DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
-EXECUTION_TAG = "Execution"  # of a cluster: the ARN of the execution that made it
+EXECUTION_TAG = "Execution"  # a tag of the cluster with the ARN of the execution that created it
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-# where the definition keeps the run's id, and the owner of the lock
+# paths in the definition: the run's id and the lock's owner
 _RUN_ID, _OWNER = "$.Run.id", "$.Execution"
-# by whether the stand-in on this machine answers: there seconds are long, and on AWS each look is a transition that costs
+# by is_local; on AWS each poll is a state transition, which costs money
 _POLL_SECONDS = {True: 1, False: 30}
 _RETRY_SECONDS = {True: 1, False: 5}
 _LONGEST_PAUSE_SECONDS = {True: 2, False: 60}
-_MOST_LOOKS = 120  # an hour on AWS for a cluster to start, and for a crawl
-_REST_SECONDS = 3 * 3600  # of an execution besides its Spark steps: waiting for the cluster, crawls, checks, termination
+_MOST_LOOKS = 120  # an hour on AWS, for the start of a cluster and for a crawl
+# the time of an execution besides its Spark steps: start of the cluster, crawls, checks,
+# termination
+_REST_SECONDS = 3 * 3600
 
 
 def state_machine_arn(aws: Aws) -> str:
-    """The ARN that a state machine of our name has in this account and region."""
+    """The ARN of the state machine."""
     settings = aws.settings
     name = settings.step_functions_state_machine_name
     return f"arn:{aws.partition}:states:{settings.aws_region}:{aws.account_id}:stateMachine:{name}"
 
 
 def execution_arn(aws: Aws, name: str) -> str:
-    """The ARN that an execution of that name has."""
+    """The ARN of the execution ``name``."""
     return f"{state_machine_arn(aws).replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def definition(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
-    """The definition for these settings; ``tags`` are those of everything the project makes, ``partition`` the ARNs'."""
+    """The definition for these settings.
+
+    ``tags`` are the project's tags; ``partition`` is that of the ARNs.
+    """
     template = json.loads(DEFINITION.read_text(encoding="utf-8"))
     filled: dict[str, Any] = fill(template, _values(settings, tags, partition))
     return filled
 
 
 def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
-    """What the definition's placeholders stand for."""
+    """The values of the definition's placeholders."""
     (crawler,) = crawlers(settings)
     step_timeout = settings.emr_step_timeout_minutes * 60
     by_execution = {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}
@@ -70,15 +75,16 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "longest_pause_seconds": _LONGEST_PAUSE_SECONDS[settings.is_local],
         "most_looks": _MOST_LOOKS,
         "step_timeout_seconds": step_timeout,
-        # later than every timeout inside it: no Catch sees this one
+        # longer than all timeouts inside together: no Catch sees this one
         "execution_timeout_seconds": len(STAGES) * step_timeout + _REST_SECONDS,
     }
 
 
 def _step(settings: Settings, job: str) -> dict[str, Any]:
-    """The job's step; its arguments are an expression, for the run's id and the lock's owner are among them.
+    """The job's step. Its arguments are an expression, because they contain the run's id and the
+    lock's owner.
 
-    Step Functions checks at deployment that ``Name`` and ``Jar`` are there literally.
+    Step Functions checks at deployment that ``Name`` and ``Jar`` are literals.
     """
     step = spark_step(settings, job, _RUN_ID, _OWNER)
     hadoop = dict(step["HadoopJarStep"])
@@ -89,7 +95,7 @@ def _step(settings: Settings, job: str) -> dict[str, Any]:
 
 
 def quoted(text: str) -> str:
-    r"""``text`` as a literal of an intrinsic function: ``'``, ``{``, ``}`` and ``\`` carry a backslash.
+    """``text`` as a literal of an intrinsic function: escapes ``'``, ``{``, ``}`` and ``\\``.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
     """
@@ -97,7 +103,8 @@ def quoted(text: str) -> str:
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """``template`` with its placeholders filled in: a text that is one placeholder becomes the value, whatever its type.
+    """Fills in the placeholders of ``template``. A string that is one placeholder becomes the
+    value, of any type.
 
     Raises ``KeyError`` for a placeholder without a value.
     """

@@ -1,4 +1,6 @@
-"""The EventBridge rule on executions that ended badly: it calls the cluster reaper and, with ALERT_EMAIL, tells people."""
+"""The EventBridge rule for failed executions: it calls the cluster reaper and, with ALERT_EMAIL,
+sends an e-mail.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from car_rental.state_machine.alerts import rule_arn, topic_arn
 from car_rental.state_machine.definition import state_machine_arn
 from car_rental.state_machine.reaper_function import function_arn
 
-_STATEMENT = "execution-ended"  # of the function's policy
-# without the cause, which may hold quotation marks: EventBridge would not send it
+_STATEMENT = "execution-ended"  # id of the statement in the function's policy
+# without the cause: quotation marks in it would make EventBridge drop the message
 _NOTICE = '"Execution <name> ended <status>. Why: aws stepfunctions describe-execution --execution-arn <arn>"'
 _NOTICE_PATHS = {"name": "$.detail.name", "status": "$.detail.status", "arn": "$.detail.executionArn"}
 
 
 def pattern(aws: Aws) -> dict[str, Any]:
-    """The events that the rule is about.
+    """The events that the rule matches.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
@@ -31,7 +33,7 @@ def pattern(aws: Aws) -> dict[str, Any]:
 
 
 def ensure_rule(aws: Aws) -> str:
-    """The rule exists, with the targets that the settings ask for and no other, and may call the function."""
+    """Ensures that the rule exists with exactly the wanted targets, and may call the function."""
     current = _current(aws)
     changed = []
     if current is None or current.get("State") != "ENABLED" or json.loads(current["EventPattern"]) != pattern(aws):
@@ -54,7 +56,7 @@ def _put(aws: Aws, *, new: bool) -> None:
     tags: dict[str, Any] = {"Tags": aws.tag_list} if new else {}
     aws.client("events").put_rule(
         Name=rule_name(aws),
-        Description="Executions of the pipeline that ended badly.",
+        Description="Executions of the pipeline that failed.",
         EventPattern=json.dumps(pattern(aws)),
         State="ENABLED",
         **tags,
@@ -83,7 +85,7 @@ def _ensure_targets(aws: Aws, *, there: bool) -> bool:
 
 
 def _ensure_permission(aws: Aws) -> bool:
-    """The function's own policy lets this rule call it."""
+    """Ensures that the function's policy allows this rule to call it."""
     if _STATEMENT in _statements(aws):
         return False
     aws.change(

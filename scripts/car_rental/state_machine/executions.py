@@ -1,4 +1,4 @@
-"""Executions of the state machine: starting one, looking at it, what it has entered, and the clusters that it made."""
+"""Executions of the state machine: start, status, history, and the clusters that they created."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def start(aws: Aws, name: str, run_id: str) -> str:
-    """Starts an execution and returns its ARN; the same name and run id again, while it runs, is the same execution."""
+    """Starts an execution and returns its ARN.
+
+    A repeated call with the same name and run id returns the same execution.
+    """
     request = {
         "stateMachineArn": state_machine_arn(aws),
         "name": name,
@@ -37,7 +40,7 @@ def start(aws: Aws, name: str, run_id: str) -> str:
 
 
 def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
-    """Why no execution was started."""
+    """The reason why no execution was started."""
     machine = aws.settings.step_functions_state_machine_name
     if error_code(error) == "StateMachineDoesNotExist":
         return DataLakeError(
@@ -51,7 +54,8 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
 
 
 def describe(aws: Aws, arn: str) -> Answer:
-    """The execution as it is; raises ``ConfigError`` when there is none with that ARN."""
+    """The execution's description. Raises ``ConfigError`` if there is no execution with that ARN.
+    """
     describe_execution = aws.client("stepfunctions").describe_execution
     execution = if_there(lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
     if execution is None:
@@ -60,12 +64,12 @@ def describe(aws: Aws, arn: str) -> Answer:
 
 
 def stop(aws: Aws, arn: str, cause: str) -> None:
-    """Stops an execution; fine when it has ended already."""
+    """Stops an execution. Does nothing to one that has ended."""
     aws.client("stepfunctions").stop_execution(executionArn=arn, error="Interrupted", cause=cause)
 
 
 class History:
-    """What an execution has done since somebody last asked."""
+    """The new events of an execution since the last call."""
 
     def __init__(self, aws: Aws, arn: str) -> None:
         self._pages = aws.client("stepfunctions").get_paginator("get_execution_history")
@@ -79,7 +83,8 @@ class History:
         return found
 
     def _unseen(self) -> Iterator[Answer]:
-        """Newest first, so that a look costs one page however long the history has become."""
+        """The new events, newest first, so that a call needs one page however long the history is.
+        """
         for page in self._pages.paginate(executionArn=self._arn, reverseOrder=True, includeExecutionData=False):
             for event in page["events"]:
                 if event["id"] <= self._last_id:
@@ -88,7 +93,7 @@ class History:
 
 
 def clusters_of(aws: Aws, arn: str, started: datetime, *, active_only: bool) -> list[Answer]:
-    """The clusters that the execution made, as ``DescribeCluster`` gives them."""
+    """The clusters that the execution created, as ``DescribeCluster`` returns them."""
     states: dict[str, Any] = {"ClusterStates": list(ACTIVE)} if active_only else {}
     pages = aws.client("emr").get_paginator("list_clusters").paginate(CreatedAfter=started - _CLOCKS_DIFFER, **states)
     described = (describe_cluster(aws, item["Id"]) for page in pages for item in page["Clusters"])

@@ -1,14 +1,16 @@
-"""CloudWatch log groups that are ours: made before anybody writes to them, so that they are tagged and do not grow for ever."""
+"""CloudWatch log groups: created before their first use, so that they have tags and a retention
+time.
+"""
 
 from __future__ import annotations
 
 from car_rental.aws import Answer, Aws
 
-RETENTION_DAYS = 90  # as long as Step Functions keeps an execution's history
+RETENTION_DAYS = 90  # Step Functions keeps the history of an execution as long
 
 
 def ensure_log_group(aws: Aws, name: str) -> str:
-    """The log group exists and keeps its events for ``RETENTION_DAYS``; says what was done."""
+    """Ensures that the log group exists and keeps its events for ``RETENTION_DAYS``."""
     logs = aws.client("logs")
     current = _current(aws, name)
     if current is None:
@@ -20,7 +22,7 @@ def ensure_log_group(aws: Aws, name: str) -> str:
 
 
 def log_group_arn(aws: Aws, name: str) -> str:
-    """The ARN with the ``:*`` at its end that Step Functions asks for."""
+    """The ARN with ``:*`` at the end, as Step Functions requires it."""
     return f"arn:{aws.partition}:logs:{aws.settings.aws_region}:{aws.account_id}:log-group:{name}:*"
 
 

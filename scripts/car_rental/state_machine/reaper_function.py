@@ -1,4 +1,4 @@
-"""The cluster reaper on AWS: its Lambda function, as step 4 deploys it."""
+"""The Lambda function of the cluster reaper, as step 4 deploys it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from car_rental.iam.roles import cluster_reaper_name, cluster_reaper_role_name
 from car_rental.state_machine.log_groups import ensure_log_group
 
 SOURCE = ROOT / "step_functions" / "cluster_reaper.py"
-# what Lambda says of a role that was made a moment ago
+# Lambda's message for a role that is too new
 _ROLE_NOT_YET = ("cannot be assumed by Lambda",)
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same source must give the same archive
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # constant, so that the same source gives the same archive
 _READY: Any = {"Delay": 1, "MaxAttempts": 120}
 
 
 def ensure_function(aws: Aws, console: Console) -> str:
-    """The function exists with our code and configuration; says what was done."""
+    """Ensures that the function exists with the current code and configuration."""
     name = cluster_reaper_name(aws.settings)
     ensure_log_group(aws, f"/aws/lambda/{name}")
     wanted = _configuration(aws, name)
@@ -42,16 +42,16 @@ def ensure_function(aws: Aws, console: Console) -> str:
 
 
 def function_arn(aws: Aws) -> str:
-    """The ARN that the function has."""
+    """The function's ARN."""
     return f"arn:{aws.partition}:lambda:{aws.settings.aws_region}:{aws.account_id}:function:{cluster_reaper_name(aws.settings)}"
 
 
 def archive() -> bytes:
-    """The function's code as Lambda takes it; the same bytes for the same source."""
+    """The function's code as a ZIP archive; the same bytes for the same source."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         entry = zipfile.ZipInfo(SOURCE.name, _LONG_AGO)
-        entry.external_attr = 0o644 << 16  # Lambda runs as another user, who must be able to read it
+        entry.external_attr = 0o644 << 16  # Lambda runs as another user, who needs to read it
         archive.writestr(entry, SOURCE.read_bytes())
     return buffer.getvalue()
 
@@ -63,7 +63,7 @@ def _sha256(code: bytes) -> str:
 def _configuration(aws: Aws, name: str) -> dict[str, Any]:
     return {
         "FunctionName": name,
-        "Description": "Ends the clusters of an execution that died.",
+        "Description": "Terminates the clusters of dead executions.",
         "Role": f"arn:{aws.partition}:iam::{aws.account_id}:role/{cluster_reaper_role_name(aws.settings)}",
         "Runtime": "python3.13",
         "Handler": f"{SOURCE.stem}.handler",

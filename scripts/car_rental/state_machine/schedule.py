@@ -1,4 +1,4 @@
-"""The schedule that starts the state machine regularly: there while SCHEDULE_EXPRESSION is set, and gone when it is not."""
+"""The schedule of the state machine; it exists only while SCHEDULE_EXPRESSION is set."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from car_rental.iam.roles import scheduler_role_name
 from car_rental.names import schedule_name
 from car_rental.state_machine.definition import state_machine_arn
 
-# what Scheduler says of a role that was made a moment ago
+# Scheduler's message for a role that is too new
 _ROLE_NOT_YET = ("must allow AWS EventBridge Scheduler to assume the role",)
 
 
 def ensure_schedule(aws: Aws, console: Console) -> str:
-    """The schedule is as the settings ask for; says what was done, nothing when there is none and should be none."""
+    """Ensures that the schedule matches the settings.
+
+    Returns the change; empty if there is none and there should be none.
+    """
     scheduler, current = aws.client("scheduler"), _current(aws)
     if not aws.settings.schedule_expression:
         if current is None:
@@ -24,7 +27,7 @@ def ensure_schedule(aws: Aws, console: Console) -> str:
         aws.change(lambda: scheduler.delete_schedule(Name=schedule_name(aws)))
         return "removed"
     if aws.settings.is_local:
-        console.warn("The local AWS keeps the schedule and never fires it.")
+        console.warn("The local AWS stores the schedule and never starts anything by it.")
     wanted = _wanted(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return "unchanged"
@@ -39,7 +42,10 @@ def _current(aws: Aws) -> Answer | None:
 
 
 def _wanted(aws: Aws) -> dict[str, Any]:
-    """The parameters of ``scheduler:CreateSchedule``. Times are UTC; should it start twice, the lock stops the second."""
+    """The parameters of ``scheduler:CreateSchedule``, in UTC.
+
+    If it fires twice, the lock stops the second run.
+    """
     return {
         "Name": schedule_name(aws),
         "Description": "Starts the car rental pipeline.",
@@ -51,7 +57,7 @@ def _wanted(aws: Aws) -> dict[str, Any]:
             "Arn": state_machine_arn(aws),
             "RoleArn": f"arn:{aws.partition}:iam::{aws.account_id}:role/{scheduler_role_name(aws.settings)}",
             "Input": "{}",
-            # an hour later is soon enough to notice, and a day later would be a surprise
+            # a start up to an hour late is useful; a day late it would surprise people
             "RetryPolicy": {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 5},
         },
     }

@@ -62,7 +62,7 @@ def test_an_unknown_state_leaves_the_loop():
 
 def test_a_deadline_is_no_failure_and_says_how_to_go_on():
     clock = Clock()
-    with pytest.raises(StillRunning, match="still runs after 1 minutes.*look again") as caught:
+    with pytest.raises(StillRunning, match="is still running after 1 minutes.*look again") as caught:
         wait_until(waiting_for(["RUNNING"] * 99), clock.pace(), lambda *_: None)
     assert caught.value.exit_status == ExitStatus.STILL_RUNNING
     assert sum(clock.slept) == 60.0

@@ -146,7 +146,7 @@ def test_things_of_our_names_without_our_tags_are_named_with_the_reason(project)
     things, kept = find_leftovers(it.aws, it.console, delete_data=True)
     assert things == []
     assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
-    assert {one.reason for one in kept} == {"it does not carry this project's tags: something else made it"}
+    assert {one.reason for one in kept} == {"it lacks the project's tags: something else created it"}
 
 
 def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(account):
@@ -288,4 +288,4 @@ def test_something_of_ours_that_no_step_makes_is_named(project):
     it = project()
     it.aws.client("sqs").create_queue(QueueName=f"{it.settings.environment}-queue", tags=it.aws.tags)
     _, kept = find_leftovers(it.aws, it.console, delete_data=False)
-    assert isinstance(kept[0], Kept) and kept[0].kind == "tagged" and "no step makes such a thing" in kept[0].reason
+    assert isinstance(kept[0], Kept) and kept[0].kind == "tagged" and "no step creates such a resource" in kept[0].reason
