@@ -19,19 +19,17 @@ from typing import Any
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 from car_rental.iam.retry import retry_while_iam_spreads
-from car_rental.iam.roles import cluster_reaper_name
-from car_rental.names import alarm_name, rule_name, schedule_name, topic_name
 from car_rental.state_machine.alerts import ensure_alarm, ensure_topic, remove_alarm, remove_topic
 from car_rental.state_machine.definition import definition, state_machine_arn
 from car_rental.state_machine.execution_rule import ensure_rule
 from car_rental.state_machine.log_groups import ensure_log_group, log_group_arn
 from car_rental.state_machine.reaper_function import ensure_function
 from car_rental.state_machine.schedule import ensure_schedule
-from car_rental.steps import changes_in_words
 
 _WHERE = "deploy_step_functions"
 # CloudWatch does not count log groups with this prefix against the size limit of its resource
@@ -51,15 +49,14 @@ _NAME_NOT_YET = ("State Machine is being deleted",)
 
 @dataclass(frozen=True)
 class DeployResult:
-    """The change of each resource: ``created``, ``updated (what)``, ``removed`` or ``unchanged``.
-    """
+    """The state machine, and the changes of all resources."""
 
     state_machine_arn: str
-    changes: dict[str, str]
+    changes: list[Change]
 
     def summary(self) -> str:
         """One line for the summary."""
-        return changes_in_words(self.changes)
+        return summary(self.changes)
 
 
 def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:
@@ -67,22 +64,19 @@ def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> Dep
 
     Raises ``DataLakeError`` if AWS does not accept the definition or a role.
     """
-    log_group, machine = f"{_LOGS}{settings.step_functions_state_machine_name}", settings.step_functions_state_machine_name
-    changes = {f"log group {log_group}": ensure_log_group(aws, log_group)}
-    changes[f"state machine {machine}"] = ensure_state_machine(settings, aws, console)
-    changes[f"function {cluster_reaper_name(settings)}"] = ensure_function(aws, console)
-    if settings.alert_email:
-        changes[f"topic {topic_name(aws)}"] = ensure_topic(aws)
-        changes[f"alarm {alarm_name(aws)}"] = ensure_alarm(aws)
-    changes[f"rule {rule_name(aws)}"] = ensure_rule(aws)
-    if not settings.alert_email:
-        changes[f"alarm {alarm_name(aws)}"] = remove_alarm(aws)
-        changes[f"topic {topic_name(aws)}"] = remove_topic(aws)
-    changes[f"schedule {schedule_name(aws)}"] = ensure_schedule(aws, console)
-    return DeployResult(state_machine_arn(aws), {name: change for name, change in changes.items() if change})
+    changes = [
+        ensure_log_group(aws, f"{_LOGS}{settings.step_functions_state_machine_name}"),
+        ensure_state_machine(settings, aws, console),
+        ensure_function(aws, console),
+        *([ensure_topic(aws), ensure_alarm(aws)] if settings.alert_email else []),
+        ensure_rule(aws),
+        *([] if settings.alert_email else [remove_alarm(aws), remove_topic(aws)]),
+        ensure_schedule(aws, console),
+    ]
+    return DeployResult(state_machine_arn(aws), [change for change in changes if change])
 
 
-def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
+def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> Change:
     """Ensures that the state machine exists with the current definition, role and tags."""
     wanted = _wanted(settings, aws)
     current = _current(aws)
@@ -96,7 +90,7 @@ def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> str:
             lambda: aws.client("stepfunctions").tag_resource(resourceArn=state_machine_arn(aws), tags=_lower_case(aws.tag_list))
         )
         changed.append("tags")
-    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+    return Change.of("state machine", settings.step_functions_state_machine_name, existed=True, changed=changed)
 
 
 _PARTS = {"definition": "definition", "roleArn": "role", "loggingConfiguration": "logging", "tracingConfiguration": "tracing"}
@@ -133,11 +127,11 @@ def _same(field: str, current: Any, wanted: Any) -> bool:
     return bool(json.loads(current) == json.loads(wanted) if field == "definition" else current == wanted)
 
 
-def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, Any]) -> str:
+def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, Any]) -> Change:
     name = settings.step_functions_state_machine_name
     tags = _lower_case(aws.tag_list)
     aws.change(lambda: _send(aws, console, "create_state_machine", name=name, type="STANDARD", tags=tags, **wanted))
-    return "created"
+    return Change("state machine", name, Verb.CREATED)
 
 
 def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:

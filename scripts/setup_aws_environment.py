@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from car_rental import cli
 from car_rental.aws import Aws, if_there
+from car_rental.changes import Change, Verb
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import ensure_bucket
@@ -35,23 +36,23 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
     Raises ``DataLakeError`` before any change if the raw data is incomplete.
     """
     raw = _require_raw_files(settings, aws, console)
-    changes = ensure_bucket(aws)
-    if settings.emr_security_configuration and ensure_security_configuration(settings, aws):
-        changes.append(f"EMR security configuration {settings.emr_security_configuration} created")
-    if changes and not aws.plan_only:
-        console.note(f"bucket {settings.s3_bucket_name}: {', '.join(changes)}")
+    changes = [ensure_bucket(aws)]
+    if settings.emr_security_configuration:
+        changes.append(ensure_security_configuration(settings, aws))
+    for change in changes:
+        if change.verb != Verb.UNCHANGED and not aws.plan_only:
+            console.note(f"{change.resource}: {change.done}")
     result = bring_files(aws, console, raw)
     return EnvironmentResult(settings.s3_bucket_name, changes, result, raw.not_read)
 
 
-def ensure_security_configuration(settings: Settings, aws: Aws) -> bool:
-    """Creates the EMR security configuration if it does not exist. Returns whether it was created.
-    """
-    emr, name = aws.client("emr"), settings.emr_security_configuration
+def ensure_security_configuration(settings: Settings, aws: Aws) -> Change:
+    """Creates the EMR security configuration if it does not exist."""
+    emr, name, kind = aws.client("emr"), settings.emr_security_configuration, "EMR security configuration"
     if if_there(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
-        return False
+        return Change(kind, name, Verb.UNCHANGED)
     aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
-    return True
+    return Change(kind, name, Verb.CREATED)
 
 
 def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawData:

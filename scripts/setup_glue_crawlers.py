@@ -18,6 +18,7 @@ from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.athena.named_queries import ensure_named_queries
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
@@ -25,7 +26,6 @@ from car_rental.glue.crawlers import Crawler, crawler_request, crawlers
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.iam.roles import role_name
 from car_rental.s3.lake_bucket import require_bucket
-from car_rental.steps import changes_in_words
 from car_rental.waiting import Pace, States, Wait, wait_until
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ _CRAWLER_STATES = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozense
 
 @dataclass(frozen=True)
 class CatalogResult:
-    """The change of each resource: ``created``, ``updated`` or ``unchanged``."""
+    """The changes of all resources."""
 
-    changes: dict[str, str]
+    changes: list[Change]
 
     def summary(self) -> str:
         """One line for the summary."""
-        return changes_in_words(self.changes)
+        return summary(self.changes)
 
 
 def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> CatalogResult:
@@ -55,28 +55,27 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
     Raises ``DataLakeError`` if the bucket or the role is missing.
     """
     require_bucket(aws, "setup_glue_crawlers")
-    changes = {f"database {settings.glue_database_name}": ensure_database(settings, aws)}
-    for crawler in crawlers(settings):
-        changes[f"crawler {crawler.name}"] = ensure_crawler(settings, aws, console, crawler)
+    database = ensure_database(settings, aws)
+    of_crawlers = [ensure_crawler(settings, aws, console, crawler) for crawler in crawlers(settings)]
     workgroup = ensure_workgroup(settings, aws)
-    # the queries of a workgroup can only be read once it exists
-    queries = "created" if aws.plan_only and workgroup == "created" else ensure_named_queries(settings, aws)
-    changes[f"workgroup {settings.athena_workgroup}"] = workgroup
-    changes[f"named queries {settings.athena_workgroup}"] = queries
-    return CatalogResult(changes)
+    if aws.plan_only and workgroup.verb == Verb.CREATED:  # its queries can only be read once it exists
+        queries = Change("named queries", settings.athena_workgroup, Verb.CREATED)
+    else:
+        queries = ensure_named_queries(settings, aws)
+    return CatalogResult([database, *of_crawlers, workgroup, queries])
 
 
-def ensure_database(settings: Settings, aws: Aws) -> str:
+def ensure_database(settings: Settings, aws: Aws) -> Change:
     """Ensures that the Glue database exists."""
     glue = aws.client("glue")
     if if_there(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
-        return "unchanged"
+        return Change("database", settings.glue_database_name, Verb.UNCHANGED)
     wanted: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
     aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
-    return "created"
+    return Change("database", settings.glue_database_name, Verb.CREATED)
 
 
-def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> str:
+def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> Change:
     """Ensures that the crawler matches ``crawler_request``.
 
     Waits for a running crawl before it changes the crawler.
@@ -85,12 +84,12 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     current = if_there(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
     if current is None:
         aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
-        return "created"
+        return Change("crawler", crawler.name, Verb.CREATED)
     if all(_as_stored(current, name) == _as_stored(wanted, name) for name in wanted):
-        return "unchanged"
+        return Change("crawler", crawler.name, Verb.UNCHANGED)
     aws.change(lambda: _wait_until_ready(aws, console, crawler))
     aws.change(lambda: _with_role(lambda: glue.update_crawler(**wanted), settings, console))
-    return "updated"
+    return Change("crawler", crawler.name, Verb.UPDATED)
 
 
 def _as_stored(current: Answer, name: str) -> Any:
@@ -131,7 +130,7 @@ def _wait_until_ready(aws: Aws, console: Console, crawler: Crawler) -> None:
     wait_until(wait, Pace(aws.settings.poll_seconds, deadline_seconds=1800), console.progress)
 
 
-def ensure_workgroup(settings: Settings, aws: Aws) -> str:
+def ensure_workgroup(settings: Settings, aws: Aws) -> Change:
     """Ensures the Athena workgroup: results under athena-results/, engine version 3, a limit on the
     bytes scanned per query.
     """
@@ -147,14 +146,14 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> str:
     if current is None:
         about = "Queries over the car rental data lake"
         aws.change(lambda: athena.create_work_group(Name=name, Configuration=wanted, Description=about, Tags=aws.tag_list))
-        return "created"
+        return Change("workgroup", name, Verb.CREATED)
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
-        return "unchanged"
+        return Change("workgroup", name, Verb.UNCHANGED)
     # an update nests the results location under another name than a creation
     updates: Any = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
     updates["ResultConfigurationUpdates"] = wanted["ResultConfiguration"]
     aws.change(lambda: athena.update_work_group(WorkGroup=name, ConfigurationUpdates=updates))
-    return "updated"
+    return Change("workgroup", name, Verb.UPDATED)
 
 
 def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
@@ -181,8 +180,8 @@ def _contains(current: Any, wanted: Any) -> bool:
 
 
 def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    for name, change in setup_glue_crawlers(settings, aws, console).changes.items():
-        console.result(f"{name}: {change}")
+    for change in setup_glue_crawlers(settings, aws, console).changes:
+        console.result(f"{change.resource}: {change.done}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

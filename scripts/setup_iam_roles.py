@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Aws, error_code, if_there
+from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
@@ -28,11 +29,12 @@ from car_rental.files import shown
 from car_rental.iam.person import PERSON_PHASES, person_policy
 from car_rental.iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
 from car_rental.iam.roles_file import ROLES_FILE, RolesFile, save
-from car_rental.steps import changes_in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_iam.type_defs import TagTypeDef
+
+T = TypeVar("T")
 
 _WHERE = "setup_iam_roles"
 _ABSENT = "NoSuchEntity"
@@ -46,24 +48,22 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class RolesResult:
-    """The change of each role (``created``, ``restored: ...``, ``unchanged`` or ``left alone:
-    ...``), and the file.
-    """
+    """The changes of the roles, and the file."""
 
-    changes: dict[str, str]
+    changes: list[Change]
     file: Path
 
     def summary(self) -> str:
         """One line for the summary."""
-        return changes_in_words({f"role {name}": change for name, change in self.changes.items()})
+        return summary(self.changes)
 
 
 @dataclass(frozen=True)
-class Change:
+class Drift:
     """One deviation from the wanted state, and the call that corrects it."""
 
     what: str
-    make: Callable[[], object]
+    correct: Callable[[], object]
 
 
 def setup_iam_roles(
@@ -86,10 +86,10 @@ def setup_iam_roles(
     service_role = roles(settings, aws.account_id, iam.meta.partition)[0]
     emr_policy = emr_policy or _allowed(service_role, partial(_emr_policy_now, iam, service_role))
     wanted = roles(settings, aws.account_id, iam.meta.partition, emr_policy)
-    changes = {}
+    changes = []
     for role in wanted:
-        changes[role.name] = _allowed(role, partial(ensure_role, aws, role, adopt))
-        if changes[role.name].startswith("left alone"):
+        changes.append(_allowed(role, partial(ensure_role, aws, role, adopt)))
+        if changes[-1].verb == Verb.LEFT_ALONE:
             why = "existed before and lacks the project's tags"
             console.warn(f"{role.name} {why}: used as it is. --adopt lets this script manage it.")
     arns = {role.key: role.shown_arn for role in wanted}
@@ -112,7 +112,7 @@ def _attached(iam: IAMClient, role: Role) -> set[str]:
     return {policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]}
 
 
-def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
+def ensure_role(aws: Aws, role: Role, adopt: bool) -> Change:
     """Ensures that the role is as described. A role without the project's tags is changed only with
     ``adopt``.
 
@@ -125,19 +125,19 @@ def ensure_role(aws: Aws, role: Role, adopt: bool) -> str:
         raise misfit
     if current is None:
         if aws.plan_only:
-            return "created"
+            return Change("role", role.name, Verb.CREATED)
         _create(iam, role, tags)
     ours = current is None or _carries(current.get("Tags", []), aws.tag_list)
-    changes = list(role_changes(iam, role, tags)) if ours or adopt else []
+    drift = list(role_drift(iam, role, tags)) if ours or adopt else []
     if role.has_instance_profile:
-        changes += profile_changes(iam, role, tags)
-    for change in changes:
-        aws.change(change.make)
+        drift += profile_drift(iam, role, tags)
+    for one in drift:
+        aws.change(one.correct)
     if current is None:
-        return "created"
-    if changes:
-        return "restored: " + ", ".join(change.what for change in changes)
-    return "unchanged" if ours or adopt else "left alone: not created by this script"
+        return Change("role", role.name, Verb.CREATED)
+    if drift:
+        return Change("role", role.name, Verb.RESTORED, tuple(one.what for one in drift))
+    return Change("role", role.name, Verb.UNCHANGED if ours or adopt else Verb.LEFT_ALONE)
 
 
 def _create(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
@@ -151,31 +151,31 @@ def _create(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
     iam.get_waiter("role_exists").wait(RoleName=role.name)
 
 
-def role_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
+def role_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Drift]:
     """The deviations of an existing role: tags, trust policy, inline policy, managed policies."""
     current = iam.get_role(RoleName=role.name)["Role"]
     if not _carries(current.get("Tags", []), tags):
-        yield Change("tags", partial(iam.tag_role, RoleName=role.name, Tags=list(tags)))
+        yield Drift("tags", partial(iam.tag_role, RoleName=role.name, Tags=list(tags)))
     if current["AssumeRolePolicyDocument"] != role.trust:
         trust = json.dumps(role.trust)
-        yield Change("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
+        yield Drift("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
     name = {"RoleName": role.name, "PolicyName": POLICY_NAME}
     if if_there(lambda: iam.get_role_policy(**name)["PolicyDocument"], _ABSENT) != role.policy:
-        yield Change("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
-    yield from _managed_changes(iam, role)
+        yield Drift("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
+    yield from _managed_drift(iam, role)
 
 
-def _managed_changes(iam: IAMClient, role: Role) -> Iterable[Change]:
+def _managed_drift(iam: IAMClient, role: Role) -> Iterable[Drift]:
     attached = _attached(iam, role)
     for arn in role.managed:
         if arn not in attached:
-            yield Change(f"{_last(arn)} attached", partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn))
+            yield Drift(f"{_last(arn)} attached", partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn))
     for arn in role.unwanted:
         if arn in attached:
-            yield Change(f"{_last(arn)} detached", partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn))
+            yield Drift(f"{_last(arn)} detached", partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn))
 
 
-def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Change]:
+def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Drift]:
     """The changes after which the instance profile of the role's name exists and holds exactly this
     role.
     """
@@ -183,13 +183,13 @@ def profile_changes(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> I
     profile = if_there(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []
     if profile is None:
-        yield Change("instance profile", partial(_create_profile, iam, role, tags))
+        yield Drift("instance profile", partial(_create_profile, iam, role, tags))
     for other in held:
         if other != role.name:
             out = partial(iam.remove_role_from_instance_profile, **name, RoleName=other)
-            yield Change(f"{other} out of the instance profile", out)
+            yield Drift(f"{other} out of the instance profile", out)
     if role.name not in held:
-        yield Change("role in the instance profile", partial(iam.add_role_to_instance_profile, **name, RoleName=role.name))
+        yield Drift("role in the instance profile", partial(iam.add_role_to_instance_profile, **name, RoleName=role.name))
 
 
 def _create_profile(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
@@ -205,7 +205,7 @@ def _last(arn: str) -> str:
     return arn.rsplit("/", 1)[1]
 
 
-def _allowed(role: Role, work: Callable[[], str]) -> str:
+def _allowed(role: Role, work: Callable[[], T]) -> T:
     """Calls ``work()``. A refusal becomes an error that an administrator can act on."""
     try:
         return work()
@@ -252,8 +252,8 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         console.result(json.dumps(person_policy(aws, arguments.show_policy), indent=2))
         return
     result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
-    for name, change in result.changes.items():
-        console.result(f"{name}: {change}")
+    for change in result.changes:
+        console.result(f"{change.name}: {change.done}")
     console.result(f"written to {shown(result.file)}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -59,15 +57,3 @@ class StepRun:
     def elapsed(self) -> float:
         """Seconds so far, or in total once the step has ended."""
         return self.seconds if self.outcome != "running" else (datetime.now(UTC) - self.began).total_seconds()
-
-
-def changes_in_words(changes: Mapping[str, str]) -> str:
-    """Counts changes by kind: ``5 roles created; database unchanged``."""
-    by_change: dict[str, Counter[str]] = {}
-    for thing, change in changes.items():
-        by_change.setdefault(change, Counter())[thing.rpartition(" ")[0]] += 1
-    return "; ".join(f"{_kinds(kinds)} {change}" for change, kinds in by_change.items())
-
-
-def _kinds(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}s" if count > 1 else kind for kind, count in kinds.items())

@@ -38,7 +38,8 @@ def deploy(lake: Any, *, plan_only: bool = False, **settings: Any) -> dict[str, 
     """What step 4 did with these settings on top, by the first word of each thing's name."""
     changed = replace(lake.settings, **settings)
     lake.aws = Aws(changed, plan_only=plan_only)
-    return deploy_step_functions(changed, lake.aws, lake.console).changes
+    changes = deploy_step_functions(changed, lake.aws, lake.console).changes
+    return {change.resource: change.done for change in changes}
 
 
 def kinds(changes: dict[str, str]) -> dict[str, set[str]]:
@@ -227,7 +228,7 @@ def test_a_role_that_was_made_a_moment_ago_is_waited_for(lake: Any, patient: Non
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
         stub.add_client_error("create_state_machine", "AccessDeniedException", refusal)
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
-        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console) == "created"
+        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console).verb == "created"
         stub.assert_no_pending_responses()
 
 
@@ -238,7 +239,7 @@ def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_f
         stub.add_response("describe_state_machine", being_deleted)
         stub.add_client_error("create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'")
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
-        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console) == "created"
+        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console).verb == "created"
         stub.assert_no_pending_responses()
     assert "the old state machine: being deleted" in lake.err.getvalue()
 

@@ -29,7 +29,8 @@ def lake(project):
 
 
 def setup(it):
-    return setup_glue_crawlers(it.settings, it.aws, it.console).changes
+    """What was done to each resource."""
+    return {change.resource: change.done for change in setup_glue_crawlers(it.settings, it.aws, it.console).changes}
 
 
 def crawl(it):

@@ -36,7 +36,7 @@ def keys(project, prefix=""):
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(project, region):
     it = project(AWS_REGION=region)
-    assert ensure_bucket(it.aws)[0] == "created"
+    assert ensure_bucket(it.aws).verb == "created"
     s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
@@ -89,7 +89,7 @@ def test_where_buckets_may_not_be_listed_nothing_is_said_of_their_age(project):
 def test_a_second_time_changes_nothing(project):
     it = project()
     ensure_bucket(it.aws)
-    assert ensure_bucket(it.aws) == []
+    assert ensure_bucket(it.aws).verb == "unchanged"
 
 
 def test_drift_is_brought_back_and_named(project):
@@ -98,7 +98,7 @@ def test_drift_is_brought_back_and_named(project):
     s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    assert ensure_bucket(it.aws) == ["versioned", "TLS only"]
+    assert ensure_bucket(it.aws).done == "updated (versioned, TLS only)"
 
 
 def test_settings_of_others_on_the_bucket_stay(project):
@@ -112,7 +112,7 @@ def test_settings_of_others_on_the_bucket_stay(project):
     statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert theirs in statements and len(statements) == 2
     assert {"Key": "Owner", "Value": "them"} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
-    assert ensure_bucket(it.aws) == []
+    assert ensure_bucket(it.aws).verb == "unchanged"
 
 
 def test_a_bucket_in_another_region_is_a_clear_error(project):
@@ -245,12 +245,12 @@ def test_the_script_makes_a_sample_where_there_is_no_data(project, tmp_path, mon
 def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothing(project):
     key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
     it = project(KMS_KEY_ID=key)
-    assert "encrypted" in ensure_bucket(it.aws)
+    assert ensure_bucket(it.aws).verb == "created"
     encryption = it.aws.client("s3").get_bucket_encryption(Bucket=it.settings.s3_bucket_name)
     (rule,) = encryption["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     assert rule["BucketKeyEnabled"] is True
-    assert ensure_bucket(it.aws) == []
+    assert ensure_bucket(it.aws).verb == "unchanged"
 
 
 def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(project):
@@ -261,16 +261,16 @@ def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(
     it.aws.client("s3").put_bucket_encryption(
         Bucket=it.settings.s3_bucket_name, ServerSideEncryptionConfiguration={"Rules": [by_key]}
     )
-    assert ensure_bucket(it.aws) == []
+    assert ensure_bucket(it.aws).verb == "unchanged"
 
 
 def test_a_security_configuration_that_is_missing_is_made_with_imdsv2_and_one_that_is_there_is_left_alone(project):
     it = project(EMR_SECURITY_CONFIGURATION=f"imdsv2-{project().settings.environment}")
-    assert ensure_security_configuration(it.settings, it.aws) is True
+    assert ensure_security_configuration(it.settings, it.aws).verb == "created"
     emr = it.aws.client("emr")
     made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)["SecurityConfiguration"]
     assert json.loads(made)["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
-    assert ensure_security_configuration(it.settings, it.aws) is False
+    assert ensure_security_configuration(it.settings, it.aws).verb == "unchanged"
 
 
 def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(project, tmp_path, monkeypatch):

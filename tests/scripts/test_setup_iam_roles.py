@@ -39,7 +39,8 @@ def ready(project: Callable[..., Any], tmp_path: Path) -> Any:
 def run(it: Any, folder: Path, **options: Any) -> dict[str, str]:
     """The step, with its file in ``folder``; what was done to each role, by the role's key."""
     changes = step.setup_iam_roles(it.settings, it.aws, it.console, file=folder / "iam_roles.json", **options).changes
-    return {role.key: changes[role.name] for role in wanted(it)}
+    done = {change.name: change.done for change in changes}
+    return {role.key: done[role.name] for role in wanted(it)}
 
 
 def wanted(it: Any) -> list[Role]:
@@ -108,7 +109,7 @@ def test_drift_is_brought_back_and_named(
     for key in drifted:
         drift(ready.aws.client("iam"), role(ready, key))
     done = run(ready, tmp_path)
-    assert {key for key, change in done.items() if change == f"restored: {named}"} == set(drifted)
+    assert {key for key, change in done.items() if change == f"restored ({named})"} == set(drifted)
     assert done["EMR_SERVICE_ROLE"] == "unchanged"
     assert set(run(ready, tmp_path).values()) == {"unchanged"}
 
@@ -116,21 +117,21 @@ def test_drift_is_brought_back_and_named(
 def test_a_detached_managed_policy_is_attached_again(ready: Any, tmp_path: Path) -> None:
     service = role(ready, "EMR_SERVICE_ROLE")
     ready.aws.client("iam").detach_role_policy(RoleName=service.name, PolicyArn=service.managed[0])
-    assert run(ready, tmp_path)["EMR_SERVICE_ROLE"] == "restored: AmazonEMRServicePolicy_v2 attached"
+    assert run(ready, tmp_path)["EMR_SERVICE_ROLE"] == "restored (AmazonEMRServicePolicy_v2 attached)"
 
 
 def test_the_older_emr_policy_takes_the_newer_ones_place_and_back(ready: Any, tmp_path: Path) -> None:
     older = run(ready, tmp_path, emr_policy="v1")["EMR_SERVICE_ROLE"]
-    assert older == "restored: AmazonElasticMapReduceRole attached, AmazonEMRServicePolicy_v2 detached"
+    assert older == "restored (AmazonElasticMapReduceRole attached, AmazonEMRServicePolicy_v2 detached)"
     assert run(ready, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"  # as main.py runs the step
     newer = run(ready, tmp_path, emr_policy="v2")["EMR_SERVICE_ROLE"]
-    assert newer == "restored: AmazonEMRServicePolicy_v2 attached, AmazonElasticMapReduceRole detached"
+    assert newer == "restored (AmazonEMRServicePolicy_v2 attached, AmazonElasticMapReduceRole detached)"
 
 
 def test_a_profile_without_its_role_is_filled_again(ready: Any, tmp_path: Path) -> None:
     name = ready.settings.emr_ec2_instance_profile
     ready.aws.client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
-    assert run(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"] == "restored: role in the instance profile"
+    assert run(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"] == "restored (role in the instance profile)"
 
 
 def test_a_profile_that_holds_another_role_is_put_right(ready: Any, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_profile_that_holds_another_role_is_put_right(ready: Any, tmp_path: Pa
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=ready.settings.glue_service_role)
     done = run(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
     other = ready.settings.glue_service_role
-    assert done == f"restored: {other} out of the instance profile, role in the instance profile"
+    assert done == f"restored ({other} out of the instance profile, role in the instance profile)"
 
 
 def test_a_deleted_profile_is_made_again(ready: Any, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_deleted_profile_is_made_again(ready: Any, tmp_path: Path) -> None:
     iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
     iam.delete_instance_profile(InstanceProfileName=name)
     done = run(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
-    assert done == "restored: instance profile, role in the instance profile"
+    assert done == "restored (instance profile, role in the instance profile)"
 
 
 def test_policies_that_somebody_added_stay(ready: Any, tmp_path: Path) -> None:
@@ -162,12 +163,12 @@ def test_a_role_that_something_else_made_is_left_alone_unless_adopted(project: C
     it = project()
     name = it.settings.emr_service_role
     it.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
-    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "left alone: not created by this script"
+    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "left alone"
     assert f"! {name} existed before and lacks the project's tags" in it.err.getvalue() and "--adopt" in it.err.getvalue()
     assert it.aws.client("iam").get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == json.loads(OTHER_TRUST)
     assert it.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
     adopted = run(it, tmp_path, adopt=True)["EMR_SERVICE_ROLE"]
-    assert adopted == "restored: tags, trust policy, permissions, AmazonEMRServicePolicy_v2 attached"
+    assert adopted == "restored (tags, trust policy, permissions, AmazonEMRServicePolicy_v2 attached)"
     assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
 
 
@@ -182,7 +183,7 @@ def test_a_role_with_a_path_is_used_when_the_setting_is_its_arn_and_refused_when
     with pytest.raises(ConfigError, match=f"has a path.*{arn} alone.*Set EMR_EC2_INSTANCE_PROFILE in .env to that ARN"):
         run(it, tmp_path)
     given = project(ENVIRONMENT=it.settings.environment, EMR_EC2_INSTANCE_PROFILE=arn)
-    assert run(given, tmp_path)["EMR_EC2_INSTANCE_PROFILE"].startswith("restored: instance profile")
+    assert run(given, tmp_path)["EMR_EC2_INSTANCE_PROFILE"].startswith("restored (instance profile")
     passed = [
         statement["Resource"]
         for key in ("EMR_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN")
@@ -203,21 +204,21 @@ def test_a_second_region_needs_another_environment(ready: Any, project: Callable
 
 def test_a_role_of_before_roles_had_regions_gets_its_tag(ready: Any, tmp_path: Path) -> None:
     ready.aws.client("iam").untag_role(RoleName=role(ready, "LAMBDA_ROLE").name, TagKeys=["Region"])
-    assert run(ready, tmp_path)["LAMBDA_ROLE"] == "restored: tags"
+    assert run(ready, tmp_path)["LAMBDA_ROLE"] == "restored (tags)"
 
 
 def test_foreign_nodes_get_the_profile_that_they_lack_and_nothing_else(project: Callable[..., Any], tmp_path: Path) -> None:
     it = project()
     name = it.settings.emr_ec2_instance_profile
     it.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
-    assert run(it, tmp_path)["EMR_EC2_INSTANCE_PROFILE"] == "restored: instance profile, role in the instance profile"
+    assert run(it, tmp_path)["EMR_EC2_INSTANCE_PROFILE"] == "restored (instance profile, role in the instance profile)"
     assert it.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
 
 
 def test_a_changed_setting_changes_the_policies_that_name_it(ready: Any, project: Callable[..., Any], tmp_path: Path) -> None:
     other = project(ENVIRONMENT=ready.settings.environment, S3_BUCKET_NAME="another-lake", SCHEDULE_EXPRESSION="rate(1 day)")
     done = run(other, tmp_path)
-    touched = {key for key, change in done.items() if change == "restored: permissions"}
+    touched = {key for key, change in done.items() if change == "restored (permissions)"}
     assert touched == {"EMR_EC2_INSTANCE_PROFILE", "GLUE_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN"}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from car_rental.aws import Aws
+from car_rental.changes import Change
 from car_rental.config import ROOT, Settings
 
 QUERIES = ROOT / "notebooks" / "queries"
@@ -47,7 +48,7 @@ def named_queries() -> dict[str, NamedQuery]:
     return {path.stem: NamedQuery.of_file(path) for path in sorted(QUERIES.glob("*.sql"))}
 
 
-def ensure_named_queries(settings: Settings, aws: Aws) -> str:
+def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
     """Ensures that the workgroup has every query as in its file. Queries that others saved there
     stay.
 
@@ -55,18 +56,18 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> str:
     """
     athena, group = aws.client("athena"), settings.athena_workgroup
     saved = {query["Name"]: query for query in saved_queries(aws)}
-    changes = set()
+    changed = []
     for query in named_queries().values():
         wanted = {"Name": query.name, "Description": f"{query.question} {query.comment}"[:1024], "QueryString": query.sql}
         current = saved.get(query.name)
         if current is None:
             place = {"Database": settings.glue_database_name, "WorkGroup": group}
             aws.change(partial(athena.create_named_query, **wanted, **place))
-            changes.add("created")
+            changed.append(query.name)
         elif any(current.get(key) != wanted[key] for key in _SHARED):
             aws.change(partial(athena.update_named_query, **wanted, NamedQueryId=current["NamedQueryId"]))
-            changes.add("updated")
-    return " and ".join(sorted(changes)) or "unchanged"
+            changed.append(query.name)
+    return Change.of("named queries", group, existed=bool(saved), changed=changed)
 
 
 def saved_queries(aws: Aws) -> list[dict[str, Any]]:

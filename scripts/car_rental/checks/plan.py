@@ -20,7 +20,6 @@ from car_rental.steps import STEPS, numbers
 
 StepFunction = Callable[..., Any]  # the function of a step script; it has the name of its step
 Row = tuple[str, str]  # a thing, and its planned change
-_WORDS = {"created": "create", "unchanged": "leave as it is", "updated": "change", "restored:": "restore", "removed": "remove"}
 
 
 def show_plan(
@@ -51,17 +50,11 @@ def show_plan(
 
 def setup_rows(result: Any) -> list[Row]:
     """The planned changes of a setup step's result."""
+    rows = [(change.resource, change.planned) for change in result.changes]
     if isinstance(result, EnvironmentResult):
-        changes = result.changes or ["unchanged"]
         files = f"send {result.uploads.sent}, leave {result.uploads.skipped} as they are"
-        return [(f"bucket {result.bucket}", ", ".join(map(_worded, changes))), ("raw data and Spark jobs", files)]
-    return [(name, _worded(change)) for name, change in result.changes.items()]
-
-
-def _worded(change: str) -> str:
-    """The planned form of a change: ``updated (policy)`` becomes ``change (policy)``."""
-    word, space, more = change.partition(" ")
-    return _WORDS.get(word, word) + space + more
+        rows.append(("raw data and Spark jobs", files))
+    return rows
 
 
 def processing_rows(settings: Settings, aws: Aws) -> list[Row]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from car_rental.aws import Aws, error_code, if_there
+from car_rental.changes import Change
 from car_rental.data_contract import contract
 from car_rental.errors import DataLakeError
 
@@ -40,22 +41,18 @@ class _Rule:
     write: Callable[[Any, str, Any], Any]
 
 
-def ensure_bucket(aws: Aws) -> list[str]:
-    """Creates the bucket if it does not exist and applies the wanted protection. Returns the
-    changes.
+def ensure_bucket(aws: Aws) -> Change:
+    """Creates the bucket if it does not exist and applies the wanted protection.
 
     Raises ``DataLakeError`` if the name belongs to another account or the bucket is in another
     region.
     """
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
-    changed = []
-    if not bucket_exists(aws):
+    existed = bucket_exists(aws)
+    if not existed:
         aws.change(lambda: _create(s3, bucket, aws.settings.aws_region))
-        changed.append("created")
-    for rule in _rules(aws):
-        if _converge(aws, rule):
-            changed.append(rule.name)
-    return changed
+    changed = [rule.name for rule in _rules(aws) if _converge(aws, rule)]
+    return Change.of("bucket", bucket, existed=existed, changed=changed)
 
 
 def require_bucket(aws: Aws, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from car_rental.aws import Aws
+from car_rental.changes import Change
 from car_rental.data_contract import contract, job_files
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import bucket_exists, object_keys
@@ -17,14 +18,13 @@ class EnvironmentResult:
     """The result of step 2: the bucket, its changes, and the uploads."""
 
     bucket: str
-    changes: list[str]
+    changes: list[Change]
     uploads: UploadResult
     not_read: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the summary."""
-        made = "created" if "created" in self.changes else ", ".join(self.changes) or "as it was"
-        return f"s3://{self.bucket} {made}; {self.uploads.summary()}"
+        return f"s3://{self.bucket} {self.changes[0].done}; {self.uploads.summary()}"
 
 
 def raw_data_here(aws: Aws) -> RawData:

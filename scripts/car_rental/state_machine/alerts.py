@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change, Verb
 from car_rental.names import alarm_name, rule_name, topic_name
 from car_rental.state_machine.definition import state_machine_arn
 
@@ -27,7 +28,7 @@ def rule_arn(aws: Aws) -> str:
     return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
 
 
-def ensure_topic(aws: Aws) -> str:
+def ensure_topic(aws: Aws) -> Change:
     """Ensures that the topic exists, accepts EventBridge and CloudWatch, and has ALERT_EMAIL as its
     only subscriber.
     """
@@ -42,17 +43,15 @@ def ensure_topic(aws: Aws) -> str:
         changed.append("policy")
     if _subscribe(aws, there=current is not None):
         changed.append("subscription")
-    if current is None:
-        return "created"
-    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+    return Change.of("topic", topic_name(aws), existed=current is not None, changed=changed)
 
 
-def remove_topic(aws: Aws) -> str:
+def remove_topic(aws: Aws) -> Change | None:
     """Removes the topic and its subscriptions."""
     if _attributes(aws) is None:
-        return ""
+        return None
     aws.change(lambda: aws.client("sns").delete_topic(TopicArn=topic_arn(aws)))
-    return "removed"
+    return Change("topic", topic_name(aws), Verb.REMOVED)
 
 
 def _attributes(aws: Aws) -> dict[str, str] | None:
@@ -100,23 +99,23 @@ def _subscribe(aws: Aws, *, there: bool) -> bool:
     return missing or bool(others)
 
 
-def ensure_alarm(aws: Aws) -> str:
+def ensure_alarm(aws: Aws) -> Change:
     """Ensures that the alarm exists with these parameters."""
     wanted, current = _alarm(aws), _current_alarm(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
-        return "unchanged"
+        return Change("alarm", alarm_name(aws), Verb.UNCHANGED)
     # PutMetricAlarm rejects tags for an existing alarm
     tags: dict[str, Any] = {} if current else {"Tags": aws.tag_list}
     aws.change(lambda: aws.client("cloudwatch").put_metric_alarm(**wanted, **tags))
-    return "updated" if current else "created"
+    return Change("alarm", alarm_name(aws), Verb.UPDATED if current else Verb.CREATED)
 
 
-def remove_alarm(aws: Aws) -> str:
+def remove_alarm(aws: Aws) -> Change | None:
     """Removes the alarm."""
     if _current_alarm(aws) is None:
-        return ""
+        return None
     aws.change(lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=[alarm_name(aws)]))
-    return "removed"
+    return Change("alarm", alarm_name(aws), Verb.REMOVED)
 
 
 def _current_alarm(aws: Aws) -> Answer | None:

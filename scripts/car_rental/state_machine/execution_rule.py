@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change
 from car_rental.iam.roles import cluster_reaper_name
 from car_rental.names import rule_name
 from car_rental.state_machine.alerts import rule_arn, topic_arn
@@ -32,7 +33,7 @@ def pattern(aws: Aws) -> dict[str, Any]:
     }
 
 
-def ensure_rule(aws: Aws) -> str:
+def ensure_rule(aws: Aws) -> Change:
     """Ensures that the rule exists with exactly the wanted targets, and may call the function."""
     current = _current(aws)
     changed = []
@@ -43,9 +44,7 @@ def ensure_rule(aws: Aws) -> str:
         changed.append("targets")
     if _ensure_permission(aws):
         changed.append("permission")
-    if current is None:
-        return "created"
-    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+    return Change.of("rule", rule_name(aws), existed=current is not None, changed=changed)
 
 
 def _current(aws: Aws) -> Answer | None:

@@ -5,11 +5,12 @@ time.
 from __future__ import annotations
 
 from car_rental.aws import Answer, Aws
+from car_rental.changes import Change
 
 RETENTION_DAYS = 90  # Step Functions keeps the history of an execution as long
 
 
-def ensure_log_group(aws: Aws, name: str) -> str:
+def ensure_log_group(aws: Aws, name: str) -> Change:
     """Ensures that the log group exists and keeps its events for ``RETENTION_DAYS``."""
     logs = aws.client("logs")
     current = _current(aws, name)
@@ -17,8 +18,8 @@ def ensure_log_group(aws: Aws, name: str) -> str:
         aws.change(lambda: logs.create_log_group(logGroupName=name, tags=aws.tags))
     if current is None or current.get("retentionInDays") != RETENTION_DAYS:
         aws.change(lambda: logs.put_retention_policy(logGroupName=name, retentionInDays=RETENTION_DAYS))
-        return "created" if current is None else "updated (retention)"
-    return "unchanged"
+        return Change.of("log group", name, existed=current is not None, changed=["retention"])
+    return Change.of("log group", name, existed=True)
 
 
 def log_group_arn(aws: Aws, name: str) -> str:

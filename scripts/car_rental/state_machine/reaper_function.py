@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change
 from car_rental.config import ROOT
 from car_rental.display.console import Console
 from car_rental.iam.retry import retry_while_iam_spreads
@@ -22,7 +23,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # constant, so that the same source gives the
 _READY: Any = {"Delay": 1, "MaxAttempts": 120}
 
 
-def ensure_function(aws: Aws, console: Console) -> str:
+def ensure_function(aws: Aws, console: Console) -> Change:
     """Ensures that the function exists with the current code and configuration."""
     name = cluster_reaper_name(aws.settings)
     ensure_log_group(aws, f"/aws/lambda/{name}")
@@ -30,7 +31,7 @@ def ensure_function(aws: Aws, console: Console) -> str:
     current = _current(aws, name)
     if current is None:
         aws.change(lambda: _create(aws, console, wanted))
-        return "created"
+        return Change.of("function", name, existed=False)
     changed = []
     if current["CodeSha256"] != _sha256(archive()):
         aws.change(lambda: _update_code(aws, name))
@@ -38,7 +39,7 @@ def ensure_function(aws: Aws, console: Console) -> str:
     if any(current.get(key) != value for key, value in wanted.items()):
         aws.change(lambda: _update_configuration(aws, console, wanted))
         changed.append("configuration")
-    return f"updated ({', '.join(changed)})" if changed else "unchanged"
+    return Change.of("function", name, existed=True, changed=changed)
 
 
 def function_arn(aws: Aws) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from car_rental.aws import Answer, Aws, if_there
+from car_rental.changes import Change, Verb
 from car_rental.display.console import Console
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.iam.roles import scheduler_role_name
@@ -15,26 +16,26 @@ from car_rental.state_machine.definition import state_machine_arn
 _ROLE_NOT_YET = ("must allow AWS EventBridge Scheduler to assume the role",)
 
 
-def ensure_schedule(aws: Aws, console: Console) -> str:
+def ensure_schedule(aws: Aws, console: Console) -> Change | None:
     """Ensures that the schedule matches the settings.
 
-    Returns the change; empty if there is none and there should be none.
+    Returns None if there is none and there should be none.
     """
     scheduler, current = aws.client("scheduler"), _current(aws)
     if not aws.settings.schedule_expression:
         if current is None:
-            return ""
+            return None
         aws.change(lambda: scheduler.delete_schedule(Name=schedule_name(aws)))
-        return "removed"
+        return Change("schedule", schedule_name(aws), Verb.REMOVED)
     if aws.settings.is_local:
         console.warn("The local AWS stores the schedule and never starts anything by it.")
     wanted = _wanted(aws)
     if current and all(current.get(key) == value for key, value in wanted.items()):
-        return "unchanged"
+        return Change("schedule", schedule_name(aws), Verb.UNCHANGED)
     write = scheduler.update_schedule if current else scheduler.create_schedule
     patience = aws.settings.iam_patience_seconds
     aws.change(lambda: retry_while_iam_spreads(lambda: write(**wanted), _ROLE_NOT_YET, console, patience))
-    return "updated" if current else "created"
+    return Change("schedule", schedule_name(aws), Verb.UPDATED if current else Verb.CREATED)
 
 
 def _current(aws: Aws) -> Answer | None:

@@ -1,11 +1,10 @@
-"""Names and numbers of the steps, and what was done in a few words."""
+"""Names and numbers of the steps."""
 
 from pathlib import Path
 
-import pytest
 from car_rental.config import ROOT
 from car_rental.runs.command_line import command_line
-from car_rental.steps import PHASES, STEPS, changes_in_words, numbers
+from car_rental.steps import PHASES, STEPS, numbers
 
 
 def test_steps_are_numbered_in_order_and_each_is_a_script_that_says_its_number():
@@ -22,16 +21,3 @@ def test_phases_are_flags_of_main_and_every_step_is_of_one():
 
 def test_phases_are_told_by_the_numbers_of_their_steps():
     assert [numbers(phase) for phase in PHASES] == ["steps 1 to 4", "steps 5 to 8", "step 9", "step 10"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"role A": "created", "role B": "created"}, "2 roles created"),
-        ({"role A": "unchanged", "role B": "restored: tags"}, "role unchanged; role restored: tags"),
-        ({"log group /a/b": "created", "rule r": "created", "topic t": "removed"}, "log group, rule created; topic removed"),
-        ({}, ""),
-    ],
-)
-def test_changes_are_told_by_kind(changes, words):
-    assert changes_in_words(changes) == words

@@ -27,8 +27,8 @@ def saved(it: Project) -> list[dict[str, Any]]:
 
 
 def test_every_question_is_there_once_however_often_setup_runs(group: Project) -> None:
-    assert ensure_named_queries(group.settings, group.aws) == "created"
-    assert ensure_named_queries(group.settings, group.aws) == "unchanged"
+    assert ensure_named_queries(group.settings, group.aws).verb == "created"
+    assert ensure_named_queries(group.settings, group.aws).verb == "unchanged"
     assert sorted(query["Name"] for query in saved(group)) == sorted(named_queries.named_queries())
 
 
@@ -46,7 +46,7 @@ def test_a_changed_file_changes_the_saved_question(group: Project, tmp_path: Pat
     file.write_text("-- Why?\n-- Because.\nSELECT 1\n")
     ensure_named_queries(group.settings, group.aws)
     file.write_text("-- Why?\n-- Because.\nSELECT 2\n")
-    assert ensure_named_queries(group.settings, group.aws) == "updated"
+    assert ensure_named_queries(group.settings, group.aws).verb == "updated"
     assert [query["QueryString"][-9:] for query in saved(group)] == ["SELECT 2\n"]
 
 
