@@ -1,2 +1,1 @@
-"""A stand-in for AWS on one machine: moto's API, with real Spark, crawls, SQL and state machines.
-"""
+"""A stand-in for AWS on one machine: moto's API with real Spark, crawls, SQL and state machines."""

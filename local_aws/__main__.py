@@ -34,9 +34,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 when the parent has ended, 128 + signal after a signal, 1 if the
-    start failed.
-    """
+    """Returns the exit code: 0 (parent ended), 128 + signal, or 1 (the start failed)."""
     options = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s")
     threading.excepthook = _log_thread_error
@@ -70,9 +68,7 @@ def _port(text: str) -> int:
 
 
 def forget_aws_settings(environ: MutableMapping[str, str]) -> None:
-    """Removes the user's AWS settings and proxies from ``environ``: nothing here may reach the real
-    AWS.
-    """
+    """Removes the user's AWS settings and proxies: nothing here may reach the real AWS."""
     for name in list(environ):
         if name.startswith(_SETTINGS_OF_OTHERS) or name.upper() in _PROXIES:
             del environ[name]

@@ -33,8 +33,7 @@ _CONFIG = Config(
 
 
 class Clients:
-    """Creates clients for ``endpoint_url``; reads neither the environment's credentials nor
-    ``~/.aws``.
+    """Creates clients for ``endpoint_url``; reads no AWS configuration of the user.
 
     They sign with ``access_key_id``: the lake's own key for the stand-in's own calls, or the key of
     a role or caller for calls that AWS would make on their behalf. ``keys`` default to those of the
@@ -63,9 +62,7 @@ class Clients:
             return self._by_key[access_key_id]
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        """The boto3 client of ``service``, shared by all threads: clients are thread-safe and slow
-        to create.
-        """
+        """The boto3 client of ``service``, shared by all threads (it is slow to create)."""
         with self._lock:
             if (service, region) not in self._clients:
                 self._clients[service, region] = self._create(service, region)

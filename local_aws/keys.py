@@ -69,9 +69,7 @@ def keys_at(endpoint_url: str, environ: Mapping[str, str] = os.environ) -> Keys:
 
 
 def announce(port: int, keys: Keys) -> None:
-    """Writes the keys where this user's programs find them by port; does nothing without a cache
-    folder.
-    """
+    """Writes the keys where this user's programs find them by port, if that is possible."""
     path = _announced(port)
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -34,9 +34,7 @@ def _limits(root: Path) -> list[int]:
 
 
 def _own_groups(root: Path) -> list[Path]:
-    """Limit files of this process's group and of its parents, if the container has no view of its
-    own.
-    """
+    """Limit files of this process's group and its parents, outside a container."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

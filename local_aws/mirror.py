@@ -62,8 +62,7 @@ class _Synced:
 
 
 class Mirror:
-    """All buckets under ``root``. A name is ``<bucket>/<key>``. ``state_log`` records every object.
-    """
+    """All buckets under ``root``; a name is ``<bucket>/<key>``; the log records objects."""
 
     def __init__(self, clients: Clients, root: Path, state_log: StateLog | None = None) -> None:
         self.root = root
@@ -80,9 +79,7 @@ class Mirror:
         return [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
 
     def enter(self) -> list[str]:
-        """Copies changes in S3 to the files, before a step; returns notes on objects that the step
-        cannot see.
-        """
+        """Before a step: updates the files; returns notes on objects that it cannot see."""
         with self._lock:
             notes = self._copy_from_s3()
             self._users += 1
@@ -102,9 +99,7 @@ class Mirror:
                     self._clean_up()
 
     def update(self, bucket: str, keys: Iterable[str]) -> None:
-        """Updates the files of ``keys`` from S3, except for objects that this mirror is writing
-        itself.
-        """
+        """Updates the files of ``keys`` from S3, except for this mirror's own uploads."""
         names = [name for key in keys if (name := f"{bucket}/{key}") not in self._uploading]
         if names:
             with self._lock:
@@ -112,9 +107,7 @@ class Mirror:
                     self._update(name)
 
     def restore(self, put: PutObject) -> list[str]:
-        """Uploads the objects that the log lists; returns notes on objects without a file and the
-        reverse.
-        """
+        """Uploads the objects of the log; returns notes on missing and unknown files."""
         assert self._state_log
         objects = self._state_log.state.objects
         lost = [name for name in objects if self._state(name) is None]
@@ -178,9 +171,7 @@ class Mirror:
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
     def _is_newer(self, name: str, etag: str) -> bool:
-        """Whether S3 has a new version, and no running step has changed the file since the last
-        copy.
-        """
+        """Whether S3 has a new version of a file that no running step has changed."""
         synced = self._synced.get(name)
         if synced is None:
             return self._state(name) is None
@@ -262,9 +253,7 @@ class Mirror:
         return self.root / name
 
     def _state(self, name: str) -> _State | None:
-        """The current state of the file, None if there is none. The state of a folder object is
-        constant.
-        """
+        """The file's current state, None if there is none; constant for folder objects."""
         path = self._path(name)
         if name.endswith("/"):
             return (0, 0) if path.is_dir() else None
@@ -278,9 +267,7 @@ class Mirror:
                     yield path.relative_to(self.root).as_posix()
 
     def _clean_up(self) -> None:
-        """Deletes all that is no object: staging of killed jobs, checksums, empty folders. Only
-        between steps.
-        """
+        """Between steps: deletes staging of killed jobs, checksums, and empty folders."""
         for name in list(self._files()):
             if name not in self._synced:
                 self._path(name).unlink()
@@ -288,9 +275,7 @@ class Mirror:
             self._remove_empty(Path(folder))
 
     def _remove_empty(self, folder: Path) -> None:
-        """Removes ``folder`` and its parents while they are empty and neither a bucket nor an
-        object.
-        """
+        """Removes ``folder`` and its parents while they are empty and no bucket or object."""
         while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._synced:
             try:
                 folder.rmdir()

@@ -1,5 +1,4 @@
-"""Patches of moto outside its interpreter; ``make test-moto`` tells when moto no longer needs them.
-"""
+"""Patches of moto outside its interpreter; ``make test-moto`` tells when they can go."""
 
 from __future__ import annotations
 

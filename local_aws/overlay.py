@@ -30,9 +30,7 @@ _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d+/([^/]+)/([^/]+)/aws4_reques
 
 
 class AwsError(Exception):
-    """An error response of AWS: ``code`` is its name in the service model, ``status`` the HTTP
-    status.
-    """
+    """An error response of AWS: the name in the service model, and the HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -46,9 +44,7 @@ class AwsError(Exception):
 
 
 def not_supported(what: str) -> AwsError:
-    """The error for operations of AWS that this stand-in cannot do. AWS has no such code; clients
-    do not retry it.
-    """
+    """The error for what AWS can do and this stand-in cannot; clients do not retry it."""
     return AwsError("LocalAwsNotSupported", f"local_aws does not support this: {what}", 501)
 
 
@@ -68,9 +64,7 @@ class Call:
     _call_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
 
     def forward(self, body: Mapping[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:
-        """moto's response to this request, or to another ``body`` or ``operation``; raises moto's
-        ``AwsError``.
-        """
+        """moto's response to this request, or to another one; raises moto's ``AwsError``."""
         return self._call_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
@@ -100,9 +94,7 @@ class Overlay:
         self.handlers: dict[str, Handler] = {}
 
     def register(self, handlers: Mapping[str, Handler]) -> None:
-        """Adds handlers by ``"Service.Operation"``; two handlers for one operation are a
-        programming error.
-        """
+        """Adds handlers by ``"Service.Operation"``; two for one operation are a defect."""
         twice = sorted(self.handlers.keys() & handlers.keys())
         if twice:
             raise ValueError(f"two handlers for {', '.join(twice)}")

@@ -1,6 +1,4 @@
-"""The server's side of a supervised process: starts it in a session of its own, ends it by closing
-a pipe.
-"""
+"""The server's side of a supervised process: starts it, and ends it by closing a pipe."""
 
 from __future__ import annotations
 
@@ -45,22 +43,16 @@ class SupervisedProcess:
             )
 
     def wait(self) -> int:
-        """Waits until no process of the session is left; returns the exit code, 128 + signal if it
-        was killed.
-        """
+        """Waits until the session has ended; returns the exit code, or 128 + signal."""
         return self._supervisor.wait()
 
     def end(self) -> None:
-        """Asks the command to end and kills it after the grace period. Returns at once; can be
-        called twice.
-        """
+        """Ends the command, with SIGKILL after the grace period; returns at once."""
         assert self._supervisor.stdin
         self._supervisor.stdin.close()
 
     def files_being_written(self) -> set[Path]:
-        """The files that its processes have open for writing (none where psutil cannot tell, as on
-        macOS).
-        """
+        """Files open for writing in its processes (none where psutil cannot tell: macOS)."""
         return {path for pid in supervise.session_members(self._supervisor.pid) for path in _open_for_writing(pid)}
 
 

@@ -42,8 +42,7 @@ class Component(Protocol):
         """Its operations by ``"Service.Operation"``, as in ``X-Amz-Target``."""
 
     def close(self) -> None:
-        """Stops every thread and process that it started; must not raise, and may be called twice.
-        """
+        """Stops all threads and processes that it started; must not raise; can be repeated."""
 
 
 class LocalAws:
@@ -74,9 +73,7 @@ class LocalAws:
         self._functions = Functions(self._clients, data_dir / STEPS)
 
     def start(self, around: Callable[[WsgiApp], WsgiApp] = lambda app: app) -> None:
-        """Answers requests as soon as it returns. ``around`` may wrap the application in another
-        layer.
-        """
+        """Answers requests from here on. ``around`` may wrap the application in a layer."""
         # moto's interpreter calls this port; moto reads it when it is imported
         os.environ["MOTO_PORT"] = str(self.port)
         # AWS's managed policies, which roles use; 0.8 s at the first request
@@ -121,9 +118,7 @@ class LocalAws:
         ]
 
     def stop(self) -> None:
-        """Ends every running step and query, then the server; may be called twice. The lake stays
-        on disk.
-        """
+        """Ends running steps and queries, then the server; can be repeated."""
         self._functions.close()
         while self._components:
             self._components.pop().close()

@@ -1,5 +1,4 @@
-"""Verifies AWS signatures: version 4 in a header or a presigned URL, version 2 in S3's presigned
-URLs.
+"""Verifies AWS signatures: version 4, and version 2 in S3's presigned URLs.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """

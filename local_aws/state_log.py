@@ -1,11 +1,11 @@
-"""The log of a lake's state: a server appends to it, and the next server on the same folder reads
-it.
+"""The log of a lake's state: a server appends to it, and the next server reads it.
 
 One JSON object per line, in chronological order:
 
 - ``{"request": {...}}``: a request that changed moto's state; the next server repeats it
-- ``{"object": "<bucket>/<key>", ...}`` and ``{"gone": "<bucket>/<key>"}``: the objects with files in ``s3/``
-- ``{"cluster": {...}}`` and ``{"execution": {...}}``: descriptions; the last line of each one counts
+- ``{"object": "<bucket>/<key>", ...}``: an object with a file in ``s3/``
+- ``{"gone": "<bucket>/<key>"}``: a deleted object
+- ``{"cluster": {...}}``, ``{"execution": {...}}``: descriptions; the last line of each counts
 
 A killed server leaves at most half a line at the end, which is dropped. Each start rewrites the log
 without superseded lines.
@@ -66,8 +66,7 @@ class State:
 
 
 class StateLog:
-    """The log in ``folder``; ``state`` is its content when it was opened. Raises ``UnknownState``.
-    """
+    """The log in ``folder``; ``state`` is its content at the start. Raises ``UnknownState``."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -86,7 +85,7 @@ class StateLog:
         cluster: Mapping[str, Any] | None = None,
         execution: Mapping[str, Any] | None = None,
     ) -> None:
-        """Adds a line; the operating system has it when this returns, so that it survives a kill."""
+        """Adds a line; it survives a kill once this returns."""
         fields = {
             "request": request,
             "object": object,

@@ -1,5 +1,4 @@
-"""WSGI layer that persists the server's state: it logs requests that change state, and repeats them
-at the next start.
+"""WSGI layer that logs requests which change state, and repeats them at the next start.
 
 Requests that only read, or that start work (StartCrawler, RunJobFlow, Publish), pass through. All
 others are logged when they have succeeded, with the seed of moto's random numbers, so that
@@ -42,9 +41,7 @@ ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
 
 
 class StateRecorder:
-    """The layer around ``app``; calls ``objects_changed`` with the keys that a request wrote or
-    deleted.
-    """
+    """``objects_changed`` is called with the keys that a request wrote or deleted."""
 
     def __init__(self, app: WsgiApp, state_log: StateLog, objects_changed: ObjectsChanged) -> None:
         self._app = app

@@ -26,9 +26,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def supervise(command: list[str], niceness: int, grace: float) -> int:
-    """Returns the exit code of ``command``. Must run in a session of its own, with the pipe as
-    standard input.
-    """
+    """Returns the exit code of ``command``. Needs a session, and the pipe as standard input."""
     os.nice(niceness)
     linux = sys.platform == "linux"
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None)

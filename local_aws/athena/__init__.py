@@ -1,3 +1,1 @@
-"""Athena: compiles Trino's SQL to DuckDB's, with Trino's types and errors, and runs it on the
-catalog's tables.
-"""
+"""Athena: compiles Trino's SQL to DuckDB's, with Trino's types and errors, and runs it."""

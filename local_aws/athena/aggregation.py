@@ -14,9 +14,7 @@ from local_aws.athena.syntax import Source
 
 
 def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, grouped: set[str], source: Source) -> None:
-    """Raises EXPRESSION_NOT_AGGREGATE for a column that is neither grouped by nor inside an
-    aggregate.
-    """
+    """Raises EXPRESSION_NOT_AGGREGATE for a column neither grouped by nor in an aggregate."""
     items = [item.this if isinstance(item, exp.Alias) else item for item in node.expressions]
     having = [node.args["having"].this] if node.args.get("having") else []
     if not node.args.get("group") and not having and not any(_aggregates(item, expressions) for item in items):

@@ -1,6 +1,4 @@
-"""Function calls: matches signatures of functions.txt; FILTER, OVER, lambdas, and calls with
-special rules.
-"""
+"""Function calls: signatures of functions.txt, FILTER, OVER, lambdas, and special calls."""
 
 from __future__ import annotations
 
@@ -284,9 +282,7 @@ def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
 
 
 class _Call:
-    """The arguments of one call, compiled once; lambdas wait until the types of their parameters
-    are known.
-    """
+    """The arguments of one call, compiled once; lambdas wait for their parameters' types."""
 
     def __init__(self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
         self.node = node

@@ -1,5 +1,4 @@
-"""CAST with Trino's rules: allowed casts, and DuckDB's SQL for those that it would do differently.
-"""
+"""CAST with Trino's rules, and DuckDB's SQL for casts that it would do differently."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ def invalid(message: str) -> AwsError:
 
 
 class AthenaComponent:
-    """Queries, named queries, prepared statements and the catalog's metadata; moto has the
-    workgroups.
-    """
+    """Queries, named queries, prepared statements, catalog metadata; moto has the workgroups."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -158,8 +156,7 @@ class AthenaComponent:
         return found
 
     def _output_folder(self, call: Call, body: dict[str, Any], workgroup: dict[str, Any]) -> str:
-        """The result location: the workgroup's if it is enforced, else the request's, else the
-        workgroup's.
+        """The result location: an enforced workgroup's, else the request's, else the workgroup's.
         """
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")

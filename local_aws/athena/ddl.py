@@ -42,9 +42,7 @@ _OUTPUT_OF_JSON = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
 class _Words(Dialect):
-    """Splits a text into words, signs and strings. There are no keywords: each statement checks its
-    own.
-    """
+    """Splits a text into words, signs and strings; there are no keywords."""
 
     class Tokenizer(BaseTokenizer):
         QUOTES = ["'", '"']
@@ -156,8 +154,7 @@ class Reader:
         return f"line {before.count(chr(10)) + 1}:{start - before.rfind(chr(10))}"
 
     def rest(self) -> str:
-        """The remaining text; blanks replace the part before it, so that positions stay the same.
-        """
+        """The remaining text; blanks replace the part before it, so that positions stay."""
         start = len(self.text) if self.at_end else self._tokens[self._next].start
         self._next = len(self._tokens)
         return self._blanked(start) + self.text[start:]
@@ -195,9 +192,7 @@ class Ddl:
         self._database = database
 
     def run(self, text: str) -> Result:
-        """The statement's result; raises ``InvalidSyntax`` for syntax errors, ``QueryFailed`` for
-        failures.
-        """
+        """The statement's result; raises ``InvalidSyntax`` or ``QueryFailed``."""
         reader = hive_reader(text)
         for words, action in _ACTIONS:
             if reader.accept(*words.split()):

@@ -1,6 +1,4 @@
-"""Runs one query: compiles it, reads its tables, executes it in DuckDB, translates errors to
-Athena's.
-"""
+"""Runs one query: compiles it, reads its tables, executes it in DuckDB, translates errors."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ class Engine:
 
 
 def _prelude() -> str:
-    """prelude.sql, and its macros a second time as ``null_...``, which return NULL where the first
-    ones fail.
-    """
+    """prelude.sql, and its macros again as ``null_...``, which return NULL instead of failing."""
     text = resources.files("local_aws.athena").joinpath("prelude.sql").read_text(encoding="utf-8")
     macros = text[text.index("CREATE MACRO") :]
     lenient = macros.replace("trino_", "null_").replace("error('TRINO:' || code || ':' || message)", "NULL")

@@ -1,6 +1,4 @@
-"""Compiles one expression from Trino's SQL to DuckDB's: type checks as in Trino, casts where DuckDB
-differs.
-"""
+"""Compiles one expression from Trino's SQL to DuckDB's, with Trino's types and errors."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ class Names(Protocol):
     """Resolves names at the place of the expression."""
 
     def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
-        """The column of ``parts``, and the row fields after it; raises ``QueryFailed`` if it is
-        ambiguous.
-        """
+        """The column of ``parts``, and the row fields after it; raises if it is ambiguous."""
 
 
 class Queries(Protocol):
@@ -80,8 +76,7 @@ class Expressions:
     # entry points
 
     def compile(self, node: exp.Expr) -> Typed:
-        """The compiled expression; raises ``QueryFailed`` if it is invalid or not supported here.
-        """
+        """The compiled expression; raises ``QueryFailed`` if it is invalid or unsupported."""
         for kind in type(node).__mro__:
             handler = _HANDLERS.get(kind)
             if handler is not None:
@@ -215,9 +210,7 @@ class Expressions:
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
     def common_type_of(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
-        """The common type of ``items``; else fails with ``message``, formatted with ``first`` and
-        ``other``.
-        """
+        """The common type of ``items``; else fails with ``message`` (``{first}``, ``{other}``)."""
         kind = items[0].type
         for item in items[1:]:
             common_type_of = common(kind, item.type)

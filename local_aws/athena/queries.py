@@ -1,5 +1,4 @@
-"""Compiles a query from Trino's SQL to DuckDB's: resolves names, types columns, notes each table as
-a scan.
+"""Compiles a query from Trino's SQL to DuckDB's: resolves names, types columns, notes scans.
 
 Every relation gets a unique alias (``r1``, ``r2``, ...), and the columns of every query are ``c0``,
 ``c1``, ..., so that DuckDB resolves no names. The visible names are kept separately.
@@ -655,8 +654,7 @@ def _row_items(row: exp.Expr) -> list[exp.Expr]:
 
 
 def _typed_value(expressions: Expressions, item: Typed, kind: Type) -> str:
-    """A value with an explicit type, where DuckDB could infer another from the literals of VALUES.
-    """
+    """A value with an explicit type, as DuckDB might infer another from VALUES."""
     text = expressions.coerced(item, kind)
     return text if kind.items or kind.name in ("unknown", "varchar") else f"CAST({text} AS {duckdb_type(kind)})"
 

@@ -13,9 +13,7 @@ from local_aws.athena.types import Type
 
 @dataclass
 class Scan:
-    """One scan of a table: its ``alias``, the ``used`` columns, and the conditions that prune
-    partitions.
-    """
+    """One scan of a table: ``alias``, ``used`` columns, conditions that prune partitions."""
 
     table: Table
     alias: str
@@ -67,9 +65,7 @@ class Scope:
         return [column for column in self.columns if not column.hidden]
 
     def find(self, parts: Sequence[str]) -> tuple[Column, Sequence[str]] | None:
-        """The column at the start of ``parts`` (longest relation name first), and the rest: fields
-        of a row.
-        """
+        """The column at the start of ``parts``, and the rest: fields of a row."""
         lower = [part.lower() for part in parts]
         for size in range(min(len(parts) - 1, 3), -1, -1):
             found = [column for column in self.columns if column.answers_to(lower[:size], lower[size])]

@@ -1,6 +1,4 @@
-"""The format of results: values as text, column descriptions, rows of the API, and the results
-file.
-"""
+"""The format of results: values as text, column descriptions, rows, and the results file."""
 
 from __future__ import annotations
 

@@ -82,9 +82,7 @@ class ObjectCache:
 
 
 def list_objects(s3: Any, location: str) -> list[S3Object]:
-    """The objects with data at or below a location: not empty, no part beginning with ``_`` or
-    ``.``.
-    """
+    """The objects with data at or below a location, without empty and hidden ones."""
     bucket, _, prefix = location.partition("://")[2].partition("/")
     prefix, found = prefix.rstrip("/"), []
     try:
@@ -103,9 +101,7 @@ def _is_data(key: str, prefix: str) -> bool:
 
 
 class ScanReader:
-    """Registers every scan of a query in DuckDB as a view ``scan_<alias>``, and counts the scanned
-    bytes.
-    """
+    """Registers every scan of a query in DuckDB as a view, and counts the scanned bytes."""
 
     def __init__(self, cursor: Any, catalog: Catalog, s3: Any, objects: ObjectCache) -> None:
         self._cursor = cursor
@@ -141,8 +137,7 @@ class ScanReader:
         return self._pruned(scan, partitions) if scan.pruning else partitions
 
     def _pruned(self, scan: Scan, partitions: list[Partition]) -> list[Partition]:
-        """The partitions that satisfy the conditions on partition columns; DuckDB evaluates these.
-        """
+        """The partitions that satisfy the conditions; DuckDB evaluates these."""
         columns = {name: [partition.values[index] for partition in partitions] for index, (name, _) in enumerate(scan.table.keys)}
         self._cursor.register(
             "partition_values", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
@@ -209,9 +204,7 @@ def _key_text(name: str, kind: Type) -> str:
 
 
 def _text_item(name: str, kind: Type, strict: bool) -> str:
-    """A column of a text file as its type. Invalid text is NULL in LazySimpleSerDe, an error in
-    OpenCSVSerde.
-    """
+    """A column of a text file as its type. Invalid text: NULL (LazySimple) or an error (CSV)."""
     column = quoted(name)
     if kind.name == "varchar" and not kind.params:
         return column

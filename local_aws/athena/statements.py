@@ -116,9 +116,7 @@ def _is_table_as(text: str) -> bool:
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
-    """Replaces question marks with the execution parameters. Without question marks they are
-    ignored, as on AWS.
-    """
+    """Replaces question marks with the parameters; without question marks they are ignored."""
     marks = sorted(source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0))
     if not marks:
         return
@@ -130,9 +128,7 @@ def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
 
 
 def _parameter(text: str) -> exp.Expr:
-    """A parameter as an expression. Text that is no expression, or names a column, is a string, as
-    in Athena.
-    """
+    """A parameter as an expression, or as a string if it is none or names a column."""
     try:
         select = Source(f"SELECT {text}").tree
     except InvalidSyntax:
@@ -192,9 +188,7 @@ class Runner:
         return self._writer.create_view(reader, replace_it)
 
     def _explain(self, reader: Reader) -> Result:
-        """DuckDB's plan of the query; it differs from Trino's, but errors in the query are the
-        same.
-        """
+        """DuckDB's plan of the query, which differs from Trino's; errors are the same."""
         reader.expect("EXPLAIN")
         if reader.peek("ANALYZE") or reader.peek("("):
             raise unsupported("EXPLAIN ANALYZE and EXPLAIN with options")

@@ -1,5 +1,4 @@
-"""Parses Trino's SQL with sqlglot, which keeps function calls as they are, and records positions.
-"""
+"""Parses Trino's SQL with sqlglot, keeps function calls as they are, records positions."""
 
 from __future__ import annotations
 
@@ -142,7 +141,5 @@ def _starts(node: exp.Expr) -> Iterator[int]:
 
 
 def trimmed(text: str) -> str:
-    """A statement without trailing space and semicolon. Leading space stays, so that positions stay
-    right.
-    """
+    """A statement without trailing space and semicolon; positions stay the same."""
     return text.rstrip().rstrip(";").rstrip()

@@ -159,9 +159,7 @@ class LazySimple:
 
 
 def _byte(text: str | None) -> str:
-    """A separator in Hive's notation: a number is a character code, else the first character
-    counts.
-    """
+    """A separator in Hive's notation: a character code, or the first character counts."""
     if not text:
         return ""
     return chr(int(text)) if text.isdigit() and int(text) < 128 else text[0]
@@ -193,9 +191,7 @@ class OpenCsv:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> OpenCsv:
-        """From the SerDe's properties; a quote as ``escapeChar`` means the default, as in
-        OpenCSVSerde.
-        """
+        """From the SerDe's properties; a quote as ``escapeChar`` means the default."""
         escape = properties.get("escapeChar", "\\")[:1]
         return cls(
             separator=properties.get("separatorChar", ",")[:1],

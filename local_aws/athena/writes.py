@@ -46,9 +46,7 @@ _UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how rows are written: ``location`` ends with a slash; ``partitioned_by`` names the
-    last columns.
-    """
+    """Where and how rows are written; ``partitioned_by`` names the last columns."""
 
     location: str
     format: str
@@ -299,9 +297,7 @@ def _converted(prepared: PreparedQuery, wanted: Columns, names: list[str] | None
 
 
 def _assigned(sql: str, given: Type, to: Type) -> str:
-    """A value as the type of its target column: numbers may narrow, text may only lose trailing
-    spaces.
-    """
+    """A value as its target column's type: text may only lose trailing spaces."""
     text = cast(sql, given, to)
     if to.name not in ("varchar", "char") or not to.params or given.params and given.params[0] <= to.params[0]:
         return text
@@ -405,8 +401,7 @@ def read_names(reader: Reader) -> list[str]:
 
 
 def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
-    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unsupported options by name.
-    """
+    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unknown options."""
     reader.expect("(")
     found: dict[str, Any] = {}
     while not reader.accept(")"):

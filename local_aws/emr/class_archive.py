@@ -28,9 +28,7 @@ _TRAINING_JOB = Path(__file__).with_name("training_job.py")
 
 
 class ClassArchive:
-    """The archive for ``spark`` in the user's cache folder, or in ``fallback`` if that is not
-    writable.
-    """
+    """The archive for ``spark``, in the user's cache folder if that is writable."""
 
     def __init__(self, spark: Spark, fallback: Path) -> None:
         self._spark = spark
@@ -50,9 +48,7 @@ class ClassArchive:
         return [f"-XX:SharedArchiveFile={self._base}{os.pathsep}{self._top}", "-Xshare:auto"] if self.exists() else []
 
     def make(self, niceness: int = 0) -> bool:
-        """Creates the archive, unless it exists or another process creates it; returns whether it
-        exists now.
-        """
+        """Creates the archive unless it exists; returns whether it exists now."""
         if self._spark.java.major < _FIRST_JAVA:
             log.info("no class archive: Java %s cannot make one", self._spark.java.major)
             return False
@@ -65,9 +61,7 @@ class ClassArchive:
         return self.exists()
 
     def make_in_background(self) -> None:
-        """Creates the archive at low priority in the background, at most once; ``close`` cancels
-        that.
-        """
+        """Creates the archive in the background at low priority; ``close`` cancels that."""
         with self._lock:
             if self._maker is None and not self._closed and not self.exists():
                 self._maker = threading.Thread(

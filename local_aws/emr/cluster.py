@@ -118,9 +118,7 @@ def timeline(**moments: datetime | None) -> dict[str, datetime]:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that can change while a cluster runs; ``idle_timeout`` in seconds, ``None``: no
-    limit.
-    """
+    """Settings that can change while a cluster runs; ``idle_timeout`` is in seconds."""
 
     concurrency: int = 1
     keep_alive: bool = False
@@ -181,9 +179,7 @@ class Cluster:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
-        """A cluster of an earlier server, from that server's ``record``; it has ended, at the
-        latest with that server.
-        """
+        """A cluster of an earlier server, from its ``record``; it has ended."""
         cluster = cls(record["request"], record["region"], start_run)
         moments = {key: _moment(value) for key, value in record["status"]["Timeline"].items()}
         cluster.cluster_id, cluster.tags = record["id"], record["tags"]
@@ -273,9 +269,7 @@ class Cluster:
     def terminate(
         self, state: str = "TERMINATED", code: str = "USER_REQUEST", message: str = "Terminated by user request"
     ) -> None:
-        """Starts the shutdown; ``state`` is the final state. Does nothing if the shutdown has
-        started before.
-        """
+        """Starts the shutdown, unless it has started; ``state`` is the final state."""
         with self._changed:
             if self._end_state is None:
                 self._end_state = state
@@ -345,9 +339,7 @@ class Cluster:
             self.terminate(message=f"Cluster was idle for {self.settings.idle_timeout} seconds (AutoTerminationPolicy)")
 
     def _until_idle_end(self) -> float | None:
-        """Seconds until the auto-termination policy ends the cluster; ``None`` if it does not
-        apply.
-        """
+        """Seconds until the auto-termination policy ends the cluster, or ``None``."""
         if self._runs or self.settings.idle_timeout is None or self.settings.protected:
             return None
         return max(0.0, self._idle_since + self.settings.idle_timeout - time.monotonic())

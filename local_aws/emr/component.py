@@ -65,9 +65,7 @@ class EmrComponent:
             self._clusters[record["region"]][record["id"]] = Cluster.from_record(record, partial(self._start_run, role))
 
     def handlers(self) -> Mapping[str, Handler]:
-        """All operations of EMR: those of this component, and a rejection of those that moto lacks
-        too.
-        """
+        """All operations of EMR; rejects those that neither this component nor moto has."""
         done: dict[str, Handler] = {
             "RunJobFlow": self._run_job_flow,
             "DescribeCluster": self._describe_cluster,
@@ -261,9 +259,7 @@ class EmrComponent:
     # finding the cluster
 
     def _cluster(self, call: Call, parameter: str = "ClusterId") -> Cluster:
-        """The cluster, for the newer operations; the older ones call it a job flow and have another
-        error.
-        """
+        """The cluster, for newer operations; older ones (job flows) have another error."""
         cluster_id = call.body[parameter]
         cluster = self._clusters[call.region].get(cluster_id)
         if cluster is None:

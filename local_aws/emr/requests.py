@@ -1,5 +1,4 @@
-"""Validates requests to EMR: raises AWS's errors, and rejects by name what this stand-in cannot do.
-"""
+"""Validates requests to EMR: raises AWS's errors, and rejects unsupported features by name."""
 
 from __future__ import annotations
 
@@ -54,9 +53,7 @@ def invalid(message: str) -> AwsError:
 
 
 class RequestRules:
-    """Checks requests against the stand-in's IAM and S3 and EMR's releases; all methods raise
-    ``AwsError``.
-    """
+    """Checks requests against IAM, S3 and EMR's releases; all methods raise ``AwsError``."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -125,9 +122,7 @@ def _instances(body: Mapping[str, Any]) -> None:
 
 
 def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The instance groups, in either form of ``Instances``; raises ``AwsError`` if they make no
-    cluster.
-    """
+    """The instance groups, in either form of ``Instances``; raises ``AwsError``."""
     groups = _groups(instances)
     roles = [group["InstanceRole"] for group in groups]
     for role in ("MASTER", "CORE"):
@@ -164,9 +159,7 @@ def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def steps_of(configs: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """The steps in ``configs``; raises ``AwsError`` for steps that EMR rejects or this stand-in
-    cannot run.
-    """
+    """The steps in ``configs``; raises ``AwsError`` for invalid or unsupported ones."""
     if len(configs) > MOST_STEPS:
         raise invalid(
             f"1 validation error detected: Value at 'steps' failed to satisfy constraint: Member must have length "
@@ -192,9 +185,7 @@ def _step(number: int, config: Mapping[str, Any]) -> Step:
 
 
 def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """``spark-defaults`` of a cluster's ``Configurations`` as options of spark-submit; ignores
-    others.
-    """
+    """``spark-defaults`` of a cluster's ``Configurations`` as options of spark-submit."""
     properties: dict[str, str] = {}
     for configuration in configurations:
         if configuration["Classification"] in _METASTORE:

@@ -62,8 +62,7 @@ class Spark:
         return cls(java, Path(spec.origin).parent, importlib.metadata.version("pyspark"))
 
     def command(self, arguments: Sequence[str], scratch: Path, java_flags: Iterable[str] = ()) -> list[str]:
-        """``spark-submit`` on all cores; ``arguments`` are options, application, and its arguments.
-        """
+        """``spark-submit`` on all cores; ``arguments`` include the application."""
         opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES] if self.java.major > 8 else []
         return [
             *(str(self.java.executable), "-cp", self.class_path, f"-Xmx{_heap_bytes() >> 20}m"),
@@ -142,7 +141,5 @@ def _heap_bytes() -> int:
 
 
 def steps_at_once(memory: int) -> int:
-    """How many Spark drivers fit: each needs 1 GB besides its heap, and so does this server with
-    its clients.
-    """
+    """How many Spark drivers fit: each, and this server, needs 1 GB besides the heap."""
     return 1 if memory < 4 * GIGABYTE else 64

@@ -1,5 +1,4 @@
-"""Runs one step: copies the buckets in, runs the driver, copies the buckets out, writes the logs.
-"""
+"""Runs one step: copies buckets in, runs the driver, copies buckets out, writes logs."""
 
 from __future__ import annotations
 
@@ -89,9 +88,7 @@ class StepExecution:
                 self._process.end()
 
     def execute(self) -> Failure | None:
-        """Runs the step to its end and writes its logs; returns why it failed, ``None`` if it
-        succeeded.
-        """
+        """Runs the step to its end and writes its logs; returns why it failed, or ``None``."""
         try:
             return self._execute()
         except OSError as error:
@@ -140,8 +137,7 @@ class StepExecution:
         return self._process.wait()
 
     def _copy_to_s3(self) -> str:
-        """Copies the job's files to S3, even if it failed; returns S3's error, or an empty string.
-        """
+        """Copies the job's files to S3, even if it failed; returns S3's error, or ""."""
         runs = self._runs
         runs.running.discard(self)
         try:
@@ -180,9 +176,7 @@ class StepExecution:
         return folder.container(self._application)
 
     def _hive_tables_problem(self) -> str:
-        """Fails a step that used ``saveAsTable``: a cluster keeps such tables, this stand-in
-        deletes them.
-        """
+        """Fails a step that used ``saveAsTable``: this stand-in does not keep such tables."""
         tables = warehouse(self._scratch)
         if not tables.is_dir() or not any(tables.iterdir()):
             return ""

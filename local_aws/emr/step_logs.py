@@ -51,8 +51,7 @@ class Output:
         return _CONTEXT_MADE in self.stderr
 
     def without_context(self) -> Output:
-        """Adds the message of YARN's application master for a driver that created no SparkContext.
-        """
+        """Adds the message of YARN's application master for a missing SparkContext."""
         said = f"ERROR ApplicationMaster: Uncaught exception: \n{_NO_CONTEXT}\n"
         said += f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
         return Output(self.stdout, self.stderr + said)
@@ -92,16 +91,12 @@ class LogFolder:
         return f"{self.log_uri.rstrip('/')}/{self.cluster_id}/steps/{step_id}/"
 
     def container(self, application: str) -> str:
-        """The folder of a YARN application's first container, which is the driver's in cluster
-        mode.
-        """
+        """The folder of a YARN application's first container (the driver in cluster mode)."""
         first = f"{application.replace('application', 'container')}_01_000001"
         return f"{self.log_uri.rstrip('/')}/{self.cluster_id}/containers/{application}/{first}/"
 
     def write(self, folder: str, logs: dict[str, str]) -> None:
-        """Writes ``logs`` by name, gzipped. A missing bucket is only logged: it does not change the
-        step's state.
-        """
+        """Writes ``logs`` by name, gzipped. A missing bucket does not change the step's state."""
         bucket, _, prefix = folder.partition("://")[2].partition("/")
         for name, text in logs.items():
             body = gzip.compress(text.encode("utf-8", "replace"), compresslevel=6, mtime=0)
@@ -112,9 +107,7 @@ class LogFolder:
 
 
 def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float) -> str:
-    """The controller's log: ``command`` as submitted, ``ran`` as executed here, ``notes`` of the
-    mirror.
-    """
+    """The controller's log: the submitted ``command``, the one that ``ran``, the mirror's notes."""
     end = "succeeded" if exit_code == 0 else "failed"
     lines = [
         "INFO startExec 'hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runner.jar " + " ".join(command) + "'",

@@ -1,6 +1,4 @@
-"""The arguments of a `command-runner.jar` step: which options of `spark-submit` are used, dropped
-or rejected here.
-"""
+"""Arguments of a `command-runner.jar` step: options that are used, dropped or rejected."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class Submission:
 
 
 def parse_submission(args: Sequence[str]) -> Submission:
-    """Parses a step's ``Args``: ``spark-submit [options] application.py [arguments]``; else raises
-    ``AwsError``.
-    """
+    """Parses ``spark-submit [options] application.py [arguments]``; raises ``AwsError``."""
     if not args or args[0] != "spark-submit":
         raise not_supported(f"command-runner.jar {args[0] if args else 'without arguments'}; only spark-submit runs here")
     cluster_mode, options, rest = False, [], list(args[1:])

@@ -1,5 +1,4 @@
-"""EventBridge Scheduler: moto stores schedules; this layer validates them and logs that none fires.
-"""
+"""EventBridge Scheduler: moto stores schedules; this layer validates them; none fires."""
 
 from __future__ import annotations
 
@@ -89,9 +88,7 @@ def is_expression(text: str) -> bool:
 
 
 def _is_part(part: str, place: int) -> bool:
-    """Whether ``part`` is valid between commas: ``*``, ``5``, ``1-5``, ``*/10``, ``MON``, ``L``,
-    ``15W``, ``6#3``.
-    """
+    """Whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``, ``6#3``."""
     if place == 2 and re.fullmatch(r"L|LW|\d{1,2}W", part) or place == 4 and re.fullmatch(r"L|[1-7]L|[1-7]#[1-5]", part):
         return True
     found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/\d+)?", part)

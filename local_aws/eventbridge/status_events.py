@@ -1,5 +1,4 @@
-"""EventBridge's "Step Functions Execution Status Change": invokes the functions of matching rules.
-"""
+""""Step Functions Execution Status Change": invokes the functions of matching rules."""
 
 from __future__ import annotations
 
@@ -101,9 +100,7 @@ def _allows(statement: dict[str, Any], rule_arn: str) -> bool:
 
 
 def status_event(execution: Execution) -> dict[str, Any]:
-    """The event
-    (https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html).
-    """
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
     output = json.dumps(execution.output) if execution.status == "SUCCEEDED" else None
     return {
         "version": "0",

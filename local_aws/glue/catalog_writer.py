@@ -1,5 +1,4 @@
-"""Writes the tables and partitions that a crawl found to the catalog, under the crawler's policies.
-"""
+"""Writes the tables and partitions of a crawl to the catalog, under the crawler's policies."""
 
 from __future__ import annotations
 
@@ -68,9 +67,7 @@ class CatalogWriter:
         self.changes = Changes()
 
     def write(self, found: Sequence[FoundTable]) -> Changes:
-        """Creates and updates the ``found`` tables; applies the delete policy to this crawler's
-        other tables.
-        """
+        """Creates and updates the ``found`` tables; retires this crawler's other tables."""
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self._policy.database)
         self._tables = {table["Name"]: table for page in pages for table in page["TableList"]}
         seen = {self._write_table(table) for table in found}
@@ -102,9 +99,7 @@ class CatalogWriter:
         return name
 
     def _name_of(self, found: FoundTable) -> str:
-        """The table's name; another table with that name at another location leads to a hash at its
-        end.
-        """
+        """The table's name, with a hash if a table at another location has the name."""
         plain = self._policy.table_prefix + found.name
         for name in (plain, plain[: 128 - 33] + hash_suffix(found.location)):
             present = self._tables.get(name)

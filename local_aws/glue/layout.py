@@ -1,6 +1,4 @@
-"""Finds the tables of a target: folders with one kind of file are tables, folders below are
-partitions.
-"""
+"""Finds tables: folders with one kind of file are tables, folders below are partitions."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from local_aws.glue.schema import FileSchema, mergeable, merged
 
 @dataclass(frozen=True)
 class Grouping:
-    """Grouping settings: ``combine`` ignores similarity; ``table_level`` counts the bucket as level
-    1.
-    """
+    """``combine`` ignores similarity; ``table_level`` counts the bucket as level 1."""
 
     combine: bool = False
     table_level: int | None = None
@@ -26,8 +22,7 @@ class Grouping:
 
 @dataclass(frozen=True)
 class FoundTable:
-    """One table: ``root`` is a key without a final slash, ``depth`` the number of partition levels.
-    """
+    """One table: ``root`` has no final slash, ``depth`` is the number of partition levels."""
 
     bucket: str
     root: str
@@ -43,9 +38,7 @@ class FoundTable:
 
     @property
     def name(self) -> str:
-        """The folder's name (the bucket's, at the top of a bucket) in characters that the catalog
-        allows.
-        """
+        """The folder's (or bucket's) name in characters that the catalog allows."""
         return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[:128]
 
     def folders(self) -> dict[str, list[S3File]]:
@@ -124,9 +117,7 @@ def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
 
 
 def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTable | None:
-    """Joins the folders below as partitions of one table, if each is one table of the same kind and
-    depth.
-    """
+    """Joins the folders below as partitions of one table, if they are of one kind."""
     tables = [found[0] for found in below if len(found) == 1 and not found[0].is_file]
     same_depth = len({(table.depth, _height(table, folder)) for table in tables}) == 1
     if len(tables) != len(below) or not same_depth:
@@ -152,7 +143,5 @@ def _common_schema(tree: _Tree, schemas: list[FileSchema]) -> FileSchema | None:
 
 
 def hash_suffix(location: str) -> str:
-    """The suffix of a table's name that another location has already: AWS appends a hash of the
-    location.
-    """
+    """The suffix that AWS appends to a table's name that another location has."""
     return "_" + hashlib.md5(location.encode(), usedforsecurity=False).hexdigest()

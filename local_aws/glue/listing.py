@@ -44,8 +44,7 @@ class Target:
 
 
 def data_files(s3: Any, target: Target) -> list[S3File]:
-    """The objects that a crawl of ``target`` reads, by key; an include path may also be one object.
-    """
+    """The objects that a crawl of ``target`` reads; an include path may also be an object."""
     return [file for file in _listed(s3, target) if _holds_data(file, target)]
 
 
@@ -69,8 +68,7 @@ _GLOB_TOKENS = re.compile(r"\*\*|\*|\?|\\.|\[!?[^\]]+\]|\{[^}]*\}|.", re.DOTALL)
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
-    """AWS's glob for exclusions: ``*`` and ``?`` match within a folder, ``**`` across folders;
-    ``[...]``, ``{a,b}``, backslash.
+    """AWS's glob: ``*`` and ``?`` match within a folder, ``**`` across folders.
 
     https://docs.aws.amazon.com/glue/latest/dg/define-crawler-choose-data-sources.html#crawler-exclude-patterns
     """

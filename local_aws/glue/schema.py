@@ -1,6 +1,4 @@
-"""The format and columns of one file, as AWS's built-in classifiers find them, and merging of
-schemas.
-"""
+"""The format and columns of one file, as AWS's classifiers find them; merging of schemas."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class FileSchema:
-    """Format, columns (lower-case name -> Hive type, in file order), rows, and the format's
-    parameters.
-    """
+    """Format, columns (lower-case name -> Hive type), rows, and the format's parameters."""
 
     classification: str
     columns: Mapping[str, str]
@@ -157,9 +153,7 @@ def _csv_schema(text: str, size: int, compression: str) -> FileSchema | None:
 
 
 def _is_table(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether there are two columns and two rows, all of one width (the rule of AWS's CSV
-    classifier).
-    """
+    """Whether there are two columns and rows, all of one width (AWS's rule for CSV)."""
     return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
 
 
@@ -208,9 +202,7 @@ def _estimated(rows: int, sampled: int, size: int) -> int:
 
 
 def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
-    """Whether two schemas make one table: same format, and similar columns (compatible ones to
-    ``combine``).
-    """
+    """Whether two schemas make one table: same format, similar or compatible columns."""
     same_format = (one.classification, one.compression) == (other.classification, other.compression)
     same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
     if not same_format or combine:
@@ -233,8 +225,7 @@ def merged(one: FileSchema, other: FileSchema) -> FileSchema:
 
 
 def merged_columns(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of columns; a column with two types gets the wider one, or text if there is none.
-    """
+    """Both sets of columns; a column with two types gets the wider one, else text."""
     result = dict(one)
     for name, kind in other.items():
         result[name] = (_wider(result[name], kind) or "string") if name in result else kind

@@ -1,6 +1,4 @@
-"""Validates a crawler's request: raises AWS's errors, and rejects by name what this stand-in cannot
-do.
-"""
+"""Validates a crawler: raises AWS's errors, and rejects unsupported settings by name."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def unsupported(what: str) -> AwsError:
 
 
 def check(crawler: Mapping[str, Any]) -> None:
-    """Raises ``AwsError`` if ``crawler`` (a CreateCrawler request) is invalid or not supported
-    here.
-    """
+    """Raises ``AwsError`` if a CreateCrawler request is invalid or not supported."""
     for name in _UNSUPPORTED:
         if crawler.get(name):
             raise unsupported(f"crawlers with {name}")

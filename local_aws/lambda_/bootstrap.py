@@ -18,9 +18,7 @@ from typing import Any
 
 
 class Context:
-    """The handler's second argument
-    (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html).
-    """
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._deadline = time.monotonic() + facts.pop("timeout")

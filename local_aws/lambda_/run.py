@@ -1,5 +1,4 @@
-"""Runs Lambda functions: the uploaded code in a process of its own, its output in CloudWatch Logs.
-"""
+"""Runs Lambda functions: each in a process of its own, with output in CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -32,9 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of an invocation: ``payload`` is the result as JSON, or Lambda's error object if it
-    ``failed``.
-    """
+    """The end of an invocation: ``payload`` is the result or the error, as JSON."""
 
     payload: str
     failed: bool
@@ -52,9 +49,7 @@ class Functions:
         self._closed = False
 
     def close(self) -> None:
-        """Ends every running invocation and rejects new ones; returns when their processes have
-        ended.
-        """
+        """Ends every running invocation, waits for the processes, rejects new invocations."""
         with self._lock:
             self._closed = True
             processes = list(self._processes)
@@ -64,9 +59,7 @@ class Functions:
             process.wait()
 
     def check(self, name: str, region: str) -> dict[str, Any]:
-        """The function's configuration; rejects functions that cannot run here. ``ClientError`` if
-        there is none.
-        """
+        """The function's configuration; rejects functions that cannot run here."""
         configuration: dict[str, Any] = self._clients.client("lambda", region).get_function_configuration(FunctionName=name)
         runtime = configuration.get("Runtime", configuration["PackageType"])
         if not runtime.startswith("python"):
@@ -179,9 +172,7 @@ def _context(configuration: dict[str, Any], request_id: str, stream: str) -> dic
 
 
 def _environment(configuration: dict[str, Any], region: str, folder: Path, clients: Clients) -> dict[str, str]:
-    """The function's environment: its own variables, and credentials that are valid for this
-    stand-in only.
-    """
+    """The function's variables, and credentials that are valid for this stand-in only."""
     own: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
     return own | {
         "PATH": os.environ.get("PATH", os.defpath),

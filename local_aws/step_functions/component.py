@@ -1,6 +1,4 @@
-"""The Step Functions API: moto stores state machines and interprets executions; this adds what moto
-lacks.
-"""
+"""The Step Functions API: moto stores and interprets state machines; this adds the rest."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ class StepFunctionsComponent:
         self._records = PastExecutions(clients, state_log)
 
     def handlers(self) -> Mapping[str, Handler]:
-        """All operations: this component's, moto's, and a rejection of those that neither
-        implements.
-        """
+        """All operations: this component's and moto's; the others are rejected."""
         done: dict[str, Handler] = {
             "CreateStateMachine": self._create,
             "UpdateStateMachine": self._update,
@@ -220,8 +216,7 @@ def _existing(call: Call, arn: str) -> dict[str, Any] | None:
 
 
 def _same_machine(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
-    """The same response again if the state machine is the same; a different role or tags are
-    ignored.
+    """The same response again if the state machine is the same; role and tags may differ.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     """

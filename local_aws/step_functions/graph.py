@@ -1,5 +1,4 @@
-"""Validates the graph of a definition: names, transitions, reachable states, ends, error handlers.
-"""
+"""Validates the graph of a definition: names, transitions, reachability, ends, handlers."""
 
 from __future__ import annotations
 

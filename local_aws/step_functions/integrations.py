@@ -52,9 +52,7 @@ _FUNCTION_OR_ACTIVITY = re.compile(r"arn:aws[\w-]*:(lambda:.*:function|states:.+
 
 
 def task_problems(state: dict[str, Any], location: str) -> Iterator[Problem]:
-    """Yields what AWS rejects in ``Resource`` and ``Parameters``, and what this stand-in cannot
-    run.
-    """
+    """Yields invalid and unsupported parts of ``Resource`` and ``Parameters``."""
     resource = str(state.get("Resource"))
     match = _RESOURCE.fullmatch(resource)
     problem = _resource_problem(match, resource, f"{location}/Resource")
@@ -120,8 +118,7 @@ def _request(service: str, action: str) -> StructureShape:
 
 
 def _problems(template: dict[str, Any], shape: StructureShape, location: str) -> Iterator[Problem]:
-    """Yields the fields of ``template`` that ``shape`` lacks, and required fields that are missing.
-    """
+    """Yields fields that ``shape`` lacks, and required fields that are missing."""
     members = {_pascal(name): member for name, member in shape.members.items()}
     required = [
         _pascal(name) for name in shape.required_members if "idempotencyToken" not in shape.members[name].metadata
@@ -164,7 +161,5 @@ def _wrong_names(template: dict[str, Any], known: Collection[str], required: Ite
 
 
 def _pascal(name: str) -> str:
-    """``stateMachineArn`` as ``StateMachineArn``: parameters in Step Functions start with a
-    capital.
-    """
+    """``stateMachineArn`` as ``StateMachineArn``, Step Functions' spelling."""
     return name[:1].upper() + name[1:]

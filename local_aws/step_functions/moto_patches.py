@@ -1,6 +1,4 @@
-"""Patches of moto's Step Functions interpreter. ``make test-moto`` tells which ones a new moto
-makes unnecessary.
-"""
+"""Patches of moto's interpreter; ``make test-moto`` tells which ones can go."""
 
 from __future__ import annotations
 
@@ -103,9 +101,7 @@ _stock_parse_intrinsic = IntrinsicParser.parse
 
 
 class _ServiceErrorNames(dict[str, str]):
-    """Service names in errors (``Glue.EntityNotFoundException``): moto knows two, and writes others
-    in lower case.
-    """
+    """Services in errors (``Glue.EntityNotFoundException``); moto knows two of them."""
 
     def __contains__(self, service: object) -> bool:
         return isinstance(service, str)
@@ -115,9 +111,7 @@ class _ServiceErrorNames(dict[str, str]):
 
 
 def _match(self: ErrorEqualsDecl, env: Environment) -> None:
-    """Whether a Catch or Retry handles an error. In moto, States.ALL and States.TaskFailed handle
-    too many.
-    """
+    """Whether a Catch or Retry handles an error; moto's wildcards handle too many."""
     error: str = env.stack.pop().error_name
     env.stack.append(is_handled(error, [str(name.error_name) for name in self.error_names]))
 
@@ -137,9 +131,7 @@ def is_handled(error: str, handled: Sequence[str]) -> bool:
 
 
 def _choose(self: StateChoice, env: Environment) -> None:
-    """A Choice without a match fails with ``States.NoChoiceMatched``; in moto with
-    ``States.Runtime``.
-    """
+    """A Choice without a match: ``States.NoChoiceMatched``; in moto ``States.Runtime``."""
     try:
         _stock_choose(self, env)
     except RuntimeError as error:
@@ -164,9 +156,7 @@ def event_details(event: str, **details: str) -> EventDetails:
 
 
 def _set_error(self: Environment, error: ExecutionFailedEventDetails) -> None:
-    """A stopped or timed-out execution keeps its status; in moto, later errors in its states make
-    it FAILED.
-    """
+    """Keeps the status of a stopped execution; in moto later errors make it FAILED."""
     if not isinstance(self.program_state(), (ProgramStopped, ProgramTimedOut)):
         _stock_set_error(self, error)
 
@@ -181,18 +171,14 @@ def _closing(stock: Callable[..., None]) -> Callable[..., None]:
 
 
 def _add_event(self: EventManager, context: Any, event_type: HistoryEventType, *args: Any, **kwargs: Any) -> int:
-    """Drops events after the end; in moto, the states of an aborted execution go on and "succeed"
-    with null.
-    """
+    """Drops events after the end; in moto an aborted execution's states "succeed"."""
     if getattr(self, "closed", False) and event_type not in _ENDINGS:
         return int(context.last_published_event_id)
     return _stock_add_event(self, context, event_type, *args, **kwargs)
 
 
 def _wait_to_retry(self: JitterStrategyDecl, env: Environment) -> None:
-    """Ends the pause before a Retry with the execution; in moto, a stopped execution stays RUNNING
-    until then.
-    """
+    """Ends the pause before a Retry with the execution; moto waits to its end."""
     _stock_jitter(self, env)
     deadline = time.monotonic() + env.stack.pop()
     while env.is_running() and (rest := deadline - time.monotonic()) > 0:
@@ -217,9 +203,7 @@ def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
 
 
 def _execution_details(self: Execution) -> ExecutionDetails:
-    """``$$.Execution.StartTime`` as text; moto has a ``datetime``, which intrinsic functions do not
-    accept.
-    """
+    """``$$.Execution.StartTime`` as text; intrinsic functions reject moto's ``datetime``."""
     details = _stock_execution_details(self)
     vars(details)["start_time"] = iso_text(self.start_date)
     return details

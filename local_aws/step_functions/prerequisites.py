@@ -13,9 +13,7 @@ from local_aws.overlay import AwsError
 
 
 def check_role(iam: Any, role_arn: str) -> None:
-    """Raises AWS's error if the role does not exist or Step Functions may not assume it (one
-    message for both).
-    """
+    """Raises AWS's error if Step Functions may not assume the role or it does not exist."""
     if not trusted_role(iam, role_arn, "states"):
         raise AwsError(
             "AccessDeniedException",

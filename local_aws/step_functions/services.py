@@ -1,5 +1,4 @@
-"""The names of AWS's services and operations in ``aws-sdk`` integrations, from botocore's models.
-"""
+"""The names of AWS's services and operations in ``aws-sdk`` integrations (botocore)."""
 
 from __future__ import annotations
 
@@ -43,9 +42,7 @@ def service_model(service: str) -> ServiceModel | None:
 
 @functools.cache
 def error_prefix(service: str) -> str:
-    """The prefix of errors in ``aws-sdk`` calls (``Glue`` in ``Glue.EntityNotFoundException``): the
-    service id in mixed case.
-    """
+    """The prefix of an ``aws-sdk`` call's errors: the service id in mixed case, ``Glue``."""
     name = boto_name(service)
     if name is None:
         return service
@@ -55,9 +52,7 @@ def error_prefix(service: str) -> str:
 
 @functools.cache
 def _boto_names() -> dict[str, str]:
-    """botocore's names by Step Functions' names: service ids without spaces, such as
-    ``cloudwatchlogs``.
-    """
+    """botocore's names by Step Functions' names, such as ``cloudwatchlogs``."""
     ids = EVENT_ALIASES | _SERVICE_IDS
     return {ids.get(name, name).replace("-", ""): name for name in _loader().list_available_services("service-2")}
 

@@ -15,9 +15,7 @@ _DEFINITIONS = 64  # moto parses a definition at each creation, update and start
 
 
 def parse(definition: str) -> tuple[EvalComponent, ParserRuleContext]:
-    """Replaces moto's ``AmazonStateLanguageParser.parse``: a new program each time, from a cached
-    tree.
-    """
+    """Replaces ``AmazonStateLanguageParser.parse``: a new program from a cached tree."""
     tree = _tree(definition)
     return Preprocessor().visit(tree), tree
 

@@ -1,6 +1,4 @@
-"""Integrations that moto lacks: EMR and Athena with `.sync`, and the AWS SDK with Step Functions'
-spelling.
-"""
+"""Integrations that moto lacks: EMR and Athena with `.sync`, and the AWS SDK's spelling."""
 
 from __future__ import annotations
 
@@ -146,9 +144,7 @@ def _cause(error: ClientError, sdk_name: str) -> str:
 
 
 class EmrTask(JobTask):
-    """``elasticmapreduce:*``
-    (https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html).
-    """
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html"""
 
     boto_service = "emr"
     sdk_name = "AmazonElasticMapReduce"
@@ -248,9 +244,7 @@ def _without_metadata(answer: Mapping[str, Any]) -> Answer:
 
 
 class AwsSdkTask(StateTaskServiceAwsSdk):
-    """``aws-sdk:*`` with PascalCase names in request and response; moto leaves them in the API's
-    spelling.
-    """
+    """``aws-sdk:*`` with PascalCase names; moto leaves them in the API's spelling."""
 
     def _get_boto_service_name(self, boto_service_name: str | None = None) -> str:
         service = boto_service_name or self.resource.api_name
