@@ -55,7 +55,6 @@ class Clients:
         return {"AWS_ACCESS_KEY_ID": self._access_key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     def signing_as(self, access_key_id: str) -> Clients:
-        """Clients that sign with ``access_key_id``."""
         with self._lock:
             if access_key_id not in self._by_key:
                 self._by_key[access_key_id] = Clients(self.endpoint_url, self.keys, access_key_id)

@@ -31,7 +31,6 @@ class Java:
 
     @property
     def executable(self) -> Path:
-        """The program ``java``."""
         return self.home / "bin" / "java"
 
 

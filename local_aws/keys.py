@@ -48,7 +48,6 @@ def access_key_of(role: str) -> str:
 
 
 def new_keys() -> Keys:
-    """Creates random keys."""
     return Keys(PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(15)), secrets.token_urlsafe(30))
 
 

@@ -75,7 +75,6 @@ class Mirror:
         root.mkdir(parents=True, exist_ok=True)
 
     def buckets(self) -> list[str]:
-        """The names of all buckets."""
         return [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
 
     def enter(self) -> list[str]:

@@ -81,7 +81,6 @@ def signed_service(environ: Mapping[str, Any]) -> str:
 
 
 def signed_region(environ: Mapping[str, Any]) -> str:
-    """The region that a request is signed for."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     return signed.group(2) if signed else "us-east-1"
 

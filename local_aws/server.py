@@ -107,7 +107,6 @@ class LocalAws:
         self.notes += self._mirror.restore(recorder.put_object)
 
     def _make_components(self, launcher: Launcher) -> list[Component]:
-        """Creates the components."""
         clients, state_log = self._clients, self._state_log
         return [
             UnsupportedOperations(),

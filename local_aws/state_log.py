@@ -35,15 +35,12 @@ class UnknownState(StartError):
 
 @dataclass
 class State:
-    """The content of the log."""
-
     requests: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
     executions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Adds one line of the log."""
         if "request" in entry:
             self.requests.append(entry["request"])
         elif "object" in entry:

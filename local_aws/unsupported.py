@@ -43,7 +43,6 @@ class UnsupportedOperations:
 
 
 def reject(call: Call) -> dict[str, Any]:
-    """Handler of an unsupported operation."""
     raise not_supported(f"{call.service}:{call.operation}")
 
 

@@ -31,7 +31,6 @@ def _bare(sql: str) -> str:
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Whether ``node`` is a call of an aggregate function."""
     if isinstance(node, exp.GroupConcat):
         return True
     signatures = functions().signatures.get(node.name.lower(), ()) if isinstance(node, exp.Anonymous) else ()

@@ -38,17 +38,14 @@ class Table:
 
     @cached_property
     def keys(self) -> Columns:
-        """The partition columns."""
         return [(key["Name"].lower(), hive_type(key["Type"])) for key in self.raw.get("PartitionKeys") or ()]
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """The table's StorageDescriptor."""
         return dict(self.raw.get("StorageDescriptor") or {})
 
     @property
     def is_view(self) -> bool:
-        """Whether it is a view."""
         return self.raw.get("TableType") == "VIRTUAL_VIEW"
 
     def view(self) -> dict[str, Any]:
@@ -83,12 +80,10 @@ class Catalog:
         self._tables: dict[tuple[str, str], Table | None] = {}
 
     def databases(self) -> list[str]:
-        """The names of all databases."""
         pages = self.glue.get_paginator("get_databases").paginate()
         return sorted(database["Name"] for page in pages for database in page["DatabaseList"])
 
     def has_database(self, name: str) -> bool:
-        """Whether the database exists."""
         try:
             self.glue.get_database(Name=name)
         except ClientError as error:
@@ -97,7 +92,6 @@ class Catalog:
         return True
 
     def table(self, database: str, name: str) -> Table | None:
-        """The table or view of that name, or None."""
         if (database, name) not in self._tables:
             self._tables[database, name] = self._read(database, name)
         return self._tables[database, name]
@@ -120,7 +114,6 @@ class Catalog:
         raise QueryFailed("TABLE_NOT_FOUND", f"{at}Table '{CATALOG}.{database}.{name}' does not exist")
 
     def tables(self, database: str) -> list[Table]:
-        """All tables and views of a database, by name."""
         try:
             pages = list(self.glue.get_paginator("get_tables").paginate(DatabaseName=database))
         except ClientError as error:

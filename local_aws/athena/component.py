@@ -31,7 +31,6 @@ DATA_CATALOG = "AwsDataCatalog"
 
 
 def invalid(message: str) -> AwsError:
-    """Athena's error for an invalid request."""
     return AwsError("InvalidRequestException", message)
 
 
@@ -49,7 +48,6 @@ class AthenaComponent:
         self._named = NamedQueries()
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The operations on queries, databases, tables and catalogs."""
         operations: dict[str, Handler] = {
             "StartQueryExecution": self._start,
             "GetQueryExecution": lambda call: {"QueryExecution": self._get(call).describe()},
@@ -156,8 +154,7 @@ class AthenaComponent:
         return found
 
     def _output_folder(self, call: Call, body: dict[str, Any], workgroup: dict[str, Any]) -> str:
-        """The result location: an enforced workgroup's, else the request's, else the workgroup's.
-        """
+        """The result location: an enforced workgroup's, the request's, or the workgroup's."""
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
         asked = (body.get("ResultConfiguration") or {}).get("OutputLocation")

@@ -100,7 +100,6 @@ class Reader:
         return InvalidSyntax(f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting {expected}")
 
     def token(self, expected: str) -> Token:
-        """The next token."""
         if self.at_end:
             raise self.mismatch(expected)
         self._next += 1
@@ -111,7 +110,6 @@ class Reader:
         return self.token("an identifier").text.lower()
 
     def string(self) -> str:
-        """A string literal."""
         if self.at_end or self._tokens[self._next].token_type is not TokenType.STRING:
             raise self.mismatch("a string")
         return self.token("a string").text
@@ -178,7 +176,6 @@ class Reader:
 
 
 def hive_reader(text: str) -> Reader:
-    """A reader for a statement in Hive's dialect."""
     return Reader(text, _HiveWords)
 
 

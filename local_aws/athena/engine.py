@@ -62,14 +62,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def cursor(self) -> Any:
-        """A new connection."""
         with self._lock:
             cursor = self._database.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
 
     def close(self) -> None:
-        """Frees the memory."""
         self._database.close()
 
 
@@ -102,7 +100,6 @@ class Query:
         self.catalog = Catalog(session.glue)
 
     def compile(self, source: Source, node: exp.Expr) -> tuple[Compiled, list[Scan]]:
-        """The compiled query and its scans."""
         context = StatementContext(self.catalog, self._session.started, self._session.user)
         compiled = QueryCompiler(source, context, self._session.database).compile(node)
         return compiled, context.scans
@@ -120,14 +117,12 @@ class Query:
         return PreparedQuery(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
 
     def rows(self, prepared: PreparedQuery) -> Result:
-        """Runs the query; returns its rows as text."""
         rows = self.execute(_with_text_columns(prepared)).fetchall()
         formatted_rows = [[formatted(value, kind) for value, kind in zip(row, prepared.types, strict=True)] for row in rows]
         columns = list(zip(prepared.names, prepared.types, strict=True))
         return Result(columns, formatted_rows, has_header=True, scanned_bytes=prepared.scanned_bytes)
 
     def table(self, prepared: PreparedQuery) -> Any:
-        """Runs the query; returns an Arrow table."""
         self._session.raise_if_cancelled()
         try:
             return self._cursor.sql(prepared.sql).to_arrow_table()

@@ -44,7 +44,6 @@ class Execution:
 
     @property
     def output_location(self) -> str:
-        """The location of the results file."""
         if self.reused is not None:
             return self.reused.output_location
         return f"{self.output_folder}{self.query_id}{self.suffix}"

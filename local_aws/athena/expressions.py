@@ -197,7 +197,6 @@ class Expressions:
         return self.row_of([self.compile(item) for item in node.expressions])
 
     def row_of(self, items: Sequence[Typed]) -> Typed:
-        """A row without field names."""
         fields = ", ".join(f"field{index} := {item.sql}" for index, item in enumerate(items))
         return Typed(f"struct_pack({fields})", row([item.type for item in items]))
 

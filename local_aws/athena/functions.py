@@ -156,8 +156,6 @@ _DECIMALS: dict[str, Callable[[int, int], Type]] = {
 
 
 class Functions:
-    """All functions, by name."""
-
     def __init__(self, text: str) -> None:
         self.signatures: dict[str, list[Function]] = {}
         self.refused: set[str] = set()

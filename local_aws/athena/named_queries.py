@@ -20,7 +20,6 @@ class NamedQueries:
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The operations, by ``"AmazonAthena.Operation"``."""
         return {
             "AmazonAthena.CreateNamedQuery": self._create,
             "AmazonAthena.UpdateNamedQuery": self._update,

@@ -18,7 +18,6 @@ class PreparedStatements:
         self._kept: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The operations, by ``"AmazonAthena.Operation"``."""
         return {
             "AmazonAthena.CreatePreparedStatement": self._create,
             "AmazonAthena.UpdatePreparedStatement": self._update,
@@ -29,13 +28,11 @@ class PreparedStatements:
         }
 
     def put(self, region: str, workgroup: str, name: str, text: str, description: str | None = None) -> None:
-        """Adds or replaces a statement."""
         kept = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
         with self._lock:
             self._kept[region, workgroup, name] = kept | ({"Description": description} if description else {})
 
     def text(self, region: str, workgroup: str, name: str) -> str | None:
-        """The statement's text, or None."""
         kept = self._kept.get((region, workgroup, name))
         return None if kept is None else str(kept["QueryStatement"])
 

@@ -53,7 +53,6 @@ class StatementContext:
     views: list[str] = field(default_factory=list)
 
     def alias(self) -> str:
-        """A unique alias."""
         return f"r{next(iter(self.numbers))}"
 
 
@@ -89,7 +88,6 @@ class QueryCompiler:
         return replace(compiled, sql=withs + compiled.sql)
 
     def subquery(self, node: exp.Expr, outer: Any) -> tuple[str, list[Type]]:
-        """A query inside an expression."""
         scope = outer.scope if isinstance(outer, _OrderNames) else outer
         compiled = self.compile(node, scope)
         return compiled.sql, [column.type for column in compiled.columns]

@@ -63,7 +63,6 @@ class ObjectCache:
         self._size = 0
 
     def read(self, s3: Any, item: S3Object) -> bytes:
-        """The object's content."""
         with self._lock:
             if item in self._kept:
                 self._kept.move_to_end(item)

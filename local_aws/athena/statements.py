@@ -159,7 +159,6 @@ class Runner:
         self._writer = Writer(self._query, session.s3, session.database, tables_location)
 
     def run(self, statement: Statement) -> Result:
-        """The statement's result."""
         if statement.substatement in _REFUSED:
             raise unsupported(f"{statement.substatement} (Iceberg tables)")
         if statement.source is not None:

@@ -56,7 +56,6 @@ class LazySimple:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> LazySimple:
-        """From the SerDe's properties."""
         # the misspelling is Hive's
         items = properties.get("collection.delim") or properties.get("colelction.delim")
         given = (
@@ -200,7 +199,6 @@ class OpenCsv:
         )
 
     def row(self, line: str, kinds: Sequence[Type]) -> list[Any]:
-        """The line's values by position."""
         if self.quote not in line and self.escape not in line:
             return line.split(self.separator)
         return self._parsed(line)

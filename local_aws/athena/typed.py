@@ -24,12 +24,10 @@ class Typed:
 
 
 def quoted(name: str) -> str:
-    """A quoted identifier in DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def text_literal(value: str) -> str:
-    """A string literal in DuckDB's SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 

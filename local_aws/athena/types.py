@@ -63,7 +63,6 @@ def decimal(precision: int, scale: int) -> Type:
 
 
 def array(item: Type) -> Type:
-    """An array of ``item``."""
     return Type("array", items=(item,))
 
 
@@ -73,7 +72,6 @@ def row(items: Sequence[Type], names: Sequence[str | None] | None = None) -> Typ
 
 
 def is_number(kind: Type) -> bool:
-    """Whether it is a numeric type."""
     return kind.name in INTEGERS or kind.name in FLOATS or kind.name == "decimal"
 
 
@@ -139,7 +137,6 @@ def _common_of_family(one: Type, other: Type) -> Type | None:
 
 
 def coerces(given: Type, wanted: Type) -> bool:
-    """Whether ``given`` coerces to ``wanted``."""
     if given.name == "decimal" and wanted.name == "decimal":
         return common(given, wanted) == wanted
     if wanted.name == "decimal" and given.name in INTEGERS:
@@ -160,7 +157,6 @@ _DUCKDB = {
 
 
 def duckdb_type(kind: Type) -> str:
-    """The DuckDB type of ``kind``."""
     if kind.name == "decimal":
         return f"DECIMAL({kind.params[0]},{kind.params[1]})"
     if kind.name == "array":

@@ -47,7 +47,6 @@ def new_id(prefix: str) -> str:
 
 
 def now() -> datetime:
-    """The current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -127,7 +126,6 @@ class Settings:
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Settings:
-        """The settings of a RunJobFlow request."""
         instances = request["Instances"]
         return cls(
             concurrency=request.get("StepConcurrencyLevel", 1),
@@ -174,7 +172,6 @@ class Cluster:
 
     @property
     def arn(self) -> str:
-        """The cluster's ARN."""
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
 
     @classmethod
@@ -218,7 +215,6 @@ class Cluster:
     # called by read operations of the API
 
     def step(self, step_id: str) -> Step | None:
-        """The step with that id."""
         return next((step for step in self.steps if step.step_id == step_id), None)
 
     def status(self) -> dict[str, Any]:

@@ -91,7 +91,6 @@ class EmrComponent:
         return {f"{_TARGET}.{name}": handler for name, handler in {**refused, **done}.items()}
 
     def close(self) -> None:
-        """Ends every cluster and its steps."""
         self._launcher.close()
         clusters = [cluster for in_region in self._clusters.values() for cluster in in_region.values()]
         for cluster in clusters:

@@ -65,5 +65,4 @@ class SparkLauncher:
         )
 
     def close(self) -> None:
-        """Cancels the creation of the class archive."""
         self._archive.close()

@@ -48,8 +48,6 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class Spark:
-    """The installed PySpark and the Java that runs it."""
-
     java: Java
     home: Path
     version: str
@@ -80,7 +78,6 @@ class Spark:
 
     @property
     def class_path(self) -> str:
-        """Spark's jars."""
         return f"{self.home / 'jars'}/*"
 
     def environment(self, scratch: Path, endpoint_url: str) -> dict[str, str]:

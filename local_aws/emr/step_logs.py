@@ -34,8 +34,6 @@ _NO_CONTEXT = "java.lang.IllegalStateException: User did not initialize spark co
 
 @dataclass(frozen=True)
 class Output:
-    """The output of a driver."""
-
     stdout: str
     stderr: str
 
@@ -47,7 +45,6 @@ class Output:
 
     @property
     def made_context(self) -> bool:
-        """Whether the driver created a SparkContext."""
         return _CONTEXT_MADE in self.stderr
 
     def without_context(self) -> Output:
@@ -80,8 +77,6 @@ def no_such_bucket(bucket: str) -> str:
 
 @dataclass(frozen=True)
 class LogFolder:
-    """The log folders of one cluster."""
-
     s3: Any
     log_uri: str
     cluster_id: str

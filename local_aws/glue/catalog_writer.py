@@ -35,8 +35,6 @@ class Policy:
 
 @dataclass
 class Changes:
-    """The changes of one crawl, by name."""
-
     tables_created: list[str] = field(default_factory=list)
     tables_updated: list[str] = field(default_factory=list)
     tables_deleted: list[str] = field(default_factory=list)

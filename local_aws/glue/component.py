@@ -66,8 +66,6 @@ class Crawl:
 
 @dataclass
 class Crawler:
-    """A crawler's definition and its crawls."""
-
     request: dict[str, Any]
     region: str
     created: float = field(default_factory=time.time)
@@ -78,7 +76,6 @@ class Crawler:
 
     @property
     def name(self) -> str:
-        """The crawler's name."""
         return str(self.request["Name"])
 
     @property

@@ -26,7 +26,6 @@ class CrawlLog:
         self._events: list[dict[str, Any]] = []
 
     def note(self, line: str) -> None:
-        """Adds a line with its time."""
         self._events.append({"timestamp": int(time.time() * 1000), "message": f"[{self._crawl_id}] {line}"})
 
     def note_changes(self, changes: Changes) -> None:

@@ -28,7 +28,6 @@ _UNSUPPORTED = ("Schedule", "Classifiers", "CrawlerSecurityConfiguration")
 
 
 def invalid(message: str) -> AwsError:
-    """Glue's error for an invalid request."""
     return AwsError("InvalidInputException", message)
 
 
@@ -97,12 +96,10 @@ def _check_configuration(given: Any, known: Any, where: str) -> None:
 
 
 def targets_of(crawler: Mapping[str, Any]) -> list[Target]:
-    """The crawler's S3 targets."""
     return [Target.of(spec) for spec in crawler["Targets"]["S3Targets"]]
 
 
 def grouping_of(crawler: Mapping[str, Any]) -> Grouping:
-    """How the crawler groups folders."""
     grouping = _configuration(crawler).get("Grouping", {})
     return Grouping(
         combine=grouping.get("TableGroupingPolicy") == "CombineCompatibleSchemas",

@@ -49,7 +49,6 @@ def _inside(state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def graph_problems(definition: dict[str, Any]) -> Iterator[Problem]:
-    """Yields the problems of the graph."""
     found = list(machines(definition))
     yield from _duplicates(found)
     for machine in found:

@@ -35,7 +35,6 @@ def operation(service: str, action: str) -> OperationModel | None:
 
 @functools.cache
 def service_model(service: str) -> ServiceModel | None:
-    """botocore's model of a service of Step Functions."""
     name = boto_name(service)
     return ServiceModel(_loader().load_service_model(name, "service-2"), name) if name else None
 
