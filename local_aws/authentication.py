@@ -8,17 +8,16 @@ machine. Requests without a valid signature get the errors that AWS would send.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
 from local_aws.errors import is_disk_full
 from local_aws.keys import Keys
-from local_aws.overlay import WsgiApp
 from local_aws.signature import Claim, claim_of
+from local_aws.wsgi import WsgiApp, send
 
 _THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _SAME_SITE = ("", "same-origin", "none")
@@ -59,7 +58,7 @@ class Authentication:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         origin_problem = _foreign_origin(environ)
         if origin_problem:
-            return _send(start_response, "403 Forbidden", "text/plain", f"local_aws: {origin_problem}\n")
+            return _send(environ, start_response, 403, f"local_aws: {origin_problem}\n", "text/plain")
         claim = claim_of(environ)
         problem = claim.problem(environ, self._keys) if claim else "unsigned"
         if problem:
@@ -97,31 +96,34 @@ def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
 def _reject(
     environ: dict[str, Any], start_response: Callable[..., Any], claim: Claim | None, problem: str
 ) -> Iterable[bytes]:
+    """Sends the error in the protocol of the service: JSON with a target, XML of S3 or of a query API, REST JSON."""
     s3, in_json, in_xml, message = _ERRORS[problem]
-    service = claim.service if claim else ""
+    service, kind = claim.service if claim else "", environ.get("CONTENT_TYPE", "")
     if environ.get("HTTP_X_AMZ_TARGET"):
-        body = json.dumps({"__type": in_json, "message": message, "Message": message})
-        return _send(start_response, "400 Bad Request", "application/x-amz-json-1.1", body)
-    if service == "s3" or not (service or environ.get("CONTENT_TYPE")):
-        body = f"<Error><Code>{s3}</Code><Message>{escape(message)}</Message></Error>"
-        return _send(start_response, "403 Forbidden", "application/xml", body)
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        error = f"<Code>{in_xml}</Code><Message>{escape(message)}</Message>"
-        body = (
-            f"<Response><Errors><Error>{error}</Error></Errors></Response>"
-            if service == "ec2"
-            else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
-        )
-        return _send(start_response, "403 Forbidden", "text/xml", body)
-    body = json.dumps({"message": message})
-    return _send(start_response, "403 Forbidden", "application/json", body, ("x-amzn-ErrorType", in_json))
+        body = {"__type": in_json, "message": message, "Message": message}
+        return _send(environ, start_response, 400, body, "application/x-amz-json-1.1")
+    if service == "s3" or not (service or kind):
+        return _send(environ, start_response, 403, f"<Error>{_xml(s3, message)}</Error>", "application/xml")
+    if kind.startswith("application/x-www-form-urlencoded"):
+        text = f"<ErrorResponse><Error><Type>Sender</Type>{_xml(in_xml, message)}</Error></ErrorResponse>"
+        if service == "ec2":
+            text = f"<Response><Errors><Error>{_xml(in_xml, message)}</Error></Errors></Response>"
+        return _send(environ, start_response, 403, text, "text/xml")
+    return _send(environ, start_response, 403, {"message": message}, "application/json", in_json)
+
+
+def _xml(code: str, message: str) -> str:
+    return f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
 
 def _send(
-    start_response: Callable[..., Any], status: str, kind: str, body: str, *more: tuple[str, str]
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    status: int,
+    body: Mapping[str, Any] | str,
+    content_type: str,
+    error_type: str = "",
 ) -> Iterable[bytes]:
-    payload = body.encode()
     # Close the connection: unread bytes of the request must not be parsed as the next request.
-    headers = [("Content-Type", kind), ("Content-Length", str(len(payload))), ("Connection", "close"), *more]
-    start_response(status, headers)
-    return [payload]
+    headers = {"Connection": "close"} | ({"x-amzn-ErrorType": error_type} if error_type else {})
+    return send(environ, start_response, status, body, headers, content_type)

@@ -12,21 +12,20 @@ from __future__ import annotations
 import io
 import json
 import logging
-import re
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from werkzeug.test import run_wsgi_app
+
 from local_aws.errors import is_disk_full
+from local_aws.wsgi import WsgiApp, read_body, send, signed_by, signed_region
 
 log = logging.getLogger(__name__)
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Handler = Callable[["Call"], dict[str, Any]]
-
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 
 
 class AwsError(Exception):
@@ -68,23 +67,6 @@ class Call:
         return self._call_moto(operation or self.operation, dict(self.body if body is None else body))
 
 
-def signed_by(environ: Mapping[str, Any]) -> str:
-    """The access key id that signed a request; empty if it is not signed."""
-    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return signed.group(1) if signed else ""
-
-
-def signed_service(environ: Mapping[str, Any]) -> str:
-    """The service that a request is signed for; empty if it is not signed."""
-    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return signed.group(3) if signed else ""
-
-
-def signed_region(environ: Mapping[str, Any]) -> str:
-    signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return signed.group(2) if signed else "us-east-1"
-
-
 class Overlay:
     """WSGI application: ``handlers`` by ``"Service.Operation"`` in front of ``moto``."""
 
@@ -102,26 +84,17 @@ class Overlay:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         handler = self.handlers.get(target)
-        if handler is not None:
-            return self._send(start_response, *self._answer(handler, environ, target))
-        try:
-            return self._moto(environ, start_response)
-        # moto raises it for operations that it does not implement
-        except NotImplementedError as error:
-            refusal = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
-            return self._send(start_response, refusal.status, refusal.body_of_error())
-
-    @staticmethod
-    def _send(start_response: Callable[..., Any], status: int, answer: dict[str, Any]) -> Iterable[bytes]:
-        payload = json.dumps(answer, default=_json_default).encode()
-        headers = [
-            ("Content-Type", "application/x-amz-json-1.1"),
-            ("Content-Length", str(len(payload))),
-            # moto's Step Functions interpreter requires this header in every response.
-            ("x-amzn-RequestId", str(uuid.uuid4())),
-        ]
-        start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
-        return [payload]
+        if handler is None:
+            try:
+                return self._moto(environ, start_response)
+            except NotImplementedError as error:  # moto raises it for operations that it does not implement
+                rejection = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
+                status, answer = rejection.status, rejection.body_of_error()
+        else:
+            status, answer = self._answer(handler, environ, target)
+        # moto's Step Functions interpreter requires this header in every response
+        headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+        return send(environ, start_response, status, answer, headers, "application/x-amz-json-1.1")
 
     def _answer(self, handler: Handler, environ: dict[str, Any], target: str) -> tuple[int, dict[str, Any]]:
         try:
@@ -137,9 +110,8 @@ class Overlay:
             return 500, {"__type": "LocalAwsBug", "message": message, "Message": message}
 
     def _decode(self, environ: dict[str, Any], target: str) -> Call:
-        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
-            body = json.loads(raw or b"{}")
+            body = json.loads(read_body(environ) or b"{}")
         except ValueError as error:
             raise AwsError("SerializationException", f"the request body is not JSON: {error}") from error
         if not isinstance(body, dict):
@@ -171,18 +143,11 @@ class Overlay:
                 "wsgi.input_terminated": True,
             }
         )
-        seen: list[int] = []
-
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-            seen.append(int(status.split(" ", 1)[0]))
-            return lambda _data: None
-
         try:
-            chunks = self._moto(fresh, start_response)
+            chunks, status_line, _ = run_wsgi_app(self._moto, fresh, buffered=True)
         except NotImplementedError as error:
             raise not_supported(f"{target}: {error}") from error
-        raw = b"".join(chunks)
-        status = seen[-1]
+        raw, status = b"".join(chunks), int(status_line.split()[0])
         try:
             answer: dict[str, Any] = json.loads(raw) if raw.strip() else {}
         except ValueError:
@@ -193,9 +158,3 @@ class Overlay:
             raise AwsError(code, str(answer.get("message") or answer.get("Message") or ""), status)
         return answer
 
-
-def _json_default(value: Any) -> Any:
-    """The AWS JSON protocol has datetimes as epoch seconds."""
-    if hasattr(value, "timestamp"):
-        return value.timestamp()
-    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")

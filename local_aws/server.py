@@ -24,11 +24,12 @@ from local_aws.lambda_.invoke import Invocations
 from local_aws.lambda_.run import Functions
 from local_aws.mirror import Mirror
 from local_aws.moto_patches import treat_loopback_as_tls
-from local_aws.overlay import Handler, Overlay, WsgiApp
+from local_aws.overlay import Handler, Overlay
 from local_aws.state_log import StateLog
 from local_aws.state_recorder import StateRecorder
 from local_aws.step_functions.component import StepFunctionsComponent
 from local_aws.unsupported import UnsupportedOperations, UnsupportedPaths
+from local_aws.wsgi import WsgiApp
 
 log = logging.getLogger(__name__)
 

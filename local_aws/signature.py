@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import re
 import time
 from calendar import timegm
@@ -21,6 +20,7 @@ from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
 
 from local_aws.keys import Keys
+from local_aws.wsgi import read_body
 
 _FIELDS = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -99,9 +99,7 @@ def _payload(claim: Claim, environ: dict[str, Any]) -> str:
         return named
     if claim.service == "s3":
         return "UNSIGNED-PAYLOAD"
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    environ["wsgi.input"] = io.BytesIO(body)
-    return hashlib.sha256(body).hexdigest()
+    return hashlib.sha256(read_body(environ)).hexdigest()
 
 
 def _version_2(claim: Claim, environ: dict[str, Any], secret: str) -> str:

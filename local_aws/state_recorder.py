@@ -19,9 +19,12 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 from xml.etree import ElementTree
 
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
 from local_aws.clients import REGION
-from local_aws.overlay import WsgiApp, signed_region, signed_service
 from local_aws.state_log import StateLog
+from local_aws.wsgi import WsgiApp, read_body, signed_by, signed_region, signed_service
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,6 @@ _EMR_STATE = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfigurati
 _CHANGES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 _HEADERS = ("HTTP_X_AMZ_TARGET", "CONTENT_TYPE", "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED")
 _AUTHORIZATION = "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-_KEY_ID = re.compile(r"Credential=([^/,\s]+)/")
 
 ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
 
@@ -65,61 +67,47 @@ class StateRecorder:
     def _change_objects(
         self, environ: dict[str, Any], start_response: Callable[..., Any], bucket: str, key: str
     ) -> Iterable[bytes]:
-        keys = [key] if key else _keys_to_delete(_body(environ))
+        keys = [key] if key else _keys_to_delete(read_body(environ))
         answer = list(self._app(environ, start_response))
         # after a failed request too: the mirror compares with S3
         self._objects_changed(bucket, keys)
         return answer
 
     def _change(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        body = _body(environ)
+        body = read_body(environ)
         if not _changes_state(environ, body):
             return self._app(environ, start_response)
         with self._lock:  # no other request may consume the same random numbers
             seed = secrets.randbits(63)
-            status, answer = _send(self._app, environ, seed, start_response)
-            if status < 400:
+            answer, status, headers = _send(self._app, environ, seed)
+            if status < "4":
                 self._log.append(request=_as_entry(environ, body, seed))
+        start_response(status, list(headers))
         return answer
 
     def restore(self) -> None:
         """Repeats the requests of the log; logs a warning for each one that fails now."""
         for entry in self._log.state.requests:
-            status, answer = _send(self._app, _environ(entry), entry["seed"])
-            if status >= 400:
+            answer, status, _ = _send(self._app, _environ(entry), entry["seed"])
+            if status >= "4":
                 what = entry["headers"].get("HTTP_X_AMZ_TARGET") or f"{entry['method']} {entry['uri']}"
                 log.warning("not restored: %s: %s", what, b"".join(answer)[:300].decode(errors="replace"))
         _seed(None)
 
-    def put_object(self, name: str, body: bytes, headers: dict[str, str]) -> str:
+    def put_object(self, name: str, body: bytes, stored: dict[str, str]) -> str:
         """Uploads an object that the log lists, without logging it again; returns its ETag."""
         uri = quote(f"/{name}", safe="/~")
-        seen: dict[str, str] = {}
-
-        def start_response(status: str, sent: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-            seen.update({key.lower(): value for key, value in sent}, status=status)
-            return lambda _data: None
-
         signed = {"service": "s3", "region": REGION, "key": "local"}
-        entry = {"method": "PUT", "uri": uri, "headers": headers, **signed}
-        list(self._app(_environ(entry, body), start_response))
-        if not seen["status"].startswith("2"):
-            log.warning("not restored: s3://%s: %s", name, seen["status"])
-        return seen.get("etag", "")
+        entry = {"method": "PUT", "uri": uri, "headers": stored, **signed}
+        _, status, headers = run_wsgi_app(self._app, _environ(entry, body), buffered=True)
+        if not status.startswith("2"):
+            log.warning("not restored: s3://%s: %s", name, status)
+        return headers.get("ETag", "")
 
 
-def _send(
-    app: WsgiApp, environ: dict[str, Any], seed: int, start_response: Callable[..., Any] | None = None
-) -> tuple[int, list[bytes]]:
-    statuses: list[int] = []
-
-    def noted(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-        statuses.append(int(status.split(" ", 1)[0]))
-        return start_response(status, headers) if start_response else lambda _data: None
-
+def _send(app: WsgiApp, environ: dict[str, Any], seed: int) -> tuple[Iterable[bytes], str, Headers]:
     _seed(seed)
-    answer = list(app(environ, noted))
-    return statuses[-1], answer
+    return run_wsgi_app(app, environ, buffered=True)
 
 
 def _seed(seed: int | None) -> None:
@@ -153,18 +141,6 @@ def _path(environ: dict[str, Any]) -> str:
     return path.encode("latin-1").decode(errors="replace")
 
 
-def _body(environ: dict[str, Any]) -> bytes:
-    """The request's body; later layers can read it again."""
-    length = environ.get("CONTENT_LENGTH")
-    if length or environ.get("wsgi.input_terminated"):
-        body: bytes = environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read()
-    else:
-        body = b""
-    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "wsgi.input_terminated": True}
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    return body
-
-
 def _keys_to_delete(body: bytes) -> list[str]:
     try:
         tree = ElementTree.fromstring(body)
@@ -175,7 +151,6 @@ def _keys_to_delete(body: bytes) -> list[str]:
 
 def _as_entry(environ: dict[str, Any], body: bytes, seed: int) -> dict[str, Any]:
     query = environ.get("QUERY_STRING", "")
-    signer = _KEY_ID.search(environ.get("HTTP_AUTHORIZATION", ""))
     try:
         content = {"body": body.decode()}
     except UnicodeDecodeError:
@@ -187,14 +162,12 @@ def _as_entry(environ: dict[str, Any], body: bytes, seed: int) -> dict[str, Any]
         "headers": {name: environ[name] for name in _HEADERS if environ.get(name)},
         "service": signed_service(environ),
         "region": signed_region(environ),
-        "key": signer.group(1) if signer else "",
+        "key": signed_by(environ),
         **content,
     }
 
 
 def _environ(entry: dict[str, Any], body: bytes | None = None) -> dict[str, Any]:
-    from werkzeug.test import EnvironBuilder
-
     if body is None:
         body = base64.b64decode(entry["base64"]) if "base64" in entry else entry["body"].encode()
     path, _, query = entry["uri"].partition("?")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from local_aws.overlay import Call, Handler, WsgiApp, not_supported, signed_service
+from local_aws.overlay import Call, Handler, not_supported
+from local_aws.wsgi import WsgiApp, send, signed_service
 
 # services that name the operation in X-Amz-Target
 _TARGETS = {
@@ -57,10 +57,7 @@ class UnsupportedPaths:
         if refused is None:
             return self._app(environ, start_response)
         error = not_supported(refused)
-        payload = json.dumps({"message": error.message}).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(payload))), ("x-amzn-ErrorType", error.code)]
-        start_response(f"{error.status} Not Implemented", headers)
-        return [payload]
+        return send(environ, start_response, error.status, {"message": error.message}, {"x-amzn-ErrorType": error.code})
 
 
 def _refused(environ: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import re
@@ -10,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from local_aws.clients import Clients
-from local_aws.overlay import AwsError, WsgiApp, signed_region, signed_service
+from local_aws.overlay import AwsError
 from local_aws.step_functions.prerequisites import trusted_role
+from local_aws.wsgi import WsgiApp, read_body, send, signed_region, signed_service
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,10 @@ class Schedules:
         match = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] in ("POST", "PUT") else None
         if match is None or signed_service(environ) != "scheduler":
             return self._app(environ, start_response)
-        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(raw)
         try:
-            self._check(json.loads(raw), signed_region(environ))
+            self._check(json.loads(read_body(environ)), signed_region(environ))
         except AwsError as error:
-            return _refused(error, start_response)
+            return send(environ, start_response, error.status, {"Message": error.message}, {"x-amzn-ErrorType": error.code})
         log.warning("schedule %s is stored, but never fires here", match[1])
         return self._app(environ, start_response)
 
@@ -60,17 +58,6 @@ class Schedules:
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
         if not trusted_role(self._clients.client("iam", region), role, "scheduler"):
             raise AwsError("ValidationException", _NO_ROLE)
-
-
-def _refused(error: AwsError, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    payload = json.dumps({"Message": error.message}).encode()
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(payload))),
-        ("x-amzn-ErrorType", error.code),
-    ]
-    start_response(f"{error.status} Error", headers)
-    return [payload]
 
 
 def is_expression(text: str) -> bool:

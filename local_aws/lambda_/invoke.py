@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from local_aws.lambda_.run import Functions, Outcome
-from local_aws.overlay import AwsError, WsgiApp, signed_region, signed_service
+from local_aws.overlay import AwsError
+from local_aws.wsgi import WsgiApp, read_body, send, signed_region, signed_service
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,7 @@ class Invocations:
         if match is None or signed_service(environ) != "lambda":
             return self._app(environ, start_response)
         status, headers, payload = self._answer(unquote(match.group(1)), environ)
-        sent = {"Content-Type": "application/json", "Content-Length": str(len(payload)), **headers}
-        start_response(f"{status} {'OK' if status < 400 else 'Error'}", list(sent.items()))
-        return [payload]
+        return send(environ, start_response, status, payload, headers)
 
     def _answer(self, function: str, environ: dict[str, Any]) -> _Answer:
         try:
@@ -64,9 +63,8 @@ def _name(function: str) -> str:
 
 
 def _event(environ: dict[str, Any]) -> Any:
-    raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     try:
-        return json.loads(raw or b"{}")
+        return json.loads(read_body(environ) or b"{}")
     except ValueError as error:
         raise AwsError("InvalidRequestContentException", f"Could not parse request body into json: {error}") from error
 

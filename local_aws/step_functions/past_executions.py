@@ -36,9 +36,9 @@ class PastExecutions:
 
     def ended(self, arn: str, region: str) -> None:
         """Logs the end of an execution, in the background."""
-        writer = threading.Thread(target=self._log_ended, args=(arn, region), name=f"save-{arn}", daemon=True)
+        writer = threading.Thread(target=self._log_ended, args=(arn, region), name=f"log-{arn}", daemon=True)
+        writer.start()  # before close() can see it: a thread that has not started cannot be joined
         self._writers = [other for other in self._writers if other.is_alive()] + [writer]
-        writer.start()
 
     def close(self) -> None:
         """Waits until everything is logged."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from local_aws.overlay import WsgiApp, signed_by, signed_region, signed_service
+from local_aws.wsgi import WsgiApp, signed_by, signed_region, signed_service
 
 _PREFIX = "ROLE."
 _MOST_BYTES = 1 << 20  # of a body that is looked into
