@@ -15,7 +15,7 @@ checksum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/installed-$(VERSION)-$(call checksum,requirements.txt constraints.txt)
 INSTALLED_DEV := $(VENV)/installed-dev-$(VERSION)-$(call checksum,requirements.txt constraints.txt tests/requirements.txt)
 PIP_INSTALL := $(ENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -r requirements.txt
-WORKERS ?= 2
+WORKERS ?= 4
 PYTEST = $(ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

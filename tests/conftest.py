@@ -19,18 +19,50 @@ from car_rental.config import Settings, load_settings
 from car_rental.display.console import Console
 from support.call_trail import CallTrail
 from support.launchers import SparkIfImported
+from xdist.scheduler import LoadFileScheduling
 
 from local_aws.clients import Clients
 from local_aws.data_dir import CLASSES
 from local_aws.server import LocalAws
 
 
+# begun first, so that no worker idles at the end: what takes longest
+LONGEST = ("tests/spark_jobs/", "tests/test_pipeline.py", "tests/step_functions/test_faults.py", "tests/scripts/test_execute_step_functions.py")
+# files that one worker takes together: they share a Spark session
+TOGETHER = {
+    f"tests/spark_jobs/{file}.py": session
+    for session, files in {
+        "jobs": ("test_jobs_against_oracle", "test_odd_uploads", "test_bad_input", "test_contract"),
+        "publications": ("test_publish_run", "test_publications_that_meet"),
+    }.items()
+    for file in files
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use a Spark session, and lets the slow ones begin first, so that no worker idles at the end."""
+    """Marks the tests that use a Spark session, and puts the files that take longest first."""
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("jvm")
-    items.sort(key=lambda item: item.get_closest_marker("jvm") is None)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        long = [number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)]
+        return min(long, default=len(LONGEST)), item.get_closest_marker("jvm") is None
+
+    items.sort(key=place)
+
+
+class ByFile(LoadFileScheduling):
+    """A worker takes whole files, and those that share a Spark session one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -116,12 +116,6 @@ def ends_well(home: Path, raw: Path) -> None:
     assert processes_of(home) == []  # of all runs that there were
 
 
-def test_killed_during_its_spark_jobs_it_ends_well_when_run_again(home: Path, raw: Path) -> None:
-    number = signal.SIGKILL
-    ends_as_it_should(home, number, *killed_during(home, "run_spark_jobs", number))
-    ends_well(home, raw)
-
-
 @pytest.mark.all
 def test_killed_three_times_it_ends_well_when_run_again(home: Path, raw: Path) -> None:
     for step, number in (

@@ -1,7 +1,8 @@
 """The whole pipeline by one command, on real Spark, a real crawl and real SQL, cut off from the rest of the world.
 
 It runs from raw data in two zipped files a table with the columns in another order, with real-looking credentials around it
-and no network, and its numbers are compared with those that DuckDB computes from the same files.
+and no network. Its first run is killed while its Spark jobs run; the numbers that the second one publishes are compared with
+those that DuckDB computes from the same files.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from car_rental.config import ROOT
 from car_rental.s3.raw_data import RAW_TABLES
 from car_rental.sample.generator import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
+from support.deployed_pipeline import until
 from support.processes import user_cache
 
 pytestmark = pytest.mark.jvm
@@ -55,8 +60,9 @@ s3 =
 
 @dataclass
 class Finished:
-    """A run of main.py that has ended: its words, and where it was."""
+    """A run of main.py that has ended after one that was killed: its words, and where it was."""
 
+    killed: dict[str, Any]
     code: int
     out: str
     err: str
@@ -121,8 +127,19 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
         "AWS_ENDPOINT_URL": "https://elsewhere.example.com",
     }
     command = [*without_network(), sys.executable, str(ROOT / "main.py"), "--local", "--env", str(home / "x.env"), *flags]
+    with subprocess.Popen(command, env=environ, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        until(lambda: newest_step(home) in (("run_spark_jobs", "running"), ("execute_step_functions", "running")), bool, 120)
+        time.sleep(3)
+        first.kill()
+    (killed,) = (json.loads(path.read_text()) for path in (home / "runs").glob("*.json"))
     done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=280)
-    return Finished(done.returncode, done.stdout, done.stderr, home, raw)
+    return Finished(killed, done.returncode, done.stdout, done.stderr, home, raw)
+
+
+def newest_step(home: Path) -> tuple[str, str]:
+    """The name and the outcome of the step that a run's record mentions last."""
+    steps = [step for path in (home / "runs").glob("*.json") for step in json.loads(path.read_text())["steps"]]
+    return (steps[-1]["name"], steps[-1]["outcome"]) if steps else ("", "")
 
 
 def without_network() -> list[str]:
@@ -134,14 +151,19 @@ def without_network() -> list[str]:
 
 
 @pytest.fixture(
-    scope="module", params=["state machine", pytest.param("steps", marks=pytest.mark.all)]
+    scope="module", params=["steps", pytest.param("state machine", marks=pytest.mark.all)]
 )
 def finished(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     flags = ["--all"] if request.param == "steps" else ["--all", "--orchestrate"]
     return run_main(raw, tmp_path_factory.mktemp("home"), *flags)
 
 
-def test_it_ends_well_and_says_what_it_did(finished: Finished) -> None:
+def test_the_first_run_was_killed_in_the_middle(finished: Finished) -> None:
+    assert finished.killed["outcome"] == "running"
+    assert finished.killed["steps"][-1]["name"] in ("run_spark_jobs", "execute_step_functions")
+
+
+def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finished) -> None:
     assert finished.code == 0, finished.err
     steps = ("1 setup_iam_roles", "2 setup_aws_environment", "3 setup_glue_crawlers", "4 deploy_step_functions", "10 analyze")
     assert [step for step in steps if step not in finished.out] == []

@@ -53,6 +53,8 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
+@pytest.mark.jvm
+@pytest.mark.all
 def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     for job in JOB_NAMES:
@@ -93,6 +95,7 @@ def test_a_failure_in_one_application_names_its_job_and_ends_it(tmp_path: Path) 
     assert "JOB clean_rentals" not in done.stdout
 
 
+@pytest.mark.jvm
 def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     (tmp_path / "raw" / "users" / "part.csv").write_text("user_id,first_name\n")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracle.contract import COLUMNS, KPI_TABLES, MASTERS, contract_tables
@@ -38,7 +42,7 @@ RENTAL_FILES = {
     "rental_transactions/two.csv.gz": gzip.compress(csv_file(rental("two"))) + gzip.compress(rental("members").encode()),
     "rental_transactions.csv": csv_file(rental("beside")),
     "rental_transactions/blank_first.csv": b" \n\xc2\xa0\n" + csv_file(rental("blank first")),
-    "rental_transactions/marks.csv": "\ufeff\ufeff".encode() + csv_file(rental("marks")),
+    "rental_transactions/marks.csv": "\ufeff\ufeff".encode() + csv_file(rental("marks"), "", " "),
     "rental_transactions/cr.csv": csv_file(rental("cr only"), end="\r"),
     "rental_transactions/order.csv": csv_file("9.00," + rental("order").rsplit(",", 1)[0], header="total_amount," + HEADER[:-13]),
     "rental_transactions/together.csv": csv_file(rental("first"), HEADER, f'"{HEADER[:9]}"{HEADER[9:]}', rental("second")),
@@ -75,9 +79,28 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return raw
 
 
+@dataclass
+class Finished:
+    """A run over the raw zone that has ended: its summary, and all that it printed."""
+
+    run: Run
+    summary: dict[str, Any]
+    printed: str
+
+
 @pytest.fixture(scope="module")
-def run(spark: SparkSession, raw: Path) -> Run:
-    return Run(spark, raw.parent / "lake", "run-1").all(raw)
+def finished(spark: SparkSession, raw: Path) -> Finished:
+    run = Run(spark, raw.parent / "lake", "run-1")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        summary = run.validate(raw)
+        run.compute()
+        run.publish()
+    return Finished(run, summary, printed.getvalue())
+
+
+@pytest.fixture
+def run(finished: Finished) -> Run:
+    return finished.run
 
 
 def test_kept_and_rejected_rows_and_tables_are_the_oracles(run: Run, raw: Path) -> None:
@@ -105,13 +128,10 @@ def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
         "users": ["malformed_row", "missing_id", "not_utf8"], "locations": ["bad_id", "malformed_row"], "vehicles": []}
 
 
-def test_what_is_not_read_is_named_in_the_summary_and_in_the_output(
-        spark: SparkSession, raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = Run(spark, tmp_path / "lake", "run-2").validate(raw)
-    assert sorted(summary["not_read"]) == sorted(f"{RENTALS}/{name}" for name in NOT_READ)
-    printed = capsys.readouterr().out
+def test_what_is_not_read_is_named_in_the_summary_and_in_the_output(finished: Finished) -> None:
+    assert sorted(finished.summary["not_read"]) == sorted(f"{RENTALS}/{name}" for name in NOT_READ)
     for name in NOT_READ:
-        assert f"NOTE {RENTALS}/{name} is not read" in printed
-    assert "across.csv has line breaks within quotes and is read as a whole" in printed
-    assert {table: counts["duplicates"] for table, counts in summary["masters"].items()} == {
+        assert f"NOTE {RENTALS}/{name} is not read" in finished.printed
+    assert "across.csv has line breaks within quotes and is read as a whole" in finished.printed
+    assert {table: counts["duplicates"] for table, counts in finished.summary["masters"].items()} == {
         "locations": 1, "users": 0, "vehicles": 0}

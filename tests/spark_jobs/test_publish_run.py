@@ -29,7 +29,7 @@ class FailingLake(Lake):
     def __init__(self, spark: SparkSession, changes: int, how: str) -> None:
         super().__init__(spark._jvm, spark._jsc.hadoopConfiguration())
         self._left = changes
-        self._how = how
+        self._copies = how == "copied" or (how == "in turn" and changes % 2 == 1)
 
     def delete(self, uri: str) -> None:
         self._change()
@@ -44,7 +44,7 @@ class FailingLake(Lake):
         return super().write_new_json(uri, value)
 
     def move(self, source: str, target: str) -> None:
-        if self._left == 0 and self._how == "copied":
+        if self._left == 0 and self._copies:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
         self._change()
@@ -56,7 +56,8 @@ class FailingLake(Lake):
         self._left -= 1
 
 
-HOW = ["not begun", "copied"]
+# how the change ended that a test interrupts: each in turn in `make test`, all at every change in `make test-all`
+HOW = ["in turn", *(pytest.param(how, marks=pytest.mark.all) for how in ("not begun", "copied"))]
 
 
 class Zones:
