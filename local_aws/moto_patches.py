@@ -26,3 +26,12 @@ def treat_loopback_as_tls() -> None:
         return judge(self, *arguments, **named)
 
     IAMPolicyStatement.is_action_permitted = is_action_permitted  # type: ignore[method-assign]
+
+
+def list_modules_once() -> None:
+    """moto lists the folder of its services for each request, a third of a small request's time."""
+    from moto import backends
+
+    if not hasattr(backends.list_of_moto_modules, "cache_info"):
+        listed = backends.list_of_moto_modules
+        backends.list_of_moto_modules = functools.cache(lambda: frozenset(listed()))

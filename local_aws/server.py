@@ -23,7 +23,7 @@ from local_aws.keys import announce, forget, keys_of
 from local_aws.lambda_.invoke import Invocations
 from local_aws.lambda_.run import Functions
 from local_aws.mirror import Mirror
-from local_aws.moto_patches import treat_loopback_as_tls
+from local_aws.moto_patches import list_modules_once, treat_loopback_as_tls
 from local_aws.overlay import Handler, Overlay
 from local_aws.state_log import StateLog
 from local_aws.state_recorder import StateRecorder
@@ -91,6 +91,7 @@ class LocalAws:
                 log.debug("%s %s", self.requestline, code)
 
         treat_loopback_as_tls()
+        list_modules_once()
         moto = UnsupportedPaths(DomainDispatcherApplication(create_backend_app))
         overlay = Overlay(Invocations(Schedules(moto, self._clients), self._functions))
         self._launcher = self._launcher or SparkLauncher(self._data_dir / CLASSES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import itertools
 import os
@@ -25,9 +26,13 @@ from local_aws.clients import Clients
 from local_aws.data_dir import CLASSES
 from local_aws.server import LocalAws
 
-
 # begun first, so that no worker idles at the end: what takes longest
-LONGEST = ("tests/spark_jobs/", "tests/test_pipeline.py", "tests/step_functions/test_faults.py", "tests/scripts/test_execute_step_functions.py")
+LONGEST = (
+    "tests/spark_jobs/",
+    "tests/test_pipeline.py",
+    "tests/step_functions/test_faults.py",
+    "tests/scripts/test_execute_step_functions.py",
+)
 # files that one worker takes together: they share a Spark session
 TOGETHER = {
     f"tests/spark_jobs/{file}.py": session
@@ -63,6 +68,13 @@ class ByFile(LoadFileScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Python's garbage collector no longer looks at what the imports have made, and looks at the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

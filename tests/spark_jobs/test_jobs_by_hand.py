@@ -74,6 +74,7 @@ def in_one_application(folder: Path, *jobs: str) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.jvm
+@pytest.mark.all
 def test_the_four_jobs_in_one_application(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     done = in_one_application(tmp_path, *JOB_NAMES)

@@ -126,7 +126,7 @@ def no_half_can_be_crawled(zones: Zones) -> bool:
     return all((zones.staging / name / INTENT).exists() for name in halves)
 
 
-STRIDES = [5, pytest.param(1, marks=pytest.mark.long)]
+STRIDES = [7, pytest.param(1, marks=pytest.mark.long)]
 
 
 # who holds the lock; with `both` it has passed from the first to the second although the first still lives
