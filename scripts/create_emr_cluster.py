@@ -110,7 +110,7 @@ def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable
             return cluster_id
 
     try:
-        return retry_while_iam_spreads(ask, _ROLES_NOT_YET, console, settings.iam_patience_seconds)
+        return retry_while_iam_spreads(ask, _ROLES_NOT_YET, console, settings.timing.iam_patience_seconds)
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if "InstanceProfile" not in message and "ServiceRole" not in message and "Service role" not in message:

@@ -136,7 +136,7 @@ def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, An
 
 def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
     """Creates or updates. If AWS refuses the definition or a role, the error says which."""
-    call, patience = getattr(aws.client("stepfunctions"), operation), aws.settings.iam_patience_seconds
+    call, patience = getattr(aws.client("stepfunctions"), operation), aws.settings.timing.iam_patience_seconds
     deletion = ("the old state machine", "being deleted, trying again")
     try:
         return retry_while_iam_spreads(

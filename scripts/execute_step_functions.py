@@ -93,7 +93,7 @@ def execute_step_functions(
         console.note(f"execution {arns[0]}")
         if not wait:
             return ExecutionResult(arns[0], _run_id(execution), str(execution["status"]))
-        ended = _follow(aws, console, execution, Pace(settings.poll_seconds, deadline_minutes * 60))
+        ended = _follow(aws, console, execution, Pace(settings.timing.poll_seconds, deadline_minutes * 60))
     return _published(aws, ended)
 
 
@@ -227,7 +227,7 @@ def _end_clusters(aws: Aws, execution: Answer) -> list[str]:
         found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)
         if found:
             break
-        time.sleep(min(aws.settings.poll_seconds, 3.0))
+        time.sleep(min(aws.settings.timing.poll_seconds, 3.0))
     ids = [str(cluster["Id"]) for cluster in found]
     for cluster_id in ids:
         terminate(aws, cluster_id)

@@ -20,7 +20,7 @@ from car_rental.config import Settings
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError, Interrupted
-from car_rental.glue.crawlers import Crawler, crawlers
+from car_rental.glue.crawlers import Crawler, crawlers, wait_until_idle
 from car_rental.glue.published import registered_runs
 from car_rental.glue.rejected_table import register_rejected_rentals
 from car_rental.s3.lake_bucket import object_keys, require_bucket, run_folders
@@ -74,7 +74,7 @@ def run_glue_crawlers(
 
 def _crawl_all(settings: Settings, aws: Aws, console: Console, deadline_minutes: float) -> CrawlResult:
     partitions: dict[str, list[str]] = {}
-    pace = Pace(settings.poll_seconds, deadline_minutes * 60)
+    pace = Pace(settings.timing.poll_seconds, deadline_minutes * 60)
     for crawler in crawlers(settings):
         published = published_runs(aws, crawler)
         _crawl(aws, console, crawler, pace)
@@ -135,7 +135,9 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
     A crawl that is already running may have started before the data was complete: waits for its
     end, and starts another.
     """
-    wait_until(_idle(aws, crawler), pace, console.progress)
+    _describe(aws, crawler)
+    again = "Another crawl is running; run this step again when it has ended."
+    wait_until_idle(aws, console, crawler.name, deadline_seconds=pace.deadline_seconds, resume=again)
     before = _last_start(_describe(aws, crawler))
     try:
         aws.client("glue").start_crawler(Name=crawler.name)
@@ -158,17 +160,6 @@ def _describe(aws: Aws, crawler: Crawler) -> Answer:
 def _last_start(described: Answer) -> datetime | None:
     start: datetime | None = described.get("LastCrawl", {}).get("StartTime")
     return start
-
-
-def _idle(aws: Aws, crawler: Crawler) -> Wait[Answer]:
-    return Wait(
-        what=f"crawler {crawler.name}",
-        describe=lambda: _describe(aws, crawler),
-        state=lambda described: str(described["State"]),
-        states=States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"})),
-        explain=lambda described: DataLakeError(crawler.name, str(described)),
-        resume="Another crawl runs; run this step again when it has ended.",
-    )
 
 
 def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[Answer]:

@@ -81,7 +81,7 @@ def run_spark_jobs(
         for stage in ((ONE_APPLICATION,),) if one_application else STAGES:
             held.check()
             left = deadline_minutes * 60 - (time.monotonic() - began)
-            pace = Pace(settings.poll_seconds, left)
+            pace = Pace(settings.timing.poll_seconds, left)
             requested = [spark_step(settings, job, run_id, held.token) for job in stage]
             steps |= _run_stage(aws, console, cluster_id, run_id, requested, pace)
     return SparkResult(run_id, steps, read_summary(aws, run_id))

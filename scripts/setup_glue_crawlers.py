@@ -22,11 +22,10 @@ from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
-from car_rental.glue.crawlers import Crawler, crawler_request, crawlers
+from car_rental.glue.crawlers import Crawler, crawler_request, crawlers, wait_until_idle
 from car_rental.iam.retry import retry_while_iam_spreads
 from car_rental.iam.roles import role_name
 from car_rental.s3.lake_bucket import require_bucket
-from car_rental.waiting import Pace, States, Wait, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 _ABSENT = "EntityNotFoundException"
 _ROLE_NOT_YET = ("Service is unable to assume",)
 _SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB per query: at $5 per TB, a mistake costs 5 cents
-_CRAWLER_STATES = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"}))
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
         return Change("crawler", crawler.name, Verb.CREATED)
     if all(_as_stored(current, name) == _as_stored(wanted, name) for name in wanted):
         return Change("crawler", crawler.name, Verb.UNCHANGED)
-    aws.change(lambda: _wait_until_ready(aws, console, crawler))
+    again = "Run this step again when it has ended."
+    aws.change(lambda: wait_until_idle(aws, console, crawler.name, deadline_seconds=1800, resume=again))
     aws.change(lambda: _with_role(lambda: glue.update_crawler(**wanted), settings, console))
     return Change("crawler", crawler.name, Verb.UPDATED)
 
@@ -106,7 +105,7 @@ def _as_stored(current: Answer, name: str) -> Any:
 
 def _with_role(call: Callable[[], Any], settings: Settings, console: Console) -> None:
     try:
-        retry_while_iam_spreads(call, _ROLE_NOT_YET, console, settings.iam_patience_seconds)
+        retry_while_iam_spreads(call, _ROLE_NOT_YET, console, settings.timing.iam_patience_seconds)
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         if not any(part in message for part in _ROLE_NOT_YET):
@@ -116,18 +115,6 @@ def _with_role(call: Callable[[], Any], settings: Settings, console: Console) ->
             f"Glue cannot assume the role {settings.glue_service_role}: {message}",
             "Run step 1 (python scripts/setup_iam_roles.py), or check GLUE_SERVICE_ROLE in .env.",
         ) from error
-
-
-def _wait_until_ready(aws: Aws, console: Console, crawler: Crawler) -> None:
-    wait = Wait(
-        what=f"crawler {crawler.name}",
-        describe=lambda: str(aws.client("glue").get_crawler(Name=crawler.name)["Crawler"]["State"]),
-        state=str,
-        states=_CRAWLER_STATES,
-        explain=lambda state: DataLakeError(f"crawler {crawler.name}", f"is {state}."),
-        resume="Run this step again when it has ended.",
-    )
-    wait_until(wait, Pace(aws.settings.poll_seconds, deadline_seconds=1800), console.progress)
 
 
 def ensure_workgroup(settings: Settings, aws: Aws) -> Change:

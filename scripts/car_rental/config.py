@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from car_rental.env_file import EnvFile, read_env_file
 from car_rental.errors import ConfigError
+from car_rental.timing import ON_AWS, ON_THIS_MACHINE, Timing
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_ENVIRONMENT = "dev"
@@ -220,9 +221,9 @@ class Settings:
         return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
-    def poll_seconds(self) -> float:
-        """Seconds between two polls. AWS throttles EMR's describe calls; this machine does not."""
-        return 0.2 if self.is_local else 15.0
+    def timing(self) -> Timing:
+        """The waiting times for AWS, or for the stand-in."""
+        return ON_THIS_MACHINE if self.is_local else ON_AWS
 
     @property
     def step_functions_role_is_given(self) -> bool:
@@ -234,11 +235,6 @@ class Settings:
         """The name of the role that step 1 creates for the state machine."""
         name = self.step_functions_role_arn.rsplit("/", 1)[1]
         return name if self.step_functions_role_is_given else self.shared_name(name)
-
-    @property
-    def iam_patience_seconds(self) -> float:
-        """How long a new role may be unknown to the services that use it; 0 on this machine."""
-        return 0.0 if self.is_local else 120.0
 
     def s3(self, *parts: str) -> str:
         """An ``s3://`` URI in the lake."""

@@ -18,6 +18,7 @@ from car_rental.errors import DataLakeError
 from car_rental.iam.roles import scheduler_role_name
 from car_rental.state_machine.definition import state_machine_arn
 from car_rental.state_machine.reaper_function import archive
+from car_rental.timing import ON_THIS_MACHINE
 from deploy_step_functions import deploy_step_functions
 from setup_iam_roles import setup_iam_roles
 
@@ -208,7 +209,7 @@ def test_a_plan_says_the_same_and_sends_nothing(lake: Any) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes of patience, of which none is spent."""
-    monkeypatch.setattr(Settings, "iam_patience_seconds", 120.0)
+    monkeypatch.setattr(Settings, "timing", replace(ON_THIS_MACHINE, iam_patience_seconds=120.0))
     at_once = functools.partial(step.retry_while_iam_spreads, sleep=lambda _: None)
     monkeypatch.setattr(step, "retry_while_iam_spreads", at_once)
 

@@ -6,6 +6,7 @@ them refused. ``CALLS`` lists them, so that each has a test of its own; a test h
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import analyze as analyze_script
@@ -23,6 +24,7 @@ from car_rental.emr.spark_outcomes import SUMMARY_KEY
 from car_rental.emr.spark_steps import spark_step
 from car_rental.errors import ExitStatus
 from car_rental.sample.generator import generate
+from car_rental.timing import ON_THIS_MACHINE
 from contract import KPI_TABLES as TABLES
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
@@ -95,7 +97,7 @@ def patched(tmp_path_factory):
 @pytest.fixture
 def at_once(recordings, monkeypatch):
     """The recordings, to be played back without pauses."""
-    monkeypatch.setattr(Settings, "poll_seconds", 0.0)
+    monkeypatch.setattr(Settings, "timing", replace(ON_THIS_MACHINE, poll_seconds=0.0))
     return recordings
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEADLINE_SECONDS = 30 * 60.0  # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
-_POLL_SECONDS = {True: 0.05, False: 0.5}  # by is_local; a local query takes seconds
 _STATES = States(going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"}))
 # $5 per TB, at least 10 MB per query (us-east-1 and most regions):
 # https://aws.amazon.com/athena/pricing/
@@ -121,7 +120,7 @@ class Athena:
         self._client = aws.client("athena")
         self._workgroup = aws.settings.athena_workgroup
         self._database = aws.settings.glue_database_name
-        self._pace = Pace(_POLL_SECONDS[aws.settings.is_local], DEADLINE_SECONDS)
+        self._pace = Pace(aws.settings.timing.query_poll_seconds, DEADLINE_SECONDS)
         self._progress = progress
 
     def run(self, sql: str, name: str = "query") -> QueryResult:

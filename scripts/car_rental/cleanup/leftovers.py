@@ -16,13 +16,12 @@ from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.emr.clusters import active_clusters, terminate, wait_until_ended
 from car_rental.errors import DataLakeError
-from car_rental.glue.crawlers import crawlers
+from car_rental.glue.crawlers import crawlers, wait_until_idle
 from car_rental.glue.rejected_table import OF_FAILED_RUNS
 from car_rental.glue.rejected_table import TABLE as REJECTED_TABLE
 from car_rental.iam.roles import region_of, roles
 from car_rental.s3.lake_bucket import bucket_exists
 from car_rental.state_machine.definition import state_machine_arn
-from car_rental.waiting import Pace, States, Wait, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -192,15 +191,8 @@ def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
     glue = aws.client("glue")
     if glue.get_crawler(Name=name)["Crawler"]["State"] == "RUNNING":
         glue.stop_crawler(Name=name)
-    wait = Wait(
-        what=f"crawler {name}",
-        describe=lambda: str(glue.get_crawler(Name=name)["Crawler"]["State"]),
-        state=str,
-        states=States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"})),
-        explain=lambda state: DataLakeError(f"crawler {name}", f"is {state}."),
-        resume="Run the teardown again when it has stopped.",
-    )
-    wait_until(wait, Pace(aws.settings.poll_seconds, deadline_seconds=600), console.progress)
+    again = "Run the teardown again when it has stopped."
+    wait_until_idle(aws, console, name, deadline_seconds=600, resume=again)
     glue.delete_crawler(Name=name)
 
 

@@ -135,7 +135,7 @@ def _wait(aws: Aws, console: Console, cluster_id: str, states: States, deadline_
         explain=start_failure,
         resume=f"It costs money until it ends: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}",
     )
-    return wait_until(wait, Pace(aws.settings.poll_seconds, deadline_minutes * 60), console.progress)
+    return wait_until(wait, Pace(aws.settings.timing.poll_seconds, deadline_minutes * 60), console.progress)
 
 
 def start_failure(cluster: Answer) -> DataLakeError:

@@ -44,7 +44,7 @@ def send_once(aws: Aws, where: str, send: Callable[[], T], find: Callable[[], T 
 
 def _found(aws: Aws, where: str, find: Callable[[], T | None], error: Exception) -> T:
     for _ in range(_LOOKS):
-        time.sleep(min(5.0, aws.settings.poll_seconds))
+        time.sleep(min(5.0, aws.settings.timing.poll_seconds))
         found = find()
         if found is not None:
             return found

@@ -14,8 +14,6 @@ from car_rental.aws import Aws
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import object_keys
 
-# EMR pushes logs every 5 minutes https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-debugging.html
-LOG_WAIT_SECONDS = 330.0
 _OUR_ERROR = re.compile(r"^ERROR \w+: .+", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"^(?:Exception in thread .*|Caused by: .*|[\w.$]+(?:Exception|Error)\b: .+)$", re.MULTILINE)
@@ -42,7 +40,8 @@ def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, st
     """
     folder = f"{log_uri.rstrip('/')}/{cluster_id}/steps/{step_id}/"
     names = ("stdout", "stderr")
-    texts = _wait_for(lambda: _read(aws, folder, names), console, LOG_WAIT_SECONDS if wait and not aws.settings.is_local else 5)
+    patience = aws.settings.timing.log_wait_seconds if wait else 5.0
+    texts = _wait_for(lambda: _read(aws, folder, names), console, patience)
     application = _APPLICATION.search("".join(texts.values()))
     found = _first_cause(texts, folder)
     if found is None and application:

@@ -6,14 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from car_rental.aws import Aws
 from car_rental.config import Settings
 from car_rental.data_contract import contract
+from car_rental.display.console import Console
+from car_rental.errors import DataLakeError
+from car_rental.waiting import Pace, States, Wait, wait_until
 
 # Glue counts the bucket as level 1: s3://bucket/processed/user_metrics/ is a table at level 3
 # https://docs.aws.amazon.com/glue/latest/dg/crawler-configuration.html
 _TABLE_LEVEL = 3
 # relative to the target; `**_SUCCESS` also covers the target's own folder, `**/_SUCCESS` does not
 _EXCLUSIONS = ["**_SUCCESS", "**_temporary/**", "**_$folder$", "**.spark-staging*/**", "**.crc"]
+
+
+_CRAWLING = States(going=frozenset({"RUNNING", "STOPPING"}), good=frozenset({"READY"}))
 
 
 @dataclass(frozen=True)
@@ -69,3 +76,16 @@ def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
             sort_keys=True,
         ),
     }
+
+
+def wait_until_idle(aws: Aws, console: Console, name: str, *, deadline_seconds: float, resume: str) -> None:
+    """Waits until no crawl of the crawler ``name`` is running."""
+    wait = Wait(
+        what=f"crawler {name}",
+        describe=lambda: str(aws.client("glue").get_crawler(Name=name)["Crawler"]["State"]),
+        state=str,
+        states=_CRAWLING,
+        explain=lambda state: DataLakeError(f"crawler {name}", f"is {state}."),
+        resume=resume,
+    )
+    wait_until(wait, Pace(aws.settings.timing.poll_seconds, deadline_seconds), console.progress)

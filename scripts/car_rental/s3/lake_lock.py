@@ -7,7 +7,7 @@ asks AWS whether its owner is alive, as the state machine does:
 
 - a running execution, or any owner whose cluster has unfinished steps, is alive
 - a process (``token``) is alive while it rewrites the lock every few seconds; it is dead after
-  ``patience_seconds`` of silence
+  ``lock_patience_seconds`` of silence
 - every other owner is dead, and its lock is taken over
 
 An owner whose lock was taken over notices at its next write, and stops. `publish_run` checks the
@@ -28,7 +28,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Aws, error_code, if_there
-from car_rental.config import Settings
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
@@ -40,11 +39,6 @@ _UNFINISHED: Any = ["PENDING", "CANCEL_PENDING", "RUNNING"]
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _HEARTBEATS = 6  # heartbeats in the time after which a process counts as dead
 _WAIT_FIX = "Wait for it with --wait, or run it again when that one has ended."
-
-
-def patience_seconds(settings: Settings) -> int:
-    """Seconds of silence after which a process counts as dead."""
-    return 10 if settings.is_local else 90
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ class LakeLock:
             self._write({})
 
     def _beat(self) -> None:
-        while not self._ended.wait(patience_seconds(self._aws.settings) / _HEARTBEATS):
+        while not self._ended.wait(self._aws.settings.timing.lock_patience_seconds / _HEARTBEATS):
             try:
                 self.check()
             except (ClientError, BotoCoreError):
@@ -178,7 +172,7 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
         if not wait:
             raise DataLakeError(where, f"another run writes the lake: {living}.", _WAIT_FIX)
         console.progress("the lake's lock", f"held by {living}", time.monotonic() - began)
-        time.sleep(aws.settings.poll_seconds)
+        time.sleep(aws.settings.timing.poll_seconds)
 
 
 def _living_owner(aws: Aws, console: Console, found: _Found) -> str:
@@ -212,9 +206,9 @@ def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
 def _is_heard(aws: Aws, console: Console, found: _Found) -> bool:
     """Whether the owner rewrites the lock within its patience."""
     began = time.monotonic()
-    while (elapsed := time.monotonic() - began) < patience_seconds(aws.settings):
+    while (elapsed := time.monotonic() - began) < aws.settings.timing.lock_patience_seconds:
         console.progress("the lake's lock", f"is its owner alive? {found.name}", elapsed)
-        time.sleep(min(1.0, aws.settings.poll_seconds))
+        time.sleep(min(1.0, aws.settings.timing.poll_seconds))
         now = _read(aws)
         if now is None or now.etag != found.etag:
             return now is not None and now.owner.get("token") == found.owner["token"]

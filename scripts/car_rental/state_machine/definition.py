@@ -13,17 +13,13 @@ from car_rental.data_contract import contract
 from car_rental.emr.cluster_request import LOG_PREFIX, cluster_request
 from car_rental.emr.spark_steps import JOBS, STAGES, spark_step
 from car_rental.glue.crawlers import crawlers
-from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX, patience_seconds
+from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX
 
 DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
 EXECUTION_TAG = "Execution"  # a tag of the cluster with the ARN of the execution that created it
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # paths in the definition: the run's id and the lock's owner
 _RUN_ID, _OWNER = "$.Run.id", "$.Execution"
-# by is_local; on AWS each poll is a state transition, which costs money
-_POLL_SECONDS = {True: 1, False: 30}
-_RETRY_SECONDS = {True: 1, False: 5}
-_LONGEST_PAUSE_SECONDS = {True: 2, False: 60}
 _MOST_LOOKS = 120  # an hour on AWS, for the start of a cluster and for a crawl
 # the time of an execution besides its Spark steps: start of the cluster, crawls, checks,
 # termination
@@ -61,7 +57,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "partition": partition,
         "bucket": settings.s3_bucket_name,
         "lock_key": LOCK_KEY,
-        "patience_seconds": patience_seconds(settings),
+        "patience_seconds": settings.timing.lock_patience_seconds,
         "newest_prefix": NEWEST_PREFIX,
         "log_uri": settings.s3(LOG_PREFIX),
         "cluster_request": cluster_request(settings, [*tags, by_execution]),
@@ -70,9 +66,9 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "database": settings.glue_database_name,
         "tables": list(contract.KPI_TABLES),
         "workgroup": settings.athena_workgroup,
-        "poll_seconds": _POLL_SECONDS[settings.is_local],
-        "retry_seconds": _RETRY_SECONDS[settings.is_local],
-        "longest_pause_seconds": _LONGEST_PAUSE_SECONDS[settings.is_local],
+        "poll_seconds": settings.timing.state_poll_seconds,
+        "retry_seconds": settings.timing.state_retry_seconds,
+        "longest_pause_seconds": settings.timing.state_pause_seconds,
         "most_looks": _MOST_LOOKS,
         "step_timeout_seconds": step_timeout,
         # longer than all timeouts inside together: no Catch sees this one

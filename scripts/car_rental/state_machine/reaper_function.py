@@ -80,7 +80,7 @@ def _current(aws: Aws, name: str) -> Answer | None:
 def _create(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:
     client = aws.client("lambda")
     request = {**wanted, "Code": {"ZipFile": archive()}, "Tags": aws.tags}
-    patience = aws.settings.iam_patience_seconds
+    patience = aws.settings.timing.iam_patience_seconds
     retry_while_iam_spreads(lambda: client.create_function(**request), _ROLE_NOT_YET, console, patience)
     client.get_waiter("function_active_v2").wait(FunctionName=wanted["FunctionName"], WaiterConfig=_READY)
 
@@ -93,6 +93,6 @@ def _update_code(aws: Aws, name: str) -> None:
 
 def _update_configuration(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:
     client = aws.client("lambda")
-    patience = aws.settings.iam_patience_seconds
+    patience = aws.settings.timing.iam_patience_seconds
     retry_while_iam_spreads(lambda: client.update_function_configuration(**wanted), _ROLE_NOT_YET, console, patience)
     client.get_waiter("function_updated_v2").wait(FunctionName=wanted["FunctionName"], WaiterConfig=_READY)

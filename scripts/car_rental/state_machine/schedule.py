@@ -33,7 +33,7 @@ def ensure_schedule(aws: Aws, console: Console) -> Change | None:
     if current and all(current.get(key) == value for key, value in wanted.items()):
         return Change("schedule", schedule_name(aws), Verb.UNCHANGED)
     write = scheduler.update_schedule if current else scheduler.create_schedule
-    patience = aws.settings.iam_patience_seconds
+    patience = aws.settings.timing.iam_patience_seconds
     aws.change(lambda: retry_while_iam_spreads(lambda: write(**wanted), _ROLE_NOT_YET, console, patience))
     return Change("schedule", schedule_name(aws), Verb.UPDATED if current else Verb.CREATED)
 
