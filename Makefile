@@ -35,11 +35,11 @@ test: lint  ## the linter, the type checker and the tests that every change has 
 	$(PYTEST)
 
 test-all: lint  ## every test: also kills, both pipelines, every Spark release and ANSI mode; an hour
-	$(ENV) SPARK_ANSI=both WORKERS=$(WORKERS) tests/spark_releases.sh -m "not moto"
+	$(ENV) SPARK_ANSI=both tests/spark_releases.sh -m "not moto"
 	SPARK_ANSI=both $(PYTEST) -m "not moto"
 
 test-releases: $(INSTALLED_DEV)  ## the Spark jobs on EMR's oldest and newest Spark, and with ANSI mode on
-	$(ENV) WORKERS=$(WORKERS) tests/spark_releases.sh $(PYTEST_ARGUMENTS)
+	$(ENV) tests/spark_releases.sh $(PYTEST_ARGUMENTS)
 	SPARK_ANSI=on $(PYTEST) tests/spark_jobs -k oracle
 
 bench: $(INSTALLED_DEV)  ## the Spark jobs beside plain Spark and DuckDB, into benchmarks/RESULTS.md

@@ -30,5 +30,5 @@ environment() { # of a PySpark version; brought up to date when what it needs ha
 for release in $RELEASES; do
     folder=$(environment "$release")
     echo "== PySpark $release"
-    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -n "$WORKERS" --dist worksteal -q "$@"
+    "$folder/bin/python" -m pytest tests/spark_jobs --confcutdir=tests/spark_jobs -n "$WORKERS" --dist loadfile -q "$@"
 done
