@@ -31,13 +31,13 @@ from car_rental import cli
 from analyze import analyze
 from car_rental.aws import Aws
 from car_rental.checks.plan import show_plan
-from car_rental.checks.preflight import mend, require_ready
+from car_rental.checks.preflight import apply_fixes, require_ready
 from car_rental.cleanup.teardown import teardown
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import active_clusters, find_cluster, terminate_after_failure
 from car_rental.errors import DataLakeError, ExitStatus, StillRunning
-from car_rental.files import shown
+from car_rental.files import short_path
 from car_rental.iam.roles_file import ROLES_FILE
 from car_rental.runs.cluster_costs import record_cost, report_cost_after_failure, report_kept_cluster
 from car_rental.runs.command_line import RESUMABLE, command_line, phases
@@ -45,7 +45,7 @@ from car_rental.runs.local_server import local_lake
 from car_rental.runs.records import RunRecord
 from car_rental.runs.run import Run
 from car_rental.s3.lake_bucket import require_bucket
-from car_rental.s3.lake_files import bring_files
+from car_rental.s3.lake_files import upload_files
 from car_rental.s3.lake_lock import LakeLock, lake_lock
 from car_rental.steps import PHASES, STEPS, Step
 from create_emr_cluster import create_emr_cluster
@@ -107,15 +107,15 @@ def _upload_files(run: Run) -> None:
     if run.includes(setup_aws_environment):
         return
     require_bucket(run.aws, "process")
-    run.console.note(f"raw data and Spark jobs for the lake: {bring_files(run.aws, run.console).summary()}")
+    run.console.note(f"raw data and Spark jobs for the lake: {upload_files(run.aws, run.console).summary()}")
 
 
 def _cluster(run: Run) -> str:
     """The id of a new cluster, or of the active one when this run begins with step 6."""
     if run.includes(create_emr_cluster):
-        on_created = partial(run.record.notes_id, "cluster_id")
+        on_created = partial(run.record.record_id, "cluster_id")
         return str(run.step(create_emr_cluster, on_created=on_created).cluster_id)
-    run.record.notes_id("cluster_id", find_cluster(run.aws, None))
+    run.record.record_id("cluster_id", find_cluster(run.aws, None))
     return run.record.ids["cluster_id"]
 
 
@@ -148,7 +148,7 @@ def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
     _upload_files(run)
     try:
-        result = run.step(execute_step_functions, on_created=partial(run.record.notes_id, "execution_arn"))
+        result = run.step(execute_step_functions, on_created=partial(run.record.record_id, "execution_arn"))
     except BaseException:
         report_cost_after_failure(run)
         raise
@@ -206,7 +206,8 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord
         try:
             _run_on(here, arguments, chosen, run)
         finally:
-            console.result(f"The lake, logs included, lies in {shown(settings.local_aws_dir / 's3' / settings.s3_bucket_name)}")
+            lake = settings.local_aws_dir / "s3" / settings.s3_bucket_name
+            console.result(f"The lake and its logs are in {short_path(lake)}")
 
 
 def _run_on(settings: Settings, arguments: argparse.Namespace, chosen: Sequence[str], run: Run) -> None:
@@ -238,7 +239,7 @@ def run_phases(run: Run, chosen: Sequence[str]) -> None:
         show_summary(run)
     finally:
         if run.record.file:
-            run.console.result(f"\nRecord of the run: {shown(run.record.file)}")
+            run.console.result(f"\nRecord of the run: {short_path(run.record.file)}")
 
 
 def shown_on_board(steps: Collection[str], chosen: Sequence[str]) -> list[Step]:
@@ -263,7 +264,7 @@ def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Cons
     if arguments.check:
         aws, local = Aws(settings), arguments.local or settings.is_local
         if arguments.fix and not local:
-            mend(settings, aws, console, yes=arguments.yes)
+            apply_fixes(settings, aws, console, yes=arguments.yes)
         require_ready(settings, aws, console, local=local)
     elif arguments.plan:
         planned = phases(arguments) or [*PHASES]
@@ -290,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     record = RunRecord(list(sys.argv[1:] if argv is None else argv))
 
     def work(console: Console) -> None:
-        with record.ending():
+        with record.recording_end():
             _run(arguments, chosen, record, console)
 
     console = Console(out=sys.stderr if arguments.json else None)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))  # f
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.athena.client import Athena, QueryResult
 from car_rental.athena.named_queries import NamedQuery, named_queries
-from car_rental.aws import Aws, if_there
+from car_rental.aws import Aws, if_exists
 from car_rental.config import Settings
 from car_rental.errors import DataLakeError
 from car_rental.failures import as_failure
@@ -107,7 +107,7 @@ class Lake:
     def _shows(self, table: str, run_id: str) -> bool:
         database = self.settings.glue_database_name
         get = partial(self.aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
-        return if_there(get, "EntityNotFoundException") is not None
+        return if_exists(get, "EntityNotFoundException") is not None
 
     def bill(self) -> dict[str, str]:
         """The engine, the bytes read and the cost of all queries. Waits for running ones."""

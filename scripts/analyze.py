@@ -22,12 +22,12 @@ from car_rental.aws import Aws
 from car_rental.config import ROOT, Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
-from car_rental.files import shown, write_whole
+from car_rental.files import short_path, write_whole
 from car_rental.glue.published import published_runs, require_workgroup
 from car_rental.glue.rejected_table import register_rejected_rentals
 from car_rental.report.html_page import render
 from car_rental.report.kernel import CellError, Kernel
-from car_rental.report.settings_env import handed_over
+from car_rental.report.settings_env import settings_environment
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
 HEADLINE = "application/vnd.car-rental.headline+json"  # output of the notebook for the terminal
@@ -56,7 +56,7 @@ class AnalysisResult:
 
     def summary(self) -> str:
         """One line for the summary."""
-        return shown(self.page)
+        return short_path(self.page)
 
 
 def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
@@ -73,7 +73,7 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
     write_whole(page, render(cells))
     for headline in headlines(cells):
         console.table(headline.title, headline.columns, headline.rows)
-    console.result(f"\nReport: {shown(page)}")
+    console.result(f"\nReport: {short_path(page)}")
     return AnalysisResult(page, runs[-1])
 
 
@@ -81,22 +81,22 @@ def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[s
     """The cells of ``notebook`` after a run from top to bottom, in a kernel that uses ``settings``.
     """
     cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    with console.waiting("analysis"), Kernel(notebook.parent, {**os.environ, **handed_over(settings)}) as kernel:
+    with console.waiting("analysis"), Kernel(notebook.parent, {**os.environ, **settings_environment(settings)}) as kernel:
         for number, cell in enumerate(cells, start=1):
             if cell["cell_type"] == "code":
                 try:
                     cell["outputs"] = kernel.run("".join(cell["source"]))
                 except CellError as error:
-                    raise _explained(error, f"{shown(notebook)}, cell {number}") from error
+                    raise _explained(error, f"{short_path(notebook)}, cell {number}") from error
     return cells
 
 
 def _explained(error: CellError, where: str) -> DataLakeError:
     """The project's own error that stopped the notebook; any other error with its last lines."""
     for output in error.outputs:
-        told = output.get("data", {}).get(ERROR)
-        if told:
-            return DataLakeError(told["where"], told["what"], told["fix"], details=tuple(told["details"]))
+        own = output.get("data", {}).get(ERROR)
+        if own:
+            return DataLakeError(own["where"], own["what"], own["fix"], details=tuple(own["details"]))
     return DataLakeError(where, str(error), "Open it in Jupyter to look closer: jupyter notebook notebooks/athena_queries.ipynb")
 
 

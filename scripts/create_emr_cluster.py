@@ -95,7 +95,7 @@ def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable
     """Requests the cluster and calls ``on_created`` with its id, even if Ctrl-C arrives during the
     request.
     """
-    emr, token = aws.client_sending_once("emr"), uuid.uuid4().hex
+    emr, token = aws.client_without_retries("emr"), uuid.uuid4().hex
     request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
     def ask() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from car_rental import cli
 from botocore.exceptions import ClientError
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
@@ -119,7 +119,7 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
 def _current(aws: Aws) -> Answer | None:
     """The existing state machine; None if there is none or it is being deleted."""
     sfn, arn = aws.client("stepfunctions"), state_machine_arn(aws)
-    found = if_there(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
+    found = if_exists(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
     return None if found and found.get("status") == "DELETING" else found
 
 

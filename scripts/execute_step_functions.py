@@ -24,7 +24,7 @@ from car_rental.aws import Answer, Aws, explain
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import terminate
-from car_rental.emr.spark_outcomes import read_summary, show_rejects, step_failure, told
+from car_rental.emr.spark_outcomes import read_summary, run_counts, show_rejects, step_failure
 from car_rental.emr.spark_steps import new_run_id
 from car_rental.errors import DataLakeError, Interrupted
 from car_rental.glue.published import published_runs
@@ -60,7 +60,7 @@ class ExecutionResult:
 
     def summary(self) -> str:
         """One line for the summary."""
-        return told(self.run_id, self.counts) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
+        return run_counts(self.run_id, self.counts) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
 
 
 def execute_step_functions(
@@ -82,7 +82,7 @@ def execute_step_functions(
     """
     require_bucket(aws, _WHERE)
     arns = [execution_arn] if execution_arn else []
-    with _not_lost_sight_of(console, arns), _stopped_by_ctrl_c(aws, console, arns):
+    with _reporting_lost_contact(console, arns), _stopping_on_ctrl_c(aws, console, arns):
         if not arns:
             run_id = run_id or new_run_id()
             with ctrl_c_deferred():
@@ -183,7 +183,7 @@ def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:
 
 
 @contextmanager
-def _not_lost_sight_of(console: Console, arns: list[str]) -> Iterator[None]:
+def _reporting_lost_contact(console: Console, arns: list[str]) -> Iterator[None]:
     """If AWS stops answering, says that the execution goes on and how to pick it up."""
     try:
         yield
@@ -194,7 +194,7 @@ def _not_lost_sight_of(console: Console, arns: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator[None]:
+def _stopping_on_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator[None]:
     """Ctrl-C inside the block stops the execution and terminates its cluster.
 
     A second Ctrl-C leaves at once.
@@ -208,7 +208,7 @@ def _stopped_by_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator[
         console.warn("Interrupted: stopping the execution and its cluster; once more leaves at once.")
         try:
             stop(aws, arn, "Ctrl-C in execute_step_functions.py")
-            ended = _end_clusters(aws, describe(aws, arn))
+            ended = _terminate_clusters(aws, describe(aws, arn))
         except KeyboardInterrupt:
             raise Interrupted(
                 "execution", f"{arn} may still run, and its cluster with it.", f"Stop it: {_stop_command(arn)}"
@@ -221,7 +221,7 @@ def _stop_command(arn: str) -> str:
     return f"aws stepfunctions stop-execution --execution-arn {arn}"
 
 
-def _end_clusters(aws: Aws, execution: Answer) -> list[str]:
+def _terminate_clusters(aws: Aws, execution: Answer) -> list[str]:
     """Terminates the clusters that the execution created. Returns their ids."""
     for _ in range(_LOOKS_FOR_CLUSTERS):
         found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)
@@ -236,7 +236,7 @@ def _end_clusters(aws: Aws, execution: Answer) -> list[str]:
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
     if arguments.dry_run:
-        _tell_plan(arguments, aws, console)
+        _print_plan(arguments, aws, console)
         return
     result = execute_step_functions(
         settings,
@@ -254,7 +254,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         console.result(result.summary())
 
 
-def _tell_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
+def _print_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     """Says what would be started or picked up, without doing it."""
     if arguments.execution_arn:
         console.result(f"would follow {arguments.execution_arn}, which is {describe(aws, arguments.execution_arn)['status']}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from car_rental import cli
 from car_rental.config import load_settings
 from car_rental.display.console import Console
-from car_rental.files import shown
+from car_rental.files import short_path
 from car_rental.s3.raw_data import is_empty
 from car_rental.sample.generator import DEFAULT_DEFECTS, TABLES, SampleData, add_month, file_name, generate
 from car_rental.sample.tables import GUIDE_RENTALS
@@ -56,7 +56,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     folder = arguments.output or load_settings(os.environ, arguments.env).data_dir
     if arguments.next_month and not is_empty(folder):
         name = add_month(folder)
-        console.note(f"{shown(folder / name)} is new: a month more" if name else f"{shown(folder)} holds other data: it stays")
+        added = f"{short_path(folder / name)} is new: a month more"
+        console.note(added if name else f"{short_path(folder)} holds other data: it stays")
         return
     business = arguments.business or arguments.next_month
     show(generate(arguments.rentals, arguments.seed, folder, arguments.defects, arguments.force, business), console)

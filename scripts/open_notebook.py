@@ -18,8 +18,8 @@ from car_rental import cli
 from car_rental.config import ROOT, Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
-from car_rental.files import shown
-from car_rental.report.settings_env import handed_over
+from car_rental.files import short_path
+from car_rental.report.settings_env import settings_environment
 from car_rental.runs.local_server import local_lake
 
 NOTEBOOK = ROOT / "notebooks" / "athena_queries.ipynb"
@@ -44,7 +44,7 @@ def _whereabouts(settings: Settings, *, here: bool) -> str:
         account = settings.aws_endpoint_url or settings.aws_profile or settings.aws_access_key_id
         return f"the notebook looks at AWS: {account}, database {settings.glue_database_name} in {settings.aws_region}"
     empty = "" if (settings.local_aws_dir / "s3" / settings.s3_bucket_name / "processed").is_dir() else "; it is empty: make demo"
-    return f"the notebook looks at the lake on this machine, in {shown(settings.local_aws_dir)}{empty}"
+    return f"the notebook looks at the lake on this machine, in {short_path(settings.local_aws_dir)}{empty}"
 
 
 def _run(settings: Settings, more: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ def _run(settings: Settings, more: Sequence[str]) -> None:
     command = [sys.executable, "-m", "notebook", str(NOTEBOOK), *as_root, *more]
     # a session of its own: Ctrl-C does not reach Jupyter, which would ask for confirmation; it is
     # ended from here
-    process = subprocess.Popen(command, env={**os.environ, **handed_over(settings)}, start_new_session=True)
+    process = subprocess.Popen(command, env={**os.environ, **settings_environment(settings)}, start_new_session=True)
     try:
         code = process.wait()
     finally:

@@ -26,7 +26,7 @@ from car_rental import cli
 from car_rental.athena.client import Athena, QueryResult
 from car_rental.athena.formats import rows_for_people, write_csv, write_json_lines
 from car_rental.athena.named_queries import named_queries, saved_queries
-from car_rental.athena.newest_run import narrowed_to_newest_run
+from car_rental.athena.newest_run import limited_to_newest_run
 from car_rental.aws import Aws
 from car_rental.config import Settings
 from car_rental.display.console import Console
@@ -49,7 +49,7 @@ class Question:
 def query_lake(aws: Aws, console: Console, question: Question) -> tuple[QueryResult, str]:
     """Runs the query. Returns its rows, and the run to which the query was limited."""
     require_workgroup(aws)
-    narrowed = narrowed_to_newest_run(aws, question.sql)
+    narrowed = limited_to_newest_run(aws, question.sql)
 
     def progress(what: str, state: str, elapsed: float) -> None:
         if elapsed >= _QUIET_SECONDS:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
-from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.aws import Answer, Aws, error_code, if_exists
 from car_rental.config import Settings
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
@@ -149,7 +149,7 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
 
 
 def _describe(aws: Aws, crawler: Crawler) -> Answer:
-    answer = if_there(lambda: aws.client("glue").get_crawler(Name=crawler.name), "EntityNotFoundException")
+    answer = if_exists(lambda: aws.client("glue").get_crawler(Name=crawler.name), "EntityNotFoundException")
     if answer is None:
         raise DataLakeError(
             _WHERE, f"the crawler {crawler.name} does not exist.", "Run step 3 first: python scripts/setup_glue_crawlers.py"

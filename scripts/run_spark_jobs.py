@@ -22,11 +22,11 @@ from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import find_cluster, require_ours
 from car_rental.emr.sent_once import send_once
-from car_rental.emr.spark_outcomes import read_summary, show_rejects, step_failure, told
+from car_rental.emr.spark_outcomes import read_summary, run_counts, show_rejects, step_failure
 from car_rental.emr.spark_steps import ONE_APPLICATION, STAGES, new_run_id, spark_step
 from car_rental.errors import ConfigError, DataLakeError, Interrupted
 from car_rental.s3.lake_bucket import require_bucket
-from car_rental.s3.lake_files import bring_files, warn_of_differences
+from car_rental.s3.lake_files import upload_files, warn_of_differences
 from car_rental.s3.lake_lock import LakeLock, lake_lock, require_newest
 from car_rental.signals import ctrl_c_deferred
 from car_rental.waiting import Pace, States, Wait, wait_until
@@ -46,7 +46,7 @@ class SparkResult:
 
     def summary(self) -> str:
         """One line for the summary."""
-        return told(self.run_id, self.counts)
+        return run_counts(self.run_id, self.counts)
 
 
 def run_spark_jobs(
@@ -112,7 +112,7 @@ def _run_stage(
 def _submit(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[str, str]:
     jobs = [step["Name"] for step in requested]
     request: dict[str, Any] = {"JobFlowId": cluster_id, "Steps": requested}
-    emr = aws.client_sending_once("emr")
+    emr = aws.client_without_retries("emr")
     return send_once(
         aws,
         "run_spark_jobs",
@@ -200,7 +200,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         return
     require_bucket(aws, "run_spark_jobs")
     if arguments.upload:
-        console.note(bring_files(aws, console).summary())
+        console.note(upload_files(aws, console).summary())
     else:
         warn_of_differences(aws, console)
     result = run_spark_jobs(

@@ -15,13 +15,13 @@ import sys
 from collections.abc import Sequence
 
 from car_rental import cli
-from car_rental.aws import Aws, if_there
+from car_rental.aws import Aws, if_exists
 from car_rental.changes import Change, Verb
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import ensure_bucket
-from car_rental.s3.lake_files import EnvironmentResult, bring_files
-from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, raw_files_there, require_headers
+from car_rental.s3.lake_files import EnvironmentResult, upload_files
+from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, list_raw_files, require_headers
 from car_rental.sample.generator import generate
 
 # the metadata service requires a session token: a job that is tricked into fetching a URL cannot
@@ -42,14 +42,14 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
     for change in changes:
         if change.verb != Verb.UNCHANGED and not aws.plan_only:
             console.note(f"{change.resource}: {change.done}")
-    result = bring_files(aws, console, raw)
+    result = upload_files(aws, console, raw)
     return EnvironmentResult(settings.s3_bucket_name, changes, result, raw.not_read)
 
 
 def ensure_security_configuration(settings: Settings, aws: Aws) -> Change:
     """Creates the EMR security configuration if it does not exist."""
     emr, name, kind = aws.client("emr"), settings.emr_security_configuration, "EMR security configuration"
-    if if_there(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
+    if if_exists(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
         return Change(kind, name, Verb.UNCHANGED)
     aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
     return Change(kind, name, Verb.CREATED)
@@ -63,7 +63,7 @@ def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawDat
     if is_empty(settings.data_dir):
         if aws.plan_only:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
-            return raw_files_there(settings.data_dir)
+            return list_raw_files(settings.data_dir)
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
         generate(folder=settings.data_dir, business=True)
     raw = find_raw_files(settings.data_dir)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.athena.named_queries import ensure_named_queries
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
@@ -66,7 +66,7 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
 def ensure_database(settings: Settings, aws: Aws) -> Change:
     """Ensures that the Glue database exists."""
     glue = aws.client("glue")
-    if if_there(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
+    if if_exists(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
         return Change("database", settings.glue_database_name, Verb.UNCHANGED)
     wanted: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
     aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
@@ -79,7 +79,7 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     Waits for a running crawl before it changes the crawler.
     """
     glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
-    current = if_there(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
+    current = if_exists(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
     if current is None:
         aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
         return Change("crawler", crawler.name, Verb.CREATED)

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from car_rental import cli
 from botocore.exceptions import ClientError
-from car_rental.aws import Aws, error_code, if_there
+from car_rental.aws import Aws, error_code, if_exists
 from car_rental.changes import Change, Verb, summary
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
-from car_rental.files import shown
+from car_rental.files import short_path
 from car_rental.iam.person import PERSON_PHASES, person_policy
 from car_rental.iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
 from car_rental.iam.roles_file import ROLES_FILE, RolesFile, save
@@ -102,7 +102,7 @@ def setup_iam_roles(
 
 def _emr_policy_now(iam: IAMClient, service_role: Role) -> str:
     """v1 if an earlier run attached it, else v2."""
-    attached = if_there(lambda: _attached(iam, service_role), _ABSENT) or set()
+    attached = if_exists(lambda: _attached(iam, service_role), _ABSENT) or set()
     return "v1" if attached.intersection(service_role.unwanted) else "v2"
 
 
@@ -120,7 +120,7 @@ def ensure_role(aws: Aws, role: Role, adopt: bool) -> Change:
     another region.
     """
     iam, tags = aws.client("iam"), role_tags(aws)
-    current = if_there(lambda: iam.get_role(RoleName=role.name)["Role"], _ABSENT)
+    current = if_exists(lambda: iam.get_role(RoleName=role.name)["Role"], _ABSENT)
     if current is not None and (misfit := role_misfit(aws, role, current)):
         raise misfit
     if current is None:
@@ -160,7 +160,7 @@ def role_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterab
         trust = json.dumps(role.trust)
         yield Drift("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
     name = {"RoleName": role.name, "PolicyName": POLICY_NAME}
-    if if_there(lambda: iam.get_role_policy(**name)["PolicyDocument"], _ABSENT) != role.policy:
+    if if_exists(lambda: iam.get_role_policy(**name)["PolicyDocument"], _ABSENT) != role.policy:
         yield Drift("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
     yield from _managed_drift(iam, role)
 
@@ -180,7 +180,7 @@ def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Ite
     role.
     """
     name = {"InstanceProfileName": role.name}
-    profile = if_there(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
+    profile = if_exists(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []
     if profile is None:
         yield Drift("instance profile", partial(_create_profile, iam, role, tags))
@@ -254,7 +254,7 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
     for change in result.changes:
         console.result(f"{change.name}: {change.done}")
-    console.result(f"written to {shown(result.file)}")
+    console.result(f"written to {short_path(result.file)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

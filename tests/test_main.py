@@ -61,7 +61,7 @@ def brought(monkeypatch):
     """How often files were brought to the lake: no test here has a bucket for them."""
     times = []
     monkeypatch.setattr(main, "require_bucket", lambda aws, where: None)
-    monkeypatch.setattr(main, "bring_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3))
+    monkeypatch.setattr(main, "upload_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3))
     return times
 
 
@@ -345,7 +345,7 @@ def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file
 
 def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(env_file, monkeypatch):
     done = []
-    monkeypatch.setattr(main, "mend", lambda *_, yes: done.append(("mended", yes)))
+    monkeypatch.setattr(main, "apply_fixes", lambda *_, yes: done.append(("mended", yes)))
     monkeypatch.setattr(main, "require_ready", lambda *_, local: done.append(("checked", local)))
     assert main.main(["--check", "--fix", "--yes", "--env", env_file]) == 0
     assert main.main(["--check", "--fix", "--local", "--env", env_file]) == 0

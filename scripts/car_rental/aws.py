@@ -93,15 +93,15 @@ class Aws:
         if TYPE_CHECKING:  # boto3's own type, so that mypy checks the parameters of every call
             self.client = self.session.client
         else:
-            self.client = self._made_once
+            self.client = self._cached_client
         if plan_only:
             self.session.events.register("before-call", _refuse_changes)
 
-    def client_sending_once(self, service: str) -> Any:
+    def client_without_retries(self, service: str) -> Any:
         """A client of ``service`` that never retries a request."""
-        return self._made_once(service, attempts=1)
+        return self._cached_client(service, attempts=1)
 
-    def _made_once(self, service: str, region_name: str = "", attempts: int = _ATTEMPTS) -> Any:
+    def _cached_client(self, service: str, region_name: str = "", attempts: int = _ATTEMPTS) -> Any:
         """The client of ``service``, by default in the settings' region."""
         most = min(attempts, _LOCAL_ATTEMPTS) if self.settings.is_local else attempts
         key = (service, region_name or self.settings.aws_region, most)
@@ -257,7 +257,7 @@ def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
     return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
 
 
-def if_there(get: Callable[[], T], *absent: str) -> T | None:
+def if_exists(get: Callable[[], T], *absent: str) -> T | None:
     """Returns the result of ``get``, or None if AWS answers with one of the error codes ``absent``.
     """
     try:

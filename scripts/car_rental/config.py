@@ -332,8 +332,8 @@ def _parse(sources: Sources) -> tuple[dict[str, Any], list[str]]:
         try:
             values[item.name] = kind.parse(raw)
         except ValueError:
-            shown = "(hidden)" if item.metadata["secret"] else repr(raw)
-            problems.append(f"{name} = {shown} (from {origin}): allowed is {kind.allowed}")
+            value = "(hidden)" if item.metadata["secret"] else repr(raw)
+            problems.append(f"{name} = {value} (from {origin}): allowed is {kind.allowed}")
     problems += _half_a_key_pair(sources) + _scaling_without_room(values)
     return values, problems
 

@@ -30,6 +30,6 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path for people: relative to the project's root if it is below it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -72,9 +72,9 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
         look = _look(wait)
         elapsed = pace.clock() - began
         if look is not None:
-            seen, shown = look
+            seen, text = look
             state = wait.state(seen)
-            progress(wait.what, shown, elapsed)
+            progress(wait.what, text, elapsed)
             if state in wait.states.good:
                 return seen
             if state in wait.states.bad:

@@ -92,7 +92,7 @@ def test_a_job_that_the_system_killed_is_told_with_the_signal_the_memory_and_the
 
 
 def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, monkeypatch):
-    emr = lake.aws.client_sending_once("emr")
+    emr = lake.aws.client_without_retries("emr")
     ask = emr.run_job_flow
 
     def press_ctrl_c(**request):

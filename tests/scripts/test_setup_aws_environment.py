@@ -10,7 +10,7 @@ from car_rental.data_contract import job_files
 from car_rental.errors import DataLakeError
 from car_rental.s3 import uploads
 from car_rental.s3.lake_bucket import ensure_bucket, require_bucket, young_bucket_note
-from car_rental.s3.lake_files import bring_files, warn_of_differences
+from car_rental.s3.lake_files import upload_files, warn_of_differences
 from car_rental.s3.raw_data import RAW_COLUMNS, RAW_TABLES, find_raw_files, is_empty
 from car_rental.s3.uploads import Upload, upload_all
 from setup_aws_environment import ensure_security_configuration, main, setup_aws_environment
@@ -165,7 +165,7 @@ def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(
     warn_of_differences(it.aws, it.console)
     assert "raw/users.csv, raw/users/2.csv here differ from those in the lake" in it.err.getvalue()
     (raw / "locations.csv").unlink()  # what lies in the lake alone stays there
-    assert bring_files(it.aws, it.console).sent == 2
+    assert upload_files(it.aws, it.console).sent == 2
     assert {"raw/users/2.csv", "raw/locations.csv"} <= set(keys(it, "raw/"))
     assert "raw/locations.csv is not in" in it.err.getvalue()
 
@@ -175,7 +175,7 @@ def test_unchanged_files_cost_no_request_each(project, raw):
     setup_aws_environment(it.settings, it.aws, it.console)
     sent = []
     it.aws.client("s3").meta.events.register("before-send.s3", lambda event_name, **_: sent.append(event_name))
-    assert bring_files(it.aws, it.console).sent == 0
+    assert upload_files(it.aws, it.console).sent == 0
     assert [name for name in sent if "HeadObject" in name] == []
 
 

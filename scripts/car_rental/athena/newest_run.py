@@ -18,14 +18,14 @@ _RECURSIVE = re.compile(r"\s+RECURSIVE\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Narrowed:
+class LimitedQuery:
     """A query as it is sent, and the run that it reads; no run if the query was not changed."""
 
     sql: str
     run_id: str = ""
 
 
-def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
+def limited_to_newest_run(aws: Aws, sql: str) -> LimitedQuery:
     """Limits each published table in ``sql`` to the table's newest run.
 
     Each table becomes a named subquery (``WITH location_metrics AS ...``) on a line before the
@@ -34,16 +34,16 @@ def narrowed_to_newest_run(aws: Aws, sql: str) -> Narrowed:
     """
     begin = _SELECTS.match(sql)
     if not begin or _names(sql, ["run_id"]):
-        return Narrowed(sql)
+        return LimitedQuery(sql)
     named = _names(sql, (*contract.KPI_TABLES, REJECTED_RENTALS, OF_FAILED_RUNS))
     newest = {table: runs[-1] for table in named if (runs := registered_runs(aws, table))}
     if not newest:
-        return Narrowed(sql)
+        return LimitedQuery(sql)
     database = aws.settings.glue_database_name
     subqueries = ", ".join(
         f"{table} AS (SELECT * FROM {database}.{table} WHERE run_id = '{run}')" for table, run in newest.items()
     )
-    return Narrowed(_with(subqueries, sql, begin), max(newest.values()))
+    return LimitedQuery(_with(subqueries, sql, begin), max(newest.values()))
 
 
 def _with(subqueries: str, sql: str, begin: re.Match[str]) -> str:

@@ -20,13 +20,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding of a check. ``mend`` is a call that fixes it, if there is one."""
+    """One finding of a check. ``apply_fix`` is a call that fixes it, if there is one."""
 
     level: Level
     what: str
     why: str = ""
     fix: str = ""
-    mend: Callable[[], object] | None = field(default=None, compare=False)
+    apply_fix: Callable[[], object] | None = field(default=None, compare=False)
 
 
 def ok(what: str) -> Finding:
@@ -39,9 +39,9 @@ def warning(what: str, why: str, fix: str) -> Finding:
     return Finding(Level.WARNING, what, why, fix)
 
 
-def problem(what: str, why: str, fix: str, mend: Callable[[], object] | None = None) -> Finding:
+def problem(what: str, why: str, fix: str, apply_fix: Callable[[], object] | None = None) -> Finding:
     """A finding with which a run would fail."""
-    return Finding(Level.PROBLEM, what, why, fix, mend)
+    return Finding(Level.PROBLEM, what, why, fix, apply_fix)
 
 
 def show(findings: Iterable[Finding], console: Console) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
-from car_rental.aws import Answer, Aws, explain, if_there
+from car_rental.aws import Answer, Aws, explain, if_exists
 from car_rental.checks.findings import Finding, Level, ok, problem, show, warning
 from car_rental.checks.preflight_cluster import (
     applications,
@@ -94,7 +94,7 @@ def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """The roles of these names do not exist, or these settings can use them."""
     usable = True
     for role in roles(settings, aws.account_id, aws.partition):
-        found = if_there(lambda role=role: aws.client("iam").get_role(RoleName=role.name), "NoSuchEntity")  # type: ignore[misc]
+        found = if_exists(lambda role=role: aws.client("iam").get_role(RoleName=role.name), "NoSuchEntity")  # type: ignore[misc]
         misfit = role_misfit(aws, role, found["Role"]) if found else None
         if misfit:
             usable = False
@@ -264,16 +264,16 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
         return [warning(f"{failure.where}: could not be checked: {failure.what}", "The run goes on without it.", failure.fix)]
 
 
-def mend(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
+def apply_fixes(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
     """Fixes what the checks can fix. Asks before each change, unless ``yes``."""
     with console.waiting("checks"):
-        findings = [finding for finding in preflight(settings, aws, local=False) if finding.mend]
+        findings = [finding for finding in preflight(settings, aws, local=False) if finding.apply_fix]
     if not findings:
         console.note("There is nothing that --fix could put right.")
     for finding in findings:
         show([finding], console)
-        if finding.mend and (yes or _agrees(ask)):
-            finding.mend()
+        if finding.apply_fix and (yes or _agrees(ask)):
+            finding.apply_fix()
             console.note("done")
 
 

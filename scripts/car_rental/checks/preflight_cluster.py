@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.checks.findings import Finding, Level, ok, problem, warning
 from car_rental.config import Settings
 from car_rental.emr.cluster_request import EMR_MANAGED_POLICY_TAG
@@ -52,7 +52,7 @@ def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """EMR knows the release, and the release has Spark."""
     label = settings.emr_release_label
     describe = aws.client("emr").describe_release_label
-    described = if_there(lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException")
+    described = if_exists(lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException")
     if described is None:
         yield problem(
             f"EMR does not know the release {label} in {settings.aws_region}",
@@ -168,7 +168,7 @@ def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """
     if settings.emr_core_market != "spot":
         return
-    if if_there(lambda: aws.client("iam").get_role(RoleName=_SPOT_ROLE), "NoSuchEntity"):
+    if if_exists(lambda: aws.client("iam").get_role(RoleName=_SPOT_ROLE), "NoSuchEntity"):
         yield ok("the account may use Spot instances")
     else:
         yield problem(
@@ -184,7 +184,7 @@ def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if not name:
         yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
         return
-    if if_there(lambda: aws.client("ec2").describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"):
+    if if_exists(lambda: aws.client("ec2").describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"):
         yield ok(f"key pair {name} exists")
     else:
         yield problem(
@@ -285,7 +285,7 @@ def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterat
         f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)} --tags Key={key},Value={value}\n"
         f"{'':<12}    (python main.py --check --fix does that)\n"
         f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
-        mend=lambda: aws.client("ec2").create_tags(Resources=untagged, Tags=[{"Key": key, "Value": value}]),
+        apply_fix=lambda: aws.client("ec2").create_tags(Resources=untagged, Tags=[{"Key": key, "Value": value}]),
     )
     # another policy of the role may allow more than v2
     yield finding if policies == [_MANAGED_V2] else replace(finding, level=Level.WARNING)
@@ -308,5 +308,5 @@ def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
     will attach.
     """
     pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role_name(settings.emr_service_role))
-    attached = if_there(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
+    attached = if_exists(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
     return [_MANAGED_V2] if attached is None else attached

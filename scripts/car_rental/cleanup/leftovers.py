@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.aws import Answer, Aws, error_code, if_exists
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.emr.clusters import active_clusters, terminate, wait_until_ended
@@ -33,7 +33,7 @@ _ROUNDS = 5  # attempts at emptying a bucket: a cluster that has just ended stil
 
 
 @dataclass(frozen=True)
-class Thing:
+class Resource:
     """One resource to remove, and the call that removes it."""
 
     kind: str
@@ -50,7 +50,7 @@ class Kept:
     reason: str
 
 
-def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[list[Thing], list[Kept]]:
+def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[list[Resource], list[Kept]]:
     """The resources to remove, in order, and those that exist but stay."""
     tagged = tagged_arns(aws)
     known = [
@@ -66,10 +66,10 @@ def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[li
         *_bucket(aws, delete_data),
         *_unknown(aws, tagged),
     ]
-    return [one for one in known if isinstance(one, Thing)], [one for one in known if isinstance(one, Kept)]
+    return [one for one in known if isinstance(one, Resource)], [one for one in known if isinstance(one, Kept)]
 
 
-Found = Iterator[Thing | Kept]
+Found = Iterator[Resource | Kept]
 
 
 def tagged_arns(aws: Aws) -> list[str]:
@@ -103,7 +103,7 @@ def _executions(aws: Aws, tagged: list[str]) -> Found:
             continue
         for arn in running:
             stop = partial(sfn.stop_execution, executionArn=arn, cause="teardown")
-            yield Thing("execution", arn.rsplit(":", 1)[1], stop)
+            yield Resource("execution", arn.rsplit(":", 1)[1], stop)
 
 
 def _schedules(aws: Aws) -> Found:
@@ -114,7 +114,7 @@ def _schedules(aws: Aws) -> Found:
     for schedule in (item for page in pages for item in page["Schedules"]):
         if schedule.get("Target", {}).get("Arn") == target:
             name, group = schedule["Name"], schedule.get("GroupName", "default")
-            yield Thing("schedule", name, partial(scheduler.delete_schedule, Name=name, GroupName=group))
+            yield Resource("schedule", name, partial(scheduler.delete_schedule, Name=name, GroupName=group))
 
 
 def _rules(aws: Aws, tagged: list[str]) -> Found:
@@ -126,7 +126,7 @@ def _rules(aws: Aws, tagged: list[str]) -> Found:
     for name in sorted(names):
         arn = events.describe_rule(Name=name)["Arn"]
         if _carries(aws, events.list_tags_for_resource(ResourceARN=arn)["Tags"]):
-            yield Thing("rule", name, partial(_remove_rule, aws, name))
+            yield Resource("rule", name, partial(_remove_rule, aws, name))
         else:
             yield Kept("rule", name, _NOT_OURS)
 
@@ -144,7 +144,7 @@ def _of_arns(aws: Aws, tagged: list[str]) -> Found:
     for part, kind, remove in _KINDS:
         for arn in tagged:
             if part in arn:
-                yield Thing(kind, _name(arn), partial(remove, aws, arn))
+                yield Resource(kind, _name(arn), partial(remove, aws, arn))
 
 
 def _remove_log_group(aws: Aws, arn: str) -> None:
@@ -166,7 +166,7 @@ _KINDS: tuple[tuple[str, str, Callable[[Aws, str], object]], ...] = (
 
 def _clusters(aws: Aws, console: Console) -> Found:
     for cluster in active_clusters(aws):
-        yield Thing("cluster", cluster["Id"], partial(_end_cluster, aws, console, cluster["Id"]))
+        yield Resource("cluster", cluster["Id"], partial(_end_cluster, aws, console, cluster["Id"]))
 
 
 def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
@@ -178,9 +178,9 @@ def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
 def _catalog(aws: Aws, console: Console, tagged: list[str]) -> Found:
     glue, names = aws.client("glue"), [crawler.name for crawler in crawlers(aws.settings)]
     for name in names:
-        if if_there(partial(glue.get_crawler, Name=name), "EntityNotFoundException"):
+        if if_exists(partial(glue.get_crawler, Name=name), "EntityNotFoundException"):
             if _is_tagged(tagged, f":crawler/{name}"):
-                yield Thing("crawler", name, partial(_remove_crawler, aws, console, name))
+                yield Resource("crawler", name, partial(_remove_crawler, aws, console, name))
             else:
                 yield Kept("crawler", name, _NOT_OURS)
     yield from _database(aws, tagged)
@@ -198,7 +198,7 @@ def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
 
 def _database(aws: Aws, tagged: list[str]) -> Found:
     glue, name = aws.client("glue"), aws.settings.glue_database_name
-    if not if_there(partial(glue.get_database, Name=name), "EntityNotFoundException"):
+    if not if_exists(partial(glue.get_database, Name=name), "EntityNotFoundException"):
         return
     if not _is_tagged(tagged, f":database/{name}"):
         yield Kept("database", name, _NOT_OURS)
@@ -208,21 +208,21 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
     ours = {*contract.KPI_TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
     for table in tables:
         if table in ours:
-            yield Thing("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))
+            yield Resource("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))
     others = [table for table in tables if table not in ours]
     yield from (Kept("table", f"{name}.{table}", "the project creates no table of this name") for table in others)
     if others:
         yield Kept("database", name, f"it holds tables of others: {', '.join(others)}")
     else:
-        yield Thing("database", name, partial(glue.delete_database, Name=name))
+        yield Resource("database", name, partial(glue.delete_database, Name=name))
 
 
 def _workgroup(aws: Aws, tagged: list[str]) -> Found:
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     if _is_tagged(tagged, f":workgroup/{name}"):
         # includes its named queries and query history; the results are in the bucket
-        yield Thing("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
-    elif if_there(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
+        yield Resource("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
+    elif if_exists(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
         yield Kept("workgroup", name, _NOT_OURS)
 
 
@@ -235,7 +235,7 @@ def _roles(aws: Aws) -> Found:
     iam = aws.client("iam")
     scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
     for role in roles(scheduled, aws.account_id, aws.partition):
-        found = if_there(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
+        found = if_exists(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
         if not found:
             continue
         tags = found["Role"].get("Tags", [])
@@ -245,7 +245,7 @@ def _roles(aws: Aws) -> Found:
         elif region not in ("", aws.settings.aws_region):
             yield Kept("role", role.name, f"it serves this environment in {region}")
         else:
-            yield Thing("role", role.name, partial(_remove_role, aws, role.name))
+            yield Resource("role", role.name, partial(_remove_role, aws, role.name))
 
 
 def _remove_role(aws: Aws, name: str) -> None:
@@ -269,7 +269,7 @@ def _security_configuration(aws: Aws) -> Found:
     name = aws.settings.emr_security_configuration
     if not name:
         return
-    if if_there(lambda: aws.client("emr").describe_security_configuration(Name=name), "InvalidRequestException"):
+    if if_exists(lambda: aws.client("emr").describe_security_configuration(Name=name), "InvalidRequestException"):
         reason = f"it can carry no tags, so nobody knows whose it is: aws emr delete-security-configuration --name {name}"
         yield Kept("security configuration", name, reason)
 
@@ -283,11 +283,11 @@ def _bucket(aws: Aws, delete_data: bool) -> Found:
         return
     if not there:
         return
-    tagging = if_there(lambda: aws.client("s3").get_bucket_tagging(Bucket=name), "NoSuchTagSet")
+    tagging = if_exists(lambda: aws.client("s3").get_bucket_tagging(Bucket=name), "NoSuchTagSet")
     if tagging is None or not _carries(aws, tagging["TagSet"]):
         yield Kept("bucket", name, _NOT_OURS)
     elif delete_data:
-        yield Thing("bucket", name, partial(_remove_bucket, aws, name))
+        yield Resource("bucket", name, partial(_remove_bucket, aws, name))
     else:
         yield Kept("bucket", name, "it holds the data; --delete-data removes both")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Aws, error_code, explain
-from car_rental.cleanup.leftovers import Kept, Thing, find_leftovers
+from car_rental.cleanup.leftovers import Kept, Resource, find_leftovers
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
@@ -76,7 +76,7 @@ def teardown(
     return TeardownResult(removed, kept, failed)
 
 
-def _show(things: Sequence[Thing], kept: Sequence[Kept], console: Console) -> None:
+def _show(things: Sequence[Resource], kept: Sequence[Kept], console: Console) -> None:
     if things:
         console.table("To be removed", ("kind", "name"), [(thing.kind, thing.name) for thing in things])
     if kept:
@@ -97,7 +97,7 @@ def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
         raise ConfigError("teardown", f"{answer!r} is not {wanted!r}: nothing was removed.")
 
 
-def _remove(thing: Thing, console: Console) -> str:
+def _remove(thing: Resource, console: Console) -> str:
     """Removes one resource. Returns the reason if it could not be removed."""
     try:
         with console.waiting(f"removing {thing.kind} {thing.name}"):

@@ -41,17 +41,17 @@ def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
     return summary
 
 
-def told(run_id: str, report: Mapping[str, Any]) -> str:
+def run_counts(run_id: str, report: Mapping[str, Any]) -> str:
     """The run id and the counts in one line."""
     rows = report.get("rentals", {})
     counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
-    notes = [_told_of_master(table, counts) for table, counts in report.get("masters", {}).items()]
+    notes = [_master_counts(table, counts) for table, counts in report.get("masters", {}).items()]
     if report.get("not_read"):
         notes.append(f"not read: {_shortened(sorted(report['not_read']))}")
     return "; ".join([f"run {run_id}{counted}", *filter(None, notes)])
 
 
-def _told_of_master(table: str, counts: Mapping[str, Any]) -> str:
+def _master_counts(table: str, counts: Mapping[str, Any]) -> str:
     """The rejected rows of a master table: one lost location can explain a hundred rejected
     rentals.
     """

@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from car_rental.aws import Aws, if_there
+from car_rental.aws import Aws, if_exists
 from car_rental.data_contract import contract
 from car_rental.errors import DataLakeError
 
@@ -37,7 +37,7 @@ def _names(aws: Aws, tables: list[str]) -> str:
 def _published_tables(aws: Aws) -> tuple[str, ...]:
     database = aws.settings.glue_database_name
     listing = aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=database)
-    pages = if_there(lambda: list(listing), "EntityNotFoundException")
+    pages = if_exists(lambda: list(listing), "EntityNotFoundException")
     if pages is None:
         raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP)
     there = {table["Name"] for page in pages for table in page["TableList"]}
@@ -57,13 +57,13 @@ def registered_runs(aws: Aws, table: str) -> list[str] | None:
         .paginate(DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True)
     )
     values = (partition["Values"][0] for page in pages for partition in page["Partitions"])
-    return if_there(lambda: sorted(values), "EntityNotFoundException")
+    return if_exists(lambda: sorted(values), "EntityNotFoundException")
 
 
 def require_workgroup(aws: Aws) -> None:
     """Raises ``DataLakeError`` unless the Athena workgroup exists and has a results location."""
     name = aws.settings.athena_workgroup
-    answer = if_there(lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException")
+    answer = if_exists(lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException")
     if answer is None:
         raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP)
     configuration = answer["WorkGroup"].get("Configuration", {})

@@ -36,9 +36,9 @@ def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
     written = run_folders(aws, "/".join((*_ZONE, "")))
     # a run after the newest published one may still be running
     failed = [run for run in written if run not in published and published and run < max(published)]
-    shown = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
+    registered = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
     _show(aws, TABLE, [run for run in published if run in written])
-    _show(aws, OF_FAILED_RUNS, {*failed, *shown})
+    _show(aws, OF_FAILED_RUNS, {*failed, *registered})
 
 
 def register_failed_run(aws: Aws, run_id: str) -> bool:

@@ -13,7 +13,7 @@ from car_rental.config import Kind, Settings, load_settings, setting_fields
 VARIABLE = "CAR_RENTAL_SETTINGS"
 
 
-def handed_over(settings: Settings) -> dict[str, str]:
+def settings_environment(settings: Settings) -> dict[str, str]:
     """The environment variable that contains ``settings``.
 
     It may hold credentials: for a child process only.

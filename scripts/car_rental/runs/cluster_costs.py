@@ -17,7 +17,7 @@ def record_cost(run: Run, cluster_id: str) -> None:
     except (ClientError, BotoCoreError) as error:  # the run itself succeeded
         run.console.warn(f"The cost of the cluster cannot be determined: {error}")
     else:
-        run.record.costs(usage)
+        run.record.record_usage(usage)
         run.usage = usage
 
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from car_rental.config import ROOT, Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
-from car_rental.files import shown
+from car_rental.files import short_path
 from car_rental.steps import STEPS
 
 _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -73,11 +73,11 @@ class LocalServer:
         with self._console.waiting("the local AWS starts"):
             state, self.url = self._first_words(self._process)
         if emptied:
-            self._console.warn(f"The lake in {shown(self._data_dir)} is emptied of {emptied:,} objects.")
+            self._console.warn(f"The lake in {short_path(self._data_dir)} is emptied of {emptied:,} objects.")
         if state == "RUNS":
             self._console.note(f"local AWS at {self.url}, which serves this lake already")
         else:
-            self._console.note(f"local AWS at {self.url}, with the lake in {shown(self._data_dir)}")
+            self._console.note(f"local AWS at {self.url}, with the lake in {short_path(self._data_dir)}")
         return self
 
     def _first_words(self, process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -131,11 +131,11 @@ def local_lake(
         with LocalServer(settings.local_aws_dir, console, fresh=fresh, shared=shared) as server:
             yield dataclasses.replace(settings, aws_endpoint_url=server.url)
     except DataLakeError as error:
-        error.fix = _as_typed_here(error.fix)
+        error.fix = _as_local_command(error.fix)
         raise
 
 
-def _as_typed_here(text: str) -> str:
+def _as_local_command(text: str) -> str:
     """Adapts the commands in ``text`` to the lake on this machine."""
 
     def phase(found: re.Match[str]) -> str:

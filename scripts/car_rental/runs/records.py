@@ -65,7 +65,7 @@ class RunRecord:
         return run
 
     @contextmanager
-    def following(self, run: StepRun) -> Iterator[None]:
+    def recording_outcome(self, run: StepRun) -> Iterator[None]:
         """Records how the step inside the block ended. Errors pass through."""
         try:
             yield
@@ -76,7 +76,7 @@ class RunRecord:
             run.seconds = round((datetime.now(UTC) - run.began).total_seconds(), 1)
             self.save()
 
-    def took(self, run: StepRun, result: Any) -> None:
+    def record_result(self, run: StepRun, result: Any) -> None:
         """Records the result of a successful step."""
         values = dataclasses.asdict(result)
         run.outcome, run.summary, run.result = "ok", result.summary(), values
@@ -84,20 +84,20 @@ class RunRecord:
         tables = values.get("counts", {}).get("tables", {})
         self.tables |= {name: table["rows"] for name, table in tables.items()}
 
-    def notes_id(self, name: str, value: str) -> None:
+    def record_id(self, name: str, value: str) -> None:
         """Records an id before the step ends, so that the record of a killed run names what is
         left.
         """
         self.ids[name] = value
         self.save()
 
-    def costs(self, usage: Usage) -> None:
+    def record_usage(self, usage: Usage) -> None:
         """Records the usage of the cluster."""
         self.cost = dataclasses.asdict(usage)
         self.save()
 
     @contextmanager
-    def ending(self) -> Iterator[None]:
+    def recording_end(self) -> Iterator[None]:
         """Records how the run inside the block ended. Errors pass through."""
         try:
             yield

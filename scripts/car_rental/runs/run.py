@@ -44,10 +44,10 @@ class Run:
         """
         step = STEPS[function.__name__]
         current = self.record.begin(step)
-        with self.console.step(current), self.record.following(current):
+        with self.console.step(current), self.record.recording_outcome(current):
             try:
                 result = function(self.settings, self.aws, self.console, **arguments)
             except (ClientError, BotoCoreError) as error:
                 raise explain(error, step.name) from error
-            self.record.took(current, result)
+            self.record.record_result(current, result)
         return result

@@ -14,7 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from car_rental.aws import Aws, error_code, if_there
+from car_rental.aws import Aws, error_code, if_exists
 from car_rental.changes import Change
 from car_rental.data_contract import contract
 from car_rental.errors import DataLakeError
@@ -88,7 +88,7 @@ def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
     """
     name = aws.settings.s3_bucket_name
-    listed = if_there(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied") or []
+    listed = if_exists(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied") or []
     made = next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == name), None)
     if made is None or (now or datetime.now(UTC)) - made > _YOUNG:
         return ""
@@ -155,7 +155,7 @@ def _create(s3: S3Client, bucket: str, region: str) -> None:
 def _converge(aws: Aws, rule: _Rule) -> bool:
     s3, bucket = aws.client("s3"), aws.settings.s3_bucket_name
     # in a plan there may be no bucket yet
-    current = if_there(lambda: rule.read(s3, bucket), rule.absent, "NoSuchBucket")
+    current = if_exists(lambda: rule.read(s3, bucket), rule.absent, "NoSuchBucket")
     wanted = rule.wanted(current)
     if wanted == current:
         return False

@@ -9,7 +9,7 @@ from car_rental.changes import Change
 from car_rental.data_contract import contract, job_files
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import bucket_exists, object_keys
-from car_rental.s3.raw_data import RawData, raw_files_there, require_headers
+from car_rental.s3.raw_data import RawData, list_raw_files, require_headers
 from car_rental.s3.uploads import Upload, UploadResult, changed, upload_all
 
 
@@ -27,45 +27,45 @@ class EnvironmentResult:
         return f"s3://{self.bucket} {self.changes[0].done}; {self.uploads.summary()}"
 
 
-def raw_data_here(aws: Aws) -> RawData:
+def local_raw_data(aws: Aws) -> RawData:
     """The raw files in DATA_DIR. Raises ``DataLakeError`` for headers that break the data contract.
     """
-    raw = raw_files_there(aws.settings.data_dir)
+    raw = list_raw_files(aws.settings.data_dir)
     require_headers(raw)
     return raw
 
 
-def files_here(raw: RawData) -> list[Upload]:
+def local_files(raw: RawData) -> list[Upload]:
     """The raw files and the sources of the Spark jobs, each with its key."""
     uploads = [Upload(path, raw.key(path)) for paths in raw.files.values() for path in paths]
     return uploads + [Upload(path, f"jobs/{path.name}") for path in job_files()]
 
 
-def bring_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
+def upload_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
     """Uploads every file that differs from its object. Names raw data that exists in the lake only,
     and leaves it there.
 
     ``raw``: the raw data, if the caller has read the folder already.
     """
-    raw = raw or raw_data_here(aws)
-    uploads = files_here(raw)
+    raw = raw or local_raw_data(aws)
+    uploads = local_files(raw)
     result = upload_all(aws, uploads, console)
     for name, reason in raw.not_read.items():
         console.warn(f"{raw.folder / name} is not read: it {reason}.")
-    _name_strangers(aws, console, uploads)
+    _warn_about_other_raw_data(aws, console, uploads)
     return result
 
 
 def warn_of_differences(aws: Aws, console: Console) -> None:
     """Warns about local files that differ from the lake's, which a run without --upload uses."""
-    differing = [upload.key for upload in changed(aws, files_here(raw_data_here(aws)))]
+    differing = [upload.key for upload in changed(aws, local_files(local_raw_data(aws)))]
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         names = f"{', '.join(differing[:3])}{more}"
         console.warn(f"{names} here differ from those in the lake, which are used. --upload uploads them.")
 
 
-def _name_strangers(aws: Aws, console: Console, uploads: list[Upload]) -> None:
+def _warn_about_other_raw_data(aws: Aws, console: Console, uploads: list[Upload]) -> None:
     """Warns about raw objects that did not come from DATA_DIR: the jobs read them too."""
     settings = aws.settings
     keys = object_keys(aws, settings.s3_bucket_name, "raw/") if bucket_exists(aws) else []

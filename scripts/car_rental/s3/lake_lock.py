@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from car_rental.aws import Aws, error_code, if_there
+from car_rental.aws import Aws, error_code, if_exists
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
@@ -162,7 +162,7 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
     began = time.monotonic()
     while True:
         found = _read(aws)
-        living = _living_owner(aws, console, found) if found else ""
+        living = _owner_if_alive(aws, console, found) if found else ""
         if not living:
             condition = {"IfMatch": found.etag} if found else {"IfNoneMatch": "*"}
             etag = _put(aws, {**owner_of(where), "token": token}, f"{token} 0", condition)
@@ -175,21 +175,21 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
         time.sleep(aws.settings.timing.poll_seconds)
 
 
-def _living_owner(aws: Aws, console: Console, found: _Found) -> str:
+def _owner_if_alive(aws: Aws, console: Console, found: _Found) -> str:
     """The owner for people if it is alive; empty if it is dead."""
     execution, cluster_id = found.owner.get("execution", ""), found.owner.get("cluster", "")
     if execution and _execution_runs(aws, execution):
         return f"execution {execution} runs"
     if cluster_id and _has_unfinished_steps(aws, cluster_id):
         return f"{found.name}; cluster {cluster_id} has unfinished steps"
-    if "token" in found.owner and _is_heard(aws, console, found):
+    if "token" in found.owner and _has_heartbeat(aws, console, found):
         return found.name
     return ""
 
 
 def _execution_runs(aws: Aws, arn: str) -> bool:
     describe = aws.client("stepfunctions").describe_execution
-    execution = if_there(lambda: describe(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
+    execution = if_exists(lambda: describe(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
     return execution is not None and execution["status"] in ("RUNNING", "PENDING_REDRIVE")
 
 
@@ -203,7 +203,7 @@ def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
         return False
 
 
-def _is_heard(aws: Aws, console: Console, found: _Found) -> bool:
+def _has_heartbeat(aws: Aws, console: Console, found: _Found) -> bool:
     """Whether the owner rewrites the lock within its patience."""
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < aws.settings.timing.lock_patience_seconds:
@@ -217,7 +217,7 @@ def _is_heard(aws: Aws, console: Console, found: _Found) -> bool:
 
 def _read(aws: Aws) -> _Found | None:
     bucket, s3 = aws.settings.s3_bucket_name, aws.client("s3")
-    answer = if_there(lambda: s3.head_object(Bucket=bucket, Key=LOCK_KEY), "404", "NoSuchKey")
+    answer = if_exists(lambda: s3.head_object(Bucket=bucket, Key=LOCK_KEY), "404", "NoSuchKey")
     return None if answer is None else _Found(answer["Metadata"], answer["ETag"])
 
 

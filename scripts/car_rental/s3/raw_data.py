@@ -39,8 +39,8 @@ def is_empty(folder: Path) -> bool:
 
 
 def find_raw_files(folder: Path) -> RawData:
-    """The raw files of ``raw_files_there``. Raises ``DataLakeError`` if a table has none."""
-    raw = raw_files_there(folder)
+    """The raw files of ``list_raw_files``. Raises ``DataLakeError`` if a table has none."""
+    raw = list_raw_files(folder)
     missing = [table for table, files in raw.files.items() if not files]
     if missing:
         there = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))) or "nothing"
@@ -52,7 +52,7 @@ def find_raw_files(folder: Path) -> RawData:
     return raw
 
 
-def raw_files_there(folder: Path) -> RawData:
+def list_raw_files(folder: Path) -> RawData:
     """The raw files: ``<table>.csv`` and CSV files anywhere below ``<table>/``, gzipped or not.
 
     Raises ``DataLakeError`` for a file that no job can read: a dangling link, or a name that Hadoop
@@ -62,10 +62,10 @@ def raw_files_there(folder: Path) -> RawData:
     found = contract.raw_files(path.relative_to(folder).as_posix() for path in paths)
     for name in [name for names in found.read.values() for name in names]:
         if not (folder / name).exists():
-            found.refused[name] = "is a link to a file that does not exist: mend or remove it"
+            found.refused[name] = "is a link to a file that does not exist: repair or remove it"
     if found.refused:
-        told = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
-        raise DataLakeError(f"raw data in {folder}", f"{told}.", "No run can begin while it is there.")
+        problems = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
+        raise DataLakeError(f"raw data in {folder}", f"{problems}.", "No run can begin while it is there.")
     return RawData(folder, {table: [folder / name for name in names] for table, names in found.read.items()}, found.not_read)
 
 

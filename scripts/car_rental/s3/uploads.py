@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from boto3.s3.transfer import TransferConfig
-from car_rental.aws import Aws, if_there
+from car_rental.aws import Aws, if_exists
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 
@@ -99,7 +99,7 @@ def _listed(aws: Aws, folders: set[str]) -> dict[str, tuple[int, str]]:
     found: dict[str, tuple[int, str]] = {}
     for folder in sorted(folders):
         listing = paginator.paginate(Bucket=aws.settings.s3_bucket_name, Prefix=folder)
-        for page in if_there(lambda pages=listing: list(pages), "NoSuchBucket") or []:  # type: ignore[misc]
+        for page in if_exists(lambda pages=listing: list(pages), "NoSuchBucket") or []:  # type: ignore[misc]
             found |= {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in page.get("Contents", [])}
     return found
 
@@ -120,7 +120,7 @@ def _upload(aws: Aws, upload: Upload, meter: _Meter) -> None:
 
 
 def _stored_digest(aws: Aws, key: str) -> str | None:
-    head = if_there(lambda: aws.client("s3").head_object(Bucket=aws.settings.s3_bucket_name, Key=key), "404", "NoSuchKey")
+    head = if_exists(lambda: aws.client("s3").head_object(Bucket=aws.settings.s3_bucket_name, Key=key), "404", "NoSuchKey")
     return head["Metadata"].get("sha256") if head else None
 
 

@@ -103,11 +103,11 @@ def add_month(folder: Path) -> str:
 
     The content of a month does not depend on when it is added.
     """
-    told = _manifest_there(folder)
-    if not told.get("months") or _foreign(folder):
+    manifest = _manifest_there(folder)
+    if not manifest.get("months") or _foreign(folder):
         return ""
-    sizes, seed, defects = Sizes(**told["sizes"]), told["seed"], told["defects"]
-    month = next(itertools.islice(months(sizes), len(told["months"]), None))
+    sizes, seed, defects = Sizes(**manifest["sizes"]), manifest["seed"], manifest["defects"]
+    month = next(itertools.islice(months(sizes), len(manifest["months"]), None))
     name, planted = _month_file(month.name), Counter[int]()
     making = folder / f".{month.name}.csv"
     with making.open("wb") as file:
@@ -115,14 +115,14 @@ def add_month(folder: Path) -> str:
         for lines in business_lines(make_world(sizes, seed), seed, defects, planted, [month]):
             file.write(_utf8(lines))
     rejected, by_reason, kept = _summed_up(planted)
-    told["months"].append(month.name)
-    told["rejected"] += rejected
-    told["odd_but_kept"] += kept
-    told["by_reason"] = dict(sorted((Counter(told["by_reason"]) + Counter(by_reason)).items()))
-    told["rows"][contract.RENTALS] += month.rentals
+    manifest["months"].append(month.name)
+    manifest["rejected"] += rejected
+    manifest["odd_but_kept"] += kept
+    manifest["by_reason"] = dict(sorted((Counter(manifest["by_reason"]) + Counter(by_reason)).items()))
+    manifest["rows"][contract.RENTALS] += month.rentals
     (folder / name).parent.mkdir(exist_ok=True)
     os.replace(making, folder / name)
-    write_whole(folder / contract.SAMPLE_MANIFEST, json.dumps(told, indent=2) + "\n")
+    write_whole(folder / contract.SAMPLE_MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return name
 
 
@@ -346,10 +346,10 @@ def _foreign(folder: Path) -> list[str]:
 def _manifest_there(folder: Path) -> dict[str, Any]:
     """The manifest in ``folder``; empty if there is none that can be parsed."""
     try:
-        told = json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / contract.SAMPLE_MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _check_free_space(folder: Path, sizes: Sizes) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change, Verb
 from car_rental.names import alarm_name, rule_name, topic_name
 from car_rental.state_machine.definition import state_machine_arn
@@ -56,7 +56,7 @@ def remove_topic(aws: Aws) -> Change | None:
 
 def _attributes(aws: Aws) -> dict[str, str] | None:
     get = aws.client("sns").get_topic_attributes
-    return if_there(lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException")
+    return if_exists(lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException")
 
 
 def _policy(aws: Aws) -> dict[str, Any]:

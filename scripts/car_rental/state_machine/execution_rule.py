@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change
 from car_rental.iam.roles import cluster_reaper_name
 from car_rental.names import rule_name
@@ -48,7 +48,7 @@ def ensure_rule(aws: Aws) -> Change:
 
 
 def _current(aws: Aws) -> Answer | None:
-    return if_there(lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException")
+    return if_exists(lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException")
 
 
 def _put(aws: Aws, *, new: bool) -> None:
@@ -101,5 +101,5 @@ def _ensure_permission(aws: Aws) -> bool:
 
 def _statements(aws: Aws) -> set[str]:
     name = cluster_reaper_name(aws.settings)
-    answer = if_there(lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException")
+    answer = if_exists(lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException")
     return {statement["Sid"] for statement in json.loads(answer["Policy"])["Statement"]} if answer else set()

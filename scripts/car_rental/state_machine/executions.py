@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
-from car_rental.aws import Answer, Aws, error_code, if_there
+from car_rental.aws import Answer, Aws, error_code, if_exists
 from car_rental.emr.clusters import ACTIVE, describe_cluster
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.state_machine.definition import EXECUTION_TAG, state_machine_arn
@@ -57,7 +57,7 @@ def describe(aws: Aws, arn: str) -> Answer:
     """The execution's description. Raises ``ConfigError`` if there is no execution with that ARN.
     """
     describe_execution = aws.client("stepfunctions").describe_execution
-    execution = if_there(lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
+    execution = if_exists(lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
     if execution is None:
         raise ConfigError(_WHERE, f"there is no execution {arn}.", "Check --execution-arn, AWS_REGION and the account.")
     return execution

@@ -8,7 +8,7 @@ import io
 import zipfile
 from typing import Any
 
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change
 from car_rental.config import ROOT
 from car_rental.display.console import Console
@@ -74,7 +74,7 @@ def _configuration(aws: Aws, name: str) -> dict[str, Any]:
 
 
 def _current(aws: Aws, name: str) -> Answer | None:
-    return if_there(lambda: aws.client("lambda").get_function_configuration(FunctionName=name), "ResourceNotFoundException")
+    return if_exists(lambda: aws.client("lambda").get_function_configuration(FunctionName=name), "ResourceNotFoundException")
 
 
 def _create(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:

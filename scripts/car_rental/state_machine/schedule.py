@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from car_rental.aws import Answer, Aws, if_there
+from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change, Verb
 from car_rental.display.console import Console
 from car_rental.iam.retry import retry_while_iam_spreads
@@ -39,7 +39,7 @@ def ensure_schedule(aws: Aws, console: Console) -> Change | None:
 
 
 def _current(aws: Aws) -> Answer | None:
-    return if_there(lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)), "ResourceNotFoundException")
+    return if_exists(lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)), "ResourceNotFoundException")
 
 
 def _wanted(aws: Aws) -> dict[str, Any]:

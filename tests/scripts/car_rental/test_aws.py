@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
-from car_rental.aws import Aws, if_there
+from car_rental.aws import Aws, if_exists
 from car_rental.cli import as_failure
 from car_rental.config import Settings
 from car_rental.errors import ConfigError
@@ -21,10 +21,10 @@ def refusing(code):
 
 
 def test_an_unknown_thing_is_none_and_any_other_refusal_passes():
-    assert if_there(lambda: "thing", "NoSuchThing") == "thing"
-    assert if_there(refusing("NoSuchThing"), "NotFound", "NoSuchThing") is None
+    assert if_exists(lambda: "thing", "NoSuchThing") == "thing"
+    assert if_exists(refusing("NoSuchThing"), "NotFound", "NoSuchThing") is None
     with pytest.raises(ClientError, match="AccessDenied"):
-        if_there(refusing("AccessDenied"), "NoSuchThing")
+        if_exists(refusing("AccessDenied"), "NoSuchThing")
 
 
 def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkeypatch):

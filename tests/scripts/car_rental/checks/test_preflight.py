@@ -433,7 +433,7 @@ def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeyp
     it = project(EMR_SUBNET_ID=subnet["SubnetId"])
     questions = []
     monkeypatch.setattr(preflight, "CHECKS", (Check("network", preflight_cluster.network),))
-    preflight.mend(it.settings, it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer)
+    preflight.apply_fixes(it.settings, it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer)
     assert len(questions) == 1 and "aws ec2 create-tags" in it.out.getvalue()
     assert levels(network(project, subnet["SubnetId"])) == left
 
@@ -443,17 +443,17 @@ def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(pr
         raise EOFError
 
     it, changed = project(), []
-    broken = problem("x", "", "", mend=lambda: changed.append(1))
+    broken = problem("x", "", "", apply_fix=lambda: changed.append(1))
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
     with pytest.raises(ConfigError, match="--yes answers for you"):
-        preflight.mend(it.settings, it.aws, it.console, yes=False, ask=nobody)
+        preflight.apply_fixes(it.settings, it.aws, it.console, yes=False, ask=nobody)
     assert changed == []
 
 
 def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
     it = project()
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
-    preflight.mend(it.settings, it.aws, it.console, yes=True)
+    preflight.apply_fixes(it.settings, it.aws, it.console, yes=True)
     assert "nothing that --fix could put right" in it.err.getvalue()
 
 

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from car_rental.cleanup.leftovers import Kept, Thing, find_leftovers, tagged_arns
+from car_rental.cleanup.leftovers import Kept, Resource, find_leftovers, tagged_arns
 from car_rental.cleanup.teardown import teardown
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.iam.roles import scheduler_role_name
@@ -218,7 +218,7 @@ def gone():
 
     class Gone(list):
         def thing(self, kind, name):
-            return Thing(kind, name, lambda: self.append(name))
+            return Resource(kind, name, lambda: self.append(name))
 
     return Gone()
 
@@ -260,7 +260,7 @@ def refusal(code):
 
 
 def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
-    it = found(Thing("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
+    it = found(Resource("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
     with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
         tear_down(it)
     assert gone == ["b"]
@@ -269,7 +269,7 @@ def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_go
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"])
 def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
-    it = found(Thing("topic", "a", refusal(code)))
+    it = found(Resource("topic", "a", refusal(code)))
     assert tear_down(it).removed == ["topic a"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from car_rental.config import load_settings
-from car_rental.report.settings_env import VARIABLE, handed_over, received
+from car_rental.report.settings_env import VARIABLE, received, settings_environment
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,15 @@ def test_the_settings_arrive_as_they_were_handed_over(values: dict[str, str], tm
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings(values, empty)
-    assert received(handed_over(settings)) == settings
+    assert received(settings_environment(settings)) == settings
 
 
 def test_the_settings_handed_over_win_over_the_environment(tmp_path: Path) -> None:
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings({"ATHENA_WORKGROUP": "mine"}, empty)
-    assert received({**handed_over(settings), "ATHENA_WORKGROUP": "other", "AWS_ENDPOINT_URL": "http://elsewhere"}) == settings
+    other = {"ATHENA_WORKGROUP": "other", "AWS_ENDPOINT_URL": "http://elsewhere"}
+    assert received({**other, **settings_environment(settings)}) == settings
 
 
 def test_without_a_handover_the_environment_counts() -> None:

@@ -35,7 +35,7 @@ def record(project, tmp_path):
 def spark_jobs(record):
     """Inside, step 6 runs."""
     run = record.begin(STEPS["run_spark_jobs"])
-    with record.following(run):
+    with record.recording_outcome(run):
         yield run
 
 
@@ -46,7 +46,7 @@ def saved(record):
 def test_a_step_that_runs_is_in_the_file_before_it_ends(record):
     with spark_jobs(record) as run:
         assert [(step["name"], step["outcome"]) for step in saved(record)["steps"]] == [("run_spark_jobs", "running")]
-        record.took(run, Result())
+        record.record_result(run, Result())
     (step,) = saved(record)["steps"]
     assert (step["outcome"], step["summary"], step["number"], step["phase"]) == ("ok", "well done", 6, "process")
     assert step["seconds"] >= 0 and step["result"]["run_id"] == "r1"
@@ -58,7 +58,7 @@ def test_a_run_that_was_killed_stays_running(record):
 
 def test_ids_and_rows_are_found_at_the_top(record):
     with spark_jobs(record) as run:
-        record.took(run, Result())
+        record.record_result(run, Result())
     assert saved(record)["ids"] == {"run_id": "r1"}
     assert saved(record)["tables"] == {"user_metrics": 7}
 
@@ -75,7 +75,7 @@ def test_ids_and_rows_are_found_at_the_top(record):
     ],
 )
 def test_how_it_ended_is_written_down_and_the_error_passes(record, error, outcome, code):
-    with pytest.raises(type(error)), record.ending(), spark_jobs(record):
+    with pytest.raises(type(error)), record.recording_end(), spark_jobs(record):
         raise error
     assert (saved(record)["outcome"], saved(record)["exit_code"]) == (outcome, code)
     assert saved(record)["steps"][0]["outcome"] == outcome
@@ -83,20 +83,20 @@ def test_how_it_ended_is_written_down_and_the_error_passes(record, error, outcom
 
 
 def test_a_failure_says_where_what_and_what_to_do(record):
-    with pytest.raises(DataLakeError), record.ending():
+    with pytest.raises(DataLakeError), record.recording_end():
         raise DataLakeError("Spark", "broke", "Mend it.", log="s3://b/log", details=("a", "b"))
     expected = {"where": "Spark", "what": "broke", "fix": "Mend it.", "log": "s3://b/log", "details": ["a", "b"]}
     assert saved(record)["error"] == expected
 
 
 def test_a_good_end_has_no_error(record):
-    with record.ending():
+    with record.recording_end():
         pass
     assert (saved(record)["outcome"], saved(record)["exit_code"], saved(record)["error"]) == ("ok", 0, None)
 
 
 def test_money_keeps_every_digit(record):
-    record.costs(Usage({"m5.xlarge": Decimal("1.50")}, Decimal("0.360"), False))
+    record.record_usage(Usage({"m5.xlarge": Decimal("1.50")}, Decimal("0.360"), False))
     assert saved(record)["cost"] == {"hours": {"m5.xlarge": "1.50"}, "dollars": "0.360", "with_spot": False}
 
 
@@ -108,7 +108,7 @@ def test_the_file_is_named_by_the_start_and_nothing_else_is_left_behind(record):
 
 def test_before_the_settings_are_known_there_is_no_file_but_a_record(tmp_path):
     record = RunRecord(["--all"])
-    with pytest.raises(ConfigError), record.ending():
+    with pytest.raises(ConfigError), record.recording_end():
         raise ConfigError("configuration", "2 settings are wrong:")
     assert record.file is None
     assert json.loads(record.as_json())["outcome"] == "failed"
