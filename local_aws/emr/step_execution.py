@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local_aws.clients import Clients
 from local_aws.emr.launch import Command, Launcher
 from local_aws.emr.spark import steps_at_once, warehouse
-from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, LogFolder, Output, controller_log, yarn_client_log
+from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, DriverOutput, LogFolder, controller_log, yarn_client_log
 from local_aws.emr.submission import Submission
 from local_aws.errors import is_disk_full
 from local_aws.keys import access_key_of
@@ -149,7 +149,7 @@ class StepExecution:
 
     def _finish(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
         job = self._job
-        output = Output(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
+        output = DriverOutput(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
         if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
             output, exit_code = output.without_context(), NO_CONTEXT_EXIT_CODE
         message, log_name = output.cause()
@@ -160,7 +160,7 @@ class StepExecution:
             return None
         return Failure("Unknown Error.", message or _exit_reason(exit_code), f"{where}{log_name}.gz" if where else None)
 
-    def _write_logs(self, output: Output, controller: str, exit_code: int) -> str | None:
+    def _write_logs(self, output: DriverOutput, controller: str, exit_code: int) -> str | None:
         """Writes the logs; returns the folder of the driver's logs."""
         job = self._job
         if not job.log_uri:

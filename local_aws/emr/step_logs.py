@@ -33,25 +33,25 @@ _NO_CONTEXT = "java.lang.IllegalStateException: User did not initialize spark co
 
 
 @dataclass(frozen=True)
-class Output:
+class DriverOutput:
     stdout: str
     stderr: str
 
-    def with_aws_errors(self) -> Output:
+    def with_aws_errors(self) -> DriverOutput:
         """Adds S3's error where Hadoop's local file system has another one for a missing bucket."""
         missing = sorted(set(_MISSING_BUCKET.findall(self.stdout + self.stderr)))
         named = "".join(f"{no_such_bucket(bucket)}\n" for bucket in missing)
-        return Output(self.stdout, self.stderr + named)
+        return DriverOutput(self.stdout, self.stderr + named)
 
     @property
     def made_context(self) -> bool:
         return _CONTEXT_MADE in self.stderr
 
-    def without_context(self) -> Output:
+    def without_context(self) -> DriverOutput:
         """Adds the message of YARN's application master for a missing SparkContext."""
         said = f"ERROR ApplicationMaster: Uncaught exception: \n{_NO_CONTEXT}\n"
         said += f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
-        return Output(self.stdout, self.stderr + said)
+        return DriverOutput(self.stdout, self.stderr + said)
 
     def cause(self) -> tuple[str, str]:
         """The line that says why the driver failed, and the name of the log that contains it.

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from local_aws.glue.listing import S3File, Target
+from local_aws.glue.listing import CrawlTarget, S3File
 from local_aws.glue.schema import FileSchema, mergeable, merged
 
 
@@ -72,7 +72,7 @@ def _level_name(index: int, parts: Iterable[str]) -> str:
     return re.sub(r"[^a-z0-9_]", "_", key) if key else f"partition_{index}"
 
 
-def find_tables(target: Target, schemas: Mapping[S3File, FileSchema], grouping: Grouping) -> list[FoundTable]:
+def find_tables(target: CrawlTarget, schemas: Mapping[S3File, FileSchema], grouping: Grouping) -> list[FoundTable]:
     """The tables of one target, outermost folder first."""
     by_folder: dict[str, list[S3File]] = defaultdict(list)
     for file in schemas:

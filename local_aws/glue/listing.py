@@ -24,7 +24,7 @@ class S3File:
 
 
 @dataclass(frozen=True)
-class Target:
+class CrawlTarget:
     """One S3 target of a crawler; ``prefix`` has no slash at either end."""
 
     bucket: str
@@ -32,29 +32,29 @@ class Target:
     exclusions: tuple[re.Pattern[str], ...] = ()
 
     @staticmethod
-    def of(spec: dict[str, Any]) -> Target:
+    def of(spec: dict[str, Any]) -> CrawlTarget:
         """A target in the API's ``S3Targets`` with a valid path."""
         bucket, _, prefix = spec["Path"].removeprefix("s3://").partition("/")
         exclusions = tuple(glob_pattern(glob) for glob in spec.get("Exclusions") or [])
-        return Target(bucket, prefix.strip("/"), exclusions)
+        return CrawlTarget(bucket, prefix.strip("/"), exclusions)
 
     def relative(self, key: str) -> str:
         """The part of ``key`` below the include path; exclusions are matched against it."""
         return key[len(self.prefix) :].lstrip("/") if self.prefix else key
 
 
-def data_files(s3: Any, target: Target) -> list[S3File]:
+def data_files(s3: Any, target: CrawlTarget) -> list[S3File]:
     """The objects that a crawl of ``target`` reads; an include path may also be an object."""
     return [file for file in _listed(s3, target) if _holds_data(file, target)]
 
 
-def _listed(s3: Any, target: Target) -> Iterator[S3File]:
+def _listed(s3: Any, target: CrawlTarget) -> Iterator[S3File]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=target.prefix):
         for entry in page.get("Contents", ()):
             yield S3File(target.bucket, entry["Key"], entry["Size"], entry["ETag"].strip('"'))
 
 
-def _holds_data(file: S3File, target: Target) -> bool:
+def _holds_data(file: S3File, target: CrawlTarget) -> bool:
     below = file.key[len(target.prefix) :]
     if target.prefix and below and not below.startswith("/"):
         return False  # a sibling whose name starts with the include path

@@ -69,7 +69,7 @@ def _parquet_schema(s3: Any, file: S3File, tail: bytes) -> FileSchema:
         tail = _bytes(s3, file, f"bytes=-{footer}")
     # Reading metadata needs only the magic bytes at the start and the footer at the end.
     metadata = pq.read_metadata(io.BytesIO(_PARQUET_MAGIC + tail[-footer:]))
-    columns = {field.name.lower(): hive_type(field.type) for field in metadata.schema.to_arrow_schema()}
+    columns = {field.name.lower(): catalog_type(field.type) for field in metadata.schema.to_arrow_schema()}
     return FileSchema("parquet", columns, metadata.num_rows)
 
 
@@ -81,7 +81,7 @@ _ARROW_TO_HIVE = {
 }  # fmt: skip
 
 
-def hive_type(arrow: Any) -> str:
+def catalog_type(arrow: Any) -> str:
     """The catalog's name of an Arrow type."""
     import pyarrow.types as t
 
@@ -92,11 +92,11 @@ def hive_type(arrow: Any) -> str:
     if t.is_decimal(arrow):
         return f"decimal({arrow.precision},{arrow.scale})"
     if t.is_list(arrow) or t.is_large_list(arrow):
-        return f"array<{hive_type(arrow.value_type)}>"
+        return f"array<{catalog_type(arrow.value_type)}>"
     if t.is_map(arrow):
-        return f"map<{hive_type(arrow.key_type)},{hive_type(arrow.item_type)}>"
+        return f"map<{catalog_type(arrow.key_type)},{catalog_type(arrow.item_type)}>"
     if t.is_struct(arrow):
-        return "struct<" + ",".join(f"{field.name.lower()}:{hive_type(field.type)}" for field in arrow) + ">"
+        return "struct<" + ",".join(f"{field.name.lower()}:{catalog_type(field.type)}" for field in arrow) + ">"
     if t.is_fixed_size_binary(arrow):
         return "binary"
     return "string"

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.glue.catalog_writer import Policy
 from local_aws.glue.layout import Grouping
-from local_aws.glue.listing import Target
+from local_aws.glue.listing import CrawlTarget
 from local_aws.overlay import AwsError
 
 _CHOICES = {
@@ -95,8 +95,8 @@ def _check_configuration(given: Any, known: Any, where: str) -> None:
         raise invalid(f"{where} must be one of {', '.join(map(str, known))}, not {given}")
 
 
-def targets_of(crawler: Mapping[str, Any]) -> list[Target]:
-    return [Target.of(spec) for spec in crawler["Targets"]["S3Targets"]]
+def targets_of(crawler: Mapping[str, Any]) -> list[CrawlTarget]:
+    return [CrawlTarget.of(spec) for spec in crawler["Targets"]["S3Targets"]]
 
 
 def grouping_of(crawler: Mapping[str, Any]) -> Grouping:

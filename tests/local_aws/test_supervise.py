@@ -75,7 +75,7 @@ def test_letting_go_ends_the_command_and_its_children(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done")
+    running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.3)
     [pid] = pids_of(tmp_path, 1)
     running.end()
     assert running.wait() == 128 + signal.SIGKILL

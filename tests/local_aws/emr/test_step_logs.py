@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local_aws.emr.step_logs import Output
+from local_aws.emr.step_logs import DriverOutput
 
 TRACEBACK = """before
 Traceback (most recent call last):
@@ -37,15 +37,15 @@ Traceback (most recent call last):
     ],
 )
 def test_the_cause_is_the_line_that_says_why(stdout: str, stderr: str, cause: tuple[str, str]) -> None:
-    assert Output(stdout, stderr).cause() == cause
+    assert DriverOutput(stdout, stderr).cause() == cause
 
 
 def test_a_missing_bucket_is_named_as_s3_names_it() -> None:
     hadoop = "java.io.IOException: Could not initialize target File System for URI : s3://gone-bucket/"
-    output = Output(TRACEBACK.format(error=f"py4j.Py4JJavaError: An error\n: {hadoop}"), "INFO\n").with_aws_errors()
+    output = DriverOutput(TRACEBACK.format(error=f"py4j.Py4JJavaError: An error\n: {hadoop}"), "INFO\n").with_aws_errors()
     assert "NoSuchBucket; Bucket: gone-bucket" in output.stderr
     assert "NoSuchBucket; Bucket: gone-bucket" in output.cause()[0]
 
 
 def test_output_without_a_missing_bucket_stays_as_it_is() -> None:
-    assert Output("a", "b").with_aws_errors() == Output("a", "b")
+    assert DriverOutput("a", "b").with_aws_errors() == DriverOutput("a", "b")
