@@ -17,6 +17,7 @@ from local_aws.athena.named_queries import NamedQueries, update_work_group, work
 from local_aws.athena.prepared import PreparedStatements
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
+from local_aws.pages import page
 
 # DuckDB, pyarrow and sqlglot are imported at the first query, not at the server's start
 if TYPE_CHECKING:
@@ -280,13 +281,13 @@ class AthenaComponent:
             raise invalid(f"Query has not yet finished. Current state: {execution.state}")
         if call.body.get("MaxResults", PAGE) > PAGE:
             raise invalid(f"MaxResults is more than maximum allowed length {PAGE}")
-        page = _page(call, "Rows", api_rows(execution.result), PAGE)
+        rows = _page(call, "Rows", api_rows(execution.result), PAGE)
         columns = [column_info(name, kind) for name, kind in execution.result.columns]
         answer = {
-            "ResultSet": {"Rows": [api_row(row) for row in page.pop("Rows")], "ResultSetMetadata": {"ColumnInfo": columns}},
+            "ResultSet": {"Rows": [api_row(row) for row in rows.pop("Rows")], "ResultSetMetadata": {"ColumnInfo": columns}},
             "UpdateCount": execution.result.update_count or 0,
         }
-        return answer | page
+        return answer | rows
 
     def _runtime_statistics(self, call: Call) -> dict[str, Any]:
         execution = self._get(call)
@@ -383,14 +384,8 @@ def not_found(error: ClientError) -> str:
 
 def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
     """The page of ``items`` that NextToken and MaxResults ask for."""
-    token = call.body.get("NextToken") or "0"
-    if not token.isdigit():
-        raise invalid("The pagination token is not valid")
-    start, size = int(token), min(call.body.get("MaxResults") or most, most)
-    page: dict[str, Any] = {name: items[start : start + size]}
-    if start + size < len(items):
-        page["NextToken"] = str(start + size)
-    return page
+    size = min(call.body.get("MaxResults") or most, most)
+    return page(name, items, size, ("NextToken", call.body.get("NextToken")), invalid("The pagination token is not valid"))
 
 
 def _database(found: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_aws.overlay import AwsError, Call, Handler
+from local_aws.pages import page
 
 _MOST_LISTED = 50
 _CHANGEABLE = ("Name", "Description", "QueryString")
@@ -68,12 +69,10 @@ class NamedQueries:
         }
 
     def _list(self, call: Call) -> dict[str, Any]:
-        group, first = call.body.get("WorkGroup", "primary"), int(call.body.get("NextToken", 0))
-        most = call.body.get("MaxResults", _MOST_LISTED)
-        place = (call.region, group)
+        place = (call.region, call.body.get("WorkGroup", "primary"))
         ids = [query_id for (region, query_id), query in self._queries.items() if (region, query["WorkGroup"]) == place]
-        more = {"NextToken": str(first + most)} if first + most < len(ids) else {}
-        return {"NamedQueryIds": ids[first : first + most], **more}
+        token, size = ("NextToken", call.body.get("NextToken")), call.body.get("MaxResults", _MOST_LISTED)
+        return page("NamedQueryIds", ids, size, token, AwsError("InvalidRequestException", "The pagination token is not valid"))
 
 
 def work_group(call: Call, name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from local_aws.emr.requests import (
 from local_aws.emr.step_execution import Failure, StepExecutor, StepJob
 from local_aws.mirror import Mirror
 from local_aws.overlay import AwsError, Call, Handler
+from local_aws.pages import page
 from local_aws.state_log import StateLog
 from local_aws.unsupported import reject
 
@@ -332,18 +332,7 @@ def _group(cluster: Cluster, number: int, group: Mapping[str, Any]) -> dict[str,
 
 
 def _page(name: str, entries: list[dict[str, Any]], marker: str | None) -> dict[str, Any]:
-    first = _offset(marker) if marker else 0
-    page: dict[str, Any] = {name: entries[first : first + PAGE]}
-    if first + PAGE < len(entries):
-        page["Marker"] = base64.b64encode(str(first + PAGE).encode()).decode()
-    return page
-
-
-def _offset(marker: str) -> int:
-    try:
-        return int(base64.b64decode(marker, validate=True))
-    except ValueError as error:
-        raise AwsError("InvalidRequestException", f"Marker '{marker}' is not valid.") from error
+    return page(name, entries, PAGE, ("Marker", marker), AwsError("InvalidRequestException", f"Marker '{marker}' is not valid."))
 
 
 def _moment(epoch_seconds: float | None) -> datetime | None:

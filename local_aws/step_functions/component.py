@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler, not_supported
+from local_aws.pages import page
 from local_aws.state_log import StateLog
 from local_aws.step_functions.past_executions import PastExecutions
 from local_aws.step_functions.prerequisites import check_logging, check_role
@@ -62,7 +62,7 @@ class StepFunctionsComponent:
         self._running: dict[str, str] = {}  # regions of running executions, by ARN
         self._ended: dict[str, datetime] = {}  # end times of executions, by ARN
         self._reasons: dict[str, StopReason] = {}
-        self._records = PastExecutions(clients, state_log)
+        self._past_executions = PastExecutions(clients, state_log)
 
     def handlers(self) -> Mapping[str, Handler]:
         """All operations: this component's and moto's; the others are rejected."""
@@ -89,7 +89,7 @@ class StepFunctionsComponent:
                 self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
             except ClientError as error:  # it may have ended, or its state machine may be deleted
                 log.warning("%s: %s", arn, error)
-        self._records.close()
+        self._past_executions.close()
 
     def _prepared(self, handler: Handler) -> Handler:
         def prepared(call: Call) -> dict[str, Any]:
@@ -145,14 +145,14 @@ class StepFunctionsComponent:
         with self._lock:
             if answer["executionArn"] not in self._ended:
                 self._running[answer["executionArn"]] = call.region
-        self._records.log_start(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
+        self._past_executions.log_start(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
         return answer
 
     def _on_end(self, execution: Execution) -> None:
         with self._lock:
             self._running.pop(execution.exec_arn, None)
             self._ended[execution.exec_arn] = execution.stop_date or datetime.now(UTC)
-        self._records.ended(execution.exec_arn, execution.region_name)
+        self._past_executions.ended(execution.exec_arn, execution.region_name)
         if not self._closed:
             self._notify(execution)
 
@@ -169,12 +169,12 @@ class StepFunctionsComponent:
         return {"stopDate": self._ended.get(arn) or time.time()}
 
     def _describe(self, call: Call) -> dict[str, Any]:
-        return self._records.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
+        return self._past_executions.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
 
     def _list(self, call: Call) -> dict[str, Any]:
         answer = call.forward()
         executions = [self._with_stop_date(execution) for execution in answer["executions"]]
-        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._records.list_executions(call.body)
+        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._past_executions.list_executions(call.body)
         return answer | {"executions": executions + past}
 
     def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
@@ -185,14 +185,14 @@ class StepFunctionsComponent:
     def _history(self, call: Call) -> dict[str, Any]:
         """Adds pages and reverse order: moto always returns all events, oldest first."""
         body = call.body
-        events = self._records.events(body["executionArn"])
+        events = self._past_executions.events(body["executionArn"])
         if events is None:
             events = call.forward({"executionArn": body["executionArn"]})["events"]
         if body.get("reverseOrder"):
             events.reverse()
-        first, size = _offset(body.get("nextToken")), min(body.get("maxResults") or _PAGE, _MOST)
-        rest = {"nextToken": _token(first + size)} if first + size < len(events) else {}
-        return {"events": events[first : first + size], **rest}
+        size = min(body.get("maxResults") or _PAGE, _MOST)
+        token = ("nextToken", body.get("nextToken"))
+        return page("events", events, size, token, AwsError("InvalidToken", f"Invalid Token: '{token[1]}'"))
 
 
 def _check_definition(text: str) -> None:
@@ -224,13 +224,3 @@ def _same_machine(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str
         raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing['stateMachineArn']}'")
     return {"stateMachineArn": existing["stateMachineArn"], "creationDate": existing["creationDate"]}
 
-
-def _token(offset: int) -> str:
-    return base64.b64encode(str(offset).encode()).decode()
-
-
-def _offset(token: str | None) -> int:
-    try:
-        return int(base64.b64decode(token, validate=True)) if token else 0
-    except ValueError as error:
-        raise AwsError("InvalidToken", f"Invalid Token: '{token}'") from error

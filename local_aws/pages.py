@@ -1,0 +1,22 @@
+"""Pages of long lists, as all operations that list something return them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from local_aws.overlay import AwsError
+
+
+def page(name: str, items: Sequence[Any], size: int, token: tuple[str, str | None], invalid: AwsError) -> dict[str, Any]:
+    """The response with one page of ``items`` as ``name``, and the next page's token if there is one.
+
+    ``token``: the name of the parameter, and its value in the request; raises ``invalid`` if the
+    value is not one of this function's tokens.
+    """
+    parameter, value = token
+    if value and not value.isdecimal():
+        raise invalid
+    start = int(value or 0)
+    response = {name: list(items[start : start + size])}
+    return response | ({parameter: str(start + size)} if start + size < len(items) else {})
