@@ -9,10 +9,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.utilities.utils import load_resource
 
-from local_aws.clients import ACCOUNT_ID, Clients
+from local_aws.clients import Clients
 from local_aws.emr.cluster import MOST_STEPS, Step
 from local_aws.emr.submission import local_conf, parse_submission
 from local_aws.overlay import AwsError, Call, not_supported
+from local_aws.roles import find_role
 
 # Every parameter of RunJobFlow is in one of these sets, or rejected.
 _SUPPORTED = frozenset(
@@ -84,10 +85,7 @@ class RequestRules:
             raise invalid("ServiceRole is required for creating cluster.")
         if not profile:
             raise invalid("InstanceProfile is required for creating cluster.")
-        found = _exists(lambda: iam.get_role(RoleName=_name(service_role)))
-        # a name means the role without a path
-        meant = service_role if service_role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{service_role}"
-        if not found or found["Role"]["Arn"] != meant:
+        if not find_role(iam, service_role):
             raise invalid(f"Invalid ServiceRole: {service_role}. The role does not exist.")
         found = _exists(lambda: iam.get_instance_profile(InstanceProfileName=_name(profile)))
         wrong_arn = found and profile.startswith("arn:") and found["InstanceProfile"]["Arn"] != profile

@@ -10,7 +10,7 @@ from typing import Any
 
 from local_aws.clients import Clients
 from local_aws.overlay import AwsError
-from local_aws.step_functions.prerequisites import trusted_role
+from local_aws.roles import may_assume
 from local_aws.wsgi import WsgiApp, read_body, send, signed_region, signed_service
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Schedules:
         expression, role = str(schedule.get("ScheduleExpression")), str((schedule.get("Target") or {}).get("RoleArn"))
         if not is_expression(expression):
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
-        if not trusted_role(self._clients.client("iam", region), role, "scheduler"):
+        if not may_assume(self._clients.client("iam", region), "scheduler", role):
             raise AwsError("ValidationException", _NO_ROLE)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import threading
 import time
@@ -24,6 +23,7 @@ from local_aws.glue.listing import S3File, data_files
 from local_aws.glue.schema import FileSchema, read_schema
 from local_aws.keys import access_key_of
 from local_aws.overlay import AwsError, Call, Handler
+from local_aws.roles import may_assume
 
 log = logging.getLogger(__name__)
 
@@ -236,15 +236,8 @@ class CrawlerComponent:
             raise AwsError("CrawlerRunningException", f"Crawler with name {crawler.name} {why}")
 
     def _check_role(self, role: str, region: str) -> None:
-        refused = settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
-        try:
-            found = self._clients.client("iam", region).get_role(RoleName=role.rpartition("/")[2])["Role"]
-        except ClientError as error:
-            raise refused from error
-        # a name means the role without a path
-        meant = role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{role}"
-        if found["Arn"] != meant or "glue.amazonaws.com" not in json.dumps(found["AssumeRolePolicyDocument"]):
-            raise refused
+        if not may_assume(self._clients.client("iam", region), "glue", role):
+            raise settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
 
     def _client(self, service: str, crawler: Crawler) -> Any:
         """A client for a crawl, which acts as the crawler's role."""
