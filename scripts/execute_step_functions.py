@@ -169,7 +169,7 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
                     failure = step_failure(aws, console, cluster["Id"], step["Name"], step)
                     return show_rejects(aws, _run_id(execution), failure)
         except (ClientError, BotoCoreError) as refusal:  # the execution's own error remains
-            console.warn(f"Whether a Spark job failed cannot be told: {explain(refusal, _WHERE).what}")
+            console.warn(f"It is unknown whether a Spark job failed: {explain(refusal, _WHERE).what}")
     said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
     fix = _FIXES.get(error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history")
     return DataLakeError("execution", said, fix, details=(execution["executionArn"],))

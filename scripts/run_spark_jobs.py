@@ -180,7 +180,7 @@ def explain_step(aws: Aws, console: Console, cluster_id: str | None, step_id: st
             raise
         raise ConfigError(
             f"step {step_id}",
-            f"is none of cluster {cluster_id}.",
+            f"is not a step of cluster {cluster_id}.",
             f"List them: aws emr list-steps --cluster-id {cluster_id}",
         ) from error
     state = step["Status"]["State"]

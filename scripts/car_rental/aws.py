@@ -55,12 +55,12 @@ _NO_USER_CONFIGURATION = {
 # prefixes of the operations that only read
 _READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Validate")
 
-_RIGHTS_FIX = "Ask who administers the account to allow this action, then run it again."
+_RIGHTS_FIX = "Ask an administrator of the account to allow this action, then run it again."
 
 # error code of a service -> the remedy; AWS's message precedes it
 _FIXES = {
-    "ExpiredToken": "Your temporary credentials have expired: fetch new ones and run it again.",
-    "ExpiredTokenException": "Your temporary credentials have expired: fetch new ones and run it again.",
+    "ExpiredToken": "Your temporary credentials have expired: get new ones and run it again.",
+    "ExpiredTokenException": "Your temporary credentials have expired: get new ones and run it again.",
     "InvalidClientTokenId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "InvalidAccessKeyId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "UnrecognizedClientException": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
@@ -70,7 +70,7 @@ _FIXES = {
     "LocalAwsDiskFull": "Free some, or set LOCAL_AWS_DIR in .env to a folder on another disk.",
     "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
     "RequestTimeTooSkewed": "This machine's clock is wrong: set it, then run it again.",
-    **dict.fromkeys(sorted(THROTTLED), "AWS asks for fewer calls: wait a minute, then run it again."),
+    **dict.fromkeys(sorted(THROTTLED), "AWS throttles the requests: wait a minute, then run it again."),
 }
 
 
@@ -235,7 +235,7 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
         )
     if isinstance(error, WaiterError):
         code = error.last_response.get("Error", {}).get("Code", "")
-        return DataLakeError(where, f"{error}.", _FIXES.get(code, "Run it again: what is done already does no harm."))
+        return DataLakeError(where, f"{error}.", _FIXES.get(code, "Run it again: repeating it is safe."))
     return DataLakeError(where, f"{error}.")
 
 
@@ -243,7 +243,7 @@ def no_aws(where: str, why: str) -> DataLakeError:
     """The error for an endpoint where some other program answers."""
     return ConfigError(
         where,
-        f"the program that answers in place of AWS is no AWS ({why}).",
+        f"the program at the endpoint is not AWS ({why}).",
         "Correct AWS_ENDPOINT_URL, or leave it out for AWS itself.",
     )
 

@@ -66,7 +66,7 @@ def _problem(binding: Binding) -> str:
     name, equals, value = text.removeprefix("export ").partition("=")
     name, value = name.strip(), value.strip()
     if not equals or not _NAME.fullmatch(name.strip("'")):
-        return "is no setting: a setting is NAME=value, a comment begins with #"
+        return "is not a setting: a setting is NAME=value, a comment begins with #"
     if value[:1] in ("'", '"') and (binding.error or "\n" in value):
         return f"the value of {name} begins with {value[0]} and does not end with it: close the quote on this line"
     return f"the value of {name} cannot be parsed" if binding.error else ""

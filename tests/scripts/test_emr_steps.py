@@ -87,7 +87,7 @@ def test_a_job_that_the_system_killed_is_told_with_the_signal_the_memory_and_the
     with pytest.raises(DataLakeError) as caught:
         run(lake)
     assert re.search(r"FAILED: killed by SIGKILL \(exit code 137\); .* has \d+\.\d GB of memory\.", caught.value.what)
-    assert "kills what takes more memory than there is" in caught.value.fix
+    assert "kills processes when memory runs out" in caught.value.fix
     assert "does not say why" not in str(caught.value)
 
 
@@ -186,7 +186,7 @@ def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, j
     with pytest.raises(DataLakeError, match="RuntimeError: no such thing") as caught:
         explain_step(lake.aws, lake.console, cluster, ids["broken"])
     assert f"/steps/{ids['broken']}/" in caught.value.log
-    with pytest.raises(ConfigError, match=f"step s-NONE: is none of cluster {cluster}"):
+    with pytest.raises(ConfigError, match=f"step s-NONE: is not a step of cluster {cluster}"):
         explain_step(lake.aws, lake.console, cluster, "s-NONE")
 
 
@@ -219,7 +219,7 @@ def test_a_log_that_may_not_be_read_does_not_hide_that_the_step_failed(lake, clu
     monkeypatch.setattr(lake.aws.client(service), method, refuse)
     failure = step_failure(lake.aws, lake.console, cluster, "broken", step)
     assert failure.what.startswith(f"step {step['Id']} FAILED, and its log cannot be read: AWS answered AccessDenied")
-    assert "--explain" in failure.fix and "administers" in failure.fix
+    assert "--explain" in failure.fix and "administrator" in failure.fix
 
 
 def test_ctrl_c_while_it_terminates_says_that_this_goes_on(lake, cluster, monkeypatch):

@@ -113,7 +113,7 @@ def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(pipel
     monkeypatch.setattr(script, "clusters_of", refuse)
     with pytest.raises(DataLakeError, match="FAILED States.TaskFailed: Spark job clean_rentals"):
         execute(pipeline)
-    assert "Whether a Spark job failed cannot be told: AWS answered AccessDeniedException" in pipeline.err.getvalue()
+    assert "It is unknown whether a Spark job failed: AWS answered AccessDeniedException" in pipeline.err.getvalue()
 
 
 def test_when_the_deadline_passes_the_execution_goes_on(pipeline: Pipeline) -> None:
@@ -177,7 +177,7 @@ def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> N
     pipeline.define(without_spark)
     run_id = pipeline.lay_out(*TABLES)
     execute(pipeline, run_id=run_id)
-    with pytest.raises(ConfigError, match=f"there has been an execution run-{run_id}"):
+    with pytest.raises(ConfigError, match=f"the execution run-{run_id} of"):
         execute(pipeline, run_id=run_id)
 
 

@@ -118,7 +118,7 @@ def test_settings_of_others_on_the_bucket_stay(project):
 def test_a_bucket_in_another_region_is_a_clear_error(project):
     there, here = project(AWS_REGION="eu-west-1", ENVIRONMENT="region"), project(ENVIRONMENT="region")
     ensure_bucket(there.aws)
-    with pytest.raises(DataLakeError, match="region-car-rental-data-lake lies in eu-west-1, but AWS_REGION is us-east-1"):
+    with pytest.raises(DataLakeError, match="region-car-rental-data-lake is in eu-west-1, but AWS_REGION is us-east-1"):
         ensure_bucket(here.aws)
 
 

@@ -218,7 +218,7 @@ def _remedy(reason: str, error: dict[str, Any]) -> str:
     if "TABLE_NOT_FOUND" in reason or "SCHEMA_NOT_FOUND" in reason:
         return _PROCESS_FIRST
     if "Bytes scanned limit" in reason:
-        return "Read one run only (WHERE run_id = ...), or raise the workgroup's limit of bytes scanned."
+        return "Read only one run (WHERE run_id = ...), or raise the workgroup's limit of bytes scanned."
     return "Athena says that it may work when it is run again." if error.get("Retryable") else ""
 
 

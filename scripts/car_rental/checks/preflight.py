@@ -66,8 +66,8 @@ def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if caller["Arn"].endswith(":root"):
         yield warning(
             "these are the keys of the account's root user",
-            "Nothing limits them, and AWS advises against having any.",
-            "Make an IAM user or role for this and use its keys.",
+            "Nothing limits them, and AWS advises against such keys.",
+            "Create an IAM user or role for this and use its keys.",
         )
 
 
@@ -85,7 +85,7 @@ def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
     else:
         yield warning(
             f"the region {settings.aws_region} is not in this boto3's list of regions with EMR",
-            "It may be misspelt; then no service answers.",
+            "If it is misspelt, no service answers.",
             "Correct AWS_REGION, or update boto3 if the region is new.",
         )
 
@@ -112,17 +112,17 @@ def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if not end:
         yield warning(
             "the credentials are temporary and do not say when they expire",
-            "A run takes half an hour; when they expire in it, it fails and cannot even terminate its cluster.",
-            "Fetch new ones before a run. The cluster terminates itself when it is idle, whatever happens.",
+            "A run takes half an hour; if they expire meanwhile, it fails and cannot even terminate its cluster.",
+            "Get new ones before a run. An idle cluster terminates itself in any case.",
         )
         return
     left = datetime.fromisoformat(end) - datetime.now(UTC)
     if left > _RUN:
         yield ok(f"the credentials live until {end}")
     elif left > timedelta():
-        yield warning(f"the credentials expire at {end}", "A run may take longer than that.", "Fetch new ones first.")
+        yield warning(f"the credentials expire at {end}", "A run may take longer than that.", "Get new ones first.")
     else:
-        yield problem(f"the credentials expired at {end}", "AWS refuses every call.", "Fetch new ones.")
+        yield problem(f"the credentials expired at {end}", "AWS refuses every call.", "Get new ones.")
 
 
 def bucket(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -142,7 +142,7 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
     for path, wrong in broken:
         yield problem(
             f"{path} {wrong}",
-            "Columns are matched by the names in the header; the first Spark job would fail on this file.",
+            "Columns are matched by their names in the header; the first Spark job would fail on this file.",
             "Correct it: the contract's names in its first line, separated by commas.",
         )
     for name, reason in raw.not_read.items():
@@ -179,8 +179,8 @@ def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if denied:
         yield warning(
             f"IAM's simulator denies you {', '.join(denied)}",
-            "The step that needs it will be refused. (The simulator does not know conditions and some resources.)",
-            "Ask who administers the account to allow it, if a step fails.",
+            "The step that needs it may be refused. (The simulator ignores conditions and some resources.)",
+            "If a step fails, ask an administrator of the account to allow it.",
         )
     else:
         yield ok("IAM's simulator allows you what the steps need")
@@ -261,7 +261,8 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
         failure = explain(error, check.name)
         if check.find is identity:
             return [problem(f"{failure.where}: {failure.what}", "Nothing works on AWS without credentials.", failure.fix)]
-        return [warning(f"{failure.where}: could not be checked: {failure.what}", "The run goes on without it.", failure.fix)]
+        what = f"{failure.where}: could not be checked: {failure.what}"
+        return [warning(what, "The run goes on without this check.", failure.fix)]
 
 
 def apply_fixes(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
@@ -269,7 +270,7 @@ def apply_fixes(settings: Settings, aws: Aws, console: Console, *, yes: bool, as
     with console.waiting("checks"):
         findings = [finding for finding in preflight(settings, aws, local=False) if finding.apply_fix]
     if not findings:
-        console.note("There is nothing that --fix could put right.")
+        console.note("There is nothing for --fix to do.")
     for finding in findings:
         show([finding], console)
         if finding.apply_fix and (yes or _agrees(ask)):
@@ -281,7 +282,7 @@ def _agrees(ask: Callable[[str], str]) -> bool:
     try:
         return ask("Run that command now? Type yes: ").strip() == "yes"
     except EOFError:
-        raise ConfigError("check", "nobody answered.", "Off a terminal, --yes answers for you.") from None
+        raise ConfigError("check", "there was no answer.", "Without a terminal, use --yes.") from None
 
 
 def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:
@@ -296,6 +297,6 @@ def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise ConfigError(
-            "check", f"{count}, and nothing was done.", "Mend what is marked as a problem above, then run it again."
+            "check", f"{count}, and nothing was done.", "Fix the problems above, then run it again."
         )
     console.note(f"{len(findings)} findings, no problem")

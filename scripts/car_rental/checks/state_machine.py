@@ -25,5 +25,5 @@ def definition_is_valid(settings: Settings, aws: Aws) -> Iterator[Finding]:
         yield ok(f"Step Functions accepts the definition of {settings.step_functions_state_machine_name}")
         return
     errors = [f"{one.get('location', 'somewhere')}: {one['code']}: {one['message']}" for one in answer["diagnostics"]]
-    for error in errors or ["it gives no reason"]:
+    for error in errors or ["no reason given"]:
         yield problem(f"Step Functions refuses the state machine's definition: {error}", "Step 4 would fail.", _FIX)

@@ -88,11 +88,11 @@ def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
     wanted, question = "yes", "Remove all this? Type yes"
     if with_bucket:
         wanted = settings.s3_bucket_name
-        question = f"The data cannot be brought back. Type the bucket's name ({wanted}) to remove all this"
+        question = f"The data cannot be restored. Type the bucket's name ({wanted}) to remove all this"
     try:
         answer = ask(f"{question}: ").strip()
     except EOFError:
-        raise ConfigError("teardown", "nobody answered.", "Off a terminal, --yes answers for you.") from None
+        raise ConfigError("teardown", "there was no answer.", "Without a terminal, use --yes.") from None
     if answer != wanted:
         raise ConfigError("teardown", f"{answer!r} is not {wanted!r}: nothing was removed.")
 

@@ -27,7 +27,7 @@ _ENDING = States(going=frozenset({*ACTIVE, "TERMINATING"}), good=frozenset(ENDED
 _FIXES = {
     "VALIDATION_ERROR_INVALID_SSH_KEY_NAME": "The key pair does not exist in this region: create it, or empty EMR_EC2_KEY_NAME.",
     "VALIDATION_ERROR_INSTANCE_TYPE_NOT_SUPPORTED": "Choose another instance type, or a subnet in another zone (EMR_SUBNET_ID).",
-    "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY": "EC2 has none left there: another instance type or subnet, or try later.",
+    "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY": "EC2 has no capacity there: use another instance type or subnet, or try later.",
     "VALIDATION_ERROR": "Check roles, subnet, key pair and instance types in .env; step 1 restores the roles.",
     "BOOTSTRAP_FAILURE": "A bootstrap action failed: its log is under node/ in the cluster's logs.",
     "INSTANCE_FAILURE": "A node failed: try again.",

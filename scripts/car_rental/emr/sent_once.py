@@ -49,5 +49,5 @@ def _found(aws: Aws, where: str, find: Callable[[], T | None], error: Exception)
         if found is not None:
             return found
     raise DataLakeError(
-        where, f"the answer of AWS was lost ({error}), and AWS shows nothing of what was asked for.", "Run it again."
+        where, f"AWS's response was lost ({error}), and the request seems to have had no effect.", "Run it again."
     ) from error

@@ -28,7 +28,7 @@ _REJECTS = f"SELECT reasons, count(*) AS rentals FROM {OF_FAILED_RUNS} WHERE run
 
 _KILLED = re.compile(r"killed by SIG|exit code 137|exit code: 137|Exit code is 137")
 _MORE_MEMORY = (
-    "The system kills what takes more memory than there is. Close other programs, give the machine or its container more, "
+    "The system kills processes when memory runs out. Close other programs, give the machine or its container more, "
     "or take larger nodes (EMR_CORE_INSTANCE_TYPE); nothing of this run was published."
 )
 

@@ -114,7 +114,7 @@ def bucket_exists(aws: Aws) -> bool:
         if status == 403:
             raise DataLakeError(
                 _WHERE,
-                f"{bucket} belongs to somebody else, or your credentials may not look at it (HeadBucket: 403).",
+                f"{bucket} belongs to another account, or your credentials may not access it (HeadBucket: 403).",
                 _NAME_FIX.format(bucket=bucket),
             ) from error
         if status == 301:
@@ -129,7 +129,7 @@ def bucket_exists(aws: Aws) -> bool:
 def _elsewhere(bucket: str, lies_in: str, region: str) -> DataLakeError:
     return DataLakeError(
         _WHERE,
-        f"{bucket} lies in {lies_in}, but AWS_REGION is {region}.",
+        f"{bucket} is in {lies_in}, but AWS_REGION is {region}.",
         "EMR and its logs need the bucket in the same region: set AWS_REGION to it, or choose another S3_BUCKET_NAME.",
     )
 
@@ -144,7 +144,7 @@ def _create(s3: S3Client, bucket: str, region: str) -> None:
         if error_code(error) == "BucketAlreadyExists":
             raise DataLakeError(
                 _WHERE,
-                f"the name {bucket} is taken by somebody else.",
+                f"the name {bucket} is taken by another account.",
                 _NAME_FIX.format(bucket=bucket),
             ) from error
         if error_code(error) != "BucketAlreadyOwnedByYou":

@@ -111,7 +111,7 @@ class LakeLock:
             if now is None or now.owner.get("token") != self.token:
                 raise DataLakeError(
                     self._where,
-                    f"this run was silent for too long: {now.name if now else 'somebody'} has taken the lake's lock.",
+                    f"this run was silent for too long: {now.name if now else 'somebody'} has taken over the lake's lock.",
                     "Nothing more of this run is published. Run it again when that one has ended.",
                 )
             # this process wrote it: a response was lost, and boto3 sent the request again

@@ -100,7 +100,7 @@ def require_headers(raw: RawData) -> None:
     if broken:
         raise DataLakeError(
             "raw data",
-            f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read as the data contract has it:",
+            f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read by the data contract:",
             "Columns are matched by the names in the first line, and separated by commas: correct the header.",
             details=broken,
         )

@@ -315,7 +315,8 @@ def _month_file(month: str) -> str:
 
 def _check(rentals: int, seed: int, defects: float) -> None:
     if not 1 <= rentals <= MOST_RENTALS:
-        raise ConfigError("sample data", f"{rentals:,} rentals cannot be made.", f"Choose a number from 1 to {MOST_RENTALS:,}.")
+        what = f"{rentals:,} rentals cannot be generated."
+        raise ConfigError("sample data", what, f"Choose a number from 1 to {MOST_RENTALS:,}.")
     if seed < 0:
         raise ConfigError("sample data", f"a seed of {seed} is not possible.", "Choose a whole number from 0.")
     if not 0 <= defects <= MOST_DEFECTS:

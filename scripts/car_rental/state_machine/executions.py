@@ -48,7 +48,7 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
         )
     if error_code(error) == "ExecutionAlreadyExists":
         return ConfigError(
-            _WHERE, f"there has been an execution {name} of {machine}.", "Choose another --run-id, or leave it out."
+            _WHERE, f"the execution {name} of {machine} exists already.", "Choose another --run-id, or leave it out."
         )
     return error
 

@@ -73,5 +73,5 @@ def test_a_web_server_that_is_no_aws_is_called_that(project, body):
     failure = as_failure(caught.value, "main")
     server.shutdown()
     server.server_close()
-    assert "is no AWS" in failure.what
+    assert "is not AWS" in failure.what
     assert "Correct AWS_ENDPOINT_URL" in failure.fix

@@ -57,7 +57,7 @@ def test_text_in_brackets_is_shown_as_it_is():
             ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "PutObject"),
             ["step (PutObject)", "AWS answered ExpiredToken: old", "have expired"],
         ),
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"), ["CreateRole", "administers"]),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"), ["CreateRole", "administrator"]),
         (NoCredentialsError(), ["no usable AWS credentials", "--all --local"]),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), ["does not answer at http://127.0.0.1:1/", "make serve"]),
         (EndpointConnectionError(endpoint_url="https://x.amazonaws.com/"), ["could not be reached", "AWS_REGION"]),

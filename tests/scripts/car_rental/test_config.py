@@ -116,11 +116,11 @@ def test_half_a_key_pair_is_refused(env_file):
         ('S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1"', 'line 1: the value of S3_BUCKET_NAME begins with "'),
         ('S3_BUCKET_NAME="my-lake-1" or another', 'line 1: the value of S3_BUCKET_NAME begins with "'),
         ('OF_OTHERS="never closed', 'line 1: the value of OF_OTHERS begins with "'),
-        ("S3_BUCKET_NAME", "line 1: is no setting"),
-        ("AWS_REGION=eu-west-1\nS3_BUCKET_NAME: my-lake-1", "line 2: is no setting"),
-        ("set S3_BUCKET_NAME=my-lake-1", "line 1: is no setting"),
-        ("[default]", "line 1: is no setting"),
-        ("=my-lake-1", "line 1: is no setting"),
+        ("S3_BUCKET_NAME", "line 1: is not a setting"),
+        ("AWS_REGION=eu-west-1\nS3_BUCKET_NAME: my-lake-1", "line 2: is not a setting"),
+        ("set S3_BUCKET_NAME=my-lake-1", "line 1: is not a setting"),
+        ("[default]", "line 1: is not a setting"),
+        ("=my-lake-1", "line 1: is not a setting"),
     ],
 )
 def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, text, problem):

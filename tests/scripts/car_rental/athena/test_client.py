@@ -139,7 +139,7 @@ def execution(**status: Any) -> dict[str, Any]:
 
 def test_the_limit_of_bytes_has_its_own_advice() -> None:
     error = failure(execution(StateChangeReason="Query cancelled! : Bytes scanned limit was exceeded"), "q")
-    assert "one run only" in error.fix
+    assert "only one run" in error.fix
 
 
 def test_an_error_of_athena_itself_says_that_it_may_be_tried_again() -> None:

@@ -180,7 +180,7 @@ def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
     with Stubber(it.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
         finding = only(run_checks(it.settings, it.aws, local=False, checks=check))
-    assert finding.level is PROBLEM and "belongs to somebody else" in finding.what and "S3_BUCKET_NAME" in finding.fix
+    assert finding.level is PROBLEM and "belongs to another account" in finding.what and "S3_BUCKET_NAME" in finding.fix
 
 
 def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(project):
@@ -445,7 +445,7 @@ def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(pr
     it, changed = project(), []
     broken = problem("x", "", "", apply_fix=lambda: changed.append(1))
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
-    with pytest.raises(ConfigError, match="--yes answers for you"):
+    with pytest.raises(ConfigError, match="use --yes"):
         preflight.apply_fixes(it.settings, it.aws, it.console, yes=False, ask=nobody)
     assert changed == []
 
@@ -454,7 +454,7 @@ def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
     it = project()
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
     preflight.apply_fixes(it.settings, it.aws, it.console, yes=True)
-    assert "nothing that --fix could put right" in it.err.getvalue()
+    assert "nothing for --fix to do" in it.err.getvalue()
 
 
 # --- the state machine

@@ -175,7 +175,7 @@ def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(project):
     with Stubber(it.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
         things, kept = find_leftovers(it.aws, it.console, delete_data=True)
-    assert things == [] and [(one.kind, "belongs to somebody else" in one.reason) for one in kept] == [("bucket", True)]
+    assert things == [] and [(one.kind, "belongs to another account" in one.reason) for one in kept] == [("bucket", True)]
 
 
 def test_a_security_configuration_is_named_because_it_carries_no_tags(project):
@@ -247,7 +247,7 @@ def test_off_a_terminal_it_says_that_yes_answers(found, gone):
     def nobody(_):
         raise EOFError
 
-    with pytest.raises(ConfigError, match="--yes answers for you"):
+    with pytest.raises(ConfigError, match="use --yes"):
         tear_down(found(gone.thing("role", "r")), yes=False, ask=nobody)
     assert gone == []
 
@@ -264,7 +264,7 @@ def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_go
     with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
         tear_down(it)
     assert gone == ["b"]
-    assert "topic a: AWS answered AccessDenied: no Ask who administers" in caught.value.details[0]
+    assert "topic a: AWS answered AccessDenied: no Ask an administrator" in caught.value.details[0]
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"])

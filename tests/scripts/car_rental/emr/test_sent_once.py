@@ -55,7 +55,7 @@ def test_a_cluster_whose_answer_was_lost_is_found_by_its_tag(lake: Any, answer: 
 
 def test_a_cluster_that_was_not_made_is_said_and_not_asked_for_again(lake: Any, answer: Any) -> None:
     calls = answer("RunJobFlow", LOST, done=False)
-    with pytest.raises(DataLakeError, match="answer of AWS was lost .*InternalFailure.*shows nothing of what was asked for"):
+    with pytest.raises(DataLakeError, match="response was lost .*InternalFailure.*no effect"):
         created(lake)
     assert active_clusters(lake.aws) == []
     assert len(calls) == 1

@@ -106,7 +106,7 @@ def test_a_process_that_was_killed_or_stopped_does_not_block(it: Any, holder: su
 
 
 def test_a_process_that_was_taken_for_dead_notices_it(it: Any) -> None:
-    lost = pytest.raises(DataLakeError, match="this run was silent for too long: another has taken the lake's lock")
+    lost = pytest.raises(DataLakeError, match="this run was silent for too long: another has taken over the lake's lock")
     with lost, lake_lock(it.aws, it.console, "main") as lock:
         put_lock(it, owner="another", token="another/1")
         lock.check()
