@@ -195,9 +195,7 @@ def show_summary(run: Run) -> None:
 
 
 def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord, console: Console) -> None:
-    settings = cli.settings_of(arguments)
-    for note in settings.notes:
-        console.warn(note)
+    settings = cli.settings_of(arguments, console)
     if not arguments.local:
         _run_on(settings, arguments, chosen, Run(settings, Aws(settings), console, record))
         return
@@ -252,7 +250,7 @@ def shown_on_board(steps: Collection[str], chosen: Sequence[str]) -> list[Step]:
 
 def _instead(arguments: argparse.Namespace, console: Console) -> None:
     """Runs the checks, the plan or the teardown."""
-    settings = cli.settings_of(arguments)
+    settings = cli.settings_of(arguments, console)
     if not arguments.local or arguments.check:
         _instead_on(settings, arguments, console)
         return

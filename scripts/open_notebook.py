@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def run(console: Console) -> None:
-        open_notebook(cli.settings_of(arguments), console, local=arguments.local, more=arguments.jupyter)
+        open_notebook(cli.settings_of(arguments, console), console, local=arguments.local, more=arguments.jupyter)
 
     return cli.guard("open_notebook", arguments.traceback, Console(), run)
 

@@ -113,7 +113,7 @@ def _act(arguments: argparse.Namespace, console: Console) -> None:
     if not arguments.sql and not arguments.file:
         _list(console)
         return
-    settings = cli.settings_of(arguments)
+    settings = cli.settings_of(arguments, console)
     with local_lake(settings, console) if arguments.local else nullcontext(settings) as chosen:
         aws = Aws(chosen)
         result, run_id = query_lake(aws, console, question_of(aws, arguments))

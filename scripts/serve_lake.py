@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_common(parser)
     arguments = parser.parse_args(argv)
 
-    def serve(_: Console) -> None:
-        folder = cli.settings_of(arguments).local_aws_dir
+    def serve(console: Console) -> None:
+        folder = cli.settings_of(arguments, console).local_aws_dir
         command = [sys.executable, "-m", "local_aws", "--port", str(arguments.port), "--data-dir", str(folder)]
         os.chdir(ROOT)
         os.execv(sys.executable, [*command, *(["--fresh"] if arguments.fresh else [])])

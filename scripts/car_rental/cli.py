@@ -88,16 +88,17 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Act
 
 
 def _act(arguments: argparse.Namespace, console: Console, action: Action) -> None:
-    settings = settings_of(arguments)
-    for note in settings.notes:
-        console.warn(note)
+    settings = settings_of(arguments, console)
     action(arguments, settings, Aws(settings), console)
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings, with the command line's flags taking precedence."""
+def settings_of(arguments: argparse.Namespace, console: Console) -> Settings:
+    """Loads the settings, with the command line's flags taking precedence, and shows the notes on them."""
     flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
-    return load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
+    settings = load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
+    for note in settings.notes:
+        console.warn(note)
+    return settings
 
 
 def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:

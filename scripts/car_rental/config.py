@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os.path
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -269,7 +270,7 @@ def load_settings(
     at once.
     """
     path = env_file or ROOT / ".env"
-    if env_file and not env_file.is_file():
+    if env_file and not os.path.lexists(env_file):
         raise ConfigError("configuration", f"{env_file} does not exist.", "Copy .env.example there, or leave --env out.")
     file = read_env_file(path)
     sources = _sources(file, environ, overrides or {})
@@ -280,7 +281,7 @@ def load_settings(
             "configuration",
             f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} wrong:",
             "Correct them; .env.example explains each one.",
-            details=tuple(problems),
+            details=(*problems, *_unknown_names(file)),
         )
     notes = _unknown_names(file) + _set_twice(file, sources) + _unused_credentials(file, environ, sources)
     return _named(Settings(**values, notes=tuple(notes)))

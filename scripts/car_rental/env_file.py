@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os.path
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def read_env_file(path: Path) -> EnvFile:
 
     Raises ``ConfigError`` if it is unreadable.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return EnvFile(path.name)
     try:
         text = path.read_text(encoding="utf-8-sig")

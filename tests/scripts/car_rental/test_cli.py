@@ -3,11 +3,14 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 from car_rental import cli
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from car_rental.config import ROOT
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError, Interrupted, StillRunning
 from car_rental.signals import ctrl_c_deferred
@@ -103,6 +106,17 @@ def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
     code = cli.run(cli.parser("x"), ["--env", str(tmp_path / "x.env")], lambda *_: pytest.fail("must not run"))
     assert code == 2
     assert "EMR_CORE_INSTANCE_COUNT = 'many'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["main.py --check", "main.py --plan", "main.py --teardown", "scripts/query_lake.py brands"])
+def test_what_was_noticed_about_the_settings_is_said_whatever_runs(script, tmp_path):
+    path = tmp_path / "x.env"
+    path.write_text("S3_BUCKET_NAMES=my-lake\nAWS_REGION=eu-west-1\nAWS_REGION=eu-west-2\n", encoding="utf-8")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, *script.split(), "--env", str(path)]
+    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert "Did you mean S3_BUCKET_NAME?" in run.stderr
+    assert "AWS_REGION is set in lines 2, 3; line 3 counts." in run.stderr
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "1e9"])

@@ -272,6 +272,20 @@ def test_a_missing_settings_file_that_was_asked_for_is_an_error(tmp_path):
         load_settings({}, tmp_path / "nowhere.env")
 
 
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere")], ids=["folder", "dangling"])
+def test_a_settings_file_that_is_there_and_cannot_be_read_is_an_error(tmp_path, make):
+    path = tmp_path / ".env"
+    make(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings({}, path)
+
+
+def test_a_misspelt_name_is_named_beside_the_problem_that_it_causes(env_file):
+    with pytest.raises(ConfigError) as caught:
+        load_settings({}, env_file("AWS_ACESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=abc"))
+    assert "AWS_ACESS_KEY_ID is not a setting of this project. Did you mean AWS_ACCESS_KEY_ID?" in str(caught.value.details)
+
+
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / ".env"
     path.write_bytes(b"\xef\xbb\xbfAWS_REGION=eu-west-1\n")
