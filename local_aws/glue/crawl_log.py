@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from local_aws.glue.catalog_writer import Changes
+from local_aws.log_groups import write_events
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +35,7 @@ class CrawlLog:
     def write(self, logs: Any, stream: str) -> None:
         """Writes the lines; a failure to write does not fail the crawl."""
         try:
-            _ensure(logs.create_log_group, logGroupName=LOG_GROUP)
-            _ensure(logs.create_log_stream, logGroupName=LOG_GROUP, logStreamName=stream)
-            logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=self._events)
+            write_events(logs, LOG_GROUP, stream, self._events)
         except Exception:
             log.exception("the log of crawl %s could not be written", self._crawl_id)
 
-
-def _ensure(create: Callable[..., Any], **names: str) -> None:
-    try:
-        create(**names)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-            raise

@@ -18,11 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.keys import access_key_of
 from local_aws.lambda_ import bootstrap
+from local_aws.log_groups import write_events
 from local_aws.overlay import not_supported
 from local_aws.process import SupervisedProcess
 
@@ -122,15 +121,9 @@ class Functions:
         """Writes the log as the function's role."""
         logs = self._clients.signing_as(access_key_of(configuration["Role"])).client("logs", region)
         group = f"/aws/lambda/{configuration['FunctionName']}"
-        try:
-            logs.create_log_group(logGroupName=group)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-                raise
-        logs.create_log_stream(logGroupName=group, logStreamName=stream)
         now = int(time.time() * 1000)
         events = [{"timestamp": now, "message": line or " "} for line in lines]
-        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+        write_events(logs, group, stream, events)
 
 
 class _Timeout(threading.Timer):
