@@ -96,8 +96,9 @@ class Lake:
             self._athena.stop(self._waiting.popitem()[1])
 
     def rejected_rentals(self, run_id: str) -> int | None:
-        """The number of rentals that the newest run rejected; None if the catalog does not have
-        them.
+        """The number of rentals that the newest run rejected.
+
+        None if the catalog does not have them.
         """
         if not self._shows("rejected_rentals", run_id):
             return None

@@ -51,8 +51,9 @@ def create_emr_cluster(
     deadline_minutes: float = DEADLINE_MINUTES,
     on_created: Callable[[str], object] | None = None,
 ) -> ClusterResult:
-    """Creates the cluster and waits until it accepts steps. If that fails, the cluster is
-    terminated.
+    """Creates the cluster and waits until it accepts steps.
+
+    If that fails, the cluster is terminated.
 
     ``on_created(cluster_id)`` is called as soon as EMR returns an id. The caller is then
     responsible for terminating the cluster.

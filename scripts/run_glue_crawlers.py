@@ -60,8 +60,9 @@ def run_glue_crawlers(
     wait: bool = False,
     lock: LakeLock | None = None,
 ) -> CrawlResult:
-    """Runs every crawler. Raises ``DataLakeError`` unless each table of the newest run is
-    registered.
+    """Runs every crawler.
+
+    Raises ``DataLakeError`` unless each table of the newest run is registered.
 
     Takes the lake's lock, unless the caller holds it (``lock``). With ``wait``, waits for another
     writer to end.
@@ -197,8 +198,9 @@ def crawl_failure(aws: Aws, crawler: Crawler, last: Answer) -> DataLakeError:
 
 
 def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
-    """The end of a log; empty if there is none or access is denied: the failure itself matters
-    more.
+    """The end of a log.
+
+    Empty if there is none or access is denied: the failure itself matters more.
     """
     try:
         events = aws.client("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=_LOG_LINES)["events"]

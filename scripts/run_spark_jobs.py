@@ -122,8 +122,9 @@ def _submit(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[
 
 
 def _submitted(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> dict[str, str] | None:
-    """The newest steps of the cluster with exactly the requested arguments; None unless all of them
-    exist.
+    """The newest steps of the cluster with exactly the requested arguments.
+
+    None unless all of them exist.
     """
     wanted = {step["Name"]: step["HadoopJarStep"]["Args"] for step in requested}
     pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id)

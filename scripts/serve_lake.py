@@ -17,8 +17,9 @@ from car_rental.display.console import Console
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Replaces this process by the server; returns only if the command line or the settings are
-    wrong.
+    """Replaces this process by the server.
+
+    Returns only if the command line or the settings are wrong.
     """
     parser = cli.parser(__doc__)
     parser.add_argument("--port", type=int, default=5000, metavar="N", help="port on 127.0.0.1 (default: %(default)s)")

@@ -144,8 +144,9 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> Change:
 
 
 def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
-    """The workgroup's configuration; None if Athena answers InvalidRequestException for an unknown
-    name.
+    """The workgroup's configuration.
+
+    None if Athena answers InvalidRequestException for an unknown name.
     """
     pages = athena.list_work_groups()
     names = [group["Name"] for group in pages.get("WorkGroups", [])]
@@ -158,8 +159,9 @@ def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
 
 
 def _contains(current: Any, wanted: Any) -> bool:
-    """Whether ``current`` contains ``wanted``; AWS adds properties such as the effective engine
-    version.
+    """Whether ``current`` contains ``wanted``.
+
+    AWS adds properties such as the effective engine version.
     """
     if isinstance(wanted, dict):
         return isinstance(current, dict) and all(_contains(current.get(key), value) for key, value in wanted.items())

@@ -75,8 +75,9 @@ def setup_iam_roles(
     adopt: bool = False,
     file: Path = ROLES_FILE,
 ) -> RolesResult:
-    """Ensures every role and writes ``file``. Raises ``DataLakeError`` that says what an
-    administrator must allow.
+    """Ensures every role and writes ``file``.
+
+    Raises ``DataLakeError`` that says what an administrator must allow.
 
     ``emr_policy`` is the version of AWS's policy for the EMR service; None: the role's current
     version, v2 for a new role.
@@ -113,8 +114,9 @@ def _attached(iam: IAMClient, role: Role) -> set[str]:
 
 
 def ensure_role(aws: Aws, role: Role, adopt: bool) -> Change:
-    """Ensures that the role is as described. A role without the project's tags is changed only with
-    ``adopt``.
+    """Ensures that the role is as described.
+
+    A role without the project's tags is changed only with ``adopt``.
 
     Raises ``ConfigError`` for a role that these settings cannot use: one with another path, or of
     another region.

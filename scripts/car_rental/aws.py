@@ -154,8 +154,9 @@ class Aws:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of everything that the project creates. The teardown finds resources by these
-        tags.
+        """The tags of everything that the project creates.
+
+        The teardown finds resources by these tags.
         """
         return {"Project": PROJECT, "Environment": self.settings.environment}
 

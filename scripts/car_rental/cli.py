@@ -76,8 +76,9 @@ def _minutes(text: str) -> float:
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Action) -> int:
-    """Parses the command line, loads the settings and runs ``action``. Returns the exit code;
-    raises nothing.
+    """Parses the command line, loads the settings and runs ``action``.
+
+    Returns the exit code; raises nothing.
 
     The common flags are added here, so that they come last in the help.
     """

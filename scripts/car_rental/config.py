@@ -1,4 +1,6 @@
-"""The settings: typed and checked values from `.env` and the environment. Does nothing at import.
+"""The settings: typed and checked values from `.env` and the environment.
+
+Does nothing at import.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ class ConfigError(DataLakeError):
 
 
 class StillRunning(DataLakeError):
-    """The deadline passed while the work goes on. Not a failure: ``fix`` says how to pick it up
-    again.
+    """The deadline passed while the work goes on.
+
+    Not a failure: ``fix`` says how to pick it up again.
     """
 
     exit_status = ExitStatus.STILL_RUNNING

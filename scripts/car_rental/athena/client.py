@@ -76,8 +76,9 @@ class Column:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The typed rows of a query (``Decimal``, ``date``, ``datetime``, ``int``; NULL is None) and
-    its statistics.
+    """The typed rows of a query and its statistics.
+
+    Types are ``Decimal``, ``date``, ``datetime``, ``int``, ``float`` and ``str``; NULL is None.
     """
 
     query_id: str
@@ -223,8 +224,9 @@ def _remedy(reason: str, error: dict[str, Any]) -> str:
 
 
 def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
-    """The line of ``sql`` that ``reason`` refers to, with a mark under the position; empty if it
-    refers to none.
+    """The line of ``sql`` that ``reason`` refers to, with a mark under the position.
+
+    Empty if it refers to none.
     """
     found = _POSITION.search(reason)
     lines = sql.splitlines()

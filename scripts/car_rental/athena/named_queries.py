@@ -49,8 +49,9 @@ def named_queries() -> dict[str, NamedQuery]:
 
 
 def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
-    """Ensures that the workgroup has every query as in its file. Queries that others saved there
-    stay.
+    """Ensures that the workgroup has every query as in its file.
+
+    Queries that others saved there stay.
 
     Athena allows two queries of the same name: creating without looking would add a copy each time.
     """

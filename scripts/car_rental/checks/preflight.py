@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Answer, Aws, explain, if_exists
@@ -94,7 +95,7 @@ def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """The roles of these names do not exist, or these settings can use them."""
     usable = True
     for role in roles(settings, aws.account_id, aws.partition):
-        found = if_exists(lambda role=role: aws.client("iam").get_role(RoleName=role.name), "NoSuchEntity")  # type: ignore[misc]
+        found = if_exists(partial(aws.client("iam").get_role, RoleName=role.name), "NoSuchEntity")
         misfit = role_misfit(aws, role, found["Role"]) if found else None
         if misfit:
             usable = False
@@ -187,8 +188,9 @@ def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def _policy_source(aws: Aws) -> str:
-    """The user or role whose policies apply to the caller; for an assumed role, the role and not
-    its session.
+    """The user or role whose policies apply to the caller.
+
+    For an assumed role, the role and not its session.
     """
     arn = str(aws.client("sts").get_caller_identity()["Arn"])
     if ":assumed-role/" not in arn:
@@ -229,8 +231,9 @@ CHECKS = (
 
 
 def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Finding]:
-    """Runs ``checks``, or all of them. With ``local``, those that need AWS are listed as not
-    checked.
+    """Runs ``checks``, or all of them.
+
+    With ``local``, those that need AWS are listed as not checked.
     """
     reason = "only AWS itself can answer that, and this is local mode" if local else ""
     findings: list[Finding] = []

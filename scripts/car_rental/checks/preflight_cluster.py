@@ -304,8 +304,9 @@ def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
 
 
 def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
-    """The managed policies of EMR's service role; if the role does not exist, those that step 1
-    will attach.
+    """The managed policies of EMR's service role.
+
+    If the role does not exist, those that step 1 will attach.
     """
     pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role_name(settings.emr_service_role))
     attached = if_exists(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")

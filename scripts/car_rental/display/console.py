@@ -73,8 +73,9 @@ class Console:
         self._hear(text, text)
 
     def _hear(self, text: str, line: str) -> None:
-        """``text`` is the last message of the running step; ``line`` is printed if there is no
-        board.
+        """``text`` is the last message of the running step.
+
+        ``line`` is printed if there is no board.
         """
         if self._running:
             self._running.last = text
@@ -109,8 +110,9 @@ class Console:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Displays progress inside the block: on a live line or the board; in plain output as a
-        line after some seconds.
+        """Displays progress inside the block: on a live line or the board.
+
+        In plain output as a line after some seconds.
         """
         if self._running:
             self._running.last = text

@@ -20,8 +20,9 @@ _SPOT_MINUTES = 10
 
 
 def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """The parameters of ``elasticmapreduce:RunJobFlow``. ``tags`` are ``[{"Key": ..., "Value":
-    ...}]``.
+    """The parameters of ``elasticmapreduce:RunJobFlow``.
+
+    ``tags`` are ``[{"Key": ..., "Value": ...}]``.
 
     The cluster stays up without steps and terminates itself after ``emr_idle_timeout_seconds``
     without work. It requests Spark alone: EMR adds the applications that Spark needs, and

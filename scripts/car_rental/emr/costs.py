@@ -30,8 +30,9 @@ _EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, 
 
 @dataclass(frozen=True)
 class Prices:
-    """USD for an instance hour, EC2's price plus EMR's fee. ``source`` names the origin of the
-    prices.
+    """USD for an instance hour, EC2's price plus EMR's fee.
+
+    ``source`` names the origin of the prices.
     """
 
     per_hour: Mapping[str, Decimal]

@@ -1,5 +1,6 @@
-"""Least-privilege policies for the person who runs the scripts, one for each phase; an
-administrator attaches them.
+"""Least-privilege policies for the person who runs the scripts, one for each phase.
+
+An administrator attaches them.
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ REGION_TAG = "Region"
 
 
 def role_tags(aws: Aws) -> list[Any]:
-    """The tags of a role. They name the region: roles are global, but their policies name one
-    region.
+    """The tags of a role.
+
+    They name the region: roles are global, but their policies name one region.
     """
     return [*aws.tag_list, {"Key": REGION_TAG, "Value": aws.settings.aws_region}]
 

@@ -35,8 +35,9 @@ class CellError(Exception):
 
 
 class Kernel:
-    """A context manager: a kernel that runs cells. It needs no home folder and leaves no files in
-    one.
+    """A context manager: a kernel that runs cells.
+
+    It needs no home folder and leaves no files in one.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
@@ -76,8 +77,9 @@ class Kernel:
         self._home.cleanup()
 
     def run(self, code: str) -> list[dict[str, Any]]:
-        """Runs one cell and returns its output in the notebook format. Raises ``CellError`` if the
-        cell raises.
+        """Runs one cell and returns its output in the notebook format.
+
+        Raises ``CellError`` if the cell raises.
 
         Ctrl-C interrupts the cell, gives it time to release its resources, and then passes on.
         """

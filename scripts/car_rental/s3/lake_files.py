@@ -42,8 +42,9 @@ def local_files(raw: RawData) -> list[Upload]:
 
 
 def upload_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
-    """Uploads every file that differs from its object. Names raw data that exists in the lake only,
-    and leaves it there.
+    """Uploads every file that differs from its object.
+
+    Names raw data that exists in the lake only, and leaves it there.
 
     ``raw``: the raw data, if the caller has read the folder already.
     """

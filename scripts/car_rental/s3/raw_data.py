@@ -83,8 +83,9 @@ def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
 
 
 def header_problem(table: str, path: Path) -> str:
-    """The problem with the header of a file, as a sentence without a subject; empty if there is
-    none.
+    """The problem with the header of a file, as a sentence without a subject.
+
+    Empty if there is none.
     """
     try:
         contract.check_header(table, contract.read_header(_start(path)))

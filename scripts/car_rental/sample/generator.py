@@ -98,8 +98,9 @@ def generate(
 
 
 def add_month(folder: Path) -> str:
-    """Adds the next month of a business sample as a file, and returns its name; empty if the folder
-    holds other data.
+    """Adds the next month of a business sample as a file, and returns its name.
+
+    Empty if the folder holds other data.
 
     The content of a month does not depend on when it is added.
     """

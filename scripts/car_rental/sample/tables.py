@@ -113,8 +113,9 @@ def make_world(sizes: Sizes, seed: int) -> World:
 
 
 def rentals_per_renter(rentals: int, renters: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform from 1 to k each, with k so that the mean is right; then adjusted by one so that the
-    sum is exact.
+    """Uniform from 1 to k each, with k so that the mean is right.
+
+    Then adjusted by one so that the sum is exact.
     """
     counts = rng.integers(1, round(2 * rentals / renters - 1), renters, endpoint=True)
     while missing := rentals - int(counts.sum()):
@@ -205,8 +206,9 @@ def vehicle_columns(types: np.ndarray, rng: np.random.Generator) -> list[pa.Arra
 
 
 def location_columns(ids: pa.Array, rng: np.random.Generator) -> list[pa.Array]:
-    """All locations, as columns in header order. Those of one city are near it and share its zip
-    code.
+    """All locations, as columns in header order.
+
+    Those of one city are near it and share its zip code.
     """
     count = len(ids)
     city = rng.integers(0, len(CITIES), count)

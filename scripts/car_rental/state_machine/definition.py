@@ -77,8 +77,9 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
 
 
 def _step(settings: Settings, job: str) -> dict[str, Any]:
-    """The job's step. Its arguments are an expression, because they contain the run's id and the
-    lock's owner.
+    """The job's step.
+
+    Its arguments are an expression, because they contain the run's id and the lock's owner.
 
     Step Functions checks at deployment that ``Name`` and ``Jar`` are literals.
     """
@@ -99,8 +100,9 @@ def quoted(text: str) -> str:
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """Fills in the placeholders of ``template``. A string that is one placeholder becomes the
-    value, of any type.
+    """Fills in the placeholders of ``template``.
+
+    A string that is one placeholder becomes the value, of any type.
 
     Raises ``KeyError`` for a placeholder without a value.
     """
