@@ -28,8 +28,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def supervise(command: list[str], niceness: int, grace: float) -> int:
     """Returns the exit code of ``command``. Needs a session, and the pipe as standard input."""
     os.nice(niceness)
-    linux = sys.platform == "linux"
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent if linux else None)
+    prepare = _prepare_on_linux if sys.platform == "linux" else None
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=prepare)
     signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid, grace))
     threading.Thread(target=_end_with_life_line, args=(process.pid, grace), daemon=True).start()
     code = process.wait()
@@ -37,9 +37,12 @@ def supervise(command: list[str], niceness: int, grace: float) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _die_with_parent() -> None:
+def _prepare_on_linux() -> None:
+    """The command dies with this process; if memory runs out, the kernel kills it, not the server."""
     import ctypes
 
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write("500")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -52,6 +52,8 @@ _NO_USER_CONFIGURATION = {
     "credentials_file": (None, None, "", None),
 }
 
+_REQUEST_ID = ("x-amzn-requestid", "x-amz-request-id")  # headers
+
 # prefixes of the operations that only read
 _READING = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Validate")
 
@@ -94,6 +96,8 @@ class Aws:
             self.client = self.session.client
         else:
             self.client = self._cached_client
+        if settings.aws_endpoint_url:
+            self.session.events.register("before-parse", _refuse_other_programs)
         if plan_only:
             self.session.events.register("before-call", _refuse_changes)
 
@@ -208,6 +212,18 @@ def _refuse_other_hosts(**event: Any) -> None:
     host = urlsplit(event["request"].url).hostname
     if host not in LOOPBACK:
         raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
+
+
+def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any) -> None:
+    """Every response of AWS has a request id, in a header or in its XML.
+
+    Without this, botocore takes most pages with status 200 for an empty response.
+    """
+    if response_dict["status_code"] >= 300 or any(name.lower() in _REQUEST_ID for name in response_dict["headers"]):
+        return
+    body = response_dict["body"]
+    if not isinstance(body, bytes) or b"requestid>" not in body.lower():
+        raise no_aws("AWS endpoint", f"its answer to {operation_model.name} has no request id")
 
 
 def _refuse_changes(model: Any, **_: Any) -> None:

@@ -140,3 +140,9 @@ def test_files_open_for_writing_are_seen_and_those_only_read_are_not(tmp_path: P
     running.wait()
     assert tmp_path / "written" in written
     assert tmp_path / "read" not in written
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses which process to kill")
+def test_a_command_is_killed_before_the_server_when_memory_runs_out(tmp_path: Path) -> None:
+    assert start(tmp_path, "cat /proc/self/oom_score_adj").wait() == 0
+    assert int((tmp_path / "out").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())

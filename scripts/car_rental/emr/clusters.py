@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from car_rental.aws import Answer, Aws
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
@@ -162,6 +162,9 @@ def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None
     try:
         terminate(aws, cluster_id)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and with it what to do
+        if aws.settings.is_local and isinstance(error, EndpointConnectionError):
+            console.note(f"cluster {cluster_id} has ended with the local AWS")
+            return
         why = str(error) or "interrupted"
         console.warn(f"Cluster {cluster_id} could not be terminated and may still cost money: {why}")
         console.warn(f"Run: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,11 +113,18 @@ class LocalServer:
             self._process.kill()
             self._process.wait()
         if died and isinstance(error, Exception):
-            raise DataLakeError(
-                "local AWS",
-                f"ended in the middle of the run (exit code {died}): {self._last_words()}",
-                "The lake is unchanged since then: run it again.",
-            ) from error
+            raise self._death(died) from error
+
+    def _death(self, code: int) -> DataLakeError:
+        """The error for a server that ended during the command, with ``code``."""
+        again = "The lake is unchanged since then: run it again."
+        if code != -signal.SIGKILL:
+            return DataLakeError("local AWS", f"ended in the middle of the run (exit code {code}): {self._last_words()}", again)
+        return DataLakeError(
+            "local AWS",
+            "was killed in the middle of the run (SIGKILL): the system does that when memory runs out.",
+            f"End other programs, or give this machine or its container more memory; the sample needs 2 GB. {again}",
+        )
 
 
 @contextmanager

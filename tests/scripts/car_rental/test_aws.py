@@ -75,3 +75,37 @@ def test_a_web_server_that_is_no_aws_is_called_that(project, body):
     server.server_close()
     assert "is not AWS" in failure.what
     assert "Correct AWS_ENDPOINT_URL" in failure.fix
+
+
+@pytest.mark.parametrize("page", [b"", b"{}", b"<html/>"])
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("s3", "head_bucket", {"Bucket": "lake"}),
+        ("s3", "get_bucket_policy", {"Bucket": "lake"}),
+        ("emr", "list_clusters", {}),
+        ("glue", "get_crawler", {"Name": "c"}),
+        ("iam", "get_role", {"RoleName": "r"}),
+    ],
+)
+def test_a_program_that_accepts_every_request_is_not_taken_for_aws(project, page, service, operation, parameters):
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(page)
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = project(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}").aws.client(service)
+    with pytest.raises((ResponseParserError, ConfigError)) as caught:
+        getattr(client, operation)(**parameters)
+    server.shutdown()
+    server.server_close()
+    assert "is not AWS" in as_failure(caught.value, "main").what
