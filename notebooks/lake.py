@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, partial
@@ -21,6 +22,7 @@ from car_rental.athena.client import Athena, QueryResult
 from car_rental.athena.named_queries import NamedQuery, named_queries
 from car_rental.aws import Aws, if_exists
 from car_rental.config import Settings
+from car_rental.emr.spark_outcomes import read_summary
 from car_rental.errors import DataLakeError
 from car_rental.failures import as_failure
 from car_rental.report.settings_env import received
@@ -105,6 +107,15 @@ class Lake:
         reasons = self.answer("rejected_rentals").frame
         return 0 if reasons.empty else int(reasons.rejected_in_all.iloc[0])
 
+    def master_rows(self, run_id: str) -> dict[str, str]:
+        """The counts of each master table of a run: rows kept, rejected by reason, and duplicates.
+
+        Empty if the run has no record of them.
+        """
+        summary = if_exists(partial(read_summary, self.aws, run_id), "NoSuchKey") or {}
+        masters = summary.get("masters", {})
+        return {f"Rows of {table}": _row_counts(counts) for table, counts in masters.items()}
+
     def _shows(self, table: str, run_id: str) -> bool:
         database = self.settings.glue_database_name
         get = partial(self.aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
@@ -122,6 +133,15 @@ class Lake:
             "Bytes scanned": f"{scanned:,} by {len(results)} queries",
             "Cost of the queries": f"nothing here; ${dollars:.5f} on AWS" if local else f"${dollars:.5f}",
         }
+
+
+def _row_counts(counts: Mapping[str, Any]) -> str:
+    reasons = ", ".join(f"{name} {rows:,}" for name, rows in counts["rejected_by_reason"].items())
+    told = [f"{counts['rows']:,} read", f"{counts['kept']:,} kept", f"{counts['rejected']:,} rejected"]
+    told[-1] += f" ({reasons})" if reasons else ""
+    if counts["duplicates"]:
+        told.append(f"{counts['duplicates']:,} duplicate" + "s" * (counts["duplicates"] > 1))
+    return ", ".join(told)
 
 
 def show_errors_briefly() -> None:

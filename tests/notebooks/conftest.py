@@ -21,6 +21,14 @@ SECOND = [
 ]
 FAILED = [*FIRST, "R8,U1,V1,2024-01-09 00:00:00,2024-01-09 10:00:00,9,9,x"]
 
+MASTER_COUNTS = {
+    "locations": {
+        "rows": 1204, "kept": 1200, "rejected": 3, "duplicates": 1,
+        "rejected_by_reason": {"bad_id": 1, "malformed_row": 2},
+    },
+    "users": {"rows": 3, "kept": 3, "rejected": 0, "duplicates": 0, "rejected_by_reason": {}},
+}
+
 
 @pytest.fixture(scope="session")
 def known_lake(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> PublishedLake:
@@ -30,6 +38,7 @@ def known_lake(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> 
     lake.publish("r1", {**MASTERS, "rental_transactions": FIRST})
     lake.reject("r1-failed", {**MASTERS, "rental_transactions": FAILED})
     lake.publish("r2", {**MASTERS, "rental_transactions": SECOND})
+    lake.put_summary("r2", {"masters": MASTER_COUNTS})
     lake.reject("r3-failed", {**MASTERS, "rental_transactions": FAILED})
     lake.crawl()
     return lake

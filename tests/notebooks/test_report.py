@@ -133,6 +133,14 @@ def test_the_head_says_what_the_numbers_are_about(report: Report, kept: list[Ren
     assert facts["Engine"] == "Athena engine version 3 (local stand-in)"
 
 
+def test_the_head_counts_the_rows_of_master_tables(report: Report, known_report: Report) -> None:
+    facts = known_report.facts()
+    counted = "1,204 read, 1,200 kept, 3 rejected (bad_id 1, malformed_row 2), 1 duplicate"
+    assert facts["Rows of locations"] == counted
+    assert facts["Rows of users"] == "3 read, 3 kept, 0 rejected"
+    assert not [name for name in report.facts() if name.startswith("Rows of ")], "a run without counts"
+
+
 def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
     scanned, queries = re.fullmatch(r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]).groups()
     assert int(scanned.replace(",", "")) > 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,6 +95,12 @@ class PublishedLake:
 
     def _put_rejected(self, run_id: str, tables: dict[str, Table]) -> None:
         self._put(f"rejected/rental_transactions/run_id={run_id}", parquet(tables["rejected_rentals"], pa.string()))
+
+    def put_summary(self, run_id: str, summary: dict[str, Any]) -> None:
+        """The counts that job 1 writes beside the rejected rentals."""
+        key = f"rejected/rental_transactions/run_id={run_id}/_run_summary.json"
+        body = json.dumps(summary).encode()
+        self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=key, Body=body)
 
     def _put(self, folder: str, content: bytes) -> None:
         self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=f"{folder}/part-0.parquet", Body=content)
