@@ -119,7 +119,7 @@ def quote_notes(spark: SparkSession, zone: RawZone) -> List[str]:
             unclosed = (csv_text.joined_records(spark, [file.path for file in whole.values()]).where("unclosed")
                         .groupBy("source_file").agg(F.count(F.lit(1)).alias("lines")).collect())
             lines = {raw_zone.file_name(row["source_file"], whole): row["lines"] for row in unclosed}
-            notes += [_quote_note(file.path, lines.get(name, 0)) for name, file in whole.items()]
+            notes += [_quote_note(file.uploaded, lines.get(name, 0)) for name, file in whole.items()]
     return notes
 
 

@@ -29,6 +29,11 @@ class RawFile(NamedTuple):
     whole: bool = False  # a line break within quotes: it is put in order as a whole
 
     @property
+    def uploaded(self) -> str:
+        """Its path for messages: Spark may read a copy, which the user does not know."""
+        return unquote(self.original)
+
+    @property
     def read_name(self) -> str:
         return read_name(self.name)
 
@@ -133,7 +138,7 @@ def name_damaged(spark: SparkSession, table: RawTable) -> None:
         try:
             csv_text.read_lines(spark, [file.path]).agg(F.count("line")).collect()
         except Exception as error:  # as above
-            raise JobError(f"{file.path} cannot be read to its end: it is damaged or cut off; upload it again") from error
+            raise JobError(f"{file.uploaded} cannot be read to its end: it is damaged or cut off; upload it again") from error
 
 
 def file_name(source_file: str, names: Iterable[str]) -> str:
@@ -154,7 +159,7 @@ def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None
             continue
         columns = RAW_COLUMNS[table]
         if all(names.count(column) == 1 for column in columns) and _order(columns, names) != _order(columns, file.header.names):
-            raise JobError(f"{file.path} has a second header whose columns come in another order: make it two files")
+            raise JobError(f"{file.uploaded} has a second header whose columns come in another order: make it two files")
 
 
 def _order(columns: Sequence[str], names: Sequence[str]) -> List[int]:

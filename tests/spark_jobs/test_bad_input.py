@@ -51,8 +51,8 @@ def no_csv(raw: Path) -> None:
     (raw / "users" / "part.csv").rename(raw / "users" / "part.csv.uploading")
 
 
-def zipped(raw: Path, content: bytes) -> None:
-    (raw / "rental_transactions" / "b.csv.gz").write_bytes(content)
+def zipped(raw: Path, content: bytes, name: str = "b.csv.gz") -> None:
+    (raw / "rental_transactions" / name).write_bytes(content)
 
 
 PACKED = gzip.compress("\n".join([",".join(COLUMNS["rental_transactions"]), *GOOD]).encode())
@@ -72,7 +72,8 @@ WIDE = ",".join([*COLUMNS["users"], *(f"c{number}" for number in range(20500))])
     (lambda raw: zipped(raw, PACKED[:-8] + b"\1\2\3\4" + PACKED[-4:]), ["b.csv.gz cannot be read", "upload it again"]),
     (lambda raw: zipped(raw, PACKED + bytes(20)), ["b.csv.gz cannot be read", "upload it again"]),
     (lambda raw: zipped(raw, b"no gzip"), ["b.csv.gz cannot be read", "upload it again"]),
-    (lambda raw: zipped(raw, LONG[:-2000]), ["b.csv.gz cannot be read to its end", "upload it again"]),
+    (lambda raw: zipped(raw, LONG[:-2000], "B.CSV.GZ"),
+     ["raw/rental_transactions/B.CSV.GZ cannot be read to its end", "upload it again"]),
 ], ids=lambda value: value[0][:40] if isinstance(value, list) else "")
 def test_a_file_that_cannot_be_read_is_named(
         run: Run, raw: Path, spoil: Callable[[Path], object], words: list[str]) -> None:
