@@ -74,7 +74,7 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
             os.kill(pid, signal.SIGKILL)
         _, words = run.communicate(timeout=20)
     assert run.returncode == 1
-    assert "ended in the middle of the run" in words and "Traceback" not in words
+    assert "was killed in the middle of the run (SIGKILL)" in words and "Traceback" not in words
 
 
 @pytest.mark.parametrize(
