@@ -41,7 +41,7 @@ def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path
 @pytest.mark.parametrize("users", [1, 5])
 def test_users_who_all_spend_the_same(spark: SparkSession, users: int) -> None:
     """Nobody spends less than anybody: the percentile of all is 0, also where there are no others."""
-    spenders = spark.createDataFrame([(f"U{number}", 1000) for number in range(users)], "user_id string, cents long")
+    spenders = spark.range(users).selectExpr("string(id) AS user_id", "1000L AS cents")
     assert [row["spending_percentile"] for row in with_percentile(spenders).collect()] == [0.0] * users
 
 
