@@ -35,12 +35,11 @@ LONGEST = (
 )
 # files that one worker takes together: they share a Spark session
 TOGETHER = {
-    f"tests/spark_jobs/{file}.py": session
-    for session, files in {
-        "jobs": ("test_jobs_against_oracle", "test_odd_uploads", "test_bad_input", "test_contract"),
-        "publications": ("test_publish_run", "test_publications_that_meet"),
-    }.items()
-    for file in files
+    "tests/spark_jobs/test_jobs_against_oracle.py": "jobs",
+    "tests/spark_jobs/test_odd_uploads.py": "jobs",
+    "tests/spark_jobs/test_bad_input.py": "jobs",
+    "tests/spark_jobs/test_publish_run.py": "publications",
+    "tests/spark_jobs/test_publications_that_meet.py": "publications",
 }
 
 

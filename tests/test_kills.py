@@ -5,7 +5,6 @@ Nothing of a killed run lives on but the lake: no process, and with the process 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from car_rental.sample.generator import generate
 from car_rental.steps import PHASES, STEPS
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from support.processes import user_cache, with_in_its_environment
+from support.run_records import is_running, newest_record
 
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
@@ -56,11 +56,6 @@ def processes_of(home: Path) -> list[int]:
     return with_in_its_environment(str(home))
 
 
-def newest_record(home: Path) -> dict:
-    found = sorted((home / "runs").glob("*.json"))
-    return json.loads(found[-1].read_text()) if found else {"steps": []}
-
-
 def killed_during(home: Path, step: str, number: signal.Signals) -> tuple[int, str]:
     """Starts a run and sends it ``number`` during ``step``; returns its exit code and words."""
     before = len(list((home / "runs").glob("*.json")))
@@ -70,17 +65,16 @@ def killed_during(home: Path, step: str, number: signal.Signals) -> tuple[int, s
         time.sleep(SECONDS_INTO.get(step, 0.0))
         process.send_signal(number)
         _, words = process.communicate(timeout=60)
-    assert newest_record(home)["steps"][-1]["name"] == step, words
+    assert newest_record(home / "runs")["steps"][-1]["name"] == step, words
     return process.returncode, words
 
 
 def is_in(home: Path, step: str, before: int) -> bool:
-    """Whether a new run is in the middle of ``step``; in that of the cluster, whether there is one."""
+    """Returns whether a new run is in the middle of ``step``; in that of the cluster, whether there is one."""
     if len(list((home / "runs").glob("*.json"))) == before:
         return False
-    record = newest_record(home)
-    running = [(one["name"], one["outcome"]) for one in record["steps"][-1:]] == [(step, "running")]
-    return running and (step != "create_emr_cluster" or "cluster_id" in record["ids"])
+    record = newest_record(home / "runs")
+    return is_running(record, step) and (step != "create_emr_cluster" or "cluster_id" in record["ids"])
 
 
 def wait_for(condition, seconds: float) -> None:
@@ -92,7 +86,7 @@ def wait_for(condition, seconds: float) -> None:
 
 def ends_as_it_should(home: Path, number: signal.Signals, code: int, words: str) -> None:
     """What a killed run leaves: its exit code and its record, and when it could see to that, its words and no process."""
-    record = newest_record(home)
+    record = newest_record(home / "runs")
     if number == signal.SIGKILL:
         assert (code, record["outcome"]) == (-9, "running")
         return

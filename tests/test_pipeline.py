@@ -27,9 +27,11 @@ from car_rental.sample.generator import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
 from support.deployed_pipeline import until
 from support.processes import user_cache
+from support.run_records import is_running, newest_record
 
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
+SPARK_STEPS = ("run_spark_jobs", "execute_step_functions")  # a run has one of them
 # every Python process of the run loads this: a connection to another machine is written down and refused
 TRAP = """
 import os, socket
@@ -128,18 +130,12 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
     }
     command = [*without_network(), sys.executable, str(ROOT / "main.py"), "--local", "--env", str(home / "x.env"), *flags]
     with subprocess.Popen(command, env=environ, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
-        until(lambda: newest_step(home) in (("run_spark_jobs", "running"), ("execute_step_functions", "running")), bool, 120)
+        until(lambda: is_running(newest_record(home / "runs"), *SPARK_STEPS), bool, 120)
         time.sleep(3)
         first.kill()
     (killed,) = (json.loads(path.read_text()) for path in (home / "runs").glob("*.json"))
     done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=280)
     return Finished(killed, done.returncode, done.stdout, done.stderr, home, raw)
-
-
-def newest_step(home: Path) -> tuple[str, str]:
-    """The name and the outcome of the step that a run's record mentions last."""
-    steps = [step for path in (home / "runs").glob("*.json") for step in json.loads(path.read_text())["steps"]]
-    return (steps[-1]["name"], steps[-1]["outcome"]) if steps else ("", "")
 
 
 def without_network() -> list[str]:
@@ -160,7 +156,7 @@ def finished(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest
 
 def test_the_first_run_was_killed_in_the_middle(finished: Finished) -> None:
     assert finished.killed["outcome"] == "running"
-    assert finished.killed["steps"][-1]["name"] in ("run_spark_jobs", "execute_step_functions")
+    assert finished.killed["steps"][-1]["name"] in SPARK_STEPS
 
 
 def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finished) -> None:

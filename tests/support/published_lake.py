@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from car_rental.aws import Aws
 from car_rental.config import Settings, load_settings
 from car_rental.display.console import Console
+from car_rental.emr.spark_outcomes import SUMMARY_KEY
 from car_rental.s3.lake_bucket import ensure_bucket
 from oracle.contract import KPI_TABLES, Table, contract_tables
 from oracle.small_lake import write_table
@@ -98,8 +99,7 @@ class PublishedLake:
 
     def put_summary(self, run_id: str, summary: dict[str, Any]) -> None:
         """The counts that job 1 writes beside the rejected rentals."""
-        key = f"rejected/rental_transactions/run_id={run_id}/_run_summary.json"
-        body = json.dumps(summary).encode()
+        key, body = SUMMARY_KEY.format(run_id=run_id), json.dumps(summary).encode()
         self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=key, Body=body)
 
     def _put(self, folder: str, content: bytes) -> None:

@@ -311,3 +311,21 @@ def test_moto_alone_does_not_do_as_step_functions_does(moto_runner: Runner, case
 def test_moto_alone_denies_under_a_condition_on_transport(moto_client: Client) -> None:
     with pytest.raises(ClientError), bucket_with_policy(moto_client, TLS_ONLY) as head:
         head()
+
+
+LISTINGS = """
+from moto import backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+listed, listings = backends.list_of_moto_modules, []
+backends.list_of_moto_modules = lambda: listings.append(1) or listed()
+for _ in range(2):
+    DomainDispatcherApplication(create_backend_app).get_backend_for_host("glue.us-east-1.amazonaws.com")
+print(len(listings))
+"""
+
+
+@pytest.mark.moto
+def test_moto_alone_lists_its_services_for_each_request() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTINGS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 2, "moto lists its services once now: delete the patch"

@@ -1,5 +1,6 @@
 """The session: what its helpers make of AWS's answers."""
 
+import contextlib
 import itertools
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -54,25 +55,36 @@ def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
     assert keys == ["key-of-default", "key-of-lake"]
 
 
-@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
-def test_a_web_server_that_is_no_aws_is_called_that(project, body):
+@contextlib.contextmanager
+def web_server(page, status=200):
+    """The URL of a server that answers every request with ``page``."""
+
     class Page(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.send_response(200 if body else 501)
+        def do_GET(self):
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(page)
+
+        do_POST = do_HEAD = do_GET
 
         def log_message(self, *_):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    aws = project(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}").aws
-    with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
-        assert aws.account_id is None
-    failure = as_failure(caught.value, "main")
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
+def test_a_web_server_that_is_no_aws_is_called_that(project, body):
+    with web_server(body, status=200 if body else 501) as url:
+        aws = project(AWS_ENDPOINT_URL=url).aws
+        with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
+            assert aws.account_id is None
+    failure = as_failure(caught.value, "main")
     assert "is not AWS" in failure.what
     assert "Correct AWS_ENDPOINT_URL" in failure.fix
 
@@ -89,23 +101,8 @@ def test_a_web_server_that_is_no_aws_is_called_that(project, body):
     ],
 )
 def test_a_program_that_accepts_every_request_is_not_taken_for_aws(project, page, service, operation, parameters):
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(page)
-
-        do_POST = do_HEAD = do_GET
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = project(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}").aws.client(service)
-    with pytest.raises((ResponseParserError, ConfigError)) as caught:
-        getattr(client, operation)(**parameters)
-    server.shutdown()
-    server.server_close()
+    with web_server(page) as url:
+        client = project(AWS_ENDPOINT_URL=url).aws.client(service)
+        with pytest.raises((ResponseParserError, ConfigError)) as caught:
+            getattr(client, operation)(**parameters)
     assert "is not AWS" in as_failure(caught.value, "main").what
