@@ -80,6 +80,6 @@ def _resident_bytes(processes: dict[str, list[str]]) -> int:
 
 
 def _is_forked(fields: list[str], processes: dict[str, list[str]]) -> bool:
-    """Whether it is a child that has not called exec yet: its memory is its parent's, which the JVM's would count twice."""
+    """Returns whether it is a child that has not called exec yet, whose memory is its parent's: the JVM's would count twice."""
     parent = processes.get(fields[1])
     return parent is not None and parent[20] == fields[20]

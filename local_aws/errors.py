@@ -10,5 +10,5 @@ class StartError(Exception):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the error means that the disk or the quota is full."""
+    """Returns whether the error means that the disk or the quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

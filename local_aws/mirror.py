@@ -170,7 +170,7 @@ class Mirror:
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
     def _is_newer(self, name: str, etag: str) -> bool:
-        """Whether S3 has a new version of a file that no running step has changed."""
+        """Returns whether S3 has a new version of a file that no running step has changed."""
         synced = self._synced.get(name)
         if synced is None:
             return self._state(name) is None
@@ -307,7 +307,7 @@ def _reason_not_a_file(key: str) -> str:
 
 
 def _is_private(name: str) -> bool:
-    """Whether a new file is internal to Spark or Hadoop: a checksum or staging."""
+    """Returns whether a new file is internal to Spark or Hadoop: a checksum or staging."""
     *folders, file = name.split("/")
     return bool(_CHECKSUM.fullmatch(file)) or any(_STAGING.fullmatch(folder) for folder in folders)
 

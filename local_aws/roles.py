@@ -25,7 +25,7 @@ def find_role(iam: Any, name_or_arn: str) -> dict[str, Any] | None:
 
 
 def may_assume(iam: Any, service: str, name_or_arn: str) -> bool:
-    """Whether the role exists and ``service`` (``states``, ``glue``) may assume it."""
+    """Returns whether the role exists and ``service`` (``states``, ``glue``) may assume it."""
     role = find_role(iam, name_or_arn)
     if role is None:
         return False

@@ -82,7 +82,7 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its values are aligned right."""
+        """Returns whether its values are aligned right."""
         return self.write is not str
 
 

@@ -27,7 +27,7 @@ _END_SECONDS = 15.0  # Jupyter ends its kernels first
 
 
 def names_aws(settings: Settings) -> bool:
-    """Whether the settings name an account or an endpoint."""
+    """Returns whether the settings name an account or an endpoint."""
     return bool(settings.aws_access_key_id or settings.aws_profile or settings.aws_endpoint_url)
 
 

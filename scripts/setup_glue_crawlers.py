@@ -159,7 +159,7 @@ def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
 
 
 def _contains(current: Any, wanted: Any) -> bool:
-    """Whether ``current`` contains ``wanted``.
+    """Returns whether ``current`` contains ``wanted``.
 
     AWS adds properties such as the effective engine version.
     """

@@ -46,7 +46,7 @@ def _text(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def opens_quote() -> Column:
-    """Whether `line`, begun outside quotes, leaves a quote open."""
+    """Returns whether `line`, begun outside quotes, leaves a quote open."""
     return F.col("line").contains('"') & F.col("line").rlike(_OPENS)
 
 

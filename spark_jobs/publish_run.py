@@ -137,7 +137,7 @@ class Publication:
         return summary
 
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
-        """Whether an earlier call came to its end; what was staged since then is a new try of the run."""
+        """Returns whether an earlier call came to its end; what was staged since then is a new try of the run."""
         staging = run_folder(self._zones.staging, run_id)
         staged = all(self._lake.exists(join(staging, job_summary(job))) for job in TABLES_OF)
         if summary["status"] != "published" or staged or self._missing(run_id, summary["tables"]):

@@ -41,7 +41,7 @@ def reap(emr: Any, execution_arn: str, started: datetime) -> list[str]:
 
 
 def made_by(emr: Any, cluster_id: str, execution_arn: str) -> bool:
-    """Whether the cluster carries the execution's tag.
+    """Returns whether the cluster carries the execution's tag.
 
     The function's role may describe only the project's clusters.
     """

@@ -27,7 +27,7 @@ def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, 
 
 
 def _aggregates(node: exp.Expr, expressions: Expressions) -> bool:
-    """Whether ``node`` contains an aggregate that is not a window function."""
+    """Returns whether ``node`` contains an aggregate that is not a window function."""
     if isinstance(node, exp.Query):
         return False
     if isinstance(node, exp.Window):
@@ -54,7 +54,7 @@ def _loose(node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[
 
 
 def _is_of(column: exp.Column, scope: Scope) -> bool:
-    """Whether the column belongs to this query, not to an outer one."""
+    """Returns whether the column belongs to this query, not to an outer one."""
     found = Scope(scope.columns).find([part.name for part in column.parts])
     return found is not None
 

@@ -74,11 +74,11 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
-        """Whether all tokens are read."""
+        """Returns whether all tokens are read."""
         return self._next >= len(self._tokens)
 
     def peek(self, *words: str) -> bool:
-        """Whether the next tokens are these words."""
+        """Returns whether the next tokens are these words."""
         following = self._tokens[self._next : self._next + len(words)]
         return [token.text.upper() for token in following] == list(words)
 

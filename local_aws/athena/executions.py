@@ -87,7 +87,7 @@ class Execution:
                     cursor.interrupt()
 
     def can_answer(self, other: Execution) -> bool:
-        """Whether ``other``, which asks for result reuse, may return this execution's result."""
+        """Returns whether ``other``, which asks for result reuse, may return this execution's result."""
         age = (other.request.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration") or {}
         recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get("MaxAgeInMinutes", 60)
         same = all(self.request.get(key) == other.request.get(key) for key in _SAME_REQUEST)

@@ -67,7 +67,7 @@ class Signature:
     template: str
 
     def accepts(self, count: int) -> bool:
-        """Whether the function accepts that number of arguments."""
+        """Returns whether the function accepts that number of arguments."""
         if self.arguments and self.arguments[-1].many:
             return count >= len(self.arguments)
         return count == len(self.arguments)
@@ -84,7 +84,7 @@ Bindings = dict[str, Type]
 
 
 def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
-    """Whether ``given`` matches, exactly or by coercion; adds type variables to ``bound``."""
+    """Returns whether ``given`` matches, exactly or by coercion; adds type variables to ``bound``."""
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return _bind_variable(pattern, given, bound)
     if pattern.name == "decimal(p,s)":

@@ -35,7 +35,7 @@ class Column:
 
     @property
     def hidden(self) -> bool:
-        """Whether ``*`` omits it."""
+        """Returns whether ``*`` omits it."""
         return self.stored.startswith("$")
 
     def use(self) -> Typed:
@@ -45,11 +45,11 @@ class Column:
         return Typed(self.sql, self.type)
 
     def answers_to(self, relation: Sequence[str], name: str) -> bool:
-        """Whether it is ``relation.name``."""
+        """Returns whether it is ``relation.name``."""
         return self.name is not None and self.name.lower() == name and self.belongs_to(relation)
 
     def belongs_to(self, relation: Sequence[str]) -> bool:
-        """Whether ``relation`` (lower case, a suffix or empty) matches its relation."""
+        """Returns whether ``relation`` (lower case, a suffix or empty) matches its relation."""
         return not relation or tuple(relation) == self.relation[-len(relation) :]
 
 

@@ -93,7 +93,7 @@ def list_objects(s3: Any, location: str) -> list[S3Object]:
 
 
 def _is_data(key: str, prefix: str) -> bool:
-    """Whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not hidden."""
+    """Returns whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not hidden."""
     below = key[len(prefix) :]
     beside = prefix and below and not below.startswith("/")
     return not beside and not any(partition.startswith(("_", ".")) for partition in below.split("/"))

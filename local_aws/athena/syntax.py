@@ -71,7 +71,7 @@ class Source:
         return f"line {line}:{column if where <= 0 else self._at(where + len(before))[1]}: mismatched input '{highlight}'"
 
     def _tokens_end_with(self, read: str) -> bool:
-        """Whether the parser read the whole text and expected more."""
+        """Returns whether the parser read the whole text and expected more."""
         return self.text.rstrip().endswith(read)
 
     def _reject_other_dialects(self) -> None:
@@ -113,7 +113,7 @@ class Source:
         return self._line_column(before[-1].start if before else start)
 
     def is_typed_literal(self, literal: exp.Expr) -> bool:
-        """Whether a type's name precedes the text, as in ``DATE '2024-01-01'``."""
+        """Returns whether a type's name precedes the text, as in ``DATE '2024-01-01'``."""
         place = self._start(literal)
         before = [token for token in self._tokens if token.start < place]
         return bool(before) and before[-1].token_type not in (TokenType.L_PAREN, TokenType.COMMA)

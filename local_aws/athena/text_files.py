@@ -227,6 +227,6 @@ class OpenCsv:
         return [*fields, kept]
 
     def _is_inside(self, line: str, place: int) -> bool:
-        """Whether the quote is inside a field (``a,bc"d"ef,g``) and therefore kept."""
+        """Returns whether the quote is inside a field (``a,bc"d"ef,g``) and therefore kept."""
         around = line[place - 1 : place] + line[place + 1 : place + 2]
         return place > 2 and len(around) == 2 and self.separator not in around

@@ -40,7 +40,7 @@ class ClassArchive:
         self._closed = False
 
     def exists(self) -> bool:
-        """Whether the archive is ready for use."""
+        """Returns whether the archive is ready for use."""
         return self._top.exists()
 
     def java_flags(self) -> list[str]:

@@ -61,7 +61,7 @@ class Schedules:
 
 
 def is_expression(text: str) -> bool:
-    """Whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six fields."""
+    """Returns whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six fields."""
     cron = _CRON.fullmatch(text)
     if cron is None:
         return bool(_RATE.fullmatch(text) or _AT.fullmatch(text))
@@ -75,7 +75,7 @@ def is_expression(text: str) -> bool:
 
 
 def _is_part(part: str, place: int) -> bool:
-    """Whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``, ``6#3``."""
+    """Returns whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``, ``6#3``."""
     if place == 2 and re.fullmatch(r"L|LW|\d{1,2}W", part) or place == 4 and re.fullmatch(r"L|[1-7]L|[1-7]#[1-5]", part):
         return True
     found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/\d+)?", part)

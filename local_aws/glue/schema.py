@@ -153,7 +153,7 @@ def _csv_schema(text: str, size: int, compression: str) -> FileSchema | None:
 
 
 def _is_table(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether there are two columns and rows, all of one width (AWS's rule for CSV)."""
+    """Returns whether there are two columns and rows, all of one width (AWS's rule for CSV)."""
     return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
 
 
@@ -202,7 +202,7 @@ def _estimated(rows: int, sampled: int, size: int) -> int:
 
 
 def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
-    """Whether two schemas make one table: same format, similar or compatible columns."""
+    """Returns whether two schemas make one table: same format, similar or compatible columns."""
     same_format = (one.classification, one.compression) == (other.classification, other.compression)
     same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
     if not same_format or combine:

@@ -111,13 +111,13 @@ class _ServiceErrorNames(dict[str, str]):
 
 
 def _match(self: ErrorEqualsDecl, env: Environment) -> None:
-    """Whether a Catch or Retry handles an error; moto's wildcards handle too many."""
+    """Returns whether a Catch or Retry handles an error; moto's wildcards handle too many."""
     error: str = env.stack.pop().error_name
     env.stack.append(is_handled(error, [str(name.error_name) for name in self.error_names]))
 
 
 def is_handled(error: str, handled: Sequence[str]) -> bool:
-    """Whether ``handled`` contains ``error``, by name or wildcard.
+    """Returns whether ``handled`` contains ``error``, by name or wildcard.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """

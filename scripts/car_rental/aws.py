@@ -147,7 +147,7 @@ class Aws:
 
     @property
     def has_session_token(self) -> bool:
-        """Whether the credentials are temporary and are not renewed automatically."""
+        """Returns whether the credentials are temporary and are not renewed automatically."""
         credentials = self.session.get_credentials()
         return credentials is not None and bool(credentials.token) and not isinstance(credentials, RefreshableCredentials)
 

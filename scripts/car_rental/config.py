@@ -220,7 +220,7 @@ class Settings:
 
     @property
     def is_local(self) -> bool:
-        """Whether the endpoint is on this machine, where the stand-in `local_aws` answers."""
+        """Returns whether the endpoint is on this machine, where the stand-in `local_aws` answers."""
         return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
@@ -230,7 +230,7 @@ class Settings:
 
     @property
     def step_functions_role_is_given(self) -> bool:
-        """Whether `.env` names a role for the state machine, other than the ARN in the example."""
+        """Returns whether `.env` names a role for the state machine, other than the ARN in the example."""
         return not self.is_local and f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
 
     @property

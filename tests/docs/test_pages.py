@@ -107,7 +107,7 @@ def test_every_path_exists(name: str) -> None:
 
 
 def exists(path: str, folder: Path) -> bool:
-    """Whether there is such a file from the root or the page; short folder names may be packages of scripts/."""
+    """Returns whether there is such a file from the root or the page; short folder names may be packages of scripts/."""
     return any(list(ROOT.glob(f"{place}{path.rstrip('/')}")) for place in ("", f"{folder}/", "scripts/"))
 
 

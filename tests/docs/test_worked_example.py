@@ -36,7 +36,7 @@ def change(file: Path, before: str, after: str) -> None:
 
 
 def agrees(copy: Path) -> bool:
-    """Whether the jobs of the copy compute what its contract asks for."""
+    """Returns whether the jobs of the copy compute what its contract asks for."""
     command = [sys.executable, "-m", "pytest", "-q", TEST, "-k", "every_defect", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0 or TABLE in done.stdout, done.stdout + done.stderr

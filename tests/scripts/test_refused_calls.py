@@ -167,7 +167,7 @@ each_call = pytest.mark.parametrize(("step", "call"), [(step, call) for step, ca
 
 
 def explains(text, call, code):
-    """Whether a failure says where it was, what AWS said, and what to do."""
+    """Returns whether a failure says where it was, what AWS said, and what to do."""
     operation = call.split(":")[1]
     return "FAILED " in text and (operation in text or code in text) and "-> " in text
 

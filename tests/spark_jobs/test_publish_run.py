@@ -112,7 +112,7 @@ class Zones:
         return Publication(lake, zones, lock).publish(run_id, keep_runs)
 
     def interrupt(self, run_id: str, changes: int, how: str, owner: str = "") -> bool:
-        """Whether the publication was still going on after so many changes."""
+        """Returns whether the publication was still going on after so many changes."""
         try:
             self.publish(run_id, lake=FailingLake(self._spark, changes, how), owner=owner)
         except Interrupted:

@@ -21,7 +21,7 @@ _OPERATORS = {
 
 
 def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
-    """Whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context`` (condition key -> value)."""
+    """Returns whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context`` (condition key -> value)."""
     return any(_statement_allows(statement, action, resource, context or {}) for statement in policy["Statement"])
 
 

@@ -248,20 +248,20 @@ def _routes(aws: Aws, subnet: Answer) -> list[Answer]:
 
 
 def _pays_for_s3(routes: list[Answer]) -> bool:
-    """Whether the route to S3 is a NAT gateway, because there is no gateway endpoint."""
+    """Returns whether the route to S3 is a NAT gateway, because there is no gateway endpoint."""
     nat = any(route.get("NatGatewayId") and route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in routes)
     return nat and not any(_is_endpoint(route) for route in routes)
 
 
 def _is_endpoint(route: Answer) -> bool:
-    """Whether the route is a gateway endpoint: its destination is a prefix list (of S3, or of
+    """Returns whether the route is a gateway endpoint: its destination is a prefix list (of S3, or of
     DynamoDB if that is used).
     """
     return str(route.get("GatewayId", "")).startswith("vpce-")
 
 
 def _is_way_out(route: Answer) -> bool:
-    """Whether the route is a default route, or a gateway endpoint."""
+    """Returns whether the route is a default route, or a gateway endpoint."""
     everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
     return route.get("State") != "blackhole" and (everywhere or _is_endpoint(route))
 

@@ -38,7 +38,7 @@ QUIET_SECONDS = 3.0  # seconds without a message after which plain output says w
 
 
 def _has_long_word(text: str, width: int) -> bool:
-    """Whether a word of ``text`` would be broken over two lines."""
+    """Returns whether a word of ``text`` would be broken over two lines."""
     return any(len(word) > width for word in text.split())
 
 

@@ -21,7 +21,7 @@ _NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
 
 
 def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether ``stream`` gets plain lines: no terminal, CI, NO_COLOR or a dumb terminal."""
+    """Returns whether ``stream`` gets plain lines: no terminal, CI, NO_COLOR or a dumb terminal."""
     asked = any(environ.get(name) for name in ("CI", "NO_COLOR")) or environ.get("TERM") == "dumb"
     return bool(asked) or not stream.isatty()
 

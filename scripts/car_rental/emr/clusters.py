@@ -55,7 +55,7 @@ def requested_cluster(aws: Aws, token: str) -> str | None:
 
 
 def is_ours(aws: Aws, cluster: Answer) -> bool:
-    """Whether the cluster carries the tags of this project and environment."""
+    """Returns whether the cluster carries the tags of this project and environment."""
     tags = {tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags", [])}
     return all(tags.get(key) == value for key, value in aws.tags.items())
 

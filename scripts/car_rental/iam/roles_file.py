@@ -58,6 +58,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_worth_keeping(there: dict[str, Any], content: RolesFile) -> bool:
-    """Whether the old file is still valid. The roles of a stand-in end with its server."""
+    """Returns whether the old file is still valid. The roles of a stand-in end with its server."""
     on_aws = bool(there) and not there.get("endpoint_url")
     return on_aws and (there.get("account_id"), there.get("environment")) != (content.account_id, content.environment)

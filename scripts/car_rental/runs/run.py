@@ -34,7 +34,7 @@ class Run:
     usage: Usage | None = None
 
     def includes(self, function: StepFunction) -> bool:
-        """Whether the step that ``function`` does is part of this run."""
+        """Returns whether the step that ``function`` does is part of this run."""
         return function.__name__ in self.steps
 
     def step(self, function: StepFunction, **arguments: Any) -> Any:

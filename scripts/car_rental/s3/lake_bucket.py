@@ -99,7 +99,7 @@ def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
 
 
 def bucket_exists(aws: Aws) -> bool:
-    """Whether the bucket exists.
+    """Returns whether the bucket exists.
 
     Raises ``DataLakeError`` if it belongs to another account or is in another region.
     """

@@ -194,7 +194,7 @@ def _execution_runs(aws: Aws, arn: str) -> bool:
 
 
 def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
-    """Whether the cluster has unfinished steps; False for a cluster that AWS does not know."""
+    """Returns whether the cluster has unfinished steps; False for a cluster that AWS does not know."""
     try:
         return bool(aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"])
     except ClientError as error:
@@ -204,7 +204,7 @@ def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
 
 
 def _has_heartbeat(aws: Aws, console: Console, found: _Found) -> bool:
-    """Whether the owner rewrites the lock within its patience."""
+    """Returns whether the owner rewrites the lock within its patience."""
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < aws.settings.timing.lock_patience_seconds:
         console.progress("the lake's lock", f"is its owner alive? {found.name}", elapsed)

@@ -34,7 +34,7 @@ class RawData:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether ``folder`` is missing or holds only hidden files."""
+    """Returns whether ``folder`` is missing or holds only hidden files."""
     return not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir())
 
 
