@@ -31,7 +31,7 @@ demo: $(INSTALLED)  ## the whole pipeline on this machine, on sample data
 test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whole pipeline, about a minute
 	$(PYTEST) -m "not (jvm or all or long or moto)"
 
-test: lint  ## the linter, the type checker and the tests that every change has to pass
+test: lint  ## the lint and the tests that every change has to pass
 	$(PYTEST)
 
 test-all: lint  ## every test: also kills, both pipelines, every Spark release and ANSI mode; an hour
@@ -48,7 +48,8 @@ bench: $(INSTALLED_DEV)  ## the Spark jobs beside plain Spark and DuckDB, into b
 stress: $(INSTALLED_DEV)  ## the Spark jobs on 30 million rentals, and on 10 million of which half are one user's
 	$(ENV) $(BIN)/python benchmarks/stress.py
 
-lint: $(INSTALLED_DEV)  ## the linter and the type checker alone
+lint: $(INSTALLED_DEV)  ## the formatter's check, the linter and the type checker alone
+	$(ENV) $(BIN)/ruff format --check --quiet --diff .
 	$(ENV) $(BIN)/ruff check .
 	$(ENV) $(BIN)/mypy
 

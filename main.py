@@ -18,7 +18,8 @@ import sys
 # the step scripts and their library car_rental
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts"))
 
-from car_rental import prerequisites  # noqa: F401 - first: what this Python lacks, and Ctrl-C during all that follows
+# first: what this Python lacks, and Ctrl-C during all that follows
+from car_rental import prerequisites  # noqa: F401
 
 # isort: split
 import argparse
@@ -39,7 +40,11 @@ from car_rental.emr.clusters import active_clusters, find_cluster, terminate_aft
 from car_rental.errors import DataLakeError, ExitStatus, StillRunning
 from car_rental.files import short_path
 from car_rental.iam.roles_file import ROLES_FILE
-from car_rental.runs.cluster_costs import record_cost, report_cost_after_failure, report_kept_cluster
+from car_rental.runs.cluster_costs import (
+    record_cost,
+    report_cost_after_failure,
+    report_kept_cluster,
+)
 from car_rental.runs.command_line import RESUMABLE, command_line, phases
 from car_rental.runs.local_server import local_lake
 from car_rental.runs.records import RunRecord
@@ -103,11 +108,14 @@ def _process_locked(run: Run, lock: LakeLock) -> None:
 
 
 def _upload_files(run: Run) -> None:
-    """Uploads the raw data and the Spark jobs that changed, unless step 2 has just done so in this run."""
+    """Uploads the raw data and the Spark jobs that changed, unless step 2 has just done so in this
+    run."""
     if run.includes(setup_aws_environment):
         return
     require_bucket(run.aws, "process")
-    run.console.note(f"raw data and Spark jobs for the lake: {upload_files(run.aws, run.console).summary()}")
+    run.console.note(
+        f"raw data and Spark jobs for the lake: {upload_files(run.aws, run.console).summary()}"
+    )
 
 
 def _cluster(run: Run) -> str:
@@ -123,7 +131,9 @@ def _run_spark(run: Run, cluster_id: str, lock: LakeLock) -> None:
     """Step 6. A timeout is a failure here: the cluster is terminated, and the jobs end with it."""
     try:
         # on this machine the start of Spark is most of a small run
-        run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=run.settings.is_local)
+        run.step(
+            run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=run.settings.is_local
+        )
     except StillRunning as error:
         if run.keep_cluster:
             raise
@@ -148,7 +158,9 @@ def orchestrate(run: Run) -> None:
     """Step 9, in place of steps 5 to 8."""
     _upload_files(run)
     try:
-        result = run.step(execute_step_functions, on_created=partial(run.record.record_id, "execution_arn"))
+        result = run.step(
+            execute_step_functions, on_created=partial(run.record.record_id, "execution_arn")
+        )
     except BaseException:
         report_cost_after_failure(run)
         raise
@@ -169,7 +181,9 @@ _WORK: dict[str, Callable[[Run], None]] = {
 }
 
 
-def steps_to_run(chosen: Sequence[str], first: str | None, *, keep_cluster: bool, has_cluster: bool) -> list[str]:
+def steps_to_run(
+    chosen: Sequence[str], first: str | None, *, keep_cluster: bool, has_cluster: bool
+) -> list[str]:
     """The names of the steps to run: those of the ``chosen`` phases, beginning with the step
     ``first``.
 
@@ -194,13 +208,17 @@ def show_summary(run: Run) -> None:
         run.console.result(f"\nCost of the cluster: {run.usage.summary()}")
 
 
-def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord, console: Console) -> None:
+def _run(
+    arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord, console: Console
+) -> None:
     settings = cli.settings_of(arguments, console)
     if not arguments.local:
         _run_on(settings, arguments, chosen, Run(settings, Aws(settings), console, record))
         return
     with local_lake(settings, console, fresh=arguments.fresh) as here:
-        run = Run(here, Aws(here), console, record, roles_file=settings.local_aws_dir / ROLES_FILE.name)
+        run = Run(
+            here, Aws(here), console, record, roles_file=settings.local_aws_dir / ROLES_FILE.name
+        )
         try:
             _run_on(here, arguments, chosen, run)
         finally:
@@ -208,18 +226,24 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[str], record: RunRecord
             console.result(f"The lake and its logs are in {short_path(lake)}")
 
 
-def _run_on(settings: Settings, arguments: argparse.Namespace, chosen: Sequence[str], run: Run) -> None:
+def _run_on(
+    settings: Settings, arguments: argparse.Namespace, chosen: Sequence[str], run: Run
+) -> None:
     if arguments.all and not settings.is_local:
         require_ready(settings, run.aws, run.console, local=False, quiet=True)
     run.record.belongs_to(settings)
     run.keep_cluster, run.wait = arguments.keep_cluster, arguments.wait
     try:
         has_cluster = arguments.first_step == "run_spark_jobs" and bool(active_clusters(run.aws))
-        run.steps = steps_to_run(chosen, arguments.first_step, keep_cluster=run.keep_cluster, has_cluster=has_cluster)
+        run.steps = steps_to_run(
+            chosen, arguments.first_step, keep_cluster=run.keep_cluster, has_cluster=has_cluster
+        )
         run_phases(run, chosen)
     except BaseException:
         if run.record.steps and run.record.steps[-1].step.name in RESUMABLE:
-            run.console.note(f"to pick it up: the same command with --from {run.record.steps[-1].step.name}")
+            run.console.note(
+                f"to pick it up: the same command with --from {run.record.steps[-1].step.name}"
+            )
         raise
 
 
@@ -266,9 +290,17 @@ def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Cons
         require_ready(settings, aws, console, local=local)
     elif arguments.plan:
         planned = phases(arguments) or [*PHASES]
-        show_plan(settings, Aws(settings, plan_only=True), console, SETUP if "setup" in planned else (), planned)
+        show_plan(
+            settings,
+            Aws(settings, plan_only=True),
+            console,
+            SETUP if "setup" in planned else (),
+            planned,
+        )
     else:
-        result = teardown(settings, Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes)
+        result = teardown(
+            settings, Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes
+        )
         console.result(result.summary())
 
 
@@ -281,7 +313,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.fresh and (arguments.first_step or arguments.plan or arguments.teardown):
         parser.error("--fresh begins with an empty lake: leave --from, --plan and --teardown out")
     if arguments.check or arguments.plan or arguments.teardown:
-        return cli.guard("main", arguments.traceback, Console(), lambda console: _instead(arguments, console))
+        return cli.guard(
+            "main", arguments.traceback, Console(), lambda console: _instead(arguments, console)
+        )
     chosen = phases(arguments)
     if not chosen:
         parser.print_help()
@@ -295,7 +329,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(out=sys.stderr if arguments.json else None)
     code = cli.guard("main", arguments.traceback, console, work)
     if arguments.record:
-        drawn = cli.guard("--record", arguments.traceback, console, lambda it: it.save_picture(arguments.record, _typed(record)))
+        drawn = cli.guard(
+            "--record",
+            arguments.traceback,
+            console,
+            lambda it: it.save_picture(arguments.record, _typed(record)),
+        )
         code = code or drawn
     if arguments.json:
         print(record.as_json())

@@ -1,4 +1,5 @@
-"""Runs a command and measures it with everything it starts: wall seconds, CPU seconds, peak memory."""
+"""Runs a command and measures it with everything it starts: wall seconds, CPU seconds, peak
+memory."""
 
 from __future__ import annotations
 
@@ -22,18 +23,29 @@ class Measured:
 
     def __add__(self, later: Measured) -> Measured:
         """One after the other."""
-        return Measured(self.wall + later.wall, self.cpu + later.cpu, max(self.peak_mb, later.peak_mb))
+        return Measured(
+            self.wall + later.wall, self.cpu + later.cpu, max(self.peak_mb, later.peak_mb)
+        )
 
 
 class CommandFailed(Exception):
     pass
 
 
-def measure(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Measured:
-    """Run the command to its end, its output to `log`; raises CommandFailed when it does not exit with 0."""
+def measure(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Measured:
+    """Run the command to its end, its output to `log`; raises CommandFailed when it does not exit
+    with 0."""
     with log.open("w") as output:
         began = time.monotonic()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
         watcher = _PeakMemory(process.pid)
         watcher.start()
         _, status, usage = os.wait4(process.pid, 0)
@@ -76,10 +88,15 @@ def _processes(group: int) -> dict[str, list[str]]:
 
 
 def _resident_bytes(processes: dict[str, list[str]]) -> int:
-    return sum(int(fields[21]) * PAGE_BYTES for fields in processes.values() if not _is_forked(fields, processes))
+    return sum(
+        int(fields[21]) * PAGE_BYTES
+        for fields in processes.values()
+        if not _is_forked(fields, processes)
+    )
 
 
 def _is_forked(fields: list[str], processes: dict[str, list[str]]) -> bool:
-    """Returns whether it is a child that has not called exec yet, whose memory is its parent's: the JVM's would count twice."""
+    """Returns whether it is a child that has not called exec yet, whose memory is its parent's: the
+    JVM's would count twice."""
     parent = processes.get(fields[1])
     return parent is not None and parent[20] == fields[20]

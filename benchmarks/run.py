@@ -1,6 +1,7 @@
-"""`make bench`: our jobs, plain Spark, the least work for Spark, and DuckDB on the same data, in turn, into RESULTS.md.
+"""`make bench`: our jobs, plain Spark, the least work for Spark, and DuckDB on the same data, in
+turn, into RESULTS.md.
 
-    python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
+python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
 """
 
 from __future__ import annotations
@@ -38,17 +39,26 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rentals", type=int, nargs="+", default=[1_000_000, 10_000_000], metavar="N")
-    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="the median of so many runs is reported")
-    parser.add_argument("--work", type=Path, default=SCRATCH, help="folder for data and results, some GB")
+    parser.add_argument(
+        "--rentals", type=int, nargs="+", default=[1_000_000, 10_000_000], metavar="N"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=3, metavar="N", help="the median of so many runs is reported"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=SCRATCH, help="folder for data and results, some GB"
+    )
     return parser.parse_args()
 
 
 def report(sizes: list[int], repeat: int, work: Path) -> Iterator[str]:
     yield "# Measured"
     yield ""
-    yield (f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
-           f"PySpark {version('pyspark')}, DuckDB {version('duckdb')}; medians of {repeat}, made by `benchmarks/run.py`.")
+    yield (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python"
+        f" {platform.python_version()}, PySpark {version('pyspark')}, DuckDB {version('duckdb')};"
+        f" medians of {repeat}, made by `benchmarks/run.py`."
+    )
     for rentals in sizes:
         yield from table(rentals, repeat, work)
 
@@ -58,13 +68,23 @@ def table(rentals: int, repeat: int, work: Path) -> Iterator[str]:
     rounds = [one_round(raw, work / "results", CONTENDERS) for _ in range(repeat)]
     medians = {name: median([one[name] for one in rounds]) for name in CONTENDERS}
     ours = medians[OURS]
-    yield from ("", f"## {rentals:,} rentals", "", "| | wall s | CPU s | peak MB | our CPU / its CPU |", "|---|---|---|---|---|")
+    yield from (
+        "",
+        f"## {rentals:,} rentals",
+        "",
+        "| | wall s | CPU s | peak MB | our CPU / its CPU |",
+        "|---|---|---|---|---|",
+    )
     for name, measured in medians.items():
-        yield f"| {name} | {measured.wall:.0f} | {measured.cpu:.0f} | {measured.peak_mb:.0f} | {ours.cpu / measured.cpu:.2f} |"
+        yield (
+            f"| {name} | {measured.wall:.0f} | {measured.cpu:.0f} | {measured.peak_mb:.0f} |"
+            f" {ours.cpu / measured.cpu:.2f} |"
+        )
 
 
 def one_round(raw: Path, results: Path, contenders: dict[str, Contender]) -> dict[str, Measured]:
-    """Each in its turn; raises TablesDiffer when our tables are not DuckDB's, so both are among them."""
+    """Each in its turn; raises TablesDiffer when our tables are not DuckDB's, so both are among
+    them."""
     measured = {name: run(raw, fresh(results / name)) for name, run in contenders.items()}
     for name in {OURS, IN_ONE} & set(contenders):
         check_equal(results / name, results / DUCKDB)
@@ -75,8 +95,14 @@ def generated(rentals: int, work: Path) -> Path:
     """The raw zone of that size, made once; one folder a table, as all contenders read it."""
     raw = work / f"raw-{rentals}"
     if not (raw / "complete").exists():
-        command = [sys.executable, str(ROOT / "scripts" / "generate_sample_data.py"), "--rentals", str(rentals),
-                   "--output", str(fresh(raw))]
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / "generate_sample_data.py"),
+            "--rentals",
+            str(rentals),
+            "--output",
+            str(fresh(raw)),
+        ]
         measure(command, work / "generate.log")
         for file in raw.glob("*.csv"):
             (raw / file.stem).mkdir()
@@ -87,28 +113,46 @@ def generated(rentals: int, work: Path) -> Path:
 
 def ours(raw: Path, out: Path) -> Measured:
     shared = py_files({*JOB_NAMES, ONE_APPLICATION})
-    return total([spark_submit([*shared, str(JOBS / f"{job}.py"), *arguments], job)
-                  for job, arguments in job_arguments(raw, out).items()])
+    return total(
+        [
+            spark_submit([*shared, str(JOBS / f"{job}.py"), *arguments], job)
+            for job, arguments in job_arguments(raw, out).items()
+        ]
+    )
 
 
 def ours_in_one(raw: Path, out: Path) -> Measured:
     commands = [["--", job, *arguments] for job, arguments in job_arguments(raw, out).items()]
     arguments = [argument for command in commands for argument in command][1:]
-    return spark_submit([*py_files({ONE_APPLICATION}), str(JOBS / f"{ONE_APPLICATION}.py"), *arguments], ONE_APPLICATION)
+    return spark_submit(
+        [*py_files({ONE_APPLICATION}), str(JOBS / f"{ONE_APPLICATION}.py"), *arguments],
+        ONE_APPLICATION,
+    )
 
 
 def py_files(programs: set[str]) -> list[str]:
-    return ["--py-files", ",".join(str(path) for path in sorted(JOBS.glob("*.py")) if path.stem not in programs)]
+    return [
+        "--py-files",
+        ",".join(str(path) for path in sorted(JOBS.glob("*.py")) if path.stem not in programs),
+    ]
 
 
 def job_arguments(raw: Path, out: Path) -> dict[str, list[str]]:
     """Each job's command line."""
-    zones = {zone: ["--" + zone, str(out / zone)] for zone in ("clean", "rejected", "staging", "processed")}
+    zones = {
+        zone: ["--" + zone, str(out / zone)]
+        for zone in ("clean", "rejected", "staging", "processed")
+    }
     arguments = {
         "clean_rentals": ["--raw", str(raw), *zones["clean"], *zones["rejected"]],
         "vehicle_location_metrics": [*zones["clean"], *zones["staging"]],
         "user_transaction_metrics": [*zones["clean"], *zones["staging"]],
-        "publish_run": [*zones["clean"], *zones["rejected"], *zones["staging"], *zones["processed"]],
+        "publish_run": [
+            *zones["clean"],
+            *zones["rejected"],
+            *zones["staging"],
+            *zones["processed"],
+        ],
     }
     return {job: [*arguments[job], "--run-id", "bench"] for job in JOB_NAMES}
 
@@ -118,16 +162,23 @@ def plain_spark(raw: Path, out: Path) -> Measured:
 
 
 def least_spark(raw: Path, out: Path) -> Measured:
-    return total([in_one_file("least_spark", job, raw, out) for job in ("clean", "vehicle", "user")])
+    return total(
+        [in_one_file("least_spark", job, raw, out) for job in ("clean", "vehicle", "user")]
+    )
 
 
 def in_one_file(contender: str, job: str, raw: Path, out: Path) -> Measured:
-    return spark_submit([str(HERE / f"{contender}.py"), job, str(raw), str(out)], f"{contender}_{job}")
+    return spark_submit(
+        [str(HERE / f"{contender}.py"), job, str(raw), str(out)], f"{contender}_{job}"
+    )
 
 
 def duckdb(raw: Path, out: Path) -> Measured:
     sql = (HERE / "duckdb_contract.sql").read_text(encoding="utf-8").format(raw=raw, out=out)
-    return measure([sys.executable, "-c", "import duckdb, sys; duckdb.execute(sys.argv[1]).fetchall()", sql], out / "log")
+    return measure(
+        [sys.executable, "-c", "import duckdb, sys; duckdb.execute(sys.argv[1]).fetchall()", sql],
+        out / "log",
+    )
 
 
 def spark_submit(arguments: list[str], name: str) -> Measured:
@@ -136,7 +187,12 @@ def spark_submit(arguments: list[str], name: str) -> Measured:
 
     SCRATCH.mkdir(parents=True, exist_ok=True)
     home = Path(pyspark.__file__).parent
-    environment = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = {
+        **os.environ,
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
     command = [str(home / "bin" / "spark-submit"), "--driver-memory", DRIVER_MEMORY]
     measured = measure([*command, *arguments], SCRATCH / f"{name}.log", environment)
     print(f"{name}: {measured}", file=sys.stderr, flush=True)
@@ -145,8 +201,12 @@ def spark_submit(arguments: list[str], name: str) -> Measured:
 
 OURS, IN_ONE, DUCKDB = "ours, four jobs", "ours, one application", "DuckDB"
 CONTENDERS: dict[str, Contender] = {
-    OURS: ours, IN_ONE: ours_in_one, "plain Spark, no validation": plain_spark,
-    "Spark, the least work": least_spark, DUCKDB: duckdb}
+    OURS: ours,
+    IN_ONE: ours_in_one,
+    "plain Spark, no validation": plain_spark,
+    "Spark, the least work": least_spark,
+    DUCKDB: duckdb,
+}
 
 
 def total(steps: list[Measured]) -> Measured:
@@ -157,7 +217,12 @@ def total(steps: list[Measured]) -> Measured:
 
 
 def median(runs: list[Measured]) -> Measured:
-    return Measured(*[statistics.median(getattr(run, field) for run in runs) for field in ("wall", "cpu", "peak_mb")])
+    return Measured(
+        *[
+            statistics.median(getattr(run, field) for run in runs)
+            for field in ("wall", "cpu", "peak_mb")
+        ]
+    )
 
 
 def fresh(folder: Path) -> Path:

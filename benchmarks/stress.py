@@ -1,6 +1,8 @@
-"""`make stress`: our jobs on what is large or lopsided, with 2 GB of heap; DuckDB says whether the tables are right.
+"""`make stress`: our jobs on what is large or lopsided, with 2 GB of heap; DuckDB says whether the
+tables are right.
 
-Two cases: 10 million rentals of which half are one user's and begin and end at one location, and 30 million rentals.
+Two cases: 10 million rentals of which half are one user's and begin and end at one location, and 30
+million rentals.
 """
 
 from __future__ import annotations
@@ -16,20 +18,29 @@ LARGE = 30_000_000
 # of every second line the user and the places become those of the table's smallest id
 HALF_OF_ONE = """
     COPY (
-        SELECT rental_id, if(half, a_user, user_id) AS user_id, vehicle_id, rental_start_time, rental_end_time,
-            if(half, a_place, pickup_location) AS pickup_location, if(half, a_place, dropoff_location) AS dropoff_location,
+        SELECT rental_id, if(half, a_user, user_id) AS user_id, vehicle_id,
+            rental_start_time, rental_end_time,
+            if(half, a_place, pickup_location) AS pickup_location,
+            if(half, a_place, dropoff_location) AS dropoff_location,
             total_amount
         FROM (SELECT *, hash(rental_id) % 2 = 0 AS half
-                FROM read_csv('{even}/rental_transactions/*', header = true, all_varchar = true, ignore_errors = true)),
-            (SELECT min(user_id) AS a_user FROM read_csv('{even}/users/*', header = true, all_varchar = true)),
-            (SELECT min(location_id) AS a_place FROM read_csv('{even}/locations/*', header = true, all_varchar = true))
+                FROM read_csv('{even}/rental_transactions/*',
+                     header = true, all_varchar = true, ignore_errors = true)),
+            (SELECT min(user_id) AS a_user
+             FROM read_csv('{even}/users/*', header = true, all_varchar = true)),
+            (SELECT min(location_id) AS a_place
+             FROM read_csv('{even}/locations/*', header = true, all_varchar = true))
     ) TO '{skewed}/rentals.csv' (HEADER true)
 """
 
 
 def main() -> None:
     for name, raw_zone in (("skewed", skewed), ("large", partial(generated, LARGE))):
-        measured = one_round(raw_zone(SCRATCH), SCRATCH / "results", {OURS: CONTENDERS[OURS], DUCKDB: CONTENDERS[DUCKDB]})[OURS]
+        measured = one_round(
+            raw_zone(SCRATCH),
+            SCRATCH / "results",
+            {OURS: CONTENDERS[OURS], DUCKDB: CONTENDERS[DUCKDB]},
+        )[OURS]
         figures = f"{measured.wall:.0f} s, {measured.cpu:.0f} CPU s, {measured.peak_mb:.0f} MB"
         print(f"{name}: all seven tables are right; {figures}", flush=True)
 

@@ -36,7 +36,9 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 (parent ended), 128 + signal, or 1 (the start failed)."""
     options = _parser().parse_args(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s"
+    )
     threading.excepthook = _log_thread_error
     forget_aws_settings(os.environ)
     try:
@@ -50,12 +52,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
-    parser.add_argument("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder in which the lake persists (default: temporary)")
+    parser.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)"
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder in which the lake persists (default: temporary)",
+    )
     parser.add_argument("--fresh", action="store_true", help="delete the lake in --data-dir first")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when standard input ends; for programs")
-    parser.add_argument("--shared", action="store_true", help="with --die-with-parent: other programs may use it too")
-    parser.add_argument("--prepare", action="store_true", help="only create the archive of Spark's classes (15 s, once)")
+    parser.add_argument(
+        "--die-with-parent", action="store_true", help="end when standard input ends; for programs"
+    )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="with --die-with-parent: other programs may use it too",
+    )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="only create the archive of Spark's classes (15 s, once)",
+    )
     parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -101,7 +120,10 @@ def _serve(options: argparse.Namespace) -> int:
         if options.die_with_parent:
             threading.Thread(target=ended.with_standard_input, daemon=True).start()
             data_dir.announce(folder, server.url if options.shared else "")
-            print("".join(f"NOTE {note}\n" for note in server.notes) + f"READY {server.url}", flush=True)
+            print(
+                "".join(f"NOTE {note}\n" for note in server.notes) + f"READY {server.url}",
+                flush=True,
+            )
         else:
             data_dir.announce(folder, server.url)
             _greet(server, folder, persists=options.data_dir is not None)
@@ -125,7 +147,9 @@ def _running(folder: Path, port: int) -> Iterator[LocalAws]:
         server = LocalAws(folder, port)
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        raise StartError(f"cannot listen on 127.0.0.1:{port}: {why}; choose another port with --port N") from error
+        raise StartError(
+            f"cannot listen on 127.0.0.1:{port}: {why}; choose another port with --port N"
+        ) from error
     try:
         server.start()
         yield server
@@ -173,8 +197,14 @@ def _greet(server: LocalAws, folder: Path, *, persists: bool) -> None:
     end = "The lake persists when it ends" if persists else "The lake is deleted when it ends"
     words = [
         "The local AWS is ready: put these lines into .env, or export them for the AWS CLI.",
-        "It runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step Functions) on S3 and IAM.",
-        f"It cannot run jars, Hive, Glue jobs, or functions in languages other than Python, and refuses them by name. {end}.",
+        (
+            "It runs Spark steps (EMR), crawlers (Glue), SQL (Athena) and state machines (Step"
+            " Functions) on S3 and IAM."
+        ),
+        (
+            "It cannot run jars, Hive, Glue jobs, or functions in languages other than Python, and"
+            f" refuses them by name. {end}."
+        ),
         *server.notes,
         f"Files: {folder}   End: Ctrl-C",
     ]
@@ -184,7 +214,9 @@ def _greet(server: LocalAws, folder: Path, *, persists: bool) -> None:
 def _log_thread_error(hook: threading.ExceptHookArgs) -> None:
     assert hook.exc_value
     name = hook.thread.name if hook.thread else "a thread"
-    log.critical("unhandled error in %s", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback))
+    log.critical(
+        "unhandled error in %s", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from local_aws.keys import Keys
 from local_aws.signature import Claim, claim_of
 from local_aws.wsgi import WsgiApp, send
 
-_THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+_THIS_MACHINE = re.compile(
+    r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE
+)
 _SAME_SITE = ("", "same-origin", "none")
 
 # problem -> (code in S3, code in JSON services, code in XML services, message)
@@ -34,16 +36,24 @@ _ERRORS = {
         "InvalidAccessKeyId",
         "UnrecognizedClientException",
         "InvalidClientTokenId",
-        "The security token included in the request is invalid. This local AWS knows the key that it printed when it started, "
-        "which lies in the file credentials of its folder.",
+        (
+            "The security token included in the request is invalid. This local AWS knows the key"
+            " that it printed when it started, which lies in the file credentials of its folder."
+        ),
     ),
     "wrong": (
         "SignatureDoesNotMatch",
         "InvalidSignatureException",
         "SignatureDoesNotMatch",
-        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key.",
+        (
+            "The request signature we calculated does not match the signature you provided. Check"
+            " your AWS Secret Access Key."
+        ),
     ),
-    "full": (*["LocalAwsDiskFull"] * 3, "no space left on the disk of the local AWS (LOCAL_AWS_DIR)"),
+    "full": (
+        *["LocalAwsDiskFull"] * 3,
+        "no space left on the disk of the local AWS (LOCAL_AWS_DIR)",
+    ),
     "expired": ("AccessDenied", "ExpiredTokenException", "RequestExpired", "Request has expired"),
 }
 
@@ -55,10 +65,14 @@ class Authentication:
         self._app = app
         self._keys = keys
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         origin_problem = _foreign_origin(environ)
         if origin_problem:
-            return _send(environ, start_response, 403, f"local_aws: {origin_problem}\n", "text/plain")
+            return _send(
+                environ, start_response, 403, f"local_aws: {origin_problem}\n", "text/plain"
+            )
         claim = claim_of(environ)
         problem = claim.problem(environ, self._keys) if claim else "unsigned"
         if problem:
@@ -69,8 +83,16 @@ class Authentication:
             if not is_disk_full(error):
                 raise
             info = sys.exc_info()
-            again = lambda _status, headers: start_response("507 Insufficient Storage", headers, info)  # noqa: E731
-            return _reject(environ, again, claim, "full")
+            return _reject(environ, _answered_again(start_response, info), claim, "full")
+
+
+def _answered_again(start_response: Any, info: Any) -> Any:
+    """A ``start_response`` that replaces the headers that the request has sent already."""
+
+    def again(_status: str, headers: list[tuple[str, str]]) -> Any:
+        return start_response("507 Insufficient Storage", headers, info)
+
+    return again
 
 
 def _foreign_origin(environ: dict[str, Any]) -> str:
@@ -79,7 +101,9 @@ def _foreign_origin(environ: dict[str, Any]) -> str:
     if not _THIS_MACHINE.fullmatch(host):
         return f"the host {host!r} is not this machine; use 127.0.0.1 or localhost"
     origin = environ.get("HTTP_ORIGIN", "")
-    if (origin and origin != f"http://{host}") or environ.get("HTTP_SEC_FETCH_SITE", "") not in _SAME_SITE:
+    if (origin and origin != f"http://{host}") or environ.get(
+        "HTTP_SEC_FETCH_SITE", ""
+    ) not in _SAME_SITE:
         return "web pages may not send requests here"
     return ""
 
@@ -88,7 +112,11 @@ def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
     """Drops moto's CORS headers, which would let every web page read the responses."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-        return start_response(status, [item for item in headers if not item[0].lower().startswith("access-control-")], *more)
+        return start_response(
+            status,
+            [item for item in headers if not item[0].lower().startswith("access-control-")],
+            *more,
+        )
 
     return start
 
@@ -96,16 +124,20 @@ def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
 def _reject(
     environ: dict[str, Any], start_response: Callable[..., Any], claim: Claim | None, problem: str
 ) -> Iterable[bytes]:
-    """Sends the error in the protocol of the service: JSON with a target, XML of S3 or of a query API, REST JSON."""
+    """Sends the error in the protocol of the service: JSON with a target, XML of S3 or of a query
+    API, REST JSON."""
     s3, in_json, in_xml, message = _ERRORS[problem]
     service, kind = claim.service if claim else "", environ.get("CONTENT_TYPE", "")
     if environ.get("HTTP_X_AMZ_TARGET"):
         body = {"__type": in_json, "message": message, "Message": message}
         return _send(environ, start_response, 400, body, "application/x-amz-json-1.1")
     if service == "s3" or not (service or kind):
-        return _send(environ, start_response, 403, f"<Error>{_xml(s3, message)}</Error>", "application/xml")
+        return _send(
+            environ, start_response, 403, f"<Error>{_xml(s3, message)}</Error>", "application/xml"
+        )
     if kind.startswith("application/x-www-form-urlencoded"):
-        text = f"<ErrorResponse><Error><Type>Sender</Type>{_xml(in_xml, message)}</Error></ErrorResponse>"
+        error = f"<Error><Type>Sender</Type>{_xml(in_xml, message)}</Error>"
+        text = f"<ErrorResponse>{error}</ErrorResponse>"
         if service == "ec2":
             text = f"<Response><Errors><Error>{_xml(in_xml, message)}</Error></Errors></Response>"
         return _send(environ, start_response, 403, text, "text/xml")

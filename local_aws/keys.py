@@ -38,7 +38,9 @@ class Keys:
         if access_key_id == self.access_key_id:
             return self.secret_access_key
         if access_key_id.startswith(_ROLE):
-            return hmac.new(self.secret_access_key.encode(), access_key_id.encode(), hashlib.sha256).hexdigest()
+            return hmac.new(
+                self.secret_access_key.encode(), access_key_id.encode(), hashlib.sha256
+            ).hexdigest()
         return None
 
 
@@ -48,7 +50,9 @@ def access_key_of(role: str) -> str:
 
 
 def new_keys() -> Keys:
-    return Keys(PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(15)), secrets.token_urlsafe(30))
+    return Keys(
+        PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(15)), secrets.token_urlsafe(30)
+    )
 
 
 def keys_of(folder: Path) -> Keys:
@@ -95,8 +99,13 @@ def _read(path: Path) -> Keys:
 
 
 def _write(path: Path, keys: Keys) -> None:
-    text = f"[default]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n"
+    text = (
+        f"[default]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key ="
+        f" {keys.secret_access_key}\n"
+    )
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with open(
+        os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
     part.replace(path)

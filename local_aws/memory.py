@@ -42,7 +42,11 @@ def _own_groups(root: Path) -> list[Path]:
     paths = []
     for line in lines:
         _, controllers, group = line.split(":", 2)
-        top, name = ("sys/fs/cgroup", "memory.max") if not controllers else ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        top, name = (
+            ("sys/fs/cgroup", "memory.max")
+            if not controllers
+            else ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        )
         if controllers in ("", "memory"):
             folder = Path(group.lstrip("/"))
             paths += [root / top / part / name for part in (folder, *folder.parents)]

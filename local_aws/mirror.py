@@ -84,7 +84,9 @@ class Mirror:
             self._users += 1
             return notes
 
-    def leave(self, being_written: Callable[[], set[Path]] = set, clients: Clients | None = None) -> None:
+    def leave(
+        self, being_written: Callable[[], set[Path]] = set, clients: Clients | None = None
+    ) -> None:
         """Copies changes of the files to S3, after a step, with the step's own ``clients``.
 
         Files in ``being_written`` belong to other steps and are left for later.
@@ -159,10 +161,14 @@ class Mirror:
             keys = self._list(bucket)
             hidden = _hidden(keys)
             notes += [f"s3://{bucket}/{key}: {why}" for key, why in hidden.items()]
-            etags.update((f"{bucket}/{key}", etag) for key, etag in keys.items() if key not in hidden)
+            etags.update(
+                (f"{bucket}/{key}", etag) for key, etag in keys.items() if key not in hidden
+            )
         for name in self._synced.keys() - etags.keys():
             self._delete_file(name)
-        self._in_parallel(self._fetch, [name for name, etag in etags.items() if self._is_newer(name, etag)])
+        self._in_parallel(
+            self._fetch, [name for name, etag in etags.items() if self._is_newer(name, etag)]
+        )
         return notes
 
     def _list(self, bucket: str) -> dict[str, str]:
@@ -191,7 +197,9 @@ class Mirror:
         path = self._path(name)
         if key.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-            self._remember(name, _Synced(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0)))
+            self._remember(
+                name, _Synced(self._s3.head_object(Bucket=bucket, Key=key)["ETag"], (0, 0))
+            )
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         answer = self._s3.get_object(Bucket=bucket, Key=key)
@@ -206,7 +214,11 @@ class Mirror:
 
     def _copy_to_s3(self, being_written: set[Path], s3: Any) -> None:
         deleted = [name for name in self._synced if self._state(name) is None]
-        changed = [name for name, synced in self._synced.items() if self._state(name) not in (synced.state, None)]
+        changed = [
+            name
+            for name, synced in self._synced.items()
+            if self._state(name) not in (synced.state, None)
+        ]
         new = [name for name in self._files() if name not in self._synced and not _is_private(name)]
         written = [name for name in (*changed, *new) if self._path(name) not in being_written]
         self._uploading = {*deleted, *written}
@@ -218,9 +230,13 @@ class Mirror:
 
     def _delete(self, names: list[str], s3: Any) -> None:
         for bucket in {name.partition("/")[0] for name in names}:
-            keys = [{"Key": name.partition("/")[2]} for name in names if name.startswith(f"{bucket}/")]
+            keys = [
+                {"Key": name.partition("/")[2]} for name in names if name.startswith(f"{bucket}/")
+            ]
             for first in range(0, len(keys), _DELETES):
-                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True})
+                s3.delete_objects(
+                    Bucket=bucket, Delete={"Objects": keys[first : first + _DELETES], "Quiet": True}
+                )
         for name in names:
             self._forget(name)
 
@@ -230,7 +246,9 @@ class Mirror:
         # Another step may change or delete the file now; it is copied again when that step ends.
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             state = _file_state(os.fstat(file.fileno()))
-            self._remember(name, _Synced(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state))
+            self._remember(
+                name, _Synced(s3.put_object(Bucket=bucket, Key=key, Body=file)["ETag"], state)
+            )
 
     # the remembered states
 
@@ -275,7 +293,10 @@ class Mirror:
 
     def _remove_empty(self, folder: Path) -> None:
         """Removes ``folder`` and its parents while they are empty and no bucket or object."""
-        while len(folder.relative_to(self.root).parts) > 1 and f"{folder.relative_to(self.root).as_posix()}/" not in self._synced:
+        while (
+            len(folder.relative_to(self.root).parts) > 1
+            and f"{folder.relative_to(self.root).as_posix()}/" not in self._synced
+        ):
             try:
                 folder.rmdir()
             except OSError:
@@ -290,8 +311,17 @@ class Mirror:
 def _hidden(keys: Iterable[str]) -> dict[str, str]:
     """The ``keys`` that cannot be files here, with the reason."""
     impossible = {key: why for key in keys if (why := _reason_not_a_file(key))}
-    folders = {str(folder) for key in keys if key not in impossible for folder in PurePosixPath(key).parents}
-    under = {key: f"hidden by the objects under {key}/" for key in keys if key in folders or f"{key}/" in keys}
+    folders = {
+        str(folder)
+        for key in keys
+        if key not in impossible
+        for folder in PurePosixPath(key).parents
+    }
+    under = {
+        key: f"hidden by the objects under {key}/"
+        for key in keys
+        if key in folders or f"{key}/" in keys
+    }
     return impossible | under
 
 
@@ -321,7 +351,10 @@ def _headers(answer: dict[str, Any]) -> dict[str, str]:
     headers = {
         "CONTENT_TYPE": answer.get("ContentType", "").replace("binary/octet-stream", ""),
         "HTTP_CONTENT_ENCODING": answer.get("ContentEncoding", ""),
-        **{f"HTTP_X_AMZ_META_{key.upper().replace('-', '_')}": value for key, value in answer.get("Metadata", {}).items()},
+        **{
+            f"HTTP_X_AMZ_META_{key.upper().replace('-', '_')}": value
+            for key, value in answer.get("Metadata", {}).items()
+        },
     }
     return {name: value for name, value in headers.items() if value}
 
@@ -329,7 +362,9 @@ def _headers(answer: dict[str, Any]) -> dict[str, str]:
 def _notes_of_restoring(lost: list[str], left: list[str]) -> list[str]:
     notes = []
     if lost:
-        notes.append(f"{len(lost)} objects are lost because their files are missing, such as s3://{lost[0]}")
+        notes.append(
+            f"{len(lost)} objects are lost because their files are missing, such as s3://{lost[0]}"
+        )
     if left:
         notes.append(f"{len(left)} files of a killed step have been deleted, such as {left[0]}")
     return notes

@@ -20,7 +20,9 @@ def treat_loopback_as_tls() -> None:
 
     @functools.wraps(judge)
     def is_action_permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
-        transport = self._statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
+        transport = (
+            self._statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
+        )
         if str(transport).lower() == "false":
             return PermissionResult.NEUTRAL
         return judge(self, *arguments, **named)

@@ -62,9 +62,13 @@ class Call:
     principal: str
     _call_moto: Callable[[str, dict[str, Any]], dict[str, Any]] = field(repr=False)
 
-    def forward(self, body: Mapping[str, Any] | None = None, operation: str | None = None) -> dict[str, Any]:
+    def forward(
+        self, body: Mapping[str, Any] | None = None, operation: str | None = None
+    ) -> dict[str, Any]:
         """moto's response to this request, or to another one; raises moto's ``AwsError``."""
-        return self._call_moto(operation or self.operation, dict(self.body if body is None else body))
+        return self._call_moto(
+            operation or self.operation, dict(self.body if body is None else body)
+        )
 
 
 class Overlay:
@@ -81,13 +85,17 @@ class Overlay:
             raise ValueError(f"two handlers for {', '.join(twice)}")
         self.handlers.update(handlers)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         handler = self.handlers.get(target)
         if handler is None:
             try:
                 return self._moto(environ, start_response)
-            except NotImplementedError as error:  # moto raises it for operations that it does not implement
+            except (
+                NotImplementedError
+            ) as error:  # moto raises it for operations that it does not implement
                 rejection = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
                 status, answer = rejection.status, rejection.body_of_error()
         else:
@@ -96,7 +104,9 @@ class Overlay:
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
         return send(environ, start_response, status, answer, headers, "application/x-amz-json-1.1")
 
-    def _answer(self, handler: Handler, environ: dict[str, Any], target: str) -> tuple[int, dict[str, Any]]:
+    def _answer(
+        self, handler: Handler, environ: dict[str, Any], target: str
+    ) -> tuple[int, dict[str, Any]]:
         try:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
@@ -113,7 +123,9 @@ class Overlay:
         try:
             body = json.loads(read_body(environ) or b"{}")
         except ValueError as error:
-            raise AwsError("SerializationException", f"the request body is not JSON: {error}") from error
+            raise AwsError(
+                "SerializationException", f"the request body is not JSON: {error}"
+            ) from error
         if not isinstance(body, dict):
             raise AwsError("SerializationException", "the request body is not a JSON object")
         service, operation = target.split(".", 1)
@@ -130,11 +142,17 @@ class Overlay:
             _call_moto=call_moto,
         )
 
-    def _call_moto(self, environ: Mapping[str, Any], target: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _call_moto(
+        self, environ: Mapping[str, Any], target: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
         payload = json.dumps(body).encode()
         # Keys with a dot (werkzeug.request, ...) cache the original request and would hide the new
         # body.
-        fresh = {key: value for key, value in environ.items() if "." not in key or key.startswith("wsgi.")}
+        fresh = {
+            key: value
+            for key, value in environ.items()
+            if "." not in key or key.startswith("wsgi.")
+        }
         fresh.update(
             {
                 "HTTP_X_AMZ_TARGET": target,
@@ -151,10 +169,12 @@ class Overlay:
         try:
             answer: dict[str, Any] = json.loads(raw) if raw.strip() else {}
         except ValueError:
-            answer = {"__type": "InternalFailure", "message": f"moto answered {target} with {raw[:300]!r}"}
+            answer = {
+                "__type": "InternalFailure",
+                "message": f"moto answered {target} with {raw[:300]!r}",
+            }
             status = max(status, 500)
         if status >= 400:
             code = str(answer.get("__type", "InternalFailure")).split("#")[-1]
             raise AwsError(code, str(answer.get("message") or answer.get("Message") or ""), status)
         return answer
-

@@ -8,8 +8,11 @@ from typing import Any
 from local_aws.overlay import AwsError
 
 
-def page(name: str, items: Sequence[Any], size: int, token: tuple[str, str | None], invalid: AwsError) -> dict[str, Any]:
-    """The response with one page of ``items`` as ``name``, and the next page's token if there is one.
+def page(
+    name: str, items: Sequence[Any], size: int, token: tuple[str, str | None], invalid: AwsError
+) -> dict[str, Any]:
+    """The response with one page of ``items`` as ``name``, and the next page's token if there is
+    one.
 
     ``token``: the name of the parameter, and its value in the request; raises ``invalid`` if the
     value is not one of this function's tokens.

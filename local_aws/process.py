@@ -53,7 +53,11 @@ class SupervisedProcess:
 
     def files_being_written(self) -> set[Path]:
         """Files open for writing in its processes (none where psutil cannot tell: macOS)."""
-        return {path for pid in supervise.session_members(self._supervisor.pid) for path in _open_for_writing(pid)}
+        return {
+            path
+            for pid in supervise.session_members(self._supervisor.pid)
+            for path in _open_for_writing(pid)
+        }
 
 
 def _open_for_writing(pid: int) -> list[Path]:

@@ -20,7 +20,11 @@ def find_role(iam: Any, name_or_arn: str) -> dict[str, Any] | None:
         if error.response["Error"]["Code"] != "NoSuchEntity":
             raise
         return None
-    arn = name_or_arn if name_or_arn.startswith("arn:") else f"arn:aws:iam::{ACCOUNT_ID}:role/{name_or_arn}"
+    arn = (
+        name_or_arn
+        if name_or_arn.startswith("arn:")
+        else f"arn:aws:iam::{ACCOUNT_ID}:role/{name_or_arn}"
+    )
     return role if role["Arn"] == arn else None
 
 
@@ -32,7 +36,8 @@ def may_assume(iam: Any, service: str, name_or_arn: str) -> bool:
     document = role["AssumeRolePolicyDocument"]
     policy = json.loads(unquote(document)) if isinstance(document, str) else document
     return any(
-        statement["Effect"] == "Allow" and any(_is(principal, service) for principal in _as_list(_services(statement)))
+        statement["Effect"] == "Allow"
+        and any(_is(principal, service) for principal in _as_list(_services(statement)))
         for statement in _as_list(policy["Statement"])
     )
 

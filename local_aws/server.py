@@ -101,8 +101,12 @@ class LocalAws:
         recorder = StateRecorder(around(overlay), self._state_log, self._mirror.update)
         fd = self._socket.fileno()
         authenticated = Authentication(recorder, self.keys)
-        self._server = make_server(HOST, self.port, authenticated, threaded=True, request_handler=Quiet, fd=fd)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._server = make_server(
+            HOST, self.port, authenticated, threaded=True, request_handler=Quiet, fd=fd
+        )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="local-aws", daemon=True
+        )
         self._thread.start()
         announce(self.port, self.keys)
         recorder.restore()
@@ -115,7 +119,9 @@ class LocalAws:
             EmrComponent(clients, self._data_dir, self._mirror, launcher, state_log),
             CrawlerComponent(clients),
             AthenaComponent(clients),
-            StepFunctionsComponent(clients, StatusEvents(clients, self._functions).ended, state_log),
+            StepFunctionsComponent(
+                clients, StatusEvents(clients, self._functions).ended, state_log
+            ),
         ]
 
     def stop(self) -> None:

@@ -57,9 +57,13 @@ def claim_of(environ: Mapping[str, Any]) -> Claim | None:
     if header.startswith("AWS4-HMAC-SHA256 "):
         return _claim_4(dict(_FIELDS.findall(header)), presigned=False)
     if query.get("X-Amz-Algorithm") == "AWS4-HMAC-SHA256":
-        return _claim_4({name.removeprefix("X-Amz-"): value for name, value in query.items()}, presigned=True)
+        return _claim_4(
+            {name.removeprefix("X-Amz-"): value for name, value in query.items()}, presigned=True
+        )
     if "AWSAccessKeyId" in query and "Signature" in query:
-        return Claim(query["AWSAccessKeyId"], query["Signature"], service="s3", presigned=True, version=2)
+        return Claim(
+            query["AWSAccessKeyId"], query["Signature"], service="s3", presigned=True, version=2
+        )
     return None
 
 
@@ -68,7 +72,15 @@ def _claim_4(fields: Mapping[str, str], *, presigned: bool) -> Claim | None:
     if len(parts) != 5 or not fields.get("Signature"):
         return None
     access_key_id, date, region, service, _ = parts
-    return Claim(access_key_id, fields["Signature"], service, region, date, fields.get("SignedHeaders", ""), presigned)
+    return Claim(
+        access_key_id,
+        fields["Signature"],
+        service,
+        region,
+        date,
+        fields.get("SignedHeaders", ""),
+        presigned,
+    )
 
 
 def _version_4(claim: Claim, environ: dict[str, Any], secret: str) -> str:
@@ -89,7 +101,16 @@ def _canonical_request(claim: Claim, environ: dict[str, Any]) -> str:
     query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
     names = claim.signed_headers.split(";")
     headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in names)
-    return "\n".join([environ["REQUEST_METHOD"], path, query, headers, claim.signed_headers, _payload(claim, environ)])
+    return "\n".join(
+        [
+            environ["REQUEST_METHOD"],
+            path,
+            query,
+            headers,
+            claim.signed_headers,
+            _payload(claim, environ),
+        ]
+    )
 
 
 def _payload(claim: Claim, environ: dict[str, Any]) -> str:
@@ -103,11 +124,20 @@ def _payload(claim: Claim, environ: dict[str, Any]) -> str:
 
 
 def _version_2(claim: Claim, environ: dict[str, Any], secret: str) -> str:
-    amazon = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_X_AMZ_")}
+    amazon = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_X_AMZ_")
+    }
     signer = HmacV1Auth(Credentials(claim.access_key_id, secret))
     custom = signer.canonical_custom_headers(amazon)
     expires = dict(parse_qsl(_query(environ))).get("Expires", "")
-    lines = [environ["REQUEST_METHOD"], _header(environ, "content-md5"), _header(environ, "content-type"), expires]
+    lines = [
+        environ["REQUEST_METHOD"],
+        _header(environ, "content-md5"),
+        _header(environ, "content-type"),
+        expires,
+    ]
     lines += [*([custom] if custom else []), signer.canonical_resource(urlsplit(_target(environ)))]
     return str(signer.sign_string("\n".join(lines)))
 
@@ -116,7 +146,9 @@ def _has_expired(environ: Mapping[str, Any]) -> bool:
     query = dict(parse_qsl(_query(environ)))
     if "Expires" in query:  # version 2 has a point in time, version 4 a duration
         return time.time() > int(query["Expires"])
-    return time.time() > timegm(time.strptime(query["X-Amz-Date"], _TIME)) + int(query["X-Amz-Expires"])
+    return time.time() > timegm(time.strptime(query["X-Amz-Date"], _TIME)) + int(
+        query["X-Amz-Expires"]
+    )
 
 
 def _timestamp(environ: Mapping[str, Any]) -> str:

@@ -58,7 +58,10 @@ class State:
             *({"request": request} for request in self.requests),
             *self.objects.values(),
             *({"cluster": cluster} for cluster in list(self.clusters.values())[-_FINISHED_KEPT:]),
-            *({"execution": execution} for execution in list(self.executions.values())[-_FINISHED_KEPT:]),
+            *(
+                {"execution": execution}
+                for execution in list(self.executions.values())[-_FINISHED_KEPT:]
+            ),
         ]
 
 
@@ -104,7 +107,9 @@ class StateLog:
     def _rewrite(self) -> None:
         part = self._path.with_suffix(".part")
         with part.open("wb") as file:
-            file.writelines(_line(entry) for entry in [{"local_aws": VERSION}, *self.state.entries()])
+            file.writelines(
+                _line(entry) for entry in [{"local_aws": VERSION}, *self.state.entries()]
+            )
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path)
@@ -131,15 +136,17 @@ def _read(path: Path) -> State:
     version = _version(lines[0])
     if version != VERSION:
         raise UnknownState(
-            f"{path} was written by another version of the local AWS (format {version}; this one reads {VERSION}); "
-            "use the lake with that version, or start with an empty one: --fresh"
+            f"{path} was written by another version of the local AWS (format {version}; this one"
+            f" reads {VERSION}); use the lake with that version, or start with an empty one:"
+            " --fresh"
         )
     for number, line in enumerate(lines[1:], 2):
         try:
             state.add(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise UnknownState(
-                f"{path} is damaged in line {number}; repair that line, or start with an empty lake: --fresh"
+                f"{path} is damaged in line {number}; repair that line, or start with an empty"
+                " lake: --fresh"
             ) from error
     return state
 

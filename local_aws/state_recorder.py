@@ -31,13 +31,18 @@ log = logging.getLogger(__name__)
 _READ_OPERATIONS = re.compile(
     r"Get|List|Describe|BatchGet|Search|Query|Scan|Validate|Test|Lookup|Filter|Simulate|Check|Select|Decode"
 )
-_WORK_OPERATIONS = re.compile(r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry")
+_WORK_OPERATIONS = re.compile(
+    r"Start|Stop|Send|Receive|Invoke|Publish|Run|Execute|Cancel|Assume|PutEvents|Poll|Resume|Retry"
+)
 _WORK_PATHS = re.compile(r"/moto-api/|.*/(invocations|invoke-async)/?$")
 # emr/ persists clusters itself
 _EMR_STATE = re.compile(r"\w+(SecurityConfiguration|BlockPublicAccessConfiguration)$")
 _CHANGES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 _HEADERS = ("HTTP_X_AMZ_TARGET", "CONTENT_TYPE", "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED")
-_AUTHORIZATION = "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+_AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential={key}/20240101/{region}/{service}/aws4_request,"
+    " SignedHeaders=host, Signature=0"
+)
 
 ObjectsChanged = Callable[[str, list[str]], None]  # bucket, keys
 
@@ -51,7 +56,9 @@ class StateRecorder:
         self._objects_changed = objects_changed
         self._lock = threading.Lock()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in _CHANGES:
             return self._app(environ, start_response)
         if _is_s3(environ):
@@ -73,7 +80,9 @@ class StateRecorder:
         self._objects_changed(bucket, keys)
         return answer
 
-    def _change(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _change(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         body = read_body(environ)
         if not _changes_state(environ, body):
             return self._app(environ, start_response)
@@ -90,8 +99,12 @@ class StateRecorder:
         for entry in self._log.state.requests:
             answer, status, _ = _send(self._app, _environ(entry), entry["seed"])
             if status >= "4":
-                what = entry["headers"].get("HTTP_X_AMZ_TARGET") or f"{entry['method']} {entry['uri']}"
-                log.warning("not restored: %s: %s", what, b"".join(answer)[:300].decode(errors="replace"))
+                what = (
+                    entry["headers"].get("HTTP_X_AMZ_TARGET") or f"{entry['method']} {entry['uri']}"
+                )
+                log.warning(
+                    "not restored: %s: %s", what, b"".join(answer)[:300].decode(errors="replace")
+                )
         _seed(None)
 
     def put_object(self, name: str, body: bytes, stored: dict[str, str]) -> str:
@@ -119,7 +132,9 @@ def _seed(seed: int | None) -> None:
 def _is_s3(environ: dict[str, Any]) -> bool:
     if environ.get("HTTP_X_AMZ_TARGET"):
         return False
-    presigned = "%2Fs3%2Faws4_request" in environ.get("QUERY_STRING", "") or "AWSAccessKeyId=" in environ.get("QUERY_STRING", "")
+    presigned = "%2Fs3%2Faws4_request" in environ.get(
+        "QUERY_STRING", ""
+    ) or "AWSAccessKeyId=" in environ.get("QUERY_STRING", "")
     return signed_service(environ) == "s3" or presigned
 
 
@@ -130,7 +145,9 @@ def _changes_state(environ: dict[str, Any], body: bytes) -> bool:
     if not operation and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
         operation = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
     if not operation:
-        operation = _path(environ).rpartition("/operation/")[2] if "/operation/" in _path(environ) else ""
+        operation = (
+            _path(environ).rpartition("/operation/")[2] if "/operation/" in _path(environ) else ""
+        )
     if operation:
         return not (_READ_OPERATIONS.match(operation) or _WORK_OPERATIONS.match(operation))
     return not _WORK_PATHS.match(_path(environ))
@@ -146,7 +163,9 @@ def _keys_to_delete(body: bytes) -> list[str]:
         tree = ElementTree.fromstring(body)
     except ElementTree.ParseError:
         return []
-    return [element.text or "" for element in tree.iter() if element.tag.rpartition("}")[2] == "Key"]
+    return [
+        element.text or "" for element in tree.iter() if element.tag.rpartition("}")[2] == "Key"
+    ]
 
 
 def _as_entry(environ: dict[str, Any], body: bytes, seed: int) -> dict[str, Any]:
@@ -171,10 +190,16 @@ def _environ(entry: dict[str, Any], body: bytes | None = None) -> dict[str, Any]
     if body is None:
         body = base64.b64decode(entry["base64"]) if "base64" in entry else entry["body"].encode()
     path, _, query = entry["uri"].partition("?")
-    builder = EnvironBuilder(path=path, query_string=query, base_url="http://127.0.0.1/", method=entry["method"])
+    builder = EnvironBuilder(
+        path=path, query_string=query, base_url="http://127.0.0.1/", method=entry["method"]
+    )
     environ = dict(builder.get_environ())
     builder.close()
     signed = {name: entry[name] for name in ("key", "region", "service")}
     environ |= {"HTTP_AUTHORIZATION": _AUTHORIZATION.format(**signed)} if entry["service"] else {}
-    environ |= {**entry["headers"], "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    environ |= {
+        **entry["headers"],
+        "wsgi.input": io.BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+    }
     return environ | {"wsgi.input_terminated": True}

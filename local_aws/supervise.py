@@ -29,7 +29,9 @@ def supervise(command: list[str], niceness: int, grace: float) -> int:
     """Returns the exit code of ``command``. Needs a session, and the pipe as standard input."""
     os.nice(niceness)
     prepare = _prepare_on_linux if sys.platform == "linux" else None
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=prepare)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=prepare
+    )
     signal.signal(signal.SIGTERM, lambda *_: _end_session(process.pid, grace))
     threading.Thread(target=_end_with_life_line, args=(process.pid, grace), daemon=True).start()
     code = process.wait()
@@ -38,10 +40,14 @@ def supervise(command: list[str], niceness: int, grace: float) -> int:
 
 
 def _prepare_on_linux() -> None:
-    """The command dies with this process; if memory runs out, the kernel kills it, not the server."""
+    """The command dies with this process; if memory runs out, the kernel kills it, not the
+    server."""
     import ctypes
 
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/self/oom_score_adj", "w", encoding="ascii") as score,
+    ):
         score.write("500")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -11,8 +11,10 @@ from local_aws.wsgi import WsgiApp, send, signed_service
 
 # services that name the operation in X-Amz-Target
 _TARGETS = {
-    "AWSGlue": "StartJobRun StartWorkflowRun StartTrigger StartBlueprintRun StartMLEvaluationTaskRun "
-    "StartDataQualityRulesetEvaluationRun StartColumnStatisticsTaskRun RunStatement",
+    "AWSGlue": (
+        "StartJobRun StartWorkflowRun StartTrigger StartBlueprintRun StartMLEvaluationTaskRun "
+        "StartDataQualityRulesetEvaluationRun StartColumnStatisticsTaskRun RunStatement"
+    ),
     "AmazonEC2ContainerServiceV20141113": "RunTask StartTask CreateService",
     "SageMaker": "CreateTrainingJob CreateProcessingJob CreateTransformJob StartPipelineExecution",
     "CodeBuild_20161006": "StartBuild StartBuildBatch",
@@ -36,7 +38,11 @@ class UnsupportedOperations:
 
     def handlers(self) -> Mapping[str, Handler]:
         """A handler that rejects, for each operation that ``X-Amz-Target`` names."""
-        return {f"{service}.{name}": reject for service, names in _TARGETS.items() for name in names.split()}
+        return {
+            f"{service}.{name}": reject
+            for service, names in _TARGETS.items()
+            for name in names.split()
+        }
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -52,17 +58,29 @@ class UnsupportedPaths:
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         refused = _refused(environ)
         if refused is None:
             return self._app(environ, start_response)
         error = not_supported(refused)
-        return send(environ, start_response, error.status, {"message": error.message}, {"x-amzn-ErrorType": error.code})
+        return send(
+            environ,
+            start_response,
+            error.status,
+            {"message": error.message},
+            {"x-amzn-ErrorType": error.code},
+        )
 
 
 def _refused(environ: Mapping[str, Any]) -> str | None:
     service = signed_service(environ)
     for its_service, method, path, operation in _PATHS:
-        if service == its_service and environ["REQUEST_METHOD"] == method and re.fullmatch(path, environ["PATH_INFO"]):
+        if (
+            service == its_service
+            and environ["REQUEST_METHOD"] == method
+            and re.fullmatch(path, environ["PATH_INFO"])
+        ):
             return f"{service}:{operation}"
     return None

@@ -38,7 +38,11 @@ def _credential(environ: Mapping[str, Any], part: int) -> str:
 def read_body(environ: dict[str, Any]) -> bytes:
     """The request's body, also a chunked one; later layers can read it again."""
     body: bytes = Request(environ, populate_request=False).get_data(cache=False)
-    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "wsgi.input_terminated": True}
+    environ |= {
+        "wsgi.input": io.BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input_terminated": True,
+    }
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     return body
 

@@ -75,14 +75,22 @@ def percent(value: float) -> str:
 
 
 @matplotlib.rc_context(_STYLE)
-def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, ticks: Write | None = None) -> Figure:
+def bars(
+    labels: Sequence[str],
+    values: Sequence[Any],
+    axis: str,
+    write: Write,
+    ticks: Write | None = None,
+) -> Figure:
     """Horizontal bars with their values.
 
     The first bar is on top and darker, because the title is about it.
     """
     figure, axes = _figure(0.7 + 0.27 * len(labels))
     numbers = [float(value) for value in values]
-    drawn = axes.barh(range(len(labels)), numbers, color=[LEAD] + [PALE] * (len(labels) - 1), height=0.72)
+    drawn = axes.barh(
+        range(len(labels)), numbers, color=[LEAD] + [PALE] * (len(labels) - 1), height=0.72
+    )
     axes.bar_label(drawn, labels=[write(value) for value in numbers], padding=4)
     axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
     axes.invert_yaxis()
@@ -96,7 +104,13 @@ def bars(labels: Sequence[str], values: Sequence[Any], axis: str, write: Write, 
 
 @matplotlib.rc_context(_STYLE)
 def columns(
-    labels: Sequence[str], values: Sequence[Any], axes_labels: tuple[str, str], write: Write, *, lead: int, every: bool = True
+    labels: Sequence[str],
+    values: Sequence[Any],
+    axes_labels: tuple[str, str],
+    write: Write,
+    *,
+    lead: int,
+    every: bool = True,
 ) -> Figure:
     """Columns in the order of ``labels``; the one at ``lead`` is darker.
 
@@ -166,5 +180,7 @@ def _ticks(axis: Any, write: Write) -> None:
 def svg(figure: Figure) -> bytes:
     """The chart as a self-contained SVG file."""
     with io.BytesIO() as file:
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
         return file.getvalue().replace(b"'DejaVu Sans'", _TYPEFACE)

@@ -118,7 +118,12 @@ class Lake:
 
     def _shows(self, table: str, run_id: str) -> bool:
         database = self.settings.glue_database_name
-        get = partial(self.aws.client("glue").get_partition, DatabaseName=database, TableName=table, PartitionValues=[run_id])
+        get = partial(
+            self.aws.client("glue").get_partition,
+            DatabaseName=database,
+            TableName=table,
+            PartitionValues=[run_id],
+        )
         return if_exists(get, "EntityNotFoundException") is not None
 
     def bill(self) -> dict[str, str]:
@@ -131,13 +136,19 @@ class Lake:
             "Database": f"{self.settings.glue_database_name} in {self.settings.aws_region}",
             "Engine": results[0].engine + (" (local stand-in)" if local else ""),
             "Bytes scanned": f"{scanned:,} by {len(results)} queries",
-            "Cost of the queries": f"nothing here; ${dollars:.5f} on AWS" if local else f"${dollars:.5f}",
+            "Cost of the queries": f"nothing here; ${dollars:.5f} on AWS"
+            if local
+            else f"${dollars:.5f}",
         }
 
 
 def _row_counts(counts: Mapping[str, Any]) -> str:
     reasons = ", ".join(f"{name} {rows:,}" for name, rows in counts["rejected_by_reason"].items())
-    told = [f"{counts['rows']:,} read", f"{counts['kept']:,} kept", f"{counts['rejected']:,} rejected"]
+    told = [
+        f"{counts['rows']:,} read",
+        f"{counts['kept']:,} kept",
+        f"{counts['rejected']:,} rejected",
+    ]
     told[-1] += f" ({reasons})" if reasons else ""
     if counts["duplicates"]:
         told.append(f"{counts['duplicates']:,} duplicate" + "s" * (counts["duplicates"] > 1))
@@ -147,9 +158,16 @@ def _row_counts(counts: Mapping[str, Any]) -> str:
 def show_errors_briefly() -> None:
     """From here on, shows a DataLakeError as text in place of a traceback."""
 
-    def show(shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None) -> None:
+    def show(
+        shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None
+    ) -> None:
         failure = as_failure(error, "analysis")
-        told = {"where": failure.where, "what": failure.what, "fix": failure.fix, "details": list(failure.details)}
+        told = {
+            "where": failure.where,
+            "what": failure.what,
+            "fix": failure.fix,
+            "details": list(failure.details),
+        }
         lines = [f"{failure.where}: {failure.what}", *failure.details, failure.fix]
         display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)  # type: ignore[no-untyped-call]
 

@@ -58,9 +58,14 @@ def change(before: Any, now: Any) -> str:
     return "unchanged" if now == before else f"{share:+.1f}%".replace("-", "\N{MINUS SIGN}")
 
 
+MONTHS = (
+    "January February March April May June July August September October November December"
+).split()
+
+
 def date_of(value: date) -> str:
     """``31 May 2024``, in English whatever the machine's locale."""
-    month = "January February March April May June July August September October November December".split()[value.month - 1]
+    month = MONTHS[value.month - 1]
     return f"{value.day} {month} {value.year}"
 
 
@@ -89,19 +94,31 @@ class Column:
 def finding(sentence: str, **values: str) -> None:
     """A finding: ``sentence`` with its ``{values}``, each of them emphasised."""
     marked = {name: f"<strong>{html.escape(value)}</strong>" for name, value in values.items()}
-    _show("finding", f"<p>{html.escape(sentence, quote=False).format(**marked)}</p>", sentence.format(**values))
+    _show(
+        "finding",
+        f"<p>{html.escape(sentence, quote=False).format(**marked)}</p>",
+        sentence.format(**values),
+    )
 
 
-def table(frame: pd.DataFrame, caption: str, columns: Mapping[str, Column], headline: str = "") -> None:
+def table(
+    frame: pd.DataFrame, caption: str, columns: Mapping[str, Column], headline: str = ""
+) -> None:
     """A table of the ``columns`` of ``frame``.
 
     With a ``headline``, the terminal shows it too, with that title.
     """
     cells = [
-        [_written(value, column) for value, column in zip(row, columns.values(), strict=True)] for row in _rows(frame, columns)
+        [_written(value, column) for value, column in zip(row, columns.values(), strict=True)]
+        for row in _rows(frame, columns)
     ]
     extra = {HEADLINE: _headline(headline, columns, frame)} if headline else {}
-    _show("table", _table(caption, list(columns.values()), cells), frame[list(columns)].to_string(index=False), extra)
+    _show(
+        "table",
+        _table(caption, list(columns.values()), cells),
+        frame[list(columns)].to_string(index=False),
+        extra,
+    )
 
 
 def _written(value: Any, column: Column) -> str:
@@ -110,17 +127,31 @@ def _written(value: Any, column: Column) -> str:
 
 def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
     marks = [' class="number"' if column.is_number else "" for column in columns]
-    heads = (f'<th scope="col"{mark}>{html.escape(column.title)}</th>' for column, mark in zip(columns, marks, strict=True))
-    rows = ("".join(f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)) for row in cells)
+    heads = (
+        f'<th scope="col"{mark}>{html.escape(column.title)}</th>'
+        for column, mark in zip(columns, marks, strict=True)
+    )
+    rows = (
+        "".join(
+            f"<td{mark}>{html.escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True)
+        )
+        for row in cells
+    )
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     caption = f"<caption><span>{html.escape(caption)}</span></caption>"
-    return f"<table>{caption}<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{body}</tbody></table>"
+    return (
+        f"<table>{caption}<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{body}</tbody></table>"
+    )
 
 
 def _headline(title: str, columns: Mapping[str, Column], frame: pd.DataFrame) -> dict[str, Any]:
     """Numbers stay numbers, with the unit in the column's title: the terminal aligns them."""
     titles = [column.title + _UNITS.get(column.write, "") for column in columns.values()]
-    return {"title": title, "columns": titles, "rows": [[_plain(value) for value in row] for row in _rows(frame, columns)]}
+    return {
+        "title": title,
+        "columns": titles,
+        "rows": [[_plain(value) for value in row] for row in _rows(frame, columns)],
+    }
 
 
 def _rows(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[list[Any]]:
@@ -137,7 +168,9 @@ def _plain(value: Any) -> Any:
 def chart(figure: Figure, title: str, subtitle: str, alt: str) -> None:
     """A chart with a ``title`` that states its message; ``alt`` describes it for screen readers."""
     image = base64.b64encode(charts.svg(figure)).decode()
-    caption = f"<figcaption><b>{html.escape(title)}</b> <span>{html.escape(subtitle)}</span></figcaption>"
+    caption = (
+        f"<figcaption><b>{html.escape(title)}</b> <span>{html.escape(subtitle)}</span></figcaption>"
+    )
     picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{image}">'
     _show("chart", f"<figure>{caption}{picture}</figure>", f"{title} ({subtitle}): {alt}")
 
@@ -146,13 +179,23 @@ def query(answer: Answer) -> None:
     """The SQL of a section, collapsed."""
     sql = html.escape(answer.query.sql.strip())
     title = f"The query: {answer.query.name}.sql"
-    _show("query", f"<details><summary>{title}</summary><pre><code>{sql}</code></pre></details>", answer.query.sql)
+    _show(
+        "query",
+        f"<details><summary>{title}</summary><pre><code>{sql}</code></pre></details>",
+        answer.query.sql,
+    )
 
 
 def facts(tiles: Mapping[str, str], details: Mapping[str, str]) -> None:
     """The head of the report: a few large numbers, and the source of all numbers."""
-    large = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles.items())
-    small = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in details.items())
+    large = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        for name, value in tiles.items()
+    )
+    small = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        for name, value in details.items()
+    )
     plain = "\n".join(f"{name}: {value}" for name, value in {**tiles, **details}.items())
     _show("facts", f'<dl class="tiles">{large}</dl>\n<dl class="facts">{small}</dl>', plain)
 

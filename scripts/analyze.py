@@ -78,10 +78,13 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
 
 
 def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[str, Any]]:
-    """The cells of ``notebook`` after a run from top to bottom, in a kernel that uses ``settings``.
-    """
+    """The cells of ``notebook`` after a run from top to bottom, in a kernel that uses
+    ``settings``."""
     cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    with console.waiting("analysis"), Kernel(notebook.parent, {**os.environ, **settings_environment(settings)}) as kernel:
+    with (
+        console.waiting("analysis"),
+        Kernel(notebook.parent, {**os.environ, **settings_environment(settings)}) as kernel,
+    ):
         for number, cell in enumerate(cells, start=1):
             if cell["cell_type"] == "code":
                 try:
@@ -96,15 +99,28 @@ def _explained(error: CellError, where: str) -> DataLakeError:
     for output in error.outputs:
         own = output.get("data", {}).get(ERROR)
         if own:
-            return DataLakeError(own["where"], own["what"], own["fix"], details=tuple(own["details"]))
-    return DataLakeError(where, str(error), "Open it in Jupyter to look closer: jupyter notebook notebooks/athena_queries.ipynb")
+            return DataLakeError(
+                own["where"], own["what"], own["fix"], details=tuple(own["details"])
+            )
+    return DataLakeError(
+        where,
+        str(error),
+        "Open it in Jupyter to look closer: jupyter notebook notebooks/athena_queries.ipynb",
+    )
 
 
 def headlines(cells: Sequence[dict[str, Any]]) -> list[Headline]:
     """The headlines in the notebook's outputs, in their order."""
-    outputs = (output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"])
+    outputs = (
+        output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]
+    )
     found = (output["data"][HEADLINE] for output in outputs if HEADLINE in output.get("data", {}))
-    return [Headline(one["title"], one["columns"], [[_value(cell) for cell in row] for row in one["rows"]]) for one in found]
+    return [
+        Headline(
+            one["title"], one["columns"], [[_value(cell) for cell in row] for row in one["rows"]]
+        )
+        for one in found
+    ]
 
 
 def _value(cell: Any) -> Any:

@@ -19,7 +19,13 @@ from car_rental.aws import Aws
 from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.cluster_request import cluster_request
-from car_rental.emr.clusters import REQUEST_TAG, active_clusters, requested_cluster, terminate_after_failure, wait_until_ready
+from car_rental.emr.clusters import (
+    REQUEST_TAG,
+    active_clusters,
+    requested_cluster,
+    terminate_after_failure,
+    wait_until_ready,
+)
 from car_rental.emr.sent_once import send_once
 from car_rental.errors import ConfigError, DataLakeError, Interrupted
 from car_rental.iam.retry import retry_while_iam_spreads
@@ -69,7 +75,9 @@ def create_emr_cluster(
             wait_until_ready(aws, console, cluster_id, deadline_minutes)
     except KeyboardInterrupt:
         _end(aws, console, ours)
-        raise Interrupted("create_emr_cluster", "interrupted while the cluster was starting.") from None
+        raise Interrupted(
+            "create_emr_cluster", "interrupted while the cluster was starting."
+        ) from None
     except Exception:
         _end(aws, console, ours)
         raise
@@ -88,11 +96,14 @@ def _refuse_a_second(aws: Aws) -> None:
         raise ConfigError(
             "create_emr_cluster",
             f"{ids} of this project is active already.",
-            "Use it (python main.py --all --from run_spark_jobs), or terminate it: python scripts/terminate_emr_cluster.py",
+            "Use it (python main.py --all --from run_spark_jobs), or terminate it: python"
+            " scripts/terminate_emr_cluster.py",
         )
 
 
-def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable[[str], object]) -> str:
+def _create(
+    settings: Settings, aws: Aws, console: Console, on_created: Callable[[str], object]
+) -> str:
     """Requests the cluster and calls ``on_created`` with its id, even if Ctrl-C arrives during the
     request.
     """
@@ -111,20 +122,31 @@ def _create(settings: Settings, aws: Aws, console: Console, on_created: Callable
             return cluster_id
 
     try:
-        return retry_while_iam_spreads(ask, _ROLES_NOT_YET, console, settings.timing.iam_patience_seconds)
+        return retry_while_iam_spreads(
+            ask, _ROLES_NOT_YET, console, settings.timing.iam_patience_seconds
+        )
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
-        if "InstanceProfile" not in message and "ServiceRole" not in message and "Service role" not in message:
+        if (
+            "InstanceProfile" not in message
+            and "ServiceRole" not in message
+            and "Service role" not in message
+        ):
             raise
         raise DataLakeError(
             "create_emr_cluster",
             f"EMR does not accept the roles: {message}",
-            "Run step 1 (python scripts/setup_iam_roles.py), or check EMR_SERVICE_ROLE and EMR_EC2_INSTANCE_PROFILE in .env.",
+            "Run step 1 (python scripts/setup_iam_roles.py), or check EMR_SERVICE_ROLE and"
+            " EMR_EC2_INSTANCE_PROFILE in .env.",
         ) from error
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    console.result(create_emr_cluster(settings, aws, console, deadline_minutes=arguments.timeout_minutes).cluster_id)
+    console.result(
+        create_emr_cluster(
+            settings, aws, console, deadline_minutes=arguments.timeout_minutes
+        ).cluster_id
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

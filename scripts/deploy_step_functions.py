@@ -82,18 +82,39 @@ def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> Chan
     current = _current(aws)
     if current is None:
         return _create(settings, aws, console, wanted)
-    changed = [label for field, label in _PARTS.items() if not _same(field, current.get(field), wanted[field])]
+    changed = [
+        label
+        for field, label in _PARTS.items()
+        if not _same(field, current.get(field), wanted[field])
+    ]
     if changed:
-        aws.change(lambda: _send(aws, console, "update_state_machine", stateMachineArn=state_machine_arn(aws), **wanted))
+        aws.change(
+            lambda: _send(
+                aws,
+                console,
+                "update_state_machine",
+                stateMachineArn=state_machine_arn(aws),
+                **wanted,
+            )
+        )
     if _tags_differ(aws):
         aws.change(
-            lambda: aws.client("stepfunctions").tag_resource(resourceArn=state_machine_arn(aws), tags=_lower_case(aws.tag_list))
+            lambda: aws.client("stepfunctions").tag_resource(
+                resourceArn=state_machine_arn(aws), tags=_lower_case(aws.tag_list)
+            )
         )
         changed.append("tags")
-    return Change.of("state machine", settings.step_functions_state_machine_name, existed=True, changed=changed)
+    return Change.of(
+        "state machine", settings.step_functions_state_machine_name, existed=True, changed=changed
+    )
 
 
-_PARTS = {"definition": "definition", "roleArn": "role", "loggingConfiguration": "logging", "tracingConfiguration": "tracing"}
+_PARTS = {
+    "definition": "definition",
+    "roleArn": "role",
+    "loggingConfiguration": "logging",
+    "tracingConfiguration": "tracing",
+}
 
 
 def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
@@ -104,7 +125,9 @@ def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
         "loggingConfiguration": {
             "level": "ERROR",
             "includeExecutionData": False,  # inputs may contain names
-            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": log_group_arn(aws, f"{_LOGS}{name}")}}],
+            "destinations": [
+                {"cloudWatchLogsLogGroup": {"logGroupArn": log_group_arn(aws, f"{_LOGS}{name}")}}
+            ],
         },
         "tracingConfiguration": {"enabled": True},
     }
@@ -119,28 +142,41 @@ def _role_arn(settings: Settings, aws: Aws) -> str:
 def _current(aws: Aws) -> Answer | None:
     """The existing state machine; None if there is none or it is being deleted."""
     sfn, arn = aws.client("stepfunctions"), state_machine_arn(aws)
-    found = if_exists(lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist")
+    found = if_exists(
+        lambda: sfn.describe_state_machine(stateMachineArn=arn), "StateMachineDoesNotExist"
+    )
     return None if found and found.get("status") == "DELETING" else found
 
 
 def _same(field: str, current: Any, wanted: Any) -> bool:
-    return bool(json.loads(current) == json.loads(wanted) if field == "definition" else current == wanted)
+    return bool(
+        json.loads(current) == json.loads(wanted) if field == "definition" else current == wanted
+    )
 
 
 def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, Any]) -> Change:
     name = settings.step_functions_state_machine_name
     tags = _lower_case(aws.tag_list)
-    aws.change(lambda: _send(aws, console, "create_state_machine", name=name, type="STANDARD", tags=tags, **wanted))
+    aws.change(
+        lambda: _send(
+            aws, console, "create_state_machine", name=name, type="STANDARD", tags=tags, **wanted
+        )
+    )
     return Change("state machine", name, Verb.CREATED)
 
 
 def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
     """Creates or updates. If AWS refuses the definition or a role, the error says which."""
-    call, patience = getattr(aws.client("stepfunctions"), operation), aws.settings.timing.iam_patience_seconds
+    call, patience = (
+        getattr(aws.client("stepfunctions"), operation),
+        aws.settings.timing.iam_patience_seconds,
+    )
     deletion = ("the old state machine", "being deleted, trying again")
     try:
         return retry_while_iam_spreads(
-            lambda: retry_while_iam_spreads(lambda: call(**request), _ROLE_NOT_YET, console, patience),
+            lambda: retry_while_iam_spreads(
+                lambda: call(**request), _ROLE_NOT_YET, console, patience
+            ),
             _NAME_NOT_YET,
             console,
             patience,
@@ -150,19 +186,24 @@ def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
         message = error.response["Error"].get("Message", "")
         if any(known in message for known in _ROLE_NOT_YET):
             raise DataLakeError(
-                _WHERE, f"Step Functions does not accept the role: {message}", "Run step 1: python scripts/setup_iam_roles.py"
+                _WHERE,
+                f"Step Functions does not accept the role: {message}",
+                "Run step 1: python scripts/setup_iam_roles.py",
             ) from error
         if any(known in message for known in _NAME_NOT_YET):
             raise DataLakeError(
                 _WHERE,
                 f"the state machine of this name is still being deleted: {message}",
-                "Stop its executions in the console, or wait until they have ended; then run this step again.",
+                "Stop its executions in the console, or wait until they have ended; then run this"
+                " step again.",
             ) from error
         raise
 
 
 def _tags_differ(aws: Aws) -> bool:
-    listed = aws.client("stepfunctions").list_tags_for_resource(resourceArn=state_machine_arn(aws))["tags"]
+    listed = aws.client("stepfunctions").list_tags_for_resource(resourceArn=state_machine_arn(aws))[
+        "tags"
+    ]
     there = {tag["key"]: tag["value"] for tag in listed}
     return not aws.tags.items() <= there.items()
 

@@ -32,7 +32,14 @@ from car_rental.glue.rejected_table import register_rejected_rentals
 from car_rental.s3.lake_bucket import require_bucket
 from car_rental.signals import ctrl_c_deferred
 from car_rental.state_machine.definition import state_machine_arn
-from car_rental.state_machine.executions import EXECUTION_STATES, History, clusters_of, describe, start, stop
+from car_rental.state_machine.executions import (
+    EXECUTION_STATES,
+    History,
+    clusters_of,
+    describe,
+    start,
+    stop,
+)
 from car_rental.waiting import Pace, Wait, wait_until
 
 DEADLINE_MINUTES = 360.0
@@ -40,11 +47,16 @@ _WHERE = "execute_step_functions"
 _FAILED_STEPS: Any = ["FAILED", "INTERRUPTED"]
 _LOOKS_FOR_CLUSTERS = 3  # a cluster that was requested just before the stop appears a little later
 _FIXES = {
-    "AnotherExecutionRuns": "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>",
+    "AnotherExecutionRuns": (
+        "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>"
+    ),
     "AnotherRunWorks": "Start it again when that run has ended.",
     "RunIdIsOld": "Choose a later --run-id, or leave it out.",
     "ClusterNotTerminated": "End it: python scripts/terminate_emr_cluster.py --cluster-id <its id>",
-    "States.Permissions": "The role of the state machine lacks a right: run step 1 (python scripts/setup_iam_roles.py).",
+    "States.Permissions": (
+        "The role of the state machine lacks a right: run step 1 (python"
+        " scripts/setup_iam_roles.py)."
+    ),
 }
 
 
@@ -60,7 +72,11 @@ class ExecutionResult:
 
     def summary(self) -> str:
         """One line for the summary."""
-        return run_counts(self.run_id, self.counts) if self.state == "SUCCEEDED" else f"run {self.run_id}: {self.state}"
+        return (
+            run_counts(self.run_id, self.counts)
+            if self.state == "SUCCEEDED"
+            else f"run {self.run_id}: {self.state}"
+        )
 
 
 def execute_step_functions(
@@ -93,13 +109,15 @@ def execute_step_functions(
         console.note(f"execution {arns[0]}")
         if not wait:
             return ExecutionResult(arns[0], _run_id(execution), str(execution["status"]))
-        ended = _follow(aws, console, execution, Pace(settings.timing.poll_seconds, deadline_minutes * 60))
+        ended = _follow(
+            aws, console, execution, Pace(settings.timing.poll_seconds, deadline_minutes * 60)
+        )
     return _published(aws, ended)
 
 
 def execution_name(run_id: str) -> str:
-    """The execution's name for a run id: letters, digits, ``-`` and ``_``, as CloudWatch requires.
-    """
+    """The execution's name for a run id: letters, digits, ``-`` and ``_``, as CloudWatch
+    requires."""
     return "run-" + re.sub(r"[^0-9A-Za-z_-]", "-", run_id)
 
 
@@ -126,7 +144,9 @@ def _follow(aws: Aws, console: Console, execution: Answer, pace: Pace) -> Answer
         return wait_until(wait, pace, console.progress)
 
 
-def _entered_states(console: Console, history: History, started: datetime) -> Callable[[Answer], str]:
+def _entered_states(
+    console: Console, history: History, started: datetime
+) -> Callable[[Answer], str]:
     """Returns the function that shows progress: a line per task on its first entry.
 
     It returns the latest state.
@@ -138,8 +158,14 @@ def _entered_states(console: Console, history: History, started: datetime) -> Ca
             name = event.get("stateEnteredEventDetails", {}).get("name", "")
             if event["type"] == "TaskStateEntered" and name not in seen:
                 seen.append(name)
-                console.note(f"{(event['timestamp'] - started).total_seconds():5.0f} s  {_words(name)}")
-        return _words(seen[-1]) if seen and described["status"] == "RUNNING" else str(described["status"])
+                console.note(
+                    f"{(event['timestamp'] - started).total_seconds():5.0f} s  {_words(name)}"
+                )
+        return (
+            _words(seen[-1])
+            if seen and described["status"] == "RUNNING"
+            else str(described["status"])
+        )
 
     return show
 
@@ -154,7 +180,9 @@ def _published(aws: Aws, execution: Answer) -> ExecutionResult:
     output = json.loads(execution["output"])
     register_rejected_rentals(aws, published_runs(aws))
     report = read_summary(aws, output["run_id"])
-    return ExecutionResult(execution["executionArn"], output["run_id"], "SUCCEEDED", output["cluster_id"], report)
+    return ExecutionResult(
+        execution["executionArn"], output["run_id"], "SUCCEEDED", output["cluster_id"], report
+    )
 
 
 def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
@@ -164,22 +192,37 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
     error, cause = execution.get("error", ""), execution.get("cause", "")
     if execution["status"] == "FAILED":
         try:
-            for cluster in clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=False):
+            for cluster in clusters_of(
+                aws, execution["executionArn"], execution["startDate"], active_only=False
+            ):
                 for step in _failed_steps(aws, cluster["Id"]):
                     failure = step_failure(aws, console, cluster["Id"], step["Name"], step)
                     return show_rejects(aws, _run_id(execution), failure)
         except (ClientError, BotoCoreError) as refusal:  # the execution's own error remains
-            console.warn(f"It is unknown whether a Spark job failed: {explain(refusal, _WHERE).what}")
+            console.warn(
+                f"It is unknown whether a Spark job failed: {explain(refusal, _WHERE).what}"
+            )
     said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
-    fix = _FIXES.get(error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history")
+    fix = _FIXES.get(
+        error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history"
+    )
     return DataLakeError("execution", said, fix, details=(execution["executionArn"],))
 
 
 def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:
     """The failed steps of the cluster, in the order in which they failed."""
-    pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id, StepStates=_FAILED_STEPS)
+    pages = (
+        aws.client("emr")
+        .get_paginator("list_steps")
+        .paginate(ClusterId=cluster_id, StepStates=_FAILED_STEPS)
+    )
     steps = [step for page in pages for step in page["Steps"]]
-    return sorted(steps, key=lambda step: step["Status"]["Timeline"].get("EndDateTime", datetime.max.replace(tzinfo=UTC)))
+    return sorted(
+        steps,
+        key=lambda step: step["Status"]["Timeline"].get(
+            "EndDateTime", datetime.max.replace(tzinfo=UTC)
+        ),
+    )
 
 
 @contextmanager
@@ -189,7 +232,10 @@ def _reporting_lost_contact(console: Console, arns: list[str]) -> Iterator[None]
         yield
     except (ClientError, BotoCoreError):
         if arns:
-            console.warn(f"The execution goes on: python scripts/execute_step_functions.py --execution-arn {arns[0]}")
+            console.warn(
+                "The execution goes on: python scripts/execute_step_functions.py --execution-arn"
+                f" {arns[0]}"
+            )
         raise
 
 
@@ -205,16 +251,24 @@ def _stopping_on_ctrl_c(aws: Aws, console: Console, arns: list[str]) -> Iterator
         if not arns:
             raise
         arn = arns[0]
-        console.warn("Interrupted: stopping the execution and its cluster; once more leaves at once.")
+        console.warn(
+            "Interrupted: stopping the execution and its cluster; once more leaves at once."
+        )
         try:
             stop(aws, arn, "Ctrl-C in execute_step_functions.py")
             ended = _terminate_clusters(aws, describe(aws, arn))
         except KeyboardInterrupt:
             raise Interrupted(
-                "execution", f"{arn} may still run, and its cluster with it.", f"Stop it: {_stop_command(arn)}"
+                "execution",
+                f"{arn} may still run, and its cluster with it.",
+                f"Stop it: {_stop_command(arn)}",
             ) from None
-        clusters = f"cluster {', '.join(ended)} is being terminated" if ended else "it had no cluster"
-        raise Interrupted("execution", f"{arn} has been stopped; {clusters}; nothing more is published.") from None
+        clusters = (
+            f"cluster {', '.join(ended)} is being terminated" if ended else "it had no cluster"
+        )
+        raise Interrupted(
+            "execution", f"{arn} has been stopped; {clusters}; nothing more is published."
+        ) from None
 
 
 def _stop_command(arn: str) -> str:
@@ -224,7 +278,9 @@ def _stop_command(arn: str) -> str:
 def _terminate_clusters(aws: Aws, execution: Answer) -> list[str]:
     """Terminates the clusters that the execution created. Returns their ids."""
     for _ in range(_LOOKS_FOR_CLUSTERS):
-        found = clusters_of(aws, execution["executionArn"], execution["startDate"], active_only=True)
+        found = clusters_of(
+            aws, execution["executionArn"], execution["startDate"], active_only=True
+        )
         if found:
             break
         time.sleep(min(aws.settings.timing.poll_seconds, 3.0))
@@ -248,7 +304,10 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
         deadline_minutes=arguments.timeout_minutes,
     )
     if arguments.no_wait:
-        console.note(f"Follow it: python scripts/execute_step_functions.py --execution-arn {result.execution_arn}")
+        console.note(
+            "Follow it: python scripts/execute_step_functions.py --execution-arn"
+            f" {result.execution_arn}"
+        )
         console.result(result.execution_arn)
     else:
         console.result(result.summary())
@@ -257,10 +316,15 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
 def _print_plan(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     """Says what would be started or picked up, without doing it."""
     if arguments.execution_arn:
-        console.result(f"would follow {arguments.execution_arn}, which is {describe(aws, arguments.execution_arn)['status']}")
+        console.result(
+            f"would follow {arguments.execution_arn}, which is"
+            f" {describe(aws, arguments.execution_arn)['status']}"
+        )
         return
     run_id = arguments.run_id or new_run_id()
-    console.result(f"would start {execution_name(run_id)} of {state_machine_arn(aws)} for run {run_id}")
+    console.result(
+        f"would start {execution_name(run_id)} of {state_machine_arn(aws)} for run {run_id}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -268,10 +332,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
-    which.add_argument("--execution-arn", metavar="ARN", help="follow this execution instead of starting one")
+    which.add_argument(
+        "--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)"
+    )
+    which.add_argument(
+        "--execution-arn", metavar="ARN", help="follow this execution instead of starting one"
+    )
     parser.add_argument("--no-wait", action="store_true", help="start it, print its ARN and leave")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be started, without starting it")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be started, without starting it"
+    )
     return cli.run(parser, argv, _act)
 
 

@@ -20,20 +20,44 @@ from car_rental.config import load_settings
 from car_rental.display.console import Console
 from car_rental.files import short_path
 from car_rental.s3.raw_data import is_empty
-from car_rental.sample.generator import DEFAULT_DEFECTS, TABLES, SampleData, add_month, file_name, generate
+from car_rental.sample.generator import (
+    DEFAULT_DEFECTS,
+    TABLES,
+    SampleData,
+    add_month,
+    file_name,
+    generate,
+)
 from car_rental.sample.tables import GUIDE_RENTALS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return cli.guard("generate_sample_data", arguments.traceback, Console(), lambda console: _run(arguments, console))
+    return cli.guard(
+        "generate_sample_data",
+        arguments.traceback,
+        Console(),
+        lambda console: _run(arguments, console),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
-    parser.add_argument("--rentals", type=int, default=GUIDE_RENTALS, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other data (default: %(default)s)")
+    parser.add_argument(
+        "--rentals",
+        type=int,
+        default=GUIDE_RENTALS,
+        metavar="N",
+        help="how many (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="another seed, other data (default: %(default)s)",
+    )
     parser.add_argument(
         "--defects",
         type=float,
@@ -43,12 +67,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--business", action="store_true", help="rentals like those of a business")
     parser.add_argument(
-        "--next-month", action="store_true", help="add a month to a sample like a business; makes one in an empty folder"
+        "--next-month",
+        action="store_true",
+        help="add a month to a sample like a business; makes one in an empty folder",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (default: DATA_DIR, that is, data/)")
-    parser.add_argument("--force", action="store_true", help="replace data in the folder that this script did not write")
-    parser.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
-    parser.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder to write to (default: DATA_DIR, that is, data/)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace data in the folder that this script did not write",
+    )
+    parser.add_argument(
+        "--env", type=Path, metavar="FILE", help="settings file to read instead of .env"
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the whole traceback of a failure"
+    )
     return parser
 
 
@@ -60,18 +99,35 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         console.note(added if name else f"{short_path(folder)} holds other data: it stays")
         return
     business = arguments.business or arguments.next_month
-    show(generate(arguments.rentals, arguments.seed, folder, arguments.defects, arguments.force, business), console)
+    show(
+        generate(
+            arguments.rentals, arguments.seed, folder, arguments.defects, arguments.force, business
+        ),
+        console,
+    )
 
 
 def show(made: SampleData, console: Console) -> None:
     """Prints the files and the planted defects."""
     console.table(
-        f"Raw data in {made.folder}", ("file", "rows", "bytes"), [(file_name(t), made.rows[t], made.bytes[t]) for t in TABLES]
+        f"Raw data in {made.folder}",
+        ("file", "rows", "bytes"),
+        [(file_name(t), made.rows[t], made.bytes[t]) for t in TABLES],
     )
     if made.rejected:
-        reasons = [*made.by_reason.items(), ("rentals to be rejected", made.rejected), ("odd, but to be kept", made.odd_but_kept)]
-        console.table("Planted in the rentals (one may have several)", ("reason", "rentals"), reasons)
-        oddities = [(table, name, count) for table, kinds in made.oddities.items() for name, count in kinds.items()]
+        reasons = [
+            *made.by_reason.items(),
+            ("rentals to be rejected", made.rejected),
+            ("odd, but to be kept", made.odd_but_kept),
+        ]
+        console.table(
+            "Planted in the rentals (one may have several)", ("reason", "rentals"), reasons
+        )
+        oddities = [
+            (table, name, count)
+            for table, kinds in made.oddities.items()
+            for name, count in kinds.items()
+        ]
         console.table("Planted in the master tables", ("table", "oddity", "rows"), oddities)
 
 

@@ -31,7 +31,9 @@ def names_aws(settings: Settings) -> bool:
     return bool(settings.aws_access_key_id or settings.aws_profile or settings.aws_endpoint_url)
 
 
-def open_notebook(settings: Settings, console: Console, *, local: bool, more: Sequence[str] = ()) -> None:
+def open_notebook(
+    settings: Settings, console: Console, *, local: bool, more: Sequence[str] = ()
+) -> None:
     """Runs Jupyter until it ends or Ctrl-C. ``more`` are additional arguments for Jupyter."""
     here = local or not names_aws(settings)
     with local_lake(settings, console, shared=True) if here else nullcontext(settings) as chosen:
@@ -42,9 +44,19 @@ def open_notebook(settings: Settings, console: Console, *, local: bool, more: Se
 def _whereabouts(settings: Settings, *, here: bool) -> str:
     if not here:
         account = settings.aws_endpoint_url or settings.aws_profile or settings.aws_access_key_id
-        return f"the notebook looks at AWS: {account}, database {settings.glue_database_name} in {settings.aws_region}"
-    empty = "" if (settings.local_aws_dir / "s3" / settings.s3_bucket_name / "processed").is_dir() else "; it is empty: make demo"
-    return f"the notebook looks at the lake on this machine, in {short_path(settings.local_aws_dir)}{empty}"
+        return (
+            f"the notebook looks at AWS: {account}, database {settings.glue_database_name} in"
+            f" {settings.aws_region}"
+        )
+    empty = (
+        ""
+        if (settings.local_aws_dir / "s3" / settings.s3_bucket_name / "processed").is_dir()
+        else "; it is empty: make demo"
+    )
+    return (
+        "the notebook looks at the lake on this machine, in"
+        f" {short_path(settings.local_aws_dir)}{empty}"
+    )
 
 
 def _run(settings: Settings, more: Sequence[str]) -> None:
@@ -52,7 +64,9 @@ def _run(settings: Settings, more: Sequence[str]) -> None:
     command = [sys.executable, "-m", "notebook", str(NOTEBOOK), *as_root, *more]
     # a session of its own: Ctrl-C does not reach Jupyter, which would ask for confirmation; it is
     # ended from here
-    process = subprocess.Popen(command, env={**os.environ, **settings_environment(settings)}, start_new_session=True)
+    process = subprocess.Popen(
+        command, env={**os.environ, **settings_environment(settings)}, start_new_session=True
+    )
     try:
         code = process.wait()
     finally:
@@ -63,19 +77,30 @@ def _run(settings: Settings, more: Sequence[str]) -> None:
             process.kill()
             process.wait()
     if code:
-        raise DataLakeError("notebook", f"Jupyter ended with exit code {code}.", "Its messages are above.")
+        raise DataLakeError(
+            "notebook", f"Jupyter ended with exit code {code}.", "Its messages are above."
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--local", action="store_true", help="use the lake on this machine, whatever .env says")
-    parser.add_argument("jupyter", nargs="*", metavar="ARGUMENT", help="for Jupyter, behind -- (-- --no-browser)")
+    parser.add_argument(
+        "--local", action="store_true", help="use the lake on this machine, whatever .env says"
+    )
+    parser.add_argument(
+        "jupyter", nargs="*", metavar="ARGUMENT", help="for Jupyter, behind -- (-- --no-browser)"
+    )
     cli.add_common(parser)
     arguments = parser.parse_args(argv)
 
     def run(console: Console) -> None:
-        open_notebook(cli.settings_of(arguments, console), console, local=arguments.local, more=arguments.jupyter)
+        open_notebook(
+            cli.settings_of(arguments, console),
+            console,
+            local=arguments.local,
+            more=arguments.jupyter,
+        )
 
     return cli.guard("open_notebook", arguments.traceback, Console(), run)
 

@@ -72,7 +72,11 @@ def _read(file: Path) -> str:
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--file {file}", f"cannot be read: {error}", "Give a text file in UTF-8 with one query.") from error
+        raise ConfigError(
+            f"--file {file}",
+            f"cannot be read: {error}",
+            "Give a text file in UTF-8 with one query.",
+        ) from error
 
 
 def _saved(aws: Aws, name: str) -> Question:
@@ -84,11 +88,17 @@ def _saved(aws: Aws, name: str) -> Question:
         return Question(name, saved[name])
     near = difflib.get_close_matches(name, [*files, *saved], n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    raise ConfigError(f"saved query {name}", "does not exist.", f"{hint}List them: python scripts/query_lake.py")
+    raise ConfigError(
+        f"saved query {name}", "does not exist.", f"{hint}List them: python scripts/query_lake.py"
+    )
 
 
 def _list(console: Console) -> None:
-    console.table("Saved queries", ("name", "question"), [(query.name, query.question) for query in named_queries().values()])
+    console.table(
+        "Saved queries",
+        ("name", "question"),
+        [(query.name, query.question) for query in named_queries().values()],
+    )
 
 
 def _show(console: Console, result: QueryResult, wanted: str) -> None:
@@ -99,14 +109,22 @@ def _show(console: Console, result: QueryResult, wanted: str) -> None:
     elif wanted == "table" and result.names:
         console.table("", result.names, rows_for_people(result)[:_MOST_ROWS])
         if len(result.rows) > _MOST_ROWS:
-            console.warn(f"{_MOST_ROWS:,} of {len(result.rows):,} rows are shown. All of them: --format csv")
+            console.warn(
+                f"{_MOST_ROWS:,} of {len(result.rows):,} rows are shown. All of them: --format csv"
+            )
 
 
 def _facts(settings: Settings, result: QueryResult, run_id: str) -> str:
     rows = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
     cost = f"${result.dollars:.5f}" + (" on AWS, nothing here" if settings.is_local else "")
     newest = [f"of the newest run, {run_id}"] if run_id else []
-    return "; ".join([" ".join([rows, *newest]), f"{result.scanned_bytes:,} bytes read, {cost}", f"{result.seconds:.1f} s"])
+    return "; ".join(
+        [
+            " ".join([rows, *newest]),
+            f"{result.scanned_bytes:,} bytes read, {cost}",
+            f"{result.seconds:.1f} s",
+        ]
+    )
 
 
 def _act(arguments: argparse.Namespace, console: Console) -> None:
@@ -128,11 +146,20 @@ def _act(arguments: argparse.Namespace, console: Console) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("sql", nargs="?", default="", metavar="SQL", help="the query, or the name of a saved one")
-    what.add_argument("--file", type=Path, metavar="FILE", help="read the query from FILE (-: from standard input)")
+    what.add_argument(
+        "sql", nargs="?", default="", metavar="SQL", help="the query, or the name of a saved one"
+    )
+    what.add_argument(
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="read the query from FILE (-: from standard input)",
+    )
     parser.add_argument("--local", action="store_true", help="query the lake on this machine")
     parser.add_argument(
-        "--format", choices=("table", "csv", "jsonl"), help="default: table on a terminal, csv elsewhere; jsonl: JSON lines"
+        "--format",
+        choices=("table", "csv", "jsonl"),
+        help="default: table on a terminal, csv elsewhere; jsonl: JSON lines",
     )
     return parser
 
@@ -142,7 +169,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     cli.add_common(parser)
     arguments = parser.parse_args(argv)
-    return cli.guard("query_lake", arguments.traceback, Console(), lambda console: _act(arguments, console))
+    return cli.guard(
+        "query_lake", arguments.traceback, Console(), lambda console: _act(arguments, console)
+    )
 
 
 if __name__ == "__main__":

@@ -73,14 +73,20 @@ def run_glue_crawlers(
         return _crawl_all(settings, aws, console, deadline_minutes)
 
 
-def _crawl_all(settings: Settings, aws: Aws, console: Console, deadline_minutes: float) -> CrawlResult:
+def _crawl_all(
+    settings: Settings, aws: Aws, console: Console, deadline_minutes: float
+) -> CrawlResult:
     partitions: dict[str, list[str]] = {}
     pace = Pace(settings.timing.poll_seconds, deadline_minutes * 60)
     for crawler in crawlers(settings):
         published = published_runs(aws, crawler)
         _crawl(aws, console, crawler, pace)
-        partitions |= {table: _registered(aws, crawler, table, runs) for table, runs in published.items()}
-    register_rejected_rentals(aws, sorted(set.intersection(*(set(runs) for runs in partitions.values()))))
+        partitions |= {
+            table: _registered(aws, crawler, table, runs) for table, runs in published.items()
+        }
+    register_rejected_rentals(
+        aws, sorted(set.intersection(*(set(runs) for runs in partitions.values())))
+    )
     return CrawlResult(partitions)
 
 
@@ -97,8 +103,10 @@ def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
     if half:
         raise DataLakeError(
             _WHERE,
-            f"run {', '.join(half)} was interrupted while it was being published; a crawl would show half of it.",
-            "Run the Spark jobs again (python scripts/run_spark_jobs.py): that rolls it back first.",
+            f"run {', '.join(half)} was interrupted while it was being published; a crawl would"
+            " show half of it.",
+            "Run the Spark jobs again (python scripts/run_spark_jobs.py): that rolls it back"
+            " first.",
         )
     runs = {table: run_folders(aws, f"{crawler.prefix}/{table}/") for table in crawler.tables}
     if not all(runs.values()):
@@ -138,7 +146,9 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
     """
     _describe(aws, crawler)
     again = "Another crawl is running; run this step again when it has ended."
-    wait_until_idle(aws, console, crawler.name, deadline_seconds=pace.deadline_seconds, resume=again)
+    wait_until_idle(
+        aws, console, crawler.name, deadline_seconds=pace.deadline_seconds, resume=again
+    )
     before = _last_start(_describe(aws, crawler))
     try:
         aws.client("glue").start_crawler(Name=crawler.name)
@@ -150,10 +160,14 @@ def _start(aws: Aws, console: Console, crawler: Crawler, pace: Pace) -> datetime
 
 
 def _describe(aws: Aws, crawler: Crawler) -> Answer:
-    answer = if_exists(lambda: aws.client("glue").get_crawler(Name=crawler.name), "EntityNotFoundException")
+    answer = if_exists(
+        lambda: aws.client("glue").get_crawler(Name=crawler.name), "EntityNotFoundException"
+    )
     if answer is None:
         raise DataLakeError(
-            _WHERE, f"the crawler {crawler.name} does not exist.", "Run step 3 first: python scripts/setup_glue_crawlers.py"
+            _WHERE,
+            f"the crawler {crawler.name} does not exist.",
+            "Run step 3 first: python scripts/setup_glue_crawlers.py",
         )
     return answer["Crawler"]
 
@@ -203,7 +217,9 @@ def _last_lines(aws: Aws, group: str, stream: str) -> tuple[str, ...]:
     Empty if there is none or access is denied: the failure itself matters more.
     """
     try:
-        events = aws.client("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=_LOG_LINES)["events"]
+        events = aws.client("logs").get_log_events(
+            logGroupName=group, logStreamName=stream, limit=_LOG_LINES
+        )["events"]
     except (ClientError, BotoCoreError):
         return ()
     return tuple(str(event["message"]).strip() for event in events)
@@ -216,7 +232,8 @@ def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> 
         raise DataLakeError(
             f"crawler {crawler.name}",
             f"succeeded, but {database}.{table} does not show run {max(published)}.",
-            f"Look at {aws.settings.s3(crawler.prefix, table, '')} and the crawler's log in CloudWatch: /aws-glue/crawlers",
+            f"Look at {aws.settings.s3(crawler.prefix, table, '')} and the crawler's log in"
+            " CloudWatch: /aws-glue/crawlers",
         )
     return runs
 

@@ -88,7 +88,12 @@ def run_spark_jobs(
 
 
 def _run_stage(
-    aws: Aws, console: Console, cluster_id: str, run_id: str, requested: list[dict[str, Any]], pace: Pace
+    aws: Aws,
+    console: Console,
+    cluster_id: str,
+    run_id: str,
+    requested: list[dict[str, Any]],
+    pace: Pace,
 ) -> dict[str, str]:
     """Submits the steps of one stage and waits for all of them. Returns their ids by job."""
     steps: dict[str, str] = {}
@@ -101,7 +106,9 @@ def _run_stage(
         if steps:
             cancel(aws, cluster_id, list(steps.values()))
         ids = ", ".join(steps.values()) or "no step"
-        raise Interrupted("run_spark_jobs", f"interrupted; {ids} cancelled, nothing published.") from None
+        raise Interrupted(
+            "run_spark_jobs", f"interrupted; {ids} cancelled, nothing published."
+        ) from None
     try:
         _raise_first_failure(aws, console, cluster_id, steps)
     except DataLakeError as failure:
@@ -130,7 +137,11 @@ def _submitted(aws: Aws, cluster_id: str, requested: list[dict[str, Any]]) -> di
     pages = aws.client("emr").get_paginator("list_steps").paginate(ClusterId=cluster_id)
     steps = [step for page in pages for step in page["Steps"]]
     good = [step for step in reversed(steps) if step["Status"]["State"] not in _BAD]
-    found = {step["Name"]: str(step["Id"]) for step in good if wanted.get(step["Name"]) == step["Config"]["Args"]}
+    found = {
+        step["Name"]: str(step["Id"])
+        for step in good
+        if wanted.get(step["Name"]) == step["Config"]["Args"]
+    }
     return found if found.keys() == wanted.keys() else None
 
 
@@ -156,12 +167,17 @@ def _all_of(aws: Aws, cluster_id: str, steps: dict[str, str]) -> Wait[dict[str, 
         state=state,
         states=States(going=frozenset({"going"}), good=frozenset({"ended"})),
         explain=lambda found: DataLakeError("Spark steps", str(found)),
-        resume=f"See it in the EMR console, or end it: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}",
+        resume=(
+            "See it in the EMR console, or end it: python scripts/terminate_emr_cluster.py"
+            f" --cluster-id {cluster_id}"
+        ),
         show=lambda found: ", ".join(f"{job} {found[job]}" for job in steps),
     )
 
 
-def _raise_first_failure(aws: Aws, console: Console, cluster_id: str, steps: dict[str, str]) -> None:
+def _raise_first_failure(
+    aws: Aws, console: Console, cluster_id: str, steps: dict[str, str]
+) -> None:
     for job, step_id in steps.items():
         step = aws.client("emr").describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]
         if step["Status"]["State"] != "COMPLETED":
@@ -192,7 +208,9 @@ def explain_step(aws: Aws, console: Console, cluster_id: str | None, step_id: st
 
 def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
     """Cancels steps, including running ones."""
-    aws.client("emr").cancel_steps(ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS")
+    aws.client("emr").cancel_steps(
+        ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS"
+    )
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
@@ -223,12 +241,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_cluster_id(parser)
     cli.add_timeout(parser, DEADLINE_MINUTES)
     cli.add_wait(parser)
-    parser.add_argument("--explain", metavar="STEP_ID", help="run nothing: explain why this step failed, from its logs")
-    parser.add_argument("--upload", action="store_true", help="first upload raw data and job sources that differ from the lake's")
     parser.add_argument(
-        "--one-application", action="store_true", help="one step that runs the four jobs in one Spark application"
+        "--explain",
+        metavar="STEP_ID",
+        help="run nothing: explain why this step failed, from its logs",
     )
-    parser.add_argument("--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)")
+    parser.add_argument(
+        "--upload",
+        action="store_true",
+        help="first upload raw data and job sources that differ from the lake's",
+    )
+    parser.add_argument(
+        "--one-application",
+        action="store_true",
+        help="one step that runs the four jobs in one Spark application",
+    )
+    parser.add_argument(
+        "--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)"
+    )
     return cli.run(parser, argv, _act)
 
 

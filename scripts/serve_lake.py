@@ -22,14 +22,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns only if the command line or the settings are wrong.
     """
     parser = cli.parser(__doc__)
-    parser.add_argument("--port", type=int, default=5000, metavar="N", help="port on 127.0.0.1 (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="port on 127.0.0.1 (default: %(default)s)",
+    )
     parser.add_argument("--fresh", action="store_true", help="empty the lake first")
     cli.add_common(parser)
     arguments = parser.parse_args(argv)
 
     def serve(console: Console) -> None:
         folder = cli.settings_of(arguments, console).local_aws_dir
-        command = [sys.executable, "-m", "local_aws", "--port", str(arguments.port), "--data-dir", str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "local_aws",
+            "--port",
+            str(arguments.port),
+            "--data-dir",
+            str(folder),
+        ]
         os.chdir(ROOT)
         os.execv(sys.executable, [*command, *(["--fresh"] if arguments.fresh else [])])
 

@@ -21,13 +21,24 @@ from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.s3.lake_files import EnvironmentResult, upload_files
-from car_rental.s3.raw_data import RawData, find_raw_files, is_empty, list_raw_files, require_headers
+from car_rental.s3.raw_data import (
+    RawData,
+    find_raw_files,
+    is_empty,
+    list_raw_files,
+    require_headers,
+)
 from car_rental.sample.generator import generate
 
 # the metadata service requires a session token: a job that is tricked into fetching a URL cannot
 # expose the node's credentials
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html
-_IMDSV2 = {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": 2, "HttpPutResponseHopLimit": 1}}
+_IMDSV2 = {
+    "InstanceMetadataServiceConfiguration": {
+        "MinimumInstanceMetadataServiceVersion": 2,
+        "HttpPutResponseHopLimit": 1,
+    }
+}
 
 
 def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
@@ -48,10 +59,18 @@ def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> Env
 
 def ensure_security_configuration(settings: Settings, aws: Aws) -> Change:
     """Creates the EMR security configuration if it does not exist."""
-    emr, name, kind = aws.client("emr"), settings.emr_security_configuration, "EMR security configuration"
+    emr, name, kind = (
+        aws.client("emr"),
+        settings.emr_security_configuration,
+        "EMR security configuration",
+    )
     if if_exists(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
         return Change(kind, name, Verb.UNCHANGED)
-    aws.change(lambda: emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps(_IMDSV2)))
+    aws.change(
+        lambda: emr.create_security_configuration(
+            Name=name, SecurityConfiguration=json.dumps(_IMDSV2)
+        )
+    )
     return Change(kind, name, Verb.CREATED)
 
 

@@ -54,9 +54,13 @@ def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> Catal
     """
     require_bucket(aws, "setup_glue_crawlers")
     database = ensure_database(settings, aws)
-    of_crawlers = [ensure_crawler(settings, aws, console, crawler) for crawler in crawlers(settings)]
+    of_crawlers = [
+        ensure_crawler(settings, aws, console, crawler) for crawler in crawlers(settings)
+    ]
     workgroup = ensure_workgroup(settings, aws)
-    if aws.plan_only and workgroup.verb == Verb.CREATED:  # its queries can only be read once it exists
+    if (
+        aws.plan_only and workgroup.verb == Verb.CREATED
+    ):  # its queries can only be read once it exists
         queries = Change("named queries", settings.athena_workgroup, Verb.CREATED)
     else:
         queries = ensure_named_queries(settings, aws)
@@ -68,7 +72,10 @@ def ensure_database(settings: Settings, aws: Aws) -> Change:
     glue = aws.client("glue")
     if if_exists(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
         return Change("database", settings.glue_database_name, Verb.UNCHANGED)
-    wanted: Any = {"Name": settings.glue_database_name, "Description": "Published tables of the car rental data lake"}
+    wanted: Any = {
+        "Name": settings.glue_database_name,
+        "Description": "Published tables of the car rental data lake",
+    }
     aws.change(lambda: glue.create_database(DatabaseInput=wanted, Tags=aws.tags))
     return Change("database", settings.glue_database_name, Verb.CREATED)
 
@@ -81,12 +88,18 @@ def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Craw
     glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
     current = if_exists(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
     if current is None:
-        aws.change(lambda: _with_role(lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console))
+        aws.change(
+            lambda: _with_role(
+                lambda: glue.create_crawler(**wanted, Tags=aws.tags), settings, console
+            )
+        )
         return Change("crawler", crawler.name, Verb.CREATED)
     if all(_as_stored(current, name) == _as_stored(wanted, name) for name in wanted):
         return Change("crawler", crawler.name, Verb.UNCHANGED)
     again = "Run this step again when it has ended."
-    aws.change(lambda: wait_until_idle(aws, console, crawler.name, deadline_seconds=1800, resume=again))
+    aws.change(
+        lambda: wait_until_idle(aws, console, crawler.name, deadline_seconds=1800, resume=again)
+    )
     aws.change(lambda: _with_role(lambda: glue.update_crawler(**wanted), settings, console))
     return Change("crawler", crawler.name, Verb.UPDATED)
 
@@ -132,7 +145,11 @@ def ensure_workgroup(settings: Settings, aws: Aws) -> Change:
     current = _workgroup(athena, name)
     if current is None:
         about = "Queries over the car rental data lake"
-        aws.change(lambda: athena.create_work_group(Name=name, Configuration=wanted, Description=about, Tags=aws.tag_list))
+        aws.change(
+            lambda: athena.create_work_group(
+                Name=name, Configuration=wanted, Description=about, Tags=aws.tag_list
+            )
+        )
         return Change("workgroup", name, Verb.CREATED)
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
         return Change("workgroup", name, Verb.UNCHANGED)
@@ -164,7 +181,9 @@ def _contains(current: Any, wanted: Any) -> bool:
     AWS adds properties such as the effective engine version.
     """
     if isinstance(wanted, dict):
-        return isinstance(current, dict) and all(_contains(current.get(key), value) for key, value in wanted.items())
+        return isinstance(current, dict) and all(
+            _contains(current.get(key), value) for key, value in wanted.items()
+        )
     return bool(current == wanted)
 
 

@@ -27,7 +27,14 @@ from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.files import short_path
 from car_rental.iam.person import PERSON_PHASES, person_policy
-from car_rental.iam.roles import EMR_SERVICE_POLICIES, POLICY_NAME, Role, role_misfit, role_tags, roles
+from car_rental.iam.roles import (
+    EMR_SERVICE_POLICIES,
+    POLICY_NAME,
+    Role,
+    role_misfit,
+    role_tags,
+    roles,
+)
 from car_rental.iam.roles_file import ROLES_FILE, RolesFile, save
 
 if TYPE_CHECKING:
@@ -40,9 +47,21 @@ _WHERE = "setup_iam_roles"
 _ABSENT = "NoSuchEntity"
 _DENIED = ("AccessDenied", "AccessDeniedException")
 ACTIONS = (
-    *("GetRole", "CreateRole", "TagRole", "UpdateAssumeRolePolicy", "GetRolePolicy", "PutRolePolicy"),
+    *(
+        "GetRole",
+        "CreateRole",
+        "TagRole",
+        "UpdateAssumeRolePolicy",
+        "GetRolePolicy",
+        "PutRolePolicy",
+    ),
     *("ListAttachedRolePolicies", "AttachRolePolicy", "DetachRolePolicy"),
-    *("GetInstanceProfile", "CreateInstanceProfile", "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"),
+    *(
+        "GetInstanceProfile",
+        "CreateInstanceProfile",
+        "AddRoleToInstanceProfile",
+        "RemoveRoleFromInstanceProfile",
+    ),
 )
 
 
@@ -160,10 +179,16 @@ def role_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterab
         yield Drift("tags", partial(iam.tag_role, RoleName=role.name, Tags=list(tags)))
     if current["AssumeRolePolicyDocument"] != role.trust:
         trust = json.dumps(role.trust)
-        yield Drift("trust policy", partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust))
+        yield Drift(
+            "trust policy",
+            partial(iam.update_assume_role_policy, RoleName=role.name, PolicyDocument=trust),
+        )
     name = {"RoleName": role.name, "PolicyName": POLICY_NAME}
     if if_exists(lambda: iam.get_role_policy(**name)["PolicyDocument"], _ABSENT) != role.policy:
-        yield Drift("permissions", partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)))
+        yield Drift(
+            "permissions",
+            partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(role.policy)),
+        )
     yield from _managed_drift(iam, role)
 
 
@@ -171,10 +196,16 @@ def _managed_drift(iam: IAMClient, role: Role) -> Iterable[Drift]:
     attached = _attached(iam, role)
     for arn in role.managed:
         if arn not in attached:
-            yield Drift(f"{_last(arn)} attached", partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn))
+            yield Drift(
+                f"{_last(arn)} attached",
+                partial(iam.attach_role_policy, RoleName=role.name, PolicyArn=arn),
+            )
     for arn in role.unwanted:
         if arn in attached:
-            yield Drift(f"{_last(arn)} detached", partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn))
+            yield Drift(
+                f"{_last(arn)} detached",
+                partial(iam.detach_role_policy, RoleName=role.name, PolicyArn=arn),
+            )
 
 
 def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Drift]:
@@ -191,7 +222,10 @@ def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Ite
             out = partial(iam.remove_role_from_instance_profile, **name, RoleName=other)
             yield Drift(f"{other} out of the instance profile", out)
     if role.name not in held:
-        yield Drift("role in the instance profile", partial(iam.add_role_to_instance_profile, **name, RoleName=role.name))
+        yield Drift(
+            "role in the instance profile",
+            partial(iam.add_role_to_instance_profile, **name, RoleName=role.name),
+        )
 
 
 def _create_profile(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> None:
@@ -216,17 +250,28 @@ def _allowed(role: Role, work: Callable[[], T]) -> T:
             raise
         raise DataLakeError(
             f"{_WHERE} ({error.operation_name})",
-            f"you may not set up the role {role.name}: {error.response['Error'].get('Message', '')}",
-            f"An administrator must allow you iam:{error.operation_name} on {role.arn}, or run this step for you.",
-            details=(f"in all this step needs: {', '.join(f'iam:{action}' for action in ACTIONS)}, sts:GetCallerIdentity",),
+            f"you may not set up the role {role.name}:"
+            f" {error.response['Error'].get('Message', '')}",
+            f"An administrator must allow you iam:{error.operation_name} on {role.arn}, or run this"
+            " step for you.",
+            details=(
+                (
+                    f"in all this step needs: {', '.join(f'iam:{action}' for action in ACTIONS)},"
+                    " sts:GetCallerIdentity"
+                ),
+            ),
         ) from error
 
 
 def _check_account_of_given_role(settings: Settings, account: str) -> None:
-    if settings.step_functions_role_is_given and f"::{account}:" not in settings.step_functions_role_arn:
+    if (
+        settings.step_functions_role_is_given
+        and f"::{account}:" not in settings.step_functions_role_arn
+    ):
         raise ConfigError(
             _WHERE,
-            f"STEP_FUNCTIONS_ROLE_ARN is {settings.step_functions_role_arn}, but your credentials belong to {account}.",
+            f"STEP_FUNCTIONS_ROLE_ARN is {settings.step_functions_role_arn}, but your credentials"
+            f" belong to {account}.",
             "Correct it in .env, or leave it out: then the role that this step creates is used.",
         )
 
@@ -237,9 +282,14 @@ def _parser() -> argparse.ArgumentParser:
         "--emr-policy",
         choices=sorted(EMR_SERVICE_POLICIES, reverse=True),
         default="",
-        help="AWS's policy for the EMR service: v1 where v2 does not work (default: as it is, v2 for a new role)",
+        help=(
+            "AWS's policy for the EMR service: v1 where v2 does not work (default: as it is, v2 for"
+            " a new role)"
+        ),
     )
-    parser.add_argument("--adopt", action="store_true", help="also manage roles that something else created")
+    parser.add_argument(
+        "--adopt", action="store_true", help="also manage roles that something else created"
+    )
     parser.add_argument(
         "--show-policy",
         choices=tuple(PERSON_PHASES),
@@ -253,7 +303,14 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     if arguments.show_policy:
         console.result(json.dumps(person_policy(aws, arguments.show_policy), indent=2))
         return
-    result = setup_iam_roles(settings, aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE)
+    result = setup_iam_roles(
+        settings,
+        aws,
+        console,
+        emr_policy=arguments.emr_policy,
+        adopt=arguments.adopt,
+        file=ROLES_FILE,
+    )
     for change in result.changes:
         console.result(f"{change.name}: {change.done}")
     console.result(f"written to {short_path(result.file)}")

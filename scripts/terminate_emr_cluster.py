@@ -34,7 +34,12 @@ class TerminationResult:
 
 
 def terminate_emr_cluster(
-    settings: Settings, aws: Aws, console: Console, *, cluster_id: str | None = None, deadline_minutes: float = DEADLINE_MINUTES
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    cluster_id: str | None = None,
+    deadline_minutes: float = DEADLINE_MINUTES,
 ) -> TerminationResult:
     """Terminates the cluster and waits for its end.
 
@@ -46,13 +51,19 @@ def terminate_emr_cluster(
         with console.waiting(f"cluster {target} terminates"):
             ended = wait_until_ended(aws, console, target, deadline_minutes)
     except KeyboardInterrupt:
-        raise Interrupted(f"cluster {target}", "interrupted; its termination goes on by itself.") from None
+        raise Interrupted(
+            f"cluster {target}", "interrupted; its termination goes on by itself."
+        ) from None
     return TerminationResult(target, str(ended["Status"]["State"]))
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
     result = terminate_emr_cluster(
-        settings, aws, console, cluster_id=arguments.cluster_id, deadline_minutes=arguments.timeout_minutes
+        settings,
+        aws,
+        console,
+        cluster_id=arguments.cluster_id,
+        deadline_minutes=arguments.timeout_minutes,
     )
     console.result(result.summary())
 

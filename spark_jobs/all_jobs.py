@@ -1,12 +1,14 @@
-"""The four Spark jobs in one Spark application, one after the other: Spark starts once in place of four times.
+"""The four Spark jobs in one Spark application, one after the other: Spark starts once in place of
+four times.
 
     spark-submit --py-files ... spark_jobs/all_jobs.py \\
         clean_rentals --raw data --clean out/clean --rejected out/rejected --run-id try-1 \\
         -- vehicle_location_metrics --clean out/clean --staging out/staging --run-id try-1 \\
         -- user_transaction_metrics ... -- publish_run ...
 
-Each job has its own command line, log lines and summary. A failure names the job, and those after it do not run. The
-SparkContext lives until the end, so YARN's cluster mode and an idle timeout see an application at work.
+Each job has its own command line, log lines and summary. A failure names the job, and those after
+it do not run. The SparkContext lives until the end, so YARN's cluster mode and an idle timeout see
+an application at work.
 """
 
 import sys
@@ -53,9 +55,11 @@ def split(arguments: List[str]) -> List[List[str]]:
     unknown = [command for command in commands if not command or command[0] not in JOBS]
     if unknown:
         asked = bool({"-h", "--help"} & set(arguments[:1]))
-        print(f"usage: {JOB}.py JOB [ARGUMENTS] [{BETWEEN} JOB [ARGUMENTS]] ...\n\n"
-              f"{(__doc__ or '').strip()}\n\njobs: {', '.join(JOBS)}; JOB --help lists its arguments",
-              file=sys.stdout if asked else sys.stderr)
+        print(
+            f"usage: {JOB}.py JOB [ARGUMENTS] [{BETWEEN} JOB [ARGUMENTS]] ...\n\n"
+            f"{(__doc__ or '').strip()}\n\njobs: {', '.join(JOBS)}; JOB --help lists its arguments",
+            file=sys.stdout if asked else sys.stderr,
+        )
         sys.exit(0 if asked else 2)
     return commands
 

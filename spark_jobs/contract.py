@@ -1,7 +1,8 @@
-"""The data contract as code: raw columns, KPI tables, names of zones and files, and which files are raw data.
+"""The data contract as code: raw columns, KPI tables, names of zones and files, and which files are
+raw data.
 
-Jobs, scripts, notebooks and the sample generator all take it from here. It ships with the jobs, so it needs nothing but
-the standard library of Python 3.7.
+Jobs, scripts, notebooks and the sample generator all take it from here. It ships with the jobs, so
+it needs nothing but the standard library of Python 3.7.
 """
 
 import csv
@@ -26,25 +27,59 @@ def job_summary(job: str) -> str:
 # --- raw tables: columns in the order of the sample data; files may have them in any order
 RENTALS = "rental_transactions"
 RAW_COLUMNS = {
-    "locations": ("location_id", "location_name", "address", "city", "state", "zip_code", "latitude", "longitude"),
+    "locations": (
+        "location_id",
+        "location_name",
+        "address",
+        "city",
+        "state",
+        "zip_code",
+        "latitude",
+        "longitude",
+    ),
     "users": (
-        "user_id", "first_name", "last_name", "email", "phone_number", "driver_license_number",
-        "driver_license_expiry", "creation_date", "is_active",
+        "user_id",
+        "first_name",
+        "last_name",
+        "email",
+        "phone_number",
+        "driver_license_number",
+        "driver_license_expiry",
+        "creation_date",
+        "is_active",
     ),
     "vehicles": (
-        "active", "vehicle_license_number", "registration_name", "license_type", "expiration_date",
-        "permit_license_number", "certification_date", "vehicle_year", "base_telephone_number", "base_address",
-        "vehicle_id", "last_update_timestamp", "brand", "vehicle_type",
+        "active",
+        "vehicle_license_number",
+        "registration_name",
+        "license_type",
+        "expiration_date",
+        "permit_license_number",
+        "certification_date",
+        "vehicle_year",
+        "base_telephone_number",
+        "base_address",
+        "vehicle_id",
+        "last_update_timestamp",
+        "brand",
+        "vehicle_type",
     ),
     RENTALS: (
-        "rental_id", "user_id", "vehicle_id", "rental_start_time", "rental_end_time", "pickup_location",
-        "dropoff_location", "total_amount",
+        "rental_id",
+        "user_id",
+        "vehicle_id",
+        "rental_start_time",
+        "rental_end_time",
+        "pickup_location",
+        "dropoff_location",
+        "total_amount",
     ),
 }  # type: Dict[str, Tuple[str, ...]]
 ID_COLUMNS = {"locations": "location_id", "users": "user_id", "vehicles": "vehicle_id"}
 MASTERS = tuple(ID_COLUMNS)
 
-# --- KPI tables: job -> table -> its columns that add up to all kept rentals and to all their revenue
+# --- KPI tables: job -> table -> its columns that add up to all kept rentals and to all their
+# revenue
 KPI_JOBS = {
     "vehicle_location_metrics": {
         "location_metrics": ("total_transactions", "total_revenue"),
@@ -89,11 +124,13 @@ class Header(NamedTuple):
 
 
 class ContractError(ValueError):
-    """A file cannot be read. The message begins with a verb: the caller puts the file's name before it."""
+    """A file cannot be read. The message begins with a verb: the caller puts the file's name before
+    it."""
 
 
 def raw_files(paths: Iterable[str]) -> RawFiles:
-    """Sort the files of a raw zone: `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]` are read, hidden ones are ignored."""
+    """Sort the files of a raw zone: `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]` are read, hidden
+    ones are ignored."""
     files = RawFiles({table: [] for table in RAW_COLUMNS}, {}, {})
     for path in sorted(paths):
         table, reason = table_of(path), _why_not_read(path)
@@ -117,7 +154,8 @@ def table_of(path: str) -> str:
 
 
 def _is_hidden(path: str) -> bool:
-    """Names that begin with a dot, those with an underscore that are no CSV files (`_SUCCESS`), the sample's manifest."""
+    """Names that begin with a dot, those with an underscore that are no CSV files (`_SUCCESS`), the
+    sample's manifest."""
     parts = path.split("/")
     no_data = _is_private(parts) and not CSV_SUFFIX.search(path)
     return any(part[:1] == "." for part in parts) or no_data or path == SAMPLE_MANIFEST
@@ -129,7 +167,9 @@ def _is_private(parts: Sequence[str]) -> bool:
 
 def _why_not_read(path: str) -> str:
     if not table_of(path):
-        return "belongs to no table: put it into the folder of its table ({})".format(", ".join(RAW_COLUMNS))
+        return "belongs to no table: put it into the folder of its table ({})".format(
+            ", ".join(RAW_COLUMNS)
+        )
     if _is_private(path.split("/")):
         return "has a name that begins with '_', which Spark ignores: rename it"
     if not CSV_SUFFIX.search(path):
@@ -138,7 +178,8 @@ def _why_not_read(path: str) -> str:
 
 
 def read_header(start: bytes) -> Header:
-    """The header out of the first HEADER_BYTES of a file, unzipped; raises ContractError when they hold none."""
+    """The header out of the first HEADER_BYTES of a file, unzipped; raises ContractError when they
+    hold none."""
     text = start.decode("utf-8", errors="replace")
     lines = list(io.StringIO(text, newline=None))  # LF, CRLF and CR all end a line
     while lines and not lines[0].strip(WHITE_SPACE):
@@ -150,13 +191,19 @@ def read_header(start: bytes) -> Header:
     try:
         names = next(reader)
     except csv.Error as error:
-        raise ContractError(f"has a header that is no CSV ({error}): correct its first line") from error
+        raise ContractError(
+            f"has a header that is no CSV ({error}): correct its first line"
+        ) from error
     if "\n" in names[-1] and reader.line_num == len(lines) and not lines[-1].rstrip().endswith('"'):
-        raise ContractError("has a header that is no CSV (a quote in it is never closed): correct its first line")
+        raise ContractError(
+            "has a header that is no CSV (a quote in it is never closed): correct its first line"
+        )
     if reader.line_num == len(lines) and len(start) >= HEADER_BYTES:
         raise ContractError(f"has a header of more than {HEADER_BYTES} bytes: is it a CSV file?")
-    header = "".join(lines[:reader.line_num]).strip(WHITE_SPACE)
-    return Header(re.sub(NOT_UTF8 + "+", NOT_UTF8, header), tuple(name.strip(WHITE_SPACE) for name in names))
+    header = "".join(lines[: reader.line_num]).strip(WHITE_SPACE)
+    return Header(
+        re.sub(NOT_UTF8 + "+", NOT_UTF8, header), tuple(name.strip(WHITE_SPACE) for name in names)
+    )
 
 
 def check_header(table: str, header: Header) -> None:
@@ -166,16 +213,23 @@ def check_header(table: str, header: Header) -> None:
     if missing and (NOT_UTF8 in header.text or "\0" in header.text):
         raise ContractError("has a header that is not UTF-8: save the file as UTF-8")
     for separator, word in OTHER_SEPARATORS.items():
-        if missing and set(columns) <= {name.strip(WHITE_SPACE + '"') for name in header.text.split(separator)}:
+        if missing and set(columns) <= {
+            name.strip(WHITE_SPACE + '"') for name in header.text.split(separator)
+        }:
             raise ContractError(f"has columns separated by {word}, not by ','")
     if missing:
-        raise ContractError("lacks the column{} {}; its header has {}".format(
-            "s" if len(missing) > 1 else "", ", ".join(missing), _shortened(names)))
+        raise ContractError(
+            "lacks the column{} {}; its header has {}".format(
+                "s" if len(missing) > 1 else "", ", ".join(missing), _shortened(names)
+            )
+        )
     twice = [column for column in columns if names.count(column) > 1]
     if twice:
         raise ContractError("has the column {} twice".format(", ".join(twice)))
     if len(names) > MAX_COLUMNS:
-        raise ContractError(f"has {len(names)} columns, at most {MAX_COLUMNS} are read: is it the right file?")
+        raise ContractError(
+            f"has {len(names)} columns, at most {MAX_COLUMNS} are read: is it the right file?"
+        )
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -1,11 +1,12 @@
 """The CSV reader: text lines become records, and records become fields matched by header name.
 
-One reader for all raw tables, by RFC 4180: fields in quotes may hold commas, doubled quotes and line breaks; LF, CRLF
-and CR end a record, also mixed within a file. Spark's own CSV reader does not read such files: it takes the first line
-end that it sees for that of the whole file, and keeps what follows a quote that is never closed as a value.
+One reader for all raw tables, by RFC 4180: fields in quotes may hold commas, doubled quotes and
+line breaks; LF, CRLF and CR end a record, also mixed within a file. Spark's own CSV reader does not
+read such files: it takes the first line end that it sees for that of the whole file, and keeps what
+follows a quote that is never closed as a value.
 
-A file is split between tasks. Only a file that has a line break within quotes is put in order as a whole, see
-`joined_records`. A line break within quotes becomes LF.
+A file is split between tasks. Only a file that has a line break within quotes is put in order as a
+whole, see `joined_records`. A line break within quotes becomes LF.
 """
 
 import re
@@ -16,7 +17,8 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import sql_text, trim_sql, utf8_sql, whole_match
 
-# The patterns are possessive: Java would else recurse for each character of a long field until its stack is full.
+# The patterns are possessive: Java would else recurse for each character of a long field until its
+# stack is full.
 _QUOTED = '"(?:[^"]|"")*+"'
 _CLOSED = rf"{_QUOTED}[{WHITE_SPACE}]*+(?=,|\z)"
 # text behind a closing quote: the field is taken as it stands, unless it is one with a line break
@@ -25,7 +27,8 @@ _FIELD = f"(?:{_CLOSED}|{_LITERAL})"
 _INSIDE = r'\A"((?:[^"]|"")*+)"'
 _UNTIL_CLOSED = '(?:[^"]|"")*+'  # the rest of a line within quotes, up to the quote that closes it
 _WELL_FORMED = whole_match(f"(?:{_FIELD},)*+{_FIELD}")
-# A line may leave a quote open, begun outside or within quotes. What follows a closing quote belongs to its field.
+# A line may leave a quote open, begun outside or within quotes. What follows a closing quote
+# belongs to its field.
 _ANY_FIELD = f'(?:{_QUOTED}[^,]*+|(?!")[^,]*+)'
 _OPENS = rf'\A(?:{_ANY_FIELD},)*+"{_UNTIL_CLOSED}\z'
 _STAYS_OPEN = rf'\A{_UNTIL_CLOSED}(?:\z|"[^,]*+,(?:{_ANY_FIELD},)*+"{_UNTIL_CLOSED}\z)'
@@ -37,7 +40,9 @@ PLAIN_WORDS = r'(?:[!-~&&[^",]]++(?: ++[!-~&&[^",]]++)*+)?+'  # the same with bl
 
 def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """The lines of text files: `line`, `source_file`; headers and blank lines are among them."""
-    return _text(spark, paths).select(F.col("value").alias("line"), F.input_file_name().alias("source_file"))
+    return _text(spark, paths).select(
+        F.col("value").alias("line"), F.input_file_name().alias("source_file")
+    )
 
 
 def _text(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -51,76 +56,112 @@ def opens_quote() -> Column:
 
 
 def plain_records(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file` -> the same and `unclosed`: each line is a record where no quote is left open."""
+    """`line`, `source_file` -> the same and `unclosed`: each line is a record where no quote is
+    left open."""
     return lines.withColumn("unclosed", F.lit(False))
 
 
 def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """The records of files with line breaks within quotes: `line`, `source_file`, `unclosed`.
 
-    The lines between an opening and its closing quote become one record. The lines from a quote that is never closed to
-    the end of the file stay apart and are `unclosed`.
+    The lines between an opening and its closing quote become one record. The lines from a quote
+    that is never closed to the end of the file stay apart and are `unclosed`.
     """
     lines = _text(spark, paths).select(
-        F.col("value").alias("line"), F.input_file_name().alias("source_file"),
-        F.expr("input_file_block_start()").alias("block"), F.monotonically_increasing_id().alias("place"))
+        F.col("value").alias("line"),
+        F.input_file_name().alias("source_file"),
+        F.expr("input_file_block_start()").alias("block"),
+        F.monotonically_increasing_id().alias("place"),
+    )
     numbered = _with_record(lines)
-    records = (numbered.where(~F.col("unclosed")).groupBy("source_file", "record")
-               .agg(F.sort_array(F.collect_list(F.struct("block", "place", "line"))).alias("parts"))
-               .select(F.array_join("parts.line", "\n").alias("line"), "source_file", F.lit(False).alias("unclosed")))
+    records = (
+        numbered.where(~F.col("unclosed"))
+        .groupBy("source_file", "record")
+        .agg(F.sort_array(F.collect_list(F.struct("block", "place", "line"))).alias("parts"))
+        .select(
+            F.array_join("parts.line", "\n").alias("line"),
+            "source_file",
+            F.lit(False).alias("unclosed"),
+        )
+    )
     return records.unionByName(numbered.where("unclosed").select("line", "source_file", "unclosed"))
 
 
 def _with_record(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file`, `block`, `place` -> the same and `record`, its number within the file, and `unclosed`.
+    """`line`, `source_file`, `block`, `place` -> the same and `record`, its number within the file,
+    and `unclosed`.
 
-    A line either sets the state of the quotes (a field begins or ends in it), or turns it round, or leaves it alone. The
-    state at its end is what the last line that set it said, turned round by those since then.
+    A line either sets the state of the quotes (a field begins or ends in it), or turns it round, or
+    leaves it alone. The state at its end is what the last line that set it said, turned round by
+    those since then.
     """
     in_file = Window.partitionBy("source_file")
     in_order = in_file.orderBy("block", "place")
     has_quote = F.col("line").contains('"')
     quotes = lines.select(
-        "*", (has_quote & F.col("line").rlike(_OPENS)).alias("from_closed"),
-        (~has_quote | F.col("line").rlike(_STAYS_OPEN)).alias("from_open"))
+        "*",
+        (has_quote & F.col("line").rlike(_OPENS)).alias("from_closed"),
+        (~has_quote | F.col("line").rlike(_STAYS_OPEN)).alias("from_open"),
+    )
     turned = (F.col("from_closed") & ~F.col("from_open")).cast("INT")
     turns = quotes.withColumn("turns", F.sum(turned).over(in_order))
-    sets = F.when(F.col("from_closed") == F.col("from_open"), F.struct(F.col("from_closed").cast("INT").alias("open"), "turns"))
+    sets = F.when(
+        F.col("from_closed") == F.col("from_open"),
+        F.struct(F.col("from_closed").cast("INT").alias("open"), "turns"),
+    )
     last_set = turns.withColumn("set", F.last(sets, ignorenulls=True).over(in_order))
-    state = F.coalesce(F.col("set.open"), F.lit(0)) + F.col("turns") - F.coalesce(F.col("set.turns"), F.lit(0))
+    state = (
+        F.coalesce(F.col("set.open"), F.lit(0))
+        + F.col("turns")
+        - F.coalesce(F.col("set.turns"), F.lit(0))
+    )
     open_after = last_set.withColumn("open_after", state % 2 == 1)
     begins = ~F.lag("open_after", 1, False).over(in_order)
     records = open_after.withColumn("record", F.sum(begins.cast("INT")).over(in_order))
     last = F.struct("block", "place")
     is_last = F.col("record") == F.max("record").over(in_file)
     ends_open = F.max(F.struct(last, "open_after")).over(in_file)["open_after"]
-    return records.select("line", "source_file", "block", "place", "record", (is_last & ends_open).alias("unclosed"))
+    return records.select(
+        "line", "source_file", "block", "place", "record", (is_last & ends_open).alias("unclosed")
+    )
 
 
 def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence[str]) -> DataFrame:
-    """`line`, `source_file`, `unclosed` -> `line`, `source_file`, `plain`, `not_utf8`, `malformed`, `is_header`, `fields`.
+    """`line`, `source_file`, `unclosed` -> `line`, `source_file`, `plain`, `not_utf8`, `malformed`,
+    `is_header`, `fields`.
 
-    `fields` holds a text for each column, without white space around it, '' where it is missing; NULL in a row that cannot
-    be split. `patterns` has a pattern for each column: a row in which all match is `plain` and cut at its commas, the
-    others are read field by field, to the same result. Blank rows are left out. `is_header`: the row is one of `headers`.
+    `fields` holds a text for each column, without white space around it, '' where it is missing;
+    NULL in a row that cannot be split. `patterns` has a pattern for each column: a row in which all
+    match is `plain` and cut at its commas, the others are read field by field, to the same result.
+    Blank rows are left out. `is_header`: the row is one of `headers`.
     """
     line, plain = F.col("line"), F.col("plain")
-    told = (records.where(((line >= "!") & (line < "\x7f")) | F.expr(f"{trim_sql('line')} <> ''"))
-            .withColumn("plain", ~F.col("unclosed") & line.rlike(whole_match(",".join(patterns))))
-            .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields(len(patterns)))))
+    told = (
+        records.where(((line >= "!") & (line < "\x7f")) | F.expr(f"{trim_sql('line')} <> ''"))
+        .withColumn("plain", ~F.col("unclosed") & line.rlike(whole_match(",".join(patterns))))
+        .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields(len(patterns))))
+    )
     not_utf8 = ~plain & line.rlike(NOT_UTF8)
     return told.select(
-        "line", "source_file", "plain", not_utf8.alias("not_utf8"),
+        "line",
+        "source_file",
+        "plain",
+        not_utf8.alias("not_utf8"),
         (~plain & ~not_utf8 & F.col("odd_fields").isNull()).alias("malformed"),
-        F.when(plain, line.isin(*headers)).otherwise(F.expr(trim_sql(utf8_sql("line"))).isin(*headers)).alias("is_header"),
-        F.when(plain, F.split("line", ",")).otherwise(F.col("odd_fields")).alias("fields"))
+        F.when(plain, line.isin(*headers))
+        .otherwise(F.expr(trim_sql(utf8_sql("line"))).isin(*headers))
+        .alias("is_header"),
+        F.when(plain, F.split("line", ",")).otherwise(F.col("odd_fields")).alias("fields"),
+    )
 
 
 def _odd_fields(count: int) -> Column:
     """The fields of any `line`, NULL unless it is well-formed and has `count` of them."""
     fields = raw_fields()
     well_formed = F.col("line").rlike(_WELL_FORMED) & (F.size(F.expr(fields)) == count)
-    return F.when(well_formed, F.expr(f"transform({fields}, field -> {trim_sql(unquoted_sql('field'))})"))
+    return F.when(
+        well_formed, F.expr(f"transform({fields}, field -> {trim_sql(unquoted_sql('field'))})")
+    )
 
 
 def raw_fields() -> str:
@@ -136,7 +177,8 @@ def unquoted_sql(field: str) -> str:
 
 
 def field(position: int) -> Column:
-    """One field of `line`, without white space around it; '' or another text in a row that has too few of them."""
+    """One field of `line`, without white space around it; '' or another text in a row that has too
+    few of them."""
     quoted = unquoted_sql(f"array_join(slice({raw_fields()}, {position + 1}, 1), '')")
     plain = f"substring_index(substring_index(line, ',', {position + 1}), ',', -1)"
     return F.expr(trim_sql(f"""if(contains(line, '"'), {quoted}, {plain})"""))
@@ -145,5 +187,7 @@ def field(position: int) -> Column:
 def came(names: Sequence[str], wanted: Sequence[str]) -> Column:
     """The fields of `line` as they came, without their quotes: a struct of `wanted`."""
     texts = F.expr(f"transform({raw_fields()}, field -> {unquoted_sql('field')})")
-    return F.transform(F.array(texts), lambda fields: F.struct(
-        *[fields[list(names).index(name)].alias(name) for name in wanted]))[0]
+    return F.transform(
+        F.array(texts),
+        lambda fields: F.struct(*[fields[list(names).index(name)].alias(name) for name in wanted]),
+    )[0]

@@ -1,4 +1,5 @@
-"""What the two KPI jobs share: the clean zone they read, and the staging zone where their checked tables wait."""
+"""What the two KPI jobs share: the clean zone they read, and the staging zone where their checked
+tables wait."""
 
 import argparse
 from decimal import Decimal
@@ -14,13 +15,17 @@ from pyspark.sql import functions as F
 
 
 class CleanRun:
-    """The clean zone of a run: its rentals and master tables, and the summary that says they are complete."""
+    """The clean zone of a run: its rentals and master tables, and the summary that says they are
+    complete."""
 
     def __init__(self, spark: SparkSession, clean: str, run_id: str) -> None:
         self._spark, self._clean, self._run_id = spark, clean, run_id
         lake, summary = Lake.of_session(spark), join(self._folder("rentals"), CLEAN_SUMMARY)
         if not lake.exists(summary):
-            raise JobError(f"{summary} is not there: run clean_rentals for run {run_id} first, and to a good end")
+            raise JobError(
+                f"{summary} is not there: run clean_rentals for run {run_id} first, and to a"
+                " good end"
+            )
         rentals = lake.read_json(summary)["rentals"]
         self.kept = int(rentals["kept"])
         self.revenue = Decimal(rentals["revenue"])
@@ -45,7 +50,9 @@ def main(job: str, description: str, tables: Tables, argv: Optional[List[str]]) 
         compute(spark, job, tables, args.clean, args.staging, args.run_id)
 
 
-def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: str, run_id: str) -> Dict[str, Any]:
+def compute(
+    spark: SparkSession, job: str, tables: Tables, clean: str, staging: str, run_id: str
+) -> Dict[str, Any]:
     """Stage the job's tables anew; its summary is written last, and publish_run asks for it."""
     watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
     run = CleanRun(spark, clean, run_id)
@@ -53,7 +60,9 @@ def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: 
     folder = run_folder(staging, run_id)
     summary_file = join(folder, job_summary(job))
     lake.delete(summary_file)
-    written = {name: stage(lake, table, join(folder, name), run) for name, table in tables(run).items()}
+    written = {
+        name: stage(lake, table, join(folder, name), run) for name, table in tables(run).items()
+    }
     summary = {"job": job, "run_id": run_id, "seconds": watch.seconds(), "tables": written}
     lake.write_json(summary_file, summary)
     lake_job.report(summary)
@@ -62,22 +71,39 @@ def compute(spark: SparkSession, job: str, tables: Tables, clean: str, staging: 
 
 def parse(description: str, argv: Optional[List[str]]) -> argparse.Namespace:
     parser = lake_job.parser(description)
-    parser.add_argument("--clean", required=True, metavar="URI", help="clean zone, as clean_rentals wrote it")
-    parser.add_argument("--staging", required=True, metavar="URI",
-                        help="staging zone: tables go to <staging>/run_id=<ID>/<table>/ until publish_run moves them")
+    parser.add_argument(
+        "--clean", required=True, metavar="URI", help="clean zone, as clean_rentals wrote it"
+    )
+    parser.add_argument(
+        "--staging",
+        required=True,
+        metavar="URI",
+        help=(
+            "staging zone: tables go to <staging>/run_id=<ID>/<table>/ until publish_run moves them"
+        ),
+    )
     return parser.parse_args(argv)
 
 
 def stage(lake: Lake, table: DataFrame, folder: str, run: CleanRun) -> Dict[str, Any]:
-    """Write a table anew and check, of exactly what was written, that no rental was lost or counted twice."""
+    """Write a table anew and check, of exactly what was written, that no rental was lost or counted
+    twice."""
     name = folder.rsplit("/", 1)[1]
     lake.delete(folder)
     totals = Observation()
     counted, summed = CONSERVED[name]
-    table.observe(totals, F.count(F.lit(1)).alias("rows"), F.sum(counted).alias("rentals"),
-                  F.sum(summed).alias("revenue")).write.parquet(folder)
+    table.observe(
+        totals,
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(counted).alias("rentals"),
+        F.sum(summed).alias("revenue"),
+    ).write.parquet(folder)
     sums = totals.get
     if (sums["rentals"], sums["revenue"]) != (run.kept, run.revenue):
-        raise JobError("{} adds up to {} rentals and {}, but {} rentals and {} were kept: a fault of this job, "
-                       "nothing is published".format(name, sums["rentals"], sums["revenue"], run.kept, run.revenue))
+        raise JobError(
+            "{} adds up to {} rentals and {}, but {} rentals and {} were kept: a fault of this job,"
+            " nothing is published".format(
+                name, sums["rentals"], sums["revenue"], run.kept, run.revenue
+            )
+        )
     return {"rows": sums["rows"], "files": lake.files(folder)}

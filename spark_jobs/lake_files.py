@@ -1,4 +1,5 @@
-"""The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths. Needs no SparkSession."""
+"""The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths.
+Needs no SparkSession."""
 
 import json
 from typing import Any, Dict, List
@@ -14,7 +15,9 @@ class Lake:
     def __init__(self, jvm: Any, configuration: Any) -> None:
         self._jvm = jvm
         self._configuration = configuration
-        self._path = jvm.org.apache.hadoop.fs.Path  # looked up once: every dot is a round trip to the JVM
+        self._path = (
+            jvm.org.apache.hadoop.fs.Path
+        )  # looked up once: every dot is a round trip to the JVM
 
     @classmethod
     def of_session(cls, spark: Any) -> "Lake":
@@ -22,7 +25,8 @@ class Lake:
 
     @classmethod
     def of_gateway(cls) -> "Lake":
-        """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the time."""
+        """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the
+        time."""
         SparkContext._ensure_initialized()
         jvm = SparkContext._jvm  # type: Any
         return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
@@ -34,7 +38,8 @@ class Lake:
         return int(self._file_system(uri).getFileStatus(self._path(uri)).getLen())
 
     def files(self, uri: str) -> Dict[str, int]:
-        """Name and bytes of the data files in a folder: what readers look at, so nothing that begins with _ or a dot."""
+        """Name and bytes of the data files in a folder: what readers look at, so nothing that
+        begins with _ or a dot."""
         statuses = [status for status in self._list(uri) if status.isFile()]
         sizes = {status.getPath().getName(): int(status.getLen()) for status in statuses}
         return {name: size for name, size in sorted(sizes.items()) if name[0] not in "_."}
@@ -42,13 +47,14 @@ class Lake:
     def runs(self, uri: str) -> List[str]:
         """The run ids that have a folder `run_id=...` here, oldest first."""
         names = [status.getPath().getName() for status in self._list(uri) if status.isDirectory()]
-        return sorted(name[len(RUN_FOLDER):] for name in names if name.startswith(RUN_FOLDER))
+        return sorted(name[len(RUN_FOLDER) :] for name in names if name.startswith(RUN_FOLDER))
 
     def delete(self, uri: str) -> None:
         self._file_system(uri).delete(self._path(uri), True)
 
     def move(self, source: str, target: str) -> None:
-        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not atomic.
+        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not
+        atomic.
 
         Raises FileNotFoundError when there is no source.
         """
@@ -63,33 +69,52 @@ class Lake:
         """Path, relative to the folder, and bytes of every file below it, however deep."""
         if not self.exists(uri):
             return {}
-        root = self._file_system(uri).getFileStatus(self._path(uri)).getPath().toUri().getPath().rstrip("/")
+        root = (
+            self._file_system(uri)
+            .getFileStatus(self._path(uri))
+            .getPath()
+            .toUri()
+            .getPath()
+            .rstrip("/")
+        )
         files, found = self._file_system(uri).listFiles(self._path(uri), True), {}
         while files.hasNext():
             status = files.next()
-            found[status.getPath().toUri().getPath()[len(root) + 1:]] = int(status.getLen())
+            found[status.getPath().toUri().getPath()[len(root) + 1 :]] = int(status.getLen())
         return found
 
     def start(self, uri: str, count: int) -> bytes:
-        """The first bytes of a file that may be gzipped; raises OSError when they cannot be read."""
+        """The first bytes of a file that may be gzipped; raises OSError when they cannot be
+        read."""
         path, io = self._path(uri), self._jvm.org.apache.commons.io
         try:
             stream = self._file_system(uri).open(path)
             try:
-                codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
+                codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(
+                    self._configuration
+                ).getCodec(path)
                 plain = codec.createInputStream(stream) if codec else stream
                 return bytes(io.IOUtils.toByteArray(io.input.BoundedInputStream(plain, count)))
             finally:
                 stream.close()
         except Py4JJavaError as error:
             reason = error.java_exception.getMessage()
-            raise OSError(f"cannot be read ({reason}): it is damaged or cut off; upload it again") from error
+            raise OSError(
+                f"cannot be read ({reason}): it is damaged or cut off; upload it again"
+            ) from error
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file within the lake."""
         copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
-        copy(self._file_system(source), self._path(source), self._file_system(target), self._path(target), False, True,
-             self._configuration)
+        copy(
+            self._file_system(source),
+            self._path(source),
+            self._file_system(target),
+            self._path(target),
+            False,
+            True,
+            self._configuration,
+        )
 
     def read_text(self, uri: str) -> str:
         stream = self._file_system(uri).open(self._path(uri))

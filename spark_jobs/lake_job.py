@@ -1,4 +1,5 @@
-"""What every Spark job of the data lake has in common: its arguments, its session, how it reports and how it fails."""
+"""What every Spark job of the data lake has in common: its arguments, its session, how it reports
+and how it fails."""
 
 import argparse
 import json
@@ -17,18 +18,26 @@ SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 ROWS_PER_PARTITION = 500000  # some 30 MB of what is shuffled; AQE joins what turns out to be less
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-# What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to spark-submit and the cluster.
+# What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to
+# spark-submit and the cluster.
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.files.ignoreCorruptFiles": "false",  # else what follows the damage in a file would be left out silently
+    "spark.sql.files.ignoreCorruptFiles": (
+        "false"
+    ),  # else what follows the damage in a file would be left out silently
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 # What makes the jobs fast and their files of a sensible size; --conf overrules it.
 TUNING = {
-    "spark.sql.maxConcurrentOutputFileWriters": "8",  # a file open for each verdict, instead of sorting all rentals by it
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # of narrow rows: some 2 million, whose hash table fits into memory
-    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # few files of a sensible size, not one for each core
+    "spark.sql.maxConcurrentOutputFileWriters": (
+        "8"
+    ),  # a file open for each verdict, instead of sorting all rentals by it
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": (
+        "16m"
+    ),  # of narrow rows: some 2 million, whose hash table fits into memory
+    # few files of a sensible size, not one for each core
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": ("false"),
 }
 
 
@@ -37,21 +46,33 @@ class JobError(Exception):
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    job_parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    job_parser.add_argument("--run-id", required=True, type=run_id, metavar="ID",
-                            help="the run, the same for all its jobs; sorts by start time, e.g. 2026-11-23T03-20-06.123Z")
+    job_parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    job_parser.add_argument(
+        "--run-id",
+        required=True,
+        type=run_id,
+        metavar="ID",
+        help=(
+            "the run, the same for all its jobs; sorts by start time, e.g. 2026-11-23T03-20-06.123Z"
+        ),
+    )
     return job_parser
 
 
 def run_id(text: str) -> str:
     if not RUN_ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no run id: letters, digits, '.', '_' and '-', at most 64")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no run id: letters, digits, '.', '_' and '-', at most 64"
+        )
     return text
 
 
 @contextmanager
 def session(job: str) -> Iterator[SparkSession]:
-    """A session with the jobs' settings, ended with the block unless it was there before (see `all_jobs`)."""
+    """A session with the jobs' settings, ended with the block unless it was there before (see
+    `all_jobs`)."""
     is_shared = SparkSession.getActiveSession() is not None
     builder = SparkSession.builder.appName(job)
     for name, value in SETTINGS.items():
@@ -68,7 +89,8 @@ def session(job: str) -> Iterator[SparkSession]:
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
-    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one."""
+    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large
+    one."""
     set_unless_given(spark, SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
 
 
@@ -81,7 +103,8 @@ def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
 def observed(observation: Observation) -> Dict[str, Any]:
     """What was observed; empty when Spark has pruned the plan to nothing (SPARK-50007).
 
-    Make an Observation without a name: Spark 3.3 gives the counts to whichever has the name, also to that of another query.
+    Make an Observation without a name: Spark 3.3 gives the counts to whichever has the name, also
+    to that of another query.
     """
     return dict(observation.get)
 
@@ -90,8 +113,11 @@ def report(summary: Dict[str, Any]) -> None:
     print(SUMMARY_PREFIX + json.dumps(summary), flush=True)
 
 
-def run(job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[List[str]] = None) -> int:
-    """Run the job and turn an expected failure into one clear last line; a bug keeps its traceback."""
+def run(
+    job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[List[str]] = None
+) -> int:
+    """Run the job and turn an expected failure into one clear last line; a bug keeps its
+    traceback."""
     try:
         work(argv)
     except JobError as error:
@@ -103,7 +129,8 @@ def run(job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[Li
 
 
 def _tell_stderr(line: str) -> None:
-    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that people look at."""
+    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that
+    people look at."""
     if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
         SparkContext._jvm.java.lang.System.err.println(line)
     else:

@@ -1,4 +1,5 @@
-"""The measures of the KPI tables, computed in whole cents and whole seconds: exact, whatever is divided, and never a float."""
+"""The measures of the KPI tables, computed in whole cents and whole seconds: exact, whatever is
+divided, and never a float."""
 
 from decimal import Decimal
 from typing import List, Sequence
@@ -6,14 +7,15 @@ from typing import List, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-SAFE_CENTS = 2 ** 62  # no sum of cents up to here, nor its double, overflows 64 bits
+SAFE_CENTS = 2**62  # no sum of cents up to here, nor its double, overflows 64 bits
 MONEY_SUM = "DECIMAL(38,2)"
 MONEY = "DECIMAL(12,2)"
 HOURS = "DECIMAL(20,2)"
 
 
 def cents_type(revenue: Decimal) -> str:
-    """In what to add up cents: fast 64-bit numbers, unless the sum of all (none is negative) could be too large for them."""
+    """In what to add up cents: fast 64-bit numbers, unless the sum of all (none is negative) could
+    be too large for them."""
     return "BIGINT" if revenue * 100 < SAFE_CENTS else "DECIMAL(22,0)"
 
 
@@ -35,12 +37,20 @@ def extremes() -> List[Column]:
 
 def of_sums() -> List[Column]:
     """Aggregates over rows that have `totals` and `extremes` already: the same of larger groups."""
-    return [F.sum("rentals").alias("rentals"), F.sum("cents").alias("cents"),
-            F.max("most_cents").alias("most_cents"), F.min("least_cents").alias("least_cents")]
+    return [
+        F.sum("rentals").alias("rentals"),
+        F.sum("cents").alias("cents"),
+        F.max("most_cents").alias("most_cents"),
+        F.min("least_cents").alias("least_cents"),
+    ]
 
 
 def times() -> List[Column]:
-    return [F.sum("seconds").alias("seconds"), F.max("seconds").alias("most_seconds"), F.min("seconds").alias("least_seconds")]
+    return [
+        F.sum("seconds").alias("seconds"),
+        F.max("seconds").alias("most_seconds"),
+        F.min("seconds").alias("least_seconds"),
+    ]
 
 
 def money(cents: str, name: str) -> Column:
@@ -64,8 +74,11 @@ def average_hours(name: str) -> Column:
 
 
 def half_up(dividend: str, divisor: str) -> str:
-    """SQL: the quotient of whole numbers that are not negative, rounded half up, without a step in between that rounds."""
-    return f"(({dividend}) DIV ({divisor}) + IF(({dividend}) % ({divisor}) * 2 >= ({divisor}), 1, 0))"
+    """SQL: the quotient of whole numbers that are not negative, rounded half up, without a step in
+    between that rounds."""
+    return (
+        f"(({dividend}) DIV ({divisor}) + IF(({dividend}) % ({divisor}) * 2 >= ({divisor}), 1, 0))"
+    )
 
 
 def _hundredths(number: str, kind: str) -> Column:

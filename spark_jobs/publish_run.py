@@ -1,12 +1,14 @@
-"""Spark job 4: publish a run: its seven staged tables go to the processed zone. It moves files and needs no Spark session.
+"""Spark job 4: publish a run: its seven staged tables go to the processed zone. It moves files and
+needs no Spark session.
 
-    spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean --rejected out/rejected --staging out/staging \\
-        --processed out/processed --run-id try-1
+    spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean \\
+        --rejected out/rejected --staging out/staging --processed out/processed --run-id try-1
 
-While a run is being published its staging folder holds an intent file. An interrupted publication is
-resumed by the same run's publish_run. Another run's publish_run rolls it back only when it holds the
-lake's lock (`--lock`, `--owner`): whoever passed the lock on has made sure that the owner before is dead.
-An outcome file, made exclusively, decides between a commit and a roll-back that meet.
+While a run is being published its staging folder holds an intent file. An interrupted publication
+is resumed by the same run's publish_run. Another run's publish_run rolls it back only when it holds
+the lake's lock (`--lock`, `--owner`): whoever passed the lock on has made sure that the owner
+before is dead. An outcome file, made exclusively, decides between a commit and a roll-back that
+meet.
 """
 
 import argparse
@@ -14,7 +16,16 @@ import sys
 from typing import Any, Dict, List, Optional
 
 import lake_job
-from contract import INTENT, KPI_JOBS, KPI_TABLES, MASTERS, OUTCOME, RENTALS, RUN_SUMMARY, job_summary
+from contract import (
+    INTENT,
+    KPI_JOBS,
+    KPI_TABLES,
+    MASTERS,
+    OUTCOME,
+    RENTALS,
+    RUN_SUMMARY,
+    job_summary,
+)
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
 
@@ -23,7 +34,9 @@ TABLES_OF, TABLES = KPI_JOBS, KPI_TABLES
 CLEAN_TABLES = ["_work", "rentals", *MASTERS]  # as clean_rentals names them
 PUBLISHED, ROLLED_BACK = "published", "rolled back"
 
-Manifest = Dict[str, Dict[str, Any]]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
+Manifest = Dict[
+    str, Dict[str, Any]
+]  # table -> {"rows": number, "files": {name: bytes}}, as the KPI job wrote it
 
 
 def main(argv: Optional[List[str]] = None) -> None:
@@ -35,16 +48,44 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
-    parser = lake_job.parser("Publish a run: check that its seven staged tables are complete, move them to the processed zone, "
-                             "undo publications that were interrupted before, prune old runs.")
-    parser.add_argument("--clean", required=True, metavar="URI", help="clean zone, where old runs are pruned")
-    parser.add_argument("--rejected", required=True, metavar="URI", help="rejected zone, where the run's summary lies")
-    parser.add_argument("--staging", required=True, metavar="URI", help="staging zone, where the KPI jobs left the tables")
-    parser.add_argument("--processed", required=True, metavar="URI", help="processed zone: <processed>/<table>/run_id=<ID>/")
-    parser.add_argument("--keep-runs", type=at_least_one, default=30, metavar="N",
-                        help="after success, remove what is older than the newest N published runs, from all zones")
-    parser.add_argument("--lock", default="", metavar="URI",
-                        help="the lake's lock; nothing is published unless it names --owner")
+    parser = lake_job.parser(
+        "Publish a run: check that its seven staged tables are complete, move them to the processed"
+        " zone, undo publications that were interrupted before, prune old runs."
+    )
+    parser.add_argument(
+        "--clean", required=True, metavar="URI", help="clean zone, where old runs are pruned"
+    )
+    parser.add_argument(
+        "--rejected",
+        required=True,
+        metavar="URI",
+        help="rejected zone, where the run's summary lies",
+    )
+    parser.add_argument(
+        "--staging",
+        required=True,
+        metavar="URI",
+        help="staging zone, where the KPI jobs left the tables",
+    )
+    parser.add_argument(
+        "--processed",
+        required=True,
+        metavar="URI",
+        help="processed zone: <processed>/<table>/run_id=<ID>/",
+    )
+    parser.add_argument(
+        "--keep-runs",
+        type=at_least_one,
+        default=30,
+        metavar="N",
+        help="after success, remove what is older than the newest N published runs, from all zones",
+    )
+    parser.add_argument(
+        "--lock",
+        default="",
+        metavar="URI",
+        help="the lake's lock; nothing is published unless it names --owner",
+    )
     parser.add_argument("--owner", default="", metavar="TEXT", help="owner of the lock: this run")
     args = parser.parse_args(argv)
     if bool(args.lock) != bool(args.owner):
@@ -69,7 +110,12 @@ class Zones:
         self.tables = {table: join(processed, table) for table in TABLES}
 
     def all(self) -> List[str]:
-        return self.clean + self.rejected_masters + [self.rejected, self.staging] + list(self.tables.values())
+        return (
+            self.clean
+            + self.rejected_masters
+            + [self.rejected, self.staging]
+            + list(self.tables.values())
+        )
 
 
 class Lock:
@@ -87,8 +133,10 @@ class Lock:
         text = self._lake.read_text(self._uri) if self._lake.exists(self._uri) else ""
         words = text.strip().strip('"').split()  # Step Functions writes a text as JSON
         if words[:1] != [self.owner]:
-            raise JobError(f"{self._uri} names {' '.join(words) or 'nobody'}: another run has taken over, "
-                           "this one publishes nothing")
+            raise JobError(
+                f"{self._uri} names {' '.join(words) or 'nobody'}: another run has taken over, "
+                "this one publishes nothing"
+            )
 
 
 class Publication:
@@ -118,10 +166,15 @@ class Publication:
 
     def _refuse_old(self, run_id: str) -> None:
         """Readers take the last run id for the newest run. A publication that has begun may end."""
-        newest = max((run for folder in self._zones.tables.values() for run in self._lake.runs(folder)), default="")
+        newest = max(
+            (run for folder in self._zones.tables.values() for run in self._lake.runs(folder)),
+            default="",
+        )
         if run_id < newest and not self._lake.exists(self._intent(run_id)):
-            raise JobError(f"run {run_id} sorts before run {newest}, which is published: no reader would see it. "
-                           "Start a run with a later id")
+            raise JobError(
+                f"run {run_id} sorts before run {newest}, which is published: no reader would see"
+                " it. Start a run with a later id"
+            )
 
     def _manifest(self, run_id: str) -> Manifest:
         jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
@@ -133,11 +186,14 @@ class Publication:
             raise JobError(f"{file} is not there: run clean_rentals for run {run_id} first")
         summary = self._lake.read_json(file)
         if summary["status"] == "failed":
-            raise JobError(f"the validation of run {run_id} failed, see {file}: it cannot be published")
+            raise JobError(
+                f"the validation of run {run_id} failed, see {file}: it cannot be published"
+            )
         return summary
 
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
-        """Returns whether an earlier call came to its end; what was staged since then is a new try of the run."""
+        """Returns whether an earlier call came to its end; what was staged since then is a new try
+        of the run."""
         staging = run_folder(self._zones.staging, run_id)
         staged = all(self._lake.exists(join(staging, job_summary(job))) for job in TABLES_OF)
         if summary["status"] != "published" or staged or self._missing(run_id, summary["tables"]):
@@ -148,21 +204,29 @@ class Publication:
     def _job_summary(self, run_id: str, job: str) -> Dict[str, Any]:
         file = join(run_folder(self._zones.staging, run_id), job_summary(job))
         if not self._lake.exists(file):
-            raise JobError(f"{file} is not there: run {job} for run {run_id} first, and to a good end")
+            raise JobError(
+                f"{file} is not there: run {job} for run {run_id} first, and to a good end"
+            )
         return self._lake.read_json(file)
 
     def _check_complete(self, run_id: str, manifest: Manifest) -> None:
-        """Each file lies in staging, or, where this run's publication was interrupted, in processed."""
+        """Each file lies in staging, or, where this run's publication was interrupted, in
+        processed."""
         for table in TABLES:
             wanted = manifest[table]["files"]
             staged = self._staged(run_id, table)
-            there = set(self._lake.files(staged).items()) | set(self._lake.files(self._published(run_id, table)).items())
+            there = set(self._lake.files(staged).items()) | set(
+                self._lake.files(self._published(run_id, table)).items()
+            )
             if not wanted or not there >= set(wanted.items()):
-                raise JobError(f"{staged} does not hold the {len(wanted)} files that the job wrote: "
-                               f"run the KPI jobs of run {run_id} again")
+                raise JobError(
+                    f"{staged} does not hold the {len(wanted)} files that the job wrote: "
+                    f"run the KPI jobs of run {run_id} again"
+                )
 
     def _settle_others(self, run_id: str) -> None:
-        """End publications of other runs that were interrupted: forward if they were whole, else backward."""
+        """End publications of other runs that were interrupted: forward if they were whole, else
+        backward."""
         for other in self._lake.runs(self._zones.staging):
             if other != run_id and self._lake.exists(self._intent(other)):
                 self._require_dead(other)
@@ -173,14 +237,18 @@ class Publication:
                     self._roll_back(other)
 
     def _require_dead(self, other: str) -> None:
-        """The owner that an intent names is dead when the lock has passed from it to us; no other is known to be."""
+        """The owner that an intent names is dead when the lock has passed from it to us; no other
+        is known to be."""
         owner = self._lake.read_json(self._intent(other)).get("owner")
         if not self._lock.owner or not owner or owner == self._lock.owner:
-            raise JobError(f"run {other} is being published, or its publication was interrupted. "
-                           f"Wait for it; if it has died, end it: publish_run with --run-id {other}")
+            raise JobError(
+                f"run {other} is being published, or its publication was interrupted. "
+                f"Wait for it; if it has died, end it: publish_run with --run-id {other}"
+            )
 
     def _finish_roll_back(self, run_id: str) -> None:
-        """A roll-back of this run that was interrupted is ended first: what is staged is half of it."""
+        """A roll-back of this run that was interrupted is ended first: what is staged is half of
+        it."""
         file = self._outcome(run_id)
         if self._lake.exists(file) and self._lake.read_json(file)["outcome"] == ROLLED_BACK:
             self._roll_back(run_id)
@@ -213,17 +281,22 @@ class Publication:
         try:
             self._lake.move(source, target)
         except FileNotFoundError:
-            raise JobError(f"{source} has gone while it was being published: another program publishes this run, "
-                           "or has rolled it back") from None
+            raise JobError(
+                f"{source} has gone while it was being published: another program publishes this"
+                " run, or has rolled it back"
+            ) from None
 
     def _commit(self, run_id: str) -> Dict[str, Any]:
-        """From here on nobody rolls the run back; what an interrupted call leaves undone the next one does."""
+        """From here on nobody rolls the run back; what an interrupted call leaves undone the next
+        one does."""
         self._lock.check()
         jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
         manifest = self._manifest(run_id)
         if self._claim(run_id, PUBLISHED) != PUBLISHED:
-            raise JobError(f"run {run_id} was rolled back by another run while it was being published: "
-                           "nothing of it is published")
+            raise JobError(
+                f"run {run_id} was rolled back by another run while it was being published: "
+                "nothing of it is published"
+            )
         self._require_whole(run_id, manifest)
         summary = final_summary(self._clean_summary(run_id), jobs, manifest)
         self._lake.write_json(self._summary_file(run_id), summary)
@@ -241,16 +314,24 @@ class Publication:
     def _require_whole(self, run_id: str, manifest: Manifest) -> None:
         missing = self._missing(run_id, manifest)
         if missing:
-            raise JobError(f"run {run_id} is not whole, so it is not published: {', '.join(missing)} differs from "
-                           "what the KPI jobs wrote. Another program has changed it; run the jobs again with a new run id")
+            raise JobError(
+                f"run {run_id} is not whole, so it is not published: {', '.join(missing)} differs"
+                " from what the KPI jobs wrote. Another program has changed it; run the jobs again"
+                " with a new run id"
+            )
 
     def _missing(self, run_id: str, manifest: Manifest) -> List[str]:
         """The published folders that do not hold exactly the run's files."""
         folders = {table: self._published(run_id, table) for table in TABLES}
-        return [folder for table, folder in folders.items() if self._lake.files(folder) != manifest[table]["files"]]
+        return [
+            folder
+            for table, folder in folders.items()
+            if self._lake.files(folder) != manifest[table]["files"]
+        ]
 
     def _prune(self, run_id: str, keep_runs: int) -> None:
-        """Remove what is older than the newest `keep_runs` published runs, also of failed runs: from every zone.
+        """Remove what is older than the newest `keep_runs` published runs, also of failed runs:
+        from every zone.
 
         Never the run that was just published.
         """
@@ -278,12 +359,22 @@ class Publication:
         return join(run_folder(self._zones.rejected, run_id), RUN_SUMMARY)
 
 
-def final_summary(clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: Manifest) -> Dict[str, Any]:
-    seconds = clean["seconds"] if clean["status"] == "published" else {clean["job"]: clean["seconds"]}
+def final_summary(
+    clean: Dict[str, Any], jobs: List[Dict[str, Any]], manifest: Manifest
+) -> Dict[str, Any]:
+    seconds = (
+        clean["seconds"] if clean["status"] == "published" else {clean["job"]: clean["seconds"]}
+    )
     seconds = dict(seconds, **{job["job"]: job["seconds"] for job in jobs})
-    return {"run_id": clean["run_id"], "status": "published", "rentals": clean["rentals"], "masters": clean["masters"],
-            "not_read": clean.get("not_read", {}),
-            "tables": {table: manifest[table] for table in TABLES}, "seconds": seconds}
+    return {
+        "run_id": clean["run_id"],
+        "status": "published",
+        "rentals": clean["rentals"],
+        "masters": clean["masters"],
+        "not_read": clean.get("not_read", {}),
+        "tables": {table: manifest[table] for table in TABLES},
+        "seconds": seconds,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The raw zone: which files it holds, what their headers are, and which of them need special reading.
+"""The raw zone: which files it holds, what their headers are, and which of them need special
+reading.
 
 Every error of a file is a JobError with the file's name, raised before anything is written.
 """
@@ -64,17 +65,23 @@ class RawZone(NamedTuple):
 
 
 def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone:
-    """Find the raw files, check their headers and look through them once; `copies` is a folder for what Spark cannot open."""
+    """Find the raw files, check their headers and look through them once; `copies` is a folder for
+    what Spark cannot open."""
     sizes = lake.tree(raw)
     found = contract.raw_files(sizes)
     for name, reason in found.refused.items():
         raise JobError(f"{join(raw, name)} {reason}")
     for table, names in found.read.items():
         if not names:
-            raise JobError(f"{join(raw, table)}/ holds no .csv or .csv.gz file{_hint(found.not_read)}: upload the raw data first")
+            raise JobError(
+                f"{join(raw, table)}/ holds no .csv or .csv.gz file{_hint(found.not_read)}: upload"
+                " the raw data first"
+            )
     tables = {table: _table(lake, raw, table, names, copies) for table, names in found.read.items()}
     size = sum(sizes[name] for name in found.read[contract.RENTALS])
-    return RawZone({name: looked_through(spark, table) for name, table in tables.items()}, found.not_read, size)
+    return RawZone(
+        {name: looked_through(spark, table) for name, table in tables.items()}, found.not_read, size
+    )
 
 
 def _hint(not_read: Dict[str, str]) -> str:
@@ -83,7 +90,9 @@ def _hint(not_read: Dict[str, str]) -> str:
 
 def _table(lake: Lake, raw: str, table: str, names: Sequence[str], copies: str) -> RawTable:
     with ThreadPoolExecutor(HEADER_READERS) as readers:
-        return RawTable(table, list(readers.map(lambda name: _file(lake, raw, table, name, copies), names)))
+        return RawTable(
+            table, list(readers.map(lambda name: _file(lake, raw, table, name, copies), names))
+        )
 
 
 def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
@@ -100,14 +109,18 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
 
 
 def read_name(name: str) -> str:
-    """The name that Spark reads a raw file by: Hadoop knows gzip by its suffix in lower case only."""
+    """The name that Spark reads a raw file by: Hadoop knows gzip by its suffix in lower case
+    only."""
     if name.lower().endswith(".gz") and not name.endswith(".gz"):
-        return hashlib.sha256(name.encode("utf-8")).hexdigest()[:16] + ".csv.gz"  # a name that no URL changes
+        return (
+            hashlib.sha256(name.encode("utf-8")).hexdigest()[:16] + ".csv.gz"
+        )  # a name that no URL changes
     return name
 
 
 def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
-    """The table with what a look at every line says of its files; raises JobError for one that cannot be read.
+    """The table with what a look at every line says of its files; raises JobError for one that
+    cannot be read.
 
     Looks for lines that leave a quote open and for headers further down.
     """
@@ -119,7 +132,8 @@ def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
     odd = lines.where(F.col("line").contains('"') | F.col("line").contains(columns[-1]))
     found = odd.groupBy("source_file").agg(
         F.max(csv_text.opens_quote()).alias("whole"),
-        F.collect_set(F.when(looks_like_header, F.col("line"))).alias("headers"))
+        F.collect_set(F.when(looks_like_header, F.col("line"))).alias("headers"),
+    )
     try:
         rows = found.collect()
     except Exception:  # every release of Spark has an error of its own for a file that is damaged
@@ -138,7 +152,10 @@ def name_damaged(spark: SparkSession, table: RawTable) -> None:
         try:
             csv_text.read_lines(spark, [file.path]).agg(F.count("line")).collect()
         except Exception as error:  # as above
-            raise JobError(f"{file.uploaded} cannot be read to its end: it is damaged or cut off; upload it again") from error
+            raise JobError(
+                f"{file.uploaded} cannot be read to its end: it is damaged or cut off; upload it"
+                " again"
+            ) from error
 
 
 def file_name(source_file: str, names: Iterable[str]) -> str:
@@ -151,15 +168,21 @@ def file_name(source_file: str, names: Iterable[str]) -> str:
 
 
 def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:
-    """A header further down means that files were put together: its columns must come in the same order."""
+    """A header further down means that files were put together: its columns must come in the same
+    order."""
     for line in lines:
         try:
             names = contract.read_header(line.encode("utf-8")).names
         except ContractError:
             continue
         columns = RAW_COLUMNS[table]
-        if all(names.count(column) == 1 for column in columns) and _order(columns, names) != _order(columns, file.header.names):
-            raise JobError(f"{file.uploaded} has a second header whose columns come in another order: make it two files")
+        if all(names.count(column) == 1 for column in columns) and _order(columns, names) != _order(
+            columns, file.header.names
+        ):
+            raise JobError(
+                f"{file.uploaded} has a second header whose columns come in another order: make it"
+                " two files"
+            )
 
 
 def _order(columns: Sequence[str], names: Sequence[str]) -> List[int]:
@@ -168,7 +191,10 @@ def _order(columns: Sequence[str], names: Sequence[str]) -> List[int]:
 
 def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
     """The records of files with one header: `line`, `source_file`, `unclosed`."""
-    split, whole = [file.path for file in files if not file.whole], [file.path for file in files if file.whole]
+    split, whole = (
+        [file.path for file in files if not file.whole],
+        [file.path for file in files if file.whole],
+    )
     parts = [csv_text.plain_records(csv_text.read_lines(spark, split))] if split else []
     parts += [csv_text.joined_records(spark, whole)] if whole else []
     copied = [file for file in files if file.read_name != file.name]
@@ -179,7 +205,9 @@ def _original(copied: Sequence[RawFile]) -> Column:
     """`source_file`, with the raw file in place of a copy of it."""
     source = F.col("source_file")
     for file in copied:
-        source = F.when(F.col("source_file").endswith("/" + file.read_name), F.lit(file.original)).otherwise(source)
+        source = F.when(
+            F.col("source_file").endswith("/" + file.read_name), F.lit(file.original)
+        ).otherwise(source)
     return source
 
 

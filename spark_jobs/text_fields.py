@@ -1,7 +1,8 @@
-"""Conversions from the text of a raw field to a value: NULL where it does not parse, alike on every Spark release.
+"""Conversions from the text of a raw field to a value: NULL where it does not parse, alike on every
+Spark release.
 
-The functions take a column's name, or SQL, and return a column. Forms are checked by patterns that take linear time, so
-a field of some megabytes is refused at once.
+The functions take a column's name, or SQL, and return a column. Forms are checked by patterns that
+take linear time, so a field of some megabytes is refused at once.
 """
 
 from contract import NOT_UTF8, WHITE_SPACE
@@ -10,8 +11,12 @@ from pyspark.sql import functions as F
 
 INTEGER = "[+-]?[0-9]+"
 MONEY = r"[+-]?(?:0*[0-9]{1,10}(?:\.[0-9]{0,2})?|\.[0-9]{1,2})"
-BELOW_ZERO = r"-(?=[0-9.]*[1-9])(?:[0-9]+\.?[0-9]*|\.[0-9]+)"  # any number, also one that is no amount of money
-TIME = "(?:19[7-9][0-9]|20[0-9]{2})-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"  # the years 1970 to 2099
+BELOW_ZERO = (  # any number, also one that is no amount of money
+    r"-(?=[0-9.]*[1-9])(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+)
+TIME = (  # the years 1970 to 2099
+    "(?:19[7-9][0-9]|20[0-9]{2})-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
+)
 
 
 def sql_text(text: str) -> str:
@@ -34,7 +39,8 @@ def has_form(pattern: str, name: str) -> Column:
 
 
 def utf8_sql(expression: str) -> str:
-    """SQL: the text with one NOT_UTF8 in place of bytes that are no UTF-8, which Spark reads as they are."""
+    """SQL: the text with one NOT_UTF8 in place of bytes that are no UTF-8, which Spark reads as
+    they are."""
     return f"regexp_replace({expression}, '{NOT_UTF8}+', '{NOT_UTF8}')"
 
 
@@ -56,7 +62,8 @@ def to_integer(name: str) -> Column:
 
 
 def to_timestamp(name: str) -> Column:
-    """Of a text in the form of TIME: a cast alone would also take '2024-1-1', and to_timestamp is slow."""
+    """Of a text in the form of TIME: a cast alone would also take '2024-1-1', and to_timestamp is
+    slow."""
     return F.expr(f"try_cast(`{name}` AS TIMESTAMP)")
 
 

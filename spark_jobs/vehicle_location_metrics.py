@@ -1,6 +1,7 @@
 """Spark job 2: what each location, vehicle type and brand earns, from the clean rentals.
 
-    spark-submit --py-files ... spark_jobs/vehicle_location_metrics.py --clean out/clean --staging out/staging --run-id try-1
+spark-submit --py-files ... spark_jobs/vehicle_location_metrics.py --clean out/clean \\
+    --staging out/staging --run-id try-1
 """
 
 import sys
@@ -14,8 +15,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 JOB = "vehicle_location_metrics"
-DESCRIPTION = ("Compute location_metrics, vehicle_type_metrics and brand_metrics of a run from its clean rentals, "
-               "check that they add up to all rentals, and leave them in the staging zone.")
+DESCRIPTION = (
+    "Compute location_metrics, vehicle_type_metrics and brand_metrics of a run from its clean"
+    " rentals, check that they add up to all rentals, and leave them in the staging zone."
+)
 
 
 def main(argv: Optional[List[str]] = None) -> None:
@@ -23,7 +26,9 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
-    rentals = run.rentals("vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location")
+    rentals = run.rentals(
+        "vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location"
+    )
     vehicles = rented_vehicles(rentals).cache()
     return {
         "vehicle_type_metrics": vehicle_type_metrics(vehicles),
@@ -33,16 +38,24 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_vehicles(rentals: DataFrame) -> DataFrame:
-    """`kpi_job.CleanRun.rentals` -> one row a vehicle: vehicle_type, brand, and the measures of its rentals."""
-    return rentals.groupBy("vehicle_key", "vehicle_type", "brand").agg(
-        *measures.totals(), *measures.extremes(), *measures.times()).drop("vehicle_key")
+    """`kpi_job.CleanRun.rentals` -> one row a vehicle: vehicle_type, brand, and the measures of its
+    rentals."""
+    return (
+        rentals.groupBy("vehicle_key", "vehicle_type", "brand")
+        .agg(*measures.totals(), *measures.extremes(), *measures.times())
+        .drop("vehicle_key")
+    )
 
 
 def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
     """`rented_vehicles` -> one row a value of the column: its measures, and `unique_vehicles`."""
     return vehicles.groupBy(column).agg(
-        *measures.of_sums(), F.sum("seconds").alias("seconds"), F.max("most_seconds").alias("most_seconds"),
-        F.min("least_seconds").alias("least_seconds"), F.count(F.lit(1)).alias("unique_vehicles"))
+        *measures.of_sums(),
+        F.sum("seconds").alias("seconds"),
+        F.max("most_seconds").alias("most_seconds"),
+        F.min("least_seconds").alias("least_seconds"),
+        F.count(F.lit(1)).alias("unique_vehicles"),
+    )
 
 
 def vehicle_type_metrics(vehicles: DataFrame) -> DataFrame:
@@ -74,16 +87,28 @@ def brand_metrics(vehicles: DataFrame) -> DataFrame:
 
 
 def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
-    """Rentals and the clean locations -> the table of the data contract, with a row also for a location without rentals."""
-    pickups = rentals.groupBy(F.col("pickup_location").alias("location_id")).agg(*measures.totals(), *measures.extremes())
-    dropoffs = rentals.groupBy(F.col("dropoff_location").alias("location_id")).agg(F.count(F.lit(1)).alias("dropoffs"))
-    sums = (locations.join(pickups, on="location_id", how="left")
-            .join(dropoffs, on="location_id", how="left")
-            .join(vehicles_seen(rentals), on="location_id", how="left"))
+    """Rentals and the clean locations -> the table of the data contract, with a row also for a
+    location without rentals."""
+    pickups = rentals.groupBy(F.col("pickup_location").alias("location_id")).agg(
+        *measures.totals(), *measures.extremes()
+    )
+    dropoffs = rentals.groupBy(F.col("dropoff_location").alias("location_id")).agg(
+        F.count(F.lit(1)).alias("dropoffs")
+    )
+    sums = (
+        locations.join(pickups, on="location_id", how="left")
+        .join(dropoffs, on="location_id", how="left")
+        .join(vehicles_seen(rentals), on="location_id", how="left")
+    )
     return sums.select(
-        "location_id", "location_name", "city", "state",
+        "location_id",
+        "location_name",
+        "city",
+        "state",
         F.coalesce("rentals", F.lit(0)).alias("total_transactions"),
-        F.coalesce(measures.total_money("cents", "total_revenue"), F.lit(0).cast(measures.MONEY_SUM)).alias("total_revenue"),
+        F.coalesce(
+            measures.total_money("cents", "total_revenue"), F.lit(0).cast(measures.MONEY_SUM)
+        ).alias("total_revenue"),
         measures.average_money("avg_transaction_amount"),
         measures.money("most_cents", "max_transaction_amount"),
         measures.money("least_cents", "min_transaction_amount"),
@@ -93,8 +118,12 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 
 
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
-    """Rentals -> location_id, unique_vehicles: those picked up or returned there; one that did both counts once."""
-    visits = rentals.select(F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"), "vehicle_key")
+    """Rentals -> location_id, unique_vehicles: those picked up or returned there; one that did both
+    counts once."""
+    visits = rentals.select(
+        F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"),
+        "vehicle_key",
+    )
     return visits.distinct().groupBy("location_id").agg(F.count(F.lit(1)).alias("unique_vehicles"))
 
 

@@ -25,13 +25,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
     detail = event["detail"]
     started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
     reaped = reap(boto3.client("emr"), detail["executionArn"], started)
-    print(f"{detail['executionArn']} ended {detail['status']}: terminated {', '.join(reaped) or 'no cluster'}")
+    print(
+        f"{detail['executionArn']} ended {detail['status']}: terminated"
+        f" {', '.join(reaped) or 'no cluster'}"
+    )
     return {"terminated": reaped}
 
 
 def reap(emr: Any, execution_arn: str, started: datetime) -> list[str]:
     """Terminates the active clusters of the execution, protected or not. Returns their ids."""
-    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=ACTIVE, CreatedAfter=started - CLOCKS_DIFFER)
+    pages = emr.get_paginator("list_clusters").paginate(
+        ClusterStates=ACTIVE, CreatedAfter=started - CLOCKS_DIFFER
+    )
     ids = [cluster["Id"] for page in pages for cluster in page["Clusters"]]
     left = [cluster_id for cluster_id in ids if made_by(emr, cluster_id, execution_arn)]
     for cluster_id in left:

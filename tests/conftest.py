@@ -1,4 +1,5 @@
-"""What tests share: one running local AWS, clients for it, and a project of its own for a test that needs one."""
+"""What tests share: one running local AWS, clients for it, and a project of its own for a test that
+needs one."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_finish() -> None:
-    """Python's garbage collector no longer looks at what the imports have made, and looks at the rest less often."""
+    """Python's garbage collector no longer looks at what the imports have made, and looks at the
+    rest less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
@@ -78,16 +80,20 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def models_read_once() -> Iterator[None]:
-    """Every session of boto3 reads the services' models anew; in tests, which make hundreds, they share one reader."""
+    """Every session of boto3 reads the services' models anew; in tests, which make hundreds, they
+    share one reader."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+    patch.setattr(
+        botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
+    )
     yield
     patch.undo()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def begun_as_in_a_terminal() -> None:
-    """A shell's background jobs and pytest-xdist's workers begin with signals ignored and a width for tables: not for tests."""
+    """A shell's background jobs and pytest-xdist's workers begin with signals ignored and a width
+    for tables: not for tests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("COLUMNS", None)
@@ -146,7 +152,9 @@ def project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
         empty = tmp_path / "empty.env"
         empty.touch()
         names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_numbers)}"}
-        names |= {f"{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("data", "reports", "runs")}
+        names |= {
+            f"{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("data", "reports", "runs")
+        }
         settings = load_settings({}, empty, {**names, **overrides})
         out, err = io.StringIO(), io.StringIO()
         return Project(settings, Aws(settings), Console(out, err), out, err)

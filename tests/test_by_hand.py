@@ -1,4 +1,5 @@
-"""Every script by hand, one after the other, against `python -m local_aws`: in the guide's order and with its flags."""
+"""Every script by hand, one after the other, against `python -m local_aws`: in the guide's order
+and with its flags."""
 
 from __future__ import annotations
 
@@ -22,8 +23,16 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The lines for .env that `python -m local_aws` prints."""
-    command = [sys.executable, "-m", "local_aws", "--data-dir", str(tmp_path_factory.mktemp("server"))]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "local_aws",
+        "--data-dir",
+        str(tmp_path_factory.mktemp("server")),
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout
         yield "".join(process.stdout.readline() for _ in range(3))
         process.terminate()
@@ -31,7 +40,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
-    """``script("create_emr_cluster.py", "--region", "us-east-1")`` in a process of its own, with settings from a file."""
+    """``script("create_emr_cluster.py", "--region", "us-east-1")`` in a process of its own, with
+    settings from a file."""
     folder = tmp_path_factory.mktemp("hand")
     generate(rentals=2000, seed=3, folder=folder / "data")
     env_file = folder / "x.env"
@@ -40,7 +50,9 @@ def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
     def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **user_cache()}
         command = [sys.executable, str(ROOT / "scripts" / name), "--env", str(env_file), *flags]
-        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200)
+        return subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200
+        )
 
     return run
 
@@ -59,9 +71,17 @@ def badly(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_each_step_says_which_step_has_to_come_before(script: Script) -> None:
-    steps = ("setup_glue_crawlers", "create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "execute_step_functions")
+    steps = (
+        "setup_glue_crawlers",
+        "create_emr_cluster",
+        "run_spark_jobs",
+        "run_glue_crawlers",
+        "execute_step_functions",
+    )
     for name in steps:
-        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(script(f"{name}.py"))
+        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(
+            script(f"{name}.py")
+        )
     assert "setup_iam_roles.py" in badly(script("deploy_step_functions.py"))
 
 

@@ -1,6 +1,8 @@
-"""`main.py --all --local` is killed in the middle of a step and at once run again: it ends well, with the right numbers.
+"""`main.py --all --local` is killed in the middle of a step and at once run again: it ends well,
+with the right numbers.
 
-Nothing of a killed run lives on but the lake: no process, and with the process of the local AWS no cluster of it either.
+Nothing of a killed run lives on but the lake: no process, and with the process of the local AWS no
+cluster of it either.
 """
 
 from __future__ import annotations
@@ -37,8 +39,12 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(raw: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder for all that a run makes, with its settings; no process of a run is left behind the test."""
-    kept = {"DATA_DIR": raw, **{f"{name.upper()}_DIR": tmp_path / name for name in ("local_aws", "reports", "runs")}}
+    """A folder for all that a run makes, with its settings; no process of a run is left behind the
+    test."""
+    kept = {
+        "DATA_DIR": raw,
+        **{f"{name.upper()}_DIR": tmp_path / name for name in ("local_aws", "reports", "runs")},
+    }
     (tmp_path / "x.env").write_text("".join(f"{name}={path}\n" for name, path in kept.items()))
     yield tmp_path
     for pid in processes_of(tmp_path):
@@ -46,13 +52,24 @@ def home(raw: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def start(home: Path, *flags: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "main.py"), "--all", "--local", "--env", str(home / "x.env"), *flags]
+    command = [
+        sys.executable,
+        str(ROOT / "main.py"),
+        "--all",
+        "--local",
+        "--env",
+        str(home / "x.env"),
+        *flags,
+    ]
     environ = {"PATH": os.environ["PATH"], "HOME": str(home), **user_cache()}
-    return subprocess.Popen(command, cwd=home, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=home, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def processes_of(home: Path) -> list[int]:
-    """All that a run started: the local AWS, Spark's drivers and Python workers, the notebook's kernel."""
+    """All that a run started: the local AWS, Spark's drivers and Python workers, the notebook's
+    kernel."""
     return with_in_its_environment(str(home))
 
 
@@ -70,11 +87,14 @@ def killed_during(home: Path, step: str, number: signal.Signals) -> tuple[int, s
 
 
 def is_in(home: Path, step: str, before: int) -> bool:
-    """Returns whether a new run is in the middle of ``step``; in that of the cluster, whether there is one."""
+    """Returns whether a new run is in the middle of ``step``; in that of the cluster, whether there
+    is one."""
     if len(list((home / "runs").glob("*.json"))) == before:
         return False
     record = newest_record(home / "runs")
-    return is_running(record, step) and (step != "create_emr_cluster" or "cluster_id" in record["ids"])
+    return is_running(record, step) and (
+        step != "create_emr_cluster" or "cluster_id" in record["ids"]
+    )
 
 
 def wait_for(condition, seconds: float) -> None:
@@ -85,7 +105,8 @@ def wait_for(condition, seconds: float) -> None:
 
 
 def ends_as_it_should(home: Path, number: signal.Signals, code: int, words: str) -> None:
-    """What a killed run leaves: its exit code and its record, and when it could see to that, its words and no process."""
+    """What a killed run leaves: its exit code and its record, and when it could see to that, its
+    words and no process."""
     record = newest_record(home / "runs")
     if number == signal.SIGKILL:
         assert (code, record["outcome"]) == (-9, "running")
@@ -104,9 +125,14 @@ def ends_well(home: Path, raw: Path) -> None:
     assert process.returncode == 0, words
     processed, expected = home / "local_aws" / "s3" / BUCKET / "processed", contract_tables(raw)
     runs = [{path.name for path in (processed / table).iterdir()} for table in KPI_TABLES]
-    assert all(there == runs[0] for there in runs)  # a run that was killed late has published, one that was killed early not
+    assert all(
+        there == runs[0] for there in runs
+    )  # a run that was killed late has published, one that was killed early not
     for table in KPI_TABLES:
-        assert published_table(processed, table, max(runs[0]).removeprefix("run_id=")) == expected[table]
+        assert (
+            published_table(processed, table, max(runs[0]).removeprefix("run_id="))
+            == expected[table]
+        )
     assert processes_of(home) == []  # of all runs that there were
 
 
@@ -124,6 +150,8 @@ def test_killed_three_times_it_ends_well_when_run_again(home: Path, raw: Path) -
 @pytest.mark.long
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_during_any_step_it_ends_well_when_run_again(home: Path, raw: Path, step: str, number: signal.Signals) -> None:
+def test_killed_during_any_step_it_ends_well_when_run_again(
+    home: Path, raw: Path, step: str, number: signal.Signals
+) -> None:
     ends_as_it_should(home, number, *killed_during(home, step, number))
     ends_well(home, raw)

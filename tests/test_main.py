@@ -61,14 +61,22 @@ def brought(monkeypatch):
     """How often files were brought to the lake: no test here has a bucket for them."""
     times = []
     monkeypatch.setattr(main, "require_bucket", lambda aws, where: None)
-    monkeypatch.setattr(main, "upload_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3))
+    monkeypatch.setattr(
+        main, "upload_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3)
+    )
     return times
 
 
 @pytest.fixture
 def run(brought):
     settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
-    return Run(settings, SimpleNamespace(), Console(io.StringIO(), io.StringIO()), RunRecord([]), WITHOUT_SETUP)
+    return Run(
+        settings,
+        SimpleNamespace(),
+        Console(io.StringIO(), io.StringIO()),
+        RunRecord([]),
+        WITHOUT_SETUP,
+    )
 
 
 @dataclass
@@ -85,10 +93,17 @@ class Result:
 def steps(monkeypatch, brought):
     """Puts fakes in the place of steps 5 to 8 and of the lake's lock.
 
-    ``steps.fail`` names the step that raises, ``steps.ran`` has those that ran, ``steps.locked`` those that ran locked.
+    ``steps.fail`` names the step that raises, ``steps.ran`` has those that ran, ``steps.locked``
+    those that ran locked.
     """
     log = SimpleNamespace(
-        ran=[], locked=[], fail=None, error=DataLakeError("x", "broke"), terminated=[], has_made="j-1", is_locked=False
+        ran=[],
+        locked=[],
+        fail=None,
+        error=DataLakeError("x", "broke"),
+        terminated=[],
+        has_made="j-1",
+        is_locked=False,
     )
 
     @contextmanager
@@ -112,9 +127,17 @@ def steps(monkeypatch, brought):
         step.__name__ = name
         return step
 
-    for name in ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"):
+    for name in (
+        "create_emr_cluster",
+        "run_spark_jobs",
+        "run_glue_crawlers",
+        "terminate_emr_cluster",
+    ):
         monkeypatch.setattr(main, name, fake(name))
-    monkeypatch.setattr("car_rental.emr.clusters.terminate", lambda aws, cluster_id: log.terminated.append(cluster_id))
+    monkeypatch.setattr(
+        "car_rental.emr.clusters.terminate",
+        lambda aws, cluster_id: log.terminated.append(cluster_id),
+    )
     monkeypatch.setattr(main, "lake_lock", lock)
     return log
 
@@ -122,8 +145,15 @@ def steps(monkeypatch, brought):
 def test_processing_brings_the_files_that_changed_and_runs_steps_5_to_8(run, steps, brought):
     main.process(run)
     assert brought == [1]
-    assert steps.ran == ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]
-    assert [(went.step.name, went.outcome) for went in run.record.steps] == [(name, "ok") for name in steps.ran]
+    assert steps.ran == [
+        "create_emr_cluster",
+        "run_spark_jobs",
+        "run_glue_crawlers",
+        "terminate_emr_cluster",
+    ]
+    assert [(went.step.name, went.outcome) for went in run.record.steps] == [
+        (name, "ok") for name in steps.ran
+    ]
 
 
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
@@ -134,9 +164,15 @@ def test_every_step_of_the_processing_runs_under_the_lakes_lock(run, steps, fail
     assert steps.locked == steps.ran and not steps.is_locked
 
 
-@pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt(), RuntimeError("bug")])
-@pytest.mark.parametrize("where", ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"])
-def test_whatever_goes_wrong_the_cluster_is_terminated_and_the_failure_is_passed_on(run, steps, where, error):
+@pytest.mark.parametrize(
+    "error", [DataLakeError("x", "broke"), KeyboardInterrupt(), RuntimeError("bug")]
+)
+@pytest.mark.parametrize(
+    "where", ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]
+)
+def test_whatever_goes_wrong_the_cluster_is_terminated_and_the_failure_is_passed_on(
+    run, steps, where, error
+):
     steps.fail, steps.error = where, error
     with pytest.raises(type(error)):
         main.process(run)
@@ -158,13 +194,17 @@ def test_what_a_setup_in_the_same_run_has_brought_is_not_looked_at_again(run, st
 
 def test_a_refusal_of_aws_names_the_step(run, steps):
     steps.fail = "run_glue_crawlers"
-    steps.error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetCrawler")
+    steps.error = ClientError(
+        {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetCrawler"
+    )
     with pytest.raises(DataLakeError) as caught:
         main.process(run)
     assert caught.value.where == "run_glue_crawlers (GetCrawler)"
 
 
-def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stays(run, steps, monkeypatch):
+def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stays(
+    run, steps, monkeypatch
+):
     def refuse(*_):
         raise RuntimeError("no rights")
 
@@ -179,7 +219,9 @@ def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stay
 
 
 @pytest.mark.parametrize(("keep", "kind"), [(False, DataLakeError), (True, StillRunning)])
-def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(run, steps, priced, keep, kind):
+def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(
+    run, steps, priced, keep, kind
+):
     error = StillRunning("Spark", "still runs after 240 minutes; it goes on by itself.", "Look.")
     run.keep_cluster, steps.fail, steps.error = keep, "run_spark_jobs", error
     with pytest.raises(kind) as caught:
@@ -195,12 +237,20 @@ def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(run
 def priced(monkeypatch):
     """A cluster of one node at half a dollar."""
     monkeypatch.setattr(cluster_costs, "cluster_nodes", lambda settings: {"m5.xlarge": 1})
-    monkeypatch.setattr(cluster_costs, "find_prices", lambda aws, types: Prices({"m5.xlarge": Decimal("0.5")}, "a test"))
-    monkeypatch.setattr(cluster_costs, "hour_of_cluster", lambda settings, prices: prices.per_hour["m5.xlarge"])
+    monkeypatch.setattr(
+        cluster_costs,
+        "find_prices",
+        lambda aws, types: Prices({"m5.xlarge": Decimal("0.5")}, "a test"),
+    )
+    monkeypatch.setattr(
+        cluster_costs, "hour_of_cluster", lambda settings, prices: prices.per_hour["m5.xlarge"]
+    )
 
 
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
-def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(run, steps, priced, fail):
+def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(
+    run, steps, priced, fail
+):
     run.keep_cluster, steps.fail, err = True, fail, io.StringIO()
     run.settings.is_local, run.console = False, Console(io.StringIO(), err)
     with pytest.raises(DataLakeError) if fail else nullcontext():
@@ -210,7 +260,9 @@ def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(run
     assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
 
 
-def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how_long_it_lives(run, steps):
+def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how_long_it_lives(
+    run, steps
+):
     run.keep_cluster, err = True, io.StringIO()
     run.console = Console(io.StringIO(), err)
     main.process(run)
@@ -220,9 +272,21 @@ def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how
 @pytest.mark.parametrize(
     ("first", "active", "expected"),
     [
-        ("setup_iam_roles", [], ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
-        ("run_spark_jobs", [], ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
-        ("run_spark_jobs", [{"Id": "j-0"}], ["run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]),
+        (
+            "setup_iam_roles",
+            [],
+            ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"],
+        ),
+        (
+            "run_spark_jobs",
+            [],
+            ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"],
+        ),
+        (
+            "run_spark_jobs",
+            [{"Id": "j-0"}],
+            ["run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"],
+        ),
         ("run_glue_crawlers", [], ["run_glue_crawlers"]),
         ("analyze", [], []),
     ],
@@ -244,7 +308,10 @@ def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, acti
 )
 def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatch, first, left_out):
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: "j-0")
-    run.steps, err = main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=True), io.StringIO()
+    run.steps, err = (
+        main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=True),
+        io.StringIO(),
+    )
     run.console = Console(io.StringIO(), err)
     main.run_phases(run, ["process"])
     lines = err.getvalue().splitlines()
@@ -278,7 +345,8 @@ def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkey
 
 
 def on_aws(run, monkeypatch, usage):
-    """Makes it a run on AWS whose cluster has used ``usage``, or where asking for it raises that; returns its stderr."""
+    """Makes it a run on AWS whose cluster has used ``usage``, or where asking for it raises that;
+    returns its stderr."""
 
     def used(aws, cluster_id):
         if isinstance(usage, BaseException):
@@ -296,7 +364,9 @@ USAGE = Usage({"m5.xlarge": Decimal("0.3")}, Decimal("0.072"), False)
 
 @pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt()])
 @pytest.mark.parametrize("where", ["create_emr_cluster", "run_spark_jobs", "terminate_emr_cluster"])
-def test_a_run_that_fails_on_aws_says_and_records_what_its_cluster_has_cost(run, steps, monkeypatch, where, error):
+def test_a_run_that_fails_on_aws_says_and_records_what_its_cluster_has_cost(
+    run, steps, monkeypatch, where, error
+):
     steps.fail, steps.error, err = where, error, on_aws(run, monkeypatch, USAGE)
     with pytest.raises(type(error)):
         main.process(run)
@@ -305,7 +375,10 @@ def test_a_run_that_fails_on_aws_says_and_records_what_its_cluster_has_cost(run,
     assert run.record.ids["cluster_id"] == "j-1"
 
 
-@pytest.mark.parametrize("refusal", [ClientError({"Error": {"Code": "AccessDenied"}}, "x"), KeyError("bug"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "refusal",
+    [ClientError({"Error": {"Code": "AccessDenied"}}, "x"), KeyError("bug"), KeyboardInterrupt()],
+)
 def test_a_cost_that_cannot_be_told_does_not_hide_the_failure(run, steps, monkeypatch, refusal):
     steps.fail, err = "run_spark_jobs", on_aws(run, monkeypatch, refusal)
     with pytest.raises(DataLakeError, match="broke"):
@@ -320,8 +393,12 @@ def test_an_execution_that_fails_on_aws_says_what_its_cluster_has_cost(run, monk
 
     err = on_aws(run, monkeypatch, USAGE)
     monkeypatch.setattr(main, "execute_step_functions", execute_step_functions)
-    monkeypatch.setattr(cluster_costs, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None})
-    monkeypatch.setattr(cluster_costs, "clusters_of", lambda aws, arn, started, active_only: [{"Id": "j-2"}])
+    monkeypatch.setattr(
+        cluster_costs, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None}
+    )
+    monkeypatch.setattr(
+        cluster_costs, "clusters_of", lambda aws, arn, started, active_only: [{"Id": "j-2"}]
+    )
     with pytest.raises(DataLakeError, match="broke"):
         main.orchestrate(run)
     assert "cluster j-2 has used so far: 0.30 h" in err.getvalue()
@@ -343,7 +420,9 @@ def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file
     assert "not checked" in capsys.readouterr().out
 
 
-def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(env_file, monkeypatch):
+def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(
+    env_file, monkeypatch
+):
     done = []
     monkeypatch.setattr(main, "apply_fixes", lambda *_, yes: done.append(("mended", yes)))
     monkeypatch.setattr(main, "require_ready", lambda *_, local: done.append(("checked", local)))
@@ -367,7 +446,11 @@ def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--all", "--fresh"], ["--fresh", "--local", "--plan"], ["--fresh", "--local", "--all", "--from", "analyze"]],
+    [
+        ["--all", "--fresh"],
+        ["--fresh", "--local", "--plan"],
+        ["--fresh", "--local", "--all", "--from", "analyze"],
+    ],
 )
 def test_a_lake_is_emptied_only_for_a_whole_run_on_this_machine(flags, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -376,8 +459,12 @@ def test_a_lake_is_emptied_only_for_a_whole_run_on_this_machine(flags, capsys):
     assert "--fresh" in capsys.readouterr().err
 
 
-def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(steps, env_file, monkeypatch, capsys):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the steps are fakes: nothing is sent there
+def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
+    steps, env_file, monkeypatch, capsys
+):
+    monkeypatch.setenv(
+        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
+    )  # the steps are fakes: nothing is sent there
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--json", "--env", env_file]) == 1
     record = json.loads(capsys.readouterr().out)
@@ -386,7 +473,9 @@ def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
 
 
 def test_a_failed_run_says_how_to_pick_it_up(steps, env_file, monkeypatch, capsys):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the steps are fakes: nothing is sent there
+    monkeypatch.setenv(
+        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
+    )  # the steps are fakes: nothing is sent there
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--env", env_file]) == 1
     assert "the same command with --from run_glue_crawlers" in capsys.readouterr().err

@@ -12,19 +12,31 @@ EXAMPLE_ACCOUNTS = {"000000000000", "123456789012"}  # of AWS's documentation
 ACCOUNT = re.compile(r"(?<![\w.])\d{12}(?![\w.])")
 SECRETS = {
     "an access key id": re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"),
-    "a secret key": re.compile(r"(?i)(?:secret|token)[\w ]{0,20}[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{40,}"),
+    "a secret key": re.compile(
+        r"(?i)(?:secret|token)[\w ]{0,20}[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{40,}"
+    ),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-    "a token of GitHub or Slack": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|xox[abpr]-[\w-]{10,})"),
+    "a token of GitHub or Slack": re.compile(
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|xox[abpr]-[\w-]{10,})"
+    ),
 }
 BINARY = (".png", ".gz", ".parquet", ".ico")
 
 
 def tracked_files() -> list[str]:
-    """What git tracks, or would when it is added; without git (an unpacked archive) there is nothing to look at."""
+    """What git tracks, or would when it is added; without git (an unpacked archive) there is
+    nothing to look at."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    return [name for name in listed.stdout.splitlines() if not name.endswith(BINARY) and (ROOT / name).is_file()]
+    return [
+        name
+        for name in listed.stdout.splitlines()
+        if not name.endswith(BINARY) and (ROOT / name).is_file()
+    ]
 
 
 @pytest.fixture(scope="module")

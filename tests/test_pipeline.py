@@ -1,8 +1,10 @@
-"""The whole pipeline by one command, on real Spark, a real crawl and real SQL, cut off from the rest of the world.
+"""The whole pipeline by one command, on real Spark, a real crawl and real SQL, cut off from the
+rest of the world.
 
-It runs from raw data in two zipped files a table with the columns in another order, with real-looking credentials around it
-and no network. Its first run is killed while its Spark jobs run; the numbers that the second one publishes are compared with
-those that DuckDB computes from the same files.
+It runs from raw data in two zipped files a table with the columns in another order, with
+real-looking credentials around it and no network. Its first run is killed while its Spark jobs run;
+the numbers that the second one publishes are compared with those that DuckDB computes from the same
+files.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from support.run_records import is_running, newest_record
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
 SPARK_STEPS = ("run_spark_jobs", "execute_step_functions")  # a run has one of them
-# every Python process of the run loads this: a connection to another machine is written down and refused
+# every Python process of the run loads this: a connection to another machine is written down and
+# refused
 TRAP = """
 import os, socket
 
@@ -76,7 +79,9 @@ class Finished:
         return self.home / "local_aws" / "s3" / BUCKET / "processed"
 
     def run_ids(self, table: str) -> list[str]:
-        return sorted(path.name.removeprefix("run_id=") for path in (self.processed / table).glob("run_id=*"))
+        return sorted(
+            path.name.removeprefix("run_id=") for path in (self.processed / table).glob("run_id=*")
+        )
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +102,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_part(path: Path, rows: list[list[str]], order: list[int]) -> None:
-    """A zipped CSV with the columns in ``order``; rows that do not fit the header stay as they are."""
+    """A zipped CSV with the columns in ``order``; rows that do not fit the header stay as they
+    are."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(
         [row[index] for index in order] if len(row) == len(rows[0]) else row for row in rows
@@ -114,7 +120,8 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
     (home / "x.env").write_text(
         "AWS_ACCESS_KEY_ID=AKIDFROMDOTENV\nAWS_SECRET_ACCESS_KEY=secret-from-dotenv\n"
         "STEP_FUNCTIONS_ROLE_ARN=arn:aws:iam::000000000000:role/Real\n"
-        f"DATA_DIR={raw}\nLOCAL_AWS_DIR={home / 'local_aws'}\nREPORTS_DIR={home / 'reports'}\nRUNS_DIR={home / 'runs'}\n"
+        f"DATA_DIR={raw}\nLOCAL_AWS_DIR={home / 'local_aws'}\nREPORTS_DIR={home / 'reports'}\n"
+        f"RUNS_DIR={home / 'runs'}\n"
     )
     environ = {
         "HOME": str(home),
@@ -128,20 +135,45 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
         "AWS_ENDPOINT_URL_S3": "https://s3.elsewhere.example.com",
         "AWS_ENDPOINT_URL": "https://elsewhere.example.com",
     }
-    command = [*without_network(), sys.executable, str(ROOT / "main.py"), "--local", "--env", str(home / "x.env"), *flags]
-    with subprocess.Popen(command, env=environ, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+    command = [
+        *without_network(),
+        sys.executable,
+        str(ROOT / "main.py"),
+        "--local",
+        "--env",
+        str(home / "x.env"),
+        *flags,
+    ]
+    with subprocess.Popen(
+        command, env=environ, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as first:
         until(lambda: is_running(newest_record(home / "runs"), *SPARK_STEPS), bool, 120)
         time.sleep(3)
         first.kill()
     (killed,) = (json.loads(path.read_text()) for path in (home / "runs").glob("*.json"))
-    done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(
+        command, env=environ, cwd=home, capture_output=True, text=True, timeout=280
+    )
     return Finished(killed, done.returncode, done.stdout, done.stderr, home, raw)
 
 
 def without_network() -> list[str]:
-    """A command's beginning that leaves it nothing but loopback, Java included, where this machine allows that."""
-    cut = ["unshare", "--net", "--map-root-user", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-    if shutil.which("unshare") and shutil.which("ip") and subprocess.run([*cut, "true"], capture_output=True).returncode == 0:
+    """A command's beginning that leaves it nothing but loopback, Java included, where this machine
+    allows that."""
+    cut = [
+        "unshare",
+        "--net",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'ip link set lo up && exec "$@"',
+        "sh",
+    ]
+    if (
+        shutil.which("unshare")
+        and shutil.which("ip")
+        and subprocess.run([*cut, "true"], capture_output=True).returncode == 0
+    ):
         return cut
     return []
 
@@ -149,7 +181,9 @@ def without_network() -> list[str]:
 @pytest.fixture(
     scope="module", params=["steps", pytest.param("state machine", marks=pytest.mark.all)]
 )
-def finished(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(
+    request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
     flags = ["--all"] if request.param == "steps" else ["--all", "--orchestrate"]
     return run_main(raw, tmp_path_factory.mktemp("home"), *flags)
 
@@ -161,7 +195,13 @@ def test_the_first_run_was_killed_in_the_middle(finished: Finished) -> None:
 
 def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finished) -> None:
     assert finished.code == 0, finished.err
-    steps = ("1 setup_iam_roles", "2 setup_aws_environment", "3 setup_glue_crawlers", "4 deploy_step_functions", "10 analyze")
+    steps = (
+        "1 setup_iam_roles",
+        "2 setup_aws_environment",
+        "3 setup_glue_crawlers",
+        "4 deploy_step_functions",
+        "10 analyze",
+    )
     assert [step for step in steps if step not in finished.out] == []
     assert "rentals read" in finished.out
     assert str(finished.home / "local_aws") in finished.out.replace("\n", "")
@@ -169,7 +209,9 @@ def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finish
 
 
 @pytest.mark.parametrize("table", KPI_TABLES)
-def test_every_published_number_is_the_contract_s(finished: Finished, table: str, expected: dict) -> None:
+def test_every_published_number_is_the_contract_s(
+    finished: Finished, table: str, expected: dict
+) -> None:
     (run_id,) = finished.run_ids(table)
     assert published_table(finished.processed, table, run_id) == expected[table]
 
@@ -181,22 +223,35 @@ def expected(raw: Path) -> dict:
 
 def test_nothing_lies_where_a_crawler_looks_but_the_tables(finished: Finished) -> None:
     assert sorted(path.name for path in finished.processed.iterdir()) == sorted(KPI_TABLES)
-    assert {tuple(finished.run_ids(table)) for table in KPI_TABLES} == {tuple(finished.run_ids("user_metrics"))}
+    assert {tuple(finished.run_ids(table)) for table in KPI_TABLES} == {
+        tuple(finished.run_ids("user_metrics"))
+    }
 
 
 def test_no_request_left_this_machine(finished: Finished) -> None:
     assert finished.code == 0
-    assert not (finished.home / "connections.txt").exists(), (finished.home / "connections.txt").read_text()
+    assert not (finished.home / "connections.txt").exists(), (
+        finished.home / "connections.txt"
+    ).read_text()
 
 
 def test_no_process_is_left(finished: Finished) -> None:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout
     assert not [line for line in listed.splitlines() if str(finished.home) in line]
 
 
 def test_the_trap_catches_who_leaves_this_machine(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(TRAP)
-    environ = {"PYTHONPATH": str(tmp_path), "CONNECTION_TRAP": str(tmp_path / "connections.txt"), "PATH": os.environ["PATH"]}
+    environ = {
+        "PYTHONPATH": str(tmp_path),
+        "CONNECTION_TRAP": str(tmp_path / "connections.txt"),
+        "PATH": os.environ["PATH"],
+    }
     code = "import socket; socket.create_connection(('192.0.2.1', 443), timeout=1)"
-    assert subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True).returncode != 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True).returncode
+        != 0
+    )
     assert "192.0.2.1" in (tmp_path / "connections.txt").read_text()

@@ -25,7 +25,11 @@ from documents.sample_run import pictures_and_blocks
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the blocks, and names the documents that changed."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--run", action="store_true", help="run everything first; take pictures and numbers from that run")
+    parser.add_argument(
+        "--run",
+        action="store_true",
+        help="run everything first; take pictures and numbers from that run",
+    )
     arguments = parser.parse_args(argv)
     blocks = {**BLOCKS, **(pictures_and_blocks() if arguments.run else {})}
     for page in refill(blocks):

@@ -13,16 +13,25 @@ from local_aws.athena.relations import Scope
 from local_aws.athena.syntax import Source
 
 
-def check_aggregation(node: exp.Select, expressions: Expressions, scope: Scope, grouped: set[str], source: Source) -> None:
+def check_aggregation(
+    node: exp.Select, expressions: Expressions, scope: Scope, grouped: set[str], source: Source
+) -> None:
     """Raises EXPRESSION_NOT_AGGREGATE for a column neither grouped by nor in an aggregate."""
     items = [item.this if isinstance(item, exp.Alias) else item for item in node.expressions]
     having = [node.args["having"].this] if node.args.get("having") else []
-    if not node.args.get("group") and not having and not any(_aggregates(item, expressions) for item in items):
+    if (
+        not node.args.get("group")
+        and not having
+        and not any(_aggregates(item, expressions) for item in items)
+    ):
         return
     for item in items + having:
         for column in _loose(item, expressions, scope, grouped):
             name = column.sql(dialect="trino")
-            message = f"{source.place(column)}: '{name}' must be an aggregate expression or appear in GROUP BY clause"
+            message = (
+                f"{source.place(column)}: '{name}' must be an aggregate expression or appear in"
+                " GROUP BY clause"
+            )
             raise QueryFailed("EXPRESSION_NOT_AGGREGATE", message)
 
 
@@ -38,12 +47,26 @@ def _aggregates(node: exp.Expr, expressions: Expressions) -> bool:
     return is_aggregate(node) or any(_aggregates(part, expressions) for part in _parts(node))
 
 
-def _loose(node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[str]) -> Iterator[exp.Expr]:
-    if isinstance(node, exp.Query | exp.Lambda) or is_aggregate(node) and not isinstance(node.parent, exp.Window):
+def _loose(
+    node: exp.Expr, expressions: Expressions, scope: Scope, grouped: set[str]
+) -> Iterator[exp.Expr]:
+    if (
+        isinstance(node, exp.Query | exp.Lambda)
+        or is_aggregate(node)
+        and not isinstance(node.parent, exp.Window)
+    ):
         return
-    if isinstance(node, exp.Filter) and is_aggregate(node.this) and not isinstance(node.parent, exp.Window):
+    if (
+        isinstance(node, exp.Filter)
+        and is_aggregate(node.this)
+        and not isinstance(node.parent, exp.Window)
+    ):
         return
-    if isinstance(node, exp.Condition) and not isinstance(node, exp.Window) and _text(node, expressions) in grouped:
+    if (
+        isinstance(node, exp.Condition)
+        and not isinstance(node, exp.Window)
+        and _text(node, expressions) in grouped
+    ):
         return
     if isinstance(node, exp.Column):
         if isinstance(node.this, exp.Star) or _is_of(node, scope):
@@ -60,7 +83,11 @@ def _is_of(column: exp.Column, scope: Scope) -> bool:
 
 
 def _text(node: exp.Expr, expressions: Expressions) -> str | None:
-    if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) or isinstance(node, exp.Star):
+    if (
+        isinstance(node, exp.Column)
+        and isinstance(node.this, exp.Star)
+        or isinstance(node, exp.Star)
+    ):
         return None
     try:
         return expressions.compile(node).sql

@@ -57,16 +57,24 @@ def _of_integers(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
 def _of_decimals(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
     """Trino's rules of precision and scale: https://trino.io/docs/current/functions/decimal.html"""
     kinds = [as_decimal(side.type) for side in (left, right)]
-    one, other = (side.as_type(kind, prefix) for side, kind in zip((left, right), kinds, strict=True))
+    one, other = (
+        side.as_type(kind, prefix) for side, kind in zip((left, right), kinds, strict=True)
+    )
     (p1, s1), (p2, s2) = (kind.params for kind in kinds)
     scale = max(s1, s2)
     if sign == "/":
         kind = decimal(p1 + s2 + max(0, s2 - s1), scale)
-        return quotient(f"{prefix}unscaled({one})", scale - s1 + s2, f"{prefix}unscaled({other})", kind, prefix)
+        return quotient(
+            f"{prefix}unscaled({one})", scale - s1 + s2, f"{prefix}unscaled({other})", kind, prefix
+        )
     if sign == "%":
         kind = decimal(min(p1 - s1, p2 - s2) + scale, scale)
         return Typed(f"CAST({prefix}remainder({one}, {other}) AS {duckdb_type(kind)})", kind)
-    kind = decimal(p1 + p2, s1 + s2) if sign == "*" else decimal(max(p1 - s1, p2 - s2) + scale + 1, scale)
+    kind = (
+        decimal(p1 + p2, s1 + s2)
+        if sign == "*"
+        else decimal(max(p1 - s1, p2 - s2) + scale + 1, scale)
+    )
     return Typed(f"CAST(({one} {sign} {other}) AS {duckdb_type(kind)})", kind)
 
 
@@ -85,13 +93,21 @@ def _of_times(left: Typed, right: Typed, sign: str, prefix: str) -> Typed | None
     intervals = [name for name in names if name.startswith("interval")]
     if len(moments) == 2 and sign == "-":
         return _between_moments(left, right, prefix)
-    if len(moments) == 1 and len(intervals) == 1 and (sign == "+" or sign == "-" and intervals[0] == names[1]):
+    if (
+        len(moments) == 1
+        and len(intervals) == 1
+        and (sign == "+" or sign == "-" and intervals[0] == names[1])
+    ):
         moment = left if left.type.name == moments[0] else right
         moved = f"({left.sql} {sign} {right.sql})"
         return Typed(f"CAST({moved} AS DATE)" if moment.type == DATE else moved, moment.type)
     if len(intervals) == 2 and names[0] == names[1] and sign in "+-":
         return Typed(f"({left.sql} {sign} {right.sql})", left.type)
-    if len(intervals) == 1 and sign in "*/" and is_number(left.type if intervals[0] == names[1] else right.type):
+    if (
+        len(intervals) == 1
+        and sign in "*/"
+        and is_number(left.type if intervals[0] == names[1] else right.type)
+    ):
         return _interval_times(left, right, sign, prefix)
     return None
 
@@ -111,8 +127,14 @@ def _interval_times(left: Typed, right: Typed, sign: str, prefix: str) -> Typed 
     if sign == "/" and interval is right:
         return None
     if interval.type == DAY_TIME:
-        return Typed(f"to_milliseconds(CAST(epoch_ms({interval.sql}) {sign} {number.sql} AS BIGINT))", DAY_TIME)
-    return Typed(f"to_months(CAST({prefix}months({interval.sql}) {sign} {number.sql} AS INTEGER))", YEAR_MONTH)
+        return Typed(
+            f"to_milliseconds(CAST(epoch_ms({interval.sql}) {sign} {number.sql} AS BIGINT))",
+            DAY_TIME,
+        )
+    return Typed(
+        f"to_months(CAST({prefix}months({interval.sql}) {sign} {number.sql} AS INTEGER))",
+        YEAR_MONTH,
+    )
 
 
 def _power_of_ten(exponent: int) -> str:

@@ -15,14 +15,28 @@ from local_aws.athena.casts import cast
 from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.functions import Bindings, Pattern, Signature, functions
 from local_aws.athena.typed import Typed, text_literal
-from local_aws.athena.types import INTEGER, INTEGERS, VARCHAR, ZONED, Type, coerces, common, duckdb_type
+from local_aws.athena.types import (
+    INTEGER,
+    INTEGERS,
+    VARCHAR,
+    ZONED,
+    Type,
+    coerces,
+    common,
+    duckdb_type,
+)
 
 if TYPE_CHECKING:  # a circular import at run time
     from local_aws.athena.expressions import Expressions
 
 Decorate = Callable[[str], str]
 
-_EXTRACTED = {"DOW": "day_of_week", "DOY": "day_of_year", "YOW": "year_of_week", "DAY_OF_MONTH": "day"}
+_EXTRACTED = {
+    "DOW": "day_of_week",
+    "DOY": "day_of_year",
+    "YOW": "year_of_week",
+    "DAY_OF_MONTH": "day",
+}
 _HOLE = re.compile(r"\{(\d+|\*|[a-z]+)(:entry)?\}")
 
 
@@ -33,7 +47,9 @@ def _bare(sql: str) -> str:
 def is_aggregate(node: exp.Expr) -> bool:
     if isinstance(node, exp.GroupConcat):
         return True
-    signatures = functions().signatures.get(node.name.lower(), ()) if isinstance(node, exp.Anonymous) else ()
+    signatures = (
+        functions().signatures.get(node.name.lower(), ()) if isinstance(node, exp.Anonymous) else ()
+    )
     return any(function.kind == "aggregate" for function in signatures)
 
 
@@ -52,7 +68,9 @@ class Calls:
         if isinstance(node, exp.GroupConcat):
             return self._listagg(node, decorate)
         if not isinstance(node, exp.Anonymous):
-            raise self._expressions.failed(node, "SYNTAX_ERROR", "FILTER and OVER belong to function calls")
+            raise self._expressions.failed(
+                node, "SYNTAX_ERROR", "FILTER and OVER belong to function calls"
+            )
         name = node.name.lower()
         special = _SPECIAL_CALLS.get(name)
         if special is not None:
@@ -63,15 +81,23 @@ class Calls:
     def filtered(self, node: exp.Expr) -> Typed:
         """``call FILTER (WHERE condition)``."""
         condition = self._expressions.boolean(node.expression.this, "FILTER clause")
-        return self._decorated(node.this, lambda sql: f"{sql} FILTER (WHERE {condition})", windowed=False)
+        return self._decorated(
+            node.this, lambda sql: f"{sql} FILTER (WHERE {condition})", windowed=False
+        )
 
     def windowed(self, node: exp.Expr) -> Typed:
         """``call [FILTER ...] [IGNORE NULLS] OVER (...)``."""
         inner, nulls, condition = node.this, "", ""
         if isinstance(inner, exp.IgnoreNulls | exp.RespectNulls):
-            nulls, inner = (" IGNORE NULLS" if isinstance(inner, exp.IgnoreNulls) else ""), inner.this
+            nulls, inner = (
+                (" IGNORE NULLS" if isinstance(inner, exp.IgnoreNulls) else ""),
+                inner.this,
+            )
         if isinstance(inner, exp.Filter):
-            condition = f" FILTER (WHERE {self._expressions.boolean(inner.expression.this, 'FILTER clause')})"
+            condition = (
+                " FILTER (WHERE"
+                f" {self._expressions.boolean(inner.expression.this, 'FILTER clause')})"
+            )
             inner = inner.this
         over = f" OVER ({self._window_text(node)})"
 
@@ -86,16 +112,28 @@ class Calls:
         base = self._window_text(self._window_named(name)) if name else ""
         parts = [base] if base else []
         if node.args.get("partition_by"):
-            parts.append("PARTITION BY " + ", ".join(self._expressions.compile(item).sql for item in node.args["partition_by"]))
+            parts.append(
+                "PARTITION BY "
+                + ", ".join(
+                    self._expressions.compile(item).sql for item in node.args["partition_by"]
+                )
+            )
         if node.args.get("order"):
-            parts.append("ORDER BY " + ", ".join(self._expressions.ordering(item) for item in node.args["order"].expressions))
+            parts.append(
+                "ORDER BY "
+                + ", ".join(
+                    self._expressions.ordering(item) for item in node.args["order"].expressions
+                )
+            )
         if node.args.get("spec"):
             parts.append(self._frame(node.args["spec"]))
         return " ".join(parts)
 
     def _window_named(self, name: exp.Expr) -> exp.Window:
         if name.name.lower() not in self._windows:
-            raise self._expressions.failed(name, "INVALID_WINDOW_REFERENCE", f"Cannot resolve WINDOW name {name.name}")
+            raise self._expressions.failed(
+                name, "INVALID_WINDOW_REFERENCE", f"Cannot resolve WINDOW name {name.name}"
+            )
         return self._windows[name.name.lower()]
 
     def _frame(self, spec: exp.Expr) -> str:
@@ -122,7 +160,9 @@ class Calls:
         if not candidates:
             if name in functions().refused:
                 raise unsupported(f"the function {name}, at {self._expressions.place(node)}")
-            raise self._expressions.failed(node, "FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
+            raise self._expressions.failed(
+                node, "FUNCTION_NOT_FOUND", f"Function '{name}' not registered"
+            )
         call = _Call(self._expressions, node, arguments)
         if name == "avg" and call.types and call.types[0].name == "decimal":
             return self._average(call, decorate)
@@ -132,24 +172,43 @@ class Calls:
                 return self._expanded(call, function, *result, decorate)
         given = ", ".join(map(str, call.types))
         expected = library.signatures_text(candidates)
-        message = f"{self._expressions.place(node)}: Unexpected parameters ({given}) for function {name}. Expected: {expected}"
+        message = (
+            f"{self._expressions.place(node)}: Unexpected parameters ({given}) for function {name}."
+            f" Expected: {expected}"
+        )
         raise QueryFailed("FUNCTION_NOT_FOUND", message)
 
-    def _check_kind(self, node: exp.Expr, function: Signature, decorate: Decorate | None, windowed: bool) -> None:
+    def _check_kind(
+        self, node: exp.Expr, function: Signature, decorate: Decorate | None, windowed: bool
+    ) -> None:
         if function.kind == "window" and not windowed:
-            message = f"{self._expressions.place(node)}: Window function {function.name} requires an OVER clause"
+            message = (
+                f"{self._expressions.place(node)}: Window function {function.name} requires an OVER"
+                " clause"
+            )
             raise QueryFailed("MISSING_OVER", message)
         if function.kind == "scalar":
             self._check_plain(node, function.name, decorate, windowed)
 
-    def _check_plain(self, node: exp.Expr, name: str, decorate: Decorate | None, windowed: bool) -> None:
+    def _check_plain(
+        self, node: exp.Expr, name: str, decorate: Decorate | None, windowed: bool
+    ) -> None:
         place = self._expressions.place(node)
         if windowed:
             raise QueryFailed("FUNCTION_NOT_WINDOW", f"{place}: Not a window function: {name}")
         if decorate is not None:
-            raise QueryFailed("FUNCTION_NOT_AGGREGATE", f"{place}: Filter is only valid for aggregation functions")
+            raise QueryFailed(
+                "FUNCTION_NOT_AGGREGATE", f"{place}: Filter is only valid for aggregation functions"
+            )
 
-    def _expanded(self, call: _Call, function: Signature, bound: Bindings, given: list[str], decorate: Decorate | None) -> Typed:
+    def _expanded(
+        self,
+        call: _Call,
+        function: Signature,
+        bound: Bindings,
+        given: list[str],
+        decorate: Decorate | None,
+    ) -> Typed:
         result = library.settled(function.result, bound)
         zone = bound.get("zone", ZONED).zone
         fixed = {
@@ -187,27 +246,44 @@ class Calls:
     def _listagg(self, node: exp.Expr, decorate: Decorate | None) -> Typed:
         inner, order = node.this, ""
         if isinstance(inner, exp.Order):
-            order = " ORDER BY " + ", ".join(self._expressions.ordering(item) for item in inner.expressions)
+            order = " ORDER BY " + ", ".join(
+                self._expressions.ordering(item) for item in inner.expressions
+            )
             inner = inner.this
         distinct = "DISTINCT " if isinstance(inner, exp.Distinct) else ""
         value = self._expressions.compile(inner.expressions[0] if distinct else inner)
         if value.type.name not in ("varchar", "char", "unknown"):
-            raise self._expressions.mismatch(node, f"Expected expression of varchar, but {value.type} found")
-        separator = self._expressions.compile(node.args["separator"]).sql if node.args.get("separator") else "''"
-        return Typed((decorate or _bare)(f"string_agg({distinct}{value.sql}, {separator}{order})"), VARCHAR)
+            raise self._expressions.mismatch(
+                node, f"Expected expression of varchar, but {value.type} found"
+            )
+        separator = (
+            self._expressions.compile(node.args["separator"]).sql
+            if node.args.get("separator")
+            else "''"
+        )
+        return Typed(
+            (decorate or _bare)(f"string_agg({distinct}{value.sql}, {separator}{order})"), VARCHAR
+        )
 
     def _coalesce(self, node: exp.Expr) -> Typed:
         items = [self._expressions.compile(item) for item in node.expressions]
         kind = self._expressions.common_type_of(
-            node, items, "All COALESCE operands must be the same type or coercible to a common type: {first}, {other}"
+            node,
+            items,
+            "All COALESCE operands must be the same type or coercible to a common type: {first},"
+            " {other}",
         )
-        return Typed(f"coalesce({', '.join(self._expressions.coerced(item, kind) for item in items)})", kind)
+        return Typed(
+            f"coalesce({', '.join(self._expressions.coerced(item, kind) for item in items)})", kind
+        )
 
     def _nullif(self, node: exp.Expr) -> Typed:
         left, right = (self._expressions.compile(item) for item in node.expressions)
         kind = common(left.type, right.type)
         if kind is None:
-            raise self._expressions.mismatch(node, f"Types are not comparable with NULLIF: {left.type} vs {right.type}")
+            raise self._expressions.mismatch(
+                node, f"Types are not comparable with NULLIF: {left.type} vs {right.type}"
+            )
         same = f"{self._expressions.coerced(left, kind)} = {self._expressions.coerced(right, kind)}"
         return Typed(f"CASE WHEN {same} THEN NULL ELSE {left.sql} END", left.type)
 
@@ -217,11 +293,15 @@ class Calls:
         return Typed(f"TRY({inner.sql})", inner.type)
 
     def _row_call(self, node: exp.Expr) -> Typed:
-        return self._expressions.row_of([self._expressions.compile(item) for item in node.expressions])
+        return self._expressions.row_of(
+            [self._expressions.compile(item) for item in node.expressions]
+        )
 
     def _if_call(self, node: exp.Expr) -> Typed:
         names = ("this", "true", "false")
-        return self._expressions.conditional(exp.If(**dict(zip(names, node.expressions, strict=False))))
+        return self._expressions.conditional(
+            exp.If(**dict(zip(names, node.expressions, strict=False)))
+        )
 
     def _grouping(self, node: exp.Expr) -> Typed:
         inside = ", ".join(self._expressions.compile(item).sql for item in node.expressions)
@@ -234,13 +314,19 @@ class Calls:
     def _format(self, node: exp.Expr) -> Typed:
         pattern, *rest = (self._expressions.compile(item) for item in node.expressions)
         if pattern.text is None or re.search(
-            r"%[^sdxfe%]", re.sub(r"%[-,0]*\d*(\.\d+)?([sdxfe])", "", pattern.text).replace("%%", "")
+            r"%[^sdxfe%]",
+            re.sub(r"%[-,0]*\d*(\.\d+)?([sdxfe])", "", pattern.text).replace("%%", ""),
         ):
             raise unsupported(f"this format string of format(), at {self._expressions.place(node)}")
         letters = re.findall(r"%[-,0]*\d*(?:\.\d+)?([sdxfe])", pattern.text.replace("%%", ""))
         if len(letters) > len(rest):
-            raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"Format specifier '%{letters[len(rest)]}'")
-        given = [_for_format(self._expressions, letter, value) for letter, value in zip(letters, rest, strict=False)]
+            raise QueryFailed(
+                "INVALID_FUNCTION_ARGUMENT", f"Format specifier '%{letters[len(rest)]}'"
+            )
+        given = [
+            _for_format(self._expressions, letter, value)
+            for letter, value in zip(letters, rest, strict=False)
+        ]
         return Typed(f"printf({', '.join([pattern.sql, *given])})", VARCHAR)
 
     def extract(self, node: exp.Expr) -> Typed:
@@ -250,12 +336,18 @@ class Calls:
 
     def trim(self, node: exp.Expr) -> Typed:
         """``TRIM([BOTH] characters FROM text)``."""
-        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
+        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
+            (node.args.get("position") or "").upper(), "trim"
+        )
         return self.call(node, name, [node.this, *([node.expression] if node.expression else [])])
 
     def substring(self, node: exp.Expr) -> Typed:
         """``SUBSTRING(text FROM start FOR length)``."""
-        return self.call(node, "substring", [node.args[name] for name in ("this", "start", "length") if node.args.get(name)])
+        return self.call(
+            node,
+            "substring",
+            [node.args[name] for name in ("this", "start", "length") if node.args.get(name)],
+        )
 
     def position(self, node: exp.Expr) -> Typed:
         """``POSITION(part IN text)``."""
@@ -270,20 +362,28 @@ class Calls:
         return (
             instant
             if len(node.expressions) == 1
-            else self._expressions.in_zone(node, instant, self._expressions.compile(node.expressions[1]))
+            else self._expressions.in_zone(
+                node, instant, self._expressions.compile(node.expressions[1])
+            )
         )
 
 
 def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
     if letter == "s":
-        return expressions.coerced(value, VARCHAR) if coerces(value.type, VARCHAR) else cast(value.sql, value.type, VARCHAR)
+        return (
+            expressions.coerced(value, VARCHAR)
+            if coerces(value.type, VARCHAR)
+            else cast(value.sql, value.type, VARCHAR)
+        )
     return f"CAST({value.sql} AS {'BIGINT' if letter in 'dx' else 'DOUBLE'})"
 
 
 class _Call:
     """The arguments of one call, compiled once; lambdas wait for their parameters' types."""
 
-    def __init__(self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]) -> None:
+    def __init__(
+        self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]
+    ) -> None:
         self.node = node
         self._expressions = expressions
         self._lambdas: dict[int, exp.Lambda] = {}
@@ -322,12 +422,19 @@ class _Call:
         for index, item in enumerate(self.given):
             pattern = function.pattern(index)
             is_function = index in self._lambdas
-            if is_function != (pattern.name == "function") or not is_function and not library.bind(pattern, item.type, bound):
+            if (
+                is_function != (pattern.name == "function")
+                or not is_function
+                and not library.bind(pattern, item.type, bound)
+            ):
                 return None
             if item.type.name == "timestamp with time zone":
                 bound["zone"] = item.type
         bodies = {index: self._body(function, index, bound) for index in self._lambdas}
-        return bound, [bodies.get(index) or self._argument(function, index, bound) for index in range(len(self.given))]
+        return bound, [
+            bodies.get(index) or self._argument(function, index, bound)
+            for index in range(len(self.given))
+        ]
 
     def _argument(self, function: Signature, index: int, bound: Bindings) -> str:
         item, pattern = self.given[index], function.pattern(index)
@@ -337,7 +444,9 @@ class _Call:
             return f"timezone({text_literal(item.type.zone)}, {item.sql})"
         if item.sql.startswith("DISTINCT "):
             bare = replace(item, sql=item.sql.removeprefix("DISTINCT "))
-            return "DISTINCT " + self._expressions.coerced(bare, library.wanted(pattern, item.type, bound))
+            return "DISTINCT " + self._expressions.coerced(
+                bare, library.wanted(pattern, item.type, bound)
+            )
         kind = library.wanted(pattern, item.type, bound)
         return (
             item.sql
@@ -346,7 +455,9 @@ class _Call:
         )
 
     def _format(self, item: Typed, pattern: Pattern) -> str:
-        converted = library.duckdb_format(pattern.name, item.text) if item.text is not None else None
+        converted = (
+            library.duckdb_format(pattern.name, item.text) if item.text is not None else None
+        )
         if converted is None:
             raise unsupported(f"the format {item.text or item.sql} of dates")
         return text_literal(converted)
@@ -360,7 +471,9 @@ class _Call:
         result, text = self._expressions.lambda_of(node, names, kinds, as_entry)
         before = bound.get(patterns[-1].name)
         if not library.bind(patterns[-1], result.type, bound):
-            raise QueryFailed("TYPE_MISMATCH", f"Lambda expression must return {patterns[-1]}, not {result.type}")
+            raise QueryFailed(
+                "TYPE_MISMATCH", f"Lambda expression must return {patterns[-1]}, not {result.type}"
+            )
         # reduce(): the state widens to the type that its function returns
         if before is not None and bound[patterns[-1].name] != before:
             return self._body(function, index, bound)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from local_aws.athena.errors import QueryFailed, unsupported
 from local_aws.athena.types import DATE, FLOATS, INTEGERS, VARCHAR, Type, duckdb_type, is_number
 
-_INTEGER_NAMES = {"tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INT", "bigint": "BIGINT"}
+_INTEGER_NAMES = {
+    "tinyint": "TINYINT",
+    "smallint": "SMALLINT",
+    "integer": "INT",
+    "bigint": "BIGINT",
+}
 
 
 def cast(sql: str, given: Type, to: Type, prefix: str = "trino_") -> str:
@@ -37,7 +42,11 @@ def _to(sql: str, given: Type, to: Type, prefix: str) -> str | None:
         return _to_number(sql, given, to, prefix)
     if to.name == "boolean":
         lenient = "TRY_CAST" if prefix == "null_" else "CAST"
-        return f"{lenient}({sql} AS BOOLEAN)" if given.name in ("varchar", "char") or is_number(given) else None
+        return (
+            f"{lenient}({sql} AS BOOLEAN)"
+            if given.name in ("varchar", "char") or is_number(given)
+            else None
+        )
     if to.name in ("date", "timestamp", "timestamp with time zone"):
         return _to_moment(sql, given, to, prefix)
     if to.name == "time" and given.name in ("varchar", "timestamp"):
@@ -46,10 +55,16 @@ def _to(sql: str, given: Type, to: Type, prefix: str) -> str | None:
 
 
 def _to_text(sql: str, given: Type, to: Type) -> str | None:
-    if given.items or given.name in ("varbinary", "interval day to second", "interval year to month"):
+    if given.items or given.name in (
+        "varbinary",
+        "interval day to second",
+        "interval year to month",
+    ):
         return None
     text = as_text(sql, given)
-    shorter = to.params and not (given.name in ("varchar", "char") and given.params and given.params[0] <= to.params[0])
+    shorter = to.params and not (
+        given.name in ("varchar", "char") and given.params and given.params[0] <= to.params[0]
+    )
     return f"left({text}, {to.params[0]})" if shorter else text
 
 
@@ -62,7 +77,10 @@ def as_text(sql: str, given: Type) -> str:
     if given.name == "timestamp":
         return _timestamp_text(sql, given.params[0])
     if given.name == "timestamp with time zone":
-        return _timestamp_text(f"timezone('{given.zone}', {sql})", given.params[0]) + f" || ' {given.zone}'"
+        return (
+            _timestamp_text(f"timezone('{given.zone}', {sql})", given.params[0])
+            + f" || ' {given.zone}'"
+        )
     if given.name == "json":
         return f"json_extract_string({sql}, '$')"
     return f"CAST({sql} AS VARCHAR)"
@@ -78,7 +96,9 @@ def _timestamp_text(sql: str, precision: int) -> str:
 def _to_number(sql: str, given: Type, to: Type, prefix: str) -> str | None:
     kind = duckdb_type(to)
     if given.name in ("varchar", "char"):
-        name = _INTEGER_NAMES.get(to.name) or (f"DECIMAL({to.params[0]}, {to.params[1]})" if to.params else to.name.upper())
+        name = _INTEGER_NAMES.get(to.name) or (
+            f"DECIMAL({to.params[0]}, {to.params[1]})" if to.params else to.name.upper()
+        )
         macro = "to_integer" if to.name in INTEGERS else "to_number"
         return f"{prefix}{macro}({sql}, '{name}', TRY_CAST({sql} AS {kind}))"
     if given.name in FLOATS and to.name in INTEGERS:
@@ -107,7 +127,9 @@ def _to_moment(sql: str, given: Type, to: Type, prefix: str) -> str | None:
 def _rounded(sql: str, given: Type, to: Type) -> str:
     if to.params[0] >= given.params[0] or to.params[0] not in (0, 3):
         return sql
-    unit, half = ("second", "500 milliseconds") if to.params[0] == 0 else ("millisecond", "500 microseconds")
+    unit, half = (
+        ("second", "500 milliseconds") if to.params[0] == 0 else ("millisecond", "500 microseconds")
+    )
     return f"date_trunc('{unit}', {sql} + INTERVAL '{half}')"
 
 
@@ -123,7 +145,9 @@ def _nested(sql: str, given: Type, to: Type, prefix: str) -> str:
     if to.name == "map":
         return _map(sql, given, to, prefix)
     fields = []
-    for old, new, mine, theirs in zip(given.field_keys(), to.field_keys(), given.items, to.items, strict=True):
+    for old, new, mine, theirs in zip(
+        given.field_keys(), to.field_keys(), given.items, to.items, strict=True
+    ):
         fields.append(f'"{new}" := {cast(f"struct_extract({sql}, {old!r})", mine, theirs, prefix)}')
     return f"CASE WHEN {sql} IS NOT NULL THEN struct_pack({', '.join(fields)}) END"
 
@@ -133,4 +157,7 @@ def _map(sql: str, given: Type, to: Type, prefix: str) -> str:
         return sql
     keys = cast("v", given.items[0], to.items[0], prefix)
     values = cast("v", given.items[1], to.items[1], prefix)
-    return f"map(list_transform(map_keys({sql}), lambda v: {keys}), list_transform(map_values({sql}), lambda v: {values}))"
+    return (
+        f"map(list_transform(map_keys({sql}), lambda v: {keys}), list_transform(map_values({sql}),"
+        f" lambda v: {values}))"
+    )

@@ -34,11 +34,17 @@ class Table:
     @cached_property
     def columns(self) -> Columns:
         """The columns in the files."""
-        return [(column["Name"].lower(), hive_type(column["Type"])) for column in self.descriptor.get("Columns", ())]
+        return [
+            (column["Name"].lower(), hive_type(column["Type"]))
+            for column in self.descriptor.get("Columns", ())
+        ]
 
     @cached_property
     def keys(self) -> Columns:
-        return [(key["Name"].lower(), hive_type(key["Type"])) for key in self.raw.get("PartitionKeys") or ()]
+        return [
+            (key["Name"].lower(), hive_type(key["Type"]))
+            for key in self.raw.get("PartitionKeys") or ()
+        ]
 
     @property
     def descriptor(self) -> dict[str, Any]:
@@ -98,7 +104,9 @@ class Catalog:
 
     def _read(self, database: str, name: str) -> Table | None:
         try:
-            return Table(database, name, self.glue.get_table(DatabaseName=database, Name=name)["Table"])
+            return Table(
+                database, name, self.glue.get_table(DatabaseName=database, Name=name)["Table"]
+            )
         except ClientError as error:
             _only_missing(error)
             return None
@@ -111,7 +119,9 @@ class Catalog:
         at = f"{place}: " if place else ""
         if not self.has_database(database):
             raise QueryFailed("SCHEMA_NOT_FOUND", f"{at}Schema '{database}' does not exist")
-        raise QueryFailed("TABLE_NOT_FOUND", f"{at}Table '{CATALOG}.{database}.{name}' does not exist")
+        raise QueryFailed(
+            "TABLE_NOT_FOUND", f"{at}Table '{CATALOG}.{database}.{name}' does not exist"
+        )
 
     def tables(self, database: str) -> list[Table]:
         try:
@@ -119,24 +129,36 @@ class Catalog:
         except ClientError as error:
             _only_missing(error)
             return []
-        found = [Table(database, table["Name"], table) for page in pages for table in page["TableList"]]
+        found = [
+            Table(database, table["Name"], table) for page in pages for table in page["TableList"]
+        ]
         return sorted(found, key=lambda table: table.name)
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
         """The registered partitions (Glue's responses), by value."""
-        pages = self.glue.get_paginator("get_partitions").paginate(DatabaseName=table.database, TableName=table.name)
-        return sorted((partition for page in pages for partition in page["Partitions"]), key=lambda found: found["Values"])
+        pages = self.glue.get_paginator("get_partitions").paginate(
+            DatabaseName=table.database, TableName=table.name
+        )
+        return sorted(
+            (partition for page in pages for partition in page["Partitions"]),
+            key=lambda found: found["Values"],
+        )
 
     def information(self, name: str) -> tuple[Columns, list[tuple[Any, ...]]] | None:
         """Columns and rows of an ``information_schema`` table; None if there is no such table."""
         if name == "schemata":
-            return _texts("catalog_name", "schema_name"), [(CATALOG, database) for database in self.databases()]
+            return _texts("catalog_name", "schema_name"), [
+                (CATALOG, database) for database in self.databases()
+            ]
         if name == "tables":
             return _texts("table_catalog", "table_schema", "table_name", "table_type"), [
-                (CATALOG, table.database, table.name, "VIEW" if table.is_view else "BASE TABLE") for table in self._all_tables()
+                (CATALOG, table.database, table.name, "VIEW" if table.is_view else "BASE TABLE")
+                for table in self._all_tables()
             ]
         if name == "columns":
-            return _information_columns(), [row for table in self._all_tables() for row in _column_rows(table)]
+            return _information_columns(), [
+                row for table in self._all_tables() for row in _column_rows(table)
+            ]
         return None
 
     def _all_tables(self) -> list[Table]:

@@ -72,7 +72,9 @@ class AthenaComponent:
     def close(self) -> None:
         """Interrupts running queries and ends their threads."""
         with self._lock:
-            running = [execution for execution in self._executions.values() if execution.state not in ENDED]
+            running = [
+                execution for execution in self._executions.values() if execution.state not in ENDED
+            ]
         for execution in running:
             execution.cancel()
         self._pool.shutdown(wait=True)
@@ -108,7 +110,10 @@ class AthenaComponent:
                     raise invalid("Idempotent parameters do not match")
                 return {"QueryExecutionId": known[0]}
             execution, statement = self._accepted(call, body)
-            earlier = next((one for one in reversed(self._executions.values()) if one.can_answer(execution)), None)
+            earlier = next(
+                (one for one in reversed(self._executions.values()) if one.can_answer(execution)),
+                None,
+            )
             self._executions[call.region, execution.query_id] = execution
             if token:
                 self._tokens[call.region, token] = (execution.query_id, body)
@@ -159,11 +164,13 @@ class AthenaComponent:
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
         requested = (body.get("ResultConfiguration") or {}).get("OutputLocation")
-        location = own if settings.get("EnforceWorkGroupConfiguration") and own else requested or own
+        location = (
+            own if settings.get("EnforceWorkGroupConfiguration") and own else requested or own
+        )
         if not location:
             raise invalid(
-                "No output location provided. An output location is required either through the Workgroup result configuration "
-                "setting or as an API input."
+                "No output location provided. An output location is required either through the"
+                " Workgroup result configuration setting or as an API input."
             )
         if not location.startswith("s3://"):
             raise invalid("outputLocation is not a valid S3 path.")
@@ -213,16 +220,24 @@ class AthenaComponent:
             execution.cursor = cursor
             place = (execution.region, execution.workgroup)
             tables = f"{execution.output_folder}tables/{execution.query_id}/"
-            execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(statement)
+            execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(
+                statement
+            )
             execution.cursor = None
         session.raise_if_cancelled()
         if execution.result.manifest is None:
             self._put(s3, execution.output_location, file_text(execution.result))
         else:  # the written objects are the result
-            self._put(s3, execution.manifest_location, "".join(f"{url}\n" for url in execution.result.manifest))
+            self._put(
+                s3,
+                execution.manifest_location,
+                "".join(f"{url}\n" for url in execution.result.manifest),
+            )
 
     def _cutoff(self, call: Call, workgroup: str) -> int | None:
-        cutoff: int | None = (self._workgroup(call, workgroup).get("Configuration") or {}).get("BytesScannedCutoffPerQuery")
+        cutoff: int | None = (self._workgroup(call, workgroup).get("Configuration") or {}).get(
+            "BytesScannedCutoffPerQuery"
+        )
         return cutoff
 
     def _put(self, s3: Any, location: str, text: str) -> None:
@@ -232,7 +247,10 @@ class AthenaComponent:
         try:
             s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
         except ClientError as error:
-            reason = f"Access denied when writing output to url: {location}: {error.response['Error'].get('Message')}"
+            reason = (
+                f"Access denied when writing output to url: {location}:"
+                f" {error.response['Error'].get('Message')}"
+            )
             raise QueryFailed("", reason) from error
 
     # reading results
@@ -248,7 +266,9 @@ class AthenaComponent:
         ids = call.body["QueryExecutionIds"]
         found = {query_id: self._executions.get((call.region, query_id)) for query_id in ids}
         return {
-            "QueryExecutions": [execution.describe() for execution in found.values() if execution is not None],
+            "QueryExecutions": [
+                execution.describe() for execution in found.values() if execution is not None
+            ],
             "UnprocessedQueryExecutionIds": [
                 {
                     "QueryExecutionId": query_id,
@@ -284,15 +304,23 @@ class AthenaComponent:
         rows = _page(call, "Rows", api_rows(execution.result), PAGE)
         columns = [column_info(name, kind) for name, kind in execution.result.columns]
         answer = {
-            "ResultSet": {"Rows": [api_row(row) for row in rows.pop("Rows")], "ResultSetMetadata": {"ColumnInfo": columns}},
+            "ResultSet": {
+                "Rows": [api_row(row) for row in rows.pop("Rows")],
+                "ResultSetMetadata": {"ColumnInfo": columns},
+            },
             "UpdateCount": execution.result.update_count or 0,
         }
         return answer | rows
 
     def _runtime_statistics(self, call: Call) -> dict[str, Any]:
         execution = self._get(call)
-        times = {key: value for key, value in execution.statistics().items() if key.endswith("InMillis")}
-        rows = {"InputBytes": execution.result.scanned_bytes, "OutputRows": len(execution.result.rows)}
+        times = {
+            key: value for key, value in execution.statistics().items() if key.endswith("InMillis")
+        }
+        rows = {
+            "InputBytes": execution.result.scanned_bytes,
+            "OutputRows": len(execution.result.rows),
+        }
         return {"QueryRuntimeStatistics": {"Timeline": times, "Rows": rows}}
 
     # the catalog
@@ -304,7 +332,13 @@ class AthenaComponent:
     def _get_catalog(self, call: Call) -> dict[str, Any]:
         if call.body["Name"].lower() != DATA_CATALOG.lower():
             return call.forward()
-        return {"DataCatalog": {"Name": DATA_CATALOG, "Type": "GLUE", "Parameters": {"catalog-id": ACCOUNT_ID}}}
+        return {
+            "DataCatalog": {
+                "Name": DATA_CATALOG,
+                "Type": "GLUE",
+                "Parameters": {"catalog-id": ACCOUNT_ID},
+            }
+        }
 
     def _list_databases(self, call: Call) -> dict[str, Any]:
         pages = self._client("glue", call).get_paginator("get_databases").paginate()
@@ -318,7 +352,9 @@ class AthenaComponent:
 
     def _list_tables(self, call: Call) -> dict[str, Any]:
         glue, wanted = self._client("glue", call), call.body.get("Expression")
-        request = {"DatabaseName": call.body["DatabaseName"]} | ({"Expression": wanted} if wanted else {})
+        request = {"DatabaseName": call.body["DatabaseName"]} | (
+            {"Expression": wanted} if wanted else {}
+        )
         with _Translated():
             pages = glue.get_paginator("get_tables").paginate(**request)
             found = [_table(table) for page in pages for table in page["TableList"]]
@@ -357,7 +393,9 @@ def _ending(execution: Execution, failure: Exception) -> tuple[str, str, dict[st
         failure = QueryFailed("SYNTAX_ERROR", str(failure))
     elif not isinstance(failure, QueryFailed):
         log.error("query %s failed in local_aws", execution.query_id, exc_info=failure)
-        failure = QueryFailed("", f"local_aws has a bug: {type(failure).__name__}: {failure}", category=1)
+        failure = QueryFailed(
+            "", f"local_aws has a bug: {type(failure).__name__}: {failure}", category=1
+        )
     return FAILED, failure.reason, failure.athena_error()
 
 
@@ -375,21 +413,35 @@ class _Translated:
 def not_found(error: ClientError) -> str:
     """Glue's error in Athena's format, by which clients recognize a missing table."""
     found, metadata = error.response["Error"], error.response["ResponseMetadata"]
-    what = "Entity Not Found" if found["Code"] == "EntityNotFoundException" else found.get("Message", "")
+    what = (
+        "Entity Not Found"
+        if found["Code"] == "EntityNotFoundException"
+        else found.get("Message", "")
+    )
     return (
-        f"{what} (Service: AmazonDataCatalog; Status Code: {metadata['HTTPStatusCode']}; Error Code: {found['Code']}; "
-        f"Request ID: {metadata.get('RequestId', '')}; Proxy: null)"
+        f"{what} (Service: AmazonDataCatalog; Status Code: {metadata['HTTPStatusCode']}; Error"
+        f" Code: {found['Code']}; Request ID: {metadata.get('RequestId', '')}; Proxy: null)"
     )
 
 
 def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
     """The page of ``items`` that NextToken and MaxResults ask for."""
     size = min(call.body.get("MaxResults") or most, most)
-    return page(name, items, size, ("NextToken", call.body.get("NextToken")), invalid("The pagination token is not valid"))
+    return page(
+        name,
+        items,
+        size,
+        ("NextToken", call.body.get("NextToken")),
+        invalid("The pagination token is not valid"),
+    )
 
 
 def _database(found: dict[str, Any]) -> dict[str, Any]:
-    description = {"Name": found["Name"], "Description": found.get("Description"), "Parameters": found.get("Parameters")}
+    description = {
+        "Name": found["Name"],
+        "Description": found.get("Description"),
+        "Parameters": found.get("Parameters"),
+    }
     return {key: value for key, value in description.items() if value}
 
 
@@ -410,5 +462,8 @@ def _table(found: dict[str, Any]) -> dict[str, Any]:
         "TableType": found.get("TableType", ""),
         "Columns": descriptor.get("Columns", []),
         "PartitionKeys": found.get("PartitionKeys", []),
-        "Parameters": {**found.get("Parameters", {}), **{key: value for key, value in describe.items() if value}},
+        "Parameters": {
+            **found.get("Parameters", {}),
+            **{key: value for key, value in describe.items() if value},
+        },
     }

@@ -97,7 +97,10 @@ class Reader:
         """The error for an unexpected next token."""
         if self.at_end:
             return InvalidSyntax(f"{self.place()}: mismatched input '<EOF>' expecting {expected}")
-        return InvalidSyntax(f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting {expected}")
+        return InvalidSyntax(
+            f"{self.place()}: mismatched input '{self._tokens[self._next].text}' expecting"
+            f" {expected}"
+        )
 
     def token(self, expected: str) -> Token:
         if self.at_end:
@@ -126,7 +129,11 @@ class Reader:
         first, depth = self._next, 0
         while not self.at_end:
             text = self._tokens[self._next].text
-            if depth == 0 and (text in (",", ")") or text.upper() == "COMMENT") and self._next > first:
+            if (
+                depth == 0
+                and (text in (",", ")") or text.upper() == "COMMENT")
+                and self._next > first
+            ):
                 break
             depth += (text in "<(") - (text in ">)") if len(text) == 1 else -2 * (text == ">>")
             self._next += 1
@@ -163,7 +170,11 @@ class Reader:
         start, depth = self.token("a query").start, 1
         while depth:
             token = self.token("')'")
-            depth += (token.text == "(") - (token.text == ")") if token.token_type is not TokenType.STRING else 0
+            depth += (
+                (token.text == "(") - (token.text == ")")
+                if token.token_type is not TokenType.STRING
+                else 0
+            )
         return self._blanked(start) + self.text[start : token.start]
 
     def _blanked(self, end: int) -> str:
@@ -215,7 +226,9 @@ class Ddl:
         except ClientError as error:
             _only(error, "AlreadyExistsException")
             if not missing_only:
-                raise _ddl_failed(f"AlreadyExistsException(message:Database {wanted['Name']} already exists)") from error
+                raise _ddl_failed(
+                    f"AlreadyExistsException(message:Database {wanted['Name']} already exists)"
+                ) from error
         return Result()
 
     def _drop_database(self, reader: Reader) -> Result:
@@ -224,9 +237,14 @@ class Ddl:
         reader.accept("RESTRICT")
         reader.end()
         if not self._catalog.has_database(name):
-            return _absent(existing_only, f"SemanticException [Error 10072]: Database does not exist: {name}")
+            return _absent(
+                existing_only, f"SemanticException [Error 10072]: Database does not exist: {name}"
+            )
         if self._catalog.tables(name) and not cascade:
-            raise _ddl_failed(f"InvalidOperationException(message:Database {name} is not empty. One or more tables exist.)")
+            raise _ddl_failed(
+                f"InvalidOperationException(message:Database {name} is not empty. One or more"
+                " tables exist.)"
+            )
         for table in self._catalog.tables(name):
             self._glue.delete_table(DatabaseName=name, Name=table.name)
         self._glue.delete_database(Name=name)
@@ -249,7 +267,9 @@ class Ddl:
         except ClientError as error:
             _only(error, "AlreadyExistsException")
             if not missing_only:
-                raise _ddl_failed(f"AlreadyExistsException(message:Table {name} already exists)") from error
+                raise _ddl_failed(
+                    f"AlreadyExistsException(message:Table {name} already exists)"
+                ) from error
         return Result()
 
     def _create_managed_table(self, reader: Reader) -> Result:
@@ -261,16 +281,26 @@ class Ddl:
         reader.accept("PURGE")
         reader.end()
         if isinstance(table, str):
-            return _absent(existing_only, f"SemanticException [Error 10001]: Table not found {table}")
+            return _absent(
+                existing_only, f"SemanticException [Error 10001]: Table not found {table}"
+            )
         self._glue.delete_table(DatabaseName=table.database, Name=table.name)
         return Result()
 
     def _show_tables(self, reader: Reader) -> Result:
-        return text_result("tab_name", _like([table.name for table in self._catalog.tables(self._in(reader))], reader))
+        return text_result(
+            "tab_name",
+            _like([table.name for table in self._catalog.tables(self._in(reader))], reader),
+        )
 
     def _show_views(self, reader: Reader) -> Result:
         database = self._in(reader)
-        return text_result("views", _like([table.name for table in self._catalog.tables(database) if table.is_view], reader))
+        return text_result(
+            "views",
+            _like(
+                [table.name for table in self._catalog.tables(database) if table.is_view], reader
+            ),
+        )
 
     def _in(self, reader: Reader) -> str:
         database = reader.name() if reader.accept("IN") or reader.accept("FROM") else self._database
@@ -291,24 +321,41 @@ class Ddl:
         table = self._required(reader.table_name(self._database))
         reader.end()
         if not table.keys:
-            raise _ddl_failed(f"SemanticException [Error 10241]: Table {table.name} is not a partitioned table")
-        return text_result("partition", (_folder(table, partition["Values"]) for partition in self._catalog.partitions(table)))
+            raise _ddl_failed(
+                f"SemanticException [Error 10241]: Table {table.name} is not a partitioned table"
+            )
+        return text_result(
+            "partition",
+            (_folder(table, partition["Values"]) for partition in self._catalog.partitions(table)),
+        )
 
     def _show_create(self, reader: Reader) -> Result:
         table = self._required(reader.table_name(self._database))
         reader.end()
         if table.is_view:
-            return text_result("Create View", [f"CREATE VIEW {table.database}.{table.name} AS", table.view()["originalSql"]])
+            return text_result(
+                "Create View",
+                [f"CREATE VIEW {table.database}.{table.name} AS", table.view()["originalSql"]],
+            )
         return text_result("createtab_stmt", _create_statement(table))
 
     def _describe(self, reader: Reader) -> Result:
         table = self._required(described_table(reader, self._database))
         reader.end()
         comments = _comments(table)
-        lines = [_described(name, kind, comments.get(name, "")) for name, kind in _all_columns(table)]
+        lines = [
+            _described(name, kind, comments.get(name, "")) for name, kind in _all_columns(table)
+        ]
         if table.keys:
-            lines += ["\t \t ", "# Partition Information\t \t ", _described("# col_name", "data_type", "comment"), "\t \t "]
-            lines += [_described(name, to_hive(kind), comments.get(name, "")) for name, kind in table.keys]
+            lines += [
+                "\t \t ",
+                "# Partition Information\t \t ",
+                _described("# col_name", "data_type", "comment"),
+                "\t \t ",
+            ]
+            lines += [
+                _described(name, to_hive(kind), comments.get(name, "")) for name, kind in table.keys
+            ]
         columns = [(name, HIVE_TEXT) for name in ("col_name", "data_type", "comment")]
         return Result(columns, [[line] for line in lines])
 
@@ -326,7 +373,12 @@ class Ddl:
         while reader.accept("PARTITION"):
             values = self._partition_values(reader, table)
             folder = f"{table.descriptor['Location'].rstrip('/')}/{_folder(table, values)}/"
-            self._add_partition(table, values, reader.string() if reader.accept("LOCATION") else folder, missing_only)
+            self._add_partition(
+                table,
+                values,
+                reader.string() if reader.accept("LOCATION") else folder,
+                missing_only,
+            )
         reader.end()
         return Result()
 
@@ -334,7 +386,9 @@ class Ddl:
         given = dict(self._assignments(reader))
         names = [name for name, _ in table.keys]
         if sorted(given) != sorted(names):
-            raise _ddl_failed(f"SemanticException: partition spec {given} does not have the columns {names}")
+            raise _ddl_failed(
+                f"SemanticException: partition spec {given} does not have the columns {names}"
+            )
         return [given[name] for name in names]
 
     def _assignments(self, reader: Reader) -> Iterator[tuple[str, str]]:
@@ -345,7 +399,9 @@ class Ddl:
             yield name, reader.token("a value").text
             reader.accept(",")
 
-    def _add_partition(self, table: Table, values: list[str], location: str, missing_only: bool) -> None:
+    def _add_partition(
+        self, table: Table, values: list[str], location: str, missing_only: bool
+    ) -> None:
         descriptor = {**table.descriptor, "Location": location}
         try:
             self._glue.create_partition(
@@ -356,19 +412,24 @@ class Ddl:
         except ClientError as error:
             _only(error, "AlreadyExistsException")
             if not missing_only:
-                raise _ddl_failed("AlreadyExistsException(message:Partition already exists.)") from error
+                raise _ddl_failed(
+                    "AlreadyExistsException(message:Partition already exists.)"
+                ) from error
 
     def _drop_partitions(self, reader: Reader, table: Table) -> Result:
         existing_only = reader.accept("IF", "EXISTS")
         while reader.accept("PARTITION"):
             values = self._partition_values(reader, table)
             try:
-                self._glue.delete_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=values)
+                self._glue.delete_partition(
+                    DatabaseName=table.database, TableName=table.name, PartitionValues=values
+                )
             except ClientError as error:
                 _only(error, "EntityNotFoundException")
                 if not existing_only:
                     raise _ddl_failed(
-                        f"SemanticException [Error 10006]: Partition not found ({_folder(table, values)})"
+                        "SemanticException [Error 10006]: Partition not found"
+                        f" ({_folder(table, values)})"
                     ) from error
             reader.accept(",")
         reader.end()
@@ -389,7 +450,15 @@ class Ddl:
     def _add_columns(self, reader: Reader, table: Table) -> Result:
         added = TableReader(reader, table.name).columns()
         reader.end()
-        self._update(table, {"StorageDescriptor": {**table.descriptor, "Columns": table.descriptor["Columns"] + added}})
+        self._update(
+            table,
+            {
+                "StorageDescriptor": {
+                    **table.descriptor,
+                    "Columns": table.descriptor["Columns"] + added,
+                }
+            },
+        )
         return Result()
 
     def _replace_columns(self, reader: Reader, table: Table) -> Result:
@@ -415,7 +484,11 @@ class Ddl:
         lines = [f"Partitions not in metastore:\t{missing}"] if fresh else []
         return text_result(
             "result",
-            lines + [f"Repair: Added partition to metastore {table.name}:{_folder(table, list(values))}" for values in fresh],
+            lines
+            + [
+                f"Repair: Added partition to metastore {table.name}:{_folder(table, list(values))}"
+                for values in fresh
+            ],
         )
 
     def _folders(self, table: Table) -> list[tuple[str, ...]]:
@@ -435,7 +508,9 @@ class Ddl:
 
     def _must_have(self, database: str) -> None:
         if not self._catalog.has_database(database):
-            raise _ddl_failed(f"SemanticException [Error 10072]: Database does not exist: {database}")
+            raise _ddl_failed(
+                f"SemanticException [Error 10072]: Database does not exist: {database}"
+            )
 
     def _found(self, database: str, name: str) -> Table | str:
         return self._catalog.table(database, name) or f"{database}.{name}"
@@ -460,7 +535,11 @@ class TableReader:
 
     def __init__(self, reader: Reader, name: str) -> None:
         self._reader = reader
-        self._wanted: dict[str, Any] = {"Name": name, "TableType": "EXTERNAL_TABLE", "Parameters": {"EXTERNAL": "TRUE"}}
+        self._wanted: dict[str, Any] = {
+            "Name": name,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE"},
+        }
         self._descriptor: dict[str, Any] = {}
         self._serde: dict[str, str] = {}
 
@@ -476,7 +555,10 @@ class TableReader:
         self._descriptor.setdefault("OutputFormat", outputs)
         self._descriptor["SerdeInfo"] = {
             "SerializationLibrary": library,
-            "Parameters": {"serialization.format": self._serde.get("field.delim", "1"), **self._serde},
+            "Parameters": {
+                "serialization.format": self._serde.get("field.delim", "1"),
+                **self._serde,
+            },
         }
         self._wanted["StorageDescriptor"] = self._descriptor
         return self._wanted
@@ -550,7 +632,16 @@ _DELIMITERS = (
     ("LINES TERMINATED BY", "line.delim"),
     ("NULL DEFINED AS", "serialization.null.format"),
 )
-_TABLE_INPUT = ("Name", "Description", "Owner", "Retention", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
+_TABLE_INPUT = (
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "TableType",
+    "Parameters",
+)
 
 _ACTIONS: tuple[tuple[str, Callable[[Ddl, Reader], Result]], ...] = (
     ("CREATE DATABASE", Ddl._create_database),
@@ -616,7 +707,11 @@ def _like(names: list[str], reader: Reader) -> list[str]:
     patterns = reader.string().lower().split("|")
     reader.end()
     return [
-        name for name in names if any(fnmatch.fnmatchcase(name, re.sub(r"^\.\*|\.\*$", "*", pattern)) for pattern in patterns)
+        name
+        for name in names
+        if any(
+            fnmatch.fnmatchcase(name, re.sub(r"^\.\*|\.\*$", "*", pattern)) for pattern in patterns
+        )
     ]
 
 
@@ -625,16 +720,23 @@ def _create_statement(table: Table) -> Iterator[str]:
     yield from _comma_separated([_declared(table, name, kind) for name, kind in table.columns], ")")
     if table.keys:
         yield "PARTITIONED BY ( "
-        yield from _comma_separated([_declared(table, name, kind) for name, kind in table.keys], ")")
+        yield from _comma_separated(
+            [_declared(table, name, kind) for name, kind in table.keys], ")"
+        )
     serde = table.descriptor.get("SerdeInfo", {})
     yield from ("ROW FORMAT SERDE ", f"  '{serde.get('SerializationLibrary', '')}' ")
     if serde.get("Parameters"):
         yield "WITH SERDEPROPERTIES ( "
-        yield from _comma_separated([f"  '{key}'='{value}'" for key, value in sorted(serde["Parameters"].items())], ") ")
+        yield from _comma_separated(
+            [f"  '{key}'='{value}'" for key, value in sorted(serde["Parameters"].items())], ") "
+        )
     yield from ("STORED AS INPUTFORMAT ", f"  '{table.descriptor.get('InputFormat')}' ")
     yield from ("OUTPUTFORMAT ", f"  '{table.descriptor.get('OutputFormat')}'")
     yield from ("LOCATION", f"  '{table.descriptor.get('Location')}'", "TBLPROPERTIES (")
-    yield from _comma_separated([f"  '{key}'='{value}'" for key, value in sorted(table.raw.get("Parameters", {}).items())], ")")
+    yield from _comma_separated(
+        [f"  '{key}'='{value}'" for key, value in sorted(table.raw.get("Parameters", {}).items())],
+        ")",
+    )
 
 
 def _declared(table: Table, name: str, kind: Type) -> str:

@@ -56,8 +56,13 @@ class Engine:
     def __init__(self) -> None:
         self._database = duckdb.connect(":memory:")
         self._database.execute(_prelude())
-        for name, function, kind in (("java_double", java_double, "DOUBLE"), ("java_real", java_real, "FLOAT")):
-            self._database.create_function(name, function, [duckdb.sqltype(kind)], duckdb.sqltype("VARCHAR"))
+        for name, function, kind in (
+            ("java_double", java_double, "DOUBLE"),
+            ("java_real", java_real, "FLOAT"),
+        ):
+            self._database.create_function(
+                name, function, [duckdb.sqltype(kind)], duckdb.sqltype("VARCHAR")
+            )
         self.objects = ObjectCache()
         self._lock = threading.Lock()
 
@@ -75,7 +80,9 @@ def _prelude() -> str:
     """prelude.sql, and its macros again as ``null_...``, which return NULL instead of failing."""
     text = resources.files("local_aws.athena").joinpath("prelude.sql").read_text(encoding="utf-8")
     macros = text[text.index("CREATE MACRO") :]
-    lenient = macros.replace("trino_", "null_").replace("error('TRINO:' || code || ':' || message)", "NULL")
+    lenient = macros.replace("trino_", "null_").replace(
+        "error('TRINO:' || code || ':' || message)", "NULL"
+    )
     return text + lenient
 
 
@@ -111,16 +118,30 @@ class Query:
         for scan in scans:
             self._session.raise_if_cancelled()
             reader.prepare(scan)
-            if self._session.cutoff_bytes is not None and reader.scanned_bytes > self._session.cutoff_bytes:
+            if (
+                self._session.cutoff_bytes is not None
+                and reader.scanned_bytes > self._session.cutoff_bytes
+            ):
                 raise ScanLimitReached
         names = [column.name or f"_col{index}" for index, column in enumerate(compiled.columns)]
-        return PreparedQuery(compiled, names, [column.type for column in compiled.columns], reader.scanned_bytes, compiled.sql)
+        return PreparedQuery(
+            compiled,
+            names,
+            [column.type for column in compiled.columns],
+            reader.scanned_bytes,
+            compiled.sql,
+        )
 
     def rows(self, prepared: PreparedQuery) -> Result:
         rows = self.execute(_with_text_columns(prepared)).fetchall()
-        formatted_rows = [[formatted(value, kind) for value, kind in zip(row, prepared.types, strict=True)] for row in rows]
+        formatted_rows = [
+            [formatted(value, kind) for value, kind in zip(row, prepared.types, strict=True)]
+            for row in rows
+        ]
         columns = list(zip(prepared.names, prepared.types, strict=True))
-        return Result(columns, formatted_rows, has_header=True, scanned_bytes=prepared.scanned_bytes)
+        return Result(
+            columns, formatted_rows, has_header=True, scanned_bytes=prepared.scanned_bytes
+        )
 
     def table(self, prepared: PreparedQuery) -> Any:
         self._session.raise_if_cancelled()
@@ -138,7 +159,12 @@ class Query:
             raise _failure(error) from error
 
 
-_TEXT_COLUMNS = ("timestamp with time zone", "json", "interval day to second", "interval year to month")
+_TEXT_COLUMNS = (
+    "timestamp with time zone",
+    "json",
+    "interval day to second",
+    "interval year to month",
+)
 
 
 def _with_text_columns(prepared: PreparedQuery) -> str:
@@ -165,14 +191,16 @@ def _text_column(column: str, kind: Type) -> str:
 
 _FAILED = re.compile(r"TRINO:(?P<code>[A-Z_]+):(?P<message>.*)", re.DOTALL)
 _FAILURES: Sequence[tuple[str, str, str]] = (
-    (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows"),
+    (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS",
+     "Scalar sub-query has returned multiple rows"),
     (r"Division by zero", "DIVISION_BY_ZERO", "Division by zero"),
     (r"(?:Overflow|out of range)[^\n]*", "NUMERIC_VALUE_OUT_OF_RANGE", "{}"),
     (r"WHERE clause cannot contain (?:aggregates|window functions)", "EXPRESSION_NOT_SCALAR",
      "WHERE clause cannot contain aggregations, window functions or grouping operations"),
     (r"GROUP BY clause cannot contain (?:aggregates|window functions)", "EXPRESSION_NOT_SCALAR",
      "GROUP BY clause cannot contain aggregations, window functions or grouping operations"),
-    (r"aggregate function calls cannot be nested", "NESTED_AGGREGATION", "Cannot nest aggregations inside aggregation"),
+    (r"aggregate function calls cannot be nested", "NESTED_AGGREGATION",
+     "Cannot nest aggregations inside aggregation"),
     (r"for SELECT DISTINCT, ORDER BY expressions must appear", "EXPRESSION_NOT_IN_DISTINCT",
      "For SELECT DISTINCT, ORDER BY expressions must appear in select list"),
     (r"Conversion Error: ([^\n]*)", "INVALID_CAST_ARGUMENT", "{}"),
@@ -181,7 +209,9 @@ _FAILURES: Sequence[tuple[str, str, str]] = (
 )  # fmt: skip
 
 
-_OVERFLOW = re.compile(r"Overflow in (?P<operation>\w+) of (?P<kind>INT\d+) \((?P<operands>[^)]*)\)")
+_OVERFLOW = re.compile(
+    r"Overflow in (?P<operation>\w+) of (?P<kind>INT\d+) \((?P<operands>[^)]*)\)"
+)
 _INTEGERS = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"}
 
 
@@ -189,7 +219,10 @@ def _failure(error: duckdb.Error) -> QueryFailed:
     text = str(error)
     overflow = _OVERFLOW.search(text)
     if overflow and overflow["kind"] in _INTEGERS:
-        message = f"{_INTEGERS[overflow['kind']]} {overflow['operation']} overflow: {overflow['operands']}"
+        message = (
+            f"{_INTEGERS[overflow['kind']]} {overflow['operation']} overflow:"
+            f" {overflow['operands']}"
+        )
         return QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message)
     failed = _FAILED.search(text)
     if failed:
@@ -198,4 +231,8 @@ def _failure(error: duckdb.Error) -> QueryFailed:
         found = re.search(pattern, text)
         if found:
             return QueryFailed(code, message.format(found[found.lastindex or 0]))
-    return QueryFailed("NOT_SUPPORTED", f"local_aws could not run this query in DuckDB: {text.splitlines()[0]}", category=3)
+    return QueryFailed(
+        "NOT_SUPPORTED",
+        f"local_aws could not run this query in DuckDB: {text.splitlines()[0]}",
+        category=3,
+    )

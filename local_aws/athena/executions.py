@@ -11,7 +11,13 @@ from typing import Any
 
 from local_aws.athena.results import Result
 
-QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = (
+    "QUEUED",
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+)
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 _NO_REUSE = {"ResultReuseByAgeConfiguration": {"Enabled": False}}
 _SAME_REQUEST = ("QueryString", "QueryExecutionContext", "ExecutionParameters")
@@ -53,7 +59,9 @@ class Execution:
         """The location of the list of written objects, for statements that write."""
         return f"{self.output_folder}{self.query_id}-manifest.csv"
 
-    def end(self, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
+    def end(
+        self, state: str, reason: str | None = None, error: dict[str, Any] | None = None
+    ) -> None:
         """Sets the final state, once."""
         with self._lock:
             if self.state not in ENDED:
@@ -75,7 +83,9 @@ class Execution:
         """
         self.cancelled.set()
         self.end(CANCELLED, "Query cancelled by user")
-        threading.Thread(target=self._interrupt, name=f"cancel-{self.query_id}", daemon=True).start()
+        threading.Thread(
+            target=self._interrupt, name=f"cancel-{self.query_id}", daemon=True
+        ).start()
 
     def _interrupt(self) -> None:
         import duckdb
@@ -87,9 +97,14 @@ class Execution:
                     cursor.interrupt()
 
     def can_answer(self, other: Execution) -> bool:
-        """Returns whether ``other``, which asks for result reuse, may return this execution's result."""
-        age = (other.request.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration") or {}
-        recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get("MaxAgeInMinutes", 60)
+        """Returns whether ``other``, which asks for result reuse, may return this execution's
+        result."""
+        age = (other.request.get("ResultReuseConfiguration") or {}).get(
+            "ResultReuseByAgeConfiguration"
+        ) or {}
+        recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get(
+            "MaxAgeInMinutes", 60
+        )
         same = all(self.request.get(key) == other.request.get(key) for key in _SAME_REQUEST)
         places = [(execution.region, execution.workgroup) for execution in (self, other)]
         selects = self.state == SUCCEEDED and self.substatement == "SELECT"
@@ -110,11 +125,17 @@ class Execution:
             "Query": self.request["QueryString"],
             "StatementType": self.statement_type,
             "SubstatementType": self.substatement,
-            "ResultConfiguration": {**(self.request.get("ResultConfiguration") or {}), "OutputLocation": self.output_location},
+            "ResultConfiguration": {
+                **(self.request.get("ResultConfiguration") or {}),
+                "OutputLocation": self.output_location,
+            },
             "ResultReuseConfiguration": self.request.get("ResultReuseConfiguration") or _NO_REUSE,
             "QueryExecutionContext": self._context(),
             "Status": self._status(),
-            "EngineVersion": {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"},
+            "EngineVersion": {
+                "SelectedEngineVersion": "AUTO",
+                "EffectiveEngineVersion": "Athena engine version 3",
+            },
             "Statistics": self.statistics(),
             "WorkGroup": self.workgroup,
         }
@@ -124,7 +145,11 @@ class Execution:
 
     def _context(self) -> dict[str, str]:
         given = self.request.get("QueryExecutionContext") or {}
-        return {key.title(): value.lower() for key, value in given.items() if key in ("Database", "Catalog")}
+        return {
+            key.title(): value.lower()
+            for key, value in given.items()
+            if key in ("Database", "Catalog")
+        }
 
     def _status(self) -> dict[str, Any]:
         status = {

@@ -56,9 +56,25 @@ class Queries(Protocol):
         """A subquery: its SQL and the types of its columns."""
 
 
-_COMPARISONS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_DISTINCTNESS: dict[type[exp.Expr], str] = {exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}
-_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_DISTINCTNESS: dict[type[exp.Expr], str] = {
+    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    exp.NullSafeNEQ: "IS DISTINCT FROM",
+}
+_ARITHMETIC: dict[type[exp.Expr], str] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.Mod: "%",
+}
 _DAY_TIME_UNITS = ("SECOND", "MINUTE", "HOUR", "DAY")
 _YEAR_MONTH_UNITS = ("MONTH", "YEAR")
 
@@ -66,7 +82,9 @@ _YEAR_MONTH_UNITS = ("MONTH", "YEAR")
 class Expressions:
     """Compiles the expressions of one clause; ``names`` resolves columns."""
 
-    def __init__(self, queries: Queries, names: Names, windows: dict[str, exp.Window] | None = None) -> None:
+    def __init__(
+        self, queries: Queries, names: Names, windows: dict[str, exp.Window] | None = None
+    ) -> None:
         self._queries = queries
         self._names = names
         self._lambdas: list[dict[str, Typed]] = []
@@ -87,7 +105,9 @@ class Expressions:
         """A condition; ``what`` names the clause in the error message."""
         compiled = self.compile(node)
         if compiled.type.name not in ("boolean", "unknown"):
-            raise self.mismatch(node, f"{what} must evaluate to a boolean: actual type {compiled.type}")
+            raise self.mismatch(
+                node, f"{what} must evaluate to a boolean: actual type {compiled.type}"
+            )
         return compiled.sql
 
     def coerced(self, given: Typed, to: Type) -> str:
@@ -105,16 +125,26 @@ class Expressions:
         """One item of ORDER BY, with Trino's order of nulls."""
         return self.compile(ordered.this).sql + direction(ordered)
 
-    def lambda_of(self, node: exp.Expr, names: list[str], kinds: list[Type], as_entry: bool) -> tuple[Typed, str]:
+    def lambda_of(
+        self, node: exp.Expr, names: list[str], kinds: list[Type], as_entry: bool
+    ) -> tuple[Typed, str]:
         """A lambda's body, and the whole lambda in DuckDB's SQL.
 
         ``as_entry``: the two parameters are key and value of a map entry.
         """
         if len(names) != len(kinds):
-            raise QueryFailed("INVALID_PARAMETER_USAGE", f"Expected a lambda that takes {len(kinds)} argument(s)")
+            raise QueryFailed(
+                "INVALID_PARAMETER_USAGE", f"Expected a lambda that takes {len(kinds)} argument(s)"
+            )
         level = len(self._lambdas)
-        inner = [f"l{level}.key", f"l{level}.value"] if as_entry else [f"l{level}_{index}" for index in range(len(names))]
-        self._lambdas.append({name: Typed(sql, kind) for name, sql, kind in zip(names, inner, kinds, strict=True)})
+        inner = (
+            [f"l{level}.key", f"l{level}.value"]
+            if as_entry
+            else [f"l{level}_{index}" for index in range(len(names))]
+        )
+        self._lambdas.append(
+            {name: Typed(sql, kind) for name, sql, kind in zip(names, inner, kinds, strict=True)}
+        )
         body = self.compile(node.this)
         self._lambdas.pop()
         return body, f"lambda {f'l{level}' if as_entry else ', '.join(inner)}: {body.sql}"
@@ -135,7 +165,9 @@ class Expressions:
 
     def _operator_mismatch(self, node: exp.Expr, sign: str, left: Type, right: Type) -> QueryFailed:
         place = self._queries.source.place_of_operator(node, node.expression)
-        return QueryFailed("TYPE_MISMATCH", f"{place}: Cannot apply operator: {left} {sign} {right}")
+        return QueryFailed(
+            "TYPE_MISMATCH", f"{place}: Cannot apply operator: {left} {sign} {right}"
+        )
 
     # literals and names
 
@@ -169,10 +201,15 @@ class Expressions:
         try:
             found = self._names.resolve(parts)
         except QueryFailed as ambiguous:
-            raise QueryFailed(ambiguous.code, f"{self.place(node)}: {ambiguous.reason.partition(': ')[2]}") from ambiguous
+            raise QueryFailed(
+                ambiguous.code, f"{self.place(node)}: {ambiguous.reason.partition(': ')[2]}"
+            ) from ambiguous
         if found is None:
             name = ".".join(parts).lower()
-            message = f"Column '{name}' cannot be resolved or requester is not authorized to access requested resources"
+            message = (
+                f"Column '{name}' cannot be resolved or requester is not authorized to access"
+                " requested resources"
+            )
             raise self.failed(node, "COLUMN_NOT_FOUND", message)
         return self._fields(node, *found)
 
@@ -204,7 +241,11 @@ class Expressions:
         return self._array_of(node, [self.compile(item) for item in node.expressions])
 
     def _array_of(self, node: exp.Expr, items: Sequence[Typed]) -> Typed:
-        kind = self.common_type_of(node, items, "All ARRAY elements must be the same type: {first}") if items else UNKNOWN
+        kind = (
+            self.common_type_of(node, items, "All ARRAY elements must be the same type: {first}")
+            if items
+            else UNKNOWN
+        )
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
@@ -231,9 +272,13 @@ class Expressions:
 
     def _row_subscript(self, node: exp.Expr, base: Typed, index: Typed) -> Typed:
         if not index.sql.isdigit() or not 1 <= int(index.sql) <= len(base.type.items):
-            raise self.mismatch(node, "Subscript expression on ROW requires a constant index within its fields")
+            raise self.mismatch(
+                node, "Subscript expression on ROW requires a constant index within its fields"
+            )
         key = base.type.field_keys()[int(index.sql) - 1]
-        return Typed(f"struct_extract({base.sql}, {text_literal(key)})", base.type.items[int(index.sql) - 1])
+        return Typed(
+            f"struct_extract({base.sql}, {text_literal(key)})", base.type.items[int(index.sql) - 1]
+        )
 
     # arithmetic
 
@@ -244,7 +289,11 @@ class Expressions:
         return Typed(f"(-{inner.sql})", inner.type)
 
     def _arithmetic(self, node: exp.Expr) -> Typed:
-        left, right, sign = self.compile(node.this), self.compile(node.expression), _ARITHMETIC[type(node)]
+        left, right, sign = (
+            self.compile(node.this),
+            self.compile(node.expression),
+            _ARITHMETIC[type(node)],
+        )
         result = combined(left, right, sign, self.prefix)
         if result is None:
             raise self._operator_mismatch(node, sign, left.type, right.type)
@@ -252,11 +301,19 @@ class Expressions:
 
     def _interval(self, node: exp.Expr) -> Typed:
         unit = node.args.get("unit")
-        if isinstance(unit, exp.IntervalSpan) or unit is None or not isinstance(node.this, exp.Literal):
+        if (
+            isinstance(unit, exp.IntervalSpan)
+            or unit is None
+            or not isinstance(node.this, exp.Literal)
+        ):
             raise unsupported(f"the interval {node.sql()}")
         name = unit.name.upper()
-        if name not in _DAY_TIME_UNITS + _YEAR_MONTH_UNITS or not re.fullmatch(r"[+-]?\d+(\.\d+)?", node.this.name):
-            raise self.failed(node, "SYNTAX_ERROR", f"Invalid INTERVAL {name} value: {node.this.name}")
+        if name not in _DAY_TIME_UNITS + _YEAR_MONTH_UNITS or not re.fullmatch(
+            r"[+-]?\d+(\.\d+)?", node.this.name
+        ):
+            raise self.failed(
+                node, "SYNTAX_ERROR", f"Invalid INTERVAL {name} value: {node.this.name}"
+            )
         kind = DAY_TIME if name in _DAY_TIME_UNITS else YEAR_MONTH
         return Typed(f"CAST('{node.this.name} {name.lower()}' AS INTERVAL)", kind)
 
@@ -287,11 +344,17 @@ class Expressions:
         if kind is None:
             raise self._operator_mismatch(node, sign, left.type, kinds[0])
         word = "ANY" if isinstance(node.expression, exp.Any) else "ALL"
-        return Typed(f"({self.coerced(left, kind)} {sign} {word} (SELECT {cast('c0', kinds[0], kind)} FROM ({sql})))", BOOLEAN)
+        return Typed(
+            f"({self.coerced(left, kind)} {sign} {word} (SELECT {cast('c0', kinds[0], kind)} FROM"
+            f" ({sql})))",
+            BOOLEAN,
+        )
 
     def _logical(self, node: exp.Expr) -> Typed:
         word = "AND" if isinstance(node, exp.And) else "OR"
-        sides = [self._term(side, "Logical expression term") for side in (node.this, node.expression)]
+        sides = [
+            self._term(side, "Logical expression term") for side in (node.this, node.expression)
+        ]
         return Typed(f"({sides[0]} {word} {sides[1]})", BOOLEAN)
 
     def _not(self, node: exp.Expr) -> Typed:
@@ -308,7 +371,9 @@ class Expressions:
         kind = common(value.type, low.type)
         kind = kind and common(kind, high.type)
         if kind is None:
-            raise self.mismatch(node, f"Cannot check if {value.type} is BETWEEN {low.type} and {high.type}")
+            raise self.mismatch(
+                node, f"Cannot check if {value.type} is BETWEEN {low.type} and {high.type}"
+            )
         one, two, three = (self.coerced(side, kind) for side in (value, low, high))
         return Typed(f"({one} BETWEEN {two} AND {three})", BOOLEAN)
 
@@ -318,7 +383,9 @@ class Expressions:
         if query is not None:
             return self._in_query(node, value, _unwrapped(query))
         items = [self.compile(item) for item in node.expressions]
-        kind = self.common_type_of(node, [value, *items], "IN value and list items must be the same type: {first}, {other}")
+        kind = self.common_type_of(
+            node, [value, *items], "IN value and list items must be the same type: {first}, {other}"
+        )
         inside = ", ".join(self.coerced(item, kind) for item in items)
         return Typed(f"({self.coerced(value, kind)} IN ({inside}))", BOOLEAN)
 
@@ -328,21 +395,30 @@ class Expressions:
         kind = common(value.type, given)
         if kind is None:
             raise self.mismatch(
-                node, f"Value expression and result of subquery must be of the same type: {value.type} vs {given}"
+                node,
+                f"Value expression and result of subquery must be of the same type: {value.type} vs"
+                f" {given}",
             )
         packed = ", ".join(f"field{index} := c{index}" for index in range(len(kinds)))
         column = "c0" if len(kinds) == 1 else f"struct_pack({packed})"
-        return Typed(f"({self.coerced(value, kind)} IN (SELECT {cast(column, given, kind)} FROM ({sql})))", BOOLEAN)
+        return Typed(
+            f"({self.coerced(value, kind)} IN (SELECT {cast(column, given, kind)} FROM ({sql})))",
+            BOOLEAN,
+        )
 
     def _exists(self, node: exp.Expr) -> Typed:
-        return Typed(f"EXISTS ({self._queries.subquery(_unwrapped(node.this), self._names)[0]})", BOOLEAN)
+        return Typed(
+            f"EXISTS ({self._queries.subquery(_unwrapped(node.this), self._names)[0]})", BOOLEAN
+        )
 
     def _scalar_subquery(self, node: exp.Expr) -> Typed:
         sql, kinds = self._queries.subquery(_unwrapped(node), self._names)
         if len(kinds) != 1:
             place = self.place(node)
             raise QueryFailed(
-                "NOT_SUPPORTED", f"{place}: Multiple columns returned by subquery are not yet supported. Found {len(kinds)}"
+                "NOT_SUPPORTED",
+                f"{place}: Multiple columns returned by subquery are not yet supported. Found"
+                f" {len(kinds)}",
             )
         return Typed(f"({sql})", kinds[0])
 
@@ -352,24 +428,40 @@ class Expressions:
             escape = f" ESCAPE {self.compile(node.expression).sql}"
             node = node.this
         value, pattern = self.compile(node.this), self.compile(node.expression)
-        for side, what in ((value, "Left side of LIKE expression"), (pattern, "Pattern for LIKE expression")):
+        for side, what in (
+            (value, "Left side of LIKE expression"),
+            (pattern, "Pattern for LIKE expression"),
+        ):
             if side.type.name not in ("varchar", "char", "unknown"):
-                raise self.mismatch(node, f"{what} must evaluate to a varchar (actual: {side.type})")
+                raise self.mismatch(
+                    node, f"{what} must evaluate to a varchar (actual: {side.type})"
+                )
         return Typed(f"({value.sql} LIKE {pattern.sql}{escape})", BOOLEAN)
 
     def _is(self, node: exp.Expr) -> Typed:
         if not isinstance(node.expression, exp.Null):
-            raise self.failed(node, "SYNTAX_ERROR", "Trino's IS takes NULL, NOT NULL and DISTINCT FROM only")
+            raise self.failed(
+                node, "SYNTAX_ERROR", "Trino's IS takes NULL, NOT NULL and DISTINCT FROM only"
+            )
         return Typed(f"({self.compile(node.this).sql} IS NULL)", BOOLEAN)
 
     def _case(self, node: exp.Expr) -> Typed:
         results = [self.compile(branch.args["true"]) for branch in node.args["ifs"]]
-        default = self.compile(node.args["default"]) if node.args.get("default") else Typed("NULL", UNKNOWN)
+        default = (
+            self.compile(node.args["default"])
+            if node.args.get("default")
+            else Typed("NULL", UNKNOWN)
+        )
         kind = self.common_type_of(
-            node, [*results, default], "All CASE results must be the same type or coercible to a common type: {first}"
+            node,
+            [*results, default],
+            "All CASE results must be the same type or coercible to a common type: {first}",
         )
         whens = [self._when(node, branch.this) for branch in node.args["ifs"]]
-        branches = " ".join(f"WHEN {when} THEN {self.coerced(then, kind)}" for when, then in zip(whens, results, strict=True))
+        branches = " ".join(
+            f"WHEN {when} THEN {self.coerced(then, kind)}"
+            for when, then in zip(whens, results, strict=True)
+        )
         return Typed(f"CASE {branches} ELSE {self.coerced(default, kind)} END", kind)
 
     def _when(self, node: exp.Expr, condition: exp.Expr) -> str:
@@ -380,7 +472,9 @@ class Expressions:
         kind = common(left.type, right.type)
         if kind is None:
             raise self.mismatch(
-                condition, f"CASE operand type does not match WHEN clause operand type: {left.type} vs {right.type}"
+                condition,
+                f"CASE operand type does not match WHEN clause operand type: {left.type} vs"
+                f" {right.type}",
             )
         return f"({self.coerced(left, kind)} = {self.coerced(right, kind)})"
 
@@ -389,24 +483,39 @@ class Expressions:
         condition = self._term(node.this, "IF condition")
         yes = self.compile(node.args["true"])
         no = self.compile(node.args["false"]) if node.args.get("false") else Typed("NULL", UNKNOWN)
-        kind = self.common_type_of(node, [yes, no], "Result types for IF must be the same: {first} and {other}")
-        return Typed(f"CASE WHEN {condition} THEN {self.coerced(yes, kind)} ELSE {self.coerced(no, kind)} END", kind)
+        kind = self.common_type_of(
+            node, [yes, no], "Result types for IF must be the same: {first} and {other}"
+        )
+        return Typed(
+            f"CASE WHEN {condition} THEN {self.coerced(yes, kind)} ELSE"
+            f" {self.coerced(no, kind)} END",
+            kind,
+        )
 
     def _concatenation(self, node: exp.Expr) -> Typed:
         left, right = self.compile(node.this), self.compile(node.expression)
         if left.type.name == "array" or right.type.name == "array":
             kind = self._array_of_both(node, left, right)
-            sides = [side if side.type.name == "array" else Typed(f"[{side.sql}]", array(side.type)) for side in (left, right)]
-            return Typed(f"({self.coerced(sides[0], kind)} || {self.coerced(sides[1], kind)})", kind)
+            sides = [
+                side if side.type.name == "array" else Typed(f"[{side.sql}]", array(side.type))
+                for side in (left, right)
+            ]
+            return Typed(
+                f"({self.coerced(sides[0], kind)} || {self.coerced(sides[1], kind)})", kind
+            )
         for side in (left, right):
             if side.type.name not in ("varchar", "char", "unknown", "varbinary"):
                 message = f"Unexpected parameters ({left.type}, {right.type}) for function concat"
                 expected = signatures_text(functions().signatures["concat"])
                 raise self.failed(node, "FUNCTION_NOT_FOUND", f"{message}. Expected: {expected}")
-        return Typed(f"({left.sql} || {right.sql})", VARBINARY if left.type == VARBINARY else VARCHAR)
+        return Typed(
+            f"({left.sql} || {right.sql})", VARBINARY if left.type == VARBINARY else VARCHAR
+        )
 
     def _array_of_both(self, node: exp.Expr, left: Typed, right: Typed) -> Type:
-        items = [side.type.items[0] if side.type.name == "array" else side.type for side in (left, right)]
+        items = [
+            side.type.items[0] if side.type.name == "array" else side.type for side in (left, right)
+        ]
         kind = common(items[0], items[1])
         if kind is None:
             raise self._operator_mismatch(node, "||", left.type, right.type)
@@ -432,13 +541,17 @@ class Expressions:
         try:
             return type_of(node.args["to"])
         except QueryFailed as unknown:
-            raise QueryFailed(unknown.code, f"{self.place(node)}: {unknown.reason.partition(': ')[2]}") from unknown
+            raise QueryFailed(
+                unknown.code, f"{self.place(node)}: {unknown.reason.partition(': ')[2]}"
+            ) from unknown
 
     def _cast_or_mismatch(self, node: exp.Expr, inner: Typed, to: Type, prefix: str) -> str:
         try:
             return cast(inner.sql, inner.type, to, prefix)
         except QueryFailed as refused:
-            raise QueryFailed(refused.code, f"{self.place(node)}: {refused.reason.partition(': ')[2]}") from refused
+            raise QueryFailed(
+                refused.code, f"{self.place(node)}: {refused.reason.partition(': ')[2]}"
+            ) from refused
 
     def _typed_literal(self, node: exp.Expr, text: str) -> Typed:
         """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text determines the type's parameters."""
@@ -448,7 +561,10 @@ class Expressions:
         zone = re.fullmatch(r"(.*\d) ([A-Za-z].*)", text.strip())
         if to.name.startswith("timestamp") and zone:
             local = cast(text_literal(zone[1]), VARCHAR, Type("timestamp", to.params), self.prefix)
-            return Typed(f"timezone({text_literal(zone[2])}, {local})", replace(ZONED, params=to.params, zone=zone[2]))
+            return Typed(
+                f"timezone({text_literal(zone[2])}, {local})",
+                replace(ZONED, params=to.params, zone=zone[2]),
+            )
         return Typed(cast(text_literal(text), VARCHAR, to, self.prefix), to)
 
     def _at_time_zone(self, node: exp.Expr) -> Typed:
@@ -460,17 +576,24 @@ class Expressions:
             raise unsupported(f"a time zone that is not a literal, at {self.place(node)}")
         if inner.type.name not in ("timestamp", "timestamp with time zone"):
             raise self.mismatch(
-                node, f"Type of value must be a time or timestamp with or without time zone (actual {inner.type})"
+                node,
+                "Type of value must be a time or timestamp with or without time zone (actual"
+                f" {inner.type})",
             )
         kind = Type("timestamp with time zone", inner.type.params, zone=zone.text)
         return Typed(self.coerced(inner, replace(kind, zone=inner.type.zone)), kind)
 
     def now(self, node: exp.Expr) -> Typed:
         """The start time of the query, the same everywhere in it."""
-        return Typed(f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}+00' AS TIMESTAMPTZ)", ZONED)
+        return Typed(
+            f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}+00' AS TIMESTAMPTZ)", ZONED
+        )
 
     def _local_now(self, node: exp.Expr) -> Typed:
-        return Typed(f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}' AS TIMESTAMP)", Type("timestamp", (3,)))
+        return Typed(
+            f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}' AS TIMESTAMP)",
+            Type("timestamp", (3,)),
+        )
 
     def _today(self, node: exp.Expr) -> Typed:
         return Typed(f"CAST('{self._queries.started:%Y-%m-%d}' AS DATE)", DATE)
@@ -480,7 +603,9 @@ class Expressions:
 
 
 def _unwrapped(node: exp.Expr) -> exp.Expr:
-    while isinstance(node, exp.Paren) or isinstance(node, exp.Subquery) and not node.args.get("alias"):
+    while (
+        isinstance(node, exp.Paren) or isinstance(node, exp.Subquery) and not node.args.get("alias")
+    ):
         node = node.this
     return node
 

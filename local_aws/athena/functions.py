@@ -8,16 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_aws.athena.types import (
-    DATE,
-    Type,
-    coerces,
-    common,
-    decimal,
-    is_number,
-    parse_type,
-    row,
-)
+from local_aws.athena.types import DATE, Type, coerces, common, decimal, is_number, parse_type, row
 
 _TABLE = Path(__file__).with_name("functions.txt")
 _VARIABLES = "TKVUS"
@@ -84,7 +75,8 @@ Bindings = dict[str, Type]
 
 
 def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
-    """Returns whether ``given`` matches, exactly or by coercion; adds type variables to ``bound``."""
+    """Returns whether ``given`` matches, exactly or by coercion; adds type variables to
+    ``bound``."""
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return _bind_variable(pattern, given, bound)
     if pattern.name == "decimal(p,s)":
@@ -120,7 +112,9 @@ def _bind_items(pattern: Pattern, given: Type, bound: Bindings) -> bool:
     name = "row" if pattern.name == "entry" else pattern.name
     if given.name != name or len(given.items) != len(pattern.items):
         return False
-    return all(bind(inner, item, bound) for inner, item in zip(pattern.items, given.items, strict=True))
+    return all(
+        bind(inner, item, bound) for inner, item in zip(pattern.items, given.items, strict=True)
+    )
 
 
 def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
@@ -173,7 +167,9 @@ class FunctionTable:
         if found is None:
             raise ValueError(f"{_TABLE.name} has a line that is no function: {line}")
         arguments = tuple(Pattern.of(part) for part in _split(found["arguments"]))
-        function = Signature(found["name"], kind, arguments, Pattern.of(found["result"]), found["template"])
+        function = Signature(
+            found["name"], kind, arguments, Pattern.of(found["result"]), found["template"]
+        )
         self.signatures.setdefault(function.name, []).append(function)
 
 
@@ -196,20 +192,29 @@ def _split(text: str) -> list[str]:
 
 
 _MYSQL = {
-    "a": "%a", "b": "%b", "c": "%-m", "d": "%d", "e": "%-d", "f": "%f", "H": "%H", "h": "%I", "I": "%I", "i": "%M", "j": "%j",
-    "k": "%-H", "l": "%-I", "M": "%B", "m": "%m", "p": "%p", "r": "%I:%M:%S %p", "S": "%S", "s": "%S", "T": "%H:%M:%S", "v": "%V",
+    "a": "%a", "b": "%b", "c": "%-m", "d": "%d", "e": "%-d", "f": "%f", "H": "%H", "h": "%I",
+    "I": "%I", "i": "%M", "j": "%j",
+    "k": "%-H", "l": "%-I", "M": "%B", "m": "%m", "p": "%p", "r": "%I:%M:%S %p", "S": "%S",
+    "s": "%S", "T": "%H:%M:%S", "v": "%V",
     "W": "%A", "w": "%w", "x": "%G", "Y": "%Y", "y": "%y", "%": "%%",
 }  # fmt: skip
 _JODA = {
-    "yyyy": "%Y", "YYYY": "%Y", "y": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d", "d": "%-d",
-    "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "SSS": "%g", "EEEE": "%A",
-    "EEE": "%a", "EE": "%a", "E": "%a", "e": "%u", "a": "%p", "D": "%-j", "DDD": "%j", "w": "%-V", "ww": "%V", "xxxx": "%G",
+    "yyyy": "%Y", "YYYY": "%Y", "y": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m",
+    "M": "%-m", "dd": "%d", "d": "%-d",
+    "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S",
+    "s": "%-S", "SSS": "%g", "EEEE": "%A",
+    "EEE": "%a", "EE": "%a", "E": "%a", "e": "%u", "a": "%p", "D": "%-j", "DDD": "%j", "w": "%-V",
+    "ww": "%V", "xxxx": "%G",
 }  # fmt: skip
 
 
 def duckdb_format(kind: str, text: str) -> str | None:
     """A format of MySQL or Joda as strftime's; None if strftime lacks a part of it."""
-    table, letters = (_MYSQL, r"%(.)|([^%])") if kind == "mysql_format" else (_JODA, r"(([A-Za-z])\2*)|('(?:[^']|'')*')|(.)")
+    table, letters = (
+        (_MYSQL, r"%(.)|([^%])")
+        if kind == "mysql_format"
+        else (_JODA, r"(([A-Za-z])\2*)|('(?:[^']|'')*')|(.)")
+    )
     parts = []
     for found in re.finditer(letters, text, re.DOTALL):
         letter, plain = found[1], found[found.lastindex or 1]

@@ -40,7 +40,11 @@ class NamedQueries:
         fields = ("Name", "Description", "Database", "QueryString")
         query: dict[str, Any] = {key: call.body[key] for key in fields if key in call.body}
         with self._lock:
-            self._queries[call.region, query_id] = {**query, "NamedQueryId": query_id, "WorkGroup": group}
+            self._queries[call.region, query_id] = {
+                **query,
+                "NamedQueryId": query_id,
+                "WorkGroup": group,
+            }
         return {"NamedQueryId": query_id}
 
     def _get(self, call: Call) -> dict[str, Any]:
@@ -62,22 +66,42 @@ class NamedQueries:
         return {}
 
     def _batch_get(self, call: Call) -> dict[str, Any]:
-        found = {query_id: self._queries.get((call.region, query_id)) for query_id in call.body["NamedQueryIds"]}
+        found = {
+            query_id: self._queries.get((call.region, query_id))
+            for query_id in call.body["NamedQueryIds"]
+        }
         return {
             "NamedQueries": [query for query in found.values() if query],
-            "UnprocessedNamedQueryIds": [{"NamedQueryId": query_id} for query_id, query in found.items() if not query],
+            "UnprocessedNamedQueryIds": [
+                {"NamedQueryId": query_id} for query_id, query in found.items() if not query
+            ],
         }
 
     def _list(self, call: Call) -> dict[str, Any]:
         place = (call.region, call.body.get("WorkGroup", "primary"))
-        ids = [query_id for (region, query_id), query in self._queries.items() if (region, query["WorkGroup"]) == place]
-        token, size = ("NextToken", call.body.get("NextToken")), call.body.get("MaxResults", _MOST_LISTED)
-        return page("NamedQueryIds", ids, size, token, AwsError("InvalidRequestException", "The pagination token is not valid"))
+        ids = [
+            query_id
+            for (region, query_id), query in self._queries.items()
+            if (region, query["WorkGroup"]) == place
+        ]
+        token, size = (
+            ("NextToken", call.body.get("NextToken")),
+            call.body.get("MaxResults", _MOST_LISTED),
+        )
+        return page(
+            "NamedQueryIds",
+            ids,
+            size,
+            token,
+            AwsError("InvalidRequestException", "The pagination token is not valid"),
+        )
 
 
 def work_group(call: Call, name: str) -> dict[str, Any]:
     """A workgroup; raises AWS's error if there is none (moto returns an empty response)."""
-    found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get("WorkGroup")
+    found: dict[str, Any] | None = call.forward({"WorkGroup": name}, "GetWorkGroup").get(
+        "WorkGroup"
+    )
     if not found:
         raise AwsError("InvalidRequestException", f"WorkGroup {name} is not found.")
     return found
@@ -90,7 +114,9 @@ def update_work_group(call: Call) -> dict[str, Any]:
     wanted = {
         "Name": name,
         "Description": call.body.get("Description", group.get("Description", "")),
-        "Configuration": changed(group.get("Configuration", {}), call.body.get("ConfigurationUpdates", {})),
+        "Configuration": changed(
+            group.get("Configuration", {}), call.body.get("ConfigurationUpdates", {})
+        ),
     }
     call.forward({"WorkGroup": name, "RecursiveDeleteOption": True}, "DeleteWorkGroup")
     return call.forward(wanted, "CreateWorkGroup")

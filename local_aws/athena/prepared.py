@@ -21,16 +21,27 @@ class PreparedStatements:
         return {
             "AmazonAthena.CreatePreparedStatement": self._create,
             "AmazonAthena.UpdatePreparedStatement": self._update,
-            "AmazonAthena.GetPreparedStatement": lambda call: {"PreparedStatement": self._get(call, call.body["StatementName"])},
+            "AmazonAthena.GetPreparedStatement": lambda call: {
+                "PreparedStatement": self._get(call, call.body["StatementName"])
+            },
             "AmazonAthena.BatchGetPreparedStatement": self._batch_get,
             "AmazonAthena.DeletePreparedStatement": self._delete,
             "AmazonAthena.ListPreparedStatements": self._list,
         }
 
-    def put(self, region: str, workgroup: str, name: str, text: str, description: str | None = None) -> None:
-        statement = {"StatementName": name, "QueryStatement": text, "WorkGroupName": workgroup, "LastModifiedTime": time.time()}
+    def put(
+        self, region: str, workgroup: str, name: str, text: str, description: str | None = None
+    ) -> None:
+        statement = {
+            "StatementName": name,
+            "QueryStatement": text,
+            "WorkGroupName": workgroup,
+            "LastModifiedTime": time.time(),
+        }
         with self._lock:
-            self._statements[region, workgroup, name] = statement | ({"Description": description} if description else {})
+            self._statements[region, workgroup, name] = statement | (
+                {"Description": description} if description else {}
+            )
 
     def text(self, region: str, workgroup: str, name: str) -> str | None:
         statement = self._statements.get((region, workgroup, name))
@@ -43,7 +54,10 @@ class PreparedStatements:
 
     def _create(self, call: Call) -> dict[str, Any]:
         if self.text(call.region, call.body["WorkGroup"], call.body["StatementName"]) is not None:
-            raise AwsError("InvalidRequestException", f"Prepared statement {call.body['StatementName']} already exists")
+            raise AwsError(
+                "InvalidRequestException",
+                f"Prepared statement {call.body['StatementName']} already exists",
+            )
         return self._put(call)
 
     def _update(self, call: Call) -> dict[str, Any]:
@@ -52,21 +66,32 @@ class PreparedStatements:
 
     def _put(self, call: Call) -> dict[str, Any]:
         body = call.body
-        self.put(call.region, body["WorkGroup"], body["StatementName"], body["QueryStatement"], body.get("Description"))
+        self.put(
+            call.region,
+            body["WorkGroup"],
+            body["StatementName"],
+            body["QueryStatement"],
+            body.get("Description"),
+        )
         return {}
 
     def _get(self, call: Call, name: str) -> dict[str, Any]:
         statement = self._statements.get((call.region, call.body["WorkGroup"], name))
         if statement is None:
             raise AwsError(
-                "ResourceNotFoundException", f"PreparedStatement {name} was not found in workGroup {call.body['WorkGroup']}"
+                "ResourceNotFoundException",
+                f"PreparedStatement {name} was not found in workGroup {call.body['WorkGroup']}",
             )
         return statement
 
     def _batch_get(self, call: Call) -> dict[str, Any]:
         names, place = call.body["PreparedStatementNames"], (call.region, call.body["WorkGroup"])
         return {
-            "PreparedStatements": [self._statements[(*place, name)] for name in names if (*place, name) in self._statements],
+            "PreparedStatements": [
+                self._statements[(*place, name)]
+                for name in names
+                if (*place, name) in self._statements
+            ],
             "UnprocessedPreparedStatementNames": [
                 {
                     "StatementName": name,
@@ -85,6 +110,10 @@ class PreparedStatements:
 
     def _list(self, call: Call) -> dict[str, Any]:
         place = (call.region, call.body["WorkGroup"])
-        listed = [statement for key, statement in sorted(self._statements.items()) if key[:2] == place]
+        listed = [
+            statement for key, statement in sorted(self._statements.items()) if key[:2] == place
+        ]
         shown = ("StatementName", "LastModifiedTime")
-        return {"PreparedStatements": [{key: statement[key] for key in shown} for statement in listed]}
+        return {
+            "PreparedStatements": [{key: statement[key] for key in shown} for statement in listed]
+        }

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlglot import exp
@@ -60,7 +61,8 @@ Ctes = dict[str, tuple[str, tuple[OutputColumn, ...]]]
 Items = Sequence[tuple[str | None, Typed]]
 
 _SELECT_PARTS = {
-    "with_", "kind", "expressions", "hint", "distinct", "into", "from_", "joins", "where", "group", "having", "windows", "order",
+    "with_", "kind", "expressions", "hint", "distinct", "into", "from_", "joins", "where",
+    "group", "having", "windows", "order",
     "limit", "offset", "operation_modifiers", "laterals",
 }  # fmt: skip
 _NEVER = ("hint", "into", "kind", "laterals", "operation_modifiers")
@@ -116,7 +118,9 @@ class QueryCompiler:
         if node is None:
             return ""
         self._ctes = dict(self._ctes)
-        texts = [self._cte(cte, outer, bool(node.args.get("recursive"))) for cte in node.expressions]
+        texts = [
+            self._cte(cte, outer, bool(node.args.get("recursive"))) for cte in node.expressions
+        ]
         return f"WITH {'RECURSIVE ' if node.args.get('recursive') else ''}{', '.join(texts)} "
 
     def _cte(self, cte: exp.Expr, outer: Scope | None, recursive: bool) -> str:
@@ -132,20 +136,29 @@ class QueryCompiler:
         self._ctes[cte.alias.lower()] = (alias, columns)
         return f"{alias} AS ({compiled.sql})"
 
-    def _recursive(self, cte: exp.Expr, alias: str, names: list[str], outer: Scope | None) -> Compiled:
+    def _recursive(
+        self, cte: exp.Expr, alias: str, names: list[str], outer: Scope | None
+    ) -> Compiled:
         first = self.compile(cte.this.this, outer)
         self._ctes[cte.alias.lower()] = (alias, self._renamed(cte, first.columns, names))
         rest = self.compile(cte.this.expression, outer)
         kinds = [column.type for column in first.columns]
         return Compiled(f"{_recast(first, kinds)} UNION ALL {_recast(rest, kinds)}", first.columns)
 
-    def _renamed(self, node: exp.Expr, columns: Sequence[OutputColumn], names: Sequence[str]) -> tuple[OutputColumn, ...]:
+    def _renamed(
+        self, node: exp.Expr, columns: Sequence[OutputColumn], names: Sequence[str]
+    ) -> tuple[OutputColumn, ...]:
         if not names:
             return tuple(columns)
         if len(names) != len(columns):
-            message = f"{self._place(node)}: Column alias list has {len(names)} entries but relation has {len(columns)} columns"
+            message = (
+                f"{self._place(node)}: Column alias list has {len(names)} entries but relation has"
+                f" {len(columns)} columns"
+            )
             raise QueryFailed("MISMATCHED_COLUMN_ALIASES", message)
-        return tuple(OutputColumn(name, column.type) for name, column in zip(names, columns, strict=True))
+        return tuple(
+            OutputColumn(name, column.type) for name, column in zip(names, columns, strict=True)
+        )
 
     # SELECT
 
@@ -157,7 +170,9 @@ class QueryCompiler:
         where = self._where(node, expressions, scope)
         items = self._items(node, expressions, scope)
         group = self._group(node, expressions, items)
-        check_aggregation(node, expressions, scope, self._grouped(node, expressions, items), self.source)
+        check_aggregation(
+            node, expressions, scope, self._grouped(node, expressions, items), self.source
+        )
         parts = [
             "SELECT "
             + ("DISTINCT " if node.args.get("distinct") else "")
@@ -169,12 +184,23 @@ class QueryCompiler:
             self._order(node, items, scope, windows),
             self._limit(node),
         ]
-        return Compiled(" ".join(part for part in parts if part), tuple(OutputColumn(name, item.type) for name, item in items))
+        return Compiled(
+            " ".join(part for part in parts if part),
+            tuple(OutputColumn(name, item.type) for name, item in items),
+        )
 
     def _refuse_foreign_parts(self, node: exp.Select) -> None:
-        foreign = [part for part, value in node.args.items() if value and (part not in _SELECT_PARTS or part in _NEVER)]
+        foreign = [
+            part
+            for part, value in node.args.items()
+            if value and (part not in _SELECT_PARTS or part in _NEVER)
+        ]
         if foreign:
-            raise self._failed(node, "SYNTAX_ERROR", f"{foreign[0].strip('_').upper()} is no part of Trino's SELECT")
+            raise self._failed(
+                node,
+                "SYNTAX_ERROR",
+                f"{foreign[0].strip('_').upper()} is no part of Trino's SELECT",
+            )
         if node.args.get("distinct") and node.args["distinct"].args.get("on"):
             raise self._failed(node, "SYNTAX_ERROR", "mismatched input 'ON'")
 
@@ -191,7 +217,10 @@ class QueryCompiler:
         """Adds a condition that only uses partition columns of one table to that table's scan."""
         if condition.find(exp.Query, exp.Lambda):
             return
-        found = [scope.find([part.name for part in column.parts]) for column in condition.find_all(exp.Column)]
+        found = [
+            scope.find([part.name for part in column.parts])
+            for column in condition.find_all(exp.Column)
+        ]
         columns = [hit[0] for hit in found if hit is not None]
         scan = columns[0].scan if columns else None
         if scan is None or scan.nullable or any(column.scan is not scan for column in columns):
@@ -200,7 +229,9 @@ class QueryCompiler:
         if all(column.stored in keys for column in columns):
             scan.pruning.append(expressions.compile(condition).sql)
 
-    def _items(self, node: exp.Select, expressions: Expressions, scope: Scope) -> list[tuple[str | None, Typed]]:
+    def _items(
+        self, node: exp.Select, expressions: Expressions, scope: Scope
+    ) -> list[tuple[str | None, Typed]]:
         items: list[tuple[str | None, Typed]] = []
         for item in node.expressions:
             if item.is_star and isinstance(item, exp.Star | exp.Column):
@@ -214,7 +245,9 @@ class QueryCompiler:
     def _star_columns(self, item: exp.Expr, scope: Scope) -> list[tuple[str | None, Typed]]:
         if isinstance(item, exp.Star) and any(item.args.values()):
             raise self._failed(item, "SYNTAX_ERROR", "Trino's * takes no EXCEPT, REPLACE or RENAME")
-        relation = [part.name.lower() for part in item.parts[:-1]] if isinstance(item, exp.Column) else []
+        relation = (
+            [part.name.lower() for part in item.parts[:-1]] if isinstance(item, exp.Column) else []
+        )
         columns = [column for column in scope.visible() if column.belongs_to(relation)]
         if not columns:
             message = (
@@ -233,15 +266,24 @@ class QueryCompiler:
             raise self._failed(group, "SYNTAX_ERROR", "mismatched input 'ALL'")
         parts = [self._grouping(part, expressions, items) for part in group.expressions]
         for name in ("grouping_sets", "cube", "rollup"):
-            parts += [self._grouping(part, expressions, items) for part in group.args.get(name) or ()]
+            parts += [
+                self._grouping(part, expressions, items) for part in group.args.get(name) or ()
+            ]
         return "GROUP BY " + ", ".join(parts)
 
+    def _groupings(self, parts: Sequence[exp.Expr], expressions: Expressions, items: Items) -> str:
+        return ", ".join(self._grouping(part, expressions, items) for part in parts)
+
     def _grouping(self, part: exp.Expr, expressions: Expressions, items: Items) -> str:
-        for kind, word in ((exp.GroupingSets, "GROUPING SETS"), (exp.Cube, "CUBE"), (exp.Rollup, "ROLLUP")):
+        for kind, word in (
+            (exp.GroupingSets, "GROUPING SETS"),
+            (exp.Cube, "CUBE"),
+            (exp.Rollup, "ROLLUP"),
+        ):
             if isinstance(part, kind):
-                return f"{word} ({', '.join(self._grouping(inner, expressions, items) for inner in part.expressions)})"
+                return f"{word} ({self._groupings(part.expressions, expressions, items)})"
         if isinstance(part, exp.Tuple):
-            return f"({', '.join(self._grouping(inner, expressions, items) for inner in part.expressions)})"
+            return f"({self._groupings(part.expressions, expressions, items)})"
         if isinstance(part, exp.Paren):
             return f"({self._grouping(part.this, expressions, items)})"
         if isinstance(part, exp.Literal) and not part.is_string:
@@ -257,7 +299,11 @@ class QueryCompiler:
     def _ordinal(self, node: exp.Expr, clause: str, size: int) -> int:
         number = int(node.name) if node.name.isdigit() else 0
         if not 1 <= number <= size:
-            raise self._failed(node, "INVALID_COLUMN_REFERENCE", f"{clause} position {node.name} is not in select list")
+            raise self._failed(
+                node,
+                "INVALID_COLUMN_REFERENCE",
+                f"{clause} position {node.name} is not in select list",
+            )
         return number - 1
 
     def _having(self, node: exp.Select, expressions: Expressions) -> str:
@@ -277,7 +323,9 @@ class QueryCompiler:
         if order is None:
             return ""
         names = _OrderNames(items, scope)
-        return "ORDER BY " + ", ".join(self._ordering(item, items, names, windows) for item in order.expressions)
+        return "ORDER BY " + ", ".join(
+            self._ordering(item, items, names, windows) for item in order.expressions
+        )
 
     def _ordering(
         self,
@@ -289,7 +337,11 @@ class QueryCompiler:
         if isinstance(item.this, exp.Literal) and not item.this.is_string:
             return str(self._ordinal(item.this, "ORDER BY", len(items)) + 1) + direction(item)
         if isinstance(item.this, exp.Column) and len(item.this.parts) == 1:
-            matching = [index for index, (name, _) in enumerate(items) if name and name.lower() == item.this.name.lower()]
+            matching = [
+                index
+                for index, (name, _) in enumerate(items)
+                if name and name.lower() == item.this.name.lower()
+            ]
             if matching:
                 return f"{matching[0] + 1}{direction(item)}"
         return Expressions(self, names, windows).ordering(item)
@@ -298,7 +350,9 @@ class QueryCompiler:
         parts = []
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
-            if limit.args.get("limit_options") and limit.args["limit_options"].args.get("with_ties"):
+            if limit.args.get("limit_options") and limit.args["limit_options"].args.get(
+                "with_ties"
+            ):
                 raise unsupported("FETCH ... WITH TIES")
             parts.append(f"LIMIT {self._count(limit.args.get('count') or exp.Literal.number(1))}")
         elif limit is not None and limit.expression.name.lower() != "all":
@@ -309,17 +363,26 @@ class QueryCompiler:
 
     def _count(self, node: exp.Expr) -> str:
         if not isinstance(node, exp.Literal) or not node.name.isdigit():
-            raise self._failed(node, "SYNTAX_ERROR", f"mismatched input '{node.sql()}'. Expecting: 'ALL', '?', <integer>")
+            raise self._failed(
+                node,
+                "SYNTAX_ERROR",
+                f"mismatched input '{node.sql()}'. Expecting: 'ALL', '?', <integer>",
+            )
         return node.name
 
     def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
         """Applies the ORDER BY and LIMIT of ``node``, which see only the columns of ``inner``."""
         alias = self._work.alias()
-        items = [(column.name, Typed(f"{alias}.c{n}", column.type)) for n, column in enumerate(inner.columns)]
+        items = [
+            (column.name, Typed(f"{alias}.c{n}", column.type))
+            for n, column in enumerate(inner.columns)
+        ]
         order, limit = self._order(node, items, Scope()), self._limit(node)
         if not order and not limit:
             return inner
-        return Compiled(f"SELECT * FROM ({inner.sql}) AS {alias} {order} {limit}".rstrip(), inner.columns)
+        return Compiled(
+            f"SELECT * FROM ({inner.sql}) AS {alias} {order} {limit}".rstrip(), inner.columns
+        )
 
     # set operations and VALUES
 
@@ -329,7 +392,10 @@ class QueryCompiler:
         left, right = self.compile(node.this, outer), self.compile(node.expression, outer)
         word = type(node).__name__.upper()
         if len(left.columns) != len(right.columns):
-            message = f"{word} query has different number of fields: {len(left.columns)}, {len(right.columns)}"
+            message = (
+                f"{word} query has different number of fields: {len(left.columns)},"
+                f" {len(right.columns)}"
+            )
             raise self._failed(node.expression, "TYPE_MISMATCH", message)
         kinds = [
             self._column_type(node, word, n, one, other)
@@ -337,13 +403,21 @@ class QueryCompiler:
         ]
         everything = "" if node.args.get("distinct") else " ALL"
         sql = f"({_recast(left, kinds)}) {word}{everything} ({_recast(right, kinds)})"
-        columns = tuple(OutputColumn(column.name, kind) for column, kind in zip(left.columns, kinds, strict=True))
+        columns = tuple(
+            OutputColumn(column.name, kind)
+            for column, kind in zip(left.columns, kinds, strict=True)
+        )
         return self._ordered(node, Compiled(sql, columns))
 
-    def _column_type(self, node: exp.Expr, word: str, index: int, one: OutputColumn, other: OutputColumn) -> Type:
+    def _column_type(
+        self, node: exp.Expr, word: str, index: int, one: OutputColumn, other: OutputColumn
+    ) -> Type:
         kind = common(one.type, other.type)
         if kind is None:
-            message = f"column {index + 1} in {word} query has incompatible types: {one.type}, {other.type}"
+            message = (
+                f"column {index + 1} in {word} query has incompatible types: {one.type},"
+                f" {other.type}"
+            )
             raise self._failed(node.expression, "TYPE_MISMATCH", message)
         return kind
 
@@ -354,11 +428,15 @@ class QueryCompiler:
             raise self._failed(node, "TYPE_MISMATCH", "Values rows have mismatched sizes")
         kinds = [self._values_type(node, column) for column in zip(*rows, strict=True)]
         texts = ", ".join(
-            f"({', '.join(_typed_value(expressions, item, kind) for item, kind in zip(row, kinds, strict=True))})" for row in rows
+            "(" + ", ".join(map(partial(_typed_value, expressions), row, kinds)) + ")"
+            for row in rows
         )
         names = ", ".join(f"c{n}" for n in range(len(kinds)))
         alias = self._work.alias()
-        return Compiled(f"SELECT * FROM (VALUES {texts}) AS {alias}({names})", tuple(OutputColumn(None, kind) for kind in kinds))
+        return Compiled(
+            f"SELECT * FROM (VALUES {texts}) AS {alias}({names})",
+            tuple(OutputColumn(None, kind) for kind in kinds),
+        )
 
     def _values_type(self, node: exp.Expr, column: Sequence[Typed]) -> Type:
         kind: Type | None = column[0].type
@@ -412,9 +490,14 @@ class QueryCompiler:
         """A query in FROM, with the alias and column aliases of ``node``."""
         alias = self._work.alias()
         named = node.args.get("alias")
-        outputs = self._renamed(node, compiled.columns, [column.name for column in named.columns] if named else [])
+        outputs = self._renamed(
+            node, compiled.columns, [column.name for column in named.columns] if named else []
+        )
         relation = (node.alias.lower(),) if node.alias else ()
-        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in enumerate(outputs)]
+        columns = [
+            Column(relation, column.name, f"{alias}.c{n}", column.type)
+            for n, column in enumerate(outputs)
+        ]
         return f"({compiled.sql}) AS {alias}{self._sample(node)}", columns
 
     def _sample(self, node: exp.Expr) -> str:
@@ -447,13 +530,21 @@ class QueryCompiler:
             raise self._failed(node, "CATALOG_NOT_FOUND", f"Catalog '{parts[0]}' does not exist")
         database = parts[-2] if len(parts) > 1 else self._database
         if not database:
-            raise self._failed(node, "MISSING_SCHEMA_NAME", "Schema must be specified when session schema is not set")
+            raise self._failed(
+                node,
+                "MISSING_SCHEMA_NAME",
+                "Schema must be specified when session schema is not set",
+            )
         return database, parts[-1]
 
-    def _from_cte(self, node: exp.Expr, cte: str, outputs: tuple[OutputColumn, ...]) -> tuple[str, list[Column]]:
+    def _from_cte(
+        self, node: exp.Expr, cte: str, outputs: tuple[OutputColumn, ...]
+    ) -> tuple[str, list[Column]]:
         names = ", ".join(f"c{n}" for n in range(len(outputs)))
         text, columns = self._named(node, Compiled(f"SELECT {names} FROM {cte}", outputs))
-        return text, [replace(column, relation=((node.alias or node.name).lower(),)) for column in columns]
+        return text, [
+            replace(column, relation=((node.alias or node.name).lower(),)) for column in columns
+        ]
 
     def _from_scan(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
         scan = Scan(table, self._work.alias())
@@ -463,44 +554,72 @@ class QueryCompiler:
             Column(relation, name, f"{scan.alias}.{quoted(name)}", kind, scan, name)
             for name, kind in [*table.columns, *table.keys, ("$path", VARCHAR)]
         ]
-        return f"{quoted('scan_' + scan.alias)} AS {scan.alias}{self._sample(node)}", self._aliased(node, columns)
+        return f"{quoted('scan_' + scan.alias)} AS {scan.alias}{self._sample(node)}", self._aliased(
+            node, columns
+        )
 
     def _aliased(self, node: exp.Expr, columns: list[Column]) -> list[Column]:
         named = node.args.get("alias")
         if not named or not named.columns:
             return columns
         seen = [column for column in columns if not column.hidden]
-        outputs = self._renamed(node, [OutputColumn(None, column.type) for column in seen], [name.name for name in named.columns])
-        return [replace(column, name=output.name) for column, output in zip(seen, outputs, strict=True)]
+        outputs = self._renamed(
+            node,
+            [OutputColumn(None, column.type) for column in seen],
+            [name.name for name in named.columns],
+        )
+        return [
+            replace(column, name=output.name) for column, output in zip(seen, outputs, strict=True)
+        ]
 
     def _from_view(self, node: exp.Expr, table: Table) -> tuple[str, list[Column]]:
         full_name = f"{table.database}.{table.name}"
         if full_name in self._work.views:
-            raise self._failed(node, "VIEW_IS_RECURSIVE", f"View '{CATALOG}.{full_name}' is recursive")
+            raise self._failed(
+                node, "VIEW_IS_RECURSIVE", f"View '{CATALOG}.{full_name}' is recursive"
+            )
         self._work.views.append(full_name)
         view = table.view()
-        inner = QueryCompiler(Source(view["originalSql"]), self._work, view.get("schema") or table.database)
+        inner = QueryCompiler(
+            Source(view["originalSql"]), self._work, view.get("schema") or table.database
+        )
         compiled = inner.compile(inner.source.tree)
         self._work.views.pop()
         if len(compiled.columns) != len(view["columns"]):
-            message = f"View '{CATALOG}.{full_name}' is stale or in invalid state: its columns are not those it was made with"
+            message = (
+                f"View '{CATALOG}.{full_name}' is stale or in invalid state: its columns are not"
+                " those it was made with"
+            )
             raise self._failed(node, "VIEW_IS_STALE", message)
         names = [column["name"] for column in view["columns"]]
-        outputs = tuple(OutputColumn(name, column.type) for name, column in zip(names, compiled.columns, strict=True))
+        outputs = tuple(
+            OutputColumn(name, column.type)
+            for name, column in zip(names, compiled.columns, strict=True)
+        )
         text, columns = self._named(node, Compiled(compiled.sql, outputs))
         relation = (node.alias.lower(),) if node.alias else (CATALOG, table.database, table.name)
         return text, [replace(column, relation=relation) for column in columns]
 
-    def _information(self, node: exp.Expr, name: str) -> tuple[list[tuple[str, Type]], list[tuple[Any, ...]]]:
+    def _information(
+        self, node: exp.Expr, name: str
+    ) -> tuple[list[tuple[str, Type]], list[tuple[Any, ...]]]:
         found = self._work.catalog.information(name)
         if found is None:
-            raise self._failed(node, "TABLE_NOT_FOUND", f"Table '{CATALOG}.{INFORMATION_SCHEMA}.{name}' does not exist")
+            raise self._failed(
+                node,
+                "TABLE_NOT_FOUND",
+                f"Table '{CATALOG}.{INFORMATION_SCHEMA}.{name}' does not exist",
+            )
         return found
 
     def _partitions(self, node: exp.Expr, database: str, name: str) -> tuple[str, list[Column]]:
         table = self._work.catalog.required(database, name, self._place(node))
         if not table.keys:
-            raise self._failed(node, "TABLE_NOT_FOUND", f"Table '{CATALOG}.{database}.{name}$partitions' does not exist")
+            raise self._failed(
+                node,
+                "TABLE_NOT_FOUND",
+                f"Table '{CATALOG}.{database}.{name}$partitions' does not exist",
+            )
         rows = [tuple(partition["Values"]) for partition in self._work.catalog.partitions(table)]
         return self._from_rows(node, table.keys, rows)
 
@@ -512,8 +631,12 @@ class QueryCompiler:
         empty = f"({', '.join('NULL' for _ in names)})"
         items = ", ".join(f"CAST(v{n} AS {kind}) AS c{n}" for n, kind in enumerate(kinds))
         heads = ", ".join(f"v{n}" for n in range(len(names)))
-        sql = f"SELECT {items} FROM (VALUES {values or empty}) AS v({heads})" + ("" if rows else " WHERE false")
-        text, columns = self._named(node, Compiled(sql, tuple(OutputColumn(name, kind) for name, kind in names)))
+        sql = f"SELECT {items} FROM (VALUES {values or empty}) AS v({heads})" + (
+            "" if rows else " WHERE false"
+        )
+        text, columns = self._named(
+            node, Compiled(sql, tuple(OutputColumn(name, kind) for name, kind in names))
+        )
         relation = (node.alias or node.name).lower()
         return text, [replace(column, relation=(relation,)) for column in columns]
 
@@ -525,26 +648,42 @@ class QueryCompiler:
         items: list[Typed] = []
         for item, given in zip(node.expressions, arrays, strict=True):
             items += self._unnested(item, given)
-        names = [column.name for column in node.args["alias"].columns] if node.args.get("alias") else []
+        names = (
+            [column.name for column in node.args["alias"].columns] if node.args.get("alias") else []
+        )
         offset = node.args.get("offset")
         if offset:
             longest = ", ".join(f"coalesce(cardinality({given.sql}), 0)" for given in arrays)
-            longest = longest.replace("cardinality", "len") if all(given.type.name == "array" for given in arrays) else longest
-            items.append(Typed(f"unnest(range(1, 1 + CAST(greatest({longest}) AS BIGINT)))", BIGINT))
+            longest = (
+                longest.replace("cardinality", "len")
+                if all(given.type.name == "array" for given in arrays)
+                else longest
+            )
+            items.append(
+                Typed(f"unnest(range(1, 1 + CAST(greatest({longest}) AS BIGINT)))", BIGINT)
+            )
             names += [offset.name] if isinstance(offset, exp.Identifier) else []
         sql = "SELECT " + ", ".join(f"{item.sql} AS c{n}" for n, item in enumerate(items))
         outputs = self._renamed(node, [OutputColumn(None, item.type) for item in items], names)
         alias = self._work.alias()
         relation = (node.alias.lower(),) if node.alias else ()
-        columns = [Column(relation, column.name, f"{alias}.c{n}", column.type) for n, column in enumerate(outputs)]
+        columns = [
+            Column(relation, column.name, f"{alias}.c{n}", column.type)
+            for n, column in enumerate(outputs)
+        ]
         return f"LATERAL ({sql}) AS {alias}", columns
 
     def _unnested(self, node: exp.Expr, given: Typed) -> list[Typed]:
         if given.type.name == "map":
             entries = f"unnest(map_entries({given.sql}))"
-            return [Typed(f"{entries}.{part}", kind) for part, kind in zip(("key", "value"), given.type.items, strict=True)]
+            return [
+                Typed(f"{entries}.{part}", kind)
+                for part, kind in zip(("key", "value"), given.type.items, strict=True)
+            ]
         if given.type.name != "array":
-            raise self._failed(node, "INVALID_FUNCTION_ARGUMENT", f"Cannot unnest type: {given.type}")
+            raise self._failed(
+                node, "INVALID_FUNCTION_ARGUMENT", f"Cannot unnest type: {given.type}"
+            )
         inner = given.type.items[0]
         if inner.name != "row":
             return [Typed(f"unnest({given.sql})", inner)]
@@ -555,7 +694,9 @@ class QueryCompiler:
 
     # joins
 
-    def _join(self, left: str, columns: list[Column], join: exp.Expr, outer: Scope | None) -> tuple[str, list[Column]]:
+    def _join(
+        self, left: str, columns: list[Column], join: exp.Expr, outer: Scope | None
+    ) -> tuple[str, list[Column]]:
         side = (join.args.get("side") or "").upper()
         kind = (join.args.get("kind") or "").upper()
         method = (join.args.get("method") or "").upper()
@@ -571,32 +712,58 @@ class QueryCompiler:
         on = join.args.get("on")
         if on is None:
             if side or kind in ("INNER", "OUTER"):
-                raise self._failed(join, "SYNTAX_ERROR", "mismatched input. Expecting: 'ON', 'USING'")
+                raise self._failed(
+                    join, "SYNTAX_ERROR", "mismatched input. Expecting: 'ON', 'USING'"
+                )
             return f"{left} CROSS JOIN {right}", list(scope.columns)
         condition = Expressions(self, scope).boolean(on, "JOIN ON clause")
         return f"{left} {side or 'INNER'} JOIN {right} ON {condition}", list(scope.columns)
 
     def _join_using(
-        self, left: str, right: str, side: str, join: exp.Expr, columns: list[Column], others: list[Column]
+        self,
+        left: str,
+        right: str,
+        side: str,
+        join: exp.Expr,
+        columns: list[Column],
+        others: list[Column],
     ) -> tuple[str, list[Column]]:
         names = [name.name.lower() for name in join.args["using"]]
         merged, conditions = [], []
         for name in names:
-            mine, theirs = self._using(join, columns, name, "left"), self._using(join, others, name, "right")
+            mine, theirs = (
+                self._using(join, columns, name, "left"),
+                self._using(join, others, name, "right"),
+            )
             kind = common(mine.type, theirs.type)
             if kind is None:
-                message = f"Column types of USING column '{name}' are incompatible: {mine.type}, {theirs.type}"
+                message = (
+                    f"Column types of USING column '{name}' are incompatible: {mine.type},"
+                    f" {theirs.type}"
+                )
                 raise self._failed(join, "TYPE_MISMATCH", message)
-            one, other = cast(mine.use().sql, mine.type, kind), cast(theirs.use().sql, theirs.type, kind)
+            one, other = (
+                cast(mine.use().sql, mine.type, kind),
+                cast(theirs.use().sql, theirs.type, kind),
+            )
             conditions.append(f"{one} = {other}")
-            merged.append(Column((), name, {"RIGHT": other, "FULL": f"coalesce({one}, {other})"}.get(side, one), kind))
+            merged.append(
+                Column(
+                    (),
+                    name,
+                    {"RIGHT": other, "FULL": f"coalesce({one}, {other})"}.get(side, one),
+                    kind,
+                )
+            )
         rest = [column for column in columns + others if (column.name or "").lower() not in names]
         return f"{left} {side or 'INNER'} JOIN {right} ON {' AND '.join(conditions)}", merged + rest
 
     def _using(self, join: exp.Expr, columns: list[Column], name: str, which: str) -> Column:
         found = [column for column in columns if column.answers_to((), name)]
         if len(found) != 1:
-            raise self._failed(join, "COLUMN_NOT_FOUND", f"Column '{name}' is missing from {which} side of join")
+            raise self._failed(
+                join, "COLUMN_NOT_FOUND", f"Column '{name}' is missing from {which} side of join"
+            )
         return found[0]
 
 
@@ -645,7 +812,9 @@ def _recast(compiled: Compiled, kinds: Sequence[Type]) -> str:
 
 def _row_items(row: exp.Expr) -> list[exp.Expr]:
     if isinstance(row, exp.Tuple):
-        return _row_items(row.expressions[0]) if len(row.expressions) == 1 else list(row.expressions)
+        return (
+            _row_items(row.expressions[0]) if len(row.expressions) == 1 else list(row.expressions)
+        )
     if isinstance(row, exp.Anonymous) and row.name.lower() == "row":
         return list(row.expressions)
     return [row.this if isinstance(row, exp.Paren) else row]
@@ -654,7 +823,11 @@ def _row_items(row: exp.Expr) -> list[exp.Expr]:
 def _typed_value(expressions: Expressions, item: Typed, kind: Type) -> str:
     """A value with an explicit type, as DuckDB might infer another from VALUES."""
     text = expressions.coerced(item, kind)
-    return text if kind.items or kind.name in ("unknown", "varchar") else f"CAST({text} AS {duckdb_type(kind)})"
+    return (
+        text
+        if kind.items or kind.name in ("unknown", "varchar")
+        else f"CAST({text} AS {duckdb_type(kind)})"
+    )
 
 
 def _value(value: Any) -> str:

@@ -68,9 +68,13 @@ class Scope:
         """The column at the start of ``parts``, and the rest: fields of a row."""
         lower = [part.lower() for part in parts]
         for size in range(min(len(parts) - 1, 3), -1, -1):
-            found = [column for column in self.columns if column.answers_to(lower[:size], lower[size])]
+            found = [
+                column for column in self.columns if column.answers_to(lower[:size], lower[size])
+            ]
             if len(found) > 1:
-                raise QueryFailed("AMBIGUOUS_NAME", f"Column '{'.'.join(lower[: size + 1])}' is ambiguous")
+                raise QueryFailed(
+                    "AMBIGUOUS_NAME", f"Column '{'.'.join(lower[: size + 1])}' is ambiguous"
+                )
             if found:
                 return found[0], parts[size + 1 :]
         return self.outer.find(parts) if self.outer is not None else None

@@ -90,7 +90,14 @@ def _array(value: Sequence[Any], kind: Type) -> str:
 
 
 def _map(value: dict[Any, Any], kind: Type) -> str:
-    return "{" + ", ".join(f"{_inner(key, kind.items[0])}={_inner(item, kind.items[1])}" for key, item in value.items()) + "}"
+    return (
+        "{"
+        + ", ".join(
+            f"{_inner(key, kind.items[0])}={_inner(item, kind.items[1])}"
+            for key, item in value.items()
+        )
+        + "}"
+    )
 
 
 def _row(value: dict[str, Any], kind: Type) -> str:
@@ -112,7 +119,11 @@ def java_real(value: float | None) -> str | None:
     """As Java's Float.toString: the shortest digits that identify the float."""
     if value is None or not math.isfinite(value):
         return java_double(value)
-    shortest = next(text for digits in range(1, 10) if _as_real(float(text := f"{value:.{digits}g}")) == _as_real(value))
+    shortest = next(
+        text
+        for digits in range(1, 10)
+        if _as_real(float(text := f"{value:.{digits}g}")) == _as_real(value)
+    )
     return _java(value, repr(float(shortest)))
 
 
@@ -130,7 +141,11 @@ def _java(value: float, text: str) -> str:
     return f"{'-' if sign else ''}{digits[0]}.{fraction}E{len(digits) - 1 + int(exponent)}"
 
 
-_INNER = {"timestamp with time zone": _zoned, "interval day to second": _interval, "interval year to month": _interval}
+_INNER = {
+    "timestamp with time zone": _zoned,
+    "interval day to second": _interval,
+    "interval year to month": _interval,
+}
 _FORMATTERS: dict[str, Any] = {
     **dict.fromkeys(_INNER, _text),
     "boolean": _boolean,

@@ -86,17 +86,25 @@ def list_objects(s3: Any, location: str) -> list[S3Object]:
     prefix, found = prefix.rstrip("/"), []
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found += [S3Object(bucket, item["Key"], item["Size"], item["ETag"]) for item in page.get("Contents", ())]
+            found += [
+                S3Object(bucket, item["Key"], item["Size"], item["ETag"])
+                for item in page.get("Contents", ())
+            ]
     except ClientError as error:
-        raise QueryFailed("", f"HIVE_CANNOT_OPEN_SPLIT: {error.response['Error'].get('Message')} ({location})") from error
+        raise QueryFailed(
+            "", f"HIVE_CANNOT_OPEN_SPLIT: {error.response['Error'].get('Message')} ({location})"
+        ) from error
     return [item for item in found if item.size and _is_data(item.key, prefix)]
 
 
 def _is_data(key: str, prefix: str) -> bool:
-    """Returns whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not hidden."""
+    """Returns whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not
+    hidden."""
     below = key[len(prefix) :]
     beside = prefix and below and not below.startswith("/")
-    return not beside and not any(partition.startswith(("_", ".")) for partition in below.split("/"))
+    return not beside and not any(
+        partition.startswith(("_", ".")) for partition in below.split("/")
+    )
 
 
 class ScanReader:
@@ -114,14 +122,24 @@ class ScanReader:
         table = scan.table
         _check_columns(table)
         wanted = [(name, kind) for name, kind in table.columns if name in scan.used]
-        pieces = [piece for partition in self._partitions(scan) for piece in self._read_partition(table, partition, wanted)]
+        pieces = [
+            piece
+            for partition in self._partitions(scan)
+            for piece in self._read_partition(table, partition, wanted)
+        ]
         schema = pa.schema([(name, _arrow_type(kind, table)) for name, kind in wanted])
-        schema = _with_constants(schema, [name for name, _ in table.keys if name in scan.used], "$path" in scan.used)
+        schema = _with_constants(
+            schema, [name for name, _ in table.keys if name in scan.used], "$path" in scan.used
+        )
         self._cursor.register(
-            f"rows_{scan.alias}", pa.concat_tables([schema.empty_table(), *(piece.select(schema.names) for piece in pieces)])
+            f"rows_{scan.alias}",
+            pa.concat_tables(
+                [schema.empty_table(), *(piece.select(schema.names) for piece in pieces)]
+            ),
         )
         self._cursor.execute(
-            f"CREATE TEMP VIEW {quoted('scan_' + scan.alias)} AS SELECT {_view_items(scan)} FROM rows_{scan.alias}"
+            f"CREATE TEMP VIEW {quoted('scan_' + scan.alias)} AS SELECT {_view_items(scan)} FROM"
+            f" rows_{scan.alias}"
         )
 
     # partitions
@@ -137,19 +155,29 @@ class ScanReader:
 
     def _pruned(self, scan: Scan, partitions: list[Partition]) -> list[Partition]:
         """The partitions that satisfy the conditions; DuckDB evaluates these."""
-        columns = {name: [partition.values[index] for partition in partitions] for index, (name, _) in enumerate(scan.table.keys)}
+        columns = {
+            name: [partition.values[index] for partition in partitions]
+            for index, (name, _) in enumerate(scan.table.keys)
+        }
         self._cursor.register(
-            "partition_values", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+            "partition_values",
+            pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}),
         )
-        typed = ", ".join(f"{_key_text(name, kind)} AS {quoted(name)}" for name, kind in scan.table.keys)
+        typed = ", ".join(
+            f"{_key_text(name, kind)} AS {quoted(name)}" for name, kind in scan.table.keys
+        )
         conditions = " AND ".join(scan.pruning)
         rows = f"SELECT {typed}, row_number() OVER () - 1 AS n FROM partition_values"
-        kept = self._cursor.execute(f"SELECT n FROM ({rows}) AS {scan.alias} WHERE {conditions} ORDER BY n").fetchall()
+        kept = self._cursor.execute(
+            f"SELECT n FROM ({rows}) AS {scan.alias} WHERE {conditions} ORDER BY n"
+        ).fetchall()
         return [partitions[number] for (number,) in kept]
 
     # files
 
-    def _read_partition(self, table: Table, partition: Partition, wanted: Columns) -> Iterator[pa.Table]:
+    def _read_partition(
+        self, table: Table, partition: Partition, wanted: Columns
+    ) -> Iterator[pa.Table]:
         read = _reader(partition.descriptor, table)
         objects = list_objects(self._s3, partition.location)
         with ThreadPoolExecutor(READERS) as pool:
@@ -171,7 +199,8 @@ def _check_columns(table: Table) -> None:
     if twice:
         raise QueryFailed(
             "HIVE_INVALID_METADATA",
-            f"Hive metadata for table {table.name} is invalid: Table descriptor contains duplicate columns",
+            f"Hive metadata for table {table.name} is invalid: Table descriptor contains duplicate"
+            " columns",
         )
 
 
@@ -191,8 +220,16 @@ def _view_items(scan: Scan) -> str:
     table = scan.table
     as_text = _reader(table.descriptor, table) in (_read_text, _read_csv)
     strict = as_text and _reader(table.descriptor, table) is _read_csv
-    items = [_text_item(name, kind, strict) if as_text else quoted(name) for name, kind in table.columns if name in scan.used]
-    items += [f"{_key_text(name, kind)} AS {quoted(name)}" for name, kind in table.keys if name in scan.used]
+    items = [
+        _text_item(name, kind, strict) if as_text else quoted(name)
+        for name, kind in table.columns
+        if name in scan.used
+    ]
+    items += [
+        f"{_key_text(name, kind)} AS {quoted(name)}"
+        for name, kind in table.keys
+        if name in scan.used
+    ]
     items += [quoted("$path")] if "$path" in scan.used else []
     return ", ".join(items) or quoted(_ROWS)
 
@@ -207,7 +244,11 @@ def _text_item(name: str, kind: Type, strict: bool) -> str:
     column = quoted(name)
     if kind.name == "varchar" and not kind.params:
         return column
-    if strict and (kind.items or kind.name in ("date", "timestamp", "varbinary")) or _holds_bytes(kind):
+    if (
+        strict
+        and (kind.items or kind.name in ("date", "timestamp", "varbinary"))
+        or _holds_bytes(kind)
+    ):
         raise unsupported(f"columns of type {kind} in text files ({name})")
     if kind.name == "varbinary":
         return f"TRY(from_base64({column})) AS {column}"
@@ -229,22 +270,30 @@ def _reader(descriptor: dict[str, Any], table: Table) -> Reader:
     library = descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "")
     reader = _READERS.get(library.rpartition(".")[2])
     if reader is None:
-        raise unsupported(f"tables with the SerDe {library or '(none)'} ({table.database}.{table.name})")
+        raise unsupported(
+            f"tables with the SerDe {library or '(none)'} ({table.database}.{table.name})"
+        )
     return reader
 
 
-def _read_parquet(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_parquet(
+    item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns
+) -> tuple[pa.Table, int]:
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
     except pa.ArrowInvalid as error:
-        raise QueryFailed("HIVE_BAD_DATA", f"Malformed Parquet file. {error} [{item.url}]") from error
+        raise QueryFailed(
+            "HIVE_BAD_DATA", f"Malformed Parquet file. {error} [{item.url}]"
+        ) from error
     stored = {name.lower(): name for name in file.schema_arrow.names}
     names = [stored[name] for name, _ in wanted if name in stored]
     rows = file.read(columns=names)
     columns = [
-        _converted(rows.column(stored[name]), kind, name, item, table)
-        if name in stored
-        else pa.nulls(file.metadata.num_rows, _arrow_type(kind, table))
+        (
+            _converted(rows.column(stored[name]), kind, name, item, table)
+            if name in stored
+            else pa.nulls(file.metadata.num_rows, _arrow_type(kind, table))
+        )
         for name, kind in wanted
     ]
     return _rows(columns, wanted, file.metadata.num_rows), _column_bytes(file.metadata, set(names))
@@ -253,7 +302,11 @@ def _read_parquet(item: S3Object, body: bytes, table: Table, descriptor: dict[st
 def _column_bytes(metadata: Any, names: set[str]) -> int:
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     chunks = (group.column(index) for group in groups for index in range(group.num_columns))
-    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
+    return sum(
+        chunk.total_compressed_size
+        for chunk in chunks
+        if chunk.path_in_schema.partition(".")[0] in names
+    )
 
 
 def _rows(columns: Sequence[Any], wanted: Columns, count: int) -> pa.Table:
@@ -267,7 +320,10 @@ def _converted(column: Any, kind: Type, name: str, item: S3Object, table: Table)
     if column.type == target:
         return column
     if _family(column.type) != _family(target):
-        message = f"Field {name}'s type {column.type} in parquet file {item.url} is incompatible with type {kind}"
+        message = (
+            f"Field {name}'s type {column.type} in parquet file {item.url} is incompatible with"
+            f" type {kind}"
+        )
         raise QueryFailed("HIVE_BAD_DATA", f"{message} defined in table schema")
     return column.cast(target, safe=not pa.types.is_timestamp(target))
 
@@ -275,22 +331,38 @@ def _converted(column: Any, kind: Type, name: str, item: S3Object, table: Table)
 def _family(kind: pa.DataType) -> str:
     families = {
         "whole": pa.types.is_integer, "float": pa.types.is_floating, "decimal": pa.types.is_decimal,
-        "moment": pa.types.is_timestamp, "date": pa.types.is_date, "flag": pa.types.is_boolean, "nested": pa.types.is_nested,
+        "moment": pa.types.is_timestamp, "date": pa.types.is_date, "flag": pa.types.is_boolean,
+        "nested": pa.types.is_nested,
     }  # fmt: skip
-    if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)):
+    if any(
+        test(kind)
+        for test in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+        )
+    ):
         return "text"
     return next((name for name, test in families.items() if test(kind)), str(kind))
 
 
 def _properties(table: Table, descriptor: dict[str, Any]) -> dict[str, str]:
-    return {**table.raw.get("Parameters", {}), **descriptor.get("SerdeInfo", {}).get("Parameters", {})}
+    return {
+        **table.raw.get("Parameters", {}),
+        **descriptor.get("SerdeInfo", {}).get("Parameters", {}),
+    }
 
 
-def _read_text(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_text(
+    item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns
+) -> tuple[pa.Table, int]:
     return _text_rows(item, body, table, _properties(table, descriptor), LazySimple, wanted)
 
 
-def _read_csv(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_csv(
+    item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns
+) -> tuple[pa.Table, int]:
     return _text_rows(item, body, table, _properties(table, descriptor), OpenCsv, wanted)
 
 
@@ -314,12 +386,17 @@ def _text_rows(
     return _rows(columns, wanted, len(rows)), item.size
 
 
-def _read_json(item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns) -> tuple[pa.Table, int]:
+def _read_json(
+    item: S3Object, body: bytes, table: Table, descriptor: dict[str, Any], wanted: Columns
+) -> tuple[pa.Table, int]:
     properties = _properties(table, descriptor)
     lines = enumerate(read_lines(item.key, body, properties), 1)
     records = [_record(line, number, item, properties) for number, line in lines if line.strip()]
     keys = {name: properties.get(f"mapping.{name}", name).lower() for name, _ in wanted}
-    columns = [_json_column([record.get(keys[name]) for record in records], kind, name, item, table) for name, kind in wanted]
+    columns = [
+        _json_column([record.get(keys[name]) for record in records], kind, name, item, table)
+        for name, kind in wanted
+    ]
     return _rows(columns, wanted, len(records)), item.size
 
 
@@ -333,7 +410,9 @@ def _record(line: str, number: int, item: S3Object, properties: dict[str, str]) 
     except (ValueError, AttributeError) as error:
         if properties.get("ignore.malformed.json", "").lower() in ("true", "1"):
             return {}
-        message = f"Row is not a valid JSON Object - JSONException: {error} [{item.url} line {number}]"
+        message = (
+            f"Row is not a valid JSON Object - JSONException: {error} [{item.url} line {number}]"
+        )
         raise QueryFailed("HIVE_CURSOR_ERROR", message) from error
     dots = properties.get("dots.in.keys", "").lower() == "true"
     return {key.replace(".", "_"): value for key, value in found.items()} if dots else found
@@ -357,15 +436,27 @@ def _from_json(value: Any, kind: Type) -> Any:
         return [(key, _from_json(item, kind.items[1])) for key, item in value.items()]
     if kind.name == "row":
         found = {key.lower(): item for key, item in value.items()}
-        return {key: _from_json(found.get(key), item) for key, item in zip(kind.field_keys(), kind.items, strict=True)}
+        return {
+            key: _from_json(found.get(key), item)
+            for key, item in zip(kind.field_keys(), kind.items, strict=True)
+        }
     return _FROM_JSON.get(kind.name, lambda plain: plain)(value)
 
 
 def _json_column(values: list[Any], kind: Type, name: str, item: S3Object, table: Table) -> Any:
     try:
         return pa.array([_from_json(value, kind) for value in values], _arrow_type(kind, table))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
-        raise QueryFailed("HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{item.url}]") from error
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
+        raise QueryFailed(
+            "HIVE_BAD_DATA", f"Error Parsing a column in the table: {name}: {error} [{item.url}]"
+        ) from error
 
 
 _READERS: dict[str, Reader] = {
@@ -378,14 +469,20 @@ _READERS: dict[str, Reader] = {
 
 def _arrow_type(kind: Type, table: Table) -> pa.DataType:
     """The Arrow type of a column before DuckDB casts it; text formats have text."""
-    if table.descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "").endswith(("LazySimpleSerDe", "OpenCSVSerde")):
+    if (
+        table.descriptor.get("SerdeInfo", {})
+        .get("SerializationLibrary", "")
+        .endswith(("LazySimpleSerDe", "OpenCSVSerde"))
+    ):
         return text_arrow_type(kind)
     return arrow_type(kind)
 
 
 _ARROW = {
-    "boolean": pa.bool_(), "tinyint": pa.int8(), "smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64(),
-    "real": pa.float32(), "double": pa.float64(), "varchar": pa.string(), "char": pa.string(), "varbinary": pa.binary(),
+    "boolean": pa.bool_(), "tinyint": pa.int8(), "smallint": pa.int16(), "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(), "double": pa.float64(), "varchar": pa.string(), "char": pa.string(),
+    "varbinary": pa.binary(),
     "date": pa.date32(), "timestamp": pa.timestamp("us"),
 }  # fmt: skip
 
@@ -399,5 +496,10 @@ def arrow_type(kind: Type) -> pa.DataType:
     if kind.name == "map":
         return pa.map_(arrow_type(kind.items[0]), arrow_type(kind.items[1]))
     if kind.name == "row":
-        return pa.struct([(key, arrow_type(item)) for key, item in zip(kind.field_keys(), kind.items, strict=True)])
+        return pa.struct(
+            [
+                (key, arrow_type(item))
+                for key, item in zip(kind.field_keys(), kind.items, strict=True)
+            ]
+        )
     return _ARROW[kind.name]

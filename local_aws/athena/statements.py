@@ -117,12 +117,20 @@ def _is_table_as(text: str) -> bool:
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
     """Replaces question marks with the parameters; without question marks they are ignored."""
-    marks = sorted(source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0))
+    marks = sorted(
+        source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0)
+    )
     if not marks:
         return
     if len(marks) != len(parameters):
-        message = f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
-        raise InvalidSyntax(message) if parameters else QueryFailed("INVALID_PARAMETER_USAGE", message)
+        message = (
+            f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
+        )
+        raise (
+            InvalidSyntax(message)
+            if parameters
+            else QueryFailed("INVALID_PARAMETER_USAGE", message)
+        )
     for mark, parameter in zip(marks, parameters, strict=True):
         mark.replace(_parameter(parameter))
 
@@ -133,7 +141,9 @@ def _parameter(text: str) -> exp.Expr:
         select = Source(f"SELECT {text}").tree
     except InvalidSyntax:
         return exp.Literal.string(text)
-    whole = len(select.expressions) == 1 and not any(value for key, value in select.args.items() if key != "expressions")
+    whole = len(select.expressions) == 1 and not any(
+        value for key, value in select.args.items() if key != "expressions"
+    )
     if not whole or select.find(exp.Column, exp.Alias):
         return exp.Literal.string(text)
     expression: exp.Expr = select.expressions[0]
@@ -166,7 +176,9 @@ class Runner:
         action = _ACTIONS.get(statement.substatement)
         if action is not None:
             return action(self, Reader(statement.text))
-        return Ddl(self._query.catalog, self._session.s3, self._session.database).run(statement.text)
+        return Ddl(self._query.catalog, self._session.s3, self._session.database).run(
+            statement.text
+        )
 
     def _create_table_as(self, reader: Reader) -> Result:
         reader.expect("CREATE", "TABLE")
@@ -218,14 +230,18 @@ class Runner:
         reader.end()
         text = self._prepared.text(*self._place, name)
         if text is None:
-            raise QueryFailed("NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}")
+            raise QueryFailed(
+                "NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}"
+            )
         return self.run(parse(text, parameters))
 
     def _deallocate(self, reader: Reader) -> Result:
         reader.expect("DEALLOCATE", "PREPARE")
         name = reader.token("a name").text
         if not self._prepared.drop(*self._place, name):
-            raise QueryFailed("NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}")
+            raise QueryFailed(
+                "NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}"
+            )
         return Result()
 
 

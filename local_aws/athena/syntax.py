@@ -29,11 +29,17 @@ class _Parser(AthenaTrinoParser):
     """Treats all functions alike; functions.txt defines them, not sqlglot."""
 
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
-    FUNCTION_PARSERS = {name: AthenaTrinoParser.FUNCTION_PARSERS[name] for name in _CALLS_WITH_SYNTAX}
-    NO_PAREN_FUNCTION_PARSERS = {
-        name: parser for name, parser in AthenaTrinoParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "ANY", "IF")
+    FUNCTION_PARSERS = {
+        name: AthenaTrinoParser.FUNCTION_PARSERS[name] for name in _CALLS_WITH_SYNTAX
     }
-    PRIMARY_PARSERS = {kind: _placed(parser) for kind, parser in AthenaTrinoParser.PRIMARY_PARSERS.items()}
+    NO_PAREN_FUNCTION_PARSERS = {
+        name: parser
+        for name, parser in AthenaTrinoParser.NO_PAREN_FUNCTION_PARSERS.items()
+        if name in ("CASE", "ANY", "IF")
+    }
+    PRIMARY_PARSERS = {
+        kind: _placed(parser) for kind, parser in AthenaTrinoParser.PRIMARY_PARSERS.items()
+    }
 
 
 class _Dialect(Trino):
@@ -49,7 +55,11 @@ class Source:
         dialect = _Dialect()
         try:
             self._tokens = dialect.tokenize(text)
-            trees = [tree for tree in dialect.parser().parse(self._tokens, text) if tree and not isinstance(tree, exp.Semicolon)]
+            trees = [
+                tree
+                for tree in dialect.parser().parse(self._tokens, text)
+                if tree and not isinstance(tree, exp.Semicolon)
+            ]
         except (ParseError, TokenError) as error:
             raise InvalidSyntax(self._mismatched(error)) from error
         if len(trees) != 1:
@@ -68,7 +78,10 @@ class Source:
         if self._tokens_end_with(before + highlight):
             return f"{self._line_column(len(self.text))}: mismatched input '<EOF>'"
         where = self.text.find(before + highlight) if before else -1
-        return f"line {line}:{column if where <= 0 else self._at(where + len(before))[1]}: mismatched input '{highlight}'"
+        return (
+            f"line {line}:{column if where <= 0 else self._at(where + len(before))[1]}: mismatched"
+            f" input '{highlight}'"
+        )
 
     def _tokens_end_with(self, read: str) -> bool:
         """Returns whether the parser read the whole text and expected more."""
@@ -77,15 +90,34 @@ class Source:
     def _reject_other_dialects(self) -> None:
         for word in ("QUALIFY", "TOP", "ILIKE", "RLIKE", "PIVOT", "::"):
             for token in self._tokens:
-                if token.text.upper() == word and token.token_type not in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING):
-                    raise InvalidSyntax(f"{self._line_column(token.start)}: mismatched input '{token.text}'")
-        order = [token for token in self._tokens if token.token_type in (TokenType.LIMIT, TokenType.OFFSET)]
+                if token.text.upper() == word and token.token_type not in (
+                    TokenType.VAR,
+                    TokenType.IDENTIFIER,
+                    TokenType.STRING,
+                ):
+                    raise InvalidSyntax(
+                        f"{self._line_column(token.start)}: mismatched input '{token.text}'"
+                    )
+        order = [
+            token
+            for token in self._tokens
+            if token.token_type in (TokenType.LIMIT, TokenType.OFFSET)
+        ]
         for one, other in zip(order, order[1:], strict=False):
-            if one.token_type is TokenType.LIMIT and other.token_type is TokenType.OFFSET and self._same_level(one, other):
-                raise InvalidSyntax(f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting: <EOF>")
+            if (
+                one.token_type is TokenType.LIMIT
+                and other.token_type is TokenType.OFFSET
+                and self._same_level(one, other)
+            ):
+                raise InvalidSyntax(
+                    f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting:"
+                    " <EOF>"
+                )
 
     def _same_level(self, one: Token, other: Token) -> bool:
-        between = [token.token_type for token in self._tokens if one.start < token.start < other.start]
+        between = [
+            token.token_type for token in self._tokens if one.start < token.start < other.start
+        ]
         return TokenType.L_PAREN not in between and TokenType.R_PAREN not in between
 
     def _at(self, offset: int) -> tuple[int, int]:
@@ -100,7 +132,11 @@ class Source:
         """``line 1:8``, the start of ``node``."""
         start = self._start(node)
         words = _KEYWORDS.get(type(node), ())
-        before = [token.start for token in self._tokens if token.start < start and token.text.upper() in words]
+        before = [
+            token.start
+            for token in self._tokens
+            if token.start < start and token.text.upper() in words
+        ]
         return self._line_column(before[-1] if before else start)
 
     def place_of_operator(self, node: exp.Expr, right: exp.Expr) -> str:
@@ -108,7 +144,11 @@ class Source:
         start, end = self._start(node), self._start(right)
         skipped = (TokenType.L_PAREN, TokenType.DASH, TokenType.PLUS)
         before = [token for token in self._tokens if start <= token.start < end]
-        while len(before) > 1 and before[-1].token_type in skipped and before[-2].token_type not in _OPERANDS:
+        while (
+            len(before) > 1
+            and before[-1].token_type in skipped
+            and before[-2].token_type not in _OPERANDS
+        ):
             before.pop()
         return self._line_column(before[-1].start if before else start)
 
@@ -130,7 +170,14 @@ _KEYWORDS: dict[type, tuple[str, ...]] = {
     exp.Not: ("NOT",),
     exp.Array: ("ARRAY",),
 }
-_OPERANDS = (TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN, TokenType.R_BRACKET)
+_OPERANDS = (
+    TokenType.VAR,
+    TokenType.IDENTIFIER,
+    TokenType.NUMBER,
+    TokenType.STRING,
+    TokenType.R_PAREN,
+    TokenType.R_BRACKET,
+)
 
 
 def _starts(node: exp.Expr) -> Iterator[int]:

@@ -74,7 +74,10 @@ class LazySimple:
     def row(self, line: str, kinds: Sequence[Type]) -> list[Any]:
         """The line's values by position, as text or lists of text; short lines have fewer."""
         most = len(kinds) - 1 if self.last_takes_rest else -1
-        return [self._value(raw, kind, 1) for raw, kind in zip(self._cut(line, 0, most), kinds, strict=False)]
+        return [
+            self._value(raw, kind, 1)
+            for raw, kind in zip(self._cut(line, 0, most), kinds, strict=False)
+        ]
 
     def _cut(self, text: str, level: int, most: int = -1) -> list[str]:
         separator = self.separators[level]
@@ -145,16 +148,26 @@ class LazySimple:
         if kind.name == "map":
             inside = self.separators[level + 1]
             return between.join(
-                inside.join(self._text(item, inner, level + 2) for item, inner in zip(entry, kind.items, strict=True))
+                inside.join(
+                    self._text(item, inner, level + 2)
+                    for item, inner in zip(entry, kind.items, strict=True)
+                )
                 for entry in value
             )
-        text = base64.b64encode(value).decode() if kind.name == "varbinary" else formatted(value, kind) or ""
+        text = (
+            base64.b64encode(value).decode()
+            if kind.name == "varbinary"
+            else formatted(value, kind) or ""
+        )
         return self._escaped(text)
 
     def _escaped(self, text: str) -> str:
         if not self.escape:
             return text
-        return "".join(self.escape + char if char in self.separators or char == self.escape else char for char in text)
+        return "".join(
+            self.escape + char if char in self.separators or char == self.escape else char
+            for char in text
+        )
 
 
 def _byte(text: str | None) -> str:
@@ -177,7 +190,11 @@ def text_arrow_type(kind: Type) -> pa.DataType:
         return pa.list_(items[0])
     if kind.name == "map":
         return pa.map_(*items)
-    return pa.struct(list(zip(kind.field_keys(), items, strict=True))) if kind.name == "row" else pa.string()
+    return (
+        pa.struct(list(zip(kind.field_keys(), items, strict=True)))
+        if kind.name == "row"
+        else pa.string()
+    )
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ class Type:
     def __str__(self) -> str:
         """As in Trino's messages and ``typeof``."""
         if self.name == "row":
-            parts = (f"{name} {kind}" if name else str(kind) for name, kind in zip(self.fields, self.items, strict=True))
+            parts = (
+                f"{name} {kind}" if name else str(kind)
+                for name, kind in zip(self.fields, self.items, strict=True)
+            )
             return f"row({', '.join(parts)})"
         if self.items:
             return f"{self.name}({', '.join(map(str, self.items))})"
@@ -44,7 +47,9 @@ class Type:
         return [name.lower() if name else f"field{index}" for index, name in enumerate(self.fields)]
 
 
-BOOLEAN, INTEGER, BIGINT, DOUBLE = (Type(name) for name in ("boolean", "integer", "bigint", "double"))
+BOOLEAN, INTEGER, BIGINT, DOUBLE = (
+    Type(name) for name in ("boolean", "integer", "bigint", "double")
+)
 VARCHAR, VARBINARY, DATE = (Type(name) for name in ("varchar", "varbinary", "date"))
 UNKNOWN = Type("unknown")
 ZONED = Type("timestamp with time zone", (3,))
@@ -105,7 +110,12 @@ def common(one: Type, other: Type) -> Type | None:
         return other
     if one.name == other.name:
         return _common_of_family(one, other)
-    if one.name == "decimal" and other.name in INTEGERS or other.name == "decimal" and one.name in INTEGERS:
+    if (
+        one.name == "decimal"
+        and other.name in INTEGERS
+        or other.name == "decimal"
+        and one.name in INTEGERS
+    ):
         return _common_of_family(as_decimal(one), as_decimal(other))
     if other.name in _WIDENS.get(one.name, ()):
         return _widened(one, other)
@@ -123,7 +133,9 @@ def _widened(narrow: Type, wide: Type) -> Type:
 def _common_of_family(one: Type, other: Type) -> Type | None:
     if one.name == "decimal":
         scale = max(one.params[1], other.params[1])
-        return decimal(max(one.params[0] - one.params[1], other.params[0] - other.params[1]) + scale, scale)
+        return decimal(
+            max(one.params[0] - one.params[1], other.params[0] - other.params[1]) + scale, scale
+        )
     if one.name in _SAME_FAMILY:
         params = (max(one.params[0], other.params[0]),) if one.params and other.params else ()
         return Type(one.name, params, zone=one.zone)
@@ -132,7 +144,10 @@ def _common_of_family(one: Type, other: Type) -> Type | None:
     items = [common(mine, theirs) for mine, theirs in zip(one.items, other.items, strict=True)]
     if not items or None in items:
         return None
-    names = tuple(mine if mine == theirs else None for mine, theirs in zip(one.fields, other.fields, strict=True))
+    names = tuple(
+        mine if mine == theirs else None
+        for mine, theirs in zip(one.fields, other.fields, strict=True)
+    )
     return Type(one.name, items=tuple(item for item in items if item), fields=names)
 
 
@@ -142,16 +157,23 @@ def coerces(given: Type, wanted: Type) -> bool:
     if wanted.name == "decimal" and given.name in INTEGERS:
         return common(as_decimal(given), wanted) == wanted
     shared = common(given, wanted)
-    return shared is not None and shared.name == wanted.name and (not wanted.items or shared.items == wanted.items)
+    return (
+        shared is not None
+        and shared.name == wanted.name
+        and (not wanted.items or shared.items == wanted.items)
+    )
 
 
 # DuckDB
 
 
 _DUCKDB = {
-    "boolean": "BOOLEAN", "tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT",
-    "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR", "varbinary": "BLOB", "date": "DATE",
-    "timestamp": "TIMESTAMP", "timestamp with time zone": "TIMESTAMPTZ", "time": "TIME", "json": "JSON",
+    "boolean": "BOOLEAN", "tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR",
+    "varbinary": "BLOB", "date": "DATE",
+    "timestamp": "TIMESTAMP", "timestamp with time zone": "TIMESTAMPTZ", "time": "TIME",
+    "json": "JSON",
     "interval day to second": "INTERVAL", "interval year to month": "INTERVAL", "unknown": '"NULL"',
 }  # fmt: skip
 
@@ -164,7 +186,10 @@ def duckdb_type(kind: Type) -> str:
     if kind.name == "map":
         return f"MAP({duckdb_type(kind.items[0])}, {duckdb_type(kind.items[1])})"
     if kind.name == "row":
-        parts = (f'"{key}" {duckdb_type(item)}' for key, item in zip(kind.field_keys(), kind.items, strict=True))
+        parts = (
+            f'"{key}" {duckdb_type(item)}'
+            for key, item in zip(kind.field_keys(), kind.items, strict=True)
+        )
         return f"STRUCT({', '.join(parts)})"
     return _DUCKDB[kind.name]
 
@@ -180,12 +205,19 @@ _NAMES = {
     **{
         exp.DType[name.upper()]: name
         for name in (
-            "boolean tinyint smallint bigint double decimal varchar char varbinary date time timestamp json array map".split()
-        )
+            "boolean tinyint smallint bigint double decimal varchar char varbinary "
+            "date time timestamp json array map"
+        ).split()
     },
 }
 _HIVE_NAMES = {**_NAMES, exp.DType.TEXT: "varchar", exp.DType.BINARY: "varbinary"}
-_PRECISIONS = {"timestamp": (3,), "timestamp with time zone": (3,), "time": (3,), "char": (1,), "decimal": (38, 0)}
+_PRECISIONS = {
+    "timestamp": (3,),
+    "timestamp with time zone": (3,),
+    "time": (3,),
+    "char": (1,),
+    "decimal": (38, 0),
+}
 # not known to sqlglot
 _NO_TYPES_OF_SQL = {str(kind): kind for kind in (UNKNOWN, DAY_TIME, YEAR_MONTH)}
 
@@ -217,8 +249,13 @@ def type_of(node: exp.Expr, names: Mapping[Any, str] = _NAMES) -> Type:
             raise unsupported("time with time zone")
         raise QueryFailed("TYPE_MISMATCH", f"Unknown type: {node.sql(dialect='hive').lower()}")
     if name == "row":
-        named = [item.name.lower() if isinstance(item, exp.ColumnDef) else None for item in node.expressions]
-        return row([type_of(item.args.get("kind") or item, names) for item in node.expressions], named)
+        named = [
+            item.name.lower() if isinstance(item, exp.ColumnDef) else None
+            for item in node.expressions
+        ]
+        return row(
+            [type_of(item.args.get("kind") or item, names) for item in node.expressions], named
+        )
     if name in ("array", "map"):
         return Type(name, items=tuple(type_of(item, names) for item in node.expressions))
     given = tuple(int(item.this.name) for item in node.expressions)
@@ -235,9 +272,14 @@ def to_hive(kind: Type) -> str:
     if kind.name == "map":
         return f"map<{to_hive(kind.items[0])},{to_hive(kind.items[1])}>"
     if kind.name == "row":
-        parts = (f"{key}:{to_hive(item)}" for key, item in zip(kind.field_keys(), kind.items, strict=True))
+        parts = (
+            f"{key}:{to_hive(item)}"
+            for key, item in zip(kind.field_keys(), kind.items, strict=True)
+        )
         return f"struct<{','.join(parts)}>"
-    if kind.name in ("timestamp with time zone", "unknown", "json", "time") or kind.name.startswith("interval"):
+    if kind.name in ("timestamp with time zone", "unknown", "json", "time") or kind.name.startswith(
+        "interval"
+    ):
         raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {kind}")
     if kind.name in ("varchar", "char", "decimal") and kind.params:
         return str(kind)

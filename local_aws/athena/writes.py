@@ -28,7 +28,11 @@ from local_aws.athena.typed import text_literal
 from local_aws.athena.types import BIGINT, Type, common, to_hive
 
 _COMPRESSIONS = {"PARQUET": "GZIP", "TEXTFILE": "GZIP", "JSON": "GZIP"}  # Athena's defaults
-_FORMAT_OF_SERDE = {"ParquetHiveSerDe": "PARQUET", "LazySimpleSerDe": "TEXTFILE", "JsonSerDe": "JSON"}
+_FORMAT_OF_SERDE = {
+    "ParquetHiveSerDe": "PARQUET",
+    "LazySimpleSerDe": "TEXTFILE",
+    "JsonSerDe": "JSON",
+}
 _CTAS_OPTIONS = {
     "format",
     "table_type",
@@ -90,7 +94,8 @@ class Writer:
             if missing_only:
                 return Result()
             raise QueryFailed(
-                "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists"
+                "TABLE_ALREADY_EXISTS",
+                f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists",
             )
         if not self._catalog.has_database(database):
             raise QueryFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist")
@@ -99,7 +104,14 @@ class Writer:
         prepared = self._query.prepare(source, source.tree)
         return self._create(database, name, options, prepared, with_data)
 
-    def _create(self, database: str, name: str, options: dict[str, Any], prepared: PreparedQuery, with_data: bool) -> Result:
+    def _create(
+        self,
+        database: str,
+        name: str,
+        options: dict[str, Any],
+        prepared: PreparedQuery,
+        with_data: bool,
+    ) -> Result:
         target = self._target(options, options.get("external_location") or self._tables_location)
         self._must_be_empty(target.location)
         columns = _named(prepared)
@@ -112,19 +124,29 @@ class Writer:
 
     def _must_be_empty(self, location: str) -> None:
         if list_objects(self._s3, location):
-            raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", f"Target directory for table already exists: {location}")
+            raise QueryFailed(
+                "HIVE_PATH_ALREADY_EXISTS", f"Target directory for table already exists: {location}"
+            )
 
     def _target(self, options: dict[str, Any], location: str) -> WriteTarget:
         name = str(options.get("format", "PARQUET")).upper()
         if name not in FORMATS:
             raise unsupported(f"writing tables as {name}")
-        compression = options.get("write_compression") or options.get("parquet_compression") or options.get("compression")
+        compression = (
+            options.get("write_compression")
+            or options.get("parquet_compression")
+            or options.get("compression")
+        )
         return WriteTarget(
             location=location.rstrip("/") + "/",
             format=name,
             partitioned_by=tuple(key.lower() for key in options.get("partitioned_by", ())),
             compression=str(compression or _COMPRESSIONS[name]).upper(),
-            serde={"field.delim": str(options.get("field_delimiter", "\x01"))} if name == "TEXTFILE" else {},
+            serde=(
+                {"field.delim": str(options.get("field_delimiter", "\x01"))}
+                if name == "TEXTFILE"
+                else {}
+            ),
         )
 
     # INSERT INTO
@@ -143,7 +165,9 @@ class Writer:
         serde = table.descriptor.get("SerdeInfo", {})
         kind = _FORMAT_OF_SERDE.get(serde.get("SerializationLibrary", "").rpartition(".")[2])
         if kind is None:
-            raise unsupported(f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}")
+            raise unsupported(
+                f"INSERT INTO a table with the SerDe {serde.get('SerializationLibrary')}"
+            )
         target = WriteTarget(
             location=table.descriptor["Location"].rstrip("/") + "/",
             format=kind,
@@ -181,13 +205,18 @@ class Writer:
         text = reader.rest()
         source = Source(text)
         compiled, _ = self._query.compile(source, source.tree)
-        columns = [(column.name or f"_col{index}", column.type) for index, column in enumerate(compiled.columns)]
+        columns = [
+            (column.name or f"_col{index}", column.type)
+            for index, column in enumerate(compiled.columns)
+        ]
         if names is not None:
             columns = [(given, kind) for given, (_, kind) in zip(names, columns, strict=True)]
         self._put_view(database, name, text.strip(), columns, or_replace)
         return Result()
 
-    def _put_view(self, database: str, name: str, sql: str, columns: Columns, or_replace: bool) -> None:
+    def _put_view(
+        self, database: str, name: str, sql: str, columns: Columns, or_replace: bool
+    ) -> None:
         wanted = {
             "Name": name,
             "TableType": "VIRTUAL_VIEW",
@@ -208,7 +237,10 @@ class Writer:
             self._catalog.glue.update_table(DatabaseName=database, TableInput=wanted)
         else:
             kind = "View" if present.is_view else "Table"
-            raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: {kind} already exists: '{CATALOG}.{database}.{name}'")
+            raise QueryFailed(
+                "TABLE_ALREADY_EXISTS",
+                f"line 1:1: {kind} already exists: '{CATALOG}.{database}.{name}'",
+            )
 
     # rows
 
@@ -219,27 +251,41 @@ class Writer:
         objects, partitions = [], {}
         for values, part in _partitions(table, target.partitioned_by, dict(columns)):
             folder = target.location + "".join(
-                f"{name}={value}/" for name, value in zip(target.partitioned_by, values, strict=True)
+                f"{name}={value}/"
+                for name, value in zip(target.partitioned_by, values, strict=True)
             )
             partitions[values] = folder
             objects.append(
-                self._put(folder, part, [column for column in columns if column[0] not in target.partitioned_by], target)
+                self._put(
+                    folder,
+                    part,
+                    [column for column in columns if column[0] not in target.partitioned_by],
+                    target,
+                )
             )
         return Written(objects, partitions if target.partitioned_by else {}, rows.num_rows)
 
     def _put(self, folder: str, rows: pa.Table, columns: Columns, target: WriteTarget) -> str:
-        url = f"{folder}{uuid.uuid4().hex}" + (".gz" if target.format != "PARQUET" and target.compression == "GZIP" else "")
+        url = f"{folder}{uuid.uuid4().hex}" + (
+            ".gz" if target.format != "PARQUET" and target.compression == "GZIP" else ""
+        )
         bucket, _, key = url.removeprefix("s3://").partition("/")
         try:
             self._s3.put_object(Bucket=bucket, Key=key, Body=_body(rows, columns, target))
         except ClientError as error:
             raise QueryFailed(
-                "", f"Access denied when writing output to url: {url}: {error.response['Error'].get('Message')}"
+                "",
+                f"Access denied when writing output to url: {url}:"
+                f" {error.response['Error'].get('Message')}",
             ) from error
         return url
 
     def _register(self, table: Table, written: Written) -> None:
-        known = {tuple(partition["Values"]) for partition in self._catalog.partitions(table)} if table.keys else set()
+        known = (
+            {tuple(partition["Values"]) for partition in self._catalog.partitions(table)}
+            if table.keys
+            else set()
+        )
         for values, folder in written.partitions.items():
             if values not in known:
                 descriptor = {**table.descriptor, "Location": folder}
@@ -253,7 +299,10 @@ class Writer:
 def _written_result(prepared: PreparedQuery, written: Written) -> Result:
     """A result without rows: clients read the number of written rows from ``UpdateCount``."""
     return Result(
-        [("rows", BIGINT)], scanned_bytes=prepared.scanned_bytes, update_count=written.rows, manifest=written.objects
+        [("rows", BIGINT)],
+        scanned_bytes=prepared.scanned_bytes,
+        update_count=written.rows,
+        manifest=written.objects,
     )
 
 
@@ -261,18 +310,23 @@ def _named(prepared: PreparedQuery) -> Columns:
     """The query's columns as a table's: all have names, and no name occurs twice."""
     for index, column in enumerate(prepared.compiled.columns, 1):
         if column.name is None:
-            raise QueryFailed("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {index}")
+            raise QueryFailed(
+                "MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {index}"
+            )
     names = [name.lower() for name in prepared.names]
     for name in names:
         if names.count(name) > 1:
-            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once")
+            raise QueryFailed(
+                "DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once"
+            )
     return list(zip(names, prepared.types, strict=True))
 
 
 def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Columns]:
     if keys and [name for name, _ in columns[-len(keys) :]] != list(keys):
         message = (
-            f"Partition keys must be the last columns in the table and in the same order as the table properties: {list(keys)}"
+            "Partition keys must be the last columns in the table and in the same order as the"
+            f" table properties: {list(keys)}"
         )
         raise QueryFailed("HIVE_COLUMN_ORDER_MISMATCH", message)
     return columns[: len(columns) - len(keys)], columns[len(columns) - len(keys) :]
@@ -284,24 +338,49 @@ def _converted(prepared: PreparedQuery, wanted: Columns, names: list[str] | None
     kinds = dict(wanted)
     unknown = [name for name in targets if name not in kinds]
     if unknown:
-        raise QueryFailed("COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {unknown[0]}")
-    given = dict(zip(targets, enumerate(prepared.types), strict=False))
-    if len(targets) != len(prepared.types) or not all(common(kind, kinds[name]) for name, (_, kind) in given.items()):
-        table, query = ", ".join(str(kinds[name]) for name in targets), ", ".join(map(str, prepared.types))
         raise QueryFailed(
-            "TYPE_MISMATCH", f"line 1:1: Insert query has mismatched column types: Table: [{table}], Query: [{query}]"
+            "COLUMN_NOT_FOUND",
+            f"line 1:1: Insert column name does not exist in target table: {unknown[0]}",
         )
-    items = [_assigned(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL" for name, kind in wanted]
-    sql = f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM ({prepared.sql})"
-    return replace(prepared, names=[name for name, _ in wanted], types=[kind for _, kind in wanted], sql=sql)
+    given = dict(zip(targets, enumerate(prepared.types), strict=False))
+    if len(targets) != len(prepared.types) or not all(
+        common(kind, kinds[name]) for name, (_, kind) in given.items()
+    ):
+        table, query = (
+            ", ".join(str(kinds[name]) for name in targets),
+            ", ".join(map(str, prepared.types)),
+        )
+        raise QueryFailed(
+            "TYPE_MISMATCH",
+            f"line 1:1: Insert query has mismatched column types: Table: [{table}], Query:"
+            f" [{query}]",
+        )
+    items = [
+        _assigned(f"c{given[name][0]}", given[name][1], kind) if name in given else "NULL"
+        for name, kind in wanted
+    ]
+    sql = (
+        f"SELECT {', '.join(f'{item} AS c{index}' for index, item in enumerate(items))} FROM"
+        f" ({prepared.sql})"
+    )
+    return replace(
+        prepared, names=[name for name, _ in wanted], types=[kind for _, kind in wanted], sql=sql
+    )
 
 
 def _assigned(sql: str, given: Type, to: Type) -> str:
     """A value as its target column's type: text may only lose trailing spaces."""
     text = cast(sql, given, to)
-    if to.name not in ("varchar", "char") or not to.params or given.params and given.params[0] <= to.params[0]:
+    if (
+        to.name not in ("varchar", "char")
+        or not to.params
+        or given.params
+        and given.params[0] <= to.params[0]
+    ):
         return text
-    message = text_literal(f"Cannot truncate non-space characters when casting from {given} to {to} on INSERT")
+    message = text_literal(
+        f"Cannot truncate non-space characters when casting from {given} to {to} on INSERT"
+    )
     failed = f"trino_fail('INVALID_CAST_ARGUMENT', {message})"
     return f"CASE WHEN length(rtrim({sql}, ' ')) > {to.params[0]} THEN {failed} ELSE {text} END"
 
@@ -311,7 +390,9 @@ def _arrow(kind: Type) -> pa.DataType:
     return arrow_type(kind)
 
 
-def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
+def _partitions(
+    table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]
+) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
     """The rows of each partition, without its columns, or all rows. No rows, no object."""
     if not keys:
         yield from [((), table)] if table.num_rows else []
@@ -319,9 +400,15 @@ def _partitions(table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]) 
     for group in table.select(keys).group_by(list(keys)).aggregate([]).to_pylist():
         mask = None
         for key in keys:
-            same = pc.is_null(table[key]) if group[key] is None else pc.equal(table[key], pa.scalar(group[key], table[key].type))
+            same = (
+                pc.is_null(table[key])
+                if group[key] is None
+                else pc.equal(table[key], pa.scalar(group[key], table[key].type))
+            )
             mask = same if mask is None else pc.and_(mask, same)
-        values = tuple(formatted(group[key], kinds[key]) or "__HIVE_DEFAULT_PARTITION__" for key in keys)
+        values = tuple(
+            formatted(group[key], kinds[key]) or "__HIVE_DEFAULT_PARTITION__" for key in keys
+        )
         yield values, table.filter(pc.fill_null(mask, False)).drop_columns(list(keys))
 
 
@@ -330,7 +417,11 @@ def _body(rows: pa.Table, columns: Columns, target: WriteTarget) -> bytes:
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression=target.compression)
         return sink.getvalue()
-    lines = _json_lines(rows, columns) if target.format == "JSON" else _text_lines(rows, columns, target.serde)
+    lines = (
+        _json_lines(rows, columns)
+        if target.format == "JSON"
+        else _text_lines(rows, columns, target.serde)
+    )
     body = "".join(f"{line}\n" for line in lines).encode()
     if target.compression not in ("GZIP", "NONE"):
         raise unsupported(f"text compressed as {target.compression}")
@@ -340,7 +431,9 @@ def _body(rows: pa.Table, columns: Columns, target: WriteTarget) -> bytes:
 def _json_lines(rows: pa.Table, columns: Columns) -> Iterator[str]:
     kinds = dict(columns)
     for row in rows.to_pylist():
-        plain = {name: _plain(value, kinds[name]) for name, value in row.items() if value is not None}
+        plain = {
+            name: _plain(value, kinds[name]) for name, value in row.items() if value is not None
+        }
         yield json.dumps(plain, default=str)
 
 
@@ -354,7 +447,10 @@ def _plain(value: Any, kind: Type) -> Any:
         return [_plain(item, kind.items[0]) for item in value]
     if kind.name == "map":
         return {str(key): _plain(item, kind.items[1]) for key, item in value}
-    return {key: _plain(item, inner) for (key, item), inner in zip(value.items(), kind.items, strict=True)}
+    return {
+        key: _plain(item, inner)
+        for (key, item), inner in zip(value.items(), kind.items, strict=True)
+    }
 
 
 def _text_lines(rows: pa.Table, columns: Columns, properties: Mapping[str, str]) -> Iterator[str]:
@@ -368,7 +464,11 @@ def _table_input(name: str, columns: Columns, keys: Columns, target: WriteTarget
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false", "classification": target.format.lower()},
+        "Parameters": {
+            "EXTERNAL": "TRUE",
+            "has_encrypted_data": "false",
+            "classification": target.format.lower(),
+        },
         "PartitionKeys": [{"Name": key, "Type": to_hive(kind)} for key, kind in keys],
         "StorageDescriptor": {
             "Columns": [{"Name": column, "Type": to_hive(kind)} for column, kind in columns],

@@ -45,7 +45,11 @@ class ClassArchive:
 
     def java_flags(self) -> list[str]:
         """JVM options that use the archive; none while there is no archive."""
-        return [f"-XX:SharedArchiveFile={self._base}{os.pathsep}{self._top}", "-Xshare:auto"] if self.exists() else []
+        return (
+            [f"-XX:SharedArchiveFile={self._base}{os.pathsep}{self._top}", "-Xshare:auto"]
+            if self.exists()
+            else []
+        )
 
     def make(self, niceness: int = 0) -> bool:
         """Creates the archive unless it exists; returns whether it exists now."""
@@ -100,8 +104,15 @@ class ClassArchive:
         try:
             # A Java from a wheel lacks the archive of its own classes, on which the other one is
             # built.
-            java_alone = [str(self._spark.java.executable), *FAST_START, "-Xshare:dump", f"-XX:SharedArchiveFile={self._base}"]
-            if self._run(java_alone, scratch, niceness) and self._run(self._watched_job(scratch, half_made), scratch, niceness):
+            java_alone = [
+                str(self._spark.java.executable),
+                *FAST_START,
+                "-Xshare:dump",
+                f"-XX:SharedArchiveFile={self._base}",
+            ]
+            if self._run(java_alone, scratch, niceness) and self._run(
+                self._watched_job(scratch, half_made), scratch, niceness
+            ):
                 half_made.rename(self._top)
         finally:
             half_made.unlink(missing_ok=True)
@@ -110,7 +121,9 @@ class ClassArchive:
     def _watched_job(self, scratch: Path, archive: Path) -> list[str]:
         arguments = [*mounts(scratch, ["bucket"]), str(_TRAINING_JOB), "s3://bucket"]
         return self._spark.command(
-            arguments, scratch, [f"-XX:SharedArchiveFile={self._base}", f"-XX:ArchiveClassesAtExit={archive}"]
+            arguments,
+            scratch,
+            [f"-XX:SharedArchiveFile={self._base}", f"-XX:ArchiveClassesAtExit={archive}"],
         )
 
     def _run(self, command: list[str], scratch: Path, niceness: int) -> bool:
@@ -129,13 +142,20 @@ class ClassArchive:
             )
         code = self._process.wait()
         if code != 0 and not self._closed:
-            log.warning("no class archive, Spark steps start more slowly: exit code %s, %s", code, output.read_text()[-500:])
+            log.warning(
+                "no class archive, Spark steps start more slowly: exit code %s, %s",
+                code,
+                output.read_text()[-500:],
+            )
         return code == 0
 
 
 def _cache_folder() -> Path:
     """As the XDG base directory specification defines it."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache"
+    home = (
+        os.environ.get("XDG_CACHE_HOME")
+        or Path(os.environ.get("HOME") or "/nonexistent") / ".cache"
+    )
     return Path(home) / "car-rental-data-lake"
 
 
@@ -150,8 +170,15 @@ def _writable(folder: Path, otherwise: Path) -> Path:
 def _key(spark: Spark) -> str:
     """A name for this Java and these jars: by path, time of change and version."""
     jars = spark.home / "jars"
-    made_of = (spark.java.home, spark.java.executable.stat().st_mtime_ns, jars, jars.stat().st_mtime_ns, spark.version)
-    return f"pyspark-{spark.version}-java-{spark.java.major}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
+    made_of = (
+        spark.java.home,
+        spark.java.executable.stat().st_mtime_ns,
+        jars,
+        jars.stat().st_mtime_ns,
+        spark.version,
+    )
+    fingerprint = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
+    return f"pyspark-{spark.version}-java-{spark.java.major}-{fingerprint}"
 
 
 def _remove_orphans(folder: Path) -> None:

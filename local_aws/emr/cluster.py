@@ -85,11 +85,22 @@ class Step:
         status, failure = described["Status"], described["Status"].get("FailureDetails")
         moments = {key: _moment(value) for key, value in status["Timeline"].items()}
         args = described["Config"]["Args"]
-        step = cls(described["Name"], described["ActionOnFailure"], args, parse_submission(args), described["Id"])
-        step.created, step.started = moments["CreationDateTime"] or now(), moments.get("StartDateTime")
+        step = cls(
+            described["Name"],
+            described["ActionOnFailure"],
+            args,
+            parse_submission(args),
+            described["Id"],
+        )
+        step.created, step.started = (
+            moments["CreationDateTime"] or now(),
+            moments.get("StartDateTime"),
+        )
         step.state, step.ended = status["State"], moments.get("EndDateTime")
         if failure:
-            step.failure = Failure(failure.get("Reason", ""), failure.get("Message", ""), failure.get("LogFile"))
+            step.failure = Failure(
+                failure.get("Reason", ""), failure.get("Message", ""), failure.get("LogFile")
+            )
         if step.state not in ENDED_STEP:
             step.end("CANCELLED")
         return step
@@ -98,10 +109,16 @@ class Step:
         status: dict[str, Any] = {
             "State": self.state,
             "StateChangeReason": {},
-            "Timeline": timeline(CreationDateTime=self.created, StartDateTime=self.started, EndDateTime=self.ended),
+            "Timeline": timeline(
+                CreationDateTime=self.created, StartDateTime=self.started, EndDateTime=self.ended
+            ),
         }
         if self.failure:
-            details = {"Reason": self.failure.reason, "Message": self.failure.message, "LogFile": self.failure.log_file}
+            details = {
+                "Reason": self.failure.reason,
+                "Message": self.failure.message,
+                "LogFile": self.failure.log_file,
+            }
             status["FailureDetails"] = {key: value for key, value in details.items() if value}
         return status
 
@@ -131,9 +148,11 @@ class ClusterSettings:
             concurrency=request.get("StepConcurrencyLevel", 1),
             keep_alive=instances.get("KeepJobFlowAliveWhenNoSteps", False),
             protected=instances.get("TerminationProtected", False),
-            idle_timeout=request["AutoTerminationPolicy"].get("IdleTimeout", 3600)
-            if "AutoTerminationPolicy" in request
-            else None,
+            idle_timeout=(
+                request["AutoTerminationPolicy"].get("IdleTimeout", 3600)
+                if "AutoTerminationPolicy" in request
+                else None
+            ),
         )
 
 
@@ -175,18 +194,29 @@ class Cluster:
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT_ID}:cluster/{self.cluster_id}"
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]) -> Cluster:
+    def from_record(
+        cls, record: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]
+    ) -> Cluster:
         """A cluster of an earlier server, from its ``record``; it has ended."""
         cluster = cls(record["request"], record["region"], start_run)
         moments = {key: _moment(value) for key, value in record["status"]["Timeline"].items()}
         cluster.cluster_id, cluster.tags = record["id"], record["tags"]
-        cluster.created, cluster.ready = moments["CreationDateTime"] or now(), moments.get("ReadyDateTime")
+        cluster.created, cluster.ready = (
+            moments["CreationDateTime"] or now(),
+            moments.get("ReadyDateTime"),
+        )
         cluster.steps = [Step.from_record(step) for step in record["steps"]]
-        cluster.state, cluster.reason = record["status"]["State"], record["status"]["StateChangeReason"]
+        cluster.state, cluster.reason = (
+            record["status"]["State"],
+            record["status"]["StateChangeReason"],
+        )
         cluster.ended = moments.get("EndDateTime")
         if cluster.state not in ENDED_CLUSTER:
             cluster.state, cluster.ended = "TERMINATED_WITH_ERRORS", now()
-            cluster.reason = {"Code": "INTERNAL_ERROR", "Message": "The local AWS ended while the cluster was there"}
+            cluster.reason = {
+                "Code": "INTERNAL_ERROR",
+                "Message": "The local AWS ended while the cluster was there",
+            }
         cluster._end_state = cluster.state
         return cluster
 
@@ -220,8 +250,14 @@ class Cluster:
     def status(self) -> dict[str, Any]:
         """As in ``Cluster.Status``."""
         with self._changed:
-            moments = timeline(CreationDateTime=self.created, ReadyDateTime=self.ready, EndDateTime=self.ended)
-            return {"State": self.state, "StateChangeReason": dict(self.reason), "Timeline": moments}
+            moments = timeline(
+                CreationDateTime=self.created, ReadyDateTime=self.ready, EndDateTime=self.ended
+            )
+            return {
+                "State": self.state,
+                "StateChangeReason": dict(self.reason),
+                "Timeline": moments,
+            }
 
     # called by operations of the API that change something
 
@@ -230,19 +266,22 @@ class Cluster:
         with self._changed:
             if self._closing:
                 raise AwsError(
-                    "ValidationException", "A job flow that is shutting down, terminated, or finished may not be modified."
+                    "ValidationException",
+                    "A job flow that is shutting down, terminated, or finished may not be"
+                    " modified.",
                 )
             if sum(step.state not in ENDED_STEP for step in self.steps) + len(steps) > MOST_STEPS:
                 raise AwsError(
                     "ValidationException",
-                    "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded.",
+                    "Maximum number of active steps(State = 'Running', 'Pending' or"
+                    " 'Cancel_Pending') for cluster exceeded.",
                 )
             wrong = [step.on_failure for step in steps if step.on_failure != "CONTINUE"]
             if self.settings.concurrency > 1 and wrong:
                 raise AwsError(
                     "ValidationException",
-                    f"ActionOnFailure {wrong[0]} is not valid for a cluster whose StepConcurrencyLevel is greater than 1. "
-                    "Use CONTINUE.",
+                    f"ActionOnFailure {wrong[0]} is not valid for a cluster whose"
+                    " StepConcurrencyLevel is greater than 1. Use CONTINUE.",
                 )
             self.steps += steps
             self._notify()
@@ -263,7 +302,10 @@ class Cluster:
             return ""
 
     def terminate(
-        self, state: str = "TERMINATED", code: str = "USER_REQUEST", message: str = "Terminated by user request"
+        self,
+        state: str = "TERMINATED",
+        code: str = "USER_REQUEST",
+        message: str = "Terminated by user request",
     ) -> None:
         """Starts the shutdown, unless it has started; ``state`` is the final state."""
         with self._changed:
@@ -287,7 +329,10 @@ class Cluster:
             self._close()
         except Exception:
             log.exception("local_aws failed in the life of cluster %s", self.cluster_id)
-            self._enter("TERMINATED_WITH_ERRORS", {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"})
+            self._enter(
+                "TERMINATED_WITH_ERRORS",
+                {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"},
+            )
 
     def _enter_briefly(self, state: str, message: str) -> None:
         with self._changed:
@@ -316,7 +361,9 @@ class Cluster:
             step.state, step.started = "RUNNING", now()
             self._runs[step.step_id] = run = self._start_run(self, step)
             self._notify()
-            threading.Thread(target=self._run, args=(step, run), name=step.step_id, daemon=True).start()
+            threading.Thread(
+                target=self._run, args=(step, run), name=step.step_id, daemon=True
+            ).start()
 
     def _update_state(self) -> None:
         """Changes the cluster's state to match its steps."""
@@ -325,14 +372,22 @@ class Cluster:
             return
         if not self.settings.keep_alive:
             failed = any(step.state == "FAILED" for step in self.steps)
-            self.terminate(code="ALL_STEPS_COMPLETED", message="Steps completed with errors" if failed else "Steps completed")
+            self.terminate(
+                code="ALL_STEPS_COMPLETED",
+                message="Steps completed with errors" if failed else "Steps completed",
+            )
             return
         done = " after last step completed" if self.steps else " to run steps"
         if self.state != "WAITING":
             self._idle_since = time.monotonic()
             self._enter("WAITING", {"Message": f"Cluster ready{done}."})
         if self._until_idle_end() == 0:
-            self.terminate(message=f"Cluster was idle for {self.settings.idle_timeout} seconds (AutoTerminationPolicy)")
+            self.terminate(
+                message=(
+                    f"Cluster was idle for {self.settings.idle_timeout} seconds"
+                    " (AutoTerminationPolicy)"
+                )
+            )
 
     def _until_idle_end(self) -> float | None:
         """Seconds until the auto-termination policy ends the cluster, or ``None``."""

@@ -40,8 +40,9 @@ _CLOSE_SECONDS = 15.0
 _TARGET = "ElasticMapReduce"
 # operations that moto implements well: they only store or return facts
 _MOTOS = frozenset(
-    "ListReleaseLabels ListSupportedInstanceTypes CreateSecurityConfiguration DescribeSecurityConfiguration "
-    "DeleteSecurityConfiguration GetBlockPublicAccessConfiguration PutBlockPublicAccessConfiguration".split()
+    "ListReleaseLabels ListSupportedInstanceTypes CreateSecurityConfiguration"
+    " DescribeSecurityConfiguration DeleteSecurityConfiguration GetBlockPublicAccessConfiguration"
+    " PutBlockPublicAccessConfiguration".split()
 )
 
 
@@ -53,7 +54,12 @@ class EmrComponent:
     """
 
     def __init__(
-        self, clients: Clients, data_dir: Path, mirror: Mirror, launcher: Launcher, state_log: StateLog
+        self,
+        clients: Clients,
+        data_dir: Path,
+        mirror: Mirror,
+        launcher: Launcher,
+        state_log: StateLog,
     ) -> None:
         self._launcher = launcher
         self._runs = StepExecutor(clients, mirror, launcher, data_dir / STEPS)
@@ -62,7 +68,9 @@ class EmrComponent:
         self._state_log = state_log
         for record in state_log.state.clusters.values():
             role = record["request"]["JobFlowRole"]
-            self._clusters[record["region"]][record["id"]] = Cluster.from_record(record, partial(self._start_run, role))
+            self._clusters[record["region"]][record["id"]] = Cluster.from_record(
+                record, partial(self._start_run, role)
+            )
 
     def handlers(self) -> Mapping[str, Handler]:
         """All operations of EMR; rejects those that neither this component nor moto has."""
@@ -92,7 +100,9 @@ class EmrComponent:
 
     def close(self) -> None:
         self._launcher.close()
-        clusters = [cluster for in_region in self._clusters.values() for cluster in in_region.values()]
+        clusters = [
+            cluster for in_region in self._clusters.values() for cluster in in_region.values()
+        ]
         for cluster in clusters:
             cluster.terminate(message="local_aws ends")
         for cluster in clusters:
@@ -119,8 +129,8 @@ class EmrComponent:
     def _describe(self, cluster: Cluster) -> dict[str, Any]:
         request, instances = cluster.request, cluster.request["Instances"]
         asked = (
-            "LogUri ReleaseLabel ServiceRole AutoScalingRole SecurityConfiguration ScaleDownBehavior EbsRootVolumeSize "
-            "OSReleaseLabel RepoUpgradeOnBoot"
+            "LogUri ReleaseLabel ServiceRole AutoScalingRole SecurityConfiguration"
+            " ScaleDownBehavior EbsRootVolumeSize OSReleaseLabel RepoUpgradeOnBoot"
         ).split()
         return _summary(cluster) | {
             **{key: request[key] for key in asked if key in request},
@@ -128,26 +138,41 @@ class EmrComponent:
             "TerminationProtected": cluster.settings.protected,
             "VisibleToAllUsers": request.get("VisibleToAllUsers", True),
             "StepConcurrencyLevel": cluster.settings.concurrency,
-            "Applications": [self._application(application["Name"]) for application in request.get("Applications", [])],
+            "Applications": [
+                self._application(application["Name"])
+                for application in request.get("Applications", [])
+            ],
             "Configurations": request.get("Configurations", []),
             "Tags": [{"Key": key, "Value": value} for key, value in sorted(cluster.tags.items())],
             "InstanceCollectionType": "INSTANCE_GROUP",
             "MasterPublicDnsName": "localhost",
             "Ec2InstanceAttributes": {
                 "IamInstanceProfile": request["JobFlowRole"],
-                "Ec2AvailabilityZone": instances.get("Placement", {}).get("AvailabilityZone", f"{cluster.region}a"),
-                **{key: instances[key] for key in ("Ec2KeyName", "Ec2SubnetId") if instances.get(key)},
+                "Ec2AvailabilityZone": (
+                    instances.get("Placement", {}).get("AvailabilityZone", f"{cluster.region}a")
+                ),
+                **{
+                    key: instances[key]
+                    for key in ("Ec2KeyName", "Ec2SubnetId")
+                    if instances.get(key)
+                },
             },
         }
 
     def _application(self, name: str) -> dict[str, str]:
         """Adds the version that runs here, for Spark."""
-        return {"Name": name, "Version": version("pyspark")} if name.lower() == "spark" else {"Name": name}
+        return (
+            {"Name": name, "Version": version("pyspark")}
+            if name.lower() == "spark"
+            else {"Name": name}
+        )
 
     def _list_clusters(self, call: Call) -> dict[str, Any]:
         body = call.body
         after, before = (_moment(body.get(key)) for key in ("CreatedAfter", "CreatedBefore"))
-        clusters = sorted(self._clusters[call.region].values(), key=lambda cluster: cluster.created, reverse=True)
+        clusters = sorted(
+            self._clusters[call.region].values(), key=lambda cluster: cluster.created, reverse=True
+        )
         found = [
             _summary(cluster)
             for cluster in clusters
@@ -159,12 +184,18 @@ class EmrComponent:
 
     def _terminate_job_flows(self, call: Call) -> dict[str, Any]:
         clusters = self._job_flows(call)
-        protected = [cluster for cluster in clusters if cluster.settings.protected and cluster.state not in CLOSING]
+        protected = [
+            cluster
+            for cluster in clusters
+            if cluster.settings.protected and cluster.state not in CLOSING
+        ]
         for cluster in clusters:
             if cluster not in protected:
                 cluster.terminate()
         if protected:
-            raise invalid("Could not shut down one or more job flows since they are termination protected.")
+            raise invalid(
+                "Could not shut down one or more job flows since they are termination protected."
+            )
         return {}
 
     def _modify_cluster(self, call: Call) -> dict[str, Any]:
@@ -197,7 +228,9 @@ class EmrComponent:
         return {}
 
     def _add_tags(self, call: Call) -> dict[str, Any]:
-        self._open_cluster(call, "ResourceId").tags.update({tag["Key"]: tag.get("Value", "") for tag in call.body["Tags"]})
+        self._open_cluster(call, "ResourceId").tags.update(
+            {tag["Key"]: tag.get("Value", "") for tag in call.body["Tags"]}
+        )
         return {}
 
     def _remove_tags(self, call: Call) -> dict[str, Any]:
@@ -209,7 +242,11 @@ class EmrComponent:
     def _list_instance_groups(self, call: Call) -> dict[str, Any]:
         cluster = self._cluster(call)
         groups = instance_groups(cluster.request["Instances"])
-        return {"InstanceGroups": [_group(cluster, number, group) for number, group in enumerate(groups, 1)]}
+        return {
+            "InstanceGroups": [
+                _group(cluster, number, group) for number, group in enumerate(groups, 1)
+            ]
+        }
 
     def _list_bootstrap_actions(self, call: Call) -> dict[str, Any]:
         self._cluster(call)
@@ -228,7 +265,11 @@ class EmrComponent:
         return {"Step": _step(self._cluster(call), call.body["StepId"]).describe()}
 
     def _list_steps(self, call: Call) -> dict[str, Any]:
-        cluster, ids, states = self._cluster(call), call.body.get("StepIds"), call.body.get("StepStates")
+        cluster, ids, states = (
+            self._cluster(call),
+            call.body.get("StepIds"),
+            call.body.get("StepStates"),
+        )
         if ids and states:
             raise AwsError("InvalidRequestException", "Cannot specify both StepIds and StepStates.")
         if ids:
@@ -239,16 +280,25 @@ class EmrComponent:
 
     def _cancel_steps(self, call: Call) -> dict[str, Any]:
         cluster = self._cluster(call)
-        answers = [(step_id, cluster.cancel(_step(cluster, step_id))) for step_id in call.body["StepIds"]]
+        answers = [
+            (step_id, cluster.cancel(_step(cluster, step_id))) for step_id in call.body["StepIds"]
+        ]
         return {
             "CancelStepsInfoList": [
-                {"StepId": step_id, "Status": "FAILED", "Reason": why} if why else {"StepId": step_id, "Status": "SUBMITTED"}
+                (
+                    {"StepId": step_id, "Status": "FAILED", "Reason": why}
+                    if why
+                    else {"StepId": step_id, "Status": "SUBMITTED"}
+                )
                 for step_id, why in answers
             ]
         }
 
     def _start_run(self, role: str, cluster: Cluster, step: Step) -> RunningStep:
-        if not any(application["Name"].lower() == "spark" for application in cluster.request.get("Applications", [])):
+        if not any(
+            application["Name"].lower() == "spark"
+            for application in cluster.request.get("Applications", [])
+        ):
             return _NoSpark()
         defaults = spark_defaults(cluster.request.get("Configurations", []))
         log_uri = cluster.request.get("LogUri")
@@ -269,7 +319,8 @@ class EmrComponent:
         cluster = self._cluster(call, parameter)
         if cluster.state in CLOSING:
             raise AwsError(
-                "InvalidRequestException", f"Cluster '{cluster.cluster_id}' is {cluster.state} and cannot be modified."
+                "InvalidRequestException",
+                f"Cluster '{cluster.cluster_id}' is {cluster.state} and cannot be modified.",
             )
         return cluster
 
@@ -290,7 +341,10 @@ class _NoSpark:
     """A step on a cluster without the application Spark: there is no spark-submit."""
 
     def execute(self) -> Failure | None:
-        message = 'Cannot run program "spark-submit": the application Spark is not installed on this cluster'
+        message = (
+            'Cannot run program "spark-submit": the application Spark is not installed on this'
+            " cluster"
+        )
         return Failure("Unknown Error.", message, None)
 
     def cancel(self) -> None:
@@ -315,7 +369,11 @@ def _step(cluster: Cluster, step_id: str) -> Step:
 
 
 def _group(cluster: Cluster, number: int, group: Mapping[str, Any]) -> dict[str, Any]:
-    state = {"WAITING": "RUNNING", "STARTING": "PROVISIONING", "TERMINATED_WITH_ERRORS": "TERMINATED"}
+    state = {
+        "WAITING": "RUNNING",
+        "STARTING": "PROVISIONING",
+        "TERMINATED_WITH_ERRORS": "TERMINATED",
+    }
     return {
         "Id": f"ig-{cluster.cluster_id[2:-1]}{number}",
         "Name": group.get("Name", group["InstanceRole"].lower()),
@@ -323,8 +381,13 @@ def _group(cluster: Cluster, number: int, group: Mapping[str, Any]) -> dict[str,
         "InstanceGroupType": group["InstanceRole"],
         "InstanceType": group["InstanceType"],
         "RequestedInstanceCount": group["InstanceCount"],
-        "RunningInstanceCount": 0 if cluster.state in CLOSING or cluster.state == "STARTING" else group["InstanceCount"],
-        "Status": cluster.status() | {"State": state.get(cluster.state, cluster.state), "StateChangeReason": {}},
+        "RunningInstanceCount": (
+            0 if cluster.state in CLOSING or cluster.state == "STARTING" else group["InstanceCount"]
+        ),
+        "Status": (
+            cluster.status()
+            | {"State": state.get(cluster.state, cluster.state), "StateChangeReason": {}}
+        ),
         "Configurations": group.get("Configurations", []),
         "EbsBlockDevices": [],
         "ShrinkPolicy": {},
@@ -332,7 +395,13 @@ def _group(cluster: Cluster, number: int, group: Mapping[str, Any]) -> dict[str,
 
 
 def _page(name: str, entries: list[dict[str, Any]], marker: str | None) -> dict[str, Any]:
-    return page(name, entries, PAGE, ("Marker", marker), AwsError("InvalidRequestException", f"Marker '{marker}' is not valid."))
+    return page(
+        name,
+        entries,
+        PAGE,
+        ("Marker", marker),
+        AwsError("InvalidRequestException", f"Marker '{marker}' is not valid."),
+    )
 
 
 def _moment(epoch_seconds: float | None) -> datetime | None:

@@ -17,28 +17,30 @@ from local_aws.roles import find_role
 
 # Every parameter of RunJobFlow is in one of these sets, or rejected.
 _SUPPORTED = frozenset(
-    "Name LogUri ReleaseLabel Instances Steps Applications Configurations JobFlowRole ServiceRole Tags StepConcurrencyLevel "
-    "AutoTerminationPolicy".split()
+    "Name LogUri ReleaseLabel Instances Steps Applications Configurations JobFlowRole ServiceRole"
+    " Tags StepConcurrencyLevel AutoTerminationPolicy".split()
 )
 # Accepted and returned without effect: machines, disks and visibility, which do not exist here.
 _NO_EFFECT = frozenset(
-    "VisibleToAllUsers ScaleDownBehavior EbsRootVolumeSize EbsRootVolumeIops EbsRootVolumeThroughput OSReleaseLabel "
-    "RepoUpgradeOnBoot ExtendedSupport AutoScalingRole ManagedScalingPolicy SecurityConfiguration PlacementGroupConfigs "
-    "MonitoringConfiguration LogEncryptionKmsKeyId".split()
+    "VisibleToAllUsers ScaleDownBehavior EbsRootVolumeSize EbsRootVolumeIops"
+    " EbsRootVolumeThroughput OSReleaseLabel RepoUpgradeOnBoot ExtendedSupport AutoScalingRole"
+    " ManagedScalingPolicy SecurityConfiguration PlacementGroupConfigs MonitoringConfiguration"
+    " LogEncryptionKmsKeyId".split()
 )
 _INSTANCES_SUPPORTED = frozenset(
-    "InstanceGroups InstanceFleets MasterInstanceType SlaveInstanceType InstanceCount KeepJobFlowAliveWhenNoSteps "
-    "TerminationProtected".split()
+    "InstanceGroups InstanceFleets MasterInstanceType SlaveInstanceType InstanceCount"
+    " KeepJobFlowAliveWhenNoSteps TerminationProtected".split()
 )
 _INSTANCES_NO_EFFECT = frozenset(
-    "Ec2KeyName Placement UnhealthyNodeReplacement Ec2SubnetId Ec2SubnetIds EmrManagedMasterSecurityGroup "
-    "EmrManagedSlaveSecurityGroup ServiceAccessSecurityGroup AdditionalMasterSecurityGroups "
-    "AdditionalSlaveSecurityGroups".split()
+    "Ec2KeyName Placement UnhealthyNodeReplacement Ec2SubnetId Ec2SubnetIds"
+    " EmrManagedMasterSecurityGroup EmrManagedSlaveSecurityGroup ServiceAccessSecurityGroup"
+    " AdditionalMasterSecurityGroups AdditionalSlaveSecurityGroups".split()
 )
 # https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-components.html
 _APPLICATIONS = frozenset(
-    "AmazonCloudWatchAgent Delta Flink Ganglia HBase HCatalog Hadoop Hive Hudi Hue Iceberg JupyterEnterpriseGateway JupyterHub "
-    "Livy MXNet Mahout Oozie Phoenix Pig Presto PrestoDB PrestoSQL Spark Sqoop TensorFlow Tez Trino Zeppelin ZooKeeper".split()
+    "AmazonCloudWatchAgent Delta Flink Ganglia HBase HCatalog Hadoop Hive Hudi Hue Iceberg"
+    " JupyterEnterpriseGateway JupyterHub Livy MXNet Mahout Oozie Phoenix Pig Presto PrestoDB"
+    " PrestoSQL Spark Sqoop TensorFlow Tez Trino Zeppelin ZooKeeper".split()
 )
 # configurations that make Spark use a Hive metastore
 _METASTORE = frozenset({"spark-hive-site", "hive-site"})
@@ -63,7 +65,11 @@ class RequestRules:
         """Checks a RunJobFlow request, except for its steps."""
         body = call.body
         reject_unknown("RunJobFlow", body, _SUPPORTED | _NO_EFFECT)
-        reject_unknown("RunJobFlow Instances", body.get("Instances", {}), _INSTANCES_SUPPORTED | _INSTANCES_NO_EFFECT)
+        reject_unknown(
+            "RunJobFlow Instances",
+            body.get("Instances", {}),
+            _INSTANCES_SUPPORTED | _INSTANCES_NO_EFFECT,
+        )
         concurrency(body.get("StepConcurrencyLevel", 1))
         idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
         spark_defaults(body.get("Configurations", []))
@@ -75,7 +81,9 @@ class RequestRules:
 
     def role_of_nodes(self, body: Mapping[str, Any]) -> str:
         """The role in the instance profile of a RunJobFlow request that has passed the checks."""
-        found = self._clients.client("iam").get_instance_profile(InstanceProfileName=_name(body["JobFlowRole"]))
+        found = self._clients.client("iam").get_instance_profile(
+            InstanceProfileName=_name(body["JobFlowRole"])
+        )
         return str(found["InstanceProfile"]["Roles"][0]["RoleName"])
 
     def _roles(self, body: Mapping[str, Any]) -> None:
@@ -88,7 +96,9 @@ class RequestRules:
         if not find_role(iam, service_role):
             raise invalid(f"Invalid ServiceRole: {service_role}. The role does not exist.")
         found = _exists(lambda: iam.get_instance_profile(InstanceProfileName=_name(profile)))
-        wrong_arn = found and profile.startswith("arn:") and found["InstanceProfile"]["Arn"] != profile
+        wrong_arn = (
+            found and profile.startswith("arn:") and found["InstanceProfile"]["Arn"] != profile
+        )
         if not found or wrong_arn or not found["InstanceProfile"]["Roles"]:
             raise invalid(f"Invalid InstanceProfile: {profile}.")
 
@@ -97,7 +107,9 @@ class RequestRules:
             return
         match = _LOG_URI.fullmatch(log_uri)
         if match is None:
-            raise invalid(f"Invalid LogUri: {log_uri}. It must be an S3 location, s3://bucket/folder/.")
+            raise invalid(
+                f"Invalid LogUri: {log_uri}. It must be an S3 location, s3://bucket/folder/."
+            )
         if not _exists(lambda: self._clients.client("s3").head_bucket(Bucket=match.group(1))):
             raise invalid(f"Invalid LogUri: {log_uri}. The bucket {match.group(1)} does not exist.")
 
@@ -105,7 +117,10 @@ class RequestRules:
 def _release(body: Mapping[str, Any], region: str) -> None:
     label = body.get("ReleaseLabel")
     if not label:
-        raise invalid("Must specify exactly one of the following: release label, AMI version, or Hadoop version.")
+        raise invalid(
+            "Must specify exactly one of the following: release label, AMI version, or Hadoop"
+            " version."
+        )
     # moto contains AWS's lists
     if label not in load_resource(f"emr/resources/release-labels-{region}.json"):
         raise invalid(f"The supplied release label is invalid: {label}.")
@@ -116,7 +131,9 @@ def _instances(body: Mapping[str, Any]) -> None:
     supported = load_resource(f"emr/resources/instance-types-{label}.json")
     for group in groups:
         if group["InstanceType"] not in supported:
-            raise invalid(f"Instance type '{group['InstanceType']}' is not supported on release {label}.")
+            raise invalid(
+                f"Instance type '{group['InstanceType']}' is not supported on release {label}."
+            )
 
 
 def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -125,9 +142,14 @@ def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
     roles = [group["InstanceRole"] for group in groups]
     for role in ("MASTER", "CORE"):
         if roles.count(role) > 1:
-            raise invalid(f"Multiple {role.lower()} instance groups supplied, you must specify exactly one.")
+            raise invalid(
+                f"Multiple {role.lower()} instance groups supplied, you must specify exactly one."
+            )
     if "MASTER" not in roles:
-        raise invalid("Zero master instance groups supplied, you must specify exactly one master instance group")
+        raise invalid(
+            "Zero master instance groups supplied, you must specify exactly one master instance"
+            " group"
+        )
     if "TASK" in roles and "CORE" not in roles:
         raise invalid("Clusters with task nodes must also define core nodes.")
     if any(group["InstanceCount"] < 1 for group in groups):
@@ -136,11 +158,15 @@ def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    described = [key for key in ("InstanceGroups", "InstanceFleets", "MasterInstanceType") if instances.get(key)]
+    described = [
+        key
+        for key in ("InstanceGroups", "InstanceFleets", "MasterInstanceType")
+        if instances.get(key)
+    ]
     if len(described) > 1:
         raise invalid(
-            "Please configure instances using one and only one of the following: instance groups; instance fleets; "
-            "instance count, master and slave instance type."
+            "Please configure instances using one and only one of the following: instance groups;"
+            " instance fleets; instance count, master and slave instance type."
         )
     if instances.get("InstanceFleets"):
         raise not_supported("clusters of instance fleets; use instance groups")
@@ -149,10 +175,24 @@ def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
     primary, count = instances.get("MasterInstanceType"), int(instances.get("InstanceCount", 1))
     if not primary:
         return []
-    groups = [{"InstanceRole": "MASTER", "InstanceType": primary, "InstanceCount": 1, "Market": "ON_DEMAND"}]
+    groups = [
+        {
+            "InstanceRole": "MASTER",
+            "InstanceType": primary,
+            "InstanceCount": 1,
+            "Market": "ON_DEMAND",
+        }
+    ]
     if count > 1:
         core = instances.get("SlaveInstanceType", primary)
-        groups.append({"InstanceRole": "CORE", "InstanceType": core, "InstanceCount": count - 1, "Market": "ON_DEMAND"})
+        groups.append(
+            {
+                "InstanceRole": "CORE",
+                "InstanceType": core,
+                "InstanceCount": count - 1,
+                "Market": "ON_DEMAND",
+            }
+        )
     return groups
 
 
@@ -160,8 +200,8 @@ def steps_of(configs: Sequence[Mapping[str, Any]]) -> list[Step]:
     """The steps in ``configs``; raises ``AwsError`` for invalid or unsupported ones."""
     if len(configs) > MOST_STEPS:
         raise invalid(
-            f"1 validation error detected: Value at 'steps' failed to satisfy constraint: Member must have length "
-            f"less than or equal to {MOST_STEPS}"
+            "1 validation error detected: Value at 'steps' failed to satisfy constraint: Member"
+            f" must have length less than or equal to {MOST_STEPS}"
         )
     return [_step(number, config) for number, config in enumerate(configs, 1)]
 
@@ -170,14 +210,18 @@ def _step(number: int, config: Mapping[str, Any]) -> Step:
     on_failure = config.get("ActionOnFailure", "TERMINATE_CLUSTER")
     if on_failure not in _ACTIONS_ON_FAILURE:
         raise invalid(
-            f"1 validation error detected: Value '{on_failure}' at 'steps.{number}.member.actionOnFailure' failed to satisfy "
-            f"constraint: Member must satisfy enum value set: [{', '.join(_ACTIONS_ON_FAILURE)}]"
+            f"1 validation error detected: Value '{on_failure}' at"
+            f" 'steps.{number}.member.actionOnFailure' failed to satisfy constraint: Member must"
+            f" satisfy enum value set: [{', '.join(_ACTIONS_ON_FAILURE)}]"
         )
     jar_step = config["HadoopJarStep"]
     reject_unknown(f"step {config['Name']}:", config, {"Name", "ActionOnFailure", "HadoopJarStep"})
     reject_unknown(f"step {config['Name']}: HadoopJarStep", jar_step, {"Jar", "Args"})
     if jar_step["Jar"].rpartition("/")[2] != "command-runner.jar":
-        raise not_supported(f"step {config['Name']}: the jar {jar_step['Jar']}; only command-runner.jar spark-submit runs here")
+        raise not_supported(
+            f"step {config['Name']}: the jar {jar_step['Jar']}; only command-runner.jar"
+            " spark-submit runs here"
+        )
     args = jar_step.get("Args", [])
     return Step(config["Name"], on_failure, args, parse_submission(args))
 
@@ -187,7 +231,9 @@ def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
     properties: dict[str, str] = {}
     for configuration in configurations:
         if configuration["Classification"] in _METASTORE:
-            raise not_supported(f"a Hive metastore (the configuration {configuration['Classification']})")
+            raise not_supported(
+                f"a Hive metastore (the configuration {configuration['Classification']})"
+            )
         if configuration["Classification"] == "spark-defaults":
             properties |= configuration.get("Properties", {})
     return local_conf(properties)
@@ -196,26 +242,39 @@ def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
 def concurrency(level: int) -> int:
     """Returns a valid StepConcurrencyLevel."""
     if not _CONCURRENCY[0] <= level <= _CONCURRENCY[1]:
-        raise invalid(f"The step concurrency level {level} is invalid: it must be from {_CONCURRENCY[0]} to {_CONCURRENCY[1]}.")
+        raise invalid(
+            f"The step concurrency level {level} is invalid: it must be from {_CONCURRENCY[0]} to"
+            f" {_CONCURRENCY[1]}."
+        )
     return level
 
 
 def idle_timeout(seconds: int) -> int:
     """Returns a valid IdleTimeout."""
     if not _IDLE_SECONDS[0] <= seconds <= _IDLE_SECONDS[1]:
-        raise invalid(f"The idle timeout {seconds} is invalid: it must be from {_IDLE_SECONDS[0]} to {_IDLE_SECONDS[1]} seconds.")
+        raise invalid(
+            f"The idle timeout {seconds} is invalid: it must be from {_IDLE_SECONDS[0]} to"
+            f" {_IDLE_SECONDS[1]} seconds."
+        )
     return seconds
 
 
 def _applications(body: Mapping[str, Any]) -> None:
     for application in body.get("Applications", []):
         if application["Name"].lower() not in {name.lower() for name in _APPLICATIONS}:
-            raise invalid(f"Invalid application: {application['Name']} is not available in {body['ReleaseLabel']}.")
+            raise invalid(
+                f"Invalid application: {application['Name']} is not available in"
+                f" {body['ReleaseLabel']}."
+            )
 
 
 def reject_unknown(where: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
     """Rejects parameters of ``body`` that are not in ``known``, unless they are empty."""
-    unknown = sorted(key for key, value in body.items() if value not in (None, [], {}, False) and key not in known)
+    unknown = sorted(
+        key
+        for key, value in body.items()
+        if value not in (None, [], {}, False) and key not in known
+    )
     if unknown:
         raise not_supported(f"{where} {', '.join(unknown)}")
 

@@ -30,10 +30,10 @@ FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 # What Spark needs of the JDK's internal packages since Java 9
 # (org.apache.spark.launcher.JavaModuleOptions).
 _OPEN_PACKAGES = (
-    "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io java.base/java.net "
-    "java.base/java.nio java.base/java.util java.base/java.util.concurrent java.base/java.util.concurrent.atomic "
-    "java.base/jdk.internal.ref java.base/sun.nio.ch java.base/sun.nio.cs java.base/sun.security.action "
-    "java.base/sun.util.calendar"
+    "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io"
+    " java.base/java.net java.base/java.nio java.base/java.util java.base/java.util.concurrent"
+    " java.base/java.util.concurrent.atomic java.base/jdk.internal.ref java.base/sun.nio.ch"
+    " java.base/sun.nio.cs java.base/sun.security.action java.base/sun.util.calendar"
 ).split()
 
 # Defaults for a small machine and small data; a job's own --conf overrides them.
@@ -59,9 +59,15 @@ class Spark:
         assert spec and spec.origin, "requirements.txt has pyspark"
         return cls(java, Path(spec.origin).parent, importlib.metadata.version("pyspark"))
 
-    def command(self, arguments: Sequence[str], scratch: Path, java_flags: Iterable[str] = ()) -> list[str]:
+    def command(
+        self, arguments: Sequence[str], scratch: Path, java_flags: Iterable[str] = ()
+    ) -> list[str]:
         """``spark-submit`` on all cores; ``arguments`` include the application."""
-        opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES] if self.java.major > 8 else []
+        opened = (
+            [f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES]
+            if self.java.major > 8
+            else []
+        )
         return [
             *(str(self.java.executable), "-cp", self.class_path, f"-Xmx{_heap_bytes() >> 20}m"),
             *(
@@ -72,7 +78,13 @@ class Spark:
                 f"-Djava.io.tmpdir={scratch / 'tmp'}",
             ),
             *("org.apache.spark.deploy.SparkSubmit", "--master", "local[*]"),
-            *conf(DEFAULTS | {"spark.local.dir": str(scratch / "tmp"), "spark.sql.warehouse.dir": warehouse(scratch).as_uri()}),
+            *conf(
+                DEFAULTS
+                | {
+                    "spark.local.dir": str(scratch / "tmp"),
+                    "spark.sql.warehouse.dir": warehouse(scratch).as_uri(),
+                }
+            ),
             *arguments,
         ]
 
@@ -111,8 +123,14 @@ def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
 def mounts(mirror: Path, buckets: Iterable[str]) -> list[str]:
     """Options that mount ``<mirror>/<bucket>`` as ``s3://<bucket>/``."""
     settings = {f"spark.hadoop.fs.{scheme}.impl": VIEW_FS for scheme in SCHEMES}
-    settings |= {f"spark.hadoop.fs.viewfs.overload.scheme.target.{scheme}.impl": NO_MOUNT_FS for scheme in SCHEMES}
-    settings |= {f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": (mirror / name).as_uri() for name in buckets}
+    settings |= {
+        f"spark.hadoop.fs.viewfs.overload.scheme.target.{scheme}.impl": NO_MOUNT_FS
+        for scheme in SCHEMES
+    }
+    settings |= {
+        f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": (mirror / name).as_uri()
+        for name in buckets
+    }
     return conf(settings)
 
 

@@ -16,7 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local_aws.clients import Clients
 from local_aws.emr.launch import Command, Launcher
 from local_aws.emr.spark import steps_at_once, warehouse
-from local_aws.emr.step_logs import NO_CONTEXT_EXIT_CODE, DriverOutput, LogFolder, controller_log, yarn_client_log
+from local_aws.emr.step_logs import (
+    NO_CONTEXT_EXIT_CODE,
+    DriverOutput,
+    LogFolder,
+    controller_log,
+    yarn_client_log,
+)
 from local_aws.emr.submission import Submission
 from local_aws.errors import is_disk_full
 from local_aws.keys import access_key_of
@@ -62,6 +68,10 @@ class StepExecutor:
         self.running: set[StepExecution] = set()
         self.slots = threading.Semaphore(steps_at_once(memory_bytes()))
 
+    def files_being_written(self) -> set[Path]:
+        """The files that running steps still write."""
+        return {path for run in list(self.running) for path in run.files_being_written()}
+
     def new(self, job: StepJob) -> StepExecution:
         """A run that has not started."""
         return StepExecution(self, job, f"application_{self._started}_{next(self._numbers):04d}")
@@ -94,7 +104,9 @@ class StepExecution:
         except OSError as error:
             if not is_disk_full(error):
                 raise
-            return Failure("Unknown Error.", f"no space left on the disk of {self._runs.scratch.parent}", None)
+            return Failure(
+                "Unknown Error.", f"no space left on the disk of {self._runs.scratch.parent}", None
+            )
 
     def _execute(self) -> Failure | None:
         began = time.monotonic()
@@ -141,24 +153,33 @@ class StepExecution:
         runs = self._runs
         runs.running.discard(self)
         try:
-            others = lambda: {path for run in list(runs.running) for path in run.files_being_written()}  # noqa: E731
-            runs.mirror.leave(others, self._clients)
+            runs.mirror.leave(runs.files_being_written, self._clients)
         except (ClientError, BotoCoreError) as error:
             return str(error)
         return ""
 
-    def _finish(self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float) -> Failure | None:
+    def _finish(
+        self, command: Sequence[str], notes: Sequence[str], exit_code: int, seconds: float
+    ) -> Failure | None:
         job = self._job
-        output = DriverOutput(_read(self._scratch / "stdout"), _read(self._scratch / "stderr")).with_aws_errors()
+        output = DriverOutput(
+            _read(self._scratch / "stdout"), _read(self._scratch / "stderr")
+        ).with_aws_errors()
         if exit_code == 0 and job.submission.cluster_mode and not output.made_context:
             output, exit_code = output.without_context(), NO_CONTEXT_EXIT_CODE
         message, log_name = output.cause()
         if exit_code == _KILLED:  # its last output is not the cause
             message = ""
-        where = self._write_logs(output, controller_log(job.command, command, notes, exit_code, seconds), exit_code)
+        where = self._write_logs(
+            output, controller_log(job.command, command, notes, exit_code, seconds), exit_code
+        )
         if exit_code == 0:
             return None
-        return Failure("Unknown Error.", message or _exit_reason(exit_code), f"{where}{log_name}.gz" if where else None)
+        return Failure(
+            "Unknown Error.",
+            message or _exit_reason(exit_code),
+            f"{where}{log_name}.gz" if where else None,
+        )
 
     def _write_logs(self, output: DriverOutput, controller: str, exit_code: int) -> str | None:
         """Writes the logs; returns the folder of the driver's logs."""
@@ -170,7 +191,11 @@ class StepExecution:
         if not job.submission.cluster_mode:
             folder.write(folder.step(job.step_id), {"controller": controller, **driver})
             return folder.step(job.step_id)
-        own = {"controller": controller, "stdout": "", "stderr": yarn_client_log(self._application, exit_code)}
+        own = {
+            "controller": controller,
+            "stdout": "",
+            "stderr": yarn_client_log(self._application, exit_code),
+        }
         folder.write(folder.step(job.step_id), own)
         folder.write(folder.container(self._application), driver)
         return folder.container(self._application)
@@ -181,7 +206,10 @@ class StepExecution:
         if not tables.is_dir() or not any(tables.iterdir()):
             return ""
         names = ", ".join(sorted(path.name for path in tables.iterdir()))
-        return f"local_aws has no Hive metastore: the tables {names} of saveAsTable are lost; write to s3:// paths instead"
+        return (
+            f"local_aws has no Hive metastore: the tables {names} of saveAsTable are lost; write to"
+            " s3:// paths instead"
+        )
 
 
 def _exit_reason(exit_code: int) -> str:
@@ -192,7 +220,11 @@ def _exit_reason(exit_code: int) -> str:
         name = signal.Signals(exit_code - 128).name
     except ValueError:
         return f"exit code {exit_code}"
-    memory = f"; this machine, or its container, has {in_words(memory_bytes())} of memory" if name == "SIGKILL" else ""
+    memory = (
+        f"; this machine, or its container, has {in_words(memory_bytes())} of memory"
+        if name == "SIGKILL"
+        else ""
+    )
     return f"killed by {name} (exit code {exit_code}){memory}"
 
 

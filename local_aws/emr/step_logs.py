@@ -19,10 +19,14 @@ from botocore.exceptions import ClientError
 
 log = logging.getLogger(__name__)
 
-_MISSING_BUCKET = re.compile(r"Could not initialize target File System for URI : s3[an]?://([^/\s]+)/?")
+_MISSING_BUCKET = re.compile(
+    r"Could not initialize target File System for URI : s3[an]?://([^/\s]+)/?"
+)
 _TRACEBACK = "Traceback (most recent call last):"
 _JAVA_EXCEPTION = re.compile(
-    r"^(?:Exception in thread \"[^\"]*\" |Caused by: |)((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)$", re.MULTILINE
+    r"^(?:Exception in thread \"[^\"]*\" |Caused by:"
+    r" |)((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)$",
+    re.MULTILINE,
 )
 _MESSAGE_CHARACTERS = 1000
 # the first line that SparkContext logs
@@ -50,7 +54,9 @@ class DriverOutput:
     def without_context(self) -> DriverOutput:
         """Adds the message of YARN's application master for a missing SparkContext."""
         said = f"ERROR ApplicationMaster: Uncaught exception: \n{_NO_CONTEXT}\n"
-        said += f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
+        said += (
+            f"INFO ApplicationMaster: Final app status: FAILED, exitCode: {NO_CONTEXT_EXIT_CODE}\n"
+        )
         return DriverOutput(self.stdout, self.stderr + said)
 
     def cause(self) -> tuple[str, str]:
@@ -66,7 +72,9 @@ class DriverOutput:
             if _TRACEBACK in text:
                 return _last_line_of_traceback(text), name
         exceptions = _JAVA_EXCEPTION.findall(self.stderr)
-        return (exceptions[0] if exceptions else _last_line(self.stderr))[:_MESSAGE_CHARACTERS], "stderr"
+        return (exceptions[0] if exceptions else _last_line(self.stderr))[
+            :_MESSAGE_CHARACTERS
+        ], "stderr"
 
 
 def no_such_bucket(bucket: str) -> str:
@@ -101,11 +109,15 @@ class LogFolder:
                 log.warning("the log %s%s.gz was not written: %s", folder, name, error)
 
 
-def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float) -> str:
+def controller_log(
+    command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float
+) -> str:
     """The controller's log: the submitted ``command``, the one that ``ran``, the mirror's notes."""
     end = "succeeded" if exit_code == 0 else "failed"
     lines = [
-        "INFO startExec 'hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runner.jar " + " ".join(command) + "'",
+        "INFO startExec 'hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runner.jar "
+        + " ".join(command)
+        + "'",
         "INFO local_aws ran it as: " + " ".join(ran),
         *(f"WARN the job does not see {note}" for note in notes),
         f"INFO total process run time: {seconds:.0f} seconds",
@@ -118,11 +130,16 @@ def controller_log(command: Iterable[str], ran: Iterable[str], notes: Iterable[s
 def yarn_client_log(application: str, exit_code: int) -> str:
     """The output of spark-submit itself in cluster mode; the driver's output is elsewhere."""
     if exit_code == 0:
-        return f"INFO Client: Application report for {application} (state: FINISHED)\n\t final status: SUCCEEDED\n"
+        return (
+            f"INFO Client: Application report for {application} (state: FINISHED)\n\t final status:"
+            " SUCCEEDED\n"
+        )
     return (
         f"INFO Client: Application report for {application} (state: FINISHED)\n"
-        f"\t diagnostics: User application exited with status {exit_code}\n\t final status: FAILED\n"
-        f'Exception in thread "main" org.apache.spark.SparkException: Application {application} finished with failed status\n'
+        f"\t diagnostics: User application exited with status {exit_code}\n\t final status:"
+        " FAILED\n"
+        f'Exception in thread "main" org.apache.spark.SparkException: Application {application}'
+        " finished with failed status\n"
     )
 
 

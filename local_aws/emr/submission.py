@@ -10,13 +10,14 @@ from local_aws.overlay import not_supported
 
 # options of spark-submit (SparkSubmitOptionParser); only those before the application are its own
 _DROPPED = frozenset(
-    "--master --deploy-mode --driver-memory --driver-cores --executor-memory --executor-cores --num-executors "
-    "--total-executor-cores --queue".split()
+    "--master --deploy-mode --driver-memory --driver-cores --executor-memory --executor-cores"
+    " --num-executors --total-executor-cores --queue".split()
 )
 _KEPT = frozenset("--name --conf -c --py-files --files --archives --jars".split())
 _REFUSED = frozenset(
-    "--class --packages --exclude-packages --repositories --properties-file --proxy-user --principal --keytab --kill --status "
-    "--driver-java-options --driver-class-path --driver-library-path".split()
+    "--class --packages --exclude-packages --repositories --properties-file --proxy-user"
+    " --principal --keytab --kill --status --driver-java-options --driver-class-path"
+    " --driver-library-path".split()
 )
 _FLAGS = frozenset("--supervise --verbose -v".split())
 
@@ -49,7 +50,10 @@ class Submission:
 def parse_submission(args: Sequence[str]) -> Submission:
     """Parses ``spark-submit [options] application.py [arguments]``; raises ``AwsError``."""
     if not args or args[0] != "spark-submit":
-        raise not_supported(f"command-runner.jar {args[0] if args else 'without arguments'}; only spark-submit runs here")
+        raise not_supported(
+            f"command-runner.jar {args[0] if args else 'without arguments'}; only spark-submit runs"
+            " here"
+        )
     cluster_mode, options, rest = False, [], list(args[1:])
     for option, value in _take_options(rest):
         if option == "--deploy-mode":

@@ -41,19 +41,34 @@ class Schedules:
         self._app = app
         self._clients = clients
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        match = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] in ("POST", "PUT") else None
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        match = (
+            _PATH.fullmatch(environ["PATH_INFO"])
+            if environ["REQUEST_METHOD"] in ("POST", "PUT")
+            else None
+        )
         if match is None or signed_service(environ) != "scheduler":
             return self._app(environ, start_response)
         try:
             self._check(json.loads(read_body(environ)), signed_region(environ))
         except AwsError as error:
-            return send(environ, start_response, error.status, {"Message": error.message}, {"x-amzn-ErrorType": error.code})
+            return send(
+                environ,
+                start_response,
+                error.status,
+                {"Message": error.message},
+                {"x-amzn-ErrorType": error.code},
+            )
         log.warning("schedule %s is stored, but never fires here", match[1])
         return self._app(environ, start_response)
 
     def _check(self, schedule: Mapping[str, Any], region: str) -> None:
-        expression, role = str(schedule.get("ScheduleExpression")), str((schedule.get("Target") or {}).get("RoleArn"))
+        expression, role = (
+            str(schedule.get("ScheduleExpression")),
+            str((schedule.get("Target") or {}).get("RoleArn")),
+        )
         if not is_expression(expression):
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
         if not may_assume(self._clients.client("iam", region), "scheduler", role):
@@ -61,7 +76,8 @@ class Schedules:
 
 
 def is_expression(text: str) -> bool:
-    """Returns whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six fields."""
+    """Returns whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six
+    fields."""
     cron = _CRON.fullmatch(text)
     if cron is None:
         return bool(_RATE.fullmatch(text) or _AT.fullmatch(text))
@@ -75,11 +91,19 @@ def is_expression(text: str) -> bool:
 
 
 def _is_part(part: str, place: int) -> bool:
-    """Returns whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``, ``6#3``."""
-    if place == 2 and re.fullmatch(r"L|LW|\d{1,2}W", part) or place == 4 and re.fullmatch(r"L|[1-7]L|[1-7]#[1-5]", part):
+    """Returns whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``,
+    ``6#3``."""
+    if (
+        place == 2
+        and re.fullmatch(r"L|LW|\d{1,2}W", part)
+        or place == 4
+        and re.fullmatch(r"L|[1-7]L|[1-7]#[1-5]", part)
+    ):
         return True
     found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/\d+)?", part)
-    return found is not None and all(_is_value(value, *_FIELDS[place]) for value in (found[2], found[3]) if value)
+    return found is not None and all(
+        _is_value(value, *_FIELDS[place]) for value in (found[2], found[3]) if value
+    )
 
 
 def _is_value(text: str, least: int, most: int, names: list[str]) -> bool:

@@ -1,4 +1,4 @@
-""""Step Functions Execution Status Change": invokes the functions of matching rules."""
+""" "Step Functions Execution Status Change": invokes the functions of matching rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class StatusEvents:
     def ended(self, execution: Execution) -> None:
         """Delivers the event to the targets of matching rules, in the background."""
         event = status_event(execution)
-        threading.Thread(target=self._deliver, args=(event,), name="eventbridge", daemon=True).start()
+        threading.Thread(
+            target=self._deliver, args=(event,), name="eventbridge", daemon=True
+        ).start()
 
     def _deliver(self, event: dict[str, Any]) -> None:
         try:
@@ -48,31 +50,55 @@ class StatusEvents:
     def _matching(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
         from moto.events.models import EventPattern
 
-        pages = self._clients.client("events", event["region"]).get_paginator("list_rules").paginate()
+        pages = (
+            self._clients.client("events", event["region"]).get_paginator("list_rules").paginate()
+        )
         for rule in (rule for page in pages for rule in page["Rules"]):
             pattern = rule.get("EventPattern")
-            if rule["State"] != "DISABLED" and pattern and EventPattern.load(pattern).matches_event(cast(Any, event)):
+            if (
+                rule["State"] != "DISABLED"
+                and pattern
+                and EventPattern.load(pattern).matches_event(cast(Any, event))
+            ):
                 yield rule
 
     def _targets(self, rule: dict[str, Any], region: str) -> list[dict[str, Any]]:
         answer = self._clients.client("events", region).list_targets_by_rule(Rule=rule["Name"])
         return list(answer["Targets"])
 
-    def _hand_over(self, event: dict[str, Any], rule: dict[str, Any], target: dict[str, Any]) -> None:
+    def _hand_over(
+        self, event: dict[str, Any], rule: dict[str, Any], target: dict[str, Any]
+    ) -> None:
         """Delivers to one target; errors are logged, as there is no caller."""
         where = f"rule {rule['Name']}, target {target['Arn']}"
         _, _, service, region, _, *rest = target["Arn"].split(":")
         if service != "lambda" or target.keys() & {"InputPath", "InputTransformer"}:
-            log.warning("%s: local_aws delivers unchanged events to Lambda functions only; not delivered: %s", where, event)
+            log.warning(
+                "%s: local_aws delivers unchanged events to Lambda functions only; not"
+                " delivered: %s",
+                where,
+                event,
+            )
             return
         try:
-            self._invoke(rest[1], region, rule["Arn"], json.loads(target["Input"]) if "Input" in target else event, where)
+            self._invoke(
+                rest[1],
+                region,
+                rule["Arn"],
+                json.loads(target["Input"]) if "Input" in target else event,
+                where,
+            )
         except (ClientError, AwsError) as error:
             log.error("%s: %s", where, error)
 
     def _invoke(self, name: str, region: str, rule_arn: str, event: Any, where: str) -> None:
         if not _may_invoke(self._clients.client("lambda", region), name, rule_arn):
-            log.error("%s: the function's policy does not let %s invoke it for this rule (lambda add-permission)", where, _EVENTS)
+            log.error(
+                "%s: the function's policy does not let %s invoke it for this rule (lambda"
+                " add-permission)",
+                where,
+                _EVENTS,
+            )
             return
         outcome = self._functions.invoke(name, region, event)
         if outcome.failed:

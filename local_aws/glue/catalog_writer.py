@@ -69,7 +69,11 @@ class CatalogWriter:
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self._policy.database)
         self._tables = {table["Name"]: table for page in pages for table in page["TableList"]}
         seen = {self._write_table(table) for table in found}
-        for name in [name for name, table in self._tables.items() if self._is_ours(table) and name not in seen]:
+        for name in [
+            name
+            for name, table in self._tables.items()
+            if self._is_ours(table) and name not in seen
+        ]:
             self._retire_table(name)
         return self.changes
 
@@ -150,7 +154,9 @@ class CatalogWriter:
         elif self._policy.delete == "DEPRECATE_IN_DATABASE":
             table = self._tables[name]
             if DEPRECATED_BY not in table.get("Parameters", {}):
-                self._glue.update_table(DatabaseName=self._policy.database, TableInput=_deprecated(table))
+                self._glue.update_table(
+                    DatabaseName=self._policy.database, TableInput=_deprecated(table)
+                )
                 self.changes.tables_updated.append(name)
 
     # partitions
@@ -159,31 +165,53 @@ class CatalogWriter:
         present = self._present_partitions(table["Name"])
         wanted = {
             values: self._partition_input(found, table, values, files)
-            for values, files in ((tuple(found.partition_values(folder)), files) for folder, files in found.folders().items())
+            for values, files in (
+                (tuple(found.partition_values(folder)), files)
+                for folder, files in found.folders().items()
+            )
         }
-        for batch in _batches([wanted[values] for values in wanted if values not in present], CREATE_BATCH):
+        for batch in _batches(
+            [wanted[values] for values in wanted if values not in present], CREATE_BATCH
+        ):
             self._create_partitions(table["Name"], batch)
         if self._policy.update == "UPDATE_IN_DATABASE":
             for values in wanted.keys() & present.keys():
                 self._update_partition(table["Name"], present[values], wanted[values])
-        gone = [values for values in present if values not in wanted and self._is_ours(present[values])]
+        gone = [
+            values for values in present if values not in wanted and self._is_ours(present[values])
+        ]
         self._retire_partitions(table["Name"], gone)
 
     def _present_partitions(self, table: str) -> dict[tuple[str, ...], dict[str, Any]]:
-        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=self._policy.database, TableName=table)
-        return {tuple(partition["Values"]): partition for page in pages for partition in page["Partitions"]}
+        pages = self._glue.get_paginator("get_partitions").paginate(
+            DatabaseName=self._policy.database, TableName=table
+        )
+        return {
+            tuple(partition["Values"]): partition
+            for page in pages
+            for partition in page["Partitions"]
+        }
 
     def _create_partitions(self, table: str, batch: list[dict[str, Any]]) -> None:
-        answer = self._glue.batch_create_partition(DatabaseName=self._policy.database, TableName=table, PartitionInputList=batch)
+        answer = self._glue.batch_create_partition(
+            DatabaseName=self._policy.database, TableName=table, PartitionInputList=batch
+        )
         if answer.get("Errors"):
             raise RuntimeError(f"partitions of {table} not created: {answer['Errors']}")
-        self.changes.partitions_created += [f"{table}/{'/'.join(partition['Values'])}" for partition in batch]
+        self.changes.partitions_created += [
+            f"{table}/{'/'.join(partition['Values'])}" for partition in batch
+        ]
 
-    def _update_partition(self, table: str, present: dict[str, Any], wanted: dict[str, Any]) -> None:
+    def _update_partition(
+        self, table: str, present: dict[str, Any], wanted: dict[str, Any]
+    ) -> None:
         if _shape(present) == _shape(wanted):
             return
         self._glue.update_partition(
-            DatabaseName=self._policy.database, TableName=table, PartitionValueList=wanted["Values"], PartitionInput=wanted
+            DatabaseName=self._policy.database,
+            TableName=table,
+            PartitionValueList=wanted["Values"],
+            PartitionInput=wanted,
         )
         self.changes.partitions_updated.append(f"{table}/{'/'.join(wanted['Values'])}")
 
@@ -201,7 +229,9 @@ class CatalogWriter:
         if self._policy.delete != "DELETE_FROM_DATABASE":
             return
         for batch in _batches([{"Values": list(values)} for values in gone], DELETE_BATCH):
-            self._glue.batch_delete_partition(DatabaseName=self._policy.database, TableName=table, PartitionsToDelete=batch)
+            self._glue.batch_delete_partition(
+                DatabaseName=self._policy.database, TableName=table, PartitionsToDelete=batch
+            )
         self.changes.partitions_deleted += [f"{table}/{'/'.join(values)}" for values in gone]
 
 
@@ -236,7 +266,11 @@ def _descriptor(schema: FileSchema, location: str, parameters: dict[str, str]) -
         "OutputFormat": serde.output_format,
         "Compressed": schema.compression != "none",
         "NumberOfBuckets": -1,
-        "SerdeInfo": {"SerializationLibrary": serde.library, "Parameters": _serde_parameters(schema)} if serde.library else {},
+        "SerdeInfo": (
+            {"SerializationLibrary": serde.library, "Parameters": _serde_parameters(schema)}
+            if serde.library
+            else {}
+        ),
         "BucketColumns": [],
         "SortColumns": [],
         "Parameters": parameters,
@@ -260,7 +294,12 @@ def _columns(columns: Mapping[str, str], first: Iterable[str] = ()) -> list[dict
 def _shape(table: dict[str, Any]) -> tuple[Any, ...]:
     """The parts that count as a change: all except for statistics and the crawl's id."""
     descriptor = table["StorageDescriptor"]
-    return descriptor["Columns"], descriptor.get("SerdeInfo"), table.get("PartitionKeys"), _location(table)
+    return (
+        descriptor["Columns"],
+        descriptor.get("SerdeInfo"),
+        table.get("PartitionKeys"),
+        _location(table),
+    )
 
 
 def _location(table: dict[str, Any]) -> str:
@@ -268,13 +307,17 @@ def _location(table: dict[str, Any]) -> str:
 
 
 _TABLE_INPUT = (
-    "Name", "Description", "Owner", "Retention", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters",
+    "Name", "Description", "Owner", "Retention", "StorageDescriptor", "PartitionKeys",
+    "TableType", "Parameters",
 )  # fmt: skip
 
 
 def _deprecated(table: dict[str, Any]) -> dict[str, Any]:
     wanted = {key: table[key] for key in _TABLE_INPUT if key in table}
-    wanted["Parameters"] = {**table.get("Parameters", {}), DEPRECATED_BY: str(int(time.time() * 1000))}
+    wanted["Parameters"] = {
+        **table.get("Parameters", {}),
+        DEPRECATED_BY: str(int(time.time() * 1000)),
+    }
     return wanted
 
 

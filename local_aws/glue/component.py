@@ -105,13 +105,21 @@ class Crawler:
 _DEFAULTS: dict[str, Any] = {
     "Classifiers": [],
     "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
-    "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"},
+    "SchemaChangePolicy": {
+        "UpdateBehavior": "UPDATE_IN_DATABASE",
+        "DeleteBehavior": "DEPRECATE_IN_DATABASE",
+    },
     "LineageConfiguration": {"CrawlerLineageSettings": "DISABLE"},
     "LakeFormationConfiguration": {"UseLakeFormationCredentials": False, "AccountId": ""},
 }
 
 
-_UNSUPPORTED = ("ListCrawls", "StartCrawlerSchedule", "StopCrawlerSchedule", "UpdateCrawlerSchedule")
+_UNSUPPORTED = (
+    "ListCrawls",
+    "StartCrawlerSchedule",
+    "StopCrawlerSchedule",
+    "UpdateCrawlerSchedule",
+)
 
 
 class CrawlerComponent:
@@ -132,8 +140,12 @@ class CrawlerComponent:
             "UpdateCrawler": self._update,
             "DeleteCrawler": self._delete,
             "GetCrawler": lambda call: {"Crawler": self._get(call).describe()},
-            "GetCrawlers": lambda call: {"Crawlers": [crawler.describe() for crawler in self._all(call)]},
-            "ListCrawlers": lambda call: {"CrawlerNames": [crawler.name for crawler in self._all(call)]},
+            "GetCrawlers": lambda call: {
+                "Crawlers": [crawler.describe() for crawler in self._all(call)]
+            },
+            "ListCrawlers": lambda call: {
+                "CrawlerNames": [crawler.name for crawler in self._all(call)]
+            },
             "BatchGetCrawlers": self._batch_get,
             "StartCrawler": self._start,
             "StopCrawler": self._stop,
@@ -163,7 +175,9 @@ class CrawlerComponent:
 
     def _create(self, call: Call) -> dict[str, Any]:
         if (call.region, call.body["Name"]) in self._crawlers:
-            raise AwsError("AlreadyExistsException", f"Crawler with name {call.body['Name']} already exists")
+            raise AwsError(
+                "AlreadyExistsException", f"Crawler with name {call.body['Name']} already exists"
+            )
         settings.check(call.body)
         self._check_role(call.body["Role"], call.region)
         crawler = Crawler(copy.deepcopy(call.body), call.region)
@@ -203,7 +217,9 @@ class CrawlerComponent:
         crawl = Crawl(crawler.name)
         crawler.crawls.append(crawl)
         crawler.state = "RUNNING"
-        thread = threading.Thread(target=self._run, args=(crawler, crawl), name=f"crawl-{crawler.name}", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(crawler, crawl), name=f"crawl-{crawler.name}", daemon=True
+        )
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
         return {}
@@ -211,24 +227,40 @@ class CrawlerComponent:
     def _stop(self, call: Call) -> dict[str, Any]:
         crawler = self._get(call)
         if crawler.state == "READY":
-            raise AwsError("CrawlerNotRunningException", f"Crawler with name {crawler.name} isn't running")
+            raise AwsError(
+                "CrawlerNotRunningException", f"Crawler with name {crawler.name} isn't running"
+            )
         if crawler.state == "STOPPING":
-            raise AwsError("CrawlerStoppingException", f"Crawler with name {crawler.name} is already stopping")
+            raise AwsError(
+                "CrawlerStoppingException", f"Crawler with name {crawler.name} is already stopping"
+            )
         crawler.state = "STOPPING"
         crawler.crawls[-1].cancel.set()
         return {}
 
     def _metrics(self, call: Call) -> dict[str, Any]:
         names = call.body.get("CrawlerNameList")
-        return {"CrawlerMetricsList": [_metrics_of(crawler) for crawler in self._all(call) if not names or crawler.name in names]}
+        return {
+            "CrawlerMetricsList": [
+                _metrics_of(crawler)
+                for crawler in self._all(call)
+                if not names or crawler.name in names
+            ]
+        }
 
     def _all(self, call: Call) -> list[Crawler]:
-        return [crawler for (region, _), crawler in sorted(self._crawlers.items()) if region == call.region]
+        return [
+            crawler
+            for (region, _), crawler in sorted(self._crawlers.items())
+            if region == call.region
+        ]
 
     def _get(self, call: Call, name: str | None = None) -> Crawler:
         wanted = name or call.body["Name"]
         if (call.region, wanted) not in self._crawlers:
-            raise AwsError("EntityNotFoundException", f"Crawler entry with name {wanted} does not exist")
+            raise AwsError(
+                "EntityNotFoundException", f"Crawler entry with name {wanted} does not exist"
+            )
         return self._crawlers[call.region, wanted]
 
     def _must_be_ready(self, crawler: Crawler, why: str = "is running") -> None:
@@ -237,11 +269,15 @@ class CrawlerComponent:
 
     def _check_role(self, role: str, region: str) -> None:
         if not may_assume(self._clients.client("iam", region), "glue", role):
-            raise settings.invalid("Service is unable to assume provided role. Please verify role's TrustPolicy")
+            raise settings.invalid(
+                "Service is unable to assume provided role. Please verify role's TrustPolicy"
+            )
 
     def _client(self, service: str, crawler: Crawler) -> Any:
         """A client for a crawl, which acts as the crawler's role."""
-        return self._clients.signing_as(access_key_of(crawler.request["Role"])).client(service, crawler.region)
+        return self._clients.signing_as(access_key_of(crawler.request["Role"])).client(
+            service, crawler.region
+        )
 
     # a crawl
 
@@ -257,7 +293,10 @@ class CrawlerComponent:
         # a defect of the stand-in: the crawl fails and the message says so
         except Exception as bug:
             log.exception("crawl of %s failed", crawler.name)
-            status, error = "FAILED", f"Internal Service Exception (local_aws: {type(bug).__name__}: {bug})"
+            status, error = (
+                "FAILED",
+                f"Internal Service Exception (local_aws: {type(bug).__name__}: {bug})",
+            )
         self._finish(crawler, crawl, status, error, crawl_log)
 
     def _crawl(self, crawler: Crawler, crawl: Crawl, crawl_log: CrawlLog) -> None:
@@ -275,13 +314,18 @@ class CrawlerComponent:
             for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
                 tables.setdefault(table.location, table)  # overlapping targets yield a table once
         crawl.raise_if_cancelled()
-        crawl_log.note(f"BENCHMARK : Classification complete, writing results to database {request['DatabaseName']}")
+        crawl_log.note(
+            "BENCHMARK : Classification complete, writing results to database"
+            f" {request['DatabaseName']}"
+        )
         catalog = CatalogWriter(glue, settings.policy_of(request), crawl.crawl_id)
         crawl.changes = catalog.changes
         catalog.write(list(tables.values()))
         crawl_log.note_changes(crawl.changes)
 
-    def _read(self, crawler: Crawler, files: list[S3File], crawl: Crawl) -> dict[S3File, FileSchema]:
+    def _read(
+        self, crawler: Crawler, files: list[S3File], crawl: Crawl
+    ) -> dict[S3File, FileSchema]:
         s3 = self._client("s3", crawler)
 
         def schema(file: S3File) -> FileSchema:
@@ -293,12 +337,17 @@ class CrawlerComponent:
         with ThreadPoolExecutor(READERS) as pool:
             return dict(zip(files, pool.map(schema, files), strict=True))
 
-    def _finish(self, crawler: Crawler, crawl: Crawl, status: str, error: str | None, crawl_log: CrawlLog) -> None:
+    def _finish(
+        self, crawler: Crawler, crawl: Crawl, status: str, error: str | None, crawl_log: CrawlLog
+    ) -> None:
         with self._lock:
             crawler.state = "STOPPING"
         if error:
             crawl_log.note(f"ERROR : {error}")
-        crawl_log.note(f"BENCHMARK : Crawler has finished running and is in state {'READY' if status != 'FAILED' else 'FAILED'}")
+        crawl_log.note(
+            "BENCHMARK : Crawler has finished running and is in state"
+            f" {'READY' if status != 'FAILED' else 'FAILED'}"
+        )
         crawl_log.write(self._client("logs", crawler), crawler.name)
         with self._lock:
             crawl.status, crawl.error, crawl.ended = status, error, time.time()

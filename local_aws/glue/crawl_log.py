@@ -24,7 +24,9 @@ class CrawlLog:
         self._events: list[dict[str, Any]] = []
 
     def note(self, line: str) -> None:
-        self._events.append({"timestamp": int(time.time() * 1000), "message": f"[{self._crawl_id}] {line}"})
+        self._events.append(
+            {"timestamp": int(time.time() * 1000), "message": f"[{self._crawl_id}] {line}"}
+        )
 
     def note_changes(self, changes: Changes) -> None:
         """Adds a line for each table and partition that the crawl changed."""
@@ -38,4 +40,3 @@ class CrawlLog:
             write_events(logs, LOG_GROUP, stream, self._events)
         except Exception:
             log.exception("the log of crawl %s could not be written", self._crawl_id)
-

@@ -39,7 +39,9 @@ class FoundTable:
     @property
     def name(self) -> str:
         """The folder's (or bucket's) name in characters that the catalog allows."""
-        return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[:128]
+        return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[
+            :128
+        ]
 
     def folders(self) -> dict[str, list[S3File]]:
         """The files of each partition, by the key of its folder."""
@@ -72,12 +74,18 @@ def _level_name(index: int, parts: Iterable[str]) -> str:
     return re.sub(r"[^a-z0-9_]", "_", key) if key else f"partition_{index}"
 
 
-def find_tables(target: CrawlTarget, schemas: Mapping[S3File, FileSchema], grouping: Grouping) -> list[FoundTable]:
+def find_tables(
+    target: CrawlTarget, schemas: Mapping[S3File, FileSchema], grouping: Grouping
+) -> list[FoundTable]:
     """The tables of one target, outermost folder first."""
     by_folder: dict[str, list[S3File]] = defaultdict(list)
     for file in schemas:
         by_folder[file.folder].append(file)
-    top = target.prefix if all(file.key != target.prefix for file in schemas) else target.prefix.rpartition("/")[0]
+    top = (
+        target.prefix
+        if all(file.key != target.prefix for file in schemas)
+        else target.prefix.rpartition("/")[0]
+    )
     return _tables_of(_Tree(target.bucket, by_folder, schemas, grouping), top)
 
 
@@ -90,7 +98,11 @@ class _Tree:
 
     def children(self, folder: str) -> list[str]:
         start = f"{folder}/" if folder else ""
-        below = (other[len(start) :] for other in self.by_folder if other.startswith(start) and other != folder)
+        below = (
+            other[len(start) :]
+            for other in self.by_folder
+            if other.startswith(start) and other != folder
+        )
         return sorted({start + name.split("/")[0] for name in below})
 
     def may_join(self, folder: str) -> bool:
@@ -113,7 +125,10 @@ def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
     schema = _common_schema(tree, [tree.schemas[file] for file in files])
     if schema is not None:
         return [FoundTable(tree.bucket, folder, tuple(files), schema)]
-    return [FoundTable(tree.bucket, file.key, (file,), tree.schemas[file], is_file=True) for file in files]
+    return [
+        FoundTable(tree.bucket, file.key, (file,), tree.schemas[file], is_file=True)
+        for file in files
+    ]
 
 
 def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTable | None:
@@ -126,7 +141,9 @@ def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTab
     if schema is None:
         return None
     files = tuple(file for table in tables for file in table.files)
-    return FoundTable(tree.bucket, folder, files, schema, tables[0].depth + _height(tables[0], folder))
+    return FoundTable(
+        tree.bucket, folder, files, schema, tables[0].depth + _height(tables[0], folder)
+    )
 
 
 def _height(table: FoundTable, folder: str) -> int:

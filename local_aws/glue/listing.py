@@ -49,7 +49,9 @@ def data_files(s3: Any, target: CrawlTarget) -> list[S3File]:
 
 
 def _listed(s3: Any, target: CrawlTarget) -> Iterator[S3File]:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=target.prefix):
+    for page in s3.get_paginator("list_objects_v2").paginate(
+        Bucket=target.bucket, Prefix=target.prefix
+    ):
         for entry in page.get("Contents", ()):
             yield S3File(target.bucket, entry["Key"], entry["Size"], entry["ETag"].strip('"'))
 
@@ -61,7 +63,11 @@ def _holds_data(file: S3File, target: CrawlTarget) -> bool:
     relative = target.relative(file.key)
     hidden = any(part.startswith(("_", ".")) for part in relative.split("/"))
     marker = file.size == 0 or file.key.endswith(("/", "_$folder$"))
-    return not hidden and not marker and not any(pattern.fullmatch(relative) for pattern in target.exclusions)
+    return (
+        not hidden
+        and not marker
+        and not any(pattern.fullmatch(relative) for pattern in target.exclusions)
+    )
 
 
 _GLOB_TOKENS = re.compile(r"\*\*|\*|\?|\\.|\[!?[^\]]+\]|\{[^}]*\}|.", re.DOTALL)
@@ -83,7 +89,11 @@ def _glob_part(token: str) -> str:
     if token.startswith("[") and len(token) > 2:
         return "(?!/)" + token.replace("[!", "[^", 1)
     if token.startswith("{") and token.endswith("}"):
-        return "(?:" + "|".join(glob_pattern(choice).pattern for choice in token[1:-1].split(",")) + ")"
+        return (
+            "(?:"
+            + "|".join(glob_pattern(choice).pattern for choice in token[1:-1].split(","))
+            + ")"
+        )
     return re.escape(token)
 
 

@@ -42,7 +42,9 @@ UNKNOWN = FileSchema("UNKNOWN", {}, 0)
 def read_schema(s3: Any, file: S3File) -> FileSchema:
     """The schema of one object, from its footer or its head: mostly one request."""
     if file.key.endswith((".gz", ".gzip")):
-        head = zlib.decompressobj(wbits=31).decompress(_bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), HEAD_BYTES)
+        head = zlib.decompressobj(wbits=31).decompress(
+            _bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), HEAD_BYTES
+        )
         return _text_schema(head, file.size, "gzip")
     if file.key.endswith((".csv", ".json", ".jsonl", ".txt", ".tsv")):
         return _text_schema(_bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), file.size, "none")
@@ -69,7 +71,9 @@ def _parquet_schema(s3: Any, file: S3File, tail: bytes) -> FileSchema:
         tail = _bytes(s3, file, f"bytes=-{footer}")
     # Reading metadata needs only the magic bytes at the start and the footer at the end.
     metadata = pq.read_metadata(io.BytesIO(_PARQUET_MAGIC + tail[-footer:]))
-    columns = {field.name.lower(): catalog_type(field.type) for field in metadata.schema.to_arrow_schema()}
+    columns = {
+        field.name.lower(): catalog_type(field.type) for field in metadata.schema.to_arrow_schema()
+    }
     return FileSchema("parquet", columns, metadata.num_rows)
 
 
@@ -96,7 +100,11 @@ def catalog_type(arrow: Any) -> str:
     if t.is_map(arrow):
         return f"map<{catalog_type(arrow.key_type)},{catalog_type(arrow.item_type)}>"
     if t.is_struct(arrow):
-        return "struct<" + ",".join(f"{field.name.lower()}:{catalog_type(field.type)}" for field in arrow) + ">"
+        return (
+            "struct<"
+            + ",".join(f"{field.name.lower()}:{catalog_type(field.type)}" for field in arrow)
+            + ">"
+        )
     if t.is_fixed_size_binary(arrow):
         return "binary"
     return "string"
@@ -122,9 +130,14 @@ def _json_schema(text: str, size: int, compression: str) -> FileSchema | None:
         return None
     columns: dict[str, str] = {}
     for row in rows:
-        columns = merged_columns(columns, {key.lower(): _json_type(value) for key, value in row.items() if value is not None})
+        columns = merged_columns(
+            columns,
+            {key.lower(): _json_type(value) for key, value in row.items() if value is not None},
+        )
     paths = ",".join(sorted({key for row in rows for key in row}))
-    return FileSchema("json", columns, _estimated(len(rows), len(text), size), compression, {"paths": paths})
+    return FileSchema(
+        "json", columns, _estimated(len(rows), len(text), size), compression, {"paths": paths}
+    )
 
 
 def _json_type(value: Any) -> str:
@@ -140,7 +153,11 @@ def _json_type(value: Any) -> str:
             kinds = merged_columns(kinds, {"item": _json_type(item)})
         return f"array<{kinds.get('item', 'string')}>"
     if isinstance(value, dict):
-        return "struct<" + ",".join(f"{key.lower()}:{_json_type(inner)}" for key, inner in value.items()) + ">"
+        return (
+            "struct<"
+            + ",".join(f"{key.lower()}:{_json_type(inner)}" for key, inner in value.items())
+            + ">"
+        )
     return "string"
 
 
@@ -157,7 +174,9 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
     return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
 
 
-def _csv_of(rows: list[list[str]], delimiter: str, text: str, size: int, compression: str) -> FileSchema:
+def _csv_of(
+    rows: list[list[str]], delimiter: str, text: str, size: int, compression: str
+) -> FileSchema:
     types = [_column_type(cells) for cells in zip(*rows[1:], strict=True)]
     header = _is_header(rows[0], types)
     if header:
@@ -165,7 +184,11 @@ def _csv_of(rows: list[list[str]], delimiter: str, text: str, size: int, compres
     else:
         names = [f"col{index}" for index in range(len(rows[0]))]
         types = [_column_type(cells) for cells in zip(*rows, strict=True)]
-    details = {"delimiter": delimiter, "columnsOrdered": "true", "areColumnsQuoted": str(text.startswith('"')).lower()}
+    details = {
+        "delimiter": delimiter,
+        "columnsOrdered": "true",
+        "areColumnsQuoted": str(text.startswith('"')).lower(),
+    }
     if header:
         details["skip.header.line.count"] = "1"
     records = _estimated(len(rows) - header, len(text), size)
@@ -177,7 +200,10 @@ def _is_header(first: Sequence[str], types: Sequence[str]) -> bool:
 
     So a CSV file of text only has no header.
     """
-    named = all(_NAME.fullmatch(cell.strip()) and len(cell) < 150 and _cell_type(cell) == "string" for cell in first)
+    named = all(
+        _NAME.fullmatch(cell.strip()) and len(cell) < 150 and _cell_type(cell) == "string"
+        for cell in first
+    )
     return named and len(set(first)) == len(first) and any(kind != "string" for kind in types)
 
 
@@ -207,7 +233,9 @@ def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
     same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
     if not same_format or combine:
         return same_format and all(
-            _wider(kind, other.columns[name]) is not None for name, kind in one.columns.items() if name in other.columns
+            _wider(kind, other.columns[name]) is not None
+            for name, kind in one.columns.items()
+            if name in other.columns
         )
     common = sum(other.columns.get(name) == kind for name, kind in one.columns.items())
     return common >= SIMILAR * max(len(one.columns), len(other.columns))
@@ -242,7 +270,11 @@ def _wider(one: str, other: str) -> str | None:
         return max(one, other, key=_NUMBERS.index)
     if one.startswith("decimal(") and other.startswith("decimal("):
         return _wider_decimal(one, other)
-    return "string" if "string" in (one, other) and not {one[:5], other[:5]} & {"array", "struc", "map<s"} else None
+    return (
+        "string"
+        if "string" in (one, other) and not {one[:5], other[:5]} & {"array", "struc", "map<s"}
+        else None
+    )
 
 
 def _wider_decimal(one: str, other: str) -> str:

@@ -13,12 +13,19 @@ from local_aws.overlay import AwsError
 
 _CHOICES = {
     ("SchemaChangePolicy", "UpdateBehavior"): ("LOG", "UPDATE_IN_DATABASE"),
-    ("SchemaChangePolicy", "DeleteBehavior"): ("LOG", "DELETE_FROM_DATABASE", "DEPRECATE_IN_DATABASE"),
+    ("SchemaChangePolicy", "DeleteBehavior"): (
+        "LOG",
+        "DELETE_FROM_DATABASE",
+        "DEPRECATE_IN_DATABASE",
+    ),
 }
 _CONFIGURATION = {
     "Version": None,
     "CreatePartitionIndex": (True, False),  # changes no result: no index is created
-    "Grouping": {"TableGroupingPolicy": ("CombineCompatibleSchemas",), "TableLevelConfiguration": None},
+    "Grouping": {
+        "TableGroupingPolicy": ("CombineCompatibleSchemas",),
+        "TableLevelConfiguration": None,
+    },
     "CrawlerOutput": {
         "Partitions": {"AddOrUpdateBehavior": ("InheritFromTable",)},
         "Tables": {"AddOrUpdateBehavior": ("MergeNewColumns",)},
@@ -61,7 +68,9 @@ def _check_targets(targets: Mapping[str, Any]) -> None:
     for target in targets["S3Targets"]:
         path = target.get("Path", "")
         if not path.startswith("s3://") or not path[5:].strip("/"):
-            raise invalid(f"The include path {path or '(none)'} is not an S3 path: it must look like s3://bucket/folder/")
+            raise invalid(
+                f"The include path {path or '(none)'} is not an S3 path: it must look like s3://bucket/folder/"
+            )
         unknown = sorted(key for key in target if key not in ("Path", "Exclusions") and target[key])
         if unknown:
             raise unsupported(f"{', '.join(unknown)} of an S3 target")
@@ -118,5 +127,6 @@ def policy_of(crawler: Mapping[str, Any]) -> Policy:
         update=changes.get("UpdateBehavior", "UPDATE_IN_DATABASE"),
         delete=changes.get("DeleteBehavior", "DEPRECATE_IN_DATABASE"),
         merge_new_columns=output.get("Tables", {}).get("AddOrUpdateBehavior") == "MergeNewColumns",
-        inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior") == "InheritFromTable",
+        inherit_from_table=output.get("Partitions", {}).get("AddOrUpdateBehavior")
+        == "InheritFromTable",
     )

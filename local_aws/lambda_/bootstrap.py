@@ -41,7 +41,13 @@ def invoke(folder: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the function's outcome
         traceback.print_exc()
         frames = traceback.format_tb(error.__traceback__)[1:]
-        return {"error": {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": frames}}
+        return {
+            "error": {
+                "errorMessage": str(error),
+                "errorType": type(error).__name__,
+                "stackTrace": frames,
+            }
+        }
 
 
 if __name__ == "__main__":

@@ -30,8 +30,12 @@ class Invocations:
         self._app = app
         self._functions = functions
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        match = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        match = (
+            _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        )
         if match is None or signed_service(environ) != "lambda":
             return self._app(environ, start_response)
         status, headers, payload = self._answer(unquote(match.group(1)), environ)
@@ -44,16 +48,22 @@ class Invocations:
             return _error(error.status, error.code, error.message)
         except ClientError as error:  # moto has no such function
             said = error.response["Error"]
-            return _error(error.response["ResponseMetadata"]["HTTPStatusCode"], said["Code"], said["Message"])
+            return _error(
+                error.response["ResponseMetadata"]["HTTPStatusCode"], said["Code"], said["Message"]
+            )
 
     def _invoke(self, name: str, environ: dict[str, Any]) -> _Answer:
         region, event = signed_region(environ), _event(environ)
         kind = environ.get("HTTP_X_AMZ_INVOCATION_TYPE", "RequestResponse")
         if kind == "RequestResponse":
-            return _answered(self._functions.invoke(name, region, event), environ.get("HTTP_X_AMZ_LOG_TYPE"))
+            return _answered(
+                self._functions.invoke(name, region, event), environ.get("HTTP_X_AMZ_LOG_TYPE")
+            )
         self._functions.check(name, region)
         if kind == "Event":
-            threading.Thread(target=self._functions.invoke, args=(name, region, event), daemon=True).start()
+            threading.Thread(
+                target=self._functions.invoke, args=(name, region, event), daemon=True
+            ).start()
         return (202 if kind == "Event" else 204), {}, b""
 
 
@@ -66,7 +76,9 @@ def _event(environ: dict[str, Any]) -> Any:
     try:
         return json.loads(read_body(environ) or b"{}")
     except ValueError as error:
-        raise AwsError("InvalidRequestContentException", f"Could not parse request body into json: {error}") from error
+        raise AwsError(
+            "InvalidRequestContentException", f"Could not parse request body into json: {error}"
+        ) from error
 
 
 def _answered(outcome: Outcome, log_type: str | None) -> _Answer:
@@ -79,4 +91,8 @@ def _answered(outcome: Outcome, log_type: str | None) -> _Answer:
 
 
 def _error(status: int, code: str, message: str) -> _Answer:
-    return status, {"x-amzn-ErrorType": code}, json.dumps({"Type": "User", "Message": message, "message": message}).encode()
+    return (
+        status,
+        {"x-amzn-ErrorType": code},
+        json.dumps({"Type": "User", "Message": message, "message": message}).encode(),
+    )

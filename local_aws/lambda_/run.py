@@ -59,10 +59,14 @@ class Functions:
 
     def check(self, name: str, region: str) -> dict[str, Any]:
         """The function's configuration; rejects functions that cannot run here."""
-        configuration: dict[str, Any] = self._clients.client("lambda", region).get_function_configuration(FunctionName=name)
+        configuration: dict[str, Any] = self._clients.client(
+            "lambda", region
+        ).get_function_configuration(FunctionName=name)
         runtime = configuration.get("Runtime", configuration["PackageType"])
         if not runtime.startswith("python"):
-            raise not_supported(f"the Lambda function {name} of runtime {runtime}; only Python functions run here")
+            raise not_supported(
+                f"the Lambda function {name} of runtime {runtime}; only Python functions run here"
+            )
         if configuration.get("Layers"):
             raise not_supported(f"the Lambda function {name}: layers")
         return configuration
@@ -102,7 +106,12 @@ class Functions:
                 raise not_supported("invocations while the server ends")
             process = SupervisedProcess(
                 command,
-                env=_environment(configuration, region, folder, self._clients.signing_as(access_key_of(configuration["Role"]))),
+                env=_environment(
+                    configuration,
+                    region,
+                    folder,
+                    self._clients.signing_as(access_key_of(configuration["Role"])),
+                ),
                 cwd=folder,
                 stdout=folder / "output",
                 # the supervisor's errors; the function's are in its output
@@ -117,7 +126,9 @@ class Functions:
             self._processes.discard(process)
         return not timer.over
 
-    def _write_log(self, configuration: dict[str, Any], region: str, stream: str, lines: list[str]) -> None:
+    def _write_log(
+        self, configuration: dict[str, Any], region: str, stream: str, lines: list[str]
+    ) -> None:
         """Writes the log as the function's role."""
         logs = self._clients.signing_as(access_key_of(configuration["Role"])).client("logs", region)
         group = f"/aws/lambda/{configuration['FunctionName']}"
@@ -164,7 +175,9 @@ def _context(configuration: dict[str, Any], request_id: str, stream: str) -> dic
     }
 
 
-def _environment(configuration: dict[str, Any], region: str, folder: Path, clients: Clients) -> dict[str, str]:
+def _environment(
+    configuration: dict[str, Any], region: str, folder: Path, clients: Clients
+) -> dict[str, str]:
     """The function's variables, and credentials that are valid for this stand-in only."""
     own: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
     return own | {
@@ -191,8 +204,13 @@ def _outcome(folder: Path, timeout: int, request_id: str, output: str, finished:
     if written.exists():
         outcome = json.loads(written.read_text())
         failed = "error" in outcome
-        return Outcome(json.dumps(outcome["error"]) if failed else outcome["result"], failed, output)
-    message = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} Task timed out after {timeout:.2f} seconds"
+        return Outcome(
+            json.dumps(outcome["error"]) if failed else outcome["result"], failed, output
+        )
+    message = (
+        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} Task timed out after"
+        f" {timeout:.2f} seconds"
+    )
     if finished:
         message = f"RequestId: {request_id} Error: Runtime exited without providing a reason"
     return Outcome(json.dumps({"errorMessage": message}), True, f"{output}{message}\n")

@@ -45,15 +45,18 @@ _IDENTITY: dict[str, Any] = {
 }
 # operations that moto implements well: they only store or return facts
 _MOTOS = frozenset(
-    "DeleteStateMachine ListStateMachines DescribeStateMachine DescribeStateMachineForExecution ListTagsForResource TagResource "
-    "UntagResource SendTaskHeartbeat SendTaskSuccess SendTaskFailure".split()
+    "DeleteStateMachine ListStateMachines DescribeStateMachine DescribeStateMachineForExecution"
+    " ListTagsForResource TagResource UntagResource SendTaskHeartbeat SendTaskSuccess"
+    " SendTaskFailure".split()
 )
 
 
 class StepFunctionsComponent:
     """Step Functions of one server; ``on_end`` is called for every execution that ends."""
 
-    def __init__(self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog) -> None:
+    def __init__(
+        self, clients: Clients, on_end: Callable[[Execution], None], state_log: StateLog
+    ) -> None:
         self._clients = clients
         self._notify = on_end
         self._closed = False
@@ -77,16 +80,23 @@ class StepFunctionsComponent:
             "GetExecutionHistory": self._history,
             **dict.fromkeys(_MOTOS, Call.forward),
         }
-        operations = botocore.session.get_session().get_service_model("stepfunctions").operation_names
+        operations = (
+            botocore.session.get_session().get_service_model("stepfunctions").operation_names
+        )
         refused: dict[str, Handler] = dict.fromkeys(set(operations) - done.keys(), reject)
-        return {f"{_TARGET}.{name}": self._prepared(handler) for name, handler in {**refused, **done}.items()}
+        return {
+            f"{_TARGET}.{name}": self._prepared(handler)
+            for name, handler in {**refused, **done}.items()
+        }
 
     def close(self) -> None:
         """Stops every running execution, without calling ``on_end``."""
         self._closed = True
         for arn, region in list(self._running.items()):
             try:
-                self._clients.client("stepfunctions", region).stop_execution(executionArn=arn, cause="local_aws ends")
+                self._clients.client("stepfunctions", region).stop_execution(
+                    executionArn=arn, cause="local_aws ends"
+                )
             except ClientError as error:  # it may have ended, or its state machine may be deleted
                 log.warning("%s: %s", arn, error)
         self._past_executions.close()
@@ -128,14 +138,20 @@ class StepFunctionsComponent:
             _check_definition(call.body["definition"])
         if "roleArn" in call.body:
             check_role(self._clients.client("iam"), call.body["roleArn"])
-        check_logging(self._clients.client("logs", call.region), call.body.get("loggingConfiguration") or {})
+        check_logging(
+            self._clients.client("logs", call.region), call.body.get("loggingConfiguration") or {}
+        )
 
     def _validate(self, call: Call) -> dict[str, Any]:
         from local_aws.step_functions.definition import definition_problems
 
         found = [problem.diagnostic() for problem in definition_problems(call.body["definition"])]
         most = call.body.get("maxResults") or _MOST_DIAGNOSTICS
-        return {"result": "FAIL" if found else "OK", "diagnostics": found[:most], "truncated": len(found) > most}
+        return {
+            "result": "FAIL" if found else "OK",
+            "diagnostics": found[:most],
+            "truncated": len(found) > most,
+        }
 
     # executions
 
@@ -145,7 +161,9 @@ class StepFunctionsComponent:
         with self._lock:
             if answer["executionArn"] not in self._ended:
                 self._running[answer["executionArn"]] = call.region
-        self._past_executions.log_start(call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution"))
+        self._past_executions.log_start(
+            call.forward({"executionArn": answer["executionArn"]}, "DescribeExecution")
+        )
         return answer
 
     def _on_end(self, execution: Execution) -> None:
@@ -169,12 +187,18 @@ class StepFunctionsComponent:
         return {"stopDate": self._ended.get(arn) or time.time()}
 
     def _describe(self, call: Call) -> dict[str, Any]:
-        return self._past_executions.description(call.body["executionArn"]) or self._with_stop_date(call.forward())
+        return self._past_executions.description(call.body["executionArn"]) or self._with_stop_date(
+            call.forward()
+        )
 
     def _list(self, call: Call) -> dict[str, Any]:
         answer = call.forward()
         executions = [self._with_stop_date(execution) for execution in answer["executions"]]
-        past = [] if call.body.get("nextToken") or "nextToken" in answer else self._past_executions.list_executions(call.body)
+        past = (
+            []
+            if call.body.get("nextToken") or "nextToken" in answer
+            else self._past_executions.list_executions(call.body)
+        )
         return answer | {"executions": executions + past}
 
     def _with_stop_date(self, execution: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +216,9 @@ class StepFunctionsComponent:
             events.reverse()
         size = min(body.get("maxResults") or _PAGE, _MOST)
         token = ("nextToken", body.get("nextToken"))
-        return page("events", events, size, token, AwsError("InvalidToken", f"Invalid Token: '{token[1]}'"))
+        return page(
+            "events", events, size, token, AwsError("InvalidToken", f"Invalid Token: '{token[1]}'")
+        )
 
 
 def _check_definition(text: str) -> None:
@@ -201,9 +227,13 @@ def _check_definition(text: str) -> None:
     found = definition_problems(text)
     wrong = [str(problem) for problem in found if problem.code != UNSUPPORTED]
     if wrong:
-        raise AwsError("InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(wrong)}'")
+        raise AwsError(
+            "InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(wrong)}'"
+        )
     if found:
-        raise not_supported("; ".join(f"{problem.message} at {problem.location}" for problem in found))
+        raise not_supported(
+            "; ".join(f"{problem.message} at {problem.location}" for problem in found)
+        )
 
 
 def _existing(call: Call, arn: str) -> dict[str, Any] | None:
@@ -221,6 +251,11 @@ def _same_machine(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     """
     if any((body.get(field) or default) != existing[field] for field, default in _IDENTITY.items()):
-        raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing['stateMachineArn']}'")
-    return {"stateMachineArn": existing["stateMachineArn"], "creationDate": existing["creationDate"]}
-
+        raise AwsError(
+            "StateMachineAlreadyExists",
+            f"State Machine Already Exists: '{existing['stateMachineArn']}'",
+        )
+    return {
+        "stateMachineArn": existing["stateMachineArn"],
+        "creationDate": existing["creationDate"],
+    }

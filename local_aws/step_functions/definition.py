@@ -64,11 +64,16 @@ def _query_language(definition: dict[str, Any]) -> Iterator[Problem]:
     """JSONata changes the meaning of all other fields, so it is looked for first."""
     holders = [(definition, "")]
     holders += [
-        (state, f"{machine.location}/States/{name}") for machine in machines(definition) for name, state in machine.states.items()
+        (state, f"{machine.location}/States/{name}")
+        for machine in machines(definition)
+        for name, state in machine.states.items()
     ]
     for holder, location in holders:
         if holder.get("QueryLanguage", "JSONPath") != "JSONPath":
-            yield unsupported(f"the query language {holder['QueryLanguage']}; use JSONPath", f"{location}/QueryLanguage")
+            yield unsupported(
+                f"the query language {holder['QueryLanguage']}; use JSONPath",
+                f"{location}/QueryLanguage",
+            )
 
 
 def _state_problems(definition: dict[str, Any]) -> Iterator[Problem]:
@@ -76,7 +81,9 @@ def _state_problems(definition: dict[str, Any]) -> Iterator[Problem]:
         for name, state in machine.states.items():
             location = f"{machine.location}/States/{name}"
             if len(name) > _LONGEST_NAME:
-                yield Problem(SCHEMA, f"State names must be {_LONGEST_NAME} characters or shorter", location)
+                yield Problem(
+                    SCHEMA, f"State names must be {_LONGEST_NAME} characters or shorter", location
+                )
             if state.get("Type") == "Task":
                 yield from task_problems(state, location)
             if state.get("Type") == "Map":

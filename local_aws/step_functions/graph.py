@@ -33,7 +33,11 @@ class Transition:
 
 def machines(definition: dict[str, Any], location: str = "") -> Iterator[Machine]:
     """Yields ``definition`` and every state machine inside it."""
-    states = {name: state for name, state in (definition.get("States") or {}).items() if isinstance(state, dict)}
+    states = {
+        name: state
+        for name, state in (definition.get("States") or {}).items()
+        if isinstance(state, dict)
+    }
     yield Machine(location, definition.get("StartAt"), states)
     for name, state in states.items():
         for inner, where in _inside(state):
@@ -64,12 +68,20 @@ def _duplicates(found: list[Machine]) -> Iterator[Problem]:
     for machine in found:
         for name in machine.states:
             if times[name] > 1:
-                yield Problem("DUPLICATE_STATE_NAME", f"Duplicate State name: {name}", f"{machine.location}/States/{name}")
+                yield Problem(
+                    "DUPLICATE_STATE_NAME",
+                    f"Duplicate State name: {name}",
+                    f"{machine.location}/States/{name}",
+                )
 
 
 def _targets(machine: Machine) -> Iterator[Problem]:
     start = Transition(machine.start_at, "StartAt", f"{machine.location}/StartAt")
-    leaving = [way for name, state in machine.states.items() for way in _transitions(state, f"{machine.location}/States/{name}")]
+    leaving = [
+        way
+        for name, state in machine.states.items()
+        for way in _transitions(state, f"{machine.location}/States/{name}")
+    ]
     for way in (start, *leaving):
         if way.target not in machine.states:
             yield Problem(TARGET, f"Missing '{way.field}' target: {way.target}", way.location)
@@ -85,7 +97,9 @@ def _unreachable(machine: Machine) -> Iterator[Problem]:
             ahead += [way.target for way in _transitions(machine.states[name], "")]
     for name in machine.states:
         if name not in reached:
-            yield Problem(TARGET, f'State "{name}" is not reachable.', f"{machine.location}/States/{name}")
+            yield Problem(
+                TARGET, f'State "{name}" is not reachable.', f"{machine.location}/States/{name}"
+            )
 
 
 def _transitions(state: dict[str, Any], location: str) -> Iterator[Transition]:
@@ -102,9 +116,17 @@ def _way_out(state: dict[str, Any], location: str) -> Iterator[Problem]:
     kind, ways = state.get("Type"), [field for field in ("Next", "End") if field in state]
     if kind in _LAST or kind == "Choice":
         for field in ways:
-            yield Problem(SCHEMA, f"The field '{field}' is not supported for a {kind} state", f"{location}/{field}")
+            yield Problem(
+                SCHEMA,
+                f"The field '{field}' is not supported for a {kind} state",
+                f"{location}/{field}",
+            )
     elif len(ways) != 1 or state.get("End", True) is not True:
-        yield Problem(SCHEMA, "A state must have exactly one of the fields 'Next' and 'End', and 'End' must be true", location)
+        yield Problem(
+            SCHEMA,
+            "A state must have exactly one of the fields 'Next' and 'End', and 'End' must be true",
+            location,
+        )
 
 
 def _handlers(state: dict[str, Any], location: str) -> Iterator[Problem]:
@@ -114,4 +136,6 @@ def _handlers(state: dict[str, Any], location: str) -> Iterator[Problem]:
             errors = rule.get("ErrorEquals", [])
             if _ALL_ERRORS in errors and (len(errors) > 1 or number < len(rules) - 1):
                 where = f"{location}/{field}[{number}]/ErrorEquals"
-                yield Problem(SCHEMA, f"{_ALL_ERRORS} must appear alone, and in the last of the rules", where)
+                yield Problem(
+                    SCHEMA, f"{_ALL_ERRORS} must appear alone, and in the last of the rules", where
+                )

@@ -35,8 +35,8 @@ _SUPPORTED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # integrations of AWS that do not run here
 _UNSUPPORTED_SERVICES = frozenset(
-    "apigateway batch bedrock codebuild databrew ecs eks emr-containers emr-serverless glue http mediaconvert sagemaker "
-    "states".split()
+    "apigateway batch bedrock codebuild databrew ecs eks emr-containers emr-serverless glue http"
+    " mediaconvert sagemaker states".split()
 )
 _UNSUPPORTED_ACTIONS = frozenset({"modifyInstanceFleetByName", "modifyInstanceGroupByName"})
 _RESOURCE = re.compile(
@@ -79,7 +79,11 @@ def _resource_problem(match: re.Match[str] | None, resource: str, location: str)
             return None
         token = patterns is not None and pattern == "waitForTaskToken"
         known = token or service in _UNSUPPORTED_SERVICES or action in _UNSUPPORTED_ACTIONS
-    return unsupported(f"Task states with {resource}", location) if known else _not_recognized(resource, location)
+    return (
+        unsupported(f"Task states with {resource}", location)
+        if known
+        else _not_recognized(resource, location)
+    )
 
 
 def _sdk_problem(action: str, pattern: str | None, resource: str, location: str) -> Problem | None:
@@ -95,8 +99,8 @@ def _sdk_problem(action: str, pattern: str | None, resource: str, location: str)
 
 def _not_recognized(resource: str, location: str) -> Problem:
     message = (
-        f"The resource provided {resource} is not recognized. The value is not a valid resource ARN, or the resource is not "
-        "available in this region."
+        f"The resource provided {resource} is not recognized. The value is not a valid resource"
+        " ARN, or the resource is not available in this region."
     )
     return Problem(SCHEMA, message, location)
 
@@ -121,7 +125,9 @@ def _problems(template: dict[str, Any], shape: StructureShape, location: str) ->
     """Yields fields that ``shape`` lacks, and required fields that are missing."""
     members = {_pascal(name): member for name, member in shape.members.items()}
     required = [
-        _pascal(name) for name in shape.required_members if "idempotencyToken" not in shape.members[name].metadata
+        _pascal(name)
+        for name in shape.required_members
+        if "idempotencyToken" not in shape.members[name].metadata
     ]
     yield from _wrong_names(template, members, required, location)
     for key, value in template.items():
@@ -151,10 +157,16 @@ def _emr_problems(template: dict[str, Any], action: str, location: str) -> Itera
         yield from _inner_problems([template["Step"]], steps, f"{location}/Step")
 
 
-def _wrong_names(template: dict[str, Any], known: Collection[str], required: Iterable[str], location: str) -> Iterator[Problem]:
+def _wrong_names(
+    template: dict[str, Any], known: Collection[str], required: Iterable[str], location: str
+) -> Iterator[Problem]:
     given = {key.removesuffix(".$"): key for key in template}
     for name in given.keys() - set(known):
-        yield Problem(SCHEMA, f'The field "{name}" is not supported by Step Functions', f"{location}/{given[name]}")
+        yield Problem(
+            SCHEMA,
+            f'The field "{name}" is not supported by Step Functions',
+            f"{location}/{given[name]}",
+        )
     for name in required:
         if name not in given:
             yield Problem(SCHEMA, f'The field "{name}" is required but was missing', location)

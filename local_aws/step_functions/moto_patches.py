@@ -15,19 +15,34 @@ from typing import Any, cast
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
+    ErrorEqualsDecl,
+)
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
-from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import JitterStrategyDecl
-from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.encoding_decoding import (
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
+    JitterStrategyDecl,
+)
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.encoding_decoding import (  # noqa: E501
     base_64_decode,
     base_64_encode,
 )
-from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.generic import string_format
-from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.json_manipulation import json_to_string
-from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.states_function import StatesFunction
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.generic import (
+    string_format,
+)
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.json_manipulation import (  # noqa: E501
+    json_to_string,
+)
+from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.states_function import (  # noqa: E501
+    StatesFunction,
+)
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk,
+)
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetails
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
@@ -63,7 +78,9 @@ class StopReason:
     cause: str | None
 
 
-def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) -> InterpreterClients:
+def install(
+    clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]
+) -> InterpreterClients:
     """Enables the interpreter and patches it, for each server again.
 
     ``on_end`` is called for every execution that ends; ``reasons`` has the StopReason by ARN.
@@ -73,13 +90,19 @@ def install(clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]) 
     # them.
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     ours = InterpreterClients(clients)
-    for owner, name, patch in (*_PATCHES, (boto_client, "boto3", ours), *_patches_of_server(on_end, reasons)):
+    for owner, name, patch in (
+        *_PATCHES,
+        (boto_client, "boto3", ours),
+        *_patches_of_server(on_end, reasons),
+    ):
         assert hasattr(owner, name), f"moto has changed: {owner} has no {name}"
         setattr(owner, name, patch)
     return ours
 
 
-def _patches_of_server(on_end: OnEnd, reasons: Mapping[str, StopReason]) -> list[tuple[Any, str, Any]]:
+def _patches_of_server(
+    on_end: OnEnd, reasons: Mapping[str, StopReason]
+) -> list[tuple[Any, str, Any]]:
     return [
         (ExecutionWorker, "stop", _stop_worker(reasons)),
         (BaseExecutionWorkerCommunication, "terminated", _terminated(on_end)),
@@ -141,7 +164,10 @@ def _choose(self: StateChoice, env: Environment) -> None:
 
 
 def _no_choice_matched(state: StateChoice, env: Environment) -> FailureEvent:
-    cause = f"Failed to transition out of the state '{state.name}': no choice rule matched and there is no Default."
+    cause = (
+        f"Failed to transition out of the state '{state.name}': no choice rule matched and there is"
+        " no Default."
+    )
     return FailureEvent(
         env=env,
         error_name=ErrorName("States.NoChoiceMatched"),
@@ -170,7 +196,9 @@ def _closing(stock: Callable[..., None]) -> Callable[..., None]:
     return end
 
 
-def _add_event(self: EventManager, context: Any, event_type: HistoryEventType, *args: Any, **kwargs: Any) -> int:
+def _add_event(
+    self: EventManager, context: Any, event_type: HistoryEventType, *args: Any, **kwargs: Any
+) -> int:
     """Drops events after the end; in moto an aborted execution's states "succeed"."""
     if getattr(self, "closed", False) and event_type not in _ENDINGS:
         return int(context.last_published_event_id)
@@ -194,7 +222,9 @@ def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
 
     def stop(self: ExecutionWorker, stop_date: Any, **_: Any) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while (self.env is None or self.env.program_state() is None) and time.monotonic() < deadline:
+        while (
+            self.env is None or self.env.program_state() is None
+        ) and time.monotonic() < deadline:
             time.sleep(0.01)
         reason = reasons.get(self._evaluation_details.execution_details.arn, StopReason(None, None))
         _stock_stop_worker(self, stop_date=stop_date, error=reason.error, cause=reason.cause)
@@ -229,7 +259,9 @@ def _text_of_argument(parse_tree: Any) -> str:
 
     https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
     """
-    return re.sub(r"\\(.)", lambda escaped: _ESCAPED.get(escaped[1], escaped[1]), parse_tree.getText()[1:-1])
+    return re.sub(
+        r"\\(.)", lambda escaped: _ESCAPED.get(escaped[1], escaped[1]), parse_tree.getText()[1:-1]
+    )
 
 
 def _format(self: string_format.StringFormat, env: Environment) -> None:
@@ -238,7 +270,9 @@ def _format(self: string_format.StringFormat, env: Environment) -> None:
     template, *values = env.stack.pop()
     texts = template.split("{}")
     if len(values) != len(texts) - 1:
-        raise ValueError(f"States.Format: {len(values)} values for the placeholders in '{template}'")
+        raise ValueError(
+            f"States.Format: {len(values)} values for the placeholders in '{template}'"
+        )
     shown = [self._to_str_repr(value) for value in values] + [""]
     env.stack.append("".join(text + value for text, value in zip(texts, shown, strict=True)))
 
@@ -299,7 +333,15 @@ _PATCHES: list[tuple[Any, str, Any]] = [
     (IntrinsicParser, "parse", staticmethod(_parse_intrinsic)),
     (intrinsics.Preprocessor, "_text_of_str", staticmethod(_text_of_argument)),
     (string_format.StringFormat, "_eval_body", _format),
-    (base_64_encode.Base64Encode, "_eval_body", _base64(lambda text: base64.b64encode(text.encode()).decode())),
-    (base_64_decode.Base64Decode, "_eval_body", _base64(lambda text: base64.b64decode(text).decode())),
+    (
+        base_64_encode.Base64Encode,
+        "_eval_body",
+        _base64(lambda text: base64.b64encode(text.encode()).decode()),
+    ),
+    (
+        base_64_decode.Base64Decode,
+        "_eval_body",
+        _base64(lambda text: base64.b64decode(text).decode()),
+    ),
     (json_to_string.JsonToString, "_eval_body", _to_string),
 ]

@@ -16,7 +16,11 @@ from local_aws.state_log import StateLog
 log = logging.getLogger(__name__)
 
 _LISTED = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
-_ABORTED = {"status": "ABORTED", "error": "LocalAws.Ended", "cause": "The local AWS ended while the execution ran."}
+_ABORTED = {
+    "status": "ABORTED",
+    "error": "LocalAws.Ended",
+    "cause": "The local AWS ended while the execution ran.",
+}
 _CLOSE_SECONDS = 10.0
 
 
@@ -36,7 +40,9 @@ class PastExecutions:
 
     def ended(self, arn: str, region: str) -> None:
         """Logs the end of an execution, in the background."""
-        writer = threading.Thread(target=self._log_ended, args=(arn, region), name=f"log-{arn}", daemon=True)
+        writer = threading.Thread(
+            target=self._log_ended, args=(arn, region), name=f"log-{arn}", daemon=True
+        )
         writer.start()  # before close() can see it: a thread that has not started cannot be joined
         self._writers = [other for other in self._writers if other.is_alive()] + [writer]
 
@@ -77,7 +83,13 @@ class PastExecutions:
 
     def _log(self, described: Mapping[str, Any], events: list[Any]) -> None:
         description = {key: value for key, value in described.items() if key != "ResponseMetadata"}
-        self._state_log.append(execution={"arn": description["executionArn"], "description": description, "events": events})
+        self._state_log.append(
+            execution={
+                "arn": description["executionArn"],
+                "description": description,
+                "events": events,
+            }
+        )
 
 
 def _ended(record: dict[str, Any]) -> dict[str, Any]:

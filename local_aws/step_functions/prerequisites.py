@@ -14,8 +14,8 @@ def check_role(iam: Any, role_arn: str) -> None:
     if not (role_arn.startswith("arn:") and may_assume(iam, "states", role_arn)):
         raise AwsError(
             "AccessDeniedException",
-            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized "
-            "to assume the provided role.",
+            "Neither the global service principal states.amazonaws.com, nor the regional one is"
+            " authorized to assume the provided role.",
         )
 
 
@@ -28,5 +28,6 @@ def check_logging(logs: Any, configuration: Mapping[str, Any]) -> None:
         if not arn.endswith(":*") or name not in (group["logGroupName"] for group in groups):
             raise AwsError(
                 "InvalidLoggingConfiguration",
-                "Invalid Logging Configuration: Log Destination must be the ARN of an existing log group, with ':*' at its end.",
+                "Invalid Logging Configuration: Log Destination must be the ARN of an existing log"
+                " group, with ':*' at its end.",
             )

@@ -22,7 +22,12 @@ class Problem:
 
     def diagnostic(self) -> dict[str, str]:
         """As in ValidateStateMachineDefinition."""
-        return {"severity": "ERROR", "code": self.code, "message": self.message, "location": self.location}
+        return {
+            "severity": "ERROR",
+            "code": self.code,
+            "message": self.message,
+            "location": self.location,
+        }
 
 
 def unsupported(what: str, location: str) -> Problem:

@@ -53,7 +53,10 @@ def error_prefix(service: str) -> str:
 def _boto_names() -> dict[str, str]:
     """botocore's names by Step Functions' names, such as ``cloudwatchlogs``."""
     ids = EVENT_ALIASES | _SERVICE_IDS
-    return {ids.get(name, name).replace("-", ""): name for name in _loader().list_available_services("service-2")}
+    return {
+        ids.get(name, name).replace("-", ""): name
+        for name in _loader().list_available_services("service-2")
+    }
 
 
 @functools.cache

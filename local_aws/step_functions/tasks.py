@@ -14,15 +14,20 @@ from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition, ResourceRuntimePart
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
+    ResourceCondition,
+    ResourceRuntimePart,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (  # noqa: E501
+    StateTaskService,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (  # noqa: E501
     StateTaskServiceAwsSdk,
 )
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501
     StateTaskServiceCallback,
 )
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_factory import (
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_factory import (  # noqa: E501
     state_task_service_for as stock_task_for,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -93,13 +98,23 @@ class JobTask(StateTaskServiceCallback):
         return self._clients.client(self.boto_service, where.region, access_key_id=_access_key(env))
 
     def _eval_service_task(
-        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+        self,
+        env: Environment,
+        resource_runtime_part: ResourceRuntimePart,
+        normalised_parameters: Answer,
+        *_: Any,
+        **__: Any,
     ) -> None:
         client = self._client(env, resource_runtime_part)
         env.stack.append(self.start(client, self.resource.api_action, normalised_parameters))
 
     def _build_sync_resolver(  # type: ignore[override]
-        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+        self,
+        env: Environment,
+        resource_runtime_part: ResourceRuntimePart,
+        normalised_parameters: Answer,
+        *_: Any,
+        **__: Any,
     ) -> SyncJob:
         client = self._client(env, resource_runtime_part)
         return self.job(client, self.resource.api_action, normalised_parameters, env.stack.pop())
@@ -119,7 +134,9 @@ class JobTask(StateTaskServiceCallback):
         if isinstance(ex, _Failed):
             return self._failure(env, "States.TaskFailed", str(ex))
         if isinstance(ex, ClientError):
-            return self._failure(env, self.error_name(ex.response["Error"]["Code"]), _cause(ex, self.sdk_name))
+            return self._failure(
+                env, self.error_name(ex.response["Error"]["Code"]), _cause(ex, self.sdk_name)
+            )
         if isinstance(ex, ParamValidationError):
             return self._failure(env, "States.Runtime", str(ex))
         return super()._from_error(env=env, ex=ex)
@@ -130,7 +147,9 @@ class JobTask(StateTaskServiceCallback):
             env=env,
             error_name=ErrorName(error),
             event_type=HistoryEventType.TaskFailed,
-            event_details=event_details("taskFailed", resourceType=kind, resource=resource, error=error, cause=cause),
+            event_details=event_details(
+                "taskFailed", resourceType=kind, resource=resource, error=error, cause=cause
+            ),
         )
 
 
@@ -164,10 +183,13 @@ class EmrTask(JobTask):
                 client.terminate_job_flows(JobFlowIds=[parameters["ClusterId"]])
             case "setClusterTerminationProtection":
                 client.set_termination_protection(
-                    JobFlowIds=[parameters["ClusterId"]], TerminationProtected=parameters["TerminationProtected"]
+                    JobFlowIds=[parameters["ClusterId"]],
+                    TerminationProtected=parameters["TerminationProtected"],
                 )
             case "cancelStep":
-                answer = client.cancel_steps(ClusterId=parameters["ClusterId"], StepIds=[parameters["StepId"]])
+                answer = client.cancel_steps(
+                    ClusterId=parameters["ClusterId"], StepIds=[parameters["StepId"]]
+                )
                 return {"CancelStepsInfo": answer["CancelStepsInfoList"][0]}
         return {}
 
@@ -175,7 +197,9 @@ class EmrTask(JobTask):
         if action == "addStep":
             cluster, step = parameters["ClusterId"], started["StepId"]
             return SyncJob(
-                poll=lambda: _outcome(_step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS),
+                poll=lambda: _outcome(
+                    _step(client, cluster, step), "Step", good={"COMPLETED"}, bad=_BAD_STEPS
+                ),
                 cancel=lambda: client.cancel_steps(ClusterId=cluster, StepIds=[step]),
             )
         cluster = started.get("ClusterId") or parameters["ClusterId"]
@@ -191,7 +215,8 @@ _BAD_STEPS = {"FAILED", "CANCELLED", "INTERRUPTED"}
 _GONE = {"TERMINATED", "TERMINATED_WITH_ERRORS"}
 
 
-def _add_step(client: Any, ClusterId: str, Step: Answer, **rest: Any) -> str:  # noqa: N803 - the integration's parameters
+# the integration's parameters
+def _add_step(client: Any, ClusterId: str, Step: Answer, **rest: Any) -> str:
     return str(client.add_job_flow_steps(JobFlowId=ClusterId, Steps=[Step], **rest)["StepIds"][0])
 
 
@@ -234,7 +259,9 @@ class AthenaTask(JobTask):
 
         def poll() -> Answer | None:
             described = _without_metadata(client.get_query_execution(QueryExecutionId=query))
-            return _outcome(described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"})
+            return _outcome(
+                described, "QueryExecution", good={"SUCCEEDED"}, bad={"FAILED", "CANCELLED"}
+            )
 
         return SyncJob(poll, cancel=lambda: client.stop_query_execution(QueryExecutionId=query))
 
@@ -251,14 +278,21 @@ class AwsSdkTask(StateTaskServiceAwsSdk):
         return boto_name(service) or service
 
     def _eval_service_task(
-        self, env: Environment, resource_runtime_part: ResourceRuntimePart, normalised_parameters: Answer, *_: Any, **__: Any
+        self,
+        env: Environment,
+        resource_runtime_part: ResourceRuntimePart,
+        normalised_parameters: Answer,
+        *_: Any,
+        **__: Any,
     ) -> None:
         service, region = self._get_boto_service_name(), resource_runtime_part.region
         client = _clients[0].client(service, region, access_key_id=_access_key(env))
         operation = client.meta.service_model.operation_model(_operation(self.resource.api_action))
         if operation.input_shape is not None:
             self._to_boto_request(normalised_parameters, operation.input_shape)
-        answer = _without_metadata(getattr(client, self._get_boto_service_action())(**normalised_parameters))
+        answer = _without_metadata(
+            getattr(client, self._get_boto_service_action())(**normalised_parameters)
+        )
         if operation.output_shape is not None:
             self._from_boto_response(answer, operation.output_shape)
         env.stack.append(answer)

@@ -1,5 +1,5 @@
-"""The AWS session: creates the clients, knows the account and the tags, and explains AWS's errors.
-"""
+"""The AWS session: creates the clients, knows the account and the tags, and explains AWS's
+errors."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _LOCAL_KEY = "LOCAL"  # prefix of the local AWS's access key ids; AWS's own begi
 _ATTEMPTS = 8
 _LOCAL_ATTEMPTS = 2  # a local AWS that does not answer has ended: eight attempts would take minutes
 _CREDENTIALS_FIX = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`, "
-    "or try everything here without an account: python main.py --all --local"
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) in .env, run `aws configure`,"
+    " or try everything here without an account: python main.py --all --local"
 )
 
 # botocore's session variables as (name in the file, environment variable, default, conversion);
@@ -62,17 +62,34 @@ _RIGHTS_FIX = "Ask an administrator of the account to allow this action, then ru
 # error code of a service -> the remedy; AWS's message precedes it
 _FIXES = {
     "ExpiredToken": "Your temporary credentials have expired: get new ones and run it again.",
-    "ExpiredTokenException": "Your temporary credentials have expired: get new ones and run it again.",
+    "ExpiredTokenException": (
+        "Your temporary credentials have expired: get new ones and run it again."
+    ),
     "InvalidClientTokenId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
     "InvalidAccessKeyId": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
-    "UnrecognizedClientException": "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env.",
-    "SignatureDoesNotMatch": "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env.",
+    "UnrecognizedClientException": (
+        "The access key is not known to AWS: check AWS_ACCESS_KEY_ID in .env."
+    ),
+    "SignatureDoesNotMatch": (
+        "The secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY in .env."
+    ),
     # responses to HEAD requests have no body: only the status says why
-    **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"), _RIGHTS_FIX),
+    **dict.fromkeys(
+        (
+            "AccessDenied",
+            "AccessDeniedException",
+            "UnauthorizedOperation",
+            "AuthorizationError",
+            "403",
+        ),
+        _RIGHTS_FIX,
+    ),
     "LocalAwsDiskFull": "Free some, or set LOCAL_AWS_DIR in .env to a folder on another disk.",
     "NoSuchBucket": "Run step 2 first: python scripts/setup_aws_environment.py",
     "RequestTimeTooSkewed": "This machine's clock is wrong: set it, then run it again.",
-    **dict.fromkeys(sorted(THROTTLED), "AWS throttles the requests: wait a minute, then run it again."),
+    **dict.fromkeys(
+        sorted(THROTTLED), "AWS throttles the requests: wait a minute, then run it again."
+    ),
 }
 
 
@@ -149,12 +166,20 @@ class Aws:
     def has_session_token(self) -> bool:
         """Returns whether the credentials are temporary and are not renewed automatically."""
         credentials = self.session.get_credentials()
-        return credentials is not None and bool(credentials.token) and not isinstance(credentials, RefreshableCredentials)
+        return (
+            credentials is not None
+            and bool(credentials.token)
+            and not isinstance(credentials, RefreshableCredentials)
+        )
 
     def regions(self, service: str) -> list[str]:
         """The regions that boto3 lists for ``service``."""
         partitions: list[str] = self.session.get_available_partitions()
-        return [name for partition in partitions for name in self.session.get_available_regions(service, partition)]
+        return [
+            name
+            for partition in partitions
+            for name in self.session.get_available_regions(service, partition)
+        ]
 
     @property
     def tags(self) -> dict[str, str]:
@@ -174,13 +199,19 @@ def _session(settings: Settings) -> boto3.session.Session:
     if settings.aws_access_key_id:
         # else boto3 looks up the profile that AWS_PROFILE names, and fails if there is none
         core = botocore.session.Session(session_vars=_NO_PROFILE)
-        core.set_credentials(settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token or None)
+        core.set_credentials(
+            settings.aws_access_key_id,
+            settings.aws_secret_access_key,
+            settings.aws_session_token or None,
+        )
         return boto3.session.Session(botocore_session=core)
     try:
         return boto3.session.Session(profile_name=settings.aws_profile or None)
     except ProfileNotFound as error:
         raise ConfigError(
-            "credentials", f"{error}.", "Check AWS_PROFILE, or list profiles: aws configure list-profiles"
+            "credentials",
+            f"{error}.",
+            "Check AWS_PROFILE, or list profiles: aws configure list-profiles",
         ) from error
 
 
@@ -199,7 +230,10 @@ def _local_keys(settings: Settings) -> tuple[str, str]:
     """
     if settings.aws_access_key_id.startswith(_LOCAL_KEY):
         return settings.aws_access_key_id, settings.aws_secret_access_key
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
+    cache = Path(
+        os.environ.get("XDG_CACHE_HOME")
+        or Path(os.environ.get("HOME") or "/nonexistent") / ".cache"
+    )
     announced = cache / PROJECT / "local_aws" / str(urlsplit(settings.aws_endpoint_url).port or 80)
     for path in (announced, settings.local_aws_dir / "credentials"):
         found = configparser.ConfigParser(interpolation=None)
@@ -211,7 +245,10 @@ def _local_keys(settings: Settings) -> tuple[str, str]:
 def _refuse_other_hosts(**event: Any) -> None:
     host = urlsplit(event["request"].url).hostname
     if host not in LOOPBACK:
-        raise DataLakeError("local AWS", f"refused to send a request to {host}: local mode talks to this machine only.")
+        raise DataLakeError(
+            "local AWS",
+            f"refused to send a request to {host}: local mode talks to this machine only.",
+        )
 
 
 def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any) -> None:
@@ -219,7 +256,9 @@ def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any
 
     Without this, botocore takes most pages with status 200 for an empty response.
     """
-    if response_dict["status_code"] >= 300 or any(name.lower() in _REQUEST_ID for name in response_dict["headers"]):
+    if response_dict["status_code"] >= 300 or any(
+        name.lower() in _REQUEST_ID for name in response_dict["headers"]
+    ):
         return
     body = response_dict["body"]
     if not isinstance(body, bytes) or b"requestid>" not in body.lower():
@@ -228,17 +267,25 @@ def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any
 
 def _refuse_changes(model: Any, **_: Any) -> None:
     if not model.name.startswith(_READING):
-        raise DataLakeError("plan", f"{model.service_model.service_name}:{model.name} could change something: not sent.")
+        raise DataLakeError(
+            "plan",
+            f"{model.service_model.service_name}:{model.name} could change something: not sent.",
+        )
 
 
 def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
-    """Converts an error of AWS or of the connection to one with a remedy; ``where`` names the step.
-    """
+    """Converts an error of AWS or of the connection to one with a remedy; ``where`` names the
+    step."""
     if isinstance(error, ClientError):
         return _explain_refusal(error, where)
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
-        return ConfigError(where, f"there are no usable AWS credentials: {error}.", _CREDENTIALS_FIX)
-    if isinstance(error, EndpointConnectionError) and urlsplit(str(error.kwargs["endpoint_url"])).hostname in LOOPBACK:
+        return ConfigError(
+            where, f"there are no usable AWS credentials: {error}.", _CREDENTIALS_FIX
+        )
+    if (
+        isinstance(error, EndpointConnectionError)
+        and urlsplit(str(error.kwargs["endpoint_url"])).hostname in LOOPBACK
+    ):
         return DataLakeError(
             where,
             f"the local AWS does not answer at {error.kwargs['endpoint_url']}.",
@@ -246,13 +293,13 @@ def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
         )
     if isinstance(error, (ConnectionError, HTTPClientError)):
         return DataLakeError(
-            where,
-            f"AWS could not be reached: {error}.",
-            "Check the network and AWS_REGION.",
+            where, f"AWS could not be reached: {error}.", "Check the network and AWS_REGION."
         )
     if isinstance(error, WaiterError):
         code = error.last_response.get("Error", {}).get("Code", "")
-        return DataLakeError(where, f"{error}.", _FIXES.get(code, "Run it again: repeating it is safe."))
+        return DataLakeError(
+            where, f"{error}.", _FIXES.get(code, "Run it again: repeating it is safe.")
+        )
     return DataLakeError(where, f"{error}.")
 
 
@@ -271,12 +318,14 @@ def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
     if code.isdigit() and not error.operation_name.startswith("Head"):
         return no_aws(where, f"{error.operation_name}: HTTP status {code}")
     message = error.response["Error"].get("Message", "").strip()
-    return DataLakeError(f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, ""))
+    return DataLakeError(
+        f"{where} ({error.operation_name})", f"AWS answered {code}: {message}", _FIXES.get(code, "")
+    )
 
 
 def if_exists(get: Callable[[], T], *absent: str) -> T | None:
-    """Returns the result of ``get``, or None if AWS answers with one of the error codes ``absent``.
-    """
+    """Returns the result of ``get``, or None if AWS answers with one of the error codes
+    ``absent``."""
     try:
         return get()
     except ClientError as error:

@@ -30,7 +30,10 @@ class HelpFormatter(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.strip("\n").split("\n\n")
-        return "\n\n".join(one if one.startswith(" ") else "\n".join(self._split_lines(one, width)) for one in paragraphs)
+        return "\n\n".join(
+            one if one.startswith(" ") else "\n".join(self._split_lines(one, width))
+            for one in paragraphs
+        )
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         # keeps flags in one piece
@@ -45,27 +48,43 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every script has."""
     common = parser.add_argument_group("common")
-    common.add_argument("--env", type=Path, metavar="FILE", help="settings file to read instead of .env")
+    common.add_argument(
+        "--env", type=Path, metavar="FILE", help="settings file to read instead of .env"
+    )
     common.add_argument("--region", help="AWS region, over AWS_REGION")
     common.add_argument("--profile", help="AWS profile, over AWS_PROFILE")
-    common.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+    common.add_argument(
+        "--traceback", action="store_true", help="show the whole traceback of a failure"
+    )
 
 
 def add_timeout(parser: argparse.ArgumentParser, default_minutes: float) -> None:
     """Adds ``--timeout-minutes``. After a timeout, the work that the script waits for goes on."""
     parser.add_argument(
-        "--timeout-minutes", type=_minutes, default=default_minutes, metavar="N", help="how long to wait (default: %(default)g)"
+        "--timeout-minutes",
+        type=_minutes,
+        default=default_minutes,
+        metavar="N",
+        help="how long to wait (default: %(default)g)",
     )
 
 
 def add_wait(parser: argparse._ActionsContainer) -> None:
     """Adds ``--wait``: wait for another writer of the lake instead of failing."""
-    parser.add_argument("--wait", action="store_true", help="wait while another run writes the lake instead of failing")
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait while another run writes the lake instead of failing",
+    )
 
 
 def add_cluster_id(parser: argparse.ArgumentParser) -> None:
     """Adds the optional ``--cluster-id``."""
-    parser.add_argument("--cluster-id", metavar="j-...", help="the cluster (default: the one active cluster of this project)")
+    parser.add_argument(
+        "--cluster-id",
+        metavar="j-...",
+        help="the cluster (default: the one active cluster of this project)",
+    )
 
 
 def _minutes(text: str) -> float:
@@ -85,7 +104,9 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Act
     add_common(parser)
     arguments = parser.parse_args(argv)
     where = Path(parser.prog).stem
-    return guard(where, arguments.traceback, Console(), lambda console: _act(arguments, console, action))
+    return guard(
+        where, arguments.traceback, Console(), lambda console: _act(arguments, console, action)
+    )
 
 
 def _act(arguments: argparse.Namespace, console: Console, action: Action) -> None:
@@ -94,15 +115,20 @@ def _act(arguments: argparse.Namespace, console: Console, action: Action) -> Non
 
 
 def settings_of(arguments: argparse.Namespace, console: Console) -> Settings:
-    """Loads the settings, with the command line's flags taking precedence, and shows the notes on them."""
+    """Loads the settings, with the command line's flags taking precedence, and shows the notes on
+    them."""
     flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
-    settings = load_settings(os.environ, arguments.env, {name: value for name, value in flags.items() if value})
+    settings = load_settings(
+        os.environ, arguments.env, {name: value for name, value in flags.items() if value}
+    )
     for note in settings.notes:
         console.warn(note)
     return settings
 
 
-def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]) -> int:
+def guard(
+    where: str, show_traceback: bool, console: Console, work: Callable[[Console], None]
+) -> int:
     """Runs ``work`` and turns any exception into one message and an exit code.
 
     SIGTERM and SIGHUP count as Ctrl-C.
@@ -113,7 +139,8 @@ def guard(where: str, show_traceback: bool, console: Console, work: Callable[[Co
     except KeyboardInterrupt:
         console.warn("Interrupted.")
         return ExitStatus.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the top: everything becomes a message here, and nothing goes on
+    # the top: everything becomes a message here, and nothing goes on
+    except Exception as error:  # noqa: BLE001
         if show_traceback:
             traceback.print_exc()
         failure = as_failure(error, where)

@@ -37,8 +37,8 @@ class _Wrong(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of value. ``parse`` raises ``ValueError``; ``allowed`` describes the accepted values.
-    """
+    """A type of value. ``parse`` raises ``ValueError``; ``allowed`` describes the accepted
+    values."""
 
     parse: Callable[[str], Any]
     allowed: str
@@ -108,30 +108,46 @@ def _role() -> Kind:
 
 
 ANY = _text(r"[^\x00-\x1f]*", "any text on one line")
-PATH = Kind(lambda text: ROOT / Path(ANY.parse(text)).expanduser(), "a folder, absolute or from the project's root")
+PATH = Kind(
+    lambda text: ROOT / Path(ANY.parse(text)).expanduser(),
+    "a folder, absolute or from the project's root",
+)
 REGION = _text(r"[a-z]{2,4}(-[a-z]+)+-\d+", "a region such as us-east-1")
 URL = _text(r"https?://[^\s/]+/?", "a URL such as http://127.0.0.1:5000")
-ENVIRONMENT = _text(r"[a-z][a-z0-9]{0,11}", "up to 12 lower-case letters and digits, such as dev, test, prod")
+ENVIRONMENT = _text(
+    r"[a-z][a-z0-9]{0,11}", "up to 12 lower-case letters and digits, such as dev, test, prod"
+)
 BUCKET = _text(
     r"(?!xn--|sthree-|\d+\.\d+\.\d+\.\d+$)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)",
     "3 to 63 lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit",
 )
-RELEASE = _text(r"emr-[a-z0-9][a-z0-9.-]*", "an EMR release label such as emr-7.13.0 or emr-spark-8.1.0")
+RELEASE = _text(
+    r"emr-[a-z0-9][a-z0-9.-]*", "an EMR release label such as emr-7.13.0 or emr-spark-8.1.0"
+)
 INSTANCE = _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as m5.xlarge")
 ROLE = _role()
-ROLE_ARN = _text(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "an ARN such as arn:aws:iam::123456789012:role/Name")
+ROLE_ARN = _text(
+    r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+",
+    "an ARN such as arn:aws:iam::123456789012:role/Name",
+)
 DATABASE = _text(r"[a-z0-9_]{1,255}", "lower-case letters, digits and '_' (Athena allows no other)")
 MACHINE = _text(r"[0-9A-Za-z_-]{1,80}", "up to 80 letters, digits, '-' or '_'")
 WORKGROUP = _text(r"[A-Za-z0-9._-]{1,128}", "up to 128 letters, digits, '.', '_' or '-'")
 SUBNET = _text(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")
-SPARK_CONF = _text(r"spark\.[\w.]+=\S+( +spark\.[\w.]+=\S+)*", "pairs such as spark.executor.memory=8g, separated by spaces")
+SPARK_CONF = _text(
+    r"spark\.[\w.]+=\S+( +spark\.[\w.]+=\S+)*",
+    "pairs such as spark.executor.memory=8g, separated by spaces",
+)
 SECURITY_CONFIGURATION = _text(r"[\w .-]{1,128}", "the name of an EMR security configuration")
 KMS_KEY = _text(
     r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})",
     "the id or the ARN of a KMS key (no alias)",
 )
 EMAIL = _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")
-SCHEDULE = _text(r"(rate|cron|at)\(.+\)", "an EventBridge Scheduler expression such as cron(0 3 * * ? *) or rate(1 day)")
+SCHEDULE = _text(
+    r"(rate|cron|at)\(.+\)",
+    "an EventBridge Scheduler expression such as cron(0 3 * * ? *) or rate(1 day)",
+)
 
 
 def _setting(default: Any, kind: Kind, help: str, *, unique: str = "", secret: bool = False) -> Any:
@@ -140,7 +156,11 @@ def _setting(default: Any, kind: Kind, help: str, *, unique: str = "", secret: b
     ``unique``: separator between the environment's prefix and a name that must be unique in an
     account.
     """
-    return field(default=default, repr=not secret, metadata={"kind": kind, "help": help, "unique": unique, "secret": secret})
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={"kind": kind, "help": help, "unique": unique, "secret": secret},
+    )
 
 
 @dataclass(frozen=True)
@@ -153,74 +173,130 @@ class Settings:
     """
 
     # --- AWS credentials; empty: boto3's usual chain (AWS_PROFILE, ~/.aws, instance role)
-    aws_access_key_id: str = _setting("", ANY, "access key; empty or a placeholder: boto3's usual chain of credentials")
+    aws_access_key_id: str = _setting(
+        "", ANY, "access key; empty or a placeholder: boto3's usual chain of credentials"
+    )
     aws_secret_access_key: str = _setting("", ANY, "secret key of that access key", secret=True)
-    aws_session_token: str = _setting("", ANY, "session token of temporary credentials", secret=True)
+    aws_session_token: str = _setting(
+        "", ANY, "session token of temporary credentials", secret=True
+    )
     aws_profile: str = _setting("", ANY, "profile in ~/.aws to use when no key is set here")
     aws_region: str = _setting("us-east-1", REGION, "region of everything that the project creates")
-    aws_endpoint_url: str = _setting("", URL, "URL of the AWS API; `make serve` prints the line for the local AWS")
+    aws_endpoint_url: str = _setting(
+        "", URL, "URL of the AWS API; `make serve` prints the line for the local AWS"
+    )
     environment: str = _setting(
-        DEFAULT_ENVIRONMENT, ENVIRONMENT, "separates environments in one account: prefix of names (none for dev), value of a tag"
+        DEFAULT_ENVIRONMENT,
+        ENVIRONMENT,
+        "separates environments in one account: prefix of names (none for dev), value of a tag",
     )
     # --- S3
-    s3_bucket_name: str = _setting("car-rental-data-lake", BUCKET, "bucket of the lake; unique in all of AWS", unique="-")
+    s3_bucket_name: str = _setting(
+        "car-rental-data-lake", BUCKET, "bucket of the lake; unique in all of AWS", unique="-"
+    )
     kms_key_id: str = _setting("", KMS_KEY, "KMS key that encrypts the bucket; empty: S3's own key")
-    data_dir: Path = _setting(ROOT / "data", PATH, "folder with the raw CSV files that step 2 uploads")
+    data_dir: Path = _setting(
+        ROOT / "data", PATH, "folder with the raw CSV files that step 2 uploads"
+    )
     # --- EMR
-    emr_cluster_name: str = _setting("Car-Rental-EMR-Cluster", ANY, "name of the EMR cluster", unique="-")
-    emr_release_label: str = _setting("emr-7.13.0", RELEASE, "EMR release: decides the Spark version")
+    emr_cluster_name: str = _setting(
+        "Car-Rental-EMR-Cluster", ANY, "name of the EMR cluster", unique="-"
+    )
+    emr_release_label: str = _setting(
+        "emr-7.13.0", RELEASE, "EMR release: decides the Spark version"
+    )
     emr_ec2_key_name: str = _setting("", ANY, "EC2 key pair for SSH to the cluster; empty: none")
-    emr_master_instance_type: str = _setting("m5.xlarge", INSTANCE, "instance type of the primary node")
+    emr_master_instance_type: str = _setting(
+        "m5.xlarge", INSTANCE, "instance type of the primary node"
+    )
     emr_core_instance_type: str = _setting("m5.xlarge", INSTANCE, "instance type of the core nodes")
     emr_core_instance_count: int = _setting(2, _whole(1, 1000, "nodes"), "number of core nodes")
-    emr_subnet_id: str = _setting("", SUBNET, "subnet of the cluster; empty: EMR picks one of the default VPC")
+    emr_subnet_id: str = _setting(
+        "", SUBNET, "subnet of the cluster; empty: EMR picks one of the default VPC"
+    )
     emr_core_market: str = _setting(
-        "on_demand", _one_of("on_demand", "spot"), "how core nodes are bought; spot falls back to on-demand after 10 minutes"
+        "on_demand",
+        _one_of("on_demand", "spot"),
+        "how core nodes are bought; spot falls back to on-demand after 10 minutes",
     )
     emr_max_core_instance_count: int = _setting(
-        0, _whole(0, 1000, "nodes"), "managed scaling adds core nodes up to this number; 0: always EMR_CORE_INSTANCE_COUNT"
+        0,
+        _whole(0, 1000, "nodes"),
+        "managed scaling adds core nodes up to this number; 0: always EMR_CORE_INSTANCE_COUNT",
     )
     emr_spark_conf: str = _setting("", SPARK_CONF, "more Spark settings for the cluster")
     emr_security_configuration: str = _setting(
-        "", SECURITY_CONFIGURATION, "EMR security configuration; step 2 creates a missing one, which requires IMDSv2"
+        "",
+        SECURITY_CONFIGURATION,
+        "EMR security configuration; step 2 creates a missing one, which requires IMDSv2",
     )
     emr_deploy_mode: str = _setting(
-        "client", _one_of("client", "cluster"), "deploy mode of Spark; client: the driver's log is the step's log"
+        "client",
+        _one_of("client", "cluster"),
+        "deploy mode of Spark; client: the driver's log is the step's log",
     )
     emr_idle_timeout_seconds: int = _setting(
         1800, _whole(600, 604800, "seconds"), "an idle cluster terminates itself after this time"
     )
     emr_step_timeout_minutes: int = _setting(
-        240, _whole(1, 10080, "minutes"), "timeout of a Spark job in the state machine; the execution fails when it passes"
+        240,
+        _whole(1, 10080, "minutes"),
+        "timeout of a Spark job in the state machine; the execution fails when it passes",
     )
     # --- IAM roles
     emr_service_role: str = _setting("EMR_DefaultRole", ROLE, "role of the EMR service", unique="-")
-    emr_ec2_instance_profile: str = _setting("EMR_EC2_DefaultRole", ROLE, "instance profile (and role) of the nodes", unique="-")
-    glue_service_role: str = _setting("AWSGlueServiceRole-CarRentalCrawler", ROLE, "role of the Glue crawler", unique="-")
+    emr_ec2_instance_profile: str = _setting(
+        "EMR_EC2_DefaultRole", ROLE, "instance profile (and role) of the nodes", unique="-"
+    )
+    glue_service_role: str = _setting(
+        "AWSGlueServiceRole-CarRentalCrawler", ROLE, "role of the Glue crawler", unique="-"
+    )
     step_functions_role_arn: str = _setting(
         f"arn:aws:iam::{PLACEHOLDER_ACCOUNT}:role/StepFunctionsExecutionRole",
         ROLE_ARN,
-        "role of the state machine; with the example's account id: the role of that name that step 1 creates",
+        "role of the state machine; with the example's account id: the role of that name that step"
+        " 1 creates",
     )
     # --- Glue, Step Functions, Athena
-    glue_database_name: str = _setting("car_rental_db", DATABASE, "Glue database of the published tables", unique="_")
-    step_functions_state_machine_name: str = _setting("CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-")
-    schedule_expression: str = _setting("", SCHEDULE, "schedule of the state machine; empty: manual starts only")
-    alert_email: str = _setting("", EMAIL, "address that is notified when an execution fails or takes too long; empty: none")
-    athena_workgroup: str = _setting("car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-")
+    glue_database_name: str = _setting(
+        "car_rental_db", DATABASE, "Glue database of the published tables", unique="_"
+    )
+    step_functions_state_machine_name: str = _setting(
+        "CarRentalDataPipeline", MACHINE, "name of the state machine", unique="-"
+    )
+    schedule_expression: str = _setting(
+        "", SCHEDULE, "schedule of the state machine; empty: manual starts only"
+    )
+    alert_email: str = _setting(
+        "", EMAIL, "address that is notified when an execution fails or takes too long; empty: none"
+    )
+    athena_workgroup: str = _setting(
+        "car-rental", WORKGROUP, "Athena workgroup: results location and limits", unique="-"
+    )
     # --- the pipeline
-    max_reject_rate: Decimal = _setting(Decimal("0.05"), _share(), "a run fails when it rejects a larger share of the rentals")
-    keep_runs: int = _setting(30, _whole(1, 10000, "runs"), "published runs to keep; older ones are deleted from all zones")
+    max_reject_rate: Decimal = _setting(
+        Decimal("0.05"), _share(), "a run fails when it rejects a larger share of the rentals"
+    )
+    keep_runs: int = _setting(
+        30,
+        _whole(1, 10000, "runs"),
+        "published runs to keep; older ones are deleted from all zones",
+    )
     local_aws_dir: Path = _setting(ROOT / ".local_aws", PATH, "folder of the lake on this machine")
-    reports_dir: Path = _setting(ROOT / "reports", PATH, "folder of the reports that step 10 writes")
+    reports_dir: Path = _setting(
+        ROOT / "reports", PATH, "folder of the reports that step 10 writes"
+    )
     runs_dir: Path = _setting(ROOT / "runs", PATH, "folder of the run records, one JSON file a run")
-    report_customer_names: bool = _setting(True, _yes_or_no(), "whether the report names the customers who spend the most")
+    report_customer_names: bool = _setting(
+        True, _yes_or_no(), "whether the report names the customers who spend the most"
+    )
     # --- not settings: notes about the sources
     notes: tuple[str, ...] = field(default=(), metadata={})
 
     @property
     def is_local(self) -> bool:
-        """Returns whether the endpoint is on this machine, where the stand-in `local_aws` answers."""
+        """Returns whether the endpoint is on this machine, where the stand-in `local_aws`
+        answers."""
         return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
@@ -230,7 +306,8 @@ class Settings:
 
     @property
     def step_functions_role_is_given(self) -> bool:
-        """Returns whether `.env` names a role for the state machine, other than the ARN in the example."""
+        """Returns whether `.env` names a role for the state machine, other than the ARN in the
+        example."""
         return not self.is_local and f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
 
     @property
@@ -254,16 +331,24 @@ def _with_environment(name: str, environment: str, joint: str) -> str:
     """
     path, slash, last = name.rpartition("/")  # the name can be the ARN of a role
     prefix = f"{environment}{joint}"
-    return name if environment == DEFAULT_ENVIRONMENT or last.startswith(prefix) else f"{path}{slash}{prefix}{last}"
+    return (
+        name
+        if environment == DEFAULT_ENVIRONMENT or last.startswith(prefix)
+        else f"{path}{slash}{prefix}{last}"
+    )
 
 
 def setting_fields() -> dict[str, dataclasses.Field[Any]]:
     """The settings by variable name, in the order of `.env.example`."""
-    return {item.name.upper(): item for item in dataclasses.fields(Settings) if "kind" in item.metadata}
+    return {
+        item.name.upper(): item for item in dataclasses.fields(Settings) if "kind" in item.metadata
+    }
 
 
 def load_settings(
-    environ: Mapping[str, str], env_file: Path | None = None, overrides: Mapping[str, str] | None = None
+    environ: Mapping[str, str],
+    env_file: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
 ) -> Settings:
     """Loads ``env_file`` (default: `.env` in the project's root, if it exists), then ``environ``,
     then ``overrides``.
@@ -273,7 +358,11 @@ def load_settings(
     """
     path = env_file or ROOT / ".env"
     if env_file and not os.path.lexists(env_file):
-        raise ConfigError("configuration", f"{env_file} does not exist.", "Copy .env.example there, or leave --env out.")
+        raise ConfigError(
+            "configuration",
+            f"{env_file} does not exist.",
+            "Copy .env.example there, or leave --env out.",
+        )
     file = read_env_file(path)
     sources = _sources(file, environ, overrides or {})
     values, problems = _parse(sources)
@@ -285,7 +374,11 @@ def load_settings(
             "Correct them; .env.example explains each one.",
             details=(*problems, *_unknown_names(file)),
         )
-    notes = _unknown_names(file) + _set_twice(file, sources) + _unused_credentials(file, environ, sources)
+    notes = (
+        _unknown_names(file)
+        + _set_twice(file, sources)
+        + _unused_credentials(file, environ, sources)
+    )
     return _named(Settings(**values, notes=tuple(notes)))
 
 
@@ -304,7 +397,9 @@ def _sources(file: EnvFile, environ: Mapping[str, str], overrides: Mapping[str, 
     ]
     # the AWS CLI's default region has the lowest precedence
     region = environ.get("AWS_DEFAULT_REGION", "").strip()
-    found: Sources = {"AWS_REGION": (region, "AWS_DEFAULT_REGION in the environment")} if region else {}
+    found: Sources = (
+        {"AWS_REGION": (region, "AWS_DEFAULT_REGION in the environment")} if region else {}
+    )
     for layer in layers:
         if not layer.keys().isdisjoint(_KEY_PAIR):
             found = {name: source for name, source in found.items() if name not in _CREDENTIALS}
@@ -347,7 +442,10 @@ def _half_a_key_pair(sources: Sources) -> list[str]:
         return []
     (present,) = set(_KEY_PAIR) - set(missing)
     origin = sources[present][1]
-    return [f"{missing[0]} is not set, but {present} is (from {origin}): allowed is both there, or neither"]
+    return [
+        f"{missing[0]} is not set, but {present} is (from {origin}): allowed is both there, or"
+        " neither"
+    ]
 
 
 def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
@@ -356,7 +454,10 @@ def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
     most = values.get("emr_max_core_instance_count", 0)
     if not most or most > start:
         return []
-    return [f"EMR_MAX_CORE_INSTANCE_COUNT = '{most}': allowed is 0, or more than EMR_CORE_INSTANCE_COUNT ({start})"]
+    return [
+        f"EMR_MAX_CORE_INSTANCE_COUNT = '{most}': allowed is 0, or more than"
+        f" EMR_CORE_INSTANCE_COUNT ({start})"
+    ]
 
 
 def _unknown_names(file: EnvFile) -> list[str]:
@@ -377,9 +478,15 @@ def _set_twice(file: EnvFile, sources: Sources) -> list[str]:
         if len(numbers) < 2:
             continue
         raw, origin = sources.get(name, ("", ""))
-        counting = [line.number for line in file.lines if line.name == name and line.value.strip() == raw]
-        which = f"line {counting[-1]} counts" if raw and origin == file.name else "none of them counts"
-        notes.append(f"{file.name}: {name} is set in lines {', '.join(map(str, numbers))}; {which}.")
+        counting = [
+            line.number for line in file.lines if line.name == name and line.value.strip() == raw
+        ]
+        which = (
+            f"line {counting[-1]} counts" if raw and origin == file.name else "none of them counts"
+        )
+        notes.append(
+            f"{file.name}: {name} is set in lines {', '.join(map(str, numbers))}; {which}."
+        )
     return notes
 
 
@@ -393,7 +500,9 @@ def _unused_credentials(file: EnvFile, environ: Mapping[str, str], sources: Sour
         notes.append(f"{_TOKEN} of the environment is not used: key and secret come from {origin}.")
     if "AWS_PROFILE" in sources:
         profile, where = sources["AWS_PROFILE"]
-        notes.append(f"the profile {profile!r} (from {where}) is not used: a key is set ({origin}).")
+        notes.append(
+            f"the profile {profile!r} (from {where}) is not used: a key is set ({origin})."
+        )
     return notes
 
 
@@ -404,14 +513,17 @@ def _named(settings: Settings) -> Settings:
     names: dict[str, Any] = {}
     for variable, item in setting_fields().items():
         if item.metadata["unique"]:
-            name = _with_environment(getattr(settings, item.name), settings.environment, item.metadata["unique"])
+            name = _with_environment(
+                getattr(settings, item.name), settings.environment, item.metadata["unique"]
+            )
             kind: Kind = item.metadata["kind"]
             try:
                 names[item.name] = kind.parse(name)
             except ValueError as error:
                 raise ConfigError(
                     "configuration",
-                    f"{variable} becomes {name!r} in the environment {settings.environment!r}; allowed is {error}.",
+                    f"{variable} becomes {name!r} in the environment {settings.environment!r};"
+                    f" allowed is {error}.",
                     f"Choose a shorter {variable} or ENVIRONMENT.",
                 ) from error
     return dataclasses.replace(settings, **names)

@@ -1,7 +1,7 @@
 """The data contract for the scripts: `from car_rental.data_contract import contract`.
 
-The contract is the one module that jobs and scripts share. It is in spark_jobs/ because it ships with
-the jobs.
+The contract is the one module that jobs and scripts share. It is in spark_jobs/ because it ships
+with the jobs.
 """
 
 from __future__ import annotations

@@ -47,12 +47,22 @@ def read_env_file(path: Path) -> EnvFile:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "configuration", f"{path} cannot be read: {error}", "Save it as UTF-8 text, readable for you."
+            "configuration",
+            f"{path} cannot be read: {error}",
+            "Save it as UTF-8 text, readable for you.",
         ) from error
     bindings = [found for found in parse_stream(io.StringIO(text)) if found.key or found.error]
     problems = [(_number(found), _problem(found)) for found in bindings]
-    lines = [Line(found.key or "", found.value or "", _number(found)) for found in bindings if not _problem(found)]
-    return EnvFile(path.name, tuple(lines), tuple(f"{path.name}, line {at}: {why}" for at, why in problems if why))
+    lines = [
+        Line(found.key or "", found.value or "", _number(found))
+        for found in bindings
+        if not _problem(found)
+    ]
+    return EnvFile(
+        path.name,
+        tuple(lines),
+        tuple(f"{path.name}, line {at}: {why}" for at, why in problems if why),
+    )
 
 
 def _number(binding: Binding) -> int:
@@ -69,5 +79,8 @@ def _problem(binding: Binding) -> str:
     if not equals or not _NAME.fullmatch(name.strip("'")):
         return "is not a setting: a setting is NAME=value, a comment begins with #"
     if value[:1] in ("'", '"') and (binding.error or "\n" in value):
-        return f"the value of {name} begins with {value[0]} and does not end with it: close the quote on this line"
+        return (
+            f"the value of {name} begins with {value[0]} and does not end with it: close the quote"
+            " on this line"
+        )
     return f"the value of {name} cannot be parsed" if binding.error else ""

@@ -25,7 +25,9 @@ class DataLakeError(Exception):
 
     exit_status = ExitStatus.FAILED
 
-    def __init__(self, where: str, what: str, fix: str = "", *, log: str = "", details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, where: str, what: str, fix: str = "", *, log: str = "", details: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(f"{where}: {what}" + (f" {fix}" if fix else ""))
         self.where = where
         self.what = what

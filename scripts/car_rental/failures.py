@@ -16,14 +16,26 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
         return error
     if isinstance(error, (ClientError, BotoCoreError)):
         return explain(error, where)
-    if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
+    if isinstance(error, Boto3Error) and isinstance(
+        error.__context__, (ClientError, BotoCoreError)
+    ):
         return explain(error.__context__, where)  # of an upload: AWS's response says more
     if isinstance(error, ResponseParserError):
         return no_aws(where, "its answer cannot be read")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         place = f" for {error.filename}" if error.filename else ""
-        return DataLakeError(where, f"no space left on the disk{place}.", "Free some, or name a folder on another disk in .env.")
+        return DataLakeError(
+            where,
+            f"no space left on the disk{place}.",
+            "Free some, or name a folder on another disk in .env.",
+        )
     if isinstance(error, OSError) and error.filename:
-        return DataLakeError(where, f"{error.filename}: {error.strerror}.", "Check that it exists and that you may write there.")
+        return DataLakeError(
+            where,
+            f"{error.filename}: {error.strerror}.",
+            "Check that it exists and that you may write there.",
+        )
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    return DataLakeError(where, f"{kind}: {error}", "This looks like a bug in this project; --traceback shows where.")
+    return DataLakeError(
+        where, f"{kind}: {error}", "This looks like a bug in this project; --traceback shows where."
+    )

@@ -9,8 +9,18 @@ from typing import Any
 # phase (also the flag of main.py) -> its steps (also the names of the scripts); `orchestrate`
 # replaces `process`
 PHASES = {
-    "setup": ("setup_iam_roles", "setup_aws_environment", "setup_glue_crawlers", "deploy_step_functions"),
-    "process": ("create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"),
+    "setup": (
+        "setup_iam_roles",
+        "setup_aws_environment",
+        "setup_glue_crawlers",
+        "deploy_step_functions",
+    ),
+    "process": (
+        "create_emr_cluster",
+        "run_spark_jobs",
+        "run_glue_crawlers",
+        "terminate_emr_cluster",
+    ),
     "orchestrate": ("execute_step_functions",),
     "analyze": ("analyze",),
 }
@@ -56,4 +66,8 @@ class StepRun:
     @property
     def elapsed(self) -> float:
         """Seconds so far, or in total once the step has ended."""
-        return self.seconds if self.outcome != "running" else (datetime.now(UTC) - self.began).total_seconds()
+        return (
+            self.seconds
+            if self.outcome != "running"
+            else (datetime.now(UTC) - self.began).total_seconds()
+        )

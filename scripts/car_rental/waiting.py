@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError, ConnectionError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 from car_rental.config import LOOPBACK
 from car_rental.errors import DataLakeError, StillRunning
 
@@ -17,7 +22,8 @@ T = TypeVar("T")
 # error codes of a throttled poll, which says nothing about the thing itself; botocore has already
 # retried
 THROTTLED = frozenset(
-    "Throttling ThrottlingException Throttled ThrottledException RequestLimitExceeded TooManyRequestsException SlowDown".split()
+    "Throttling ThrottlingException Throttled ThrottledException RequestLimitExceeded"
+    " TooManyRequestsException SlowDown".split()
 )
 
 
@@ -80,10 +86,16 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
             if state in wait.states.bad:
                 raise wait.explain(seen)
             if state not in wait.states.going:
-                raise DataLakeError(wait.what, f"is in the state {state}, which this program does not know.", wait.resume)
+                raise DataLakeError(
+                    wait.what,
+                    f"is in the state {state}, which this program does not know.",
+                    wait.resume,
+                )
         if elapsed >= pace.deadline_seconds:
             minutes = f"{elapsed / 60:.0f} minutes"
-            raise StillRunning(wait.what, f"is still running after {minutes}; it goes on by itself.", wait.resume)
+            raise StillRunning(
+                wait.what, f"is still running after {minutes}; it goes on by itself.", wait.resume
+            )
         pace.sleep(min(pace.poll_seconds, max(0.0, pace.deadline_seconds - elapsed)))
 
 

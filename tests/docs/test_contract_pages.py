@@ -1,4 +1,5 @@
-"""What the documents say of the data is what the contract computes, and the README's numbers are the sample's."""
+"""What the documents say of the data is what the contract computes, and the README's numbers are
+the sample's."""
 
 from __future__ import annotations
 
@@ -40,29 +41,54 @@ def test_the_columns_of_the_published_tables(tables: dict[str, Table], table: st
 
 def test_every_reason_of_a_rejection() -> None:
     oracle = ROOT / "tests" / "oracle"
-    rules = "".join((oracle / name).read_text(encoding="utf-8") for name in ("contract.sql", "contract.py"))
+    rules = "".join(
+        (oracle / name).read_text(encoding="utf-8") for name in ("contract.sql", "contract.py")
+    )
     kinds = "malformed_row|not_utf8|(?:missing|bad|end|negative|unknown|duplicate)_\\w+"
     reasons = set(re.findall(rf"""['"]({kinds})['"]""", rules))
     section = PAGE.split("## The validation")[1].split("## ")[0]
-    assert reasons and {
-        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
-    } == reasons
+    assert (
+        reasons
+        and {
+            name
+            for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+            for name in re.findall(r"`(\w+)`", row)
+        }
+        == reasons
+    )
 
 
 def test_the_readme_s_numbers_are_those_of_the_sample(tables: dict[str, Table]) -> None:
     kept, rejected = len(tables["kept_rentals"].rows), len(tables["rejected_rentals"].rows)
-    revenue = sum(row[tables["daily_metrics"].columns.index("total_revenue")] for row in tables["daily_metrics"].rows)
-    assert f"${revenue:,.2f} | {kept:,} of {kept + rejected:,} | {len(tables['user_metrics'].rows):,} |" in README
+    revenue = sum(
+        row[tables["daily_metrics"].columns.index("total_revenue")]
+        for row in tables["daily_metrics"].rows
+    )
+    assert (
+        f"${revenue:,.2f} | {kept:,} of {kept + rejected:,} |"
+        f" {len(tables['user_metrics'].rows):,} |" in README
+    )
     assert f"{rejected:,} rejected" in README
 
 
-def test_the_chart_shows_the_ten_locations_with_the_highest_revenue(tables: dict[str, Table]) -> None:
+def test_the_chart_shows_the_ten_locations_with_the_highest_revenue(
+    tables: dict[str, Table],
+) -> None:
     columns = tables["location_metrics"].columns
     rows = [dict(zip(columns, row, strict=True)) for row in tables["location_metrics"].rows]
     best = sorted(rows, key=lambda row: row["total_revenue"], reverse=True)[:10]
-    drawn = re.findall(r"<text[^>]*>([^<]+)</text>", (ROOT / "docs" / "images" / "top_locations.svg").read_text(encoding="utf-8"))
+    drawn = re.findall(
+        r"<text[^>]*>([^<]+)</text>",
+        (ROOT / "docs" / "images" / "top_locations.svg").read_text(encoding="utf-8"),
+    )
     names = [row["location_name"] for row in rows]
-    labels = [text.partition(" (")[0] for text in drawn]  # an id follows where several have the name
+    labels = [
+        text.partition(" (")[0] for text in drawn
+    ]  # an id follows where several have the name
     assert [row["location_name"] for row in best] == [label for label in labels if label in names]
-    assert all(("(" in text) == (names.count(label) > 1) for text, label in zip(drawn, labels, strict=True) if label in names)
+    assert all(
+        ("(" in text) == (names.count(label) > 1)
+        for text, label in zip(drawn, labels, strict=True)
+        if label in names
+    )
     assert {f"${row['total_revenue']:,.0f}" for row in best} <= set(drawn)

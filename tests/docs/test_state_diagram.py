@@ -1,4 +1,5 @@
-"""The diagram of the state machine: few enough states to read, and paths that the definition has."""
+"""The diagram of the state machine: few enough states to read, and paths that the definition
+has."""
 
 from __future__ import annotations
 
@@ -13,8 +14,19 @@ def test_every_main_state_is_a_state_of_the_definition():
 
 
 def test_the_paths_skip_the_states_that_poll_and_retry():
-    path = ("ReadLock", "LookForNewerRun", "CreateCluster", "Work", "TerminateCluster", "Publication", "Published", "[*]")
-    assert [pair for pair in zip(path, path[1:], strict=False) if " --> ".join(pair) not in LINES] == []
+    path = (
+        "ReadLock",
+        "LookForNewerRun",
+        "CreateCluster",
+        "Work",
+        "TerminateCluster",
+        "Publication",
+        "Published",
+        "[*]",
+    )
+    assert [
+        pair for pair in zip(path, path[1:], strict=False) if " --> ".join(pair) not in LINES
+    ] == []
     assert "CleanRentals --> Metrics" in LINES
 
 

@@ -1,4 +1,5 @@
-"""The troubleshooting page explains every failure that a user can cause: searching it for the message finds it."""
+"""The troubleshooting page explains every failure that a user can cause: searching it for the
+message finds it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def failures() -> Iterator[tuple[str, str]]:
 
 
 def searchable(call: ast.Call) -> str:
-    """The longest piece of the message that is the same in every run; empty where all of it is somebody else's words."""
+    """The longest piece of the message that is the same in every run; empty where all of it is
+    somebody else's words."""
     place = CALLS.get(ast.unparse(call.func).removeprefix("argparse."))
     if place is None or len(call.args) <= place:
         return ""
@@ -57,8 +59,12 @@ def test_each_failure_is_found_by_its_words() -> None:
 
 
 def test_the_errors_of_the_state_machine_are_found() -> None:
-    machine = json.loads((ROOT / "step_functions" / "data_pipeline.asl.json").read_text(encoding="utf-8"))
-    errors = {state["Error"] for state in states(machine) if state["Type"] == "Fail" and "Error" in state}
+    machine = json.loads(
+        (ROOT / "step_functions" / "data_pipeline.asl.json").read_text(encoding="utf-8")
+    )
+    errors = {
+        state["Error"] for state in states(machine) if state["Type"] == "Fail" and "Error" in state
+    }
     assert errors and {error for error in errors if f"`{error}`" not in PAGE} == set()
 
 
@@ -71,4 +77,6 @@ def states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_every_entry_has_a_cause_and_something_to_do() -> None:
     rows = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| ")]
-    assert [row for row in rows if len(row) not in (3, 4) or not all(cell.strip() for cell in row)] == []
+    assert [
+        row for row in rows if len(row) not in (3, 4) or not all(cell.strip() for cell in row)
+    ] == []

@@ -1,4 +1,5 @@
-"""The worked example of the operations page works: done to a copy of the project, the jobs agree with the oracle again."""
+"""The worked example of the operations page works: done to a copy of the project, the jobs agree
+with the oracle again."""
 
 from __future__ import annotations
 
@@ -37,7 +38,17 @@ def change(file: Path, before: str, after: str) -> None:
 
 def agrees(copy: Path) -> bool:
     """Returns whether the jobs of the copy compute what its contract asks for."""
-    command = [sys.executable, "-m", "pytest", "-q", TEST, "-k", "every_defect", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        TEST,
+        "-k",
+        "every_defect",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0 or TABLE in done.stdout, done.stdout + done.stderr
     return done.returncode == 0
@@ -46,13 +57,23 @@ def agrees(copy: Path) -> bool:
 @pytest.mark.long
 def test_the_tests_ask_for_the_new_table_and_find_it_when_the_job_makes_it(tmp_path: Path) -> None:
     for folder in ("spark_jobs", "scripts", "notebooks", "local_aws", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "tests" / "oracle" / "contract.sql").open("a", encoding="utf-8") as contract:
         contract.write("\n" + block("sql"))
-    change(tmp_path / "tests" / "oracle" / "contract.py", '"day_of_week_metrics")', f'"day_of_week_metrics", "{TABLE}")')
+    change(
+        tmp_path / "tests" / "oracle" / "contract.py",
+        '"day_of_week_metrics")',
+        f'"day_of_week_metrics", "{TABLE}")',
+    )
     assert not agrees(tmp_path)
-    change(tmp_path / JOB, '"user_metrics": ', f'{span(chr(34) + TABLE + chr(34) + ": " + TABLE)},\n        "user_metrics": ')
+    change(
+        tmp_path / JOB,
+        '"user_metrics": ',
+        f'{span(chr(34) + TABLE + chr(34) + ": " + TABLE)},\n        "user_metrics": ',
+    )
     change(tmp_path / JOB, "\n\ndef daily_metrics(", f"\n\n{block('python')}\n\ndef daily_metrics(")
     conserved = span(chr(34) + TABLE + chr(34) + ": (")
     first = '        "daily_metrics": ('

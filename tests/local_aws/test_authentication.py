@@ -1,4 +1,5 @@
-"""Who may ask the stand-in: programs of this machine that have the lake's key; no web page, and nobody without the key."""
+"""Who may ask the stand-in: programs of this machine that have the lake's key; no web page, and
+nobody without the key."""
 
 from __future__ import annotations
 
@@ -20,14 +21,20 @@ from local_aws.clients import Clients
 from local_aws.keys import Keys, access_key_of, keys_of
 from local_aws.server import LocalAws
 
-LIST_CLUSTERS = {"X-Amz-Target": "ElasticMapReduce.ListClusters", "Content-Type": "application/x-amz-json-1.1"}
+LIST_CLUSTERS = {
+    "X-Amz-Target": "ElasticMapReduce.ListClusters",
+    "Content-Type": "application/x-amz-json-1.1",
+}
 
 
 @pytest.fixture
 def ask(stand_in: LocalAws) -> Callable[..., tuple[int, str, dict[str, str]]]:
-    """``ask("POST", "/", {"Origin": ...})``: status, body and headers of the answer to such a request."""
+    """``ask("POST", "/", {"Origin": ...})``: status, body and headers of the answer to such a
+    request."""
 
-    def send(method: str, path: str, headers: dict[str, str], body: str = "") -> tuple[int, str, dict[str, str]]:
+    def send(
+        method: str, path: str, headers: dict[str, str], body: str = ""
+    ) -> tuple[int, str, dict[str, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", stand_in.port, timeout=30)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -48,14 +55,21 @@ def client_with(stand_in: LocalAws, service: str, key: str, secret: str, **confi
     )
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example", ""],
+)
 def test_a_host_that_is_not_this_machine_is_refused(ask: Any, host: str) -> None:
     status, body, _ = ask("GET", "/", {"Host": host})
     assert (status, "is not this machine" in body) == (403, True)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost", "LOCALHOST:1", "lake.localhost:5000", "[::1]:5000"])
-def test_the_names_of_this_machine_pass_and_then_a_signature_is_asked_for(ask: Any, host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:5000", "localhost", "LOCALHOST:1", "lake.localhost:5000", "[::1]:5000"]
+)
+def test_the_names_of_this_machine_pass_and_then_a_signature_is_asked_for(
+    ask: Any, host: str
+) -> None:
     status, body, _ = ask("POST", "/", {"Host": host, **LIST_CLUSTERS}, "{}")
     assert (status, "MissingAuthenticationTokenException" in body) == (400, True)
 
@@ -71,8 +85,13 @@ def test_the_names_of_this_machine_pass_and_then_a_signature_is_asked_for(ask: A
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_a_request_of_a_web_page_is_refused_and_nothing_is_allowed_to_it(ask: Any, method: str, headers: dict[str, str]) -> None:
-    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-amz-target"}
+def test_a_request_of_a_web_page_is_refused_and_nothing_is_allowed_to_it(
+    ask: Any, method: str, headers: dict[str, str]
+) -> None:
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-amz-target",
+    }
     status, body, sent = ask(method, "/", {**headers, **preflight, **LIST_CLUSTERS})
     assert (status, "web pages may not" in body) == (403, True)
     assert [name for name in sent if name.startswith("access-control")] == []
@@ -80,7 +99,11 @@ def test_a_request_of_a_web_page_is_refused_and_nothing_is_allowed_to_it(ask: An
 
 def test_no_good_answer_lets_other_pages_read_it(stand_in: LocalAws) -> None:
     answer = Clients(stand_in.url).client("s3").list_buckets()
-    assert [name for name in answer["ResponseMetadata"]["HTTPHeaders"] if name.startswith("access-control")] == []
+    assert [
+        name
+        for name in answer["ResponseMetadata"]["HTTPHeaders"]
+        if name.startswith("access-control")
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -116,12 +139,19 @@ def test_a_wrong_secret_is_refused_for_the_lake_and_for_roles(
 ) -> None:
     for key in (stand_in.keys.access_key_id, access_key_of("EMR_EC2_DefaultRole")):
         with pytest.raises(ClientError, match=code):
-            getattr(client_with(stand_in, service, key, stand_in.keys.secret_access_key + "x"), operation)()
+            getattr(
+                client_with(stand_in, service, key, stand_in.keys.secret_access_key + "x"),
+                operation,
+            )()
 
 
 def test_a_body_or_path_other_than_the_signed_one_is_refused(stand_in: LocalAws) -> None:
-    client = client_with(stand_in, "glue", stand_in.keys.access_key_id, stand_in.keys.secret_access_key)
-    client.meta.events.register("before-send", lambda request, **_: setattr(request, "body", b'{"MaxResults":1}'))
+    client = client_with(
+        stand_in, "glue", stand_in.keys.access_key_id, stand_in.keys.secret_access_key
+    )
+    client.meta.events.register(
+        "before-send", lambda request, **_: setattr(request, "body", b'{"MaxResults":1}')
+    )
     with pytest.raises(ClientError, match="InvalidSignatureException"):
         client.get_databases()
 
@@ -143,13 +173,18 @@ def test_presigned_urls_work_until_they_expire(stand_in: LocalAws, version: str 
             urlopen(url)
 
 
-@pytest.mark.parametrize("key", ["plain", "a b", "a+b=c&d", "ü/é", "a//b", "100%", "a%20b", "~x", "q?x=1", "#x", "'\"()*!"])
+@pytest.mark.parametrize(
+    "key",
+    ["plain", "a b", "a+b=c&d", "ü/é", "a//b", "100%", "a%20b", "~x", "q?x=1", "#x", "'\"()*!"],
+)
 def test_every_key_of_an_object_can_be_signed(stand_in: LocalAws, key: str) -> None:
     s3 = Clients(stand_in.url).client("s3")
     s3.create_bucket(Bucket="signed-keys")
     s3.put_object(Bucket="signed-keys", Key=key, Body=b"x", Metadata={"a": "two  spaces"})
     assert s3.get_object(Bucket="signed-keys", Key=key)["Body"].read() == b"x"
-    assert key in [item["Key"] for item in s3.list_objects_v2(Bucket="signed-keys", Prefix=key[:1])["Contents"]]
+    assert key in [
+        item["Key"] for item in s3.list_objects_v2(Bucket="signed-keys", Prefix=key[:1])["Contents"]
+    ]
 
 
 def test_a_lake_has_one_key_which_is_random_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -164,13 +199,19 @@ def test_a_lake_has_one_key_which_is_random_and_for_its_owner_alone(tmp_path: Pa
 
 def test_each_role_has_a_secret_of_its_own() -> None:
     keys, other = Keys("LOCAL1", "s"), Keys("LOCAL1", "t")
-    secrets = {keys.secret_of("LOCAL1"), keys.secret_of(access_key_of("a")), keys.secret_of(access_key_of("b"))}
+    secrets = {
+        keys.secret_of("LOCAL1"),
+        keys.secret_of(access_key_of("a")),
+        keys.secret_of(access_key_of("b")),
+    }
     assert len(secrets) == 3
     assert keys.secret_of(access_key_of("a")) != other.secret_of(access_key_of("a"))
     assert keys.secret_of("LOCAL2") is None
 
 
-def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real_one(project: Any, stand_in: LocalAws) -> None:
+def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real_one(
+    project: Any, stand_in: LocalAws
+) -> None:
     real = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
     for keys in ({}, real, Clients(stand_in.url).environment):
         aws = project(**keys).aws
@@ -179,11 +220,15 @@ def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real
     assert urlsplit(stand_in.url).hostname == "127.0.0.1"
 
 
-def test_a_full_disk_is_no_bug_and_says_what_is_full(stand_in: LocalAws, trail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_bug_and_says_what_is_full(
+    stand_in: LocalAws, trail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     clients = Clients(stand_in.url)
     monkeypatch.setitem(trail.app.handlers, "ElasticMapReduce.ListClusters", full)
-    with pytest.raises(ClientError, match="LocalAwsDiskFull.*no space left on the disk of the local AWS"):
+    with pytest.raises(
+        ClientError, match="LocalAwsDiskFull.*no space left on the disk of the local AWS"
+    ):
         clients.client("emr").list_clusters()

@@ -1,4 +1,5 @@
-"""Other people's clients work against the local AWS without a change: those that docs/local_aws.md names."""
+"""Other people's clients work against the local AWS without a change: those that docs/local_aws.md
+names."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.all
 
 @pytest.fixture
 def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket that is a database's name too, and an environment in which clients find the stand-in."""
+    """A bucket that is a database's name too, and an environment in which clients find the
+    stand-in."""
     name = f"lake{uuid.uuid4().hex[:8]}"
     client("s3").create_bucket(Bucket=name)
     client("glue").create_database(DatabaseInput={"Name": name})
@@ -40,7 +42,9 @@ def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.M
 def aws(*words: str) -> Any:
     """What ``aws WORDS...`` answers; JSON is read."""
     command = [str(Path(sys.executable).with_name("aws")), *words]
-    done = subprocess.run(command, env=os.environ | {"AWS_PAGER": ""}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env=os.environ | {"AWS_PAGER": ""}, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
 
@@ -50,22 +54,38 @@ def test_the_aws_cli_copies_files_and_asks_with_sql(lake: str, tmp_path: Path) -
     aws("s3", "cp", "--quiet", str(tmp_path / "a.csv"), f"s3://{lake}/t/a.csv")
     assert "a.csv" in aws("s3", "ls", f"s3://{lake}/t/")
     define = (
-        f"CREATE EXTERNAL TABLE t (id int, name string) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' LOCATION 's3://{lake}/t/'"
+        "CREATE EXTERNAL TABLE t (id int, name string) ROW FORMAT DELIMITED FIELDS TERMINATED BY"
+        f" ',' LOCATION 's3://{lake}/t/'"
     )
     for sql in (define, "SELECT * FROM t ORDER BY id"):
         started = aws(
-            *("athena", "start-query-execution", "--query-string", sql, "--query-execution-context", f"Database={lake}"),
+            *(
+                "athena",
+                "start-query-execution",
+                "--query-string",
+                sql,
+                "--query-execution-context",
+                f"Database={lake}",
+            ),
             *("--result-configuration", f"OutputLocation=s3://{lake}/out/"),
         )
         aws_until_ended(started["QueryExecutionId"])
-    rows = aws("athena", "get-query-results", "--query-execution-id", started["QueryExecutionId"])["ResultSet"]["Rows"]
-    assert [[cell["VarCharValue"] for cell in row["Data"]] for row in rows] == [["id", "name"], ["1", "ä"], ["2", "b"]]
+    rows = aws("athena", "get-query-results", "--query-execution-id", started["QueryExecutionId"])[
+        "ResultSet"
+    ]["Rows"]
+    assert [[cell["VarCharValue"] for cell in row["Data"]] for row in rows] == [
+        ["id", "name"],
+        ["1", "ä"],
+        ["2", "b"],
+    ]
     assert aws("glue", "get-table", "--database-name", lake, "--name", "t")["Table"]["Name"] == "t"
 
 
 def aws_until_ended(query_id: str) -> None:
     for _ in range(30):
-        found = aws("athena", "get-query-execution", "--query-execution-id", query_id)["QueryExecution"]["Status"]
+        found = aws("athena", "get-query-execution", "--query-execution-id", query_id)[
+            "QueryExecution"
+        ]["Status"]
         if found["State"] not in ("QUEUED", "RUNNING"):
             assert found["State"] == "SUCCEEDED", found
             return
@@ -75,7 +95,9 @@ def aws_until_ended(query_id: str) -> None:
 # boto3's waiters and paginators
 
 
-def test_boto3_waits_for_buckets_objects_and_clusters(client: Callable[[str], Any], lake: str) -> None:
+def test_boto3_waits_for_buckets_objects_and_clusters(
+    client: Callable[[str], Any], lake: str
+) -> None:
     s3, emr, soon = client("s3"), client("emr"), {"Delay": 1, "MaxAttempts": 60}
     s3.put_object(Bucket=lake, Key="a", Body=b"x")
     s3.get_waiter("bucket_exists").wait(Bucket=lake)
@@ -86,7 +108,9 @@ def test_boto3_waits_for_buckets_objects_and_clusters(client: Callable[[str], An
         ReleaseLabel="emr-7.13.0",
         Applications=[{"Name": "Spark"}],
         Instances={
-            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}],
+            "InstanceGroups": [
+                {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}
+            ],
             "KeepJobFlowAliveWhenNoSteps": True,
         },
         ServiceRole="ClientsTest-elasticmapreduce",
@@ -95,7 +119,11 @@ def test_boto3_waits_for_buckets_objects_and_clusters(client: Callable[[str], An
     emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig=soon)
     emr.terminate_job_flows(JobFlowIds=[cluster])
     emr.get_waiter("cluster_terminated").wait(ClusterId=cluster, WaiterConfig=soon)
-    assert cluster in [found["Id"] for page in emr.get_paginator("list_clusters").paginate() for found in page["Clusters"]]
+    assert cluster in [
+        found["Id"]
+        for page in emr.get_paginator("list_clusters").paginate()
+        for found in page["Clusters"]
+    ]
 
 
 def roles(client: Callable[[str], Any], *services: str) -> list[str]:
@@ -103,7 +131,11 @@ def roles(client: Callable[[str], Any], *services: str) -> list[str]:
     iam, arns = client("iam"), []
     for service in services:
         name = f"ClientsTest-{service.partition('.')[0]}"
-        trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
+        trust = {
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+            ]
+        }
         try:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
             iam.create_instance_profile(InstanceProfileName=name)
@@ -114,47 +146,89 @@ def roles(client: Callable[[str], Any], *services: str) -> list[str]:
     return arns
 
 
-def many(client: Callable[[str], Any], lake: str) -> Iterator[tuple[str, str, dict[str, Any], str, set[str]]]:
-    """Paginators with what they need and must find: service, operation, parameters, the path of the names, the names."""
-    s3, glue, athena, sfn = (client(service) for service in ("s3", "glue", "athena", "stepfunctions"))
+def many(
+    client: Callable[[str], Any], lake: str
+) -> Iterator[tuple[str, str, dict[str, Any], str, set[str]]]:
+    """Paginators with what they need and must find: service, operation, parameters, the path of the
+    names, the names."""
+    s3, glue, athena, sfn = (
+        client(service) for service in ("s3", "glue", "athena", "stepfunctions")
+    )
     names = {f"{lake}-{number}" for number in range(3)}
     for name in names:
         s3.put_object(Bucket=lake, Key=name, Body=b"x")
-        glue.create_table(DatabaseName=lake, TableInput={"Name": name, "StorageDescriptor": {"Columns": []}})
+        glue.create_table(
+            DatabaseName=lake, TableInput={"Name": name, "StorageDescriptor": {"Columns": []}}
+        )
     yield "s3", "list_objects_v2", {"Bucket": lake}, "Contents[].Key", names
     yield "glue", "get_tables", {"DatabaseName": lake}, "TableList[].Name", names
     here = {"CatalogName": "AwsDataCatalog"}
-    yield "athena", "list_table_metadata", {**here, "DatabaseName": lake}, "TableMetadataList[].Name", names
+    yield (
+        "athena",
+        "list_table_metadata",
+        {**here, "DatabaseName": lake},
+        "TableMetadataList[].Name",
+        names,
+    )
     yield "athena", "list_databases", here, "DatabaseList[].Name", {lake}
-    keys = {"PartitionKeys": [{"Name": "p", "Type": "string"}], "StorageDescriptor": {"Columns": [], "SerdeInfo": {}}}
+    keys = {
+        "PartitionKeys": [{"Name": "p", "Type": "string"}],
+        "StorageDescriptor": {"Columns": [], "SerdeInfo": {}},
+    }
     glue.create_table(DatabaseName=lake, TableInput={"Name": "parted", **keys})
     for name in names:
         part = {"Values": [name], "StorageDescriptor": {"Columns": []}}
         glue.create_partition(DatabaseName=lake, TableName="parted", PartitionInput=part)
-    yield "glue", "get_partitions", {"DatabaseName": lake, "TableName": "parted"}, "Partitions[].Values[]", names
+    yield (
+        "glue",
+        "get_partitions",
+        {"DatabaseName": lake, "TableName": "parted"},
+        "Partitions[].Values[]",
+        names,
+    )
     (glue_role,) = roles(client, "glue.amazonaws.com")
     for name in names:
         target = {"S3Targets": [{"Path": f"s3://{lake}/"}]}
         glue.create_crawler(Name=name, Role=glue_role, DatabaseName=lake, Targets=target)
     yield "glue", "get_crawlers", {}, "Crawlers[].Name", names
-    athena.create_work_group(Name=lake, Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{lake}/out/"}})
+    athena.create_work_group(
+        Name=lake, Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{lake}/out/"}}
+    )
     query = {"Database": lake, "QueryString": "SELECT 1", "WorkGroup": lake}
     queries = {athena.create_named_query(Name=name, **query)["NamedQueryId"] for name in names}
     yield "athena", "list_named_queries", {"WorkGroup": lake}, "NamedQueryIds[]", queries
-    started = {athena.start_query_execution(QueryString=f"SELECT '{n}'", WorkGroup=lake)["QueryExecutionId"] for n in names}
+    started = {
+        athena.start_query_execution(QueryString=f"SELECT '{n}'", WorkGroup=lake)[
+            "QueryExecutionId"
+        ]
+        for n in names
+    }
     yield "athena", "list_query_executions", {"WorkGroup": lake}, "QueryExecutionIds[]", started
     (role,) = roles(client, "states.amazonaws.com")
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
-    machines = {sfn.create_state_machine(name=n, definition=definition, roleArn=role)["stateMachineArn"] for n in names}
+    machines = {
+        sfn.create_state_machine(name=n, definition=definition, roleArn=role)["stateMachineArn"]
+        for n in names
+    }
     yield "stepfunctions", "list_state_machines", {}, "stateMachines[].stateMachineArn", machines
     machine = min(machines)
     executions = {sfn.start_execution(stateMachineArn=machine)["executionArn"] for _ in names}
-    yield "stepfunctions", "list_executions", {"stateMachineArn": machine}, "executions[].executionArn", executions
+    yield (
+        "stepfunctions",
+        "list_executions",
+        {"stateMachineArn": machine},
+        "executions[].executionArn",
+        executions,
+    )
 
 
 def test_boto3s_paginators_find_everything_once(client: Callable[[str], Any], lake: str) -> None:
     for service, operation, parameters, path, wanted in many(client, lake):
-        pages = client(service).get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": 2})
+        pages = (
+            client(service)
+            .get_paginator(operation)
+            .paginate(**parameters, PaginationConfig={"PageSize": 2})
+        )
         found = [item for item in pages.search(path) if item in wanted]
         assert sorted(found) == sorted(wanted), operation
 
@@ -165,14 +239,19 @@ def test_boto3s_paginators_find_everything_once(client: Callable[[str], Any], la
 def connection(lake: str, **more: Any) -> Any:
     import pyathena
 
-    return pyathena.connect(s3_staging_dir=f"s3://{lake}/out/", region_name="us-east-1", schema_name=lake, **more)
+    return pyathena.connect(
+        s3_staging_dir=f"s3://{lake}/out/", region_name="us-east-1", schema_name=lake, **more
+    )
 
 
 def test_pyathena_runs_queries(lake: str) -> None:
     import pyathena
 
     cursor = connection(lake).cursor()
-    cursor.execute("SELECT 1 AS n, DECIMAL '1.50' AS d, 0.33 AS f, DATE '2024-01-01' AS day, CAST(NULL AS varchar) AS nothing")
+    cursor.execute(
+        "SELECT 1 AS n, DECIMAL '1.50' AS d, 0.33 AS f, DATE '2024-01-01' AS day, CAST(NULL AS"
+        " varchar) AS nothing"
+    )
     row = cursor.fetchone()
     assert [str(value) for value in row] == ["1", "1.50", "0.33", "2024-01-01", "None"]
     assert [column[:2] for column in cursor.description][2] == ("f", "double")
@@ -184,8 +263,13 @@ def test_pyathena_runs_queries(lake: str) -> None:
 
 def test_pyathena_writes_with_parameters_and_counts_rows(lake: str) -> None:
     cursor = connection(lake).cursor()
-    cursor.execute(f"CREATE EXTERNAL TABLE t (id int, name string) STORED AS PARQUET LOCATION 's3://{lake}/t/'")
-    cursor.executemany("INSERT INTO t VALUES (%(id)d, %(name)s)", [{"id": 1, "name": "it's"}, {"id": 2, "name": "ü"}])
+    cursor.execute(
+        f"CREATE EXTERNAL TABLE t (id int, name string) STORED AS PARQUET LOCATION 's3://{lake}/t/'"
+    )
+    cursor.executemany(
+        "INSERT INTO t VALUES (%(id)d, %(name)s)",
+        [{"id": 1, "name": "it's"}, {"id": 2, "name": "ü"}],
+    )
     assert cursor.rowcount == 2
     cursor.execute("SELECT * FROM t WHERE id >= ? ORDER BY id", ["1"], paramstyle="qmark")
     assert cursor.fetchall() == [(1, "it's"), (2, "ü")]
@@ -196,8 +280,14 @@ def test_pyathena_gives_data_frames(lake: str, unload: bool) -> None:
     from pyathena.pandas.cursor import PandasCursor
 
     cursor = connection(lake, cursor_class=PandasCursor, cursor_kwargs={"unload": unload}).cursor()
-    frame = cursor.execute("SELECT * FROM (VALUES (1, 'a', 0.5), (2, NULL, NULL)) t(n, s, f)").as_pandas()
-    assert frame["n"].tolist() == [1, 2] and frame["f"].tolist()[0] == 0.5 and frame["s"].isna().tolist() == [False, True]
+    frame = cursor.execute(
+        "SELECT * FROM (VALUES (1, 'a', 0.5), (2, NULL, NULL)) t(n, s, f)"
+    ).as_pandas()
+    assert (
+        frame["n"].tolist() == [1, 2]
+        and frame["f"].tolist()[0] == 0.5
+        and frame["s"].isna().tolist() == [False, True]
+    )
 
 
 def test_pyathena_reuses_a_result(lake: str) -> None:
@@ -215,7 +305,14 @@ def test_awswrangler_writes_a_table_and_reads_it_each_way(lake: str) -> None:
     import pandas as pd
 
     frame = pd.DataFrame({"id": [1, 2], "name": ["a", None], "run": ["x", "y"]})
-    wr.s3.to_parquet(frame, path=f"s3://{lake}/t/", dataset=True, database=lake, table="t", partition_cols=["run"])
+    wr.s3.to_parquet(
+        frame,
+        path=f"s3://{lake}/t/",
+        dataset=True,
+        database=lake,
+        table="t",
+        partition_cols=["run"],
+    )
     ways: list[dict[str, Any]] = [
         {"ctas_approach": False},
         {"ctas_approach": True},
@@ -223,7 +320,9 @@ def test_awswrangler_writes_a_table_and_reads_it_each_way(lake: str) -> None:
     ]
     for number, way in enumerate(ways):
         place = f"s3://{lake}/out{number}/"
-        read = wr.athena.read_sql_query("SELECT id, run FROM t ORDER BY id", database=lake, s3_output=place, **way)
+        read = wr.athena.read_sql_query(
+            "SELECT id, run FROM t ORDER BY id", database=lake, s3_output=place, **way
+        )
         assert read.to_dict("list") == {"id": [1, 2], "run": ["x", "y"]}
     described = wr.athena.describe_table(database=lake, table="t", s3_output=f"s3://{lake}/out/")
     assert list(described["Column Name"]) == ["id", "name", "run"]
@@ -233,10 +332,22 @@ def test_awswrangler_writes_csv_that_is_read_as_it_was(lake: str) -> None:
     import awswrangler as wr
     import pandas as pd
 
-    frame = pd.DataFrame({"id": [1, 2, 3], "text": ["b,c", "d\\e", "ü"], "flag": [True, None, False]})
-    wr.s3.to_csv(frame, path=f"s3://{lake}/c/", dataset=True, database=lake, table="c", index=False, dtype={"flag": "boolean"})
+    frame = pd.DataFrame(
+        {"id": [1, 2, 3], "text": ["b,c", "d\\e", "ü"], "flag": [True, None, False]}
+    )
+    wr.s3.to_csv(
+        frame,
+        path=f"s3://{lake}/c/",
+        dataset=True,
+        database=lake,
+        table="c",
+        index=False,
+        dtype={"flag": "boolean"},
+    )
     place = f"s3://{lake}/out/"
-    read = wr.athena.read_sql_query("SELECT * FROM c ORDER BY id", database=lake, s3_output=place, ctas_approach=False)
+    read = wr.athena.read_sql_query(
+        "SELECT * FROM c ORDER BY id", database=lake, s3_output=place, ctas_approach=False
+    )
     assert read["text"].tolist() == ["b,c", "d\\e", "ü"]
     assert [None if pd.isna(flag) else bool(flag) for flag in read["flag"]] == [True, None, False]
 

@@ -14,7 +14,8 @@ def fake_java(home: Path, specification_version: str) -> Path:
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(
-        f"#!/bin/sh\necho '    java.home = {home}' >&2\necho '    java.specification.version = {specification_version}' >&2\n"
+        f"#!/bin/sh\necho '    java.home = {home}' >&2\necho '    java.specification.version ="
+        f" {specification_version}' >&2\n"
     )
     program.chmod(0o755)
     return home
@@ -48,14 +49,29 @@ def test_an_unsuitable_java_home_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("specification_version", "pyspark_version", "suitable"),
     [
-        *(("1.8", "3.5.9", True), ("11", "3.5.9", True), ("17", "3.5.9", True), ("21", "3.5.9", True)),
+        *(
+            ("1.8", "3.5.9", True),
+            ("11", "3.5.9", True),
+            ("17", "3.5.9", True),
+            ("21", "3.5.9", True),
+        ),
         *(("20", "3.5.9", False), ("25", "3.5.9", False)),
-        *(("11", "4.0.1", False), ("17", "4.0.1", True), ("21", "4.1.4", True), ("25", "4.1.4", False)),
+        *(
+            ("11", "4.0.1", False),
+            ("17", "4.0.1", True),
+            ("21", "4.1.4", True),
+            ("25", "4.1.4", False),
+        ),
     ],
 )
 @pytest.mark.usefixtures("no_wheel")
-def test_pyspark_decides_the_java(tmp_path: Path, specification_version: str, pyspark_version: str, suitable: bool) -> None:
-    environ = {"JAVA_HOME": str(fake_java(tmp_path / "java", specification_version)), "PATH": "/nowhere"}
+def test_pyspark_decides_the_java(
+    tmp_path: Path, specification_version: str, pyspark_version: str, suitable: bool
+) -> None:
+    environ = {
+        "JAVA_HOME": str(fake_java(tmp_path / "java", specification_version)),
+        "PATH": "/nowhere",
+    }
     if suitable:
         assert find_java(environ, pyspark_version).home == tmp_path / "java"
     else:

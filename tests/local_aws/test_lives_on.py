@@ -1,4 +1,5 @@
-"""A lake in a data folder lives on: the next server there has all that the one before was told, however that one ended."""
+"""A lake in a data folder lives on: the next server there has all that the one before was told,
+however that one ended."""
 
 from __future__ import annotations
 
@@ -17,9 +18,19 @@ from local_aws.state_log import FILE, StateLog, UnknownState
 
 pytestmark = pytest.mark.jvm  # servers that are killed, one after the other
 
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}}]})
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
-PASS = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Pass", "Result": {"ok": True}, "End": True}}})
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}}],
+    }
+)
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
+}
+PASS = json.dumps(
+    {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "Result": {"ok": True}, "End": True}}}
+)
 
 Client = Callable[[str], Any]
 
@@ -59,14 +70,22 @@ def lives(tmp_path: Path) -> Iterator[Lives]:
 def objects(client: Client, bucket: str = "lake") -> dict[str, bytes]:
     s3 = client("s3")
     listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    return {item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed}
+    return {
+        item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed
+    }
 
 
 def test_objects_come_back_with_what_was_said_of_them(lives: Lives) -> None:
     s3 = lives.next()("s3")
     s3.create_bucket(Bucket="lake")
     s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
-    s3.put_object(Bucket="lake", Key="raw/b é=1+2.csv", Body=b"1", Metadata={"sha256": "abc"}, ContentType="text/csv")
+    s3.put_object(
+        Bucket="lake",
+        Key="raw/b é=1+2.csv",
+        Body=b"1",
+        Metadata={"sha256": "abc"},
+        ContentType="text/csv",
+    )
     s3.put_object(Bucket="lake", Key="gone", Body=b"1")
     s3.put_object(Bucket="lake", Key="gone/2", Body=b"1")
     s3.put_object(Bucket="lake", Key="folder/", Body=b"")
@@ -93,21 +112,35 @@ def test_roles_catalog_crawlers_workgroups_and_machines_come_back(lives: Lives) 
     client = lives.next()
     client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(POLICY))
-    client("iam").attach_role_policy(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    client("iam").attach_role_policy(
+        RoleName="r", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+    )
     glue = client("glue")
     glue.create_database(DatabaseInput={"Name": "db"})
     storage = {"Location": "s3://lake/t", "Columns": [{"Name": "a", "Type": "int"}]}
-    table = {"Name": "t", "PartitionKeys": [{"Name": "run_id", "Type": "string"}], "StorageDescriptor": storage}
+    table = {
+        "Name": "t",
+        "PartitionKeys": [{"Name": "run_id", "Type": "string"}],
+        "StorageDescriptor": storage,
+    }
     glue.create_table(DatabaseName="db", TableInput=table)
     for run in ("1", "2"):
-        glue.create_partition(DatabaseName="db", TableName="t", PartitionInput={"Values": [run], "StorageDescriptor": storage})
+        glue.create_partition(
+            DatabaseName="db",
+            TableName="t",
+            PartitionInput={"Values": [run], "StorageDescriptor": storage},
+        )
     glue.delete_partition(DatabaseName="db", TableName="t", PartitionValues=["1"])
-    glue.create_crawler(Name="c", Role="r", DatabaseName="db", Targets={"S3Targets": [{"Path": "s3://lake/t"}]})
+    glue.create_crawler(
+        Name="c", Role="r", DatabaseName="db", Targets={"S3Targets": [{"Path": "s3://lake/t"}]}
+    )
     client("athena").create_work_group(Name="group")
     query = {"Name": "q", "Database": "db", "QueryString": "SELECT 1", "WorkGroup": "group"}
     query_id = client("athena").create_named_query(**query)["NamedQueryId"]
     topic = client("sns").create_topic(Name="alerts")["TopicArn"]
-    subscription = client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")["SubscriptionArn"]
+    subscription = client("sns").subscribe(
+        TopicArn=topic, Protocol="email", Endpoint="a@example.com"
+    )["SubscriptionArn"]
 
     client = lives.next()
     assert client("iam").get_role_policy(RoleName="r", PolicyName="p")["PolicyDocument"] == POLICY
@@ -116,24 +149,35 @@ def test_roles_catalog_crawlers_workgroups_and_machines_come_back(lives: Lives) 
     partitions = client("glue").get_partitions(DatabaseName="db", TableName="t")["Partitions"]
     assert [partition["Values"] for partition in partitions] == [["2"]]
     assert client("glue").get_crawler(Name="c")["Crawler"]["Role"] == "r"
-    assert client("athena").get_named_query(NamedQueryId=query_id)["NamedQuery"]["QueryString"] == "SELECT 1"
+    assert (
+        client("athena").get_named_query(NamedQueryId=query_id)["NamedQuery"]["QueryString"]
+        == "SELECT 1"
+    )
     listed = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert [one["SubscriptionArn"] for one in listed] == [subscription]
 
 
 def test_an_execution_that_ended_is_still_told_of(lives: Lives) -> None:
     client = lives.next()
-    role = client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=TRUST.replace("glue", "states"))["Role"]["Arn"]
+    role = client("iam").create_role(
+        RoleName="r", AssumeRolePolicyDocument=TRUST.replace("glue", "states")
+    )["Role"]["Arn"]
     states = client("stepfunctions")
-    machine = states.create_state_machine(name="m", definition=PASS, roleArn=role)["stateMachineArn"]
+    machine = states.create_state_machine(name="m", definition=PASS, roleArn=role)[
+        "stateMachineArn"
+    ]
     execution = states.start_execution(stateMachineArn=machine, name="one")["executionArn"]
     saved = lambda: '"SUCCEEDED"' in (lives.folder / FILE).read_text()  # noqa: E731
     wait_for(saved)
     for _ in range(2):  # what was read is written again
         states = lives.next()("stepfunctions")
     assert states.describe_execution(executionArn=execution)["output"] == '{"ok": true}'
-    assert [one["name"] for one in states.list_executions(stateMachineArn=machine)["executions"]] == ["one"]
-    kinds = [event["type"] for event in states.get_execution_history(executionArn=execution)["events"]]
+    assert [
+        one["name"] for one in states.list_executions(stateMachineArn=machine)["executions"]
+    ] == ["one"]
+    kinds = [
+        event["type"] for event in states.get_execution_history(executionArn=execution)["events"]
+    ]
     assert (kinds[0], kinds[-1]) == ("ExecutionStarted", "ExecutionSucceeded")
     assert states.describe_state_machine(stateMachineArn=machine)["definition"] == PASS
     again = states.start_execution(stateMachineArn=machine, name="two")["executionArn"]
@@ -141,19 +185,29 @@ def test_an_execution_that_ended_is_still_told_of(lives: Lives) -> None:
     assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 2
 
 
-def test_a_cluster_and_an_execution_that_ran_when_the_server_was_killed_have_ended(lives: Lives) -> None:
+def test_a_cluster_and_an_execution_that_ran_when_the_server_was_killed_have_ended(
+    lives: Lives,
+) -> None:
     client = lives.next()
     trust = TRUST.replace("glue", "states")
     client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)
     client("iam").create_instance_profile(InstanceProfileName="r")
     client("iam").add_role_to_instance_profile(InstanceProfileName="r", RoleName="r")
-    nodes = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
+    nodes = {
+        "MasterInstanceType": "m5.xlarge",
+        "InstanceCount": 1,
+        "KeepJobFlowAliveWhenNoSteps": True,
+    }
     roles = {"ServiceRole": "r", "JobFlowRole": "r"}
     tags = [{"Key": "Project", "Value": "x"}]
-    cluster = client("emr").run_job_flow(Name="c", ReleaseLabel="emr-7.13.0", Instances=nodes, Tags=tags, **roles)["JobFlowId"]
+    cluster = client("emr").run_job_flow(
+        Name="c", ReleaseLabel="emr-7.13.0", Instances=nodes, Tags=tags, **roles
+    )["JobFlowId"]
     slow = PASS.replace('"Type": "Pass", "Result": {"ok": true}', '"Type": "Wait", "Seconds": 100')
     states, role = client("stepfunctions"), client("iam").get_role(RoleName="r")["Role"]["Arn"]
-    machine = states.create_state_machine(name="m", definition=slow, roleArn=role)["stateMachineArn"]
+    machine = states.create_state_machine(name="m", definition=slow, roleArn=role)[
+        "stateMachineArn"
+    ]
     execution = states.start_execution(stateMachineArn=machine)["executionArn"]
 
     client = lives.next()
@@ -194,7 +248,9 @@ def test_the_log_does_not_grow_by_what_has_been_overtaken(lives: Lives) -> None:
     for number in range(20):
         s3.put_object(Bucket="lake", Key="a", Body=str(number).encode())
     lives.next()
-    assert len((lives.folder / FILE).read_text().splitlines()) == 3  # the version, the bucket, the object
+    assert (
+        len((lives.folder / FILE).read_text().splitlines()) == 3
+    )  # the version, the bucket, the object
 
 
 @pytest.mark.parametrize(

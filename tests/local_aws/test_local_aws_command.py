@@ -1,4 +1,5 @@
-"""`python -m local_aws` as a person or a program starts it: what it says, how it ends, and what it leaves behind."""
+"""`python -m local_aws` as a person or a program starts it: what it says, how it ends, and what it
+leaves behind."""
 
 from __future__ import annotations
 
@@ -61,7 +62,9 @@ def test_for_a_person_it_prints_the_lines_for_env_and_ctrl_c_ends_it(start: Star
     assert "Traceback" not in words
 
 
-def test_for_a_program_it_says_ready_ends_with_it_and_leaves_the_lake_as_files(start: Start, tmp_path: Path) -> None:
+def test_for_a_program_it_says_ready_ends_with_it_and_leaves_the_lake_as_files(
+    start: Start, tmp_path: Path
+) -> None:
     server = start("--die-with-parent", "--data-dir", str(tmp_path / "data"))
     assert server.first_line.startswith("READY http://127.0.0.1:")
     s3(server).create_bucket(Bucket="lake")
@@ -86,17 +89,24 @@ def test_a_taken_port_is_one_clear_line(start: Start) -> None:
         code, words = start("--port", str(port)).end()
         assert code == 1
         assert (
-            words == f"local_aws: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --port N\n"
+            words == f"local_aws: cannot listen on 127.0.0.1:{port}: Address already in use; choose"
+            " another port with --port N\n"
         )
         code, words = start("--port", str(port), "--traceback").end()
         assert code == 1 and "Traceback" in words
 
 
-def test_a_data_folder_that_cannot_be_written_is_one_clear_line(start: Start, tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_written_is_one_clear_line(
+    start: Start, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     code, words = start("--data-dir", str(tmp_path / "file/data")).end()
     assert code == 1
-    assert words == (f"local_aws: cannot use the data folder {tmp_path}/file/data: Not a directory; choose one with --data-dir\n")
+    assert (
+        words
+        == f"local_aws: cannot use the data folder {tmp_path}/file/data: Not a directory; choose"
+        " one with --data-dir\n"
+    )
 
 
 def test_no_java_is_one_clear_line_when_it_starts(start: Start, tmp_path: Path) -> None:
@@ -118,7 +128,9 @@ def test_a_second_server_does_not_get_the_same_folder(start: Start, tmp_path: Pa
     assert s3(first).list_buckets()["Buckets"] == []
 
 
-def test_the_next_server_goes_on_with_the_lake_and_only_fresh_empties_it(start: Start, tmp_path: Path) -> None:
+def test_the_next_server_goes_on_with_the_lake_and_only_fresh_empties_it(
+    start: Start, tmp_path: Path
+) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     place = ("--die-with-parent", "--data-dir", str(tmp_path))
     for flags, expected in ((), []), ((), ["lake"]), (("--fresh",), []):
@@ -130,7 +142,9 @@ def test_the_next_server_goes_on_with_the_lake_and_only_fresh_empties_it(start: 
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
-def test_files_of_a_lake_without_its_state_are_refused_with_the_way_out(start: Start, tmp_path: Path) -> None:
+def test_files_of_a_lake_without_its_state_are_refused_with_the_way_out(
+    start: Start, tmp_path: Path
+) -> None:
     (tmp_path / ".local_aws").touch()
     (tmp_path / "s3/lake").mkdir(parents=True)
     code, words = start("--data-dir", str(tmp_path)).end()
@@ -138,7 +152,9 @@ def test_files_of_a_lake_without_its_state_are_refused_with_the_way_out(start: S
     assert (tmp_path / "s3/lake").is_dir()
 
 
-def test_a_program_joins_the_server_of_its_lake_when_that_is_there_for_all(start: Start, tmp_path: Path) -> None:
+def test_a_program_joins_the_server_of_its_lake_when_that_is_there_for_all(
+    start: Start, tmp_path: Path
+) -> None:
     first = start("--data-dir", str(tmp_path))
     second = start("--die-with-parent", "--data-dir", str(tmp_path))
     assert second.first_line == f"RUNS {first.url}"
@@ -181,8 +197,14 @@ SparkContext.getOrCreate().parallelize([1], 1).foreach(work)
 @pytest.mark.parametrize(
     "signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.all)]
 )
-def test_whatever_ends_the_server_no_jvm_and_no_worker_outlives_it(start: Start, tmp_path: Path, signum: int) -> None:
-    server = start(JAVA_HOME=str(find_java().home), HOME=str(tmp_path), XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", ""))
+def test_whatever_ends_the_server_no_jvm_and_no_worker_outlives_it(
+    start: Start, tmp_path: Path, signum: int
+) -> None:
+    server = start(
+        JAVA_HOME=str(find_java().home),
+        HOME=str(tmp_path),
+        XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", ""),
+    )
     working = tmp_path / "working"
     submit_sleeper(server.clients, SLEEPER % str(working).encode())
     assert wait(working.exists, 90), "the job never got to work"
@@ -198,13 +220,19 @@ def submit_sleeper(clients: Clients, script: bytes) -> None:
     iam, bucket = clients.client("iam"), "sleepers"
     clients.client("s3").create_bucket(Bucket=bucket)
     clients.client("s3").put_object(Bucket=bucket, Key="x.py", Body=script)
-    iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    iam.create_role(
+        RoleName="r",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
+    )
     iam.create_instance_profile(InstanceProfileName="r")
     iam.add_role_to_instance_profile(InstanceProfileName="r", RoleName="r")
     step = {
         "Name": "sleeper",
         "ActionOnFailure": "CONTINUE",
-        "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["spark-submit", f"s3://{bucket}/x.py"]},
+        "HadoopJarStep": {
+            "Jar": "command-runner.jar",
+            "Args": ["spark-submit", f"s3://{bucket}/x.py"],
+        },
     }
     clients.client("emr").run_job_flow(
         Name="c",
@@ -212,6 +240,10 @@ def submit_sleeper(clients: Clients, script: bytes) -> None:
         Applications=[{"Name": "Spark"}],
         ServiceRole="r",
         JobFlowRole="r",
-        Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+        Instances={
+            "MasterInstanceType": "m5.xlarge",
+            "InstanceCount": 1,
+            "KeepJobFlowAliveWhenNoSteps": True,
+        },
         Steps=[step],
     )

@@ -19,7 +19,9 @@ MACHINE = memory_bytes(Path("/nonexistent"))
         ("sys/fs/cgroup/a/memory.max", f"{GIGABYTE}\n", GIGABYTE),
     ],
 )
-def test_a_limit_counts_where_there_is_one(tmp_path: Path, file: str, text: str, expected: int) -> None:
+def test_a_limit_counts_where_there_is_one(
+    tmp_path: Path, file: str, text: str, expected: int
+) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/a/b\n")
     (tmp_path / file).parent.mkdir(parents=True)

@@ -1,4 +1,5 @@
-"""The mirror of the buckets: what comes in, what goes out, and what must not, also when steps overlap."""
+"""The mirror of the buckets: what comes in, what goes out, and what must not, also when steps
+overlap."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from local_aws.state_log import StateLog
 
 
 class OfOneBucket(Mirror):
-    """A mirror that sees only the bucket of its test, not those of all others on the shared server."""
+    """A mirror that sees only the bucket of its test, not those of all others on the shared
+    server."""
 
     bucket = ""
 
@@ -42,7 +44,12 @@ class Lake:
 
     def objects(self) -> dict[str, str]:
         listed = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return {item["Key"]: self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode() for item in listed}
+        return {
+            item["Key"]: (
+                self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode()
+            )
+            for item in listed
+        }
 
     def write(self, name: str, text: str = "") -> Path:
         path = self.root / name
@@ -51,14 +58,24 @@ class Lake:
         return path
 
     def files(self) -> dict[str, str]:
-        return {path.relative_to(self.root).as_posix(): path.read_text() for path in self.root.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(self.root).as_posix(): path.read_text()
+            for path in self.root.rglob("*")
+            if path.is_file()
+        }
 
     def folders(self) -> set[str]:
-        return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_dir()}
+        return {
+            path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_dir()
+        }
 
     def notes(self) -> list[str]:
         """What a step that starts now is told of this bucket."""
-        return [note.removeprefix(f"s3://{self.bucket}/") for note in self.mirror.enter() if self.bucket in note]
+        return [
+            note.removeprefix(f"s3://{self.bucket}/")
+            for note in self.mirror.enter()
+            if self.bucket in note
+        ]
 
 
 @pytest.fixture
@@ -66,7 +83,9 @@ def lake(stand_in: LocalAws, client: Callable[[str], Any], tmp_path: Path) -> It
     made = Lake(client("s3"), OfOneBucket(Clients(stand_in.url), tmp_path / "s3"))
     yield made
     while objects := made.s3.list_objects_v2(Bucket=made.bucket).get("Contents", []):
-        made.s3.delete_objects(Bucket=made.bucket, Delete={"Objects": [{"Key": item["Key"]} for item in objects]})
+        made.s3.delete_objects(
+            Bucket=made.bucket, Delete={"Objects": [{"Key": item["Key"]} for item in objects]}
+        )
     made.s3.delete_bucket(Bucket=made.bucket)
 
 
@@ -196,7 +215,9 @@ def test_a_file_that_grew_after_it_went_out_goes_out_again(lake: Lake) -> None:
     assert lake.objects() == {"log": "12"}
 
 
-def test_an_object_deleted_elsewhere_while_a_step_rewrites_its_file_lives_on_as_the_steps(lake: Lake) -> None:
+def test_an_object_deleted_elsewhere_while_a_step_rewrites_its_file_lives_on_as_the_steps(
+    lake: Lake,
+) -> None:
     lake.put("a", "old")
     lake.mirror.enter()
     lake.write("a", "of the step")

@@ -23,14 +23,20 @@ from pathlib import Path
 from local_aws.process import SupervisedProcess
 here = Path.cwd()
 script = "sleep 60 & echo $! $$ $PPID > pids; wait"
-SupervisedProcess(["sh", "-c", script], env={"PATH": sys.argv[1]}, cwd=here, stdout=here / "out", stderr=here / "err")
+SupervisedProcess(["sh", "-c", script], env={"PATH": sys.argv[1]}, cwd=here, stdout=here / "out",
+stderr=here / "err")
 time.sleep(60)
 """
 
 
 def start(tmp_path: Path, script: str, **options: float) -> SupervisedProcess:
     return SupervisedProcess(
-        ["sh", "-c", script], env=ENV, cwd=tmp_path, stdout=tmp_path / "out", stderr=tmp_path / "err", **options
+        ["sh", "-c", script],
+        env=ENV,
+        cwd=tmp_path,
+        stdout=tmp_path / "out",
+        stderr=tmp_path / "err",
+        **options,
     )
 
 
@@ -75,7 +81,9 @@ def test_letting_go_ends_the_command_and_its_children(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.3)
+    running = start(
+        tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.3
+    )
     [pid] = pids_of(tmp_path, 1)
     running.end()
     assert running.wait() == 128 + signal.SIGKILL
@@ -83,7 +91,9 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
-    running = start(tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.0)
+    running = start(
+        tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.0
+    )
     pids_of(tmp_path, 1)
     began = time.monotonic()
     running.end()
@@ -92,8 +102,14 @@ def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
 
 
 def test_a_process_left_behind_in_another_process_group_is_ended(tmp_path: Path) -> None:
-    child = "import os, time; os.setpgid(0, 0); open('pids', 'w').write(str(os.getpid())); time.sleep(60)"
-    running = start(tmp_path, f'{sys.executable} -S -c "{child}" & while [ ! -s pids ]; do sleep 0.05; done; exit 3')
+    child = (
+        "import os, time; os.setpgid(0, 0); open('pids', 'w').write(str(os.getpid()));"
+        " time.sleep(60)"
+    )
+    running = start(
+        tmp_path,
+        f'{sys.executable} -S -c "{child}" & while [ ! -s pids ]; do sleep 0.05; done; exit 3',
+    )
     assert running.wait() == 3
     [pid] = pids_of(tmp_path, 1)
     assert not lives(pid)
@@ -119,7 +135,9 @@ def test_sigkill_of_the_supervisor_ends_the_command(tmp_path: Path) -> None:
     assert within(5, lambda: not lives(command))
 
 
-def test_a_process_that_ends_before_it_is_looked_at_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ends_before_it_is_looked_at_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     monkeypatch.setattr("psutil.pids", lambda: [ended.pid, os.getppid()])

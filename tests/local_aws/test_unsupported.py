@@ -20,12 +20,31 @@ Client = Callable[[str], Any]
         (
             "emr-serverless",
             "start_job_run",
-            {"applicationId": "a", "executionRoleArn": "arn:aws:iam::123456789012:role/r", "clientToken": "t"},
+            {
+                "applicationId": "a",
+                "executionRoleArn": "arn:aws:iam::123456789012:role/r",
+                "clientToken": "t",
+            },
             "emr-serverless:StartJobRun",
         ),
-        ("emr-containers", "start_job_run", {"virtualClusterId": "v", "clientToken": "t"}, "emr-containers:StartJobRun"),
-        ("lambda", "invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}, "lambda:InvokeAsync"),
-        ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
+        (
+            "emr-containers",
+            "start_job_run",
+            {"virtualClusterId": "v", "clientToken": "t"},
+            "emr-containers:StartJobRun",
+        ),
+        (
+            "lambda",
+            "invoke_async",
+            {"FunctionName": "f", "InvokeArgs": b"{}"},
+            "lambda:InvokeAsync",
+        ),
+        (
+            "batch",
+            "submit_job",
+            {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"},
+            "batch:SubmitJob",
+        ),
     ],
 )
 def test_work_that_is_not_done_here_is_refused_by_name(

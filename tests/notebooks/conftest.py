@@ -1,4 +1,5 @@
-"""A lake whose answers are known: a few rentals, counted by hand, published through catalog and crawler as two runs."""
+"""A lake whose answers are known: a few rentals, counted by hand, published through catalog and
+crawler as two runs."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ FAILED = [*FIRST, "R8,U1,V1,2024-01-09 00:00:00,2024-01-09 10:00:00,9,9,x"]
 
 MASTER_COUNTS = {
     "locations": {
-        "rows": 1204, "kept": 1200, "rejected": 3, "duplicates": 1,
+        "rows": 1204,
+        "kept": 1200,
+        "rejected": 3,
+        "duplicates": 1,
         "rejected_by_reason": {"bad_id": 1, "malformed_row": 2},
     },
     "users": {"rows": 3, "kept": 3, "rejected": 0, "duplicates": 0, "rejected_by_reason": {}},
@@ -32,7 +36,8 @@ MASTER_COUNTS = {
 
 @pytest.fixture(scope="session")
 def known_lake(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> PublishedLake:
-    """Runs r1 and r2 are published; a run between them and one after them failed and left only what they rejected."""
+    """Runs r1 and r2 are published; a run between them and one after them failed and left only what
+    they rejected."""
     folder: Path = tmp_path_factory.mktemp("known_lake")
     lake = PublishedLake.new(stand_in.url, "known", folder)
     lake.publish("r1", {**MASTERS, "rental_transactions": FIRST})

@@ -25,7 +25,9 @@ def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:
     assert len(sent) == len(named_queries())
 
 
-def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_show(known_lake: PublishedLake) -> None:
+def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_show(
+    known_lake: PublishedLake,
+) -> None:
     assert Lake(known_lake.settings).rejected_rentals("no-such-run") is None
 
 
@@ -40,4 +42,6 @@ def test_when_a_question_fails_the_others_are_stopped(project: Callable[..., Pro
     lake.ask_all()
     with pytest.raises(DataLakeError, match="TABLE_NOT_FOUND"):
         lake.answer("brands")
-    assert len(stopped) == len(named_queries()) - 2  # all but the one that failed and the one that is asked later
+    assert (
+        len(stopped) == len(named_queries()) - 2
+    )  # all but the one that failed and the one that is asked later

@@ -1,4 +1,5 @@
-"""The notebooks themselves: valid, committed without what they showed, and the one for local testing runs from top to bottom."""
+"""The notebooks themselves: valid, committed without what they showed, and the one for local
+testing runs from top to bottom."""
 
 from __future__ import annotations
 
@@ -30,7 +31,13 @@ def test_the_guide_s_two_notebooks_are_there() -> None:
 
 def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
     cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    sentences = [line for cell in cells if "-finding" in cell["id"] for line in cell["source"] if "{" in line and '"' in line]
+    sentences = [
+        line
+        for cell in cells
+        if "-finding" in cell["id"]
+        for line in cell["source"]
+        if "{" in line and '"' in line
+    ]
     assert sentences
     for line in sentences:
         assert not any(letter.isdigit() for letter in line.split("{")[0]), line
@@ -38,10 +45,16 @@ def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
 
 @pytest.mark.jvm
 @pytest.mark.all
-def test_local_testing_runs_from_top_to_bottom_and_its_checks_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_testing_runs_from_top_to_bottom_and_its_checks_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     cells = execute(NOTEBOOK.parent / "local_testing.ipynb", load_settings({}), quiet())
-    shown = {cell["id"]: cell["outputs"][-1]["data"]["text/plain"] for cell in cells if cell.get("outputs")}
+    shown = {
+        cell["id"]: cell["outputs"][-1]["data"]["text/plain"]
+        for cell in cells
+        if cell.get("outputs")
+    }
     assert "missing_vehicle_id" in shown["rejected-own"]
     assert "negative_amount" in shown["rejected-own"]
     assert "by hand as by the job" in shown["check-location"]

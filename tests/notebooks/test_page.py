@@ -1,4 +1,5 @@
-"""The parts of the page: exact amounts, nothing of the data taken for markup, charts that stay readable."""
+"""The parts of the page: exact amounts, nothing of the data taken for markup, charts that stay
+readable."""
 
 from __future__ import annotations
 
@@ -24,7 +25,12 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("0", "$0.00"), ("1234567.89", "$1,234,567.89"), ("-5.5", "-$5.50"), ("98765432109876543.01", "$98,765,432,109,876,543.01")],
+    [
+        ("0", "$0.00"),
+        ("1234567.89", "$1,234,567.89"),
+        ("-5.5", "-$5.50"),
+        ("98765432109876543.01", "$98,765,432,109,876,543.01"),
+    ],
 )
 def test_amounts_keep_every_cent(amount: str, text: str) -> None:
     assert page.money(Decimal(amount)) == text
@@ -36,7 +42,12 @@ def test_a_mean_is_rounded_half_up() -> None:
 
 @pytest.mark.parametrize(
     ("before", "now", "text"),
-    [(4, 5, "+25.0%"), (Decimal("2.00"), Decimal("1.50"), "\N{MINUS SIGN}25.0%"), (3, 3, "unchanged"), (0, 3, "none before")],
+    [
+        (4, 5, "+25.0%"),
+        (Decimal("2.00"), Decimal("1.50"), "\N{MINUS SIGN}25.0%"),
+        (3, 3, "unchanged"),
+        (0, 3, "none before"),
+    ],
 )
 def test_a_change_is_told_in_percent_of_what_was_before(before: Any, now: Any, text: str) -> None:
     assert page.change(before, now) == text
@@ -60,44 +71,70 @@ def test_a_name_is_never_taken_for_markup(shown: list[dict[str, Any]]) -> None:
 
 
 def test_an_attribute_cannot_be_left_by_a_quote(shown: list[dict[str, Any]]) -> None:
-    page.chart(charts.bars(["a"], [1], "x", charts.number), title="t", subtitle="s", alt='1" onload="x')
+    page.chart(
+        charts.bars(["a"], [1], "x", charts.number), title="t", subtitle="s", alt='1" onload="x'
+    )
     assert 'onload="' not in shown[0]["text/html"]
 
 
 def test_a_missing_value_is_shown_as_missing(shown: list[dict[str, Any]]) -> None:
     frame = pd.DataFrame({"amount": [None], "share": [float("nan")]})
-    page.table(frame, "t", {"amount": Column("Amount", page.money), "share": Column("Share", page.percent)})
+    page.table(
+        frame, "t", {"amount": Column("Amount", page.money), "share": Column("Share", page.percent)}
+    )
     assert shown[0]["text/html"].count(f">{page.NOTHING}</td>") == 2
 
 
 def test_numbers_stand_on_the_right(shown: list[dict[str, Any]]) -> None:
-    page.table(pd.DataFrame({"name": ["a"], "many": [1000]}), "t", {"name": Column("N"), "many": Column("M", page.count)})
+    page.table(
+        pd.DataFrame({"name": ["a"], "many": [1000]}),
+        "t",
+        {"name": Column("N"), "many": Column("M", page.count)},
+    )
     assert '<td>a</td><td class="number">1,000</td>' in shown[0]["text/html"]
 
 
-def test_a_headline_carries_exact_amounts_with_their_unit_in_the_title(shown: list[dict[str, Any]]) -> None:
+def test_a_headline_carries_exact_amounts_with_their_unit_in_the_title(
+    shown: list[dict[str, Any]],
+) -> None:
     frame = pd.DataFrame({"name": ["a"], "amount": [Decimal("0.10")]})
-    page.table(frame, "t", {"name": Column("Name"), "amount": Column("Revenue", page.money)}, headline="Top")
-    assert shown[0][page.HEADLINE] == {"title": "Top", "columns": ["Name", "Revenue ($)"], "rows": [["a", {"decimal": "0.10"}]]}
+    page.table(
+        frame,
+        "t",
+        {"name": Column("Name"), "amount": Column("Revenue", page.money)},
+        headline="Top",
+    )
+    assert shown[0][page.HEADLINE] == {
+        "title": "Top",
+        "columns": ["Name", "Revenue ($)"],
+        "rows": [["a", {"decimal": "0.10"}]],
+    }
 
 
 # --- charts
 
 
 def test_the_same_chart_gives_the_same_bytes() -> None:
-    first, second = (charts.svg(charts.bars(["a", "b"], [2, 1], "rentals", charts.number)) for _ in range(2))
+    first, second = (
+        charts.svg(charts.bars(["a", "b"], [2, 1], "rentals", charts.number)) for _ in range(2)
+    )
     assert first == second
 
 
 def test_a_chart_refers_to_nothing_outside_itself_but_the_names_of_its_formats() -> None:
     image = charts.svg(charts.trend([date(2024, 1, 1)], [1], [None], "revenue ($)")).decode()
     addresses = set(re.findall(r'https?://[^"\s<>]+', image))
-    assert all(re.match(r"https?://(www\.w3\.org|creativecommons\.org|purl\.org|matplotlib\.org)/", one) for one in addresses)
+    assert all(
+        re.match(r"https?://(www\.w3\.org|creativecommons\.org|purl\.org|matplotlib\.org)/", one)
+        for one in addresses
+    )
     assert not re.search(r'(href|src)="(?!#)', image)
 
 
 def test_bars_begin_with_the_first_on_top_and_carry_their_values() -> None:
-    image = charts.svg(charts.bars(["first", "second"], [2000, 1000], "rentals", charts.number)).decode()
+    image = charts.svg(
+        charts.bars(["first", "second"], [2000, 1000], "rentals", charts.number)
+    ).decode()
     texts = re.findall(r">([^<>\n]+)</text>", image)
     assert {"first", "second", "2,000", "1,000", "rentals"} <= set(texts)
     assert _height_of("first", image) < _height_of("second", image)
@@ -115,7 +152,9 @@ def test_names_with_dollar_signs_and_long_names_stay_readable() -> None:
     assert f">{'x' * 35}…<" in image
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "$0"), (950, "$950"), (80_000, "$80k"), (1_500_000, "$1.5M")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "$0"), (950, "$950"), (80_000, "$80k"), (1_500_000, "$1.5M")]
+)
 def test_axes_are_short(value: float, text: str) -> None:
     assert charts.short_dollars(value) == text
 
@@ -128,12 +167,20 @@ def test_the_leading_bar_stands_out_without_any_colour() -> None:
 def _lightness(colour: str) -> float:
     """Relative luminance as the Web Content Accessibility Guidelines define it."""
     parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize(
-    ("ink", "ground"), [("#52606d", "#ffffff"), ("#52606d", "#f4f6f8"), ("#c9dbe8", "#0b3c5d"), (charts.INK, "#ffffff")]
+    ("ink", "ground"),
+    [
+        ("#52606d", "#ffffff"),
+        ("#52606d", "#f4f6f8"),
+        ("#c9dbe8", "#0b3c5d"),
+        (charts.INK, "#ffffff"),
+    ],
 )
 def test_text_has_the_contrast_that_readers_need(ink: str, ground: str) -> None:
     light, dark = sorted((_lightness(ink), _lightness(ground)), reverse=True)

@@ -1,4 +1,5 @@
-"""Every question in SQL: it is Athena's SQL, it names columns that the tables have, and its answer is the one counted by hand."""
+"""Every question in SQL: it is Athena's SQL, it names columns that the tables have, and its answer
+is the one counted by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def share(part: str, whole: str) -> Any:
 
 # the rows of tests/notebooks/conftest.py, counted by hand
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
-    "run_facts": [("r2", date(2024, 1, 1), date(2024, 1, 9), 4, 5, money("1430.15"), money("286.03"), 3)],
+    "run_facts": [
+        ("r2", date(2024, 1, 1), date(2024, 1, 9), 4, 5, money("1430.15"), money("286.03"), 3)
+    ],
     "top_locations": [
         (1, "Airport", "Boston", "MA", 3, money("1420.05"), share("1420.05", "1430.15")),
         (2, "Harbour", "Salem", "MA", 1, money("10.10"), share("10.10", "1430.15")),
@@ -44,7 +47,14 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "vehicle_types": [
         ("basic", 3, share("3", "5"), money("30.10"), share("30.10", "1430.15"), money("10.03")),
-        ("high_end", 1, share("1", "5"), money("1300.05"), share("1300.05", "1430.15"), money("1300.05")),
+        (
+            "high_end",
+            1,
+            share("1", "5"),
+            money("1300.05"),
+            share("1300.05", "1430.15"),
+            money("1300.05"),
+        ),
         ("unknown", 1, share("1", "5"), money("100.00"), share("100", "1430.15"), money("100.00")),
     ],
     "top_customers": [
@@ -116,22 +126,29 @@ def test_the_answer_is_the_one_counted_by_hand(known_lake: PublishedLake, name: 
 
 # one run's days, from 1980 to 2024: more than sequence() gives
 LONG = """WITH daily_metrics (run_id, rental_date, total_transactions, total_revenue) AS (
-    VALUES ('r', DATE '1980-01-07', 1, CAST(1 AS DECIMAL(38, 2))), ('r', DATE '2024-12-31', 1, CAST(2 AS DECIMAL(38, 2)))
+    VALUES ('r', DATE '1980-01-07', 1, CAST(1 AS DECIMAL(38, 2))), ('r', DATE '2024-12-31', 1,
+    CAST(2 AS DECIMAL(38, 2)))
 ),
 day_of_week_metrics (run_id, day_number, day_of_week, total_transactions, total_revenue) AS (
-    VALUES ('r', 1, 'Monday', 1, CAST(1 AS DECIMAL(38, 2))), ('r', 2, 'Tuesday', 1, CAST(2 AS DECIMAL(38, 2)))
+    VALUES ('r', 1, 'Monday', 1, CAST(1 AS DECIMAL(38, 2))), ('r', 2, 'Tuesday', 1,
+    CAST(2 AS DECIMAL(38, 2)))
 ),
 """
 
 
 def test_many_years_of_rentals_break_no_calendar(known_lake: PublishedLake) -> None:
     def asked(name: str) -> list[tuple[Any, ...]]:
-        return list(Athena(known_lake.aws).run(LONG + QUERIES[name].sql.split("WITH ", 1)[1], name).rows)
+        return list(
+            Athena(known_lake.aws).run(LONG + QUERIES[name].sql.split("WITH ", 1)[1], name).rows
+        )
 
     trend = asked("daily_trend")
     assert (trend[0][0], trend[-1][0], len(trend)) == (date(2014, 12, 31), date(2024, 12, 31), 3654)
     # counted by Python's calendar: both begin and end the 16,430 days
-    days = [date(1980, 1, 7) + timedelta(number) for number in range((date(2024, 12, 31) - date(1980, 1, 7)).days + 1)]
+    days = [
+        date(1980, 1, 7) + timedelta(number)
+        for number in range((date(2024, 12, 31) - date(1980, 1, 7)).days + 1)
+    ]
     counted = {weekday: sum(day.isoweekday() == weekday for day in days) for weekday in (1, 2)}
     assert {row[0]: row[2] for row in asked("rentals_by_weekday")} == counted
 
@@ -140,7 +157,9 @@ def _exact(cell: Any) -> type:
     return float if type(cell).__name__ == "ApproxScalar" else type(cell)
 
 
-def test_the_catalog_shows_the_rejected_rentals_of_published_runs_and_of_no_failed_one(known_lake: PublishedLake) -> None:
+def test_the_catalog_shows_the_rejected_rentals_of_published_runs_and_of_no_failed_one(
+    known_lake: PublishedLake,
+) -> None:
     partitions = known_lake.aws.client("glue").get_partitions(
         DatabaseName=known_lake.settings.glue_database_name, TableName="rejected_rentals"
     )["Partitions"]
@@ -162,13 +181,20 @@ def test_every_column_is_one_that_its_table_has(query: NamedQuery) -> None:
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_a_typo_in_a_column_is_noticed_without_any_aws(query: NamedQuery) -> None:
-    column = next(name for name in ("total_revenue", "total_spent", "total_transactions", "reasons") if name in query.sql)
+    column = next(
+        name
+        for name in ("total_revenue", "total_spent", "total_transactions", "reasons")
+        if name in query.sql
+    )
     with pytest.raises(OptimizeError, match="could not be resolved|Unknown column"):
         qualified(query.sql.replace(column, column[:-1]))
 
 
 def qualified(sql: str) -> expressions.Expression:
-    schema = {table: dict.fromkeys((*columns, "run_id"), "unknown") for table, columns in columns_of_the_contract().items()}
+    schema = {
+        table: dict.fromkeys((*columns, "run_id"), "unknown")
+        for table, columns in columns_of_the_contract().items()
+    }
     return qualify(sqlglot.parse_one(sql, read="athena"), schema=schema, dialect="athena")
 
 
@@ -180,8 +206,12 @@ def columns_of_the_contract() -> dict[str, tuple[str, ...]]:
 
 
 def test_what_failed_runs_rejected_has_a_table_of_its_own(known_lake: PublishedLake) -> None:
-    """A run after the newest published one may be under way: it is there once it is known to have failed."""
-    sql = "SELECT run_id, rental_id FROM rejected_rentals_of_failed_runs WHERE rental_id = 'R8' ORDER BY 1"
+    """A run after the newest published one may be under way: it is there once it is known to have
+    failed."""
+    sql = (
+        "SELECT run_id, rental_id FROM rejected_rentals_of_failed_runs WHERE rental_id = 'R8' ORDER"
+        " BY 1"
+    )
     assert Athena(known_lake.aws).run(sql).rows == (("r1-failed", "R8"),)
     assert register_failed_run(known_lake.aws, "r3-failed") is True
     assert Athena(known_lake.aws).run(sql).rows == (("r1-failed", "R8"), ("r3-failed", "R8"))
@@ -197,7 +227,9 @@ def test_two_locations_of_one_name_are_told_apart(stand_in: LocalAws, tmp_path: 
     rentals += ["R2,U1,V1,2024-01-02 10:00:00,2024-01-02 11:00:00,2,1,10.00"]
     rentals += ["R3,U1,V1,2024-01-03 10:00:00,2024-01-03 11:00:00,4,1,5.00"]
     twin = first.replace("1,Airport", "2,Airport", 1)
-    lake.publish("r1", {**MASTERS, "locations": [first, twin, *others[1:]], "rental_transactions": rentals})
+    lake.publish(
+        "r1", {**MASTERS, "locations": [first, twin, *others[1:]], "rental_transactions": rentals}
+    )
     lake.crawl()
     rows = Athena(lake.aws).run(QUERIES["top_locations"].sql).rows
     assert [row[1] for row in rows] == ["Airport (1)", "Airport (2)", "Nowhere"]

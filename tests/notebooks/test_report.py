@@ -1,4 +1,5 @@
-"""The report: every figure is the contract's, the page is one file that needs nothing else, and a browser shows all of it."""
+"""The report: every figure is the contract's, the page is one file that needs nothing else, and a
+browser shows all of it."""
 
 from __future__ import annotations
 
@@ -27,8 +28,12 @@ from support.published_lake import MASTERS, PublishedLake
 from local_aws.server import LocalAws
 
 RUN = "2026-01-02T03-00-00.000Z"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+needs_a_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: apt-get install chromium"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,12 @@ class Report:
 def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
     changed, out = replace(lake.settings, reports_dir=reports, **settings), io.StringIO()
     result = analyze(changed, Aws(changed), Console(out, io.StringIO()))
-    return Report(lake, result, BeautifulSoup(result.page.read_text(encoding="utf-8"), "html.parser"), out.getvalue())
+    return Report(
+        lake,
+        result,
+        BeautifulSoup(result.page.read_text(encoding="utf-8"), "html.parser"),
+        out.getvalue(),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +85,9 @@ def report(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Repo
 @pytest.fixture(scope="session")
 def known_report(known_lake: PublishedLake, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Of the few rentals that are counted by hand, in two runs, without customer names."""
-    return report_of(known_lake, tmp_path_factory.mktemp("known_reports"), report_customer_names=False)
+    return report_of(
+        known_lake, tmp_path_factory.mktemp("known_reports"), report_customer_names=False
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,10 @@ def test_the_head_says_what_the_numbers_are_about(report: Report, kept: list[Ren
     assert facts["Rentals read"] == "2,000"
     assert facts["Rentals rejected"] == str(rejected) == str(2000 - len(kept))
     assert facts["Run"] == RUN
-    assert facts["Rentals that start"] == f"{min(days).day} {min(days):%B %Y} to {max(days).day} {max(days):%B %Y}"
+    assert (
+        facts["Rentals that start"]
+        == f"{min(days).day} {min(days):%B %Y} to {max(days).day} {max(days):%B %Y}"
+    )
     assert facts["Engine"] == "Athena engine version 3 (local stand-in)"
 
 
@@ -138,29 +153,44 @@ def test_the_head_counts_the_rows_of_master_tables(report: Report, known_report:
     counted = "1,204 read, 1,200 kept, 3 rejected (bad_id 1, malformed_row 2), 1 duplicate"
     assert facts["Rows of locations"] == counted
     assert facts["Rows of users"] == "3 read, 3 kept, 0 rejected"
-    assert not [name for name in report.facts() if name.startswith("Rows of ")], "a run without counts"
+    assert not [name for name in report.facts() if name.startswith("Rows of ")], (
+        "a run without counts"
+    )
 
 
 def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
-    scanned, queries = re.fullmatch(r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]).groups()
+    scanned, queries = re.fullmatch(
+        r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]
+    ).groups()
     assert int(scanned.replace(",", "")) > 0
     assert int(queries) == len(named_queries())
     # Athena bills ten megabytes at least, at $5 a terabyte
-    assert report.facts()["Cost of the queries"] == f"nothing here; ${int(queries) * 10 / 1_000_000 * 5:.5f} on AWS"
+    assert (
+        report.facts()["Cost of the queries"]
+        == f"nothing here; ${int(queries) * 10 / 1_000_000 * 5:.5f} on AWS"
+    )
 
 
 def test_the_best_locations(report: Report, kept: list[Rental]) -> None:
     rows = report.lake.expected[RUN]["location_metrics"].rows
     times = Counter(row[1] for row in rows)  # two locations of one name are told apart by their ids
-    names = {row[0]: (row[1] if times[row[1]] == 1 else f"{row[1]} ({row[0]})", row[2]) for row in rows}
-    best, revenue = sums((rental.pickup, rental.amount) for rental in kept)[:10], sum(rental.amount for rental in kept)
+    names = {
+        row[0]: (row[1] if times[row[1]] == 1 else f"{row[1]} ({row[0]})", row[2]) for row in rows
+    }
+    best, revenue = (
+        sums((rental.pickup, rental.amount) for rental in kept)[:10],
+        sum(rental.amount for rental in kept),
+    )
     shares = [float(100 * total / revenue) for _, total, _ in best]
     assert report.table("Which locations earn the most?") == [
         [*names[location], str(count), dollars(total), f"{share:.1f}%"]
         for (location, total, count), share in zip(best, shares, strict=True)
     ]
     finding = report.finding("Which locations earn the most?")
-    assert f"{names[best[0][0]][0]} earns the most: {dollars(best[0][1])} with {best[0][2]} rentals" in finding
+    assert (
+        f"{names[best[0][0]][0]} earns the most: {dollars(best[0][1])} with {best[0][2]} rentals"
+        in finding
+    )
     assert f"bring in {sum(shares):.1f}% of all revenue" in finding
 
 
@@ -169,7 +199,14 @@ def test_the_vehicle_types(report: Report, kept: list[Rental]) -> None:
     order = sorted(types.values(), key=lambda row: (-row[1], row[0]))
     revenue = sum(rental.amount for rental in kept)
     assert report.table("Which vehicle types are rented most?") == [
-        [name, f"{count:,}", f"{100 * count / len(kept):.1f}%", dollars(total), f"{100 * total / revenue:.1f}%", dollars(each)]
+        [
+            name,
+            f"{count:,}",
+            f"{100 * count / len(kept):.1f}%",
+            dollars(total),
+            f"{100 * total / revenue:.1f}%",
+            dollars(each),
+        ]
         for name, count, total, each, *_ in order
     ]
     richest = max(order, key=lambda row: row[2])
@@ -185,24 +222,44 @@ def test_the_best_customers(report: Report, kept: list[Rental]) -> None:
     for rental in kept:
         amounts[rental.user_id].append(rental.amount)
     assert report.table("Who spends the most?") == [
-        [user, *names[user][0], str(count), dollars(total), dollars(mean(amounts[user])), names[user][1]]
+        [
+            user,
+            *names[user][0],
+            str(count),
+            dollars(total),
+            dollars(mean(amounts[user])),
+            names[user][1],
+        ]
         for user, total, count in best
     ]
     together = sum((total for _, total, _ in best), Decimal(0))
-    assert f"The ten best customers spent {dollars(together)}" in report.finding("Who spends the most?")
+    assert f"The ten best customers spent {dollars(together)}" in report.finding(
+        "Who spends the most?"
+    )
 
 
 def test_the_days(report: Report, kept: list[Rental]) -> None:
-    daily = {day: total for day, total, _ in sums((rental.start.date(), rental.amount) for rental in kept)}
+    daily = {
+        day: total
+        for day, total, _ in sums((rental.start.date(), rental.amount) for rental in kept)
+    }
     first, last = min(daily), max(daily)
-    every = [daily.get(first + timedelta(number), Decimal(0)) for number in range((last - first).days + 1)]
+    every = [
+        daily.get(first + timedelta(number), Decimal(0))
+        for number in range((last - first).days + 1)
+    ]
     best = min(day for day in daily if daily[day] == max(daily.values()))
     finding = report.finding("How does business develop from day to day?")
     assert f"A day brings in {dollars(mean(every))} on average" in finding
     assert f"{best.day} {best:%B %Y} with {dollars(daily[best])}" in finding
     weeks = mean(every[:7]), mean(every[-7:])
-    assert f"The last seven days brought in {dollars(weeks[1])} a day, the first seven {dollars(weeks[0])}" in finding
-    assert f"{float(100 * (weeks[1] / weeks[0] - 1)):+.1f}%".replace("-", "\N{MINUS SIGN}") in finding
+    assert (
+        f"The last seven days brought in {dollars(weeks[1])} a day, the first seven"
+        f" {dollars(weeks[0])}" in finding
+    )
+    assert (
+        f"{float(100 * (weeks[1] / weeks[0] - 1)):+.1f}%".replace("-", "\N{MINUS SIGN}") in finding
+    )
 
 
 def test_the_hours_and_weekdays(report: Report, kept: list[Rental]) -> None:
@@ -211,36 +268,50 @@ def test_the_hours_and_weekdays(report: Report, kept: list[Rental]) -> None:
     days = {rental.start.date() for rental in kept}
     window = [min(days) + timedelta(number) for number in range((max(days) - min(days)).days + 1)]
     per_day = {
-        f"{weekday:%A}": sum(rental.start.weekday() == weekday.weekday() for rental in kept)
-        / sum(day.weekday() == weekday.weekday() for day in window)
+        f"{weekday:%A}": (
+            sum(rental.start.weekday() == weekday.weekday() for rental in kept)
+            / sum(day.weekday() == weekday.weekday() for day in window)
+        )
         for weekday in window[:7]
     }
     finding = report.finding("When do rentals start?")
     assert f"between {busiest}:00 and {busiest}:59: {hours[busiest]}" in finding
-    assert f"{max(per_day, key=per_day.__getitem__)} with {max(per_day.values()):.1f} rentals a day" in finding
+    assert (
+        f"{max(per_day, key=per_day.__getitem__)} with {max(per_day.values()):.1f} rentals a day"
+        in finding
+    )
     assert f"{min(per_day, key=per_day.__getitem__)} with {min(per_day.values()):.1f}" in finding
 
 
 def test_brands_and_cities(report: Report, kept: list[Rental]) -> None:
     tables = report.lake.expected[RUN]
     brand, rentals, revenue, average, _ = max(tables["brand_metrics"].rows, key=lambda row: row[2])
-    expected = f"{brand} brings in the most: {dollars(revenue)} with {rentals} rentals of {dollars(average)} on average"
+    expected = (
+        f"{brand} brings in the most: {dollars(revenue)} with {rentals} rentals of"
+        f" {dollars(average)} on average"
+    )
     assert expected in report.finding("Which brands bring in the most?")
     cities = {row[0]: row[2] for row in tables["location_metrics"].rows}
     city, total, _ = sums((cities[rental.pickup], rental.amount) for rental in kept)[0]
     places = Counter(cities.values())[city]
     each = (total / places).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    expected = f"{city} brings in the most: {dollars(total)} from {places} locations, {dollars(each)} each"
+    expected = (
+        f"{city} brings in the most: {dollars(total)} from {places} locations, {dollars(each)} each"
+    )
     assert expected in report.finding("Which cities bring in the most?")
 
 
 def test_the_best_tenth_of_the_customers(report: Report, kept: list[Rental]) -> None:
     spent = [total for _, total, _ in sums((rental.user_id, rental.amount) for rental in kept)]
     revenue, size = sum(spent), len(spent)
-    tenth = size // 10 + (size % 10 > 0)  # the first groups are one larger where ten does not divide
+    tenth = size // 10 + (
+        size % 10 > 0
+    )  # the first groups are one larger where ten does not divide
     half = sum(size // 10 + (group < size % 10) for group in range(5))
     finding = report.finding("How much of the revenue comes from the best customers?")
-    assert f"({tenth}) brings in {100 * sum(spent[:tenth]) / revenue:.1f}% of the revenue" in finding
+    assert (
+        f"({tenth}) brings in {100 * sum(spent[:tenth]) / revenue:.1f}% of the revenue" in finding
+    )
     assert f"the better half {100 * sum(spent[:half]) / revenue:.1f}%" in finding
 
 
@@ -250,7 +321,12 @@ def test_the_fleet(report: Report) -> None:
     for name, (_, _, revenue, *_rest, vehicles) in rows.items():
         hours = rows[name][6]
         each = (revenue / hours).quantize(Decimal("0.01"), ROUND_HALF_UP)
-        assert shown[name] == [f"{vehicles:,}", f"{hours:,.1f}", f"{float(hours) / vehicles:,.1f}", dollars(each)]
+        assert shown[name] == [
+            f"{vehicles:,}",
+            f"{hours:,.1f}",
+            f"{float(hours) / vehicles:,.1f}",
+            dollars(each),
+        ]
 
 
 def test_the_rejected_rentals(report: Report, kept: list[Rental]) -> None:
@@ -271,12 +347,22 @@ def test_a_later_run_is_compared_with_the_one_before(known_report: Report) -> No
     assert finding == "Since the run before: rentals +150.0%, revenue +4651.3%, customers +50.0%."
 
 
-def test_a_lake_with_a_single_free_rental_still_gives_a_report(stand_in: LocalAws, tmp_path: Path) -> None:
+def test_a_lake_with_a_single_free_rental_still_gives_a_report(
+    stand_in: LocalAws, tmp_path: Path
+) -> None:
     lake = PublishedLake.new(stand_in.url, "single", tmp_path)
-    lake.publish("r1", {**MASTERS, "rental_transactions": ["R1,U1,V1,2024-01-01 10:00:00,2024-01-01 12:00:00,3,2,0.00"]})
+    lake.publish(
+        "r1",
+        {
+            **MASTERS,
+            "rental_transactions": ["R1,U1,V1,2024-01-01 10:00:00,2024-01-01 12:00:00,3,2,0.00"],
+        },
+    )
     lake.crawl()
     single = report_of(lake, tmp_path / "reports")
-    assert single.table("Which locations earn the most?") == [["location 3", "Boston", "1", "$0.00", "–"]]
+    assert single.table("Which locations earn the most?") == [
+        ["location 3", "Boston", "1", "$0.00", "–"]
+    ]
     assert single.finding("Why were rentals rejected?") == "Not one of 1 rentals was rejected."
     assert single.facts()["Rentals rejected"] == "0"
 
@@ -287,7 +373,12 @@ def test_a_lake_with_a_single_free_rental_still_gives_a_report(stand_in: LocalAw
 def test_the_terminal_shows_three_headline_answers_and_the_path(report: Report) -> None:
     titles = [line for line in report.terminal.splitlines() if line and not line.startswith(" ")]
     shown = f"Report: {report.result.page}"
-    assert titles == ["Top locations by revenue", "Vehicle types by rentals", "Top customers by spending", shown]
+    assert titles == [
+        "Top locations by revenue",
+        "Vehicle types by rentals",
+        "Top customers by spending",
+        shown,
+    ]
     for row in report.table("Which locations earn the most?"):
         assert row[0] in report.terminal
         assert row[3].removeprefix("$") in report.terminal
@@ -326,9 +417,15 @@ def test_the_switch_leaves_customer_names_out_of_everything(known_report: Report
 
 
 def test_the_page_needs_nothing_from_outside_itself(report: Report) -> None:
-    addresses = [tag[name] for name in ("src", "href") for tag in report.page.find_all(attrs={name: True})]
-    assert {address.split(",")[0] for address in addresses if not address.startswith("#")} == {"data:image/svg+xml;base64"}
-    assert not re.search(r"url\(|@import|<script|<iframe|<link", report.result.page.read_text(encoding="utf-8"))
+    addresses = [
+        tag[name] for name in ("src", "href") for tag in report.page.find_all(attrs={name: True})
+    ]
+    assert {address.split(",")[0] for address in addresses if not address.startswith("#")} == {
+        "data:image/svg+xml;base64"
+    }
+    assert not re.search(
+        r"url\(|@import|<script|<iframe|<link", report.result.page.read_text(encoding="utf-8")
+    )
 
 
 def test_no_code_cell_is_on_the_page(report: Report) -> None:
@@ -348,7 +445,9 @@ def test_every_section_has_its_finding_with_a_number_and_its_query(report: Repor
     for section in report.page.find_all("section"):
         assert section.select(".finding"), section.h2.text
         assert section.select("details pre"), section.h2.text
-    counted = [part.text for part in report.page.select(".brief li") if "first run" not in part.text]
+    counted = [
+        part.text for part in report.page.select(".brief li") if "first run" not in part.text
+    ]
     assert all(re.search(r"\d", text) for text in counted)
 
 
@@ -360,7 +459,9 @@ def test_every_link_leads_somewhere(report: Report) -> None:
 @pytest.mark.jvm
 @needs_a_browser
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_browser_shows_every_chart_and_nothing_sticks_out(report: Report, tmp_path: Path, width: int) -> None:
+def test_a_browser_shows_every_chart_and_nothing_sticks_out(
+    report: Report, tmp_path: Path, width: int
+) -> None:
     seen = look_at(report.result.page, tmp_path, width)
     assert seen["charts"] == len(report.page.find_all("figure")) > 0
     assert seen["broken"] == []
@@ -383,8 +484,20 @@ def look_at(report: Path, folder: Path, width: int) -> dict[str, Any]:
     page.write_text(report.read_text(encoding="utf-8").replace("</body>", LOOK), encoding="utf-8")
     assert CHROMIUM
     command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"),
-        *(f"--user-data-dir={folder / 'profile'}", "--proxy-server=127.0.0.1:9", "--no-first-run", page.as_uri()),
+        *(
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--window-size={width},900",
+            "--dump-dom",
+        ),
+        *(
+            f"--user-data-dir={folder / 'profile'}",
+            "--proxy-server=127.0.0.1:9",
+            "--no-first-run",
+            page.as_uri(),
+        ),
     ]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     seen = BeautifulSoup(dom, "html.parser").body["data-seen"]

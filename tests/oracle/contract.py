@@ -1,8 +1,9 @@
-"""The tests' second opinion: the data contract's tables from a raw folder by DuckDB, sharing no code with the Spark jobs.
+"""The tests' second opinion: the data contract's tables from a raw folder by DuckDB, sharing no
+code with the Spark jobs.
 
-    expected = contract_tables(raw)                 # {"location_metrics": Table, ..., "kept_rentals", "rejected_rentals"}
-    published = published_table(processed, "location_metrics", run_id)
-    assert published == expected["location_metrics"]
+expected = contract_tables(raw)                 # {"location_metrics": Table, ..., "kept_rentals",
+"rejected_rentals"} published = published_table(processed, "location_metrics", run_id) assert
+published == expected["location_metrics"]
 """
 
 from __future__ import annotations
@@ -17,17 +18,30 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-KPI_TABLES = ("location_metrics", "vehicle_type_metrics", "brand_metrics", "daily_metrics", "user_metrics", "hourly_metrics",
-              "day_of_week_metrics")
+KPI_TABLES = (
+    "location_metrics",
+    "vehicle_type_metrics",
+    "brand_metrics",
+    "daily_metrics",
+    "user_metrics",
+    "hourly_metrics",
+    "day_of_week_metrics",
+)
 COLUMNS = {
     "locations": "location_id location_name address city state zip_code latitude longitude".split(),
-    "users": "user_id first_name last_name email phone_number driver_license_number driver_license_expiry creation_date "
-             "is_active".split(),
-    "vehicles": "active vehicle_license_number registration_name license_type expiration_date permit_license_number "
-                "certification_date vehicle_year base_telephone_number base_address vehicle_id last_update_timestamp brand "
-                "vehicle_type".split(),
-    "rental_transactions": "rental_id user_id vehicle_id rental_start_time rental_end_time pickup_location dropoff_location "
-                           "total_amount".split(),
+    "users": (
+        "user_id first_name last_name email phone_number driver_license_number"
+        " driver_license_expiry creation_date is_active".split()
+    ),
+    "vehicles": (
+        "active vehicle_license_number registration_name license_type expiration_date"
+        " permit_license_number certification_date vehicle_year base_telephone_number base_address"
+        " vehicle_id last_update_timestamp brand vehicle_type".split()
+    ),
+    "rental_transactions": (
+        "rental_id user_id vehicle_id rental_start_time rental_end_time pickup_location"
+        " dropoff_location total_amount".split()
+    ),
 }
 MASTERS = ("locations", "users", "vehicles")
 WHITE_SPACE = " \t\n\v\f\r\u00a0\u200b\ufeff"
@@ -42,7 +56,10 @@ class Table:
 
     @classmethod
     def of(cls, query: duckdb.DuckDBPyRelation) -> Table:
-        rows = [tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row) for row in query.fetchall()]
+        rows = [
+            tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row)
+            for row in query.fetchall()
+        ]
         return cls(tuple(query.columns), tuple(sorted(rows, key=repr)))
 
 
@@ -53,7 +70,12 @@ def contract_tables(raw: Path) -> dict[str, Table]:
             connection.register("loaded", raw_text(raw, table))
             connection.execute(f"CREATE TABLE raw_{table} AS SELECT * FROM loaded")
         connection.execute((Path(__file__).parent / "contract.sql").read_text(encoding="utf-8"))
-        names = (*KPI_TABLES, "kept_rentals", "rejected_rentals", *(f"rejected_{table}" for table in MASTERS))
+        names = (
+            *KPI_TABLES,
+            "kept_rentals",
+            "rejected_rentals",
+            *(f"rejected_{table}" for table in MASTERS),
+        )
         return {name: Table.of(connection.sql(f"SELECT * FROM {name}")) for name in names}
 
 
@@ -65,7 +87,10 @@ def published_table(processed: Path, table: str, run_id: str) -> Table:
 def parquet_table(folder: Path, query: str = "SELECT * FROM files") -> Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE VIEW files AS FROM read_parquet('{folder}/*.parquet', hive_partitioning = false)")
+        connection.execute(
+            f"CREATE VIEW files AS FROM read_parquet('{folder}/*.parquet', hive_partitioning ="
+            " false)"
+        )
         return Table.of(connection.sql(query))
 
 
@@ -74,23 +99,41 @@ def raw_text(raw: Path, table: str) -> pa.Table:
 
     `problem` is the reason why a row cannot be split, and `malformed_row` is then its text.
     """
-    rows = [row for file in raw_files(raw, table) for row in _rows(file, str(file.relative_to(raw)), COLUMNS[table])]
+    rows = [
+        row
+        for file in raw_files(raw, table)
+        for row in _rows(file, str(file.relative_to(raw)), COLUMNS[table])
+    ]
     names = [*COLUMNS[table], "malformed_row", "problem", "source_file"]
     loaded = {name: pa.array([row[name] for row in rows], pa.string()) for name in names}
     return pa.table({"row": pa.array(range(len(rows)), pa.int64()), **loaded})
 
 
 def raw_files(raw: Path, table: str) -> list[Path]:
-    below = [path for path in (raw / table).rglob("*") if path.is_file()] if (raw / table).is_dir() else []
-    beside = [path for path in raw.iterdir() if path.name.lower() in (f"{table}.csv", f"{table}.csv.gz") and path.is_file()]
+    below = (
+        [path for path in (raw / table).rglob("*") if path.is_file()]
+        if (raw / table).is_dir()
+        else []
+    )
+    beside = [
+        path
+        for path in raw.iterdir()
+        if path.name.lower() in (f"{table}.csv", f"{table}.csv.gz") and path.is_file()
+    ]
     found = [path for path in [*below, *beside] if path.name.lower().endswith((".csv", ".csv.gz"))]
-    return sorted(path for path in found if not any(part[0] in "._" for part in path.relative_to(raw).parts))
+    return sorted(
+        path for path in found if not any(part[0] in "._" for part in path.relative_to(raw).parts)
+    )
 
 
 def _rows(file: Path, name: str, columns: list[str]) -> list[dict[str, str | None]]:
     packed = file.read_bytes()
-    text = (gzip.decompress(packed) if file.suffix.lower() == ".gz" else packed).decode("utf-8", errors="replace")
-    text = re.sub("\ufffd+", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip("\ufeff")
+    text = (gzip.decompress(packed) if file.suffix.lower() == ".gz" else packed).decode(
+        "utf-8", errors="replace"
+    )
+    text = re.sub("\ufffd+", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip(
+        "\ufeff"
+    )
     found = [record for record in records(text) if record.text.strip(WHITE_SPACE)]
     header = [field.strip(WHITE_SPACE) for field in found[0].fields or []]
     return [{**_row(header, record, columns), "source_file": name} for record in found[1:]]
@@ -101,7 +144,11 @@ def _row(header: list[str], record: Record, columns: list[str]) -> dict[str, str
     problem = "not_utf8" if "\ufffd" in record.text else None if readable else "malformed_row"
     if problem or record.fields is None:
         return {**dict.fromkeys(columns), "malformed_row": record.text, "problem": problem}
-    return {**{name: record.fields[header.index(name)] for name in columns}, "malformed_row": None, "problem": None}
+    return {
+        **{name: record.fields[header.index(name)] for name in columns},
+        "malformed_row": None,
+        "problem": None,
+    }
 
 
 class Record(NamedTuple):
@@ -124,7 +171,8 @@ def records(text: str) -> Iterator[Record]:
 
 
 def _fields(text: str, at: int) -> tuple[list[str] | None, int | None]:
-    """The fields of the record that begins here and where it ends, None where a quote is never closed."""
+    """The fields of the record that begins here and where it ends, None where a quote is never
+    closed."""
     fields: list[str] = []
     fits = True
     while True:
@@ -134,10 +182,14 @@ def _fields(text: str, at: int) -> tuple[list[str] | None, int | None]:
             if closing is None:
                 return None, None
             inside, tail = text[at + 1 : closing], closing + 1
-        end = min((place for mark in ",\n" if (place := text.find(mark, tail)) >= 0), default=len(text))
+        end = min(
+            (place for mark in ",\n" if (place := text.find(mark, tail)) >= 0), default=len(text)
+        )
         is_quoted = inside is not None and not text[tail:end].strip(WHITE_SPACE)
         fits = fits and (is_quoted or inside is None or "\n" not in inside)
-        fields.append(inside.replace('""', '"') if is_quoted and inside is not None else text[at:end])
+        fields.append(
+            inside.replace('""', '"') if is_quoted and inside is not None else text[at:end]
+        )
         if text[end : end + 1] != ",":
             return (fields if fits else None), end
         at = end + 1

@@ -15,14 +15,16 @@ from publish_run import Lock, Publication, Zones
 from pyspark.sql import SparkSession
 
 KEPT_RENTALS = """
-    SELECT rental_id, user_id, vehicle_id, start_time::TIMESTAMP AS start_time, end_time::TIMESTAMP AS end_time, pickup_location,
+    SELECT rental_id, user_id, vehicle_id, start_time::TIMESTAMP AS start_time,
+    end_time::TIMESTAMP AS end_time, pickup_location,
         dropoff_location, total_amount
     FROM files JOIN read_parquet('{users}/*.parquet') USING (user_key)
         JOIN read_parquet('{vehicles}/*.parquet') USING (vehicle_key)
 """
 REJECTED_ROWS = """
     SELECT list_sort(reasons) AS reasons,
-        * EXCLUDE (reasons) REPLACE (regexp_replace(url_decode(source_file), '^.*/raw/', '') AS source_file)
+        * EXCLUDE (reasons)
+        REPLACE (regexp_replace(url_decode(source_file), '^.*/raw/', '') AS source_file)
     FROM files
 """
 
@@ -48,21 +50,27 @@ class Run:
 
     def compute(self) -> None:
         for job in (vehicle_location_metrics, user_transaction_metrics):
-            kpi_job.compute(self.spark, job.JOB, job.tables, str(self.clean), str(self.staging), self.run_id)
+            kpi_job.compute(
+                self.spark, job.JOB, job.tables, str(self.clean), str(self.staging), self.run_id
+            )
 
     def publish(self, keep_runs: int = 30) -> dict[str, Any]:
         """As the owner of the lake's lock, which each run takes over from the one before it."""
         zones = Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
         lake, lock = Lake.of_session(self.spark), self.processed.parent / "lock"
         lock.write_text(self.run_id)
-        return Publication(lake, zones, Lock(lake, str(lock), self.run_id)).publish(self.run_id, keep_runs)
+        return Publication(lake, zones, Lock(lake, str(lock), self.run_id)).publish(
+            self.run_id, keep_runs
+        )
 
     def table(self, name: str) -> Table:
         return published_table(self.processed, name, self.run_id)
 
     def kept_rentals(self) -> Table:
         users, vehicles = self._clean("users"), self._clean("vehicles")
-        return parquet_table(self._clean("rentals"), KEPT_RENTALS.format(users=users, vehicles=vehicles))
+        return parquet_table(
+            self._clean("rentals"), KEPT_RENTALS.format(users=users, vehicles=vehicles)
+        )
 
     def rejected_rentals(self) -> Table:
         return self.rejected_rows("rental_transactions")
@@ -70,7 +78,11 @@ class Run:
     def rejected_rows(self, table: str) -> Table:
         """The rejected rows of a raw table; no table at all where none is rejected."""
         folder = self.rejected / table / f"run_id={self.run_id}"
-        return parquet_table(folder, REJECTED_ROWS) if list(folder.glob("*.parquet")) else Table((), ())
+        return (
+            parquet_table(folder, REJECTED_ROWS)
+            if list(folder.glob("*.parquet"))
+            else Table((), ())
+        )
 
     def _clean(self, name: str) -> Path:
         return self.clean / name / f"run_id={self.run_id}"

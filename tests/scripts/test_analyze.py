@@ -1,4 +1,5 @@
-"""Step 10 before there is anything to analyse, and when something is missing: one clear message that names the step to run."""
+"""Step 10 before there is anything to analyse, and when something is missing: one clear message
+that names the step to run."""
 
 from __future__ import annotations
 
@@ -30,10 +31,15 @@ def register(it: Project, table: str, *runs: str) -> None:
     glue, database = it.aws.client("glue"), it.settings.glue_database_name
     storage = {"Columns": [], "Location": it.settings.s3("processed", table, "")}
     keys = [{"Name": "run_id", "Type": "string"}]
-    glue.create_table(DatabaseName=database, TableInput={"Name": table, "PartitionKeys": keys, "StorageDescriptor": storage})
+    glue.create_table(
+        DatabaseName=database,
+        TableInput={"Name": table, "PartitionKeys": keys, "StorageDescriptor": storage},
+    )
     for run in runs:
         glue.create_partition(
-            DatabaseName=database, TableName=table, PartitionInput={"Values": [run], "StorageDescriptor": storage}
+            DatabaseName=database,
+            TableName=table,
+            PartitionInput={"Values": [run], "StorageDescriptor": storage},
         )
 
 
@@ -44,7 +50,9 @@ def refusal(it: Project) -> DataLakeError:
     return caught.value
 
 
-def test_analysis_without_a_workgroup_names_the_step_to_run(project: Callable[..., Project]) -> None:
+def test_analysis_without_a_workgroup_names_the_step_to_run(
+    project: Callable[..., Project],
+) -> None:
     error = refusal(project())
     assert "workgroup" in error.what
     assert "setup_glue_crawlers.py" in error.fix
@@ -109,7 +117,9 @@ def test_the_published_runs_are_those_that_every_table_shows(catalog: Project) -
 
 
 def rejected_runs(it: Project) -> set[str]:
-    partitions = it.aws.client("glue").get_partitions(DatabaseName=it.settings.glue_database_name, TableName="rejected_rentals")
+    partitions = it.aws.client("glue").get_partitions(
+        DatabaseName=it.settings.glue_database_name, TableName="rejected_rentals"
+    )
     return {partition["Values"][0] for partition in partitions["Partitions"]}
 
 
@@ -140,7 +150,9 @@ def test_rejected_rentals_of_a_pruned_run_are_shown_no_more(catalog: Project) ->
 
 def notebook(folder: Path, *cells: str) -> Path:
     path = folder / "small.ipynb"
-    made = [{"cell_type": "code", "metadata": {}, "source": [cell], "outputs": []} for cell in cells]
+    made = [
+        {"cell_type": "code", "metadata": {}, "source": [cell], "outputs": []} for cell in cells
+    ]
     path.write_text(json.dumps({"cells": made}))
     return path
 
@@ -160,7 +172,9 @@ lake = Lake.open()
 """
 
 
-def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(catalog: Project, tmp_path: Path) -> None:
+def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(
+    catalog: Project, tmp_path: Path
+) -> None:
     catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
     error = failing(catalog, tmp_path, OPEN, "lake.answer('brands')")
     assert error.where == "Athena query brands"
@@ -170,7 +184,12 @@ def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(cata
 
 
 def test_a_refusal_of_aws_arrives_as_a_message(catalog: Project, tmp_path: Path) -> None:
-    error = failing(catalog, tmp_path, OPEN, "lake.aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')")
+    error = failing(
+        catalog,
+        tmp_path,
+        OPEN,
+        "lake.aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')",
+    )
     assert "HeadBucket" in error.where
 
 

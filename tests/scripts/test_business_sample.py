@@ -1,4 +1,5 @@
-"""The sample that looks like a business: its shapes, its price rule, and that each month is the same whenever it is added."""
+"""The sample that looks like a business: its shapes, its price rule, and that each month is the
+same whenever it is added."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from car_rental.sample import generator
 from car_rental.sample.generator import add_month, generate
 from generate_sample_data import main
 
-RENTALS = "read_csv(['{0}/rental_transactions.csv', '{0}/rental_transactions/*.csv'], all_varchar = true)"
+RENTALS = (
+    "read_csv(['{0}/rental_transactions.csv', '{0}/rental_transactions/*.csv'], all_varchar = true)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +27,17 @@ def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     """The first five months and three more, without defects."""
     folder = tmp_path_factory.mktemp("business")
     generate(folder=folder, seed=7, defects=0, business=True)
-    assert [add_month(folder) for _ in range(3)] == [f"rental_transactions/2024-0{month}.csv" for month in (6, 7, 8)]
+    assert [add_month(folder) for _ in range(3)] == [
+        f"rental_transactions/2024-0{month}.csv" for month in (6, 7, 8)
+    ]
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE r AS FROM {RENTALS.format(folder)}")
-        connection.execute(f"CREATE TABLE vehicles AS FROM read_csv('{folder}/vehicles.csv', all_varchar = true)")
-        connection.execute(f"CREATE TABLE locations AS FROM read_csv('{folder}/locations.csv', all_varchar = true)")
+        connection.execute(
+            f"CREATE TABLE vehicles AS FROM read_csv('{folder}/vehicles.csv', all_varchar = true)"
+        )
+        connection.execute(
+            f"CREATE TABLE locations AS FROM read_csv('{folder}/locations.csv', all_varchar = true)"
+        )
         connection.execute("ALTER TABLE r ADD COLUMN start TIMESTAMP")
         connection.execute("UPDATE r SET start = CAST(rental_start_time AS TIMESTAMP)")
         yield connection
@@ -38,9 +47,13 @@ def rows(sql: duckdb.DuckDBPyConnection, query: str) -> dict[Any, Any]:
     return dict(sql.execute(query).fetchall())
 
 
-def test_the_first_five_months_are_as_many_rentals_as_the_guide_s_set_has(sql: duckdb.DuckDBPyConnection) -> None:
+def test_the_first_five_months_are_as_many_rentals_as_the_guide_s_set_has(
+    sql: duckdb.DuckDBPyConnection,
+) -> None:
     assert sql.execute("SELECT count(*) FROM r WHERE start < '2024-06-01'").fetchone() == (20_080,)
-    assert sql.execute("SELECT min(start) >= '2024-01-01', max(start) < '2024-09-01' FROM r").fetchone() == (True, True)
+    assert sql.execute(
+        "SELECT min(start) >= '2024-01-01', max(start) < '2024-09-01' FROM r"
+    ).fetchone() == (True, True)
 
 
 def test_business_grows_beside_the_seasons(sql: duckdb.DuckDBPyConnection) -> None:
@@ -56,27 +69,36 @@ def test_rush_hours_and_weekends_stand_out(sql: duckdb.DuckDBPyConnection) -> No
 
 
 def test_airports_earn_more_than_other_places(sql: duckdb.DuckDBPyConnection) -> None:
-    a_place = "SELECT location_name LIKE '%Airport', count(*) / count(DISTINCT location_id) FROM r JOIN locations "
+    a_place = (
+        "SELECT location_name LIKE '%Airport', count(*) / count(DISTINCT location_id) FROM r JOIN"
+        " locations "
+    )
     places = rows(sql, a_place + "ON pickup_location = location_id GROUP BY 1")
     assert places[True] > 3 * places[False]
 
 
 def test_customers_come_back_and_new_ones_join(sql: duckdb.DuckDBPyConnection) -> None:
-    customers = list(rows(sql, "SELECT month(start), count(DISTINCT user_id) FROM r GROUP BY 1 ORDER BY 1").values())
+    customers = list(
+        rows(
+            sql, "SELECT month(start), count(DISTINCT user_id) FROM r GROUP BY 1 ORDER BY 1"
+        ).values()
+    )
     assert customers[-1] > 1.3 * customers[0]
     each = rows(sql, "SELECT user_id, count(*) FROM r GROUP BY 1").values()
     assert sum(count > 1 for count in each) > 0.7 * len(each) and 20 < max(each) < 150
 
 
-def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_type_and_ends_elsewhere(sql: duckdb.DuckDBPyConnection) -> None:
-    wrong = sql.execute(
-        """
+def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_type_and_ends_elsewhere(
+    sql: duckdb.DuckDBPyConnection,
+) -> None:
+    wrong = sql.execute("""
         SELECT count(*) FROM r JOIN vehicles USING (vehicle_id)
-        WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
+        WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type
+            WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
               * epoch(rental_end_time::TIMESTAMP - start) / 3600
-           OR epoch(rental_end_time::TIMESTAMP - start) NOT BETWEEN 3600 AND 72 * 3600 OR pickup_location = dropoff_location
-        """
-    ).fetchone()
+           OR epoch(rental_end_time::TIMESTAMP - start) NOT BETWEEN 3600 AND 72 * 3600
+           OR pickup_location = dropoff_location
+        """).fetchone()
     assert wrong == (0,)
     assert sql.execute("SELECT count(*) - count(DISTINCT rental_id) FROM r").fetchone() == (0,)
 
@@ -86,7 +108,9 @@ def test_a_seed_fixes_every_byte_of_every_month(tmp_path: Path) -> None:
     for name in ("a", "b"):
         generate(500, 3, tmp_path / name, business=True)
         month = add_month(tmp_path / name)
-        contents.append([(tmp_path / name / file).read_bytes() for file in ("rental_transactions.csv", month)])
+        contents.append(
+            [(tmp_path / name / file).read_bytes() for file in ("rental_transactions.csv", month)]
+        )
     assert contents[0] == contents[1]
 
 
@@ -94,7 +118,10 @@ def test_the_manifest_counts_the_defects_of_later_months_too(tmp_path: Path) -> 
     generate(2_000, 3, tmp_path, 0.1, business=True)
     name = add_month(tmp_path)
     told = json.loads((tmp_path / "sample_data.json").read_text())
-    lines = sum(len(list(csv.reader((tmp_path / file).open()))) - 1 for file in ("rental_transactions.csv", name))
+    lines = sum(
+        len(list(csv.reader((tmp_path / file).open()))) - 1
+        for file in ("rental_transactions.csv", name)
+    )
     assert told["rows"]["rental_transactions"] == lines
     assert told["rejected"] + told["odd_but_kept"] == round(lines * 0.1)
     assert Counter(told["by_reason"]).total() >= told["rejected"]
@@ -108,7 +135,9 @@ def test_small_samples_have_months_too(tmp_path: Path, rentals: int) -> None:
     assert add_month(tmp_path) == "rental_transactions/2024-06.csv"
 
 
-def test_months_may_be_larger_than_what_is_made_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_months_may_be_larger_than_what_is_made_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generator, "CHUNK", 100)
     generate(2_000, 1, tmp_path, defects=0, business=True)
     with (tmp_path / "rental_transactions.csv").open() as file:
@@ -121,7 +150,9 @@ def test_a_new_sample_takes_the_months_of_the_old_one_along(tmp_path: Path) -> N
     name = add_month(tmp_path)
     assert tmp_path / name in find_raw_files(tmp_path).files["rental_transactions"]
     generate(500, 2, tmp_path)
-    assert not (tmp_path / name).exists() and find_raw_files(tmp_path).not_read.keys() <= {"sample_data.json"}
+    assert not (tmp_path / name).exists() and find_raw_files(tmp_path).not_read.keys() <= {
+        "sample_data.json"
+    }
     assert add_month(tmp_path) == ""  # one that is spread evenly does not grow
 
 

@@ -1,4 +1,5 @@
-"""Step 4 against the stand-in: it converges whatever the settings say, says what changed, and changes nothing twice."""
+"""Step 4 against the stand-in: it converges whatever the settings say, says what changed, and
+changes nothing twice."""
 
 from __future__ import annotations
 
@@ -70,25 +71,37 @@ def test_the_machine_is_standard_traced_tagged_and_logs_errors_without_data(lake
     name = lake.settings.step_functions_state_machine_name
     (destination,) = described["loggingConfiguration"]["destinations"]
     assert (described["type"], described["tracingConfiguration"]) == ("STANDARD", {"enabled": True})
-    assert (described["loggingConfiguration"]["level"], described["loggingConfiguration"]["includeExecutionData"]) == (
-        "ERROR",
-        False,
+    assert (
+        described["loggingConfiguration"]["level"],
+        described["loggingConfiguration"]["includeExecutionData"],
+    ) == ("ERROR", False)
+    assert destination["cloudWatchLogsLogGroup"]["logGroupArn"].endswith(
+        f":log-group:/aws/vendedlogs/states/{name}:*"
     )
-    assert destination["cloudWatchLogsLogGroup"]["logGroupArn"].endswith(f":log-group:/aws/vendedlogs/states/{name}:*")
-    tags = lake.aws.client("stepfunctions").list_tags_for_resource(resourceArn=described["stateMachineArn"])["tags"]
+    tags = lake.aws.client("stepfunctions").list_tags_for_resource(
+        resourceArn=described["stateMachineArn"]
+    )["tags"]
     assert {tag["key"]: tag["value"] for tag in tags} == lake.aws.tags
 
 
 def test_a_changed_definition_a_role_and_logging_are_updated_and_named(lake: Any) -> None:
     deploy(lake)
-    assert kinds(deploy(lake, max_reject_rate=lake.settings.max_reject_rate / 2))["state machine"] == {"updated (definition)"}
+    assert kinds(deploy(lake, max_reject_rate=lake.settings.max_reject_rate / 2))[
+        "state machine"
+    ] == {"updated (definition)"}
     wanted = machine(lake)["roleArn"]
     other = wanted.rsplit("/", 1)[0] + "/Other"
-    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "states.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     lake.aws.client("iam").create_role(RoleName="Other", AssumeRolePolicyDocument=document)
     lake.aws.client("stepfunctions").update_state_machine(
-        stateMachineArn=state_machine_arn(lake.aws), roleArn=other, loggingConfiguration={"level": "OFF"}
+        stateMachineArn=state_machine_arn(lake.aws),
+        roleArn=other,
+        loggingConfiguration={"level": "OFF"},
     )
     assert kinds(deploy(lake))["state machine"] == {"updated (definition, role, logging)"}
     assert machine(lake)["roleArn"] == wanted
@@ -97,7 +110,9 @@ def test_a_changed_definition_a_role_and_logging_are_updated_and_named(lake: Any
 
 def test_missing_tags_come_back(lake: Any) -> None:
     deploy(lake)
-    lake.aws.client("stepfunctions").untag_resource(resourceArn=state_machine_arn(lake.aws), tagKeys=["Project"])
+    lake.aws.client("stepfunctions").untag_resource(
+        resourceArn=state_machine_arn(lake.aws), tagKeys=["Project"]
+    )
     assert kinds(deploy(lake))["state machine"] == {"updated (tags)"}
 
 
@@ -120,7 +135,11 @@ def test_alerts_and_schedule_come_change_and_go_with_their_settings(lake: Any) -
     }
     assert kinds(deploy(lake, **ALERTED)) == dict.fromkeys(with_all, {"unchanged"})
     changed = kinds(deploy(lake, alert_email="b@example.com", schedule_expression="rate(2 days)"))
-    assert (changed["topic"], changed["schedule"], changed["alarm"]) == ({"updated (subscription)"}, {"updated"}, {"unchanged"})
+    assert (changed["topic"], changed["schedule"], changed["alarm"]) == (
+        {"updated (subscription)"},
+        {"updated"},
+        {"unchanged"},
+    )
     gone = kinds(deploy(lake))
     assert gone | {"function": set(), "log group": set(), "state machine": set()} == {
         **dict.fromkeys(("function", "log group", "state machine"), set()),
@@ -134,8 +153,12 @@ def test_without_alerts_nothing_of_them_exists(lake: Any) -> None:
     deploy(lake)
     environment = lake.settings.environment
     topics = [topic["TopicArn"] for topic in lake.aws.client("sns").list_topics()["Topics"]]
-    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{environment}-")["MetricAlarms"]
-    schedules = lake.aws.client("scheduler").list_schedules(NamePrefix=f"{environment}-")["Schedules"]
+    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{environment}-")[
+        "MetricAlarms"
+    ]
+    schedules = lake.aws.client("scheduler").list_schedules(NamePrefix=f"{environment}-")[
+        "Schedules"
+    ]
     assert ([arn for arn in topics if f":{environment}-" in arn], alarms, schedules) == ([], [], [])
 
 
@@ -144,29 +167,56 @@ def test_the_alarm_is_about_long_executions_of_this_machine_and_rings_the_topic(
     name = lake.settings.step_functions_state_machine_name
     (alarm,) = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
     assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("ExecutionTime", "notBreaching")
-    assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": state_machine_arn(lake.aws)}]
-    assert [arn.rsplit(":", 1)[1] for arn in alarm["AlarmActions"]] == [lake.settings.shared_name("car-rental-alerts")]
+    assert alarm["Dimensions"] == [
+        {"Name": "StateMachineArn", "Value": state_machine_arn(lake.aws)}
+    ]
+    assert [arn.rsplit(":", 1)[1] for arn in alarm["AlarmActions"]] == [
+        lake.settings.shared_name("car-rental-alerts")
+    ]
     assert alarm["Threshold"] == lake.settings.emr_step_timeout_minutes * 60_000  # milliseconds
 
 
 def test_of_a_failed_execution_the_rule_tells_and_no_alarm_beside_it(lake: Any) -> None:
     deploy(lake, **ALERTED)
-    events, rule = lake.aws.client("events"), lake.settings.shared_name("car-rental-execution-ended")
-    told = [target["Id"] for target in events.list_targets_by_rule(Rule=rule)["Targets"] if ":sns:" in target["Arn"]]
-    alarms = lake.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{lake.settings.environment}-")["MetricAlarms"]
+    events, rule = (
+        lake.aws.client("events"),
+        lake.settings.shared_name("car-rental-execution-ended"),
+    )
+    told = [
+        target["Id"]
+        for target in events.list_targets_by_rule(Rule=rule)["Targets"]
+        if ":sns:" in target["Arn"]
+    ]
+    alarms = lake.aws.client("cloudwatch").describe_alarms(
+        AlarmNamePrefix=f"{lake.settings.environment}-"
+    )["MetricAlarms"]
     assert told == ["failure-notice"]
-    assert {alarm["MetricName"] for alarm in alarms} & {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} == set()
+    assert {alarm["MetricName"] for alarm in alarms} & {
+        "ExecutionsFailed",
+        "ExecutionsTimedOut",
+        "ExecutionsAborted",
+    } == set()
 
 
-def test_the_topic_takes_messages_of_our_rule_and_our_alarm_alone_and_has_one_reader(lake: Any) -> None:
+def test_the_topic_takes_messages_of_our_rule_and_our_alarm_alone_and_has_one_reader(
+    lake: Any,
+) -> None:
     deploy(lake, **ALERTED)
     sns, environment = lake.aws.client("sns"), lake.settings.environment
-    (arn,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"] if f":{environment}-" in topic["TopicArn"]]
+    (arn,) = [
+        topic["TopicArn"]
+        for topic in sns.list_topics()["Topics"]
+        if f":{environment}-" in topic["TopicArn"]
+    ]
     policy = json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])
-    conditions = {statement["Principal"]["Service"]: statement["Condition"] for statement in policy["Statement"]}
+    conditions = {
+        statement["Principal"]["Service"]: statement["Condition"]
+        for statement in policy["Statement"]
+    }
     here = f"us-east-1:{lake.aws.account_id}"
     rule = f"arn:aws:events:{here}:rule/{environment}-car-rental-execution-ended"
-    alarm = f"arn:aws:cloudwatch:{here}:alarm:{lake.settings.step_functions_state_machine_name}-overlong"
+    name = lake.settings.step_functions_state_machine_name
+    alarm = f"arn:aws:cloudwatch:{here}:alarm:{name}-overlong"
     assert conditions == {
         "events.amazonaws.com": {"ArnEquals": {"aws:SourceArn": rule}},
         "cloudwatch.amazonaws.com": {
@@ -180,22 +230,35 @@ def test_the_topic_takes_messages_of_our_rule_and_our_alarm_alone_and_has_one_re
 
 def test_the_schedule_starts_this_machine_with_the_scheduler_s_role(lake: Any) -> None:
     deploy(lake, **ALERTED)
-    schedule = lake.aws.client("scheduler").get_schedule(Name=lake.settings.shared_name("car-rental-pipeline"))
-    assert (schedule["ScheduleExpression"], schedule["FlexibleTimeWindow"]) == ("rate(1 day)", {"Mode": "OFF"})
+    schedule = lake.aws.client("scheduler").get_schedule(
+        Name=lake.settings.shared_name("car-rental-pipeline")
+    )
+    assert (schedule["ScheduleExpression"], schedule["FlexibleTimeWindow"]) == (
+        "rate(1 day)",
+        {"Mode": "OFF"},
+    )
     assert schedule["Target"]["Arn"] == state_machine_arn(lake.aws)
     assert schedule["Target"]["RoleArn"].endswith(f":role/{scheduler_role_name(lake.settings)}")
 
 
 def test_the_rule_is_about_every_bad_end_of_this_machine_and_calls_the_reaper(lake: Any) -> None:
     deploy(lake)
-    events, name = lake.aws.client("events"), lake.settings.shared_name("car-rental-execution-ended")
+    events, name = (
+        lake.aws.client("events"),
+        lake.settings.shared_name("car-rental-execution-ended"),
+    )
     assert json.loads(events.describe_rule(Name=name)["EventPattern"]) == {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn(lake.aws)]},
+        "detail": {
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            "stateMachineArn": [state_machine_arn(lake.aws)],
+        },
     }
     (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
-    assert target["Arn"].endswith(f":function:{lake.settings.shared_name('car-rental-cluster-reaper')}")
+    assert target["Arn"].endswith(
+        f":function:{lake.settings.shared_name('car-rental-cluster-reaper')}"
+    )
 
 
 def test_a_plan_says_the_same_and_sends_nothing(lake: Any) -> None:
@@ -217,13 +280,17 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the "
-        "provided role.",
+        (
+            "Neither the global service principal states.amazonaws.com, nor the regional one is"
+            " authorized to assume the provided role."
+        ),
         "'arn:aws:iam::1:role/r' is not authorized to create managed-rule.",
         "The state machine IAM Role is not authorized to access the Log Destination",
     ],
 )
-def test_a_role_that_was_made_a_moment_ago_is_waited_for(lake: Any, patient: None, refusal: str) -> None:
+def test_a_role_that_was_made_a_moment_ago_is_waited_for(
+    lake: Any, patient: None, refusal: str
+) -> None:
     sfn = lake.aws.client("stepfunctions")
     with Stubber(sfn) as stub:
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
@@ -233,12 +300,22 @@ def test_a_role_that_was_made_a_moment_ago_is_waited_for(lake: Any, patient: Non
         stub.assert_no_pending_responses()
 
 
-def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_for(lake: Any, patient: None) -> None:
-    kept = {"name": "m", "definition": "{}", "roleArn": "r", "type": "STANDARD", "creationDate": NOW}
+def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_for(
+    lake: Any, patient: None
+) -> None:
+    kept = {
+        "name": "m",
+        "definition": "{}",
+        "roleArn": "r",
+        "type": "STANDARD",
+        "creationDate": NOW,
+    }
     being_deleted = {"stateMachineArn": state_machine_arn(lake.aws), "status": "DELETING", **kept}
     with Stubber(lake.aws.client("stepfunctions")) as stub:
         stub.add_response("describe_state_machine", being_deleted)
-        stub.add_client_error("create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'")
+        stub.add_client_error(
+            "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"
+        )
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
         assert step.ensure_state_machine(lake.settings, lake.aws, lake.console).verb == "created"
         stub.assert_no_pending_responses()
@@ -248,7 +325,9 @@ def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_f
 def test_a_deletion_that_takes_too_long_is_told_of_with_what_holds_it_up(lake: Any) -> None:
     with Stubber(lake.aws.client("stepfunctions")) as stub:
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
-        stub.add_client_error("create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'")
+        stub.add_client_error(
+            "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"
+        )
         with pytest.raises(DataLakeError, match="still being deleted.*Stop its executions"):
             step.ensure_state_machine(lake.settings, lake.aws, lake.console)
 

@@ -1,4 +1,5 @@
-"""Steps 5, 6 and 8 against the local EMR: one cluster at a time, its ways to be found, and why a job failed."""
+"""Steps 5, 6 and 8 against the local EMR: one cluster at a time, its ways to be found, and why a
+job failed."""
 
 import json
 import os
@@ -43,18 +44,32 @@ def cluster(lake):
 
 @pytest.fixture
 def jobs(lake, monkeypatch):
-    """``jobs(("a",), ("b", "c"))``: puts these stages of trivial jobs in the place of the real ones."""
+    """``jobs(("a",), ("b", "c"))``: puts these stages of trivial jobs in the place of the real
+    ones."""
 
     def put(*stages):
         bucket = lake.settings.s3_bucket_name
         lake.aws.client("s3").put_object(Bucket=bucket, Key="jobs/job.py", Body=JOB.encode())
         summary_key = SUMMARY_KEY.format(run_id="r1")
-        lake.aws.client("s3").put_object(Bucket=bucket, Key=summary_key, Body=json.dumps(SUMMARY).encode())
+        lake.aws.client("s3").put_object(
+            Bucket=bucket, Key=summary_key, Body=json.dumps(SUMMARY).encode()
+        )
 
         def step(settings, job, run_id, owner):
             made = spark_step(settings, "clean_rentals", run_id)
-            arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py"), "--as", job]
-            return {**made, "Name": job, "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments}}
+            arguments = [
+                "spark-submit",
+                "--deploy-mode",
+                "client",
+                settings.s3("jobs", "job.py"),
+                "--as",
+                job,
+            ]
+            return {
+                **made,
+                "Name": job,
+                "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments},
+            }
 
         monkeypatch.setattr(spark_script, "STAGES", stages)
         monkeypatch.setattr(spark_script, "spark_step", step)
@@ -63,11 +78,15 @@ def jobs(lake, monkeypatch):
 
 
 def run(lake, **arguments):
-    return run_spark_jobs(lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2, **arguments)
+    return run_spark_jobs(
+        lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2, **arguments
+    )
 
 
 def end(lake, **arguments):
-    return terminate_emr_cluster(lake.settings, lake.aws, lake.console, deadline_minutes=1, **arguments)
+    return terminate_emr_cluster(
+        lake.settings, lake.aws, lake.console, deadline_minutes=1, **arguments
+    )
 
 
 def steps(lake, cluster_id):
@@ -82,11 +101,16 @@ def test_a_cluster_is_created_found_without_its_id_and_terminated(lake, cluster)
     assert active_clusters(lake.aws) == []
 
 
-def test_a_job_that_the_system_killed_is_told_with_the_signal_the_memory_and_the_cure(lake, cluster, jobs):
+def test_a_job_that_the_system_killed_is_told_with_the_signal_the_memory_and_the_cure(
+    lake, cluster, jobs
+):
     jobs(("killed",))
     with pytest.raises(DataLakeError) as caught:
         run(lake)
-    assert re.search(r"FAILED: killed by SIGKILL \(exit code 137\); .* has \d+\.\d GB of memory\.", caught.value.what)
+    assert re.search(
+        r"FAILED: killed by SIGKILL \(exit code 137\); .* has \d+\.\d GB of memory\.",
+        caught.value.what,
+    )
     assert "kills processes when memory runs out" in caught.value.fix
     assert "does not say why" not in str(caught.value)
 
@@ -159,7 +183,9 @@ def test_jobs_run_stage_by_stage_and_the_summary_is_theirs(lake, cluster, jobs):
     assert result.summary() == "run r1: 3 rentals read, 2 kept, 1 rejected"
 
 
-def test_a_job_that_refuses_its_input_is_explained_by_its_own_words_and_its_sibling_ends(lake, cluster, jobs):
+def test_a_job_that_refuses_its_input_is_explained_by_its_own_words_and_its_sibling_ends(
+    lake, cluster, jobs
+):
     jobs(("refusing", "good"), ("never",))
     with pytest.raises(DataLakeError) as caught:
         run(lake)
@@ -180,7 +206,10 @@ def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, j
     jobs(("broken", "good"))
     with pytest.raises(DataLakeError):
         run(lake)
-    ids = {step["Name"]: step["Id"] for step in lake.aws.client("emr").list_steps(ClusterId=cluster)["Steps"]}
+    ids = {
+        step["Name"]: step["Id"]
+        for step in lake.aws.client("emr").list_steps(ClusterId=cluster)["Steps"]
+    }
     assert "COMPLETED" in explain_step(lake.aws, lake.console, None, ids["good"])
     end(lake)
     with pytest.raises(DataLakeError, match="RuntimeError: no such thing") as caught:
@@ -190,9 +219,14 @@ def test_a_step_can_be_explained_later_when_its_cluster_is_gone(lake, cluster, j
         explain_step(lake.aws, lake.console, cluster, "s-NONE")
 
 
-def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake, cluster, jobs, monkeypatch):
+def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(
+    lake, cluster, jobs, monkeypatch
+):
     def not_there(**_):
-        raise ClientError({"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")
+        raise ClientError(
+            {"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}},
+            "GetObject",
+        )
 
     def do_not_wait(what, state, elapsed):
         if what == "the step's log":
@@ -201,24 +235,32 @@ def test_while_the_logs_are_not_there_the_command_that_looks_again_is_told(lake,
     jobs(("broken",))
     monkeypatch.setattr(lake.aws.client("s3"), "get_object", not_there)
     monkeypatch.setattr(lake.console, "progress", do_not_wait)
-    with pytest.raises(DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"):
+    with pytest.raises(
+        DataLakeError, match=f"run_spark_jobs.py --explain s-.* --cluster-id {cluster}"
+    ):
         run(lake)
 
 
 @pytest.mark.parametrize("refused", [("emr", "describe_cluster"), ("s3", "get_object")])
-def test_a_log_that_may_not_be_read_does_not_hide_that_the_step_failed(lake, cluster, jobs, monkeypatch, refused):
+def test_a_log_that_may_not_be_read_does_not_hide_that_the_step_failed(
+    lake, cluster, jobs, monkeypatch, refused
+):
     jobs(("broken",))
     with pytest.raises(DataLakeError):
         run(lake)
     step = lake.aws.client("emr").list_steps(ClusterId=cluster)["Steps"][0]
 
     def refuse(**_):
-        raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "Read")
+        raise ClientError(
+            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "Read"
+        )
 
     service, method = refused
     monkeypatch.setattr(lake.aws.client(service), method, refuse)
     failure = step_failure(lake.aws, lake.console, cluster, "broken", step)
-    assert failure.what.startswith(f"step {step['Id']} FAILED, and its log cannot be read: AWS answered AccessDenied")
+    assert failure.what.startswith(
+        f"step {step['Id']} FAILED, and its log cannot be read: AWS answered AccessDenied"
+    )
     assert "--explain" in failure.fix and "administrator" in failure.fix
 
 
@@ -248,7 +290,9 @@ def test_a_cluster_that_did_not_start_says_why_and_what_to_do():
     status = {
         "State": "TERMINATED_WITH_ERRORS",
         "StateChangeReason": {"Code": "VALIDATION_ERROR", "Message": "The key pair is unknown."},
-        "ErrorDetails": [{"ErrorCode": "VALIDATION_ERROR_INVALID_SSH_KEY_NAME", "ErrorMessage": "emr-key-pair"}],
+        "ErrorDetails": [
+            {"ErrorCode": "VALIDATION_ERROR_INVALID_SSH_KEY_NAME", "ErrorMessage": "emr-key-pair"}
+        ],
     }
     error = start_failure({"Id": "j-1", "Status": status, "LogUri": "s3://b/logs/emr/"})
     assert "TERMINATED_WITH_ERRORS (VALIDATION_ERROR): The key pair is unknown." in error.what
@@ -258,14 +302,21 @@ def test_a_cluster_that_did_not_start_says_why_and_what_to_do():
 
 
 def test_a_step_that_failed_right_after_the_bucket_was_made_says_so(lake, cluster, monkeypatch):
-    monkeypatch.setattr(spark_outcomes, "probable_cause", lambda *_: Cause("no such key", (), "s3://b/l"))
+    monkeypatch.setattr(
+        spark_outcomes, "probable_cause", lambda *_: Cause("no such key", (), "s3://b/l")
+    )
     step = {"Id": "s-1", "Name": "job", "Status": {"State": "FAILED"}}
     assert "was made only at" not in step_failure(lake.aws, lake.console, cluster, "job", step).fix
-    monkeypatch.setattr(type(lake.settings), "is_local", False)  # on this machine a new object is there at once
+    monkeypatch.setattr(
+        type(lake.settings), "is_local", False
+    )  # on this machine a new object is there at once
     assert "was made only at" in step_failure(lake.aws, lake.console, cluster, "job", step).fix
 
 
 def test_insufficient_ec2_permissions_are_a_matter_of_the_network_s_tags():
-    reason = {"Code": "VALIDATION_ERROR", "Message": "Service role EMR_DefaultRole has insufficient EC2 permissions"}
+    reason = {
+        "Code": "VALIDATION_ERROR",
+        "Message": "Service role EMR_DefaultRole has insufficient EC2 permissions",
+    }
     status = {"State": "TERMINATED_WITH_ERRORS", "StateChangeReason": reason}
     assert "python main.py --check --fix" in start_failure({"Id": "j-1", "Status": status}).fix

@@ -1,4 +1,5 @@
-"""Step 9 against the stand-in: what it starts, shows and prints, why an execution failed, and what Ctrl-C does."""
+"""Step 9 against the stand-in: what it starts, shows and prints, why an execution failed, and what
+Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipe
 
 @pytest.fixture
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
-    """The project with its own definition and jobs that do nothing, well; nothing runs behind the test."""
+    """The project with its own definition and jobs that do nothing, well; nothing runs behind the
+    test."""
     shared.put_jobs()
     shared.define()
     for stream in (shared.out, shared.err):
@@ -37,7 +39,9 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
 
 def running(pipeline: Pipeline) -> list[str]:
     machine = script.state_machine_arn(pipeline.aws)
-    listed = pipeline.aws.client("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+    listed = pipeline.aws.client("stepfunctions").list_executions(
+        stateMachineArn=machine, statusFilter="RUNNING"
+    )
     return [execution["executionArn"] for execution in listed["executions"]]
 
 
@@ -54,7 +58,10 @@ def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
     assert result.counts["tables"] == {"user_metrics": {"rows": 2}}
     assert result.cluster_id == pipeline.clusters(result.execution_arn)[0]["Id"]
     shown = pipeline.err.getvalue()
-    order = [shown.index(words) for words in ("create cluster", "terminate cluster", "start crawler", "count rows")]
+    order = [
+        shown.index(words)
+        for words in ("create cluster", "terminate cluster", "start crawler", "count rows")
+    ]
     assert order == sorted(order)
 
 
@@ -100,20 +107,29 @@ def test_a_failure_that_is_no_job_s_says_what_the_execution_says(pipeline: Pipel
     pipeline.put_jobs(clean_rentals=SLOW)
     first = pipeline.start("blocks")
     pipeline.wait_for_step(first, "clean_rentals")
-    with pytest.raises(DataLakeError, match=f"AnotherExecutionRuns: {first} runs over the same data") as caught:
+    with pytest.raises(
+        DataLakeError, match=f"AnotherExecutionRuns: {first} runs over the same data"
+    ) as caught:
         execute(pipeline)
     assert "--execution-arn" in caught.value.fix
 
 
-def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(pipeline: Pipeline, monkeypatch: Any) -> None:
+def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(
+    pipeline: Pipeline, monkeypatch: Any
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListClusters")
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListClusters"
+        )
 
     pipeline.put_jobs(clean_rentals=BAD)
     monkeypatch.setattr(script, "clusters_of", refuse)
     with pytest.raises(DataLakeError, match="FAILED States.TaskFailed: Spark job clean_rentals"):
         execute(pipeline)
-    assert "It is unknown whether a Spark job failed: AWS answered AccessDeniedException" in pipeline.err.getvalue()
+    assert (
+        "It is unknown whether a Spark job failed: AWS answered AccessDeniedException"
+        in pipeline.err.getvalue()
+    )
 
 
 def test_when_the_deadline_passes_the_execution_goes_on(pipeline: Pipeline) -> None:
@@ -150,7 +166,9 @@ def test_ctrl_c_stops_the_execution_and_ends_its_cluster(pipeline: Pipeline) -> 
     assert pipeline.forgotten(execution) == []
 
 
-def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(pipeline: Pipeline, monkeypatch: Any) -> None:
+def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(
+    pipeline: Pipeline, monkeypatch: Any
+) -> None:
     def impatient(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -161,16 +179,28 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(pipeline: Pi
     assert error.fix == f"Stop it: aws stepfunctions stop-execution --execution-arn {execution}"
 
 
-def test_a_missing_part_is_named_with_the_step_that_brings_it(pipeline: Pipeline, project: Callable[..., Any]) -> None:
+def test_a_missing_part_is_named_with_the_step_that_brings_it(
+    pipeline: Pipeline, project: Callable[..., Any]
+) -> None:
     without_bucket = project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
         execute_step_functions(without_bucket.settings, without_bucket.aws, without_bucket.console)
     without_machine = project(S3_BUCKET_NAME="execute-other-lake")
     without_machine.aws.client("s3").create_bucket(Bucket=without_machine.settings.s3_bucket_name)
-    with pytest.raises(DataLakeError, match="state machine .* does not exist.*deploy_step_functions.py"):
-        execute_step_functions(without_machine.settings, without_machine.aws, without_machine.console)
+    with pytest.raises(
+        DataLakeError, match="state machine .* does not exist.*deploy_step_functions.py"
+    ):
+        execute_step_functions(
+            without_machine.settings, without_machine.aws, without_machine.console
+        )
     with pytest.raises(ConfigError, match="there is no execution"):
-        execute(pipeline, execution_arn=script.state_machine_arn(pipeline.aws).replace("stateMachine", "execution") + ":none")
+        execute(
+            pipeline,
+            execution_arn=script.state_machine_arn(pipeline.aws).replace(
+                "stateMachine", "execution"
+            )
+            + ":none",
+        )
 
 
 def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> None:
@@ -182,7 +212,9 @@ def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> N
 
 
 @pytest.mark.parametrize("flags", [["--dry-run"], ["--dry-run", "--run-id", "x"]])
-def test_a_dry_run_starts_nothing(pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any, flags: list[str]) -> None:
+def test_a_dry_run_starts_nothing(
+    pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any, flags: list[str]
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", pipeline.settings.aws_endpoint_url)
     monkeypatch.setenv("ENVIRONMENT", pipeline.settings.environment)
     (tmp_path / "empty.env").touch()
@@ -191,7 +223,9 @@ def test_a_dry_run_starts_nothing(pipeline: Pipeline, capsys: Any, monkeypatch: 
     assert running(pipeline) == []
 
 
-def test_no_wait_prints_the_arn_alone(pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any) -> None:
+def test_no_wait_prints_the_arn_alone(
+    pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", pipeline.settings.aws_endpoint_url)
     monkeypatch.setenv("ENVIRONMENT", pipeline.settings.environment)
     (tmp_path / "empty.env").touch()

@@ -1,4 +1,5 @@
-"""The sample data: its distributions, that a seed fixes every byte, and that what it says it planted is what SQL finds."""
+"""The sample data: its distributions, that a seed fixes every byte, and that what it says it
+planted is what SQL finds."""
 
 from __future__ import annotations
 
@@ -26,11 +27,14 @@ REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding=
 
 
 def read(folder: Path, table: str) -> pa.Table:
-    """A raw file as text: fields trimmed, a malformed row flagged and its fields padded or cut to the header's number."""
+    """A raw file as text: fields trimmed, a malformed row flagged and its fields padded or cut to
+    the header's number."""
     with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert tuple(header) == contract.RAW_COLUMNS[table]
-    padded = ([field.strip() for field in (row + [""] * len(header))[: len(header)]] for row in rows)
+    padded = (
+        [field.strip() for field in (row + [""] * len(header))[: len(header)]] for row in rows
+    )
     columns = dict(zip(header, map(pa.array, zip(*padded, strict=True)), strict=True))
     malformed = [len(row) != len(header) for row in rows]
     return pa.table({"row_number": range(len(rows)), "malformed": malformed, **columns})
@@ -72,16 +76,33 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyC
         yield connection
 
 
-def test_the_contracts_rules_find_exactly_the_planted_defects(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
+def test_the_contracts_rules_find_exactly_the_planted_defects(
+    guide: SampleData, sql: duckdb.DuckDBPyConnection
+) -> None:
     reasons = found_reasons(sql)
     assert Counter(reason for row in reasons for reason in row) == guide.by_reason
     assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide.rejected)
 
 
-def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(guide: SampleData) -> None:
+def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(
+    guide: SampleData,
+) -> None:
     assert set(guide.by_reason) == {
-        *("malformed_row", "missing_rental_id", "missing_user_id", "missing_vehicle_id", "bad_start_time", "bad_end_time"),
-        *("end_not_after_start", "bad_amount", "negative_amount", "unknown_user", "unknown_vehicle"),
+        *(
+            "malformed_row",
+            "missing_rental_id",
+            "missing_user_id",
+            "missing_vehicle_id",
+            "bad_start_time",
+            "bad_end_time",
+        ),
+        *(
+            "end_not_after_start",
+            "bad_amount",
+            "negative_amount",
+            "unknown_user",
+            "unknown_vehicle",
+        ),
         *("unknown_pickup_location", "unknown_dropoff_location", "duplicate_rental_id"),
     }
     assert 0.008 < guide.rejected / guide.rows["rental_transactions"] <= 0.01
@@ -90,7 +111,9 @@ def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(gui
 
 @pytest.mark.parametrize("rentals", [1, 2, 3, 10, 57, 1_000])
 @pytest.mark.parametrize("defects", [0.0, 0.1, 0.5])
-def test_small_sets_of_any_rate_have_the_defects_that_they_claim(tmp_path: Path, rentals: int, defects: float) -> None:
+def test_small_sets_of_any_rate_have_the_defects_that_they_claim(
+    tmp_path: Path, rentals: int, defects: float
+) -> None:
     made = generate(rentals, 3, tmp_path, defects)
     with opened(tmp_path) as connection:
         reasons = found_reasons(connection)
@@ -108,52 +131,87 @@ def test_defects_take_turns_across_chunks(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(ids) == 100 * len(RENTAL_DEFECTS)
 
 
-def test_odd_rows_of_the_master_tables_are_as_counted(guide: SampleData, sql: duckdb.DuckDBPyConnection) -> None:
-    for table, key in (("users", "user_id"), ("vehicles", "vehicle_id"), ("locations", "location_id")):
+def test_odd_rows_of_the_master_tables_are_as_counted(
+    guide: SampleData, sql: duckdb.DuckDBPyConnection
+) -> None:
+    for table, key in (
+        ("users", "user_id"),
+        ("vehicles", "vehicle_id"),
+        ("locations", "location_id"),
+    ):
         ids = [row[0] for row in sql.execute(f"SELECT {key} FROM {table}").fetchall()]
         assert ids.count("") == guide.oddities[table]["missing_id"], table
-        assert len(ids) - ids.count("") - len(set(ids) - {""}) == guide.oddities[table]["duplicate_id"], table
-    empty = sql.execute("SELECT count(*) FILTER (brand = ''), count(*) FILTER (vehicle_type = '') FROM vehicles").fetchone()
-    assert empty == (guide.oddities["vehicles"]["empty_brand"], guide.oddities["vehicles"]["empty_vehicle_type"])
+        assert (
+            len(ids) - ids.count("") - len(set(ids) - {""}) == guide.oddities[table]["duplicate_id"]
+        ), table
+    empty = sql.execute(
+        "SELECT count(*) FILTER (brand = ''), count(*) FILTER (vehicle_type = '') FROM vehicles"
+    ).fetchone()
+    assert empty == (
+        guide.oddities["vehicles"]["empty_brand"],
+        guide.oddities["vehicles"]["empty_vehicle_type"],
+    )
 
 
-def test_odd_rows_stay_in_their_place(sql: duckdb.DuckDBPyConnection, clean: duckdb.DuckDBPyConnection) -> None:
+def test_odd_rows_stay_in_their_place(
+    sql: duckdb.DuckDBPyConnection, clean: duckdb.DuckDBPyConnection
+) -> None:
     in_order = "SELECT vehicle_id FROM vehicles WHERE row_number < 109584 ORDER BY row_number"
     assert sql.execute(in_order).fetchall() == clean.execute(in_order).fetchall()
-    odd = sql.execute("SELECT row_number FROM vehicles WHERE brand = '' ORDER BY row_number").fetchnumpy()["row_number"]
+    odd = sql.execute(
+        "SELECT row_number FROM vehicles WHERE brand = '' ORDER BY row_number"
+    ).fetchnumpy()["row_number"]
     assert len(np.unique(odd // 10_000)) == 11  # all over the file
 
 
-def test_without_defects_nothing_is_refused_and_no_id_occurs_twice(clean: duckdb.DuckDBPyConnection) -> None:
+def test_without_defects_nothing_is_refused_and_no_id_occurs_twice(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
     assert not any(found_reasons(clean))
-    distinct = clean.execute("SELECT count(DISTINCT rental_id), count(DISTINCT user_id) FROM rental_transactions").fetchone()
-    assert distinct == (20_080, 10_000)
-    assert clean.execute("SELECT count(*), count(DISTINCT user_id) FROM users").fetchone() == (30_000, 30_000)
-    assert clean.execute("SELECT count(*), count(DISTINCT vehicle_id) FROM vehicles").fetchone() == (109_584, 109_584)
-    assert clean.execute("SELECT count(*), count(DISTINCT location_id) FROM locations").fetchone() == (300, 300)
-
-
-def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_vehicles_type(clean: duckdb.DuckDBPyConnection) -> None:
-    wrong = clean.execute(
-        """
-        SELECT count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)
-        WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
-              * epoch(rental_end_time::TIMESTAMP - rental_start_time::TIMESTAMP) / 3600
-        """
+    distinct = clean.execute(
+        "SELECT count(DISTINCT rental_id), count(DISTINCT user_id) FROM rental_transactions"
     ).fetchone()
+    assert distinct == (20_080, 10_000)
+    assert clean.execute("SELECT count(*), count(DISTINCT user_id) FROM users").fetchone() == (
+        30_000,
+        30_000,
+    )
+    assert clean.execute(
+        "SELECT count(*), count(DISTINCT vehicle_id) FROM vehicles"
+    ).fetchone() == (109_584, 109_584)
+    assert clean.execute(
+        "SELECT count(*), count(DISTINCT location_id) FROM locations"
+    ).fetchone() == (300, 300)
+
+
+def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_vehicles_type(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
+    wrong = clean.execute("""
+        SELECT count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)
+        WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type
+            WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
+              * epoch(rental_end_time::TIMESTAMP - rental_start_time::TIMESTAMP) / 3600
+        """).fetchone()
     assert wrong == (0,)
 
 
 def test_hours_and_starts_are_uniform(clean: duckdb.DuckDBPyConnection) -> None:
     hours = clean.execute(
-        "SELECT date_diff('hour', rental_start_time::TIMESTAMP, rental_end_time::TIMESTAMP) AS hours FROM rental_transactions"
+        "SELECT date_diff('hour', rental_start_time::TIMESTAMP, rental_end_time::TIMESTAMP) AS"
+        " hours FROM rental_transactions"
     ).fetchnumpy()["hours"]
     assert (hours.min(), hours.max()) == (1, 72)
     assert chi_squared(hours) < 120  # 71 degrees of freedom: by chance once in 4,000 seeds
-    starts = clean.execute("SELECT min(rental_start_time), max(rental_start_time) FROM rental_transactions").fetchone()
+    starts = clean.execute(
+        "SELECT min(rental_start_time), max(rental_start_time) FROM rental_transactions"
+    ).fetchone()
     assert starts is not None
     assert starts[0] < "2024-01-01 01" and "2024-05-31 23" < starts[1] < "2024-06-01"
-    days = clean.execute("SELECT date_diff('day', DATE '2024-01-01', rental_start_time::DATE) AS day FROM rental_transactions")
+    days = clean.execute(
+        "SELECT date_diff('day', DATE '2024-01-01', rental_start_time::DATE) AS day FROM"
+        " rental_transactions"
+    )
     assert chi_squared(days.fetchnumpy()["day"]) < 220  # 151 degrees of freedom
 
 
@@ -163,33 +221,46 @@ def chi_squared(values: np.ndarray) -> float:
     return float(((counts - counts.mean()) ** 2 / counts.mean()).sum())
 
 
-def test_types_are_rented_forty_forty_twenty_from_a_fleet_of_thirds(clean: duckdb.DuckDBPyConnection) -> None:
-    rented = clean.execute("SELECT vehicle_type, count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id) GROUP BY 1")
+def test_types_are_rented_forty_forty_twenty_from_a_fleet_of_thirds(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
+    rented = clean.execute(
+        "SELECT vehicle_type, count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)"
+        " GROUP BY 1"
+    )
     shares = {name: count / 20_080 for name, count in rented.fetchall()}
     assert shares == pytest.approx({"basic": 0.4, "premium": 0.4, "high_end": 0.2}, abs=0.02)
-    fleet = clean.execute("SELECT vehicle_type, count(*), count(DISTINCT brand) FROM vehicles GROUP BY 1").fetchall()
+    fleet = clean.execute(
+        "SELECT vehicle_type, count(*), count(DISTINCT brand) FROM vehicles GROUP BY 1"
+    ).fetchall()
     assert sorted(fleet) == [("basic", 36_528, 5), ("high_end", 36_528, 5), ("premium", 36_528, 5)]
-    (vehicles,) = clean.execute("SELECT count(DISTINCT vehicle_id) FROM rental_transactions").fetchone() or (0,)
+    (vehicles,) = clean.execute(
+        "SELECT count(DISTINCT vehicle_id) FROM rental_transactions"
+    ).fetchone() or (0,)
     assert vehicles == pytest.approx(18_180, abs=150)
 
 
 def test_a_users_rentals_stand_together_one_to_three_each(clean: duckdb.DuckDBPyConnection) -> None:
-    users = clean.execute("SELECT user_id FROM rental_transactions ORDER BY row_number").fetchnumpy()["user_id"].astype(str)
+    users = (
+        clean.execute("SELECT user_id FROM rental_transactions ORDER BY row_number")
+        .fetchnumpy()["user_id"]
+        .astype(str)
+    )
     begins = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
     assert len(begins) == len(set(users)) == 10_000
     lengths, counts = np.unique(np.diff(np.append(begins, len(users))), return_counts=True)
-    assert dict(zip(lengths.tolist(), counts.tolist(), strict=True))[2] == pytest.approx(3_333, abs=200)
+    assert dict(zip(lengths.tolist(), counts.tolist(), strict=True))[2] == pytest.approx(
+        3_333, abs=200
+    )
     assert set(lengths) <= {1, 2, 3, 4} and counts[:3].sum() > 9_900
 
 
 def test_pickup_and_dropoff_differ_and_use_every_location(clean: duckdb.DuckDBPyConnection) -> None:
-    found = clean.execute(
-        """
+    found = clean.execute("""
         SELECT count(*) FILTER (pickup_location = dropoff_location),
                count(DISTINCT pickup_location), count(DISTINCT dropoff_location)
         FROM rental_transactions
-        """
-    ).fetchone()
+        """).fetchone()
     assert found == (0, 300, 300)
 
 
@@ -199,12 +270,20 @@ def test_people_and_places_look_real(clean: duckdb.DuckDBPyConnection) -> None:
     mails = clean.execute("SELECT email FROM users").fetchnumpy()["email"]
     assert {mail.split("@")[1] for mail in mails} == {"example.com", "example.net", "example.org"}
     assert all(mail.isascii() and mail.split("@")[0].count(".") == 1 for mail in mails)
-    assert clean.execute("SELECT count(DISTINCT state), count(DISTINCT city) FROM locations").fetchone() == (1, 50)
-    assert clean.execute("SELECT bool_and(zip_code LIKE '0____') FROM locations").fetchone() == (True,)
-    assert clean.execute("SELECT count(*) > 0 FROM locations WHERE address LIKE '%,%'").fetchone() == (True,)
+    assert clean.execute(
+        "SELECT count(DISTINCT state), count(DISTINCT city) FROM locations"
+    ).fetchone() == (1, 50)
+    assert clean.execute("SELECT bool_and(zip_code LIKE '0____') FROM locations").fetchone() == (
+        True,
+    )
+    assert clean.execute(
+        "SELECT count(*) > 0 FROM locations WHERE address LIKE '%,%'"
+    ).fetchone() == (True,)
 
 
-def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(clean: duckdb.DuckDBPyConnection) -> None:
+def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
     formats = {
         ("rental_transactions", "rental_id"): r"[0-9a-f]{10}",
         ("rental_transactions", "rental_start_time"): r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
@@ -214,7 +293,9 @@ def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(clean: du
         ("vehicles", "last_update_timestamp"): r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d",
     }
     for (table, column), pattern in formats.items():
-        matching = clean.execute(f"SELECT bool_and(regexp_full_match({column}, '{pattern}')) FROM {table}").fetchone()
+        matching = clean.execute(
+            f"SELECT bool_and(regexp_full_match({column}, '{pattern}')) FROM {table}"
+        ).fetchone()
         assert matching == (True,), column
 
 
@@ -226,14 +307,19 @@ def test_ids_never_collide_and_never_are_the_unused_one(table: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
-    folders = [generate(2_000, seed, tmp_path / name).folder for seed, name in ((5, "a"), (5, "b"), (6, "c"))]
+    folders = [
+        generate(2_000, seed, tmp_path / name).folder
+        for seed, name in ((5, "a"), (5, "b"), (6, "c"))
+    ]
     for table in TABLES:
         first, again, other = ((folder / f"{table}.csv").read_bytes() for folder in folders)
         assert first == again
         assert first != other
 
 
-@pytest.mark.parametrize(("rentals", "renters"), [(1, 1), (7, 7), (20_080, 10_000), (50_000, 4_000), (12, 10)])
+@pytest.mark.parametrize(
+    ("rentals", "renters"), [(1, 1), (7, 7), (20_080, 10_000), (50_000, 4_000), (12, 10)]
+)
 def test_rentals_are_shared_out_to_the_last_one(rentals: int, renters: int) -> None:
     counts = rentals_per_renter(rentals, renters, np.random.default_rng(0))
     assert len(counts) == renters
@@ -242,9 +328,19 @@ def test_rentals_are_shared_out_to_the_last_one(rentals: int, renters: int) -> N
 
 
 def test_everything_else_grows_with_the_rentals() -> None:
-    known = [(s.users, s.vehicles, s.locations, s.days) for s in map(sizes_for, (20_080, 1_000_000, 10_000_000))]
-    assert known == [(30_000, 109_584, 300, 152), (450_000, 300_000, 800, 366), (2_000_000, 500_000, 1_500, 731)]
-    between = [sizes_for(rentals).users for rentals in (1, 100, 20_080, 300_000, 1_000_000, 5_000_000, 10_000_000)]
+    known = [
+        (s.users, s.vehicles, s.locations, s.days)
+        for s in map(sizes_for, (20_080, 1_000_000, 10_000_000))
+    ]
+    assert known == [
+        (30_000, 109_584, 300, 152),
+        (450_000, 300_000, 800, 366),
+        (2_000_000, 500_000, 1_500, 731),
+    ]
+    between = [
+        sizes_for(rentals).users
+        for rentals in (1, 100, 20_080, 300_000, 1_000_000, 5_000_000, 10_000_000)
+    ]
     assert between == sorted(set(between))
 
 
@@ -252,18 +348,24 @@ def test_the_manifest_says_what_was_planted(guide: SampleData) -> None:
     manifest = json.loads((guide.folder / "sample_data.json").read_text(encoding="utf-8"))
     assert manifest["by_reason"] == guide.by_reason
     assert manifest["rows"]["rental_transactions"] == 20_080
-    assert manifest["bytes"] == {table: (guide.folder / f"{table}.csv").stat().st_size for table in TABLES}
+    assert manifest["bytes"] == {
+        table: (guide.folder / f"{table}.csv").stat().st_size for table in TABLES
+    }
 
 
 def test_its_own_files_are_replaced_and_nothing_else_is_left_behind(tmp_path: Path) -> None:
     generate(500, 1, tmp_path)
     (tmp_path / ".generating").mkdir()  # as a killed run leaves it
     generate(100, 1, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(f"{table}.csv" for table in TABLES), "sample_data.json"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*(f"{table}.csv" for table in TABLES), "sample_data.json"]
+    )
 
 
 @pytest.mark.parametrize("manifest", [None, "{", "{}", '{"bytes": {"users": 3}}'])
-def test_other_peoples_files_are_only_replaced_by_force(tmp_path: Path, manifest: str | None) -> None:
+def test_other_peoples_files_are_only_replaced_by_force(
+    tmp_path: Path, manifest: str | None
+) -> None:
     (tmp_path / "users.csv").write_text("mine", encoding="utf-8")
     if manifest is not None:
         (tmp_path / "sample_data.json").write_text(manifest, encoding="utf-8")
@@ -274,7 +376,9 @@ def test_other_peoples_files_are_only_replaced_by_force(tmp_path: Path, manifest
     assert (tmp_path / "users.csv").read_text(encoding="utf-8") != "mine"
 
 
-def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_in_the_middle_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = generate(100, 1, tmp_path)
     users = (tmp_path / "users.csv").read_bytes()
 
@@ -285,42 +389,61 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path: Path, monkeypat
     with pytest.raises(DataLakeError, match="No space left on device"):
         generate(200, 2, tmp_path)
     assert (tmp_path / "users.csv").read_bytes() == users
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(f"{t}.csv" for t in before.rows), "sample_data.json"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*(f"{t}.csv" for t in before.rows), "sample_data.json"]
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"rentals": 0}, {"rentals": 10**12}, {"seed": -1}, {"defects": 0.6}, {"defects": -0.1}])
-def test_a_request_that_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Path, wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rentals": 0}, {"rentals": 10**12}, {"seed": -1}, {"defects": 0.6}, {"defects": -0.1}],
+)
+def test_a_request_that_makes_no_sense_is_refused_before_anything_is_written(
+    tmp_path: Path, wrong: dict[str, float]
+) -> None:
     with pytest.raises(ConfigError, match="Choose"):
         generate(folder=tmp_path / "new", **wrong)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
 
 
-def test_too_little_space_is_said_before_it_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_said_before_it_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
-    with pytest.raises(DataLakeError, match=r"100,000 rentals need about 4\d MB, and .* has 1 MB left"):
+    with pytest.raises(
+        DataLakeError, match=r"100,000 rentals need about 4\d MB, and .* has 1 MB left"
+    ):
         generate(100_000, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line_writes_and_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_writes_and_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--rentals", "3000", "--seed", "2", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "rental_transactions.csv" in shown and "3,000" in shown
     assert "malformed_row" in shown and "rentals to be rejected" in shown
 
 
-def test_the_command_line_plants_nothing_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_plants_nothing_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--rentals", "3000", "--defects", "0", "--output", str(tmp_path)]) == 0
     assert "Planted" not in capsys.readouterr().out
 
 
-def test_the_command_line_writes_to_data_dir_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_writes_to_data_dir_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
     assert main(["--rentals", "50"]) == 0
     assert (tmp_path / "elsewhere" / "users.csv").exists()
 
 
-def test_a_folder_that_cannot_be_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_is_one_line_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--rentals", "50", "--output", str(tmp_path / "file")]) == 1
     shown = capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""Steps 3 and 7: the catalog converges, and a crawl is judged by its own end and by what readers then see."""
+"""Steps 3 and 7: the catalog converges, and a crawl is judged by its own end and by what readers
+then see."""
 
 import io
 import time
@@ -16,7 +17,8 @@ from run_glue_crawlers import crawl_failure, run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
 
 ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
+    {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"},
+    "Action": "sts:AssumeRole"}]}"""
 
 
 @pytest.fixture
@@ -24,13 +26,18 @@ def lake(project):
     """A project with bucket and crawler role."""
     it = project()
     ensure_bucket(it.aws)
-    it.aws.client("iam").create_role(RoleName=it.settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST)
+    it.aws.client("iam").create_role(
+        RoleName=it.settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST
+    )
     return it
 
 
 def setup(it):
     """What was done to each resource."""
-    return {change.resource: change.done for change in setup_glue_crawlers(it.settings, it.aws, it.console).changes}
+    return {
+        change.resource: change.done
+        for change in setup_glue_crawlers(it.settings, it.aws, it.console).changes
+    }
 
 
 def crawl(it):
@@ -43,7 +50,9 @@ def publish(it, run_id, tables=TABLES):
     pq.write_table(pa.table({"total_revenue": [1], "name": ["x"]}), stream)
     for table in tables:
         key = f"processed/{table}/run_id={run_id}/part-0.parquet"
-        it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=key, Body=stream.getvalue())
+        it.aws.client("s3").put_object(
+            Bucket=it.settings.s3_bucket_name, Key=key, Body=stream.getvalue()
+        )
 
 
 def test_everything_is_created_then_unchanged(lake):
@@ -60,7 +69,10 @@ def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(project):
         RoleName=plain.glue_service_role, Path="/service-role/", AssumeRolePolicyDocument=ROLE_TRUST
     )
     assert set(setup(it).values()) == {"created"}
-    assert it.aws.client("glue").get_crawler(Name=crawlers(it.settings)[0].name)["Crawler"]["Role"] == arn
+    assert (
+        it.aws.client("glue").get_crawler(Name=crawlers(it.settings)[0].name)["Crawler"]["Role"]
+        == arn
+    )
     assert set(setup(it).values()) == {"unchanged"}
 
 
@@ -84,7 +96,8 @@ def test_a_crawler_that_drifted_is_brought_back(lake):
 def test_a_workgroup_that_drifted_is_brought_back(lake):
     setup(lake)
     lake.aws.client("athena").update_work_group(
-        WorkGroup=lake.settings.athena_workgroup, ConfigurationUpdates={"EnforceWorkGroupConfiguration": False}
+        WorkGroup=lake.settings.athena_workgroup,
+        ConfigurationUpdates={"EnforceWorkGroupConfiguration": False},
     )
     assert setup(lake)[f"workgroup {lake.settings.athena_workgroup}"] == "updated"
 
@@ -97,7 +110,9 @@ def test_without_its_role_the_step_says_to_run_step_1(project):
 
 
 def test_the_crawler_request_fits_glue_s_model(lake):
-    model = boto3.session.Session().client("glue", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    model = boto3.session.Session().client(
+        "glue", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
     shape = model.meta.service_model.operation_model("CreateCrawler").input_shape
     request = {**crawler_request(lake.settings, crawlers(lake.settings)[0]), "Tags": lake.aws.tags}
     assert ParamValidator().validate(request, shape).generate_report() == ""
@@ -129,10 +144,14 @@ def test_a_half_published_run_is_not_crawled(lake):
     publish(lake, "r1")
     crawl(lake)
     publish(lake, "r2", TABLES[:3])
-    lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key="staging/run_id=r2/_publishing.json", Body=b"{}")
+    lake.aws.client("s3").put_object(
+        Bucket=lake.settings.s3_bucket_name, Key="staging/run_id=r2/_publishing.json", Body=b"{}"
+    )
     with pytest.raises(DataLakeError, match="run r2 was interrupted while it was being published"):
         crawl(lake)
-    partitions = lake.aws.client("glue").get_partitions(DatabaseName=lake.settings.glue_database_name, TableName=TABLES[0])
+    partitions = lake.aws.client("glue").get_partitions(
+        DatabaseName=lake.settings.glue_database_name, TableName=TABLES[0]
+    )
     assert [partition["Values"] for partition in partitions["Partitions"]] == [["r1"]]
 
 
@@ -161,12 +180,16 @@ def test_a_crawler_that_still_shows_the_crawl_before_is_waited_for(lake, monkeyp
         return start(**arguments)
 
     monkeypatch.setattr(glue, "start_crawler", start_and_show_nothing_yet)
-    monkeypatch.setattr(glue, "get_crawler", lambda **arguments: stale.pop() if stale else get(**arguments))
+    monkeypatch.setattr(
+        glue, "get_crawler", lambda **arguments: stale.pop() if stale else get(**arguments)
+    )
     assert crawl(lake).newest == "r2"
 
 
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED"])
-def test_a_crawl_that_ends_badly_is_a_failure_also_when_the_catalog_has_the_run_already(lake, monkeypatch, outcome):
+def test_a_crawl_that_ends_badly_is_a_failure_also_when_the_catalog_has_the_run_already(
+    lake, monkeypatch, outcome
+):
     setup(lake)
     publish(lake, "r1")
     crawl(lake)
@@ -186,7 +209,9 @@ def test_a_crawl_that_fails_says_why(lake):
     setup(lake)
     publish(lake, "r1")
     key = f"processed/{TABLES[0]}/run_id=r1/part-0.parquet"
-    lake.aws.client("s3").put_object(Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1")
+    lake.aws.client("s3").put_object(
+        Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1"
+    )
     with pytest.raises(DataLakeError, match="crawler"):
         crawl(lake)
 
@@ -216,13 +241,25 @@ def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
     now = int(time.time() * 1000)
     lines = [{"timestamp": now + number, "message": f"[run] line {number}"} for number in range(15)]
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=lines)
-    last = {"Status": "FAILED", "ErrorMessage": "Internal Service Exception", "LogGroup": group, "LogStream": stream}
+    last = {
+        "Status": "FAILED",
+        "ErrorMessage": "Internal Service Exception",
+        "LogGroup": group,
+        "LogStream": stream,
+    }
     failure = crawl_failure(it.aws, crawlers(it.settings)[0], last)
-    assert "Internal Service Exception" in failure.what and failure.log == f"CloudWatch {group} {stream}"
+    assert (
+        "Internal Service Exception" in failure.what
+        and failure.log == f"CloudWatch {group} {stream}"
+    )
     assert failure.details == tuple(f"[run] line {number}" for number in range(5, 15))
 
 
 def test_a_crawl_without_a_log_is_a_failure_all_the_same(project):
     it = project()
-    failure = crawl_failure(it.aws, crawlers(it.settings)[0], {"Status": "CANCELLED", "LogGroup": "/none", "LogStream": "x"})
+    failure = crawl_failure(
+        it.aws,
+        crawlers(it.settings)[0],
+        {"Status": "CANCELLED", "LogGroup": "/none", "LogStream": "x"},
+    )
     assert failure.what == "ended CANCELLED: no reason given" and failure.details == ()

@@ -1,4 +1,5 @@
-"""The import graph of scripts/: arrows go from main.py over the step scripts to the library, and never back."""
+"""The import graph of scripts/: arrows go from main.py over the step scripts to the library, and
+never back."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def room(module: str) -> str:
 def test_no_room_of_the_library_imports_itself_over_others():
     rooms: dict[str, set[str]] = {}
     for module, imports in IN_LIBRARY.items():
-        rooms.setdefault(room(module), set()).update({room(name) for name in imports} - {room(module)})
+        rooms.setdefault(room(module), set()).update(
+            {room(name) for name in imports} - {room(module)}
+        )
     check_order(rooms)
 
 
@@ -60,7 +63,11 @@ def check_order(graph: dict[str, set[str]]) -> None:
 
 
 def test_the_library_imports_no_script():
-    assert {name: imports - IN_LIBRARY.keys() for name, imports in IN_LIBRARY.items() if imports - IN_LIBRARY.keys()} == {}
+    assert {
+        name: imports - IN_LIBRARY.keys()
+        for name, imports in IN_LIBRARY.items()
+        if imports - IN_LIBRARY.keys()
+    } == {}
 
 
 def test_no_script_imports_another():

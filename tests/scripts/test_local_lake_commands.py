@@ -1,4 +1,5 @@
-"""`make serve` and `make notebook` on the lake of this machine: what they say, what they share, and what they end."""
+"""`make serve` and `make notebook` on the lake of this machine: what they say, what they share, and
+what they end."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def start(home: Path, script: str, *flags: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "scripts" / script), "--env", str(home / "x.env"), *flags]
     environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) -> None:
@@ -50,11 +53,16 @@ def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) ->
     assert with_in_its_environment(str(home)) == []
 
 
-def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_started(home: Path) -> None:
+def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_started(
+    home: Path,
+) -> None:
     with start(home, "open_notebook.py", "--", "--version") as notebook:
         out, words = notebook.communicate(timeout=120)
     assert notebook.returncode == 0, words
-    assert f"the notebook looks at the lake on this machine, in {home}/lake; it is empty: make demo" in words
+    assert (
+        f"the notebook looks at the lake on this machine, in {home}/lake; it is empty: make demo"
+        in words
+    )
     assert out.strip()  # Jupyter's own answer
     assert with_in_its_environment(str(home)) == []
 
@@ -63,9 +71,18 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
     (home / "data").mkdir()
     with (home / "x.env").open("a") as file:
         file.write("".join(f"{name.upper()}_DIR={home / name}\n" for name in ("data", "runs")))
-    command = [sys.executable, str(ROOT / "main.py"), "--setup", "--local", "--env", str(home / "x.env")]
+    command = [
+        sys.executable,
+        str(ROOT / "main.py"),
+        "--setup",
+        "--local",
+        "--env",
+        str(home / "x.env"),
+    ]
     environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
         assert run.stderr
         while "1 setup_iam_roles" not in run.stderr.readline():
             assert run.poll() is None
@@ -79,8 +96,15 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("", False), ("AWS_PROFILE=work", True), ("AWS_ENDPOINT_URL=http://127.0.0.1:5000", True), ("AWS_REGION=eu-west-1", False)],
+    [
+        ("", False),
+        ("AWS_PROFILE=work", True),
+        ("AWS_ENDPOINT_URL=http://127.0.0.1:5000", True),
+        ("AWS_REGION=eu-west-1", False),
+    ],
 )
-def test_the_notebook_looks_at_aws_only_where_the_settings_name_it(tmp_path: Path, line: str, expected: bool) -> None:
+def test_the_notebook_looks_at_aws_only_where_the_settings_name_it(
+    tmp_path: Path, line: str, expected: bool
+) -> None:
     (tmp_path / "x.env").write_text(line)
     assert names_aws(load_settings({}, tmp_path / "x.env")) is expected

@@ -1,4 +1,5 @@
-"""SQL from the command line: rows in each format, the newest run by default, saved queries, errors, and Ctrl-C."""
+"""SQL from the command line: rows in each format, the newest run by default, saved queries, errors,
+and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -50,8 +51,21 @@ def test_in_a_pipe_it_prints_csv_of_the_newest_run_and_the_facts_on_stderr(
     assert "2 rows of the newest run, r2" in err and "bytes read" in err and "$0.00005" in err
 
 
-def test_a_query_that_names_run_id_sees_every_run(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["SELECT run_id, sum(total_revenue) AS revenue FROM vehicle_type_metrics GROUP BY 1 ORDER BY 1", *env]) == 0
+def test_a_query_that_names_run_id_sees_every_run(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            [
+                (
+                    "SELECT run_id, sum(total_revenue) AS revenue FROM vehicle_type_metrics GROUP"
+                    " BY 1 ORDER BY 1"
+                ),
+                *env,
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out == "run_id,revenue\nr1,20.00\nr2,30.10\n"
 
 
@@ -70,18 +84,37 @@ def test_the_newest_run_is_meant_however_the_table_is_named(
     assert capsys.readouterr().out == "s\n30.10\n"
 
 
-def test_json_lines_keep_types_and_every_digit(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    sql = "SELECT CAST(1.10 AS DECIMAL(38, 2)) AS m, DATE '2024-02-29' AS d, 'ü\"' AS t, true AS b, NULL AS n, 2 AS i, nan() AS x"
+def test_json_lines_keep_types_and_every_digit(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = (
+        "SELECT CAST(1.10 AS DECIMAL(38, 2)) AS m, DATE '2024-02-29' AS d, 'ü\"' AS t, true AS b,"
+        " NULL AS n, 2 AS i, nan() AS x"
+    )
     assert main([sql, "--format", "jsonl", *env]) == 0
     out = capsys.readouterr().out
     assert '"m": 1.10' in out
-    assert json.loads(out) == {"m": 1.1, "d": "2024-02-29", "t": 'ü"', "b": True, "n": None, "i": 2, "x": "nan"}
+    assert json.loads(out) == {
+        "m": 1.1,
+        "d": "2024-02-29",
+        "t": 'ü"',
+        "b": True,
+        "n": None,
+        "i": 2,
+        "x": "nan",
+    }
 
 
-def test_the_table_for_people_has_numbers_on_the_right(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_for_people_has_numbers_on_the_right(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([TYPES, "--format", "table", *env]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.strip().splitlines()]
-    assert lines == ["vehicle_type  total_revenue", "  basic                 20.00", "  high_end              10.10"]
+    assert lines == [
+        "vehicle_type  total_revenue",
+        "  basic                 20.00",
+        "  high_end              10.10",
+    ]
 
 
 def test_on_a_terminal_it_is_a_table(env: list[str]) -> None:
@@ -95,7 +128,9 @@ def test_on_a_terminal_it_is_a_table(env: list[str]) -> None:
     assert "vehicle_type  total_revenue" in re.sub(r"\x1b\[[\d;]*m", "", shown)
 
 
-def test_a_wrong_column_is_marked_in_the_line_that_was_typed(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_column_is_marked_in_the_line_that_was_typed(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["SELECT vehicle_type,\n       nonsense\nFROM vehicle_type_metrics", *env]) == 1
     out, err = capsys.readouterr()
     lines = err.splitlines()
@@ -106,12 +141,16 @@ def test_a_wrong_column_is_marked_in_the_line_that_was_typed(env: list[str], cap
     assert out == ""
 
 
-def test_sql_that_cannot_be_read_is_marked_too(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_sql_that_cannot_be_read_is_marked_too(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["SELECT vehicle_type FRO vehicle_type_metrics WHERE", *env]) == 1
     assert "line 1:" in capsys.readouterr().err
 
 
-def test_a_saved_query_is_asked_by_its_name(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_saved_query_is_asked_by_its_name(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["top_locations", *env]) == 0
     assert "Harbour" in capsys.readouterr().out
 
@@ -129,18 +168,25 @@ def test_a_query_that_somebody_saved_in_the_workgroup_is_asked_by_its_name(
     assert capsys.readouterr().out == "n\n7\n"
 
 
-def test_an_unknown_name_is_wrong_usage_and_the_nearest_is_named(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_is_wrong_usage_and_the_nearest_is_named(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["top_location", *env]) == 2
     assert "Did you mean top_locations?" in capsys.readouterr().err
 
 
-def test_without_sql_the_saved_queries_are_listed_and_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_sql_the_saved_queries_are_listed_and_nothing_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main([]) == 0
     assert "Which locations earn the most?" in capsys.readouterr().out
 
 
 def test_a_file_and_standard_input_hold_a_query(
-    env: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    env: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "q.sql").write_text("SELECT 1 AS n")
     assert main(["--file", str(tmp_path / "q.sql"), *env]) == 0
@@ -154,7 +200,9 @@ def test_a_file_and_standard_input_hold_a_query(
 def test_a_reader_that_has_enough_is_no_failure(env: list[str]) -> None:
     sql = "SELECT a, b FROM UNNEST(sequence(1, 200)) AS t (a), UNNEST(sequence(1, 200)) AS u (b)"
     command = [sys.executable, str(ROOT / "scripts/query_lake.py"), sql, *env]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout and process.stderr
         assert process.stdout.readline() == "a,b\n"
         process.stdout.close()
@@ -165,13 +213,22 @@ def test_a_reader_that_has_enough_is_no_failure(env: list[str]) -> None:
 
 def test_ctrl_c_cancels_the_query(lake: PublishedLake, env: list[str]) -> None:
     numbers = "UNNEST(sequence(1, 10000))"
-    sql = f"SELECT count(*) AS cancelled FROM {numbers} AS t (a), {numbers} AS u (b), {numbers} AS v (c) WHERE a * b < c"
+    sql = (
+        f"SELECT count(*) AS cancelled FROM {numbers} AS t (a), {numbers} AS u (b), {numbers} AS v"
+        " (c) WHERE a * b < c"
+    )
     command = [sys.executable, str(ROOT / "scripts/query_lake.py"), sql, *env]
     athena = lake.aws.client("athena")
 
     def states() -> list[str]:
-        ids = athena.list_query_executions(WorkGroup=lake.settings.athena_workgroup)["QueryExecutionIds"]
-        queries = athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"] if ids else []
+        ids = athena.list_query_executions(WorkGroup=lake.settings.athena_workgroup)[
+            "QueryExecutionIds"
+        ]
+        queries = (
+            athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]
+            if ids
+            else []
+        )
         return [query["Status"]["State"] for query in queries if query["Query"] == sql]
 
     def wait_for(state: str) -> None:
@@ -180,7 +237,9 @@ def test_ctrl_c_cancels_the_query(lake: PublishedLake, env: list[str]) -> None:
             assert time.monotonic() < deadline, states()
             time.sleep(0.1)
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         wait_for("RUNNING")
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=30)

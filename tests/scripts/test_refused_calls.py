@@ -1,7 +1,9 @@
-"""Each AWS call of each step, refused for want of rights and by throttling: where, what, what to do, and the exit code.
+"""Each AWS call of each step, refused for want of rights and by throttling: where, what, what to
+do, and the exit code.
 
-The calls are written down once from a run of every step against the local AWS (``steps``), and then played back with one of
-them refused. ``CALLS`` lists them, so that each has a test of its own; a test holds the list and the run together.
+The calls are written down once from a run of every step against the local AWS (``steps``), and then
+played back with one of them refused. ``CALLS`` lists them, so that each has a test of its own; a
+test holds the list and the run together.
 """
 
 import io
@@ -52,10 +54,16 @@ QUESTIONS = {
     *(("terminate_emr_cluster", "emr:DescribeCluster"), ("setup_glue_crawlers", "glue:GetCrawler")),
     ("execute_step_functions", "stepfunctions:DescribeExecution"),
 }
-# the teardown takes a bucket that it may not look at for somebody else's: named as not removed, and no failure
+# the teardown takes a bucket that it may not look at for somebody else's: named as not removed, and
+# no failure
 NOT_OURS = ("tear_down", "s3:HeadBucket")
 DENIED = {"ec2": "UnauthorizedOperation", "sns": "AuthorizationError"}
-THROTTLED = {"s3": "SlowDown", "iam": "Throttling", "lambda": "TooManyRequestsException", "sns": "Throttled"}
+THROTTLED = {
+    "s3": "SlowDown",
+    "iam": "Throttling",
+    "lambda": "TooManyRequestsException",
+    "sns": "Throttled",
+}
 OLD_STYLE = ("s3", "iam", "sts", "cloudwatch")  # services that say AccessDenied, without Exception
 
 
@@ -71,7 +79,13 @@ def tear_down(settings, aws, console):
 STEPS = {
     step.__name__: step
     for step in (
-        *(setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_step_functions, create_emr_cluster),
+        *(
+            setup_iam_roles,
+            setup_aws_environment,
+            setup_glue_crawlers,
+            deploy_step_functions,
+            create_emr_cluster,
+        ),
         *(run_spark_jobs, run_glue_crawlers, analyze_script.analyze, query, terminate_emr_cluster),
         *(execute_step_functions, tear_down),
     )
@@ -111,7 +125,11 @@ def trivial_step(settings, job, run_id, owner):
 def settings(stand_in, tmp_path_factory):
     folder = tmp_path_factory.mktemp("refused_project")
     (folder / "x.env").touch()
-    flags = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": "refused", "DATA_DIR": str(folder / "data")}
+    flags = {
+        "AWS_ENDPOINT_URL": stand_in.url,
+        "ENVIRONMENT": "refused",
+        "DATA_DIR": str(folder / "data"),
+    }
     flags["REPORTS_DIR"] = str(folder / "reports")
     options = {"SCHEDULE_EXPRESSION": "rate(1 day)", "ALERT_EMAIL": "data@example.com"}
     made = load_settings({}, folder / "x.env", {**flags, **options})
@@ -138,7 +156,9 @@ def publish(settings, aws):
     """A job that does nothing, and what a run of the real ones leaves."""
     stream = io.BytesIO()
     pq.write_table(pa.table({"total_revenue": [1]}), stream)
-    files = {f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES}
+    files = {
+        f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES
+    }
     files |= {"jobs/job.py": b"print('well')", SUMMARY_KEY.format(run_id=RUN): b"{}"}
     made = Aws(settings).client("s3")
     for key, content in files.items():
@@ -146,24 +166,36 @@ def publish(settings, aws):
 
 
 def test_the_list_of_calls_is_what_the_steps_call(recordings):
-    assert {step: sorted({call.name for call in calls}) for step, calls in recordings.items()} == CALLS
+    assert {
+        step: sorted({call.name for call in calls}) for step, calls in recordings.items()
+    } == CALLS
 
 
 SESSIONS: dict[str, Aws] = {}
 
 
 def with_refusal(recordings, settings, step, call, code):
-    """Plays ``step`` back with ``call`` refused; returns the exit code, what was said, and what was called."""
-    status = 403 if code in ("403", *DENIED.values(), "AccessDenied", "AccessDeniedException") else 400
+    """Plays ``step`` back with ``call`` refused; returns the exit code, what was said, and what was
+    called."""
+    status = (
+        403 if code in ("403", *DENIED.values(), "AccessDenied", "AccessDeniedException") else 400
+    )
     err, playback = io.StringIO(), Playback(recordings[step], call, code, status)
     aws = SESSIONS.setdefault(step, Aws(settings))
     vars(aws).pop("account_id", None)  # it is asked for once a session
     with playback.answering(aws):
-        exit_code = cli.guard(step, False, Console(io.StringIO(), err), lambda console: STEPS[step](settings, aws, console))
+        exit_code = cli.guard(
+            step,
+            False,
+            Console(io.StringIO(), err),
+            lambda console: STEPS[step](settings, aws, console),
+        )
     return exit_code, err.getvalue(), playback.done
 
 
-each_call = pytest.mark.parametrize(("step", "call"), [(step, call) for step, calls in CALLS.items() for call in calls])
+each_call = pytest.mark.parametrize(
+    ("step", "call"), [(step, call) for step, calls in CALLS.items() for call in calls]
+)
 
 
 def explains(text, call, code):
@@ -181,7 +213,11 @@ def test_without_the_right_to_it(at_once, settings, step, call):
     exit_code, text, done = with_refusal(at_once, settings, step, call, code)
     assert exit_code == (ExitStatus.OK if (step, call) == NOT_OURS else ExitStatus.FAILED), text
     assert (step, call) == NOT_OURS or explains(text, call, code), text
-    if step == "execute_step_functions" and "stepfunctions:StartExecution" in done and call in LOOKS:
+    if (
+        step == "execute_step_functions"
+        and "stepfunctions:StartExecution" in done
+        and call in LOOKS
+    ):
         assert "goes on: python scripts/execute_step_functions.py --execution-arn arn:" in text
     if step == "create_emr_cluster" and "emr:RunJobFlow" in done and call != "emr:RunJobFlow":
         assert "emr:TerminateJobFlows" in done, "the cluster would be left"
@@ -193,7 +229,9 @@ def test_throttled_to_the_end_of_all_retries(at_once, settings, step, call):
     code = THROTTLED.get(service, "ThrottlingException")
     exit_code, text, _ = with_refusal(at_once, settings, step, call, code)
     if exit_code == ExitStatus.OK:
-        assert call in LOOKS | SENT_AGAIN and (step, call) not in QUESTIONS, "a failure passed as good"
+        assert call in LOOKS | SENT_AGAIN and (step, call) not in QUESTIONS, (
+            "a failure passed as good"
+        )
         return
     assert exit_code == ExitStatus.FAILED and explains(text, call, code), text
 
@@ -208,7 +246,8 @@ def test_played_back_whole_every_step_ends_well(at_once, settings):
 
 
 def wrong_values(shape, value, where):
-    """What in ``value`` the model does not allow although botocore would send it: names of no enumeration, limits, types."""
+    """What in ``value`` the model does not allow although botocore would send it: names of no
+    enumeration, limits, types."""
     if shape.type_name == "structure":
         for name, part in value.items():
             yield from wrong_values(shape.members[name], part, f"{where}.{name}")
@@ -221,7 +260,13 @@ def wrong_values(shape, value, where):
     elif getattr(shape, "enum", []) and value not in shape.enum:
         yield f"{where}: {value!r} is none of {shape.enum}"
     most = shape.metadata.get("max")
-    size = value if shape.type_name in ("integer", "long", "float", "double") else len(value) if hasattr(value, "__len__") else 0
+    size = (
+        value
+        if shape.type_name in ("integer", "long", "float", "double")
+        else len(value)
+        if hasattr(value, "__len__")
+        else 0
+    )
     if most is not None and size > most:
         yield f"{where}: more than {most}"
 
@@ -238,6 +283,12 @@ def test_every_request_keeps_to_the_service_s_model(recordings):
 
 
 def test_the_check_against_the_model_can_fail(recordings):
-    call = next(call for call in recordings["setup_glue_crawlers"] if call.name == "glue:CreateCrawler")
-    changed = {**call.parameters, "SchemaChangePolicy": {"UpdateBehavior": "SOMETIMES"}, "Name": "x" * 300}
+    call = next(
+        call for call in recordings["setup_glue_crawlers"] if call.name == "glue:CreateCrawler"
+    )
+    changed = {
+        **call.parameters,
+        "SchemaChangePolicy": {"UpdateBehavior": "SOMETIMES"},
+        "Name": "x" * 300,
+    }
     assert len(list(wrong_values(call.shape, changed, "glue:CreateCrawler"))) == 2

@@ -26,9 +26,14 @@ Place = Callable[[Settings], Any]
 def cluster(settings: Settings) -> Any:
     """Step 5's request, which is in the state machine too."""
     machine = definition(settings, [], "aws")["States"]
-    (creation,) = (state for state in machine.values() if "createCluster" in state.get("Resource", ""))
+    (creation,) = (
+        state for state in machine.values() if "createCluster" in state.get("Resource", "")
+    )
     request = cluster_request(settings, [])
-    assert creation["Parameters"].items() >= {**request, "Tags": creation["Parameters"]["Tags"]}.items()
+    assert (
+        creation["Parameters"].items()
+        >= {**request, "Tags": creation["Parameters"]["Tags"]}.items()
+    )
     return request
 
 
@@ -51,7 +56,11 @@ def policies(settings: Settings) -> Any:
 def session(settings: Settings) -> Any:
     aws = Aws(settings)
     meta = aws.client("emr").meta
-    return [*aws.session.get_credentials().get_frozen_credentials(), meta.region_name, meta.endpoint_url]
+    return [
+        *aws.session.get_credentials().get_frozen_credentials(),
+        meta.region_name,
+        meta.endpoint_url,
+    ]
 
 
 def deployed(settings: Settings) -> Any:
@@ -63,7 +72,10 @@ def deployed(settings: Settings) -> Any:
         raise ClientError({"Error": {"Code": "StateMachineDoesNotExist"}}, "DescribeStateMachine")
 
     sfn = aws.client("stepfunctions")
-    sfn.describe_state_machine, sfn.create_state_machine = unknown, lambda **arguments: request.update(arguments)
+    sfn.describe_state_machine, sfn.create_state_machine = (
+        unknown,
+        lambda **arguments: request.update(arguments),
+    )
     ensure_state_machine(settings, aws, Console(io.StringIO(), io.StringIO()))
     return request
 
@@ -149,7 +161,10 @@ def of(tmp_path: Path) -> Callable[..., Settings]:
 
 @pytest.mark.parametrize(
     ("setting", "value", "place", "others"),
-    [pytest.param(*case, id=f"{case[0]}-{case[2].__name__}{'-with' if case[3] else ''}") for case in ARRIVING],
+    [
+        pytest.param(*case, id=f"{case[0]}-{case[2].__name__}{'-with' if case[3] else ''}")
+        for case in ARRIVING
+    ],
 )
 def test_a_setting_arrives_where_it_counts(
     of: Callable[..., Settings], setting: str, value: str, place: Place, others: dict[str, str]

@@ -24,12 +24,16 @@ def raw(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     for table in RAW_TABLES:
-        (folder / f"{table}.csv").write_text(",".join(RAW_COLUMNS[table]) + "\n1\n", encoding="utf-8")
+        (folder / f"{table}.csv").write_text(
+            ",".join(RAW_COLUMNS[table]) + "\n1\n", encoding="utf-8"
+        )
     return folder
 
 
 def keys(project, prefix=""):
-    listed = project.aws.client("s3").list_objects_v2(Bucket=project.settings.s3_bucket_name, Prefix=prefix)
+    listed = project.aws.client("s3").list_objects_v2(
+        Bucket=project.settings.s3_bucket_name, Prefix=prefix
+    )
     return [item["Key"] for item in listed.get("Contents", [])]
 
 
@@ -41,19 +45,32 @@ def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(pr
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert s3.get_bucket_encryption(Bucket=bucket)
-    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"][0]["ObjectOwnership"] == (
-        "BucketOwnerEnforced"
+    assert (
+        s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"][0][
+            "ObjectOwnership"
+        ]
+        == "BucketOwnerEnforced"
     )
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert {"Key": "Environment", "Value": it.settings.environment} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+    assert {"Key": "Environment", "Value": it.settings.environment} in s3.get_bucket_tagging(
+        Bucket=bucket
+    )["TagSet"]
 
 
-def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_raw_after_thirty(project):
+def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_raw_after_thirty(
+    project,
+):
     it = project()
     ensure_bucket(it.aws)
-    rules = it.aws.client("s3").get_bucket_lifecycle_configuration(Bucket=it.settings.s3_bucket_name)["Rules"]
-    days = {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})}
+    rules = it.aws.client("s3").get_bucket_lifecycle_configuration(
+        Bucket=it.settings.s3_bucket_name
+    )["Rules"]
+    days = {
+        rule["Filter"]["Prefix"]: rule["Expiration"]["Days"]
+        for rule in rules
+        if "Days" in rule.get("Expiration", {})
+    }
     assert days == {"logs/": 90, "athena-results/": 30, "staging/": 7}
     versions = {
         rule["Filter"]["Prefix"]: rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
@@ -67,13 +84,17 @@ def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_r
 def test_the_bucket_s_policy_speaks_of_the_bucket_in_its_partition(project):
     it = project(AWS_REGION="us-gov-west-1")
     ensure_bucket(it.aws)
-    (statement,) = json.loads(it.aws.client("s3").get_bucket_policy(Bucket=it.settings.s3_bucket_name)["Policy"])["Statement"]
+    (statement,) = json.loads(
+        it.aws.client("s3").get_bucket_policy(Bucket=it.settings.s3_bucket_name)["Policy"]
+    )["Statement"]
     arn = f"arn:aws-us-gov:s3:::{it.settings.s3_bucket_name}"
     assert statement["Resource"] == [arn, f"{arn}/*"]
 
 
 @pytest.mark.parametrize(("minutes", "told"), [(5, True), (45, False)])
-def test_of_a_bucket_that_was_just_made_a_failed_step_says_what_s3_may_answer(project, minutes, told):
+def test_of_a_bucket_that_was_just_made_a_failed_step_says_what_s3_may_answer(
+    project, minutes, told
+):
     it = project()
     ensure_bucket(it.aws)
     assert bool(young_bucket_note(it.aws, datetime.now(UTC) + timedelta(minutes=minutes))) is told
@@ -105,8 +126,15 @@ def test_settings_of_others_on_the_bucket_stay(project):
     it = project()
     s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
     s3.create_bucket(Bucket=bucket)
-    theirs = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": f"arn:aws:s3:::{bucket}"}
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]}))
+    theirs = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteBucket",
+        "Resource": f"arn:aws:s3:::{bucket}",
+    }
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]})
+    )
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Owner", "Value": "them"}]})
     ensure_bucket(it.aws)
     statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
@@ -116,9 +144,15 @@ def test_settings_of_others_on_the_bucket_stay(project):
 
 
 def test_a_bucket_in_another_region_is_a_clear_error(project):
-    there, here = project(AWS_REGION="eu-west-1", ENVIRONMENT="region"), project(ENVIRONMENT="region")
+    there, here = (
+        project(AWS_REGION="eu-west-1", ENVIRONMENT="region"),
+        project(ENVIRONMENT="region"),
+    )
     ensure_bucket(there.aws)
-    with pytest.raises(DataLakeError, match="region-car-rental-data-lake is in eu-west-1, but AWS_REGION is us-east-1"):
+    with pytest.raises(
+        DataLakeError,
+        match="region-car-rental-data-lake is in eu-west-1, but AWS_REGION is us-east-1",
+    ):
         ensure_bucket(here.aws)
 
 
@@ -136,7 +170,11 @@ def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_chang
     (raw / "users.csv").write_text(USERS + "2\n", encoding="utf-8")
     second = setup_aws_environment(it.settings, it.aws, it.console)
     assert (second.uploads.sent, second.uploads.skipped) == (1, first.uploads.sent - 1)
-    body = it.aws.client("s3").get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users.csv")["Body"].read()
+    body = (
+        it.aws.client("s3")
+        .get_object(Bucket=it.settings.s3_bucket_name, Key="raw/users.csv")["Body"]
+        .read()
+    )
     assert body == (USERS + "2\n").encode()
 
 
@@ -147,8 +185,10 @@ def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_m
     with pytest.raises(DataLakeError, match="2 files cannot be read") as caught:
         setup_aws_environment(it.settings, it.aws, it.console)
     first, second = caught.value.details
-    assert first.endswith("locations.csv lacks the columns location_name, address, city, state, zip_code, latitude, longitude; "
-                          "its header has location_id, name")
+    assert first.endswith(
+        "locations.csv lacks the columns location_name, address, city, state, zip_code, latitude,"
+        " longitude; its header has location_id, name"
+    )
     assert second.endswith("users.csv has columns separated by ';', not by ','")
     with pytest.raises(DataLakeError):
         require_bucket(it.aws, "x")
@@ -174,7 +214,9 @@ def test_unchanged_files_cost_no_request_each(project, raw):
     it = project()
     setup_aws_environment(it.settings, it.aws, it.console)
     sent = []
-    it.aws.client("s3").meta.events.register("before-send.s3", lambda event_name, **_: sent.append(event_name))
+    it.aws.client("s3").meta.events.register(
+        "before-send.s3", lambda event_name, **_: sent.append(event_name)
+    )
     assert upload_files(it.aws, it.console).sent == 0
     assert [name for name in sent if "HeadObject" in name] == []
 
@@ -182,13 +224,21 @@ def test_unchanged_files_cost_no_request_each(project, raw):
 def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):
     it = project()
     setup_aws_environment(it.settings, it.aws, it.console)
-    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key="raw/users/old.csv", Body=b"id\n")
+    it.aws.client("s3").put_object(
+        Bucket=it.settings.s3_bucket_name, Key="raw/users/old.csv", Body=b"id\n"
+    )
     setup_aws_environment(it.settings, it.aws, it.console)
     assert "raw/users/old.csv is not in" in it.err.getvalue()
 
 
-def test_csv_files_below_a_tables_folder_and_beside_it_go_up_with_their_paths_and_every_other_is_named(project, raw):
-    read = ["users/a.csv", "users/2024/apr.csv", "users/year=2024/B.CSV", "users/users.csv", "users.csv"]
+def test_csv_files_below_and_beside_a_tables_folder_go_up_and_every_other_is_named(project, raw):
+    read = [
+        "users/a.csv",
+        "users/2024/apr.csv",
+        "users/year=2024/B.CSV",
+        "users/users.csv",
+        "users.csv",
+    ]
     not_read = ["users/_x.csv", "users/may.txt", "users (1).csv", "Users/jun.csv"]
     for name in [*read[:-1], *not_read]:
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +252,9 @@ def test_csv_files_below_a_tables_folder_and_beside_it_go_up_with_their_paths_an
         assert f"{raw / name} is not read" in it.err.getvalue()
 
 
-@pytest.mark.parametrize(("name", "word"), [("users/gone.csv", "does not exist"), ("users/b_10:00.csv", "rename it")])
+@pytest.mark.parametrize(
+    ("name", "word"), [("users/gone.csv", "does not exist"), ("users/b_10:00.csv", "rename it")]
+)
 def test_a_raw_file_that_no_job_can_read_ends_the_step_and_is_named(project, raw, name, word):
     (raw / "users").mkdir()
     (raw / name).symlink_to(raw / ("nowhere" if "gone" in name else "users.csv"))
@@ -235,7 +287,8 @@ def test_a_folder_with_only_hidden_files_counts_as_empty(tmp_path):
 def test_the_script_makes_a_sample_where_there_is_no_data(project, tmp_path, monkeypatch, capsys):
     it = project(DATA_DIR=str(tmp_path / "fresh"))
     (tmp_path / "x.env").write_text(
-        f"AWS_ENDPOINT_URL={it.settings.aws_endpoint_url}\nENVIRONMENT={it.settings.environment}\nDATA_DIR={tmp_path / 'fresh'}\n"
+        f"AWS_ENDPOINT_URL={it.settings.aws_endpoint_url}\nENVIRONMENT={it.settings.environment}\n"
+        f"DATA_DIR={tmp_path / 'fresh'}\n"
     )
     assert main(["--env", str(tmp_path / "x.env")]) == 0
     assert "is empty: generating the sample data there" in capsys.readouterr().err
@@ -248,7 +301,10 @@ def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothin
     assert ensure_bucket(it.aws).verb == "created"
     encryption = it.aws.client("s3").get_bucket_encryption(Bucket=it.settings.s3_bucket_name)
     (rule,) = encryption["ServerSideEncryptionConfiguration"]["Rules"]
-    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    assert rule["ApplyServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": key,
+    }
     assert rule["BucketKeyEnabled"] is True
     assert ensure_bucket(it.aws).verb == "unchanged"
 
@@ -257,19 +313,28 @@ def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(
     key = "01234567-89ab-cdef-0123-456789abcdef"
     it = project()
     ensure_bucket(it.aws)
-    by_key = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    by_key = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    }
     it.aws.client("s3").put_bucket_encryption(
         Bucket=it.settings.s3_bucket_name, ServerSideEncryptionConfiguration={"Rules": [by_key]}
     )
     assert ensure_bucket(it.aws).verb == "unchanged"
 
 
-def test_a_security_configuration_that_is_missing_is_made_with_imdsv2_and_one_that_is_there_is_left_alone(project):
+def test_a_missing_security_configuration_is_made_with_imdsv2_and_an_existing_one_is_left(project):
     it = project(EMR_SECURITY_CONFIGURATION=f"imdsv2-{project().settings.environment}")
     assert ensure_security_configuration(it.settings, it.aws).verb == "created"
     emr = it.aws.client("emr")
-    made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)["SecurityConfiguration"]
-    assert json.loads(made)["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
+    made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)[
+        "SecurityConfiguration"
+    ]
+    assert (
+        json.loads(made)["InstanceMetadataServiceConfiguration"][
+            "MinimumInstanceMetadataServiceVersion"
+        ]
+        == 2
+    )
     assert ensure_security_configuration(it.settings, it.aws).verb == "unchanged"
 
 
@@ -279,7 +344,9 @@ def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(project, tmp_path, mon
     path = tmp_path / "big.csv"
     mib = 1024 * 1024
     path.write_bytes(bytes(20 * mib))
-    monkeypatch.setattr(uploads, "TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib))
+    monkeypatch.setattr(
+        uploads, "TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib)
+    )
     assert upload_all(it.aws, [Upload(path, "raw/users/big.csv")], it.console).sent == 1
     shown = [line.split(": ")[1] for line in it.err.getvalue().splitlines()]
     assert shown[0].startswith("21.0 MB") and shown[-1].startswith("100 % of 21.0 MB")

@@ -1,4 +1,5 @@
-"""One Spark for all tests of the jobs, in the ANSI mode of its release or in the one that SPARK_ANSI asks for."""
+"""One Spark for all tests of the jobs, in the ANSI mode of its release or in the one that
+SPARK_ANSI asks for."""
 
 from __future__ import annotations
 
@@ -19,16 +20,23 @@ DEFAULT = "on" if pyspark.__version__ >= "4" else "off"
 
 
 @pytest.fixture(scope="session", params=MODES[os.environ.get("SPARK_ANSI", DEFAULT)])
-def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A small local session with the jobs' own settings. Both are made in one JVM, which the first has warmed up."""
+def spark(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
+    """A small local session with the jobs' own settings. Both are made in one JVM, which the first
+    has warmed up."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     settings = {
-        "spark.master": "local[2]", "spark.sql.shuffle.partitions": "2",
-        "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false",
+        "spark.master": "local[2]",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": "1g",
         # a full code cache would switch the compiler off in the middle of the tests
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
+        "spark.driver.extraJavaOptions": (
+            "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
+        ),
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.ansi.enabled": request.param,
     }
@@ -43,7 +51,8 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def run_jobs(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    """`run_jobs(raw)`: validate, compute and publish in this process; the run's zones lie under the test's folder."""
+    """`run_jobs(raw)`: validate, compute and publish in this process; the run's zones lie under the
+    test's folder."""
 
     def run(raw: Path, run_id: str = "run-1", max_reject_rate: float = 1.0) -> Run:
         return Run(spark, tmp_path / "lake", run_id).all(raw, max_reject_rate)

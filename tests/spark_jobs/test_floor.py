@@ -1,4 +1,5 @@
-"""The jobs' sources run on the oldest node there is, emr-6.10.0: Python 3.7, and nothing but Python and Spark on it."""
+"""The jobs' sources run on the oldest node there is, emr-6.10.0: Python 3.7, and nothing but Python
+and Spark on it."""
 
 from __future__ import annotations
 
@@ -26,6 +27,14 @@ def test_sources_import_nothing_that_a_node_lacks(source: Path) -> None:
 
 
 def test_sources_need_no_newer_python_than_3_7() -> None:
-    vermin = [str(Path(sys.executable).with_name("vermin")), "--target=3.7-", "--no-tips", "--violations", "--no-parse-comments"]
-    done = subprocess.run([*vermin, *map(str, SOURCES)], capture_output=True, text=True, check=False)
+    vermin = [
+        str(Path(sys.executable).with_name("vermin")),
+        "--target=3.7-",
+        "--no-tips",
+        "--violations",
+        "--no-parse-comments",
+    ]
+    done = subprocess.run(
+        [*vermin, *map(str, SOURCES)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

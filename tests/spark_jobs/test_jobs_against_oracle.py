@@ -1,4 +1,5 @@
-"""The Spark jobs and the oracle, given the same raw files, agree on every table, every kept and every rejected row."""
+"""The Spark jobs and the oracle, given the same raw files, agree on every table, every kept and
+every rejected row."""
 
 from __future__ import annotations
 
@@ -27,9 +28,12 @@ def assert_equal_to_oracle(run: Run, raw: Path) -> None:
 
 
 def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
-    """Every second line has quotes around its first field, so that it is no plain line that is cut at its commas."""
+    """Every second line has quotes around its first field, so that it is no plain line that is cut
+    at its commas."""
     raw = tmp_path / "raw"
-    generate_sample_data.main(["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(raw)])
+    generate_sample_data.main(
+        ["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(raw)]
+    )
     file = raw / "rental_transactions.csv"
     header, *lines = file.read_text(encoding="utf-8").splitlines()
     lines[::2] = [re.sub(r'^([^",]*)(?=,)', r'"\1"', line) for line in lines[::2]]
@@ -40,22 +44,40 @@ def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path
 
 @pytest.mark.parametrize("users", [1, 5])
 def test_users_who_all_spend_the_same(spark: SparkSession, users: int) -> None:
-    """Nobody spends less than anybody: the percentile of all is 0, also where there are no others."""
+    """Nobody spends less than anybody: the percentile of all is 0, also where there are no
+    others."""
     spenders = spark.range(users).selectExpr("string(id) AS user_id", "1000L AS cents")
-    assert [row["spending_percentile"] for row in with_percentile(spenders).collect()] == [0.0] * users
+    assert [row["spending_percentile"] for row in with_percentile(spenders).collect()] == [
+        0.0
+    ] * users
 
 
-@settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 @given(zone=raw_zones())
-def test_raw_zones_full_of_oddities(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone) -> None:
+def test_raw_zones_full_of_oddities(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone
+) -> None:
     assert_jobs_agree_with_oracle(spark, tmp_path_factory.mktemp("zone"), zone)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@settings(max_examples=150, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
 @given(zone=raw_zones())
-def test_many_more_raw_zones(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone) -> None:
+def test_many_more_raw_zones(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone
+) -> None:
     assert_jobs_agree_with_oracle(spark, tmp_path_factory.mktemp("zone"), zone)
 
 

@@ -1,4 +1,5 @@
-"""The jobs as people and clusters start them: spark-submit, local paths, exit codes, what they print."""
+"""The jobs as people and clusters start them: spark-submit, local paths, exit codes, what they
+print."""
 
 from __future__ import annotations
 
@@ -16,11 +17,28 @@ JOBS = Path(__file__).parents[2] / "spark_jobs"
 JOB_NAMES = ["clean_rentals", "vehicle_location_metrics", "user_transaction_metrics", "publish_run"]
 ALL = "all_jobs"
 ZONES = {
-    "clean_rentals": ["--raw", "raw", "--clean", "out/clean", "--rejected", "out/rejected", "--max-reject-rate", "0.1"],
+    "clean_rentals": [
+        "--raw",
+        "raw",
+        "--clean",
+        "out/clean",
+        "--rejected",
+        "out/rejected",
+        "--max-reject-rate",
+        "0.1",
+    ],
     "vehicle_location_metrics": ["--clean", "out/clean", "--staging", "out/staging"],
     "user_transaction_metrics": ["--clean", "out/clean", "--staging", "out/staging"],
-    "publish_run": ["--clean", "out/clean", "--rejected", "out/rejected", "--staging", "out/staging",
-                    "--processed", "out/processed"],
+    "publish_run": [
+        "--clean",
+        "out/clean",
+        "--rejected",
+        "out/rejected",
+        "--staging",
+        "out/staging",
+        "--processed",
+        "out/processed",
+    ],
 }
 
 
@@ -29,7 +47,8 @@ def command_line(job: str) -> list[str]:
 
 
 def spark_submit(job: str, folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """A copy of the job alone in a folder, so that it finds the shared modules only where --py-files puts them."""
+    """A copy of the job alone in a folder, so that it finds the shared modules only where
+    --py-files puts them."""
     programs = {ALL} if job == ALL else {*JOB_NAMES, ALL}
     shared = [path for path in sorted(JOBS.glob("*.py")) if path.stem not in programs]
     (folder / "jobs").mkdir(exist_ok=True)
@@ -37,9 +56,18 @@ def spark_submit(job: str, folder: Path, arguments: list[str]) -> subprocess.Com
     alone.write_text((JOBS / f"{job}.py").read_text())
     program = [sys.executable, "-m", "pyspark.find_spark_home"]
     home = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
-    command = [f"{home}/bin/spark-submit", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-               "--py-files", ",".join(map(str, shared)), str(alone), *arguments]
-    return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    command = [
+        f"{home}/bin/spark-submit",
+        "--driver-java-options",
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "--py-files",
+        ",".join(map(str, shared)),
+        str(alone),
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
+    )
 
 
 def python(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +93,10 @@ def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
     expected = contract_tables(tmp_path / "raw")
     for table in KPI_TABLES:
         assert published_table(tmp_path / "out" / "processed", table, "by-hand") == expected[table]
-        assert len(list((tmp_path / "out" / "processed" / table / "run_id=by-hand").glob("*.parquet"))) == 1
+        assert (
+            len(list((tmp_path / "out" / "processed" / table / "run_id=by-hand").glob("*.parquet")))
+            == 1
+        )
 
 
 def in_one_application(folder: Path, *jobs: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +110,9 @@ def test_the_four_jobs_in_one_application(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     done = in_one_application(tmp_path, *JOB_NAMES)
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("JOB ")] == [f"JOB {job}" for job in JOB_NAMES]
+    assert [line for line in done.stdout.splitlines() if line.startswith("JOB ")] == [
+        f"JOB {job}" for job in JOB_NAMES
+    ]
     assert done.stdout.count("RUN_SUMMARY ") == len(JOB_NAMES)
     expected = contract_tables(tmp_path / "raw")
     for table in KPI_TABLES:
@@ -92,7 +125,9 @@ def test_a_failure_in_one_application_names_its_job_and_ends_it(tmp_path: Path) 
     done = in_one_application(tmp_path, "vehicle_location_metrics", "clean_rentals")
     assert done.returncode == 1
     file = "out/clean/rentals/run_id=by-hand/_summary.json"
-    assert done.stdout.splitlines()[-1].startswith(f"ERROR vehicle_location_metrics: {file} is not there")
+    assert done.stdout.splitlines()[-1].startswith(
+        f"ERROR vehicle_location_metrics: {file} is not there"
+    )
     assert "JOB clean_rentals" not in done.stdout
 
 
@@ -105,7 +140,9 @@ def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_pat
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith(message)
     assert done.stdout.count("ERROR clean_rentals") == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("ERROR")] == [done.stdout.splitlines()[-1]]
+    assert [line for line in done.stderr.splitlines() if line.startswith("ERROR")] == [
+        done.stdout.splitlines()[-1]
+    ]
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -117,11 +154,14 @@ def test_help_explains_every_argument(job: str) -> None:
         assert argument in done.stdout
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--run-id", "a/b"], "'a/b' is no run id"),
-    (["--run-id", "x", "--max-reject-rate", "2"], "2 is not between 0 and 1"),
-    (["--run-id", "x"], "the following arguments are required: --raw, --clean, --rejected"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--run-id", "a/b"], "'a/b' is no run id"),
+        (["--run-id", "x", "--max-reject-rate", "2"], "2 is not between 0 and 1"),
+        (["--run-id", "x"], "the following arguments are required: --raw, --clean, --rejected"),
+    ],
+)
 def test_wrong_usage_is_exit_code_2(arguments: list[str], message: str) -> None:
     done = python("clean_rentals", *arguments)
     assert done.returncode == 2

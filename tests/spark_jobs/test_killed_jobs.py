@@ -1,4 +1,5 @@
-"""Killed with SIGKILL at any moment, a run gives the same tables when it is run again, and leaves no half behind for readers."""
+"""Killed with SIGKILL at any moment, a run gives the same tables when it is run again, and leaves
+no half behind for readers."""
 
 from __future__ import annotations
 
@@ -37,15 +38,28 @@ class Chain:
 
     def __init__(self, raw: Path, lake: Path, log: Path) -> None:
         path = os.pathsep.join(str(ROOT / folder) for folder in ("spark_jobs", "tests"))
-        submit = ("--conf spark.sql.shuffle.partitions=2 --conf spark.ui.enabled=false "
-                  "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell")
-        environment = {**os.environ, "PYTHONPATH": path, "PYSPARK_SUBMIT_ARGS": submit, "SPARK_LOCAL_IP": "127.0.0.1",
-                       "PYSPARK_PYTHON": sys.executable}
+        submit = (
+            "--conf spark.sql.shuffle.partitions=2 --conf spark.ui.enabled=false "
+            "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+        )
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "PYSPARK_SUBMIT_ARGS": submit,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": sys.executable,
+        }
         for gateway in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
             environment.pop(gateway, None)
         with log.open("w") as errors:
-            self._process = subprocess.Popen([sys.executable, "-c", CHAIN, str(raw), str(lake)], env=environment,
-                                             stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", CHAIN, str(raw), str(lake)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         self.wait_for("begun")
 
     def wait_for(self, word: str) -> None:
@@ -84,7 +98,9 @@ def kill_and_run_again(spark: SparkSession, folder: Path, times: int) -> None:
         again = Run(spark, lake, "run-1" if number % 2 else "run-2").all(folder / "raw")
         for table in KPI_TABLES:
             assert again.table(table) == expected[table], f"{table} after a kill at {moment:.2f} s"
-        assert set(map(frozenset, published_runs(again).values())) == {frozenset(KPI_TABLES)}, f"killed at {moment:.2f} s"
+        assert set(map(frozenset, published_runs(again).values())) == {frozenset(KPI_TABLES)}, (
+            f"killed at {moment:.2f} s"
+        )
 
 
 def test_killed_at_a_few_moments(spark: SparkSession, tmp_path: Path) -> None:

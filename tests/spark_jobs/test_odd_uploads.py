@@ -1,4 +1,5 @@
-"""What people really upload: every odd file that is read, in one raw zone, and every file that is not, by its name."""
+"""What people really upload: every odd file that is read, in one raw zone, and every file that is
+not, by its name."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ IGNORED = [".DS_Store", "._part.csv", "_SUCCESS"]
 
 
 def rental(name: str, **changed: str) -> str:
-    row = {**dict(zip(COLUMNS[RENTALS], ROWS[RENTALS][0].split(","), strict=True)), "rental_id": name, **changed}
+    row = {
+        **dict(zip(COLUMNS[RENTALS], ROWS[RENTALS][0].split(","), strict=True)),
+        "rental_id": name,
+        **changed,
+    }
     return ",".join(row.values())
 
 
@@ -31,41 +36,81 @@ def csv_file(*rows: str, header: str = HEADER, end: str = "\n") -> bytes:
 
 
 ACROSS = csv_file(
-    rental("across", user_id='"U\n1"'), rental('"ac\r\nross 2"'), rental("17\" inch"), rental('"junk"x'),
-    rental("behind"), rental("mixed") + "\r" + rental("cr"), rental("mixed 2") + "\r\n" + rental("crlf"))
+    rental("across", user_id='"U\n1"'),
+    rental('"ac\r\nross 2"'),
+    rental('17" inch'),
+    rental('"junk"x'),
+    rental("behind"),
+    rental("mixed") + "\r" + rental("cr"),
+    rental("mixed 2") + "\r\n" + rental("crlf"),
+)
 RENTAL_FILES = {
     "rental_transactions/2024/nested.csv": csv_file(rental("nested")),
     "rental_transactions/year=2024/hive.csv": csv_file(rental("hive")),
     "rental_transactions/export.csv/part-00000.csv": csv_file(rental("spark")),
     "rental_transactions/UPPER.CSV": csv_file(rental("upper")),
-    "rental_transactions/mar [1] ä%20b.csv.GZ": gzip.compress(csv_file(rental("zipped"), rental("bad", total_amount="x"))),
-    "rental_transactions/two.csv.gz": gzip.compress(csv_file(rental("two"))) + gzip.compress(rental("members").encode()),
+    "rental_transactions/mar [1] ä%20b.csv.GZ": gzip.compress(
+        csv_file(rental("zipped"), rental("bad", total_amount="x"))
+    ),
+    "rental_transactions/two.csv.gz": (
+        gzip.compress(csv_file(rental("two"))) + gzip.compress(rental("members").encode())
+    ),
     "rental_transactions.csv": csv_file(rental("beside")),
     "rental_transactions/blank_first.csv": b" \n\xc2\xa0\n" + csv_file(rental("blank first")),
     "rental_transactions/marks.csv": "\ufeff\ufeff".encode() + csv_file(rental("marks"), "", " "),
     "rental_transactions/cr.csv": csv_file(rental("cr only"), end="\r"),
-    "rental_transactions/order.csv": csv_file("9.00," + rental("order").rsplit(",", 1)[0], header="total_amount," + HEADER[:-13]),
-    "rental_transactions/together.csv": csv_file(rental("first"), HEADER, f'"{HEADER[:9]}"{HEADER[9:]}', rental("second")),
+    "rental_transactions/order.csv": csv_file(
+        "9.00," + rental("order").rsplit(",", 1)[0], header="total_amount," + HEADER[:-13]
+    ),
+    "rental_transactions/together.csv": csv_file(
+        rental("first"), HEADER, f'"{HEADER[:9]}"{HEADER[9:]}', rental("second")
+    ),
     "rental_transactions/across.csv": ACROSS,
     "rental_transactions/spaces.csv": csv_file(
-        rental("nbsp", user_id="U1\u00a0"), rental("zwsp", vehicle_id="\u200bV1"), rental("bom", total_amount="\ufeff5.00"),
-        rental("quoted", user_id='"U1" '), header="\u200b" + HEADER.replace(",", "\u00a0,")),
+        rental("nbsp", user_id="U1\u00a0"),
+        rental("zwsp", vehicle_id="\u200bV1"),
+        rental("bom", total_amount="\ufeff5.00"),
+        rental("quoted", user_id='"U1" '),
+        header="\u200b" + HEADER.replace(",", "\u00a0,"),
+    ),
     "rental_transactions/values.csv": csv_file(
-        rental("digits", total_amount="9" * 3_000_000), rental("quotes", user_id='"' + '""' * 20_000 + '"'),
-        rental("y1969", rental_start_time="1969-12-31 23:59:59"), rental("y2100", rental_end_time="2100-01-01 00:00:00"),
-        rental("zeros", total_amount="0" * 50_000 + "1.50"), "\ufffd" + rental("replaced"), ","),
-    "rental_transactions/latin.csv": csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1"),
+        rental("digits", total_amount="9" * 3_000_000),
+        rental("quotes", user_id='"' + '""' * 20_000 + '"'),
+        rental("y1969", rental_start_time="1969-12-31 23:59:59"),
+        rental("y2100", rental_end_time="2100-01-01 00:00:00"),
+        rental("zeros", total_amount="0" * 50_000 + "1.50"),
+        "\ufffd" + rental("replaced"),
+        ",",
+    ),
+    "rental_transactions/latin.csv": (
+        csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1")
+    ),
 }
 MASTER_FILES = {
-    "users/more.csv": csv_file("U3,An\nn,Lee,a,1,D,2030-01-01,2020-01-01,7", "U4,x,y,z,1,D,2030-01-01,2020-01-01,1.0",
-                               ",x,y,z,1,D,,,1", "short,row", header=",".join(COLUMNS["users"])).replace(b"An\nn", b'"An\r\nn"'),
+    "users/more.csv": (
+        csv_file(
+            "U3,An\nn,Lee,a,1,D,2030-01-01,2020-01-01,7",
+            "U4,x,y,z,1,D,2030-01-01,2020-01-01,1.0",
+            ",x,y,z,1,D,,,1",
+            "short,row",
+            header=",".join(COLUMNS["users"]),
+        ).replace(b"An\nn", b'"An\r\nn"')
+    ),
     "users/header_only.csv": ",".join(COLUMNS["users"]).encode(),
-    "users/latin.csv": (",".join(COLUMNS["users"]) + ",Straße\nU5,Zoë,y,z,1,D,,,1,ok\n").encode("latin-1"),
-    "locations/more.csv": csv_file("99999999999,Far,1 Road,X,MA,1,1,1", "3,Pier,3 Road, Suite 5,Town,MA,02110,42.3,-71.0",
-                                   "01,Airport,1 Road,Boston,MA,02110,42.3,-71.0", header=",".join(COLUMNS["locations"])),
-    "vehicles/more.csv": csv_file("1,L1,Owner,T,,,,2019,5,Street,V2,,Nissan\u00a0,\u200b",
-                                  '1,L1,Owner "The Man" Lee,T,,,,2019,5,"5th ""Ave""",V3,,"Ni\\"ssan",17" basic',
-                                  header=",".join(COLUMNS["vehicles"])),
+    "users/latin.csv": (
+        (",".join(COLUMNS["users"]) + ",Straße\nU5,Zoë,y,z,1,D,,,1,ok\n").encode("latin-1")
+    ),
+    "locations/more.csv": csv_file(
+        "99999999999,Far,1 Road,X,MA,1,1,1",
+        "3,Pier,3 Road, Suite 5,Town,MA,02110,42.3,-71.0",
+        "01,Airport,1 Road,Boston,MA,02110,42.3,-71.0",
+        header=",".join(COLUMNS["locations"]),
+    ),
+    "vehicles/more.csv": csv_file(
+        "1,L1,Owner,T,,,,2019,5,Street,V2,,Nissan\u00a0,\u200b",
+        '1,L1,Owner "The Man" Lee,T,,,,2019,5,"5th ""Ave""",V3,,"Ni\\"ssan",17" basic',
+        header=",".join(COLUMNS["vehicles"]),
+    ),
 }
 
 
@@ -116,16 +161,47 @@ def test_kept_and_rejected_rows_and_tables_are_the_oracles(run: Run, raw: Path) 
 def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None:
     kept = {row[0] for row in run.kept_rentals().rows}
     assert kept >= {
-        "R1", "R4", "nested", "hive", "spark", "upper", "zipped", "two", "members", "beside", "blank first", "marks",
-        "cr only", "order", "first", "second", "behind", "mixed", "cr", "mixed 2", "crlf", "ac\nross 2", "nbsp", "zwsp",
-        "bom", "quoted", "zeros"}
+        "R1",
+        "R4",
+        "nested",
+        "hive",
+        "spark",
+        "upper",
+        "zipped",
+        "two",
+        "members",
+        "beside",
+        "blank first",
+        "marks",
+        "cr only",
+        "order",
+        "first",
+        "second",
+        "behind",
+        "mixed",
+        "cr",
+        "mixed 2",
+        "crlf",
+        "ac\nross 2",
+        "nbsp",
+        "zwsp",
+        "bom",
+        "quoted",
+        "zeros",
+    }
     assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
 
 
 def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
-    reasons = {table: sorted(reason for row in run.rejected_rows(table).rows for reason in row[0]) for table in MASTERS}
+    reasons = {
+        table: sorted(reason for row in run.rejected_rows(table).rows for reason in row[0])
+        for table in MASTERS
+    }
     assert reasons == {
-        "users": ["malformed_row", "missing_id", "not_utf8"], "locations": ["bad_id", "malformed_row"], "vehicles": []}
+        "users": ["malformed_row", "missing_id", "not_utf8"],
+        "locations": ["bad_id", "malformed_row"],
+        "vehicles": [],
+    }
 
 
 def test_what_is_not_read_is_named_in_the_summary_and_in_the_output(finished: Finished) -> None:
@@ -133,5 +209,6 @@ def test_what_is_not_read_is_named_in_the_summary_and_in_the_output(finished: Fi
     for name in NOT_READ:
         assert f"NOTE {RENTALS}/{name} is not read" in finished.printed
     assert "across.csv has line breaks within quotes and is read as a whole" in finished.printed
-    assert {table: counts["duplicates"] for table, counts in finished.summary["masters"].items()} == {
-        "locations": 1, "users": 0, "vehicles": 0}
+    assert {
+        table: counts["duplicates"] for table, counts in finished.summary["masters"].items()
+    } == {"locations": 1, "users": 0, "vehicles": 0}

@@ -1,6 +1,8 @@
-"""Two publications at once on one lake: one is stopped before each of its steps while the other runs.
+"""Two publications at once on one lake: one is stopped before each of its steps while the other
+runs.
 
-Both are real processes, stopped with SIGSTOP and continued; they share the test session's JVM, so none has to start one.
+Both are real processes, stopped with SIGSTOP and continued; they share the test session's JVM, so
+none has to start one.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ lake = StoppingLake.of_gateway()
 for line in sys.stdin:
     folder, run_id, owner, steps = json.loads(line)
     StoppingLake.steps = steps
-    zones = publish_run.Zones(*(f"{folder}/{zone}" for zone in ("clean", "rejected", "staging", "processed")))
+    names = ("clean", "rejected", "staging", "processed")
+    zones = publish_run.Zones(*(f"{folder}/{name}" for name in names))
     lock = publish_run.Lock(lake, f"{folder}/lock" if owner else "", owner)
     try:
         publish_run.Publication(lake, zones, lock).publish(run_id, 30)
@@ -62,7 +65,8 @@ for line in sys.stdin:
 
 
 class Publisher:
-    """A process that publishes runs one after the other, each stopped before its n-th step if asked for."""
+    """A process that publishes runs one after the other, each stopped before its n-th step if asked
+    for."""
 
     def __init__(self, spark: SparkSession) -> None:
         gateway = spark.sparkContext._gateway.gateway_parameters
@@ -73,10 +77,16 @@ class Publisher:
             "PYSPARK_GATEWAY_SECRET": gateway.auth_token,
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PUBLISHER],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def begin(self, folder: Path, run_id: str, owner: str = "", stop_before: int = 0) -> dict[str, object]:
+    def begin(
+        self, folder: Path, run_id: str, owner: str = "", stop_before: int = 0
+    ) -> dict[str, object]:
         """The outcome of the publication, or ``stopped``."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps([str(folder), run_id, owner, stop_before]) + "\n")
@@ -129,10 +139,13 @@ def no_half_can_be_crawled(zones: Zones) -> bool:
 STRIDES = [7, pytest.param(1, marks=pytest.mark.long)]
 
 
-# who holds the lock; with `both` it has passed from the first to the second although the first still lives
+# who holds the lock; with `both` it has passed from the first to the second although the first
+# still lives
 @pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("lock", ["nobody", "both"])
-@pytest.mark.parametrize(("first", "second"), [("run-1", "run-2"), ("run-2", "run-1"), ("run-1", "run-1")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("run-1", "run-2"), ("run-2", "run-1"), ("run-1", "run-1")]
+)
 def test_whoever_says_published_is_whole(
     spark: SparkSession,
     publishers: tuple[Publisher, Publisher],
@@ -156,11 +169,15 @@ def test_whoever_says_published_is_whole(
         if lock == "both":
             zones.lock.write_text("second")
         by_other = other.begin(zones.lock.parent, second, owners[1])
-        assert whole(zones, second) or not by_other["published"], f"stopped before step {step}: {by_other}"
+        assert whole(zones, second) or not by_other["published"], (
+            f"stopped before step {step}: {by_other}"
+        )
         assert no_half_can_be_crawled(zones), f"stopped before step {step}"
         told = stopped.go_on()
         assert whole(zones, first) or not told["published"], f"stopped before step {step}: {told}"
-        assert whole(zones, second) or not by_other["published"], f"stopped before step {step}: {by_other}, {told}"
+        assert whole(zones, second) or not by_other["published"], (
+            f"stopped before step {step}: {by_other}, {told}"
+        )
         assert no_half_can_be_crawled(zones), f"stopped before step {step}"
         outcomes.add((told["published"], by_other["published"]))
     assert step > 3 * len(TABLES)

@@ -15,7 +15,9 @@ from lake_job import JobError
 from publish_run import INTENT, TABLES, TABLES_OF, Lock, Publication
 from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)  # files are moved alike in ANSI mode
+pytestmark = pytest.mark.parametrize(
+    "spark", ["false"], indirect=True
+)  # files are moved alike in ANSI mode
 FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
 
 
@@ -24,7 +26,8 @@ class Interrupted(Exception):
 
 
 class FailingLake(Lake):
-    """Stops at the n-th change; a move may stop half way, as on S3, where it is a copy and a delete."""
+    """Stops at the n-th change; a move may stop half way, as on S3, where it is a copy and a
+    delete."""
 
     def __init__(self, spark: SparkSession, changes: int, how: str) -> None:
         super().__init__(spark._jvm, spark._jsc.hadoopConfiguration())
@@ -56,7 +59,8 @@ class FailingLake(Lake):
         self._left -= 1
 
 
-# how the change ended that a test interrupts; `make test` looks at every third change, with each of the two in turn
+# how the change ended that a test interrupts; `make test` looks at every third change, with each of
+# the two in turn
 HOW = ["in turn", *(pytest.param(how, marks=pytest.mark.all) for how in ("not begun", "copied"))]
 
 
@@ -83,14 +87,25 @@ class Zones:
                 (run / table / "_SUCCESS").touch()
             sizes = {name: len(content) for name, content in FILES.items()}
             manifest = {table: {"rows": 3, "files": sizes} for table in tables}
-            (run / f"_{job}.json").write_text(json.dumps({"job": job, "run_id": run_id, "seconds": 1.5, "tables": manifest}))
+            (run / f"_{job}.json").write_text(
+                json.dumps({"job": job, "run_id": run_id, "seconds": 1.5, "tables": manifest})
+            )
         self.write_summary(run_id, "cleaned")
 
     def write_summary(self, run_id: str, status: str) -> None:
-        summary = {"job": "clean_rentals", "run_id": run_id, "status": status, "seconds": 2.5, "rentals": {}, "masters": {}}
+        summary = {
+            "job": "clean_rentals",
+            "run_id": run_id,
+            "status": status,
+            "seconds": 2.5,
+            "rentals": {},
+            "masters": {},
+        }
         self.summary_file(run_id).parent.mkdir(parents=True, exist_ok=True)
         self.summary_file(run_id).write_text(json.dumps(summary))
-        self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(missing_ok=True)  # Hadoop's, of what it wrote itself
+        self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(
+            missing_ok=True
+        )  # Hadoop's, of what it wrote itself
 
     def summary_file(self, run_id: str) -> Path:
         return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
@@ -102,13 +117,16 @@ class Zones:
     def publish(
         self, run_id: str, keep_runs: int = 30, lake: Lake | None = None, owner: str = ""
     ) -> dict[str, Any]:
-        """With an ``owner`` the lock passes to it first, as it does when the owner before is dead."""
+        """With an ``owner`` the lock passes to it first, as it does when the owner before is
+        dead."""
         lake = lake or Lake.of_session(self._spark)
         lock = Lock(lake)
         if owner:
             self.lock.write_text(json.dumps(f"{owner} j-1"))  # as Step Functions writes it
             lock = Lock(lake, str(self.lock), owner)
-        zones = publish_run.Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
+        zones = publish_run.Zones(
+            *map(str, [self.clean, self.rejected, self.staging, self.processed])
+        )
         return Publication(lake, zones, lock).publish(run_id, keep_runs)
 
     def interrupt(self, run_id: str, changes: int, how: str, owner: str = "") -> bool:
@@ -147,7 +165,11 @@ def test_a_run_is_published_whole_and_its_staging_folder_is_gone(zones: Zones) -
     assert not (zones.staging / "run_id=run-1").exists()
     assert summary == json.loads(zones.summary_file("run-1").read_text())
     assert summary["status"] == "published"
-    assert summary["seconds"] == {"clean_rentals": 2.5, "vehicle_location_metrics": 1.5, "user_transaction_metrics": 1.5}
+    assert summary["seconds"] == {
+        "clean_rentals": 2.5,
+        "vehicle_location_metrics": 1.5,
+        "user_transaction_metrics": 1.5,
+    }
 
 
 def test_publishing_a_second_time_changes_nothing(zones: Zones) -> None:
@@ -168,7 +190,9 @@ def test_a_run_that_was_computed_again_takes_the_place_of_its_first_try(zones: Z
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_interrupted_anywhere_a_run_can_be_published_again(tmp_path: Path, spark: SparkSession, how: str) -> None:
+def test_interrupted_anywhere_a_run_can_be_published_again(
+    tmp_path: Path, spark: SparkSession, how: str
+) -> None:
     for changes in interruptions(how):
         zones = Zones(tmp_path / str(changes), spark)
         zones.stage("run-1")
@@ -241,7 +265,9 @@ def test_a_publication_that_is_not_known_to_be_dead_is_left_alone(zones: Zones, 
     assert zones.interrupt("run-1", 9, "copied", owner="" if owner else "first")
     before = zones.processed_files()
     zones.stage("run-2")
-    with pytest.raises(JobError, match="run run-1 is being published, or its publication was interrupted"):
+    with pytest.raises(
+        JobError, match="run run-1 is being published, or its publication was interrupted"
+    ):
         zones.publish("run-2", owner=owner)
     assert zones.processed_files() == before
     zones.publish("run-1")
@@ -313,11 +339,15 @@ def test_a_run_that_sorts_before_a_published_one_is_refused(zones: Zones) -> Non
     assert zones.published() == {"run-2": ALL}
 
 
-def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run_is_there(zones: Zones) -> None:
+def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run_is_there(
+    zones: Zones,
+) -> None:
     zones.stage("run-1")
     assert zones.interrupt("run-1", 9, "copied")
     for table in TABLES:
-        shutil.copytree(zones.staging / "run_id=run-1" / TABLES[-1], zones.processed / table / "run_id=run-2")
+        shutil.copytree(
+            zones.staging / "run_id=run-1" / TABLES[-1], zones.processed / table / "run_id=run-2"
+        )
     zones.publish("run-1", keep_runs=1)
     assert zones.published() == {"run-1": ALL, "run-2": ALL}
 
@@ -360,7 +390,9 @@ def test_only_the_newest_runs_are_kept(zones: Zones) -> None:
     assert zones.published() == {"run-3": ALL, "run-4": ALL}
 
 
-def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(zones: Zones) -> None:
+def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(
+    zones: Zones,
+) -> None:
     written = clean_rentals.Zones(str(zones.clean), str(zones.rejected), "run-0").all()
     folders = [zones.staging, *[Path(folder).parent for folder in written]]
     for run_id in ("run-0", "run-1", "run-2", "run-3"):
@@ -371,4 +403,7 @@ def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in
         zones.publish(run_id, keep_runs=1)
     left = {folder.name: {path.name for path in folder.iterdir()} for folder in folders}
     kept = {"run_id=run-2", "run_id=run-3"}
-    assert left == {folder.name: kept - {"run_id=run-2"} if folder == zones.staging else kept for folder in folders}
+    assert left == {
+        folder.name: kept - {"run_id=run-2"} if folder == zones.staging else kept
+        for folder in folders
+    }

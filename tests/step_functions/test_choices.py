@@ -15,7 +15,11 @@ from car_rental.state_machine.definition import definition
 from support.asl_checks import Definition, all_states, next_states
 
 Decide = Callable[[str, dict[str, Any]], str]
-TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "states.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"
 
 
@@ -29,15 +33,26 @@ def decide(client: Callable[[str], Any], machine: Definition) -> Decide:
     """``decide("CrawlHasEnded", input)``: the name of the state that comes next."""
     sfn = client("stepfunctions")
     trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
-    role = client("iam").create_role(RoleName="Choices", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    role = client("iam").create_role(RoleName="Choices", AssumeRolePolicyDocument=trust)["Role"][
+        "Arn"
+    ]
 
     def choose(name: str, data: dict[str, Any]) -> str:
         choice = copy.deepcopy(all_states(machine)[name])
-        ends = {target: {"Type": "Pass", "Result": {"next": target}, "End": True} for target in next_states(choice)}
+        ends = {
+            target: {"Type": "Pass", "Result": {"next": target}, "End": True}
+            for target in next_states(choice)
+        }
         alone = json.dumps({"StartAt": name, "States": {name: choice, **ends}})
-        made = sfn.create_state_machine(name=f"choice-{uuid.uuid4().hex[:8]}", definition=alone, roleArn=role)
-        started = sfn.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(data))
-        while (ended := sfn.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
+        made = sfn.create_state_machine(
+            name=f"choice-{uuid.uuid4().hex[:8]}", definition=alone, roleArn=role
+        )
+        started = sfn.start_execution(
+            stateMachineArn=made["stateMachineArn"], input=json.dumps(data)
+        )
+        while (ended := sfn.describe_execution(executionArn=started["executionArn"]))[
+            "status"
+        ] == "RUNNING":
             time.sleep(0.02)
         return str(json.loads(ended["output"])["next"])
 
@@ -45,10 +60,13 @@ def decide(client: Callable[[str], Any], machine: Definition) -> Decide:
 
 
 def crawl(state: str, *, before: str = "", after: str = "", looks: int = 1) -> dict[str, Any]:
-    """The input after a look at the crawler: its state, and when the crawls before and after its start began."""
+    """The input after a look at the crawler: its state, and when the crawls before and after its
+    start began."""
 
     def crawler(start: str) -> dict[str, Any]:
-        return {"Crawler": {"State": state, **({"LastCrawl": {"StartTime": start}} if start else {})}}
+        return {
+            "Crawler": {"State": state, **({"LastCrawl": {"StartTime": start}} if start else {})}
+        }
 
     return {"Before": crawler(before), "After": crawler(after), "Crawl": {"looks": looks}}
 
@@ -72,8 +90,12 @@ def test_a_crawl_has_ended_when_the_crawler_is_idle_and_shows_a_newer_crawl(
     assert decide("CrawlHasEnded", data) == following
 
 
-@pytest.mark.parametrize(("status", "well"), [("SUCCEEDED", True), ("FAILED", False), ("CANCELLED", False)])
-def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(decide: Decide, status: str, well: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "well"), [("SUCCEEDED", True), ("FAILED", False), ("CANCELLED", False)]
+)
+def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(
+    decide: Decide, status: str, well: bool
+) -> None:
     data = {"After": {"Crawler": {"State": "READY", "LastCrawl": {"Status": status}}}}
     assert (decide("CrawlWentWell", data) == "CheckTables") is well
 
@@ -90,6 +112,8 @@ def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(decide: De
         ("STARTING", 121, "ClusterTookTooLong"),
     ],
 )
-def test_steps_are_sent_to_a_cluster_that_is_ready(decide: Decide, state: str, looks: int, following: str) -> None:
+def test_steps_are_sent_to_a_cluster_that_is_ready(
+    decide: Decide, state: str, looks: int, following: str
+) -> None:
     data = {"Seen": {"Status": {"State": state}}, "Start": {"looks": looks}}
     assert decide("ClusterIsReady", data) == following

@@ -1,4 +1,5 @@
-"""The cluster reaper: it ends what the dead execution left, protected or not, and nothing else, however often it is called."""
+"""The cluster reaper: it ends what the dead execution left, protected or not, and nothing else,
+however often it is called."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def clusters(project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..
 
     def make(execution: str) -> str:
         tags = [*it.aws.tag_list, {"Key": "Execution", "Value": execution}]
-        made.append(it.aws.client("emr").run_job_flow(**cluster_request(it.settings, tags))["JobFlowId"])
+        made.append(
+            it.aws.client("emr").run_job_flow(**cluster_request(it.settings, tags))["JobFlowId"]
+        )
         return made[-1]
 
     yield make
@@ -41,7 +44,10 @@ def test_it_ends_the_clusters_of_the_execution_and_no_other(clusters: Any, clien
     ours, protected, others = clusters(EXECUTION), clusters(EXECUTION), clusters(f"{EXECUTION}0")
     client("emr").set_termination_protection(JobFlowIds=[protected], TerminationProtected=True)
     assert sorted(reap(client("emr"), EXECUTION, began)) == sorted([ours, protected])
-    states = {one: client("emr").describe_cluster(ClusterId=one)["Cluster"]["Status"]["State"] for one in (ours, others)}
+    states = {
+        one: client("emr").describe_cluster(ClusterId=one)["Cluster"]["Status"]["State"]
+        for one in (ours, others)
+    }
     assert states[ours].startswith("TERMINAT")
     assert not states[others].startswith("TERMINAT")
 
@@ -53,7 +59,9 @@ def test_called_twice_it_finds_nothing_to_do(clusters: Any, client: Any) -> None
     assert reap(client("emr"), EXECUTION + "-twice", began) == []
 
 
-def test_the_event_of_eventbridge_is_understood(clusters: Any, client: Any, monkeypatch: Any, capsys: Any) -> None:
+def test_the_event_of_eventbridge_is_understood(
+    clusters: Any, client: Any, monkeypatch: Any, capsys: Any
+) -> None:
     monkeypatch.setattr(cluster_reaper.boto3, "client", client)
     cluster, started = clusters(EXECUTION + "-event"), datetime.now(UTC).timestamp() * 1000
     detail = {"executionArn": EXECUTION + "-event", "status": "ABORTED", "startDate": int(started)}

@@ -1,4 +1,5 @@
-"""The state machine's definition, without running it: its graph, its parameters, its one source for cluster and steps."""
+"""The state machine's definition, without running it: its graph, its parameters, its one source for
+cluster and steps."""
 
 from __future__ import annotations
 
@@ -30,7 +31,16 @@ from support.asl_checks import (
 
 TAGS = [{"Key": "Project", "Value": "car-rental-data-lake"}, {"Key": "Environment", "Value": "dev"}]
 ARN = "arn:aws:iam::123456789012:role/service-role/Mine"
-CHECKS = (dangling, unreachable, clusters_left, uncaught, without_timeout, unsafe_retries, misfits, lint)
+CHECKS = (
+    dangling,
+    unreachable,
+    clusters_left,
+    uncaught,
+    without_timeout,
+    unsafe_retries,
+    misfits,
+    lint,
+)
 
 
 @pytest.fixture
@@ -39,11 +49,15 @@ def machine() -> Definition:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_definition_passes_every_check(machine: Definition, check: Callable[[Definition], list[str]]) -> None:
+def test_the_definition_passes_every_check(
+    machine: Definition, check: Callable[[Definition], list[str]]
+) -> None:
     assert check(machine) == []
 
 
-def broken(machine: Definition, change: Callable[[dict[str, dict[str, Any]]], object]) -> Definition:
+def broken(
+    machine: Definition, change: Callable[[dict[str, dict[str, Any]]], object]
+) -> Definition:
     """A copy of the definition whose states, by name, ``change`` has changed."""
     damaged = copy.deepcopy(machine)
     change(all_states(damaged))
@@ -64,62 +78,124 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
             set_to("CleanRentals", Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "Failed"}]),
             "CleanRentals -> Failed",
         ),
-        (dangling, set_to("CleanRentals", Next="TerminateCluster"), "CleanRentals -> TerminateCluster"),
+        (
+            dangling,
+            set_to("CleanRentals", Next="TerminateCluster"),
+            "CleanRentals -> TerminateCluster",
+        ),
         (unreachable, set_to("ClusterIsTerminated", Default="Published"), "TellResult"),
         (unreachable, set_to("CleanRentals", Next="PublishRun"), "Metrics"),
         (clusters_left, set_to("Work", Next="TellResult"), "Published is an end"),
         (clusters_left, set_to("Work", Catch=[]), "Work can fail uncaught"),
         (
             clusters_left,
-            set_to("Work", Catch=[{"ErrorEquals": ["States.ALL"], "ResultPath": "$.Failure", "Next": "PipelineFailed"}]),
+            set_to(
+                "Work",
+                Catch=[
+                    {
+                        "ErrorEquals": ["States.ALL"],
+                        "ResultPath": "$.Failure",
+                        "Next": "PipelineFailed",
+                    }
+                ],
+            ),
             "PipelineFailed is an end",
         ),
         (
             clusters_left,
-            set_to("Work", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "TerminateAfterFailure"}]),
+            set_to(
+                "Work", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "TerminateAfterFailure"}]
+            ),
             "Work overwrites the cluster's id",
         ),
         (clusters_left, set_to("Work", ResultPath="$.Cluster"), "Work overwrites the cluster's id"),
-        (clusters_left, set_to("CreateCluster", Next="ExplainRefusal"), "ClusterNotCreated is an end"),
+        (
+            clusters_left,
+            set_to("CreateCluster", Next="ExplainRefusal"),
+            "ClusterNotCreated is an end",
+        ),
         (uncaught, lambda states: states["CreateCluster"].pop("Catch"), "CreateCluster"),
         (uncaught, set_to("Work", Catch=[]), "Work"),
         (uncaught, set_to("StartCrawler", Catch=[]), "StartCrawler"),
-        (uncaught, lambda states: states["UserTransactionMetrics"].pop("Catch"), "UserTransactionMetrics"),
         (
             uncaught,
-            set_to("PublishRun", Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "CleanRentalsTookTooLong"}]),
+            lambda states: states["UserTransactionMetrics"].pop("Catch"),
+            "UserTransactionMetrics",
+        ),
+        (
+            uncaught,
+            set_to(
+                "PublishRun",
+                Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "CleanRentalsTookTooLong"}],
+            ),
             "PublishRun",
         ),
         (without_timeout, lambda states: states["PublishRun"].pop("TimeoutSeconds"), "PublishRun"),
-        (unsafe_retries, set_to("CreateCluster", Retry=[{"ErrorEquals": ["States.ALL"]}]), "CreateCluster"),
-        (unsafe_retries, set_to("CleanRentals", Retry=[{"ErrorEquals": ["EMR.AnyError"]}]), "CleanRentals"),
-        (unsafe_retries, set_to("StartCrawler", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]), "StartCrawler"),
-        (misfits, lambda states: states["LookAtCrawl"]["Parameters"].update(Crawler="x"), "Unknown parameter in input: "),
-        (misfits, lambda states: states["CreateCluster"]["Parameters"].pop("Instances"), "Missing required parameter"),
-        (misfits, lambda states: states["CleanRentals"]["Parameters"]["Step"].update(Jar="x"), "Unknown parameter in Steps[0]"),
+        (
+            unsafe_retries,
+            set_to("CreateCluster", Retry=[{"ErrorEquals": ["States.ALL"]}]),
+            "CreateCluster",
+        ),
+        (
+            unsafe_retries,
+            set_to("CleanRentals", Retry=[{"ErrorEquals": ["EMR.AnyError"]}]),
+            "CleanRentals",
+        ),
+        (
+            unsafe_retries,
+            set_to("StartCrawler", Retry=[{"ErrorEquals": ["States.TaskFailed"]}]),
+            "StartCrawler",
+        ),
+        (
+            misfits,
+            lambda states: states["LookAtCrawl"]["Parameters"].update(Crawler="x"),
+            "Unknown parameter in input: ",
+        ),
+        (
+            misfits,
+            lambda states: states["CreateCluster"]["Parameters"].pop("Instances"),
+            "Missing required parameter",
+        ),
+        (
+            misfits,
+            lambda states: states["CleanRentals"]["Parameters"]["Step"].update(Jar="x"),
+            "Unknown parameter in Steps[0]",
+        ),
         (lint, set_to("WaitForCrawl", Secondz=3), "Secondz"),
         (lint, set_to("StartCrawler", Type="Taks"), "Taks"),
     ],
 )
 def test_each_check_finds_what_it_is_for(
-    machine: Definition, check: Callable[[Definition], list[str]], change: Callable[..., object], found: str
+    machine: Definition,
+    check: Callable[[Definition], list[str]],
+    change: Callable[..., object],
+    found: str,
 ) -> None:
     assert found in "\n".join(check(broken(machine, change)))
 
 
-def test_the_cluster_is_the_one_that_step_5_asks_for_and_carries_the_execution(machine: Definition) -> None:
+def test_the_cluster_is_the_one_that_step_5_asks_for_and_carries_the_execution(
+    machine: Definition,
+) -> None:
     parameters = machine["States"]["CreateCluster"]["Parameters"]
-    expected = cluster_request(Settings(), [*TAGS, {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}])
+    expected = cluster_request(
+        Settings(), [*TAGS, {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}]
+    )
     assert parameters == expected
     assert {"Key": "Execution", "Value.$": "$$.Execution.Id"} in parameters["Tags"]
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(machine: Definition, job: str) -> None:
+def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(
+    machine: Definition, job: str
+) -> None:
     state = all_states(machine)["".join(word.capitalize() for word in job.split("_"))]
     step = state["Parameters"]["Step"]
     expression = step["HadoopJarStep"].pop("Args.$")
-    arguments = [literal or reference for literal, reference in re.findall(r"'([^']*)'|(\$[\w.]+)", expression)]
+    arguments = [
+        literal or reference
+        for literal, reference in re.findall(r"'([^']*)'|(\$[\w.]+)", expression)
+    ]
     expected = spark_step(Settings(), job, "$.Run.id", "$.Execution")
     assert arguments == expected["HadoopJarStep"].pop("Args")
     assert step == expected
@@ -148,15 +224,27 @@ def test_a_text_that_is_one_placeholder_becomes_the_value_whatever_its_type() ->
     assert fill({"a": "${n}", "b": ["${n} s", 2]}, {"n": 3}) == {"a": 3, "b": ["3 s", 2]}
 
 
-def test_no_task_outlasts_the_execution_so_that_its_timeout_is_always_caught(machine: Definition) -> None:
+def test_no_task_outlasts_the_execution_so_that_its_timeout_is_always_caught(
+    machine: Definition,
+) -> None:
     states = all_states(machine)
-    one_after_the_other = ("CleanRentals", "UserTransactionMetrics", "PublishRun", "TerminateCluster")
+    one_after_the_other = (
+        "CleanRentals",
+        "UserTransactionMetrics",
+        "PublishRun",
+        "TerminateCluster",
+    )
     looks = states["LookAtCrawl"], states["WaitForCrawl"], states["ClusterIsReady"]
     waiting = 2 * 121 * looks[1]["Seconds"]
-    assert sum(states[name]["TimeoutSeconds"] for name in one_after_the_other) + waiting < machine["TimeoutSeconds"]
+    assert (
+        sum(states[name]["TimeoutSeconds"] for name in one_after_the_other) + waiting
+        < machine["TimeoutSeconds"]
+    )
 
 
-def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(machine: Definition) -> None:
+def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(
+    machine: Definition,
+) -> None:
     local = all_states(definition(Settings(aws_endpoint_url="http://127.0.0.1:5000"), TAGS, "aws"))
     assert all_states(machine)["WaitForCrawl"]["Seconds"] == 30
     assert local["WaitForCrawl"]["Seconds"] == 1
@@ -164,14 +252,31 @@ def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(machin
 
 def test_the_arns_are_of_the_partition() -> None:
     govcloud = definition(Settings(aws_region="us-gov-west-1"), TAGS, "aws-us-gov")
-    resources = [state["Resource"] for state in all_states(govcloud).values() if state["Type"] == "Task"]
-    assert resources and all(resource.startswith("arn:aws-us-gov:states:::") for resource in resources)
+    resources = [
+        state["Resource"] for state in all_states(govcloud).values() if state["Type"] == "Task"
+    ]
+    assert resources and all(
+        resource.startswith("arn:aws-us-gov:states:::") for resource in resources
+    )
 
 
 VARIANTS = [
-    {"emr_core_market": "spot", "emr_max_core_instance_count": 5, "emr_subnet_id": "subnet-0123456789abcdef0"},
-    {"emr_deploy_mode": "cluster", "emr_spark_conf": "spark.a='{b}", "emr_security_configuration": "imdsv2"},
-    {"glue_service_role": ARN, "emr_service_role": ARN, "emr_ec2_instance_profile": ARN, "emr_ec2_key_name": "key"},
+    {
+        "emr_core_market": "spot",
+        "emr_max_core_instance_count": 5,
+        "emr_subnet_id": "subnet-0123456789abcdef0",
+    },
+    {
+        "emr_deploy_mode": "cluster",
+        "emr_spark_conf": "spark.a='{b}",
+        "emr_security_configuration": "imdsv2",
+    },
+    {
+        "glue_service_role": ARN,
+        "emr_service_role": ARN,
+        "emr_ec2_instance_profile": ARN,
+        "emr_ec2_key_name": "key",
+    },
 ]
 
 
@@ -198,4 +303,6 @@ def test_the_lock_is_where_the_role_may_write_it() -> None:
 
 @pytest.mark.parametrize("name", ["TakeNewLock", "TakeOverLock"])
 def test_each_holder_of_the_lock_gives_it_another_etag(machine: Definition, name: str) -> None:
-    assert machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"  # S3 makes the ETag of the body alone
+    assert (
+        machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"
+    )  # S3 makes the ETag of the body alone

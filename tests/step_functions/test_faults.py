@@ -1,4 +1,5 @@
-"""The state machine when things go wrong: how the execution ends, what is published, and that no cluster is left behind."""
+"""The state machine when things go wrong: how the execution ends, what is published, and that no
+cluster is left behind."""
 
 from __future__ import annotations
 
@@ -34,8 +35,11 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-def replace(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Handler], Handler]], None]:
-    """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an operation's handler."""
+def replace(
+    trail: CallTrail, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Callable[[Handler], Handler]], None]:
+    """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an
+    operation's handler."""
     handlers: dict[str, Handler] = trail.app.handlers
 
     def put(operation: str, make: Callable[[Handler], Handler]) -> None:
@@ -66,11 +70,18 @@ def test_a_good_run_shows_its_tables_and_leaves_no_cluster(pipeline: Pipeline) -
     ended = pipeline.finish(execution)
     assert ended["status"] == "SUCCEEDED", ended
     assert pipeline.published(run_id) == set(TABLES)
-    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == ["TERMINATED"]
+    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == [
+        "TERMINATED"
+    ]
 
 
-def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twice(pipeline: Pipeline, replace: Any) -> None:
-    replace("ElasticMapReduce.RunJobFlow", failing(1, AwsError("ValidationException", "The subnet is unknown.")))
+def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twice(
+    pipeline: Pipeline, replace: Any
+) -> None:
+    replace(
+        "ElasticMapReduce.RunJobFlow",
+        failing(1, AwsError("ValidationException", "The subnet is unknown.")),
+    )
     execution = pipeline.start()
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "EMR.AmazonElasticMapReduceException")
@@ -86,14 +97,21 @@ def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace
     assert len(pipeline.clusters(execution)) == 1
 
 
-def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is_not(pipeline: Pipeline, replace: Any) -> None:
+def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is_not(
+    pipeline: Pipeline, replace: Any
+) -> None:
     refusals = [THROTTLED, AwsError("ValidationException", "The step is odd.")]
-    replace("ElasticMapReduce.AddJobFlowSteps", lambda handler: lambda call: in_turn(refusals, handler, call))
+    replace(
+        "ElasticMapReduce.AddJobFlowSteps",
+        lambda handler: lambda call: in_turn(refusals, handler, call),
+    )
     execution = pipeline.start("refused")
     ended = pipeline.finish(execution)
     assert refusals == []
     assert (ended["status"], ended["error"]) == ("FAILED", "EMR.AmazonElasticMapReduceException")
-    assert ended["cause"].startswith("EMR did not take the Spark job clean_rentals: The step is odd.")
+    assert ended["cause"].startswith(
+        "EMR did not take the Spark job clean_rentals: The step is odd."
+    )
     assert pipeline.steps(execution) == {}
     assert pipeline.forgotten(execution) == []
 
@@ -110,8 +128,14 @@ def test_the_crawl_begins_when_the_cluster_has_ended(pipeline: Pipeline) -> None
     execution = pipeline.start(pipeline.lay_out(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
     (cluster,) = pipeline.clusters(execution)
-    events = pipeline.aws.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)["events"]
-    (crawl,) = [one for one in events if one.get("stateEnteredEventDetails", {}).get("name") == "StartCrawler"]
+    events = pipeline.aws.client("stepfunctions").get_execution_history(
+        executionArn=execution, maxResults=1000
+    )["events"]
+    (crawl,) = [
+        one
+        for one in events
+        if one.get("stateEnteredEventDetails", {}).get("name") == "StartCrawler"
+    ]
     assert cluster["Status"]["Timeline"]["EndDateTime"] <= crawl["timestamp"]
 
 
@@ -132,14 +156,19 @@ def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace:
     assert pipeline.forgotten(execution) == []
 
 
-def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(pipeline: Pipeline) -> None:
+def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(
+    pipeline: Pipeline,
+) -> None:
     pipeline.put_jobs(vehicle_location_metrics=BAD, user_transaction_metrics=SLOW)
     execution = pipeline.start("job-fails")
     ended = pipeline.finish(execution)
     (cluster,) = pipeline.clusters(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
     assert ended["cause"].startswith("Spark job vehicle_location_metrics (step s-")
-    assert f" ended FAILED. Its log: {pipeline.settings.s3('logs/emr', cluster['Id'], 'steps', 's-')}" in ended["cause"]
+    assert (
+        f" ended FAILED. Its log: {pipeline.settings.s3('logs/emr', cluster['Id'], 'steps', 's-')}"
+        in ended["cause"]
+    )
     assert pipeline.steps(execution) == {
         "clean_rentals": "COMPLETED",
         "vehicle_location_metrics": "FAILED",
@@ -154,7 +183,11 @@ def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: A
         def handle(call: Call) -> dict[str, Any]:
             answer = handler(call)
             last = answer["Crawler"].get("LastCrawl")
-            return {"Crawler": answer["Crawler"] | ({"LastCrawl": last | {"Status": "FAILED"}} if last else {})}
+            return {
+                "Crawler": (
+                    answer["Crawler"] | ({"LastCrawl": last | {"Status": "FAILED"}} if last else {})
+                )
+            }
 
         return handle
 
@@ -168,7 +201,9 @@ def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: A
     assert pipeline.forgotten(execution) == []
 
 
-def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(pipeline: Pipeline, replace: Any) -> None:
+def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(
+    pipeline: Pipeline, replace: Any
+) -> None:
     running = AwsError("CrawlerRunningException", "Crawler has already started")
     pipeline.define(without_spark)
     replace("AWSGlue.StartCrawler", failing(1, running))
@@ -189,7 +224,9 @@ def test_a_table_without_rows_of_the_run_fails_the_check(pipeline: Pipeline) -> 
     assert pipeline.forgotten(execution) == []
 
 
-def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(pipeline: Pipeline) -> None:
+def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(
+    pipeline: Pipeline,
+) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     execution = pipeline.start("stopped")
     pipeline.wait_for_step(execution, "clean_rentals")
@@ -199,7 +236,9 @@ def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(pipeli
     assert pipeline.published("stopped") == set()
 
 
-def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(pipeline: Pipeline) -> None:
+def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(
+    pipeline: Pipeline,
+) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     pipeline.define(lambda machine: machine.update(TimeoutSeconds=5))
     execution = pipeline.start("timed-out")
@@ -225,17 +264,28 @@ def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return states
 
 
-def test_a_termination_that_is_throttled_twice_is_tried_again(pipeline: Pipeline, replace: Any) -> None:
+def test_a_termination_that_is_throttled_twice_is_tried_again(
+    pipeline: Pipeline, replace: Any
+) -> None:
     pipeline.define(without_spark)
     replace("ElasticMapReduce.TerminateJobFlows", failing(2, THROTTLED))
     execution = pipeline.start(pipeline.lay_out(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
-    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == ["TERMINATED"]
+    assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == [
+        "TERMINATED"
+    ]
 
 
-def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cluster(pipeline: Pipeline, replace: Any) -> None:
-    pipeline.define(without_spark, lambda machine: machine["States"]["TerminateCluster"].update(Retry=[]))
-    replace("ElasticMapReduce.TerminateJobFlows", failing(1, AwsError("InternalServerError", "Oh.", 500)))
+def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cluster(
+    pipeline: Pipeline, replace: Any
+) -> None:
+    pipeline.define(
+        without_spark, lambda machine: machine["States"]["TerminateCluster"].update(Retry=[])
+    )
+    replace(
+        "ElasticMapReduce.TerminateJobFlows",
+        failing(1, AwsError("InternalServerError", "Oh.", 500)),
+    )
     run_id = pipeline.lay_out(*TABLES)
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
@@ -244,18 +294,28 @@ def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cl
     assert pipeline.forgotten(execution) == []
 
 
-def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(pipeline: Pipeline, replace: Any) -> None:
+def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
+    pipeline: Pipeline, replace: Any
+) -> None:
     pipeline.put_jobs(clean_rentals=BAD)
     pipeline.define(lambda machine: machine["States"]["TerminateAfterFailure"].update(Retry=[]))
-    replace("ElasticMapReduce.TerminateJobFlows", failing(1, AwsError("InternalServerError", "Oh.", 500)))
+    replace(
+        "ElasticMapReduce.TerminateJobFlows",
+        failing(1, AwsError("InternalServerError", "Oh.", 500)),
+    )
     execution = pipeline.start("both-fail")
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
-    assert "clean_rentals" in ended["cause"] and "could not be terminated and may still cost money" in ended["cause"]
+    assert (
+        "clean_rentals" in ended["cause"]
+        and "could not be terminated and may still cost money" in ended["cause"]
+    )
     assert pipeline.forgotten(execution) == []
 
 
-def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(pipeline: Pipeline) -> None:
+def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(
+    pipeline: Pipeline,
+) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     first = pipeline.start("first")
     pipeline.wait_for_step(first, "clean_rentals")
@@ -301,12 +361,17 @@ def test_a_holder_that_nobody_knows_any_more_does_not_block(pipeline: Pipeline) 
 
 def put_lock(pipeline: Pipeline, **owner: str) -> None:
     pipeline.aws.client("s3").put_object(
-        Bucket=pipeline.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=str(owner).encode()
+        Bucket=pipeline.settings.s3_bucket_name,
+        Key=LOCK_KEY,
+        Metadata=owner,
+        Body=str(owner).encode(),
     )
 
 
 def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3))
+    pipeline.define(
+        without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3)
+    )
     with lake_lock(pipeline.aws, pipeline.console, "run_spark_jobs"):
         execution = pipeline.start()
         ended = pipeline.finish(execution)
@@ -317,7 +382,9 @@ def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(pipeline: Pipeline)
 
 
 def test_a_run_by_hand_whose_process_was_killed_does_not_block(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1))
+    pipeline.define(
+        without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1)
+    )
     put_lock(pipeline, owner="main on somewhere", token="main/killed", cluster="j-UNKNOWN")
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
     put_lock(pipeline, owner="main on somewhere", token="main/killed")
@@ -342,7 +409,9 @@ def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinis
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
 
 
-def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_is_made(pipeline: Pipeline) -> None:
+def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_is_made(
+    pipeline: Pipeline,
+) -> None:
     pipeline.define(without_spark)
     published = pipeline.lay_out(*TABLES)
     assert pipeline.finish(pipeline.start(published))["status"] == "SUCCEEDED"
@@ -355,15 +424,22 @@ def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_
 
 @pytest.fixture
 def no_reaper(pipeline: Pipeline) -> Iterator[None]:
-    events, rule = pipeline.aws.client("events"), pipeline.settings.shared_name("car-rental-execution-ended")
+    events, rule = (
+        pipeline.aws.client("events"),
+        pipeline.settings.shared_name("car-rental-execution-ended"),
+    )
     events.disable_rule(Name=rule)
     yield
     events.enable_rule(Name=rule)
 
 
 @pytest.mark.long
-def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(pipeline: Pipeline, no_reaper: None) -> None:
-    pipeline.define(lambda machine: cluster(machine)["AutoTerminationPolicy"].update(IdleTimeout=60))
+def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(
+    pipeline: Pipeline, no_reaper: None
+) -> None:
+    pipeline.define(
+        lambda machine: cluster(machine)["AutoTerminationPolicy"].update(IdleTimeout=60)
+    )
     pipeline.put_jobs(clean_rentals=SLOW)
     execution = pipeline.start("idle")
     pipeline.wait_for_step(execution, "clean_rentals")

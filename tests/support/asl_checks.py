@@ -1,4 +1,5 @@
-"""Checks of a state machine's definition without running it; each returns a list of what is wrong."""
+"""Checks of a state machine's definition without running it; each returns a list of what is
+wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ _WORK = ("Task", "Parallel", "Map")
 # what the optimized integrations call, where that has another name or shape than the API
 _EMR = {
     "createCluster": ("RunJobFlow", lambda given: given),
-    "addStep": ("AddJobFlowSteps", lambda given: {"JobFlowId": given["ClusterId"], "Steps": [given["Step"]]}),
+    "addStep": (
+        "AddJobFlowSteps",
+        lambda given: {"JobFlowId": given["ClusterId"], "Steps": [given["Step"]]},
+    ),
     "terminateCluster": ("TerminateJobFlows", lambda given: {"JobFlowIds": [given["ClusterId"]]}),
 }
 _BOTO_NAMES = {"elasticmapreduce": "emr", "sfn": "stepfunctions"}
@@ -28,13 +32,18 @@ def machines(definition: Definition) -> Iterator[Definition]:
     """The definition and every branch and item processor inside it."""
     yield definition
     for state in definition["States"].values():
-        for inner in [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]:
+        for inner in [
+            *state.get("Branches", []),
+            *([state["ItemProcessor"]] if "ItemProcessor" in state else []),
+        ]:
             yield from machines(inner)
 
 
 def all_states(definition: Definition) -> dict[str, dict[str, Any]]:
     """Every state by name."""
-    return {name: state for machine in machines(definition) for name, state in machine["States"].items()}
+    return {
+        name: state for machine in machines(definition) for name, state in machine["States"].items()
+    }
 
 
 def next_states(state: dict[str, Any], *, caught: bool = True) -> list[str]:
@@ -67,7 +76,9 @@ def unreachable(definition: Definition) -> list[str]:
     ]
 
 
-def _reached(states: dict[str, dict[str, Any]], start: list[str], stop: frozenset[str] = frozenset()) -> set[str]:
+def _reached(
+    states: dict[str, dict[str, Any]], start: list[str], stop: frozenset[str] = frozenset()
+) -> set[str]:
     seen, ahead = set(), list(start)
     while ahead:
         name = ahead.pop()
@@ -79,10 +90,13 @@ def _reached(states: dict[str, dict[str, Any]], start: list[str], stop: frozense
 
 
 def clusters_left(definition: Definition) -> list[str]:
-    """Ways from the creation of the cluster to an end that pass no terminate state, or that lose the cluster's id."""
+    """Ways from the creation of the cluster to an end that pass no terminate state, or that lose
+    the cluster's id."""
     states = definition["States"]
     (creation,) = (name for name, state in states.items() if _CREATE in state.get("Resource", ""))
-    terminations = frozenset(name for name, state in states.items() if _TERMINATE in state.get("Resource", ""))
+    terminations = frozenset(
+        name for name, state in states.items() if _TERMINATE in state.get("Resource", "")
+    )
     # a creation that failed made no cluster, so its Catch does not count
     exposed = _reached(states, next_states(states[creation], caught=False), terminations)
     place = states[creation]["ResultPath"]
@@ -103,35 +117,59 @@ def _lets_go(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
 def uncaught(definition: Definition) -> list[str]:
     """Work that must have a Catch and has none, and Spark steps whose timeout is not explained.
 
-    Inside the Parallel state, its own Catch takes what is not caught; a crawler that runs already is no failure.
+    Inside the Parallel state, its own Catch takes what is not caught; a crawler that runs already
+    is no failure.
     """
     work = {name: state for name, state in definition["States"].items() if state["Type"] in _WORK}
-    work |= {name: state for name, state in all_states(definition).items() if _CRAWL in state.get("Resource", "")}
-    steps = {name: state for name, state in all_states(definition).items() if _STEP in state.get("Resource", "")}
+    work |= {
+        name: state
+        for name, state in all_states(definition).items()
+        if _CRAWL in state.get("Resource", "")
+    }
+    steps = {
+        name: state
+        for name, state in all_states(definition).items()
+        if _STEP in state.get("Resource", "")
+    }
     bare = [name for name, state in work.items() if not state.get("Catch")]
-    return [*bare, *(name for name, step in steps.items() if not _explains_timeout(definition, step))]
+    return [
+        *bare,
+        *(name for name, step in steps.items() if not _explains_timeout(definition, step)),
+    ]
 
 
 def _explains_timeout(definition: Definition, step: dict[str, Any]) -> bool:
-    ends = [catch["Next"] for catch in step.get("Catch", []) if catch["ErrorEquals"] == ["States.Timeout"]]
+    ends = [
+        catch["Next"]
+        for catch in step.get("Catch", [])
+        if catch["ErrorEquals"] == ["States.Timeout"]
+    ]
     job = step["Parameters"]["Step"]["Name"]
     return any(job in all_states(definition)[end].get("Cause", "") for end in ends)
 
 
 def without_timeout(definition: Definition) -> list[str]:
     """Tasks that may wait for ever."""
-    return [name for name, state in all_states(definition).items() if state["Type"] == "Task" and not state.get("TimeoutSeconds")]
+    return [
+        name
+        for name, state in all_states(definition).items()
+        if state["Type"] == "Task" and not state.get("TimeoutSeconds")
+    ]
 
 
 def unsafe_retries(definition: Definition) -> list[str]:
-    """Retries of what has no client token (creation, submission), and retries of everything where a repeat could do harm."""
+    """Retries of what has no client token (creation, submission), and retries of everything where a
+    repeat could do harm."""
     return [
         name
         for name, state in all_states(definition).items()
         for retry in state.get("Retry", [])
         if _CREATE in state["Resource"]
         or _STEP in state["Resource"]
-        or (_TERMINATE not in state["Resource"] and {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"]))
+        or (
+            _TERMINATE not in state["Resource"]
+            and {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"])
+        )
     ]
 
 
@@ -147,15 +185,24 @@ def misfits(definition: Definition) -> list[str]:
 
 
 def _misfit(resource: str, parameters: dict[str, Any]) -> str:
-    service, action = resource.split(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync").split(":")
-    operation, shaped = _EMR[action] if service == "elasticmapreduce" else (action[0].upper() + action[1:], dict)
-    model = botocore.session.get_session().get_service_model(_BOTO_NAMES.get(service, service)).operation_model(operation)
+    service, action = (
+        resource.split(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync").split(":")
+    )
+    operation, shaped = (
+        _EMR[action] if service == "elasticmapreduce" else (action[0].upper() + action[1:], dict)
+    )
+    model = (
+        botocore.session.get_session()
+        .get_service_model(_BOTO_NAMES.get(service, service))
+        .operation_model(operation)
+    )
     request = _spelled(shaped(_sampled(parameters)), model.input_shape)
     return str(ParamValidator().validate(request, model.input_shape).generate_report())
 
 
 def _sampled(value: Any) -> Any:
-    """The parameters with a sample in the place of each expression: a list for ``States.Array``, else a text."""
+    """The parameters with a sample in the place of each expression: a list for ``States.Array``,
+    else a text."""
     if isinstance(value, list):
         return [_sampled(item) for item in value]
     if not isinstance(value, dict):
@@ -178,4 +225,6 @@ def _spelled(request: dict[str, Any], shape: Any) -> dict[str, Any]:
 def lint(definition: Definition) -> list[str]:
     """What cfn-lint says of this state machine."""
     role = "arn:aws:iam::123456789012:role/Role"
-    return lint_resources(("AWS::StepFunctions::StateMachine", {"RoleArn": role, "Definition": definition}))
+    return lint_resources(
+        ("AWS::StepFunctions::StateMachine", {"RoleArn": role, "Definition": definition})
+    )

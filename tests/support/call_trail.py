@@ -1,7 +1,9 @@
-"""Who called what: the requests that reach the stand-in, written down with the role that signed them.
+"""Who called what: the requests that reach the stand-in, written down with the role that signed
+them.
 
-``CallTrail`` is a WSGI layer around the stand-in's server. What AWS would do as a role, the stand-in signs with that role
-(``local_aws/keys.py::access_key_of``), so a request's signature says whose permissions it needs on AWS.
+``CallTrail`` is a WSGI layer around the stand-in's server. What AWS would do as a role, the
+stand-in signs with that role (``local_aws/keys.py::access_key_of``), so a request's signature says
+whose permissions it needs on AWS.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _MOST_BYTES = 1 << 20  # of a body that is looked into
 
 @dataclass(frozen=True)
 class Request:
-    """One request: ``operation`` is that of ``X-Amz-Target``, empty for S3, where method, path and query say it."""
+    """One request: ``operation`` is that of ``X-Amz-Target``, empty for S3, where method, path and
+    query say it."""
 
     role: str
     service: str
@@ -64,7 +67,9 @@ class CallTrail:
         finally:
             self._requests = None
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _answer(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         requests = self._requests
         if requests is not None:
             request = _request(environ)

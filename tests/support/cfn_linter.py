@@ -1,4 +1,5 @@
-"""cfn-lint, for what would be a resource of CloudFormation: policies with the names of AWS's actions, state machines."""
+"""cfn-lint, for what would be a resource of CloudFormation: policies with the names of AWS's
+actions, state machines."""
 
 from __future__ import annotations
 
@@ -10,6 +11,12 @@ import cfnlint.api
 
 def lint_resources(*resources: tuple[str, dict[str, Any]]) -> list[str]:
     """What cfn-lint says of a template with these resources, each a type and its properties."""
-    made = {f"Resource{number}": {"Type": kind, "Properties": properties} for number, (kind, properties) in enumerate(resources)}
+    made = {
+        f"Resource{number}": {"Type": kind, "Properties": properties}
+        for number, (kind, properties) in enumerate(resources)
+    }
     template = json.dumps({"Resources": made})
-    return [str(match) for match in cfnlint.api.lint(template, cfnlint.api.ManualArgs(regions=["us-east-1"]))]
+    return [
+        str(match)
+        for match in cfnlint.api.lint(template, cfnlint.api.ManualArgs(regions=["us-east-1"]))
+    ]

@@ -1,4 +1,5 @@
-"""A project whose state machine is deployed on the stand-in, with trivial Spark jobs, for tests that run it."""
+"""A project whose state machine is deployed on the stand-in, with trivial Spark jobs, for tests
+that run it."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ GOOD = "print('all is well')"
 BAD = "raise RuntimeError('no such thing')"
 SLOW = "import time; time.sleep(120)"
 # raw data's way is not of interest here: what the real jobs would have counted
-SUMMARY = {"status": "published", "rentals": {"read": 3, "kept": 2, "rejected": 1}, "tables": {"user_metrics": {"rows": 2}}}
+SUMMARY = {
+    "status": "published",
+    "rentals": {"read": 3, "kept": 2, "rejected": 1},
+    "tables": {"user_metrics": {"rows": 2}},
+}
 
 States = dict[str, dict[str, Any]]
 _run_numbers = itertools.count(1)
@@ -52,21 +57,32 @@ class Pipeline:
         return Console(self.out, self.err)
 
     def put_jobs(self, **sources: str) -> None:
-        """Puts trivial jobs in the place of the real ones; those that are not named do nothing, and well."""
+        """Puts trivial jobs in the place of the real ones; those that are not named do nothing, and
+        well."""
         s3 = self.aws.client("s3")
         for path in job_files():
             source = sources.get(path.stem, GOOD if path.stem in JOBS else "")
-            s3.put_object(Bucket=self.settings.s3_bucket_name, Key=f"jobs/{path.name}", Body=source.encode())
+            s3.put_object(
+                Bucket=self.settings.s3_bucket_name, Key=f"jobs/{path.name}", Body=source.encode()
+            )
 
     def lay_out(self, *tables: str) -> str:
-        """Puts a row into each of ``tables``, as the jobs of a new run would; returns the run's id."""
+        """Puts a row into each of ``tables``, as the jobs of a new run would; returns the run's
+        id."""
         run_id = f"0-{next(_run_numbers):04d}"  # sorts before all that tests give themselves
         buffer = io.BytesIO()
         pq.write_table(pa.table({"rentals": [1]}), buffer)
-        objects = {f"processed/{table}/run_id={run_id}/part-0.parquet": buffer.getvalue() for table in tables}
-        objects[SUMMARY_KEY.format(run_id=run_id)] = json.dumps({"run_id": run_id, **SUMMARY}).encode()
+        objects = {
+            f"processed/{table}/run_id={run_id}/part-0.parquet": buffer.getvalue()
+            for table in tables
+        }
+        objects[SUMMARY_KEY.format(run_id=run_id)] = json.dumps(
+            {"run_id": run_id, **SUMMARY}
+        ).encode()
         for key, body in objects.items():
-            self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=key, Body=body)
+            self.aws.client("s3").put_object(
+                Bucket=self.settings.s3_bucket_name, Key=key, Body=body
+            )
         return run_id
 
     def define(self, *changes: Callable[[dict[str, Any]], object]) -> None:
@@ -81,16 +97,24 @@ class Pipeline:
     def start(self, run_id: str | None = None) -> str:
         """Starts an execution and returns its ARN."""
         given = json.dumps({"run_id": run_id} if run_id else {})
-        started = self.aws.client("stepfunctions").start_execution(stateMachineArn=state_machine_arn(self.aws), input=given)
+        started = self.aws.client("stepfunctions").start_execution(
+            stateMachineArn=state_machine_arn(self.aws), input=given
+        )
         return str(started["executionArn"])
 
     def describe(self, execution: str) -> dict[str, Any]:
-        described: dict[str, Any] = self.aws.client("stepfunctions").describe_execution(executionArn=execution)
+        described: dict[str, Any] = self.aws.client("stepfunctions").describe_execution(
+            executionArn=execution
+        )
         return described
 
     def finish(self, execution: str) -> dict[str, Any]:
         """The execution after its end."""
-        return until(lambda: self.describe(execution), lambda described: described["status"] != "RUNNING", 120)
+        return until(
+            lambda: self.describe(execution),
+            lambda described: described["status"] != "RUNNING",
+            120,
+        )
 
     def wait_for_step(self, execution: str, name: str) -> None:
         """Until a step of that name runs on the execution's cluster."""
@@ -98,17 +122,27 @@ class Pipeline:
 
     def clusters(self, execution: str) -> list[dict[str, Any]]:
         """Every cluster that the execution made."""
-        return clusters_of(self.aws, execution, self.describe(execution)["startDate"], active_only=False)
+        return clusters_of(
+            self.aws, execution, self.describe(execution)["startDate"], active_only=False
+        )
 
     def steps(self, execution: str) -> dict[str, str]:
         """The states of the execution's steps, by name."""
         emr = self.aws.client("emr")
-        listed = [step for cluster in self.clusters(execution) for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]]
+        listed = [
+            step
+            for cluster in self.clusters(execution)
+            for step in emr.list_steps(ClusterId=cluster["Id"])["Steps"]
+        ]
         return {step["Name"]: step["Status"]["State"] for step in listed}
 
     def forgotten(self, execution: str) -> list[str]:
         """The execution's clusters that do not end within a minute."""
-        running = lambda: [item["Id"] for item in self.clusters(execution) if item["Status"]["State"] not in ENDED]  # noqa: E731
+
+        def running() -> list[str]:
+            clusters = self.clusters(execution)
+            return [item["Id"] for item in clusters if item["Status"]["State"] not in ENDED]
+
         return until(running, lambda left: not left, 60)
 
     def published(self, run_id: str) -> set[str]:
@@ -118,7 +152,9 @@ class Pipeline:
         return {table for table in there & set(TABLES) if run_id in self._runs(table)}
 
     def _runs(self, table: str) -> set[str]:
-        listed = self.aws.client("glue").get_partitions(DatabaseName=self.settings.glue_database_name, TableName=table)
+        listed = self.aws.client("glue").get_partitions(
+            DatabaseName=self.settings.glue_database_name, TableName=table
+        )
         return {partition["Values"][0] for partition in listed["Partitions"]}
 
 
@@ -133,10 +169,24 @@ def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) 
 def without_spark(machine: dict[str, Any]) -> None:
     """For tests of what comes after the Spark jobs: every step is skipped."""
     for states in _machines(machine):
-        for name in [name for name, state in states.items() if state.get("Resource", "").endswith("addStep.sync")]:
+        for name in [
+            name
+            for name, state in states.items()
+            if state.get("Resource", "").endswith("addStep.sync")
+        ]:
             kept = {key: states[name][key] for key in ("Next", "End") if key in states[name]}
-            states[name] = {"Type": "Pass", **({} if "End" in kept else {"ResultPath": None}), **kept}
-            of_the_step = ("{}TookTooLong", "{}IsThrottled", "Count{}Refusal", "PauseBefore{}", "{}Refused")
+            states[name] = {
+                "Type": "Pass",
+                **({} if "End" in kept else {"ResultPath": None}),
+                **kept,
+            }
+            of_the_step = (
+                "{}TookTooLong",
+                "{}IsThrottled",
+                "Count{}Refusal",
+                "PauseBefore{}",
+                "{}Refused",
+            )
             for other in of_the_step:
                 del states[other.format(name)]
 
@@ -151,7 +201,9 @@ def deployed(url: str, environment: str, folder: Path) -> Pipeline:
     """A project after its setup phase, on the stand-in at ``url``."""
     empty = folder / "empty.env"
     empty.touch()
-    settings = load_settings({}, empty, {"AWS_ENDPOINT_URL": url, "ENVIRONMENT": environment, "DATA_DIR": str(folder)})
+    settings = load_settings(
+        {}, empty, {"AWS_ENDPOINT_URL": url, "ENVIRONMENT": environment, "DATA_DIR": str(folder)}
+    )
     pipeline = Pipeline(settings, Aws(settings))
     setup_iam_roles(settings, pipeline.aws, pipeline.console, file=folder / "iam_roles.json")
     ensure_bucket(pipeline.aws)

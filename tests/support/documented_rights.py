@@ -1,4 +1,5 @@
-"""Rights that AWS documents a role to need and that the stand-in does not ask for, in the environment ``recorded``."""
+"""Rights that AWS documents a role to need and that the stand-in does not ask for, in the
+environment ``recorded``."""
 
 from __future__ import annotations
 
@@ -22,34 +23,51 @@ Need = tuple[str, str] | tuple[str, str, dict[str, str]]
 
 def each(prefix: str, actions: str, *resources: str) -> list[Need]:
     """Every one of ``actions`` on every one of ``resources``."""
-    return [(f"{prefix}:{action}", resource) for action in actions.split() for resource in resources]
+    return [
+        (f"{prefix}:{action}", resource) for action in actions.split() for resource in resources
+    ]
 
 
 DOCUMENTED: dict[str, list[Need]] = {
     "EMR_SERVICE_ROLE": [
         # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-iam-role.html
-        ("iam:PassRole", f"{ROLE}/recorded-EMR_EC2_DefaultRole", {"iam:PassedToService": "ec2.amazonaws.com"}),
+        (
+            "iam:PassRole",
+            f"{ROLE}/recorded-EMR_EC2_DefaultRole",
+            {"iam:PassedToService": "ec2.amazonaws.com"},
+        )
     ],
     "EMR_EC2_INSTANCE_PROFILE": [
         *each("s3", "GetBucketLocation ListBucketMultipartUploads", BUCKET),
-        *each("s3", " ".join(MULTIPART), *(f"{BUCKET}/{zone}/x" for zone in ("clean", "rejected", "staging", "processed"))),
+        *each(
+            "s3",
+            " ".join(MULTIPART),
+            *(f"{BUCKET}/{zone}/x" for zone in ("clean", "rejected", "staging", "processed")),
+        ),
         ("s3:AbortMultipartUpload", f"{BUCKET}/logs/emr/j-1/x"),
         # the marker of a folder, as EMRFS of EMR up to 7.9 looks for it and makes it
         *each("s3", "GetObject", *(f"{BUCKET}/{zone}_$folder$" for zone in ("raw", "jobs"))),
         *(
             need
             for zone in ("clean", "rejected", "staging", "processed")
-            for need in each("s3", "GetObject PutObject DeleteObject", f"{BUCKET}/{zone}_$folder$", f"{BUCKET}/{zone}/x")
+            for need in each(
+                "s3",
+                "GetObject PutObject DeleteObject",
+                f"{BUCKET}/{zone}_$folder$",
+                f"{BUCKET}/{zone}/x",
+            )
         ),
     ],
     "GLUE_SERVICE_ROLE": [
-        # https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html (AWSGlueServiceRole), bound to this lake
+        # https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html
+        # (AWSGlueServiceRole), bound to this lake
         *each("s3", "GetBucketLocation GetBucketAcl", BUCKET),
         *each(
             "glue",
-            "GetDatabases GetTable GetTables GetTableVersions UpdateTable DeleteTable BatchDeleteTable GetPartition "
-            "GetPartitions BatchGetPartition CreatePartition BatchCreatePartition UpdatePartition BatchUpdatePartition "
-            "DeletePartition BatchDeletePartition",
+            "GetDatabases GetTable GetTables GetTableVersions UpdateTable DeleteTable"
+            " BatchDeleteTable GetPartition GetPartitions BatchGetPartition CreatePartition"
+            " BatchCreatePartition UpdatePartition BatchUpdatePartition DeletePartition"
+            " BatchDeletePartition",
             *CATALOG,
         ),
     ],
@@ -70,18 +88,33 @@ DOCUMENTED: dict[str, list[Need]] = {
             {"iam:AWSServiceName": "elasticmapreduce.amazonaws.com"},
         ),
         # https://docs.aws.amazon.com/step-functions/latest/dg/connect-athena.html
-        *each("athena", "StopQueryExecution", f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:workgroup/recorded-car-rental"),
-        *each("athena", "GetDataCatalog", f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:datacatalog/AwsDataCatalog"),
-        *each("glue", "GetDatabase GetDatabases GetTable GetTables GetPartition GetPartitions BatchGetPartition", *CATALOG),
+        *each(
+            "athena",
+            "StopQueryExecution",
+            f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:workgroup/recorded-car-rental",
+        ),
+        *each(
+            "athena",
+            "GetDataCatalog",
+            f"arn:aws:athena:{REGION}:{ACCOUNT_ID}:datacatalog/AwsDataCatalog",
+        ),
+        *each(
+            "glue",
+            "GetDatabase GetDatabases GetTable GetTables GetPartition GetPartitions"
+            " BatchGetPartition",
+            *CATALOG,
+        ),
         *each("s3", "GetBucketLocation ListBucketMultipartUploads", BUCKET),
         *each("s3", " ".join(("GetObject", *MULTIPART)), f"{BUCKET}/athena-results/x"),
         # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html, and .../xray-iam.html
         *each(
             "logs",
-            "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries PutResourcePolicy "
-            "DescribeResourcePolicies DescribeLogGroups",
+            "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries"
+            " PutResourcePolicy DescribeResourcePolicies DescribeLogGroups",
             "*",
         ),
-        *each("xray", "PutTraceSegments PutTelemetryRecords GetSamplingRules GetSamplingTargets", "*"),
+        *each(
+            "xray", "PutTraceSegments PutTelemetryRecords GetSamplingRules GetSamplingTargets", "*"
+        ),
     ],
 }

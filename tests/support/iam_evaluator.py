@@ -1,7 +1,9 @@
-"""Whether identity policies allow a call: AWS's rules for actions, resources and string conditions, without Deny statements.
+"""Whether identity policies allow a call: AWS's rules for actions, resources and string conditions,
+without Deny statements.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-Not modelled: resource policies, boundaries, service control policies, session policies, NotAction, NotResource, variables.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html Not
+modelled: resource policies, boundaries, service control policies, session policies, NotAction,
+NotResource, variables.
 """
 
 from __future__ import annotations
@@ -20,41 +22,61 @@ _OPERATORS = {
 }
 
 
-def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
-    """Returns whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context`` (condition key -> value)."""
-    return any(_statement_allows(statement, action, resource, context or {}) for statement in policy["Statement"])
+def allows(
+    policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
+    """Returns whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context``
+    (condition key -> value)."""
+    return any(
+        _statement_allows(statement, action, resource, context or {})
+        for statement in policy["Statement"]
+    )
 
 
 def unused_grants(policy: Mapping[str, Any], needs: Collection[Any]) -> Iterator[str]:
-    """The actions and resources of ``policy`` that none of ``needs`` (action, resource, context) makes use of."""
+    """The actions and resources of ``policy`` that none of ``needs`` (action, resource, context)
+    makes use of."""
     for statement in policy["Statement"]:
         for part in ("Action", "Resource"):
             for granted in _listed(statement[part]):
                 alone = {**statement, part: granted}
-                if not any(_statement_allows(alone, need.action, need.resource, need.context) for need in needs):
+                if not any(
+                    _statement_allows(alone, need.action, need.resource, need.context)
+                    for need in needs
+                ):
                     yield f"{statement['Sid']}: {granted}"
 
 
-def _statement_allows(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
+def _statement_allows(
+    statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]
+) -> bool:
     unknown = statement.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
     if unknown or statement["Effect"] != "Allow":
         raise NotImplementedError(f"this evaluator does not know {unknown or statement['Effect']}")
     return (
         any(matches(pattern.lower(), action.lower()) for pattern in _listed(statement["Action"]))
         and any(matches(pattern, resource) for pattern in _listed(statement["Resource"]))
-        and all(_holds(operator, keys, context) for operator, keys in statement.get("Condition", {}).items())
+        and all(
+            _holds(operator, keys, context)
+            for operator, keys in statement.get("Condition", {}).items()
+        )
     )
 
 
 def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
     """A key that the request does not carry never fits."""
     same = _OPERATORS[operator]
-    return all(key in context and any(same(wanted, context[key]) for wanted in _listed(value)) for key, value in keys.items())
+    return all(
+        key in context and any(same(wanted, context[key]) for wanted in _listed(value))
+        for key, value in keys.items()
+    )
 
 
 def matches(pattern: str, text: str) -> bool:
     """``*`` is any text and ``?`` any character, as IAM has it; brackets are themselves."""
-    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    expression = "".join(
+        {"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern
+    )
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
 

@@ -1,8 +1,10 @@
-"""What requests are to IAM: actions on resources in a context, as the Service Authorization Reference has them.
+"""What requests are to IAM: actions on resources in a context, as the Service Authorization
+Reference has them.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-One request may need several permissions: each table that it touches, each object that it deletes, each role that it passes.
-An operation that is not known here is an error, never a call that needs nothing.
+One request may need several permissions: each table that it touches, each object that it deletes,
+each role that it passes. An operation that is not known here is an error, never a call that needs
+nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from support.call_trail import Request
 from local_aws.clients import ACCOUNT_ID
 
 # parameters of S3's requests that do not make them another operation
-_NO_OTHER_OPERATION = frozenset("x-id list-type prefix max-keys delimiter encoding-type continuation-token start-after".split())
+_NO_OTHER_OPERATION = frozenset(
+    "x-id list-type prefix max-keys delimiter encoding-type continuation-token start-after".split()
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Permission:
 
 
 class Translator:
-    """Turns requests into permissions. ``client`` makes clients of the stand-in, which knows tags and queries by their ids."""
+    """Turns requests into permissions. ``client`` makes clients of the stand-in, which knows tags
+    and queries by their ids."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self._client = client
@@ -46,7 +51,9 @@ class Translator:
             needed = list(_s3(request))
         else:
             name = request.operation
-            needed = list(getattr(self, f"_{request.service}")(name, request.parameters, request.region))
+            needed = list(
+                getattr(self, f"_{request.service}")(name, request.parameters, request.region)
+            )
         return [Permission(request.role, *one) for one in needed]
 
     def _glue(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
@@ -66,7 +73,9 @@ class Translator:
     def _athena(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
         workgroup = body.get("WorkGroup")
         if "QueryExecutionId" in body:
-            found = self._client("athena").get_query_execution(QueryExecutionId=body["QueryExecutionId"])
+            found = self._client("athena").get_query_execution(
+                QueryExecutionId=body["QueryExecutionId"]
+            )
             workgroup = found["QueryExecution"]["WorkGroup"]
         yield f"athena:{name}", f"arn:aws:athena:{region}:{ACCOUNT_ID}:workgroup/{workgroup}"
         if name == "StartQueryExecution":
@@ -76,7 +85,9 @@ class Translator:
             for resource in ("catalog", f"database/{database}"):
                 yield "glue:GetDatabase", f"arn:aws:glue:{region}:{ACCOUNT_ID}:{resource}"
 
-    def _elasticmapreduce(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
+    def _elasticmapreduce(
+        self, name: str, body: dict[str, Any], region: str
+    ) -> Iterator[tuple[Any, ...]]:
         arn = f"arn:aws:elasticmapreduce:{region}:{ACCOUNT_ID}:cluster"
         if name == "ListClusters":
             yield f"elasticmapreduce:{name}", "*"
@@ -89,7 +100,9 @@ class Translator:
     def _tags_of(self, cluster: str) -> dict[str, str]:
         if cluster not in self._tags:
             found = self._client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Tags"]
-            self._tags[cluster] = {f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in found}
+            self._tags[cluster] = {
+                f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in found
+            }
         return self._tags[cluster]
 
     def _states(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
@@ -97,12 +110,20 @@ class Translator:
 
     def _logs(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
         group = f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{body['logGroupName']}"
-        yield f"logs:{name}", f"{group}:log-stream:{body['logStreamName']}" if "logStreamName" in body else group
+        yield (
+            f"logs:{name}",
+            f"{group}:log-stream:{body['logStreamName']}" if "logStreamName" in body else group,
+        )
 
 
 def _run_job_flow(body: dict[str, Any], arn: str) -> Iterator[tuple[Any, ...]]:
-    """With what EMR asks for beside it: https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html"""
-    yield "elasticmapreduce:RunJobFlow", "*", {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in body["Tags"]}
+    """With what EMR asks for beside it:
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html"""
+    yield (
+        "elasticmapreduce:RunJobFlow",
+        "*",
+        {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in body["Tags"]},
+    )
     yield "elasticmapreduce:AddTags", f"{arn}/j-NEW"
     for policy in ("AutoTerminationPolicy", "ManagedScalingPolicy"):
         if policy in body:

@@ -8,8 +8,8 @@ The answer stands behind ``-->``, one line a row, cells apart by `` | ``::
     --> 1 | NULL
     --> 2 | ''
 
-No row at all is ``--> (no rows)``. In a file of refusals, ``-->`` is followed by words of the error. Lines that begin
-with ``-- `` are headings and comments.
+No row at all is ``--> (no rows)``. In a file of refusals, ``-->`` is followed by words of the
+error. Lines that begin with ``-- `` are headings and comments.
 """
 
 from __future__ import annotations

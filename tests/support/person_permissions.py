@@ -1,8 +1,9 @@
-"""What the calls of a person's session are to IAM; roles' requests on the wire are in ``iam_permissions.py``.
+"""What the calls of a person's session are to IAM; roles' requests on the wire are in
+``iam_permissions.py``.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-A call that makes something with tags also tags it; one that hands a role to a service also passes it. An operation that is
-not known here is an error, never a call that needs nothing.
+A call that makes something with tags also tags it; one that hands a role to a service also passes
+it. An operation that is not known here is an error, never a call that needs nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _S3 = {
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
-# service of botocore -> IAM's prefix and the parameter that names the thing, with what stands before it in its ARN
+# service of botocore -> IAM's prefix and the parameter that names the thing, with what stands
+# before it in its ARN
 _BY_NAME = {
     "lambda": ("lambda", {"FunctionName": "function:"}),
     "events": ("events", {"Name": "rule/", "Rule": "rule/"}),
@@ -41,8 +43,9 @@ _BY_NAME = {
 }
 # actions that know no narrower resource
 _EVERYWHERE = frozenset(
-    "events:ListRuleNamesByTarget scheduler:ListSchedules athena:ListWorkGroups states:ValidateStateMachineDefinition "
-    "tag:GetResources servicequotas:GetServiceQuota pricing:GetProducts sns:Unsubscribe s3:ListAllMyBuckets".split()
+    "events:ListRuleNamesByTarget scheduler:ListSchedules athena:ListWorkGroups"
+    " states:ValidateStateMachineDefinition tag:GetResources servicequotas:GetServiceQuota"
+    " pricing:GetProducts sns:Unsubscribe s3:ListAllMyBuckets".split()
 )
 
 
@@ -91,7 +94,11 @@ class PersonTranslator(Translator):
                 yield from self._passes(given["RoleName"], "ec2")
             return
         role = _role(given["RoleName"])
-        yield f"iam:{name}", role, {"iam:PolicyARN": given["PolicyArn"]} if "PolicyArn" in given else {}
+        yield (
+            f"iam:{name}",
+            role,
+            {"iam:PolicyARN": given["PolicyArn"]} if "PolicyArn" in given else {},
+        )
         if given.get("Tags"):
             yield "iam:TagRole", role
 
@@ -107,7 +114,10 @@ class PersonTranslator(Translator):
         bucket = f"arn:aws:s3:::{given['Bucket']}"
         if name == "DeleteObjects":
             for item in given["Delete"]["Objects"]:
-                yield "s3:DeleteObjectVersion" if "VersionId" in item else "s3:DeleteObject", f"{bucket}/{item['Key']}"
+                yield (
+                    "s3:DeleteObjectVersion" if "VersionId" in item else "s3:DeleteObject",
+                    f"{bucket}/{item['Key']}",
+                )
         else:
             yield action, f"{bucket}/{given['Key']}" if "Key" in given else bucket
 
@@ -137,7 +147,9 @@ class PersonTranslator(Translator):
             for action in (name, "TagResource"):
                 yield f"athena:{action}", self._arn("athena", f"workgroup/{given['Name']}")
         elif "NamedQueryId" in given:
-            query = self._client("athena").get_named_query(NamedQueryId=given["NamedQueryId"])["NamedQuery"]
+            query = self._client("athena").get_named_query(NamedQueryId=given["NamedQueryId"])[
+                "NamedQuery"
+            ]
             yield f"athena:{name}", self._arn("athena", f"workgroup/{query['WorkGroup']}")
         else:
             yield from self._athena(name, given, self._region)
@@ -158,9 +170,16 @@ class PersonTranslator(Translator):
         if f"states:{name}" in _EVERYWHERE:
             yield f"states:{name}", "*"
             return
-        made = self._arn("states", f"stateMachine:{given['name']}") if name == "CreateStateMachine" else ""
+        made = (
+            self._arn("states", f"stateMachine:{given['name']}")
+            if name == "CreateStateMachine"
+            else ""
+        )
         named = ("executionArn", "stateMachineArn", "resourceArn")
-        yield f"states:{name}", made or next(given[parameter] for parameter in named if parameter in given)
+        yield (
+            f"states:{name}",
+            made or next(given[parameter] for parameter in named if parameter in given),
+        )
         if made:
             yield "states:TagResource", made
         if "roleArn" in given:
@@ -198,7 +217,9 @@ class PersonTranslator(Translator):
             yield from self._named("cloudwatch", name, given)
 
     def _person_sns(self, name: str, given: dict[str, Any]) -> Iterator[Need]:
-        topic = self._arn("sns", given["Name"]) if name == "CreateTopic" else given.get("TopicArn", "*")
+        topic = (
+            self._arn("sns", given["Name"]) if name == "CreateTopic" else given.get("TopicArn", "*")
+        )
         yield f"sns:{name}", topic
         if name == "CreateTopic":
             yield "sns:TagResource", topic

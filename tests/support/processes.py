@@ -1,4 +1,5 @@
-"""Which processes live, for tests that look for those that were left behind. Linux only, like what they test."""
+"""Which processes live, for tests that look for those that were left behind. Linux only, like what
+they test."""
 
 from __future__ import annotations
 
@@ -22,5 +23,6 @@ def with_in_its_environment(text: str) -> list[int]:
 
 
 def user_cache() -> dict[str, str]:
-    """The variable for a run with a HOME of its own: without the class archive that ``make`` made, it would first make one."""
+    """The variable for a run with a HOME of its own: without the class archive that ``make`` made,
+    it would first make one."""
     return {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")}

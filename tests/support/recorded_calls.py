@@ -1,4 +1,5 @@
-"""AWS calls written down from a real run against the local AWS, and played back: with one of them refused, if asked for."""
+"""AWS calls written down from a real run against the local AWS, and played back: with one of them
+refused, if asked for."""
 
 from __future__ import annotations
 
@@ -40,22 +41,34 @@ class Recording(list[Call]):
 
         def asked(params: dict[str, Any], model: Any, **_: Any) -> None:
             shown = {name: value for name, value in params.items() if not hasattr(value, "read")}
-            pending.call = Call(model.service_model.service_name, model.name, copy.deepcopy(shown), model.input_shape)
+            pending.call = Call(
+                model.service_model.service_name,
+                model.name,
+                copy.deepcopy(shown),
+                model.input_shape,
+            )
 
-        def answered(response_dict: dict[str, Any], parsed_response: dict[str, Any], **_: Any) -> None:
+        def answered(
+            response_dict: dict[str, Any], parsed_response: dict[str, Any], **_: Any
+        ) -> None:
             call, parsed = pending.call, parsed_response
             call.status = response_dict["status_code"]
             if isinstance(parsed.get("Body"), StreamingBody):
                 content = parsed["Body"].read()
                 parsed["Body"] = _body(content)
-                call.answer = {**copy.deepcopy({key: value for key, value in parsed.items() if key != "Body"}), "Body": content}
+                call.answer = {
+                    **copy.deepcopy({key: value for key, value in parsed.items() if key != "Body"}),
+                    "Body": content,
+                }
             else:
                 call.answer = copy.deepcopy(parsed)
             with lock:
                 self.append(call)
 
         events.register("before-parameter-build", asked)
-        events.register("response-received", answered)  # before botocore makes objects of the JSON texts in it
+        events.register(
+            "response-received", answered
+        )  # before botocore makes objects of the JSON texts in it
 
 
 def _body(content: bytes) -> StreamingBody:
@@ -63,13 +76,17 @@ def _body(content: bytes) -> StreamingBody:
 
 
 class Playback:
-    """Answers a session's calls as they were answered before; the first call named ``refused`` gets ``code`` instead.
+    """Answers a session's calls as they were answered before; the first call named ``refused`` gets
+    ``code`` instead.
 
-    When an operation is called more often than it was, its last answer comes again; one that was not called at all, which
-    only cleaning up after the refusal does, succeeds. ``done`` lists what was called.
+    When an operation is called more often than it was, its last answer comes again; one that was
+    not called at all, which only cleaning up after the refusal does, succeeds. ``done`` lists what
+    was called.
     """
 
-    def __init__(self, recording: Recording, refused: str = "", code: str = "", status: int = 400) -> None:
+    def __init__(
+        self, recording: Recording, refused: str = "", code: str = "", status: int = 400
+    ) -> None:
         self._answers: defaultdict[str, list[Call]] = defaultdict(list)
         for call in recording:
             self._answers[call.name].append(call)
@@ -79,7 +96,8 @@ class Playback:
 
     @contextmanager
     def answering(self, aws: Aws) -> Iterator[None]:
-        """While inside, no call of ``aws`` leaves the process. (Its clients can be used again: to make one takes long.)"""
+        """While inside, no call of ``aws`` leaves the process. (Its clients can be used again: to
+        make one takes long.)"""
         emitters = [aws.session.events, *(client.meta.events for client in aws.clients.values())]
         for emitter in emitters:
             emitter.register("before-call", self._answer)
@@ -112,4 +130,7 @@ def _http(status: int) -> AWSResponse:
 
 def _refusal(code: str, status: int, operation: str) -> dict[str, Any]:
     error = {"Code": code, "Message": f"You may not call {operation} now."}
-    return {"Error": error, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 7}}
+    return {
+        "Error": error,
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 7},
+    }

@@ -15,4 +15,8 @@ def newest_record(folder: Path) -> dict[str, Any]:
 
 def is_running(record: dict[str, Any], *steps: str) -> bool:
     """Tells whether the run is in the middle of one of ``steps``."""
-    return bool(record["steps"]) and record["steps"][-1]["outcome"] == "running" and record["steps"][-1]["name"] in steps
+    return (
+        bool(record["steps"])
+        and record["steps"][-1]["outcome"] == "running"
+        and record["steps"][-1]["name"] in steps
+    )

@@ -23,8 +23,14 @@ from documents.state_diagram import state_machine
 
 def steps() -> str:
     """The ten steps: phase, number, script, purpose."""
-    purposes = {number: _purpose(script) for script in commands.scripts() if (number := commands.step_of(script))}
-    scripts = {number: script for script in commands.scripts() if (number := commands.step_of(script))}
+    purposes = {
+        number: _purpose(script)
+        for script in commands.scripts()
+        if (number := commands.step_of(script))
+    }
+    scripts = {
+        number: script for script in commands.scripts() if (number := commands.step_of(script))
+    }
     rows: list[Sequence[str]] = []
     phase = ""
     for step in STEPS.values():
@@ -36,14 +42,20 @@ def steps() -> str:
 
 def _purpose(script: str) -> str:
     """The first sentence of the script's docstring, after the step's number."""
-    sentence = commands.docstring(script).split(":", 1)[1].split("\n\n")[0].replace("\n", " ").strip()
+    sentence = (
+        commands.docstring(script).split(":", 1)[1].split("\n\n")[0].replace("\n", " ").strip()
+    )
     return sentence.split(". ")[0].rstrip(".")
 
 
 def settings() -> str:
     """Every setting with its default."""
     rows = [
-        (f"`{name}`", field.metadata["help"], f"`{default}`" if (default := _default(field)) else "")
+        (
+            f"`{name}`",
+            field.metadata["help"],
+            f"`{default}`" if (default := _default(field)) else "",
+        )
         for name, field in setting_fields().items()
     ]
     return table(("setting", "meaning", "default"), rows)
@@ -63,21 +75,27 @@ def price() -> str:
     _, cluster, crawl, queries, *_ = (amount for _, amount in price_lines(Settings(), found))
     total = sum(Decimal(amount.rpartition("$")[2]) for amount in (cluster, crawl, queries))
     return (
-        f"A run on the sample data costs **about ${total}** in {Settings.aws_region}: {cluster} for {RUN_MINUTES} minutes of the "
-        f"cluster, {crawl} for the crawl, {queries} for the queries. Instance prices: {found.source}; `--plan` asks AWS for "
-        "today's."
+        f"A run on the sample data costs **about ${total}** in {Settings.aws_region}: {cluster} for"
+        f" {RUN_MINUTES} minutes of the cluster, {crawl} for the crawl, {queries} for the queries."
+        f" Instance prices: {found.source}; `--plan` asks AWS for today's."
     )
 
 
 def prices() -> str:
     """The prices that `--plan` shows, with the default settings and the prices of prices.json."""
     found = table_prices(Settings.aws_region)
-    return table(("what", "USD, before tax"), price_lines(Settings(), found)) + f"\n\nInstance prices: {found.source}."
+    return (
+        table(("what", "USD, before tax"), price_lines(Settings(), found))
+        + f"\n\nInstance prices: {found.source}."
+    )
 
 
 def make_targets() -> str:
     """The list that `make` prints."""
-    return table(("command", "does"), [(f"`make {name}`", said) for name, said in commands.make_targets().items()])
+    return table(
+        ("command", "does"),
+        [(f"`make {name}`", said) for name, said in commands.make_targets().items()],
+    )
 
 
 def local_aws_help() -> str:
@@ -91,7 +109,10 @@ def _as_printed(script: str) -> str:
 
 def questions() -> str:
     """The analysis queries."""
-    rows = [(f"`notebooks/queries/{query.name}.sql`", query.question) for query in named_queries().values()]
+    rows = [
+        (f"`notebooks/queries/{query.name}.sql`", query.question)
+        for query in named_queries().values()
+    ]
     return table(("query", "question"), rows)
 
 

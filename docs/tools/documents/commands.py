@@ -25,7 +25,10 @@ def scripts() -> list[str]:
 
 
 def _with_command_line() -> Iterator[str]:
-    for path in [*sorted((ROOT / "scripts").glob("*.py")), ROOT / "docs" / "tools" / "write_docs.py"]:
+    for path in [
+        *sorted((ROOT / "scripts").glob("*.py")),
+        ROOT / "docs" / "tools" / "write_docs.py",
+    ]:
         if path.read_text(encoding="utf-8").startswith("#!"):
             yield path.relative_to(ROOT).as_posix()
 

@@ -11,12 +11,17 @@ from pathlib import Path
 from car_rental.config import ROOT
 
 Make = Callable[[], str]  # generates the Markdown of a block
-_BLOCK = re.compile(r"(?P<begin><!-- made: (?P<name>[^\n]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(
+    r"(?P<begin><!-- made: (?P<name>[^\n]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
 
 
 def pages() -> list[Path]:
     """Every document."""
-    return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
 
 
 def block_names(text: str) -> list[str]:

@@ -1,5 +1,5 @@
-"""The roles and their permissions as tables, from the templates of scripts/car_rental/iam/policies.
-"""
+"""The roles and their permissions as tables, from the templates of
+scripts/car_rental/iam/policies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ def _roles() -> list[Role]:
 def roles() -> str:
     """The roles: default name, trusted service, purpose."""
     rows = [
-        (f"`{role.name}`", f"`{role.trust['Statement'][0]['Principal']['Service']}`", f"`{role.key}`", role.purpose)
+        (
+            f"`{role.name}`",
+            f"`{role.trust['Statement'][0]['Principal']['Service']}`",
+            f"`{role.key}`",
+            role.purpose,
+        )
         for role in _roles()
     ]
     return table(("role", "assumed by", "in `iam_roles.json`", "purpose"), rows)
@@ -42,8 +47,15 @@ def _section(role: Role) -> str:
         (_words(statement["Sid"]), _actions(statement), _reach(statement), _condition(statement))
         for statement in role.policy["Statement"]
     ]
-    managed = "".join(f"\n\nAlso attached: AWS's managed policy `{arn.rsplit('/', 1)[1]}`." for arn in role.managed)
-    return f"### `{role.name}`\n\n{role.purpose}.\n\n" + table(("to", "may", "on", "only if"), rows) + managed
+    managed = "".join(
+        f"\n\nAlso attached: AWS's managed policy `{arn.rsplit('/', 1)[1]}`."
+        for arn in role.managed
+    )
+    return (
+        f"### `{role.name}`\n\n{role.purpose}.\n\n"
+        + table(("to", "may", "on", "only if"), rows)
+        + managed
+    )
 
 
 def _words(sid: str) -> str:
@@ -63,7 +75,9 @@ def _actions(statement: dict[str, Any]) -> str:
 
 def _reach(statement: dict[str, Any]) -> str:
     """The resources, without the shared parts of the ARN: partition, region, account."""
-    given = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+    given = (
+        [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+    )
     # the S3 connector's folder markers add nothing here; policies/README.md explains them
     shown = [_short(arn) for arn in given if not arn.endswith("$folder$")]
     return ", ".join(f"`{name}`" for name in shown)

@@ -29,8 +29,8 @@ _BACKGROUND = '<rect width="100%" height="100%" fill="white"/>'
 
 
 def pictures_and_blocks() -> dict[str, Make]:
-    """Runs everything on this machine, writes the pictures, and returns the blocks about the run.
-    """
+    """Runs everything on this machine, writes the pictures, and returns the blocks about the
+    run."""
     record = _run()
     report = (ROOT / record["steps"][-1]["result"]["page"]).read_text(encoding="utf-8")
     CHART.write_text(_chart(report), encoding="utf-8")
@@ -38,10 +38,18 @@ def pictures_and_blocks() -> dict[str, Make]:
 
 
 def _run() -> dict[str, Any]:
-    """The record of `python main.py --all --local --record ...` with the default settings and a fresh sample."""
+    """The record of `python main.py --all --local --record ...` with the default settings and a
+    fresh sample."""
     shutil.rmtree(_OUT, ignore_errors=True)
-    defaults = {name: str(field.default) for name, field in setting_fields().items() if field.default}
-    environ = {**os.environ, **defaults, "DATA_DIR": str(_OUT / "data"), "LOCAL_AWS_DIR": str(_OUT / "lake")}
+    defaults = {
+        name: str(field.default) for name, field in setting_fields().items() if field.default
+    }
+    environ = {
+        **os.environ,
+        **defaults,
+        "DATA_DIR": str(_OUT / "data"),
+        "LOCAL_AWS_DIR": str(_OUT / "lake"),
+    }
     command = [sys.executable, "main.py", "--all", "--local", "--record", str(TERMINAL)]
     subprocess.run(command, cwd=ROOT, env=environ, check=True)
     newest = max(Settings.runs_dir.glob("*.json"))
@@ -64,17 +72,22 @@ def time_of(record: dict[str, Any]) -> str:
     began, ended = (datetime.fromisoformat(record[moment]) for moment in ("started", "ended"))
     seconds = (ended - began).total_seconds()
     return (
-        f"`make demo` took **{seconds:.0f} s** on {os.cpu_count()} cores; the first time it also makes its environment "
-        "(`.venv`), a minute or two of download."
+        f"`make demo` took **{seconds:.0f} s** on {os.cpu_count()} cores; the first time it also"
+        " makes its environment (`.venv`), a minute or two of download."
     )
 
 
 def sample(report: str) -> str:
     """The numbers at the head of the report, and its first finding with the chart."""
-    facts = {html.unescape(name): html.unescape(value) for name, value in re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", report)}
+    facts = {
+        html.unescape(name): html.unescape(value)
+        for name, value in re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", report)
+    }
     numbers = {
         facts["Revenue"]: "revenue, exact to the cent",
-        f"{facts['Rentals kept']} of {facts['Rentals read']}": f"rentals kept; {facts['Rentals rejected']} rejected with reasons",
+        f"{facts['Rentals kept']} of {facts['Rentals read']}": (
+            f"rentals kept; {facts['Rentals rejected']} rejected with reasons"
+        ),
         facts["Customers"]: f"customers; {facts['Mean amount of a rental']} a rental on average",
     }
     finding = re.search(rf'<a href="#{_SECTION}">(.*?)</a>', report)

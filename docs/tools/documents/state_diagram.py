@@ -1,4 +1,5 @@
-"""The state machine as a Mermaid diagram: its main states, with the paths between them read from the definition."""
+"""The state machine as a Mermaid diagram: its main states, with the paths between them read from
+the definition."""
 
 from __future__ import annotations
 
@@ -13,7 +14,14 @@ State = dict[str, Any]
 # the states that do the work, and the ends; polling, retries and error messages are left out
 MAIN_STATES = (
     *("ReadLock", "AnotherRunWorks", "LookForNewerRun", "RunIdIsOld", "CreateCluster"),
-    *("Work", "CleanRentals", "Metrics", "VehicleLocationMetrics", "UserTransactionMetrics", "PublishRun"),
+    *(
+        "Work",
+        "CleanRentals",
+        "Metrics",
+        "VehicleLocationMetrics",
+        "UserTransactionMetrics",
+        "PublishRun",
+    ),
     *("TerminateCluster", "Publication", "StartCrawler", "CheckTables", "Published"),
     *("TerminateAfterFailure", "PipelineFailed"),
 )
@@ -35,7 +43,11 @@ def _machine(machine: State, depth: int) -> Iterator[str]:
         after = [target for target in _main(states, _targets(states[name])) if target != name]
         yield from (f"{indent}{name} --> {target}" for target in after)
         caught = _main(states, (catch["Next"] for catch in states[name].get("Catch", [])))
-        yield from (f"{indent}{name} --> {target}: fails" for target in caught if target not in (name, *after))
+        yield from (
+            f"{indent}{name} --> {target}: fails"
+            for target in caught
+            if target not in (name, *after)
+        )
         if states[name]["Type"] in ("Fail", "Succeed"):
             yield f"{indent}{name} --> [*]"
 

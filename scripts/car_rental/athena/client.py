@@ -24,13 +24,24 @@ from car_rental.waiting import Pace, Progress, States, Wait, wait_until
 if TYPE_CHECKING:
     import pandas as pd
 
-DEADLINE_SECONDS = 30 * 60.0  # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
-_STATES = States(going=frozenset({"QUEUED", "RUNNING"}), good=frozenset({"SUCCEEDED"}), bad=frozenset({"FAILED", "CANCELLED"}))
+DEADLINE_SECONDS = (
+    30 * 60.0
+    # Athena's own limit for a query: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
+)
+_STATES = States(
+    going=frozenset({"QUEUED", "RUNNING"}),
+    good=frozenset({"SUCCEEDED"}),
+    bad=frozenset({"FAILED", "CANCELLED"}),
+)
 # $5 per TB, at least 10 MB per query (us-east-1 and most regions):
 # https://aws.amazon.com/athena/pricing/
 _DOLLARS_PER_BYTE = Decimal(5) / 1000**4
 _LEAST_BYTES = 10 * 1000**2
-_CATEGORIES = {1: "an error of Athena itself", 2: "an error in the query or its tables", 3: "another error"}
+_CATEGORIES = {
+    1: "an error of Athena itself",
+    2: "an error in the query or its tables",
+    3: "another error",
+}
 _POSITION = re.compile(r"line (\d+):(\d+)")
 # marks a first line of SQL that a person did not type: errors count the lines without it
 ADDED = "-- added"
@@ -67,8 +78,8 @@ _FRAME_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A result column, with Athena's type without precision (``decimal``, ``bigint``, ``varchar``).
-    """
+    """A result column, with Athena's type without precision (``decimal``, ``bigint``,
+    ``varchar``)."""
 
     name: str
     type: str
@@ -134,18 +145,22 @@ class Athena:
         """Starts a query and returns its id; many can run at once."""
         try:
             answer = self._client.start_query_execution(
-                QueryString=sql, WorkGroup=self._workgroup, QueryExecutionContext={"Database": self._database}
+                QueryString=sql,
+                WorkGroup=self._workgroup,
+                QueryExecutionContext={"Database": self._database},
             )
         except ClientError as error:
             raise self._refusal(error, sql, name) from error
         return str(answer["QueryExecutionId"])
 
     def finish(self, query_id: str, name: str = "query") -> QueryResult:
-        """Waits for a query and returns its rows. Ctrl-C stops the query, because it costs money.
-        """
+        """Waits for a query and returns its rows. Ctrl-C stops the query, because it costs
+        money."""
         wait = Wait(
             what=f"Athena query {name}".rstrip(),
-            describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"],
+            describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)[
+                "QueryExecution"
+            ],
             state=lambda execution: str(execution["Status"]["State"]),
             states=_STATES,
             explain=lambda execution: failure(execution, name),
@@ -155,7 +170,10 @@ class Athena:
             execution = wait_until(wait, self._pace, self._progress)
         except KeyboardInterrupt:
             self.stop(query_id)
-            raise Interrupted(f"Athena query {name}".rstrip(), f"interrupted; the query {query_id} has been stopped.") from None
+            raise Interrupted(
+                f"Athena query {name}".rstrip(),
+                f"interrupted; the query {query_id} has been stopped.",
+            ) from None
         return self._result(query_id, execution)
 
     def stop(self, query_id: str) -> None:
@@ -165,7 +183,9 @@ class Athena:
     def _result(self, query_id: str, execution: Answer) -> QueryResult:
         # the API and not the CSV in S3: only the API returns types and distinguishes NULL from an
         # empty text
-        pages = list(self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
+        pages = list(
+            self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
+        )
         infos = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
         columns = tuple(Column(info["Name"], info["Type"]) for info in infos)
         cells = [row["Data"] for page in pages for row in page["ResultSet"]["Rows"]]
@@ -187,23 +207,30 @@ class Athena:
         if error_code(error) != "InvalidRequestException":
             return error
         if _POSITION.search(message):
-            return DataLakeError(f"Athena query {name}".rstrip(), _as_typed(sql, message), details=_sql_line(sql, message))
+            return DataLakeError(
+                f"Athena query {name}".rstrip(),
+                _as_typed(sql, message),
+                details=_sql_line(sql, message),
+            )
         if not re.search(r"work ?group|output ?location", message, re.I):
             return error
         return DataLakeError(
             f"Athena workgroup {self._workgroup}",
             f"does not take queries: {message}",
-            "Run step 3, which creates the workgroup and its results location: python scripts/setup_glue_crawlers.py",
+            "Run step 3, which creates the workgroup and its results location: python"
+            " scripts/setup_glue_crawlers.py",
         )
 
 
 def failure(execution: Answer, name: str) -> DataLakeError:
-    """The error of a failed or cancelled query: Athena's reason and category, and the line of SQL.
-    """
+    """The error of a failed or cancelled query: Athena's reason and category, and the line of
+    SQL."""
     status, sql = execution["Status"], execution.get("Query", "")
     where, query_id = f"Athena query {name}".rstrip(), execution["QueryExecutionId"]
     if status["State"] == "CANCELLED":
-        return DataLakeError(where, f"was cancelled: {status.get('StateChangeReason', 'no reason given')}")
+        return DataLakeError(
+            where, f"was cancelled: {status.get('StateChangeReason', 'no reason given')}"
+        )
     error = status.get("AthenaError", {})
     reason = status.get("StateChangeReason") or error.get("ErrorMessage") or "no reason given"
     category = _CATEGORIES.get(error.get("ErrorCategory", 3), _CATEGORIES[3])
@@ -219,7 +246,10 @@ def _remedy(reason: str, error: dict[str, Any]) -> str:
     if "TABLE_NOT_FOUND" in reason or "SCHEMA_NOT_FOUND" in reason:
         return _PROCESS_FIRST
     if "Bytes scanned limit" in reason:
-        return "Read only one run (WHERE run_id = ...), or raise the workgroup's limit of bytes scanned."
+        return (
+            "Read only one run (WHERE run_id = ...), or raise the workgroup's limit of bytes"
+            " scanned."
+        )
     return "Athena says that it may work when it is run again." if error.get("Retryable") else ""
 
 
@@ -239,7 +269,9 @@ def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
 
 def _as_typed(sql: str, reason: str) -> str:
     """Replaces the line number in ``reason`` by that of the SQL as typed."""
-    return _POSITION.sub(lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason)
+    return _POSITION.sub(
+        lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason
+    )
 
 
 def _added_lines(sql: str) -> int:
@@ -249,5 +281,6 @@ def _added_lines(sql: str) -> int:
 def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:
     texts = (cell.get("VarCharValue") for cell in row)
     return tuple(
-        None if text is None else _PARSERS.get(column.type, str)(text) for text, column in zip(texts, columns, strict=True)
+        None if text is None else _PARSERS.get(column.type, str)(text)
+        for text, column in zip(texts, columns, strict=True)
     )

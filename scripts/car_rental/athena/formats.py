@@ -23,7 +23,9 @@ def write_csv(result: QueryResult, out: IO[str]) -> None:
 def write_json_lines(result: QueryResult, out: IO[str]) -> None:
     """Writes one object per row. Decimals are numbers with all digits."""
     for row in result.rows:
-        fields = (f"{_json(name)}: {_json(cell)}" for name, cell in zip(result.names, row, strict=True))
+        fields = (
+            f"{_json(name)}: {_json(cell)}" for name, cell in zip(result.names, row, strict=True)
+        )
         out.write("{" + ", ".join(fields) + "}\n")
 
 
@@ -31,7 +33,9 @@ def rows_for_people(result: QueryResult) -> Sequence[Sequence[Any]]:
     """The rows for a table on the terminal: numbers stay numbers, NULL stays None, other values
     become text.
     """
-    return [[cell if _is_number(cell) else _text(cell) or None for cell in row] for row in result.rows]
+    return [
+        [cell if _is_number(cell) else _text(cell) or None for cell in row] for row in result.rows
+    ]
 
 
 def _is_number(cell: Any) -> bool:

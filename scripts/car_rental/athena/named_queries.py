@@ -1,5 +1,5 @@
-"""The analysis queries: the files in notebooks/queries, and their copies in the Athena workgroup.
-"""
+"""The analysis queries: the files in notebooks/queries, and their copies in the Athena
+workgroup."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class NamedQuery:
 
     @classmethod
     def of_file(cls, path: Path) -> NamedQuery:
-        """Parses a file: the first comment line is the question, the next ones explain the answer.
-        """
+        """Parses a file: the first comment line is the question, the next ones explain the
+        answer."""
         text = path.read_text(encoding="utf-8")
         lines = [line.removeprefix("--").strip() for line in _leading_comment(text)]
         return cls(path.stem, lines[0], " ".join(lines[1:]), text)
@@ -59,14 +59,20 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
     saved = {query["Name"]: query for query in saved_queries(aws)}
     changed = []
     for query in named_queries().values():
-        wanted = {"Name": query.name, "Description": f"{query.question} {query.comment}"[:1024], "QueryString": query.sql}
+        wanted = {
+            "Name": query.name,
+            "Description": f"{query.question} {query.comment}"[:1024],
+            "QueryString": query.sql,
+        }
         current = saved.get(query.name)
         if current is None:
             place = {"Database": settings.glue_database_name, "WorkGroup": group}
             aws.change(partial(athena.create_named_query, **wanted, **place))
             changed.append(query.name)
         elif any(current.get(key) != wanted[key] for key in _SHARED):
-            aws.change(partial(athena.update_named_query, **wanted, NamedQueryId=current["NamedQueryId"]))
+            aws.change(
+                partial(athena.update_named_query, **wanted, NamedQueryId=current["NamedQueryId"])
+            )
             changed.append(query.name)
     return Change.of("named queries", group, existed=bool(saved), changed=changed)
 
@@ -74,7 +80,11 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
 def saved_queries(aws: Aws) -> list[dict[str, Any]]:
     """The queries over the lake's database that are saved in the workgroup."""
     athena = aws.client("athena")
-    pages = athena.get_paginator("list_named_queries").paginate(WorkGroup=aws.settings.athena_workgroup)
+    pages = athena.get_paginator("list_named_queries").paginate(
+        WorkGroup=aws.settings.athena_workgroup
+    )
     ids = [query_id for page in pages for query_id in page["NamedQueryIds"]]
-    queries: list[dict[str, Any]] = [dict(athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]) for query_id in ids]
+    queries: list[dict[str, Any]] = [
+        dict(athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]) for query_id in ids
+    ]
     return [query for query in queries if query["Database"] == aws.settings.glue_database_name]

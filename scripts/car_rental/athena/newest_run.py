@@ -13,7 +13,9 @@ from car_rental.glue.published import registered_runs
 from car_rental.glue.rejected_table import OF_FAILED_RUNS
 from car_rental.glue.rejected_table import TABLE as REJECTED_RENTALS
 
-_SELECTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?P<word>SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
+_SELECTS = re.compile(
+    r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?P<word>SELECT|WITH)\b", re.IGNORECASE | re.DOTALL
+)
 _RECURSIVE = re.compile(r"\s+RECURSIVE\b", re.IGNORECASE)
 
 
@@ -41,7 +43,8 @@ def limited_to_newest_run(aws: Aws, sql: str) -> LimitedQuery:
         return LimitedQuery(sql)
     database = aws.settings.glue_database_name
     subqueries = ", ".join(
-        f"{table} AS (SELECT * FROM {database}.{table} WHERE run_id = '{run}')" for table, run in newest.items()
+        f"{table} AS (SELECT * FROM {database}.{table} WHERE run_id = '{run}')"
+        for table, run in newest.items()
     )
     return LimitedQuery(_with(subqueries, sql, begin), max(newest.values()))
 
@@ -55,7 +58,10 @@ def _with(subqueries: str, sql: str, begin: re.Match[str]) -> str:
         end = recursive.end()
     # keeps the columns of the typed lines in their positions
     blank = re.sub(r"[^\n]", " ", sql[start:end])
-    return f"WITH {'RECURSIVE ' if recursive else ''}{subqueries}, {ADDED}\n{sql[:start]}{blank}{sql[end:]}"
+    return (
+        f"WITH {'RECURSIVE ' if recursive else ''}{subqueries},"
+        f" {ADDED}\n{sql[:start]}{blank}{sql[end:]}"
+    )
 
 
 def _names(sql: str, words: Iterable[str]) -> list[str]:

@@ -39,7 +39,9 @@ def warning(what: str, why: str, fix: str) -> Finding:
     return Finding(Level.WARNING, what, why, fix)
 
 
-def problem(what: str, why: str, fix: str, apply_fix: Callable[[], object] | None = None) -> Finding:
+def problem(
+    what: str, why: str, fix: str, apply_fix: Callable[[], object] | None = None
+) -> Finding:
     """A finding with which a run would fail."""
     return Finding(Level.PROBLEM, what, why, fix, apply_fix)
 

@@ -23,7 +23,11 @@ Row = tuple[str, str]  # a thing, and its planned change
 
 
 def show_plan(
-    settings: Settings, aws: Aws, console: Console, setup: Sequence[StepFunction], phases: Collection[str]
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    setup: Sequence[StepFunction],
+    phases: Collection[str],
 ) -> None:
     """Prints the plan of ``phases``.
 
@@ -35,9 +39,16 @@ def show_plan(
         console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
     runs_cluster = bool({"process", "orchestrate"} & set(phases))
     if runs_cluster:
-        console.table(f"process, {numbers('process')}", ("what", "a run would"), processing_rows(settings, aws))
+        console.table(
+            f"process, {numbers('process')}",
+            ("what", "a run would"),
+            processing_rows(settings, aws),
+        )
     if "analyze" in phases:
-        questions = (f"{len(named_queries())} questions in SQL", "ask, and write the report under reports/")
+        questions = (
+            f"{len(named_queries())} questions in SQL",
+            "ask, and write the report under reports/",
+        )
         console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
     if runs_cluster:
         prices = find_prices(aws, cluster_nodes(settings))
@@ -61,10 +72,23 @@ def processing_rows(settings: Settings, aws: Aws) -> list[Row]:
     """The plan of steps 5 to 8."""
     active = active_clusters(aws)
     nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
-    rows = [(f"cluster {cluster['Id']}", "refuse to run beside it: it is active") for cluster in active]
+    rows = [
+        (f"cluster {cluster['Id']}", "refuse to run beside it: it is active") for cluster in active
+    ]
     return [
-        *(rows or [(f"cluster {settings.emr_cluster_name}: {nodes}, {settings.emr_release_label}", "create")]),
+        *(
+            rows
+            or [
+                (
+                    f"cluster {settings.emr_cluster_name}: {nodes}, {settings.emr_release_label}",
+                    "create",
+                )
+            ]
+        ),
         (f"Spark steps {', '.join(JOBS)}", f"run in {len(STAGES)} stages"),
-        *((f"crawler {crawler.name}", f"run: shows the run in {len(crawler.tables)} tables") for crawler in crawlers(settings)),
+        *(
+            (f"crawler {crawler.name}", f"run: shows the run in {len(crawler.tables)} tables")
+            for crawler in crawlers(settings)
+        ),
         ("the cluster", "terminate, whatever happens before"),
     ]

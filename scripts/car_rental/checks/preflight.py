@@ -41,8 +41,18 @@ _IAM_ACTIONS = ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "
 _BUCKET_ACTIONS = ("s3:CreateBucket", "s3:ListBucket", "s3:PutBucketPolicy")
 _OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject")
 _OTHER_ACTIONS = (
-    *("elasticmapreduce:RunJobFlow", "elasticmapreduce:AddJobFlowSteps", "elasticmapreduce:TerminateJobFlows"),
-    *("glue:CreateDatabase", "glue:CreateCrawler", "glue:StartCrawler", "states:CreateStateMachine", "lambda:CreateFunction"),
+    *(
+        "elasticmapreduce:RunJobFlow",
+        "elasticmapreduce:AddJobFlowSteps",
+        "elasticmapreduce:TerminateJobFlows",
+    ),
+    *(
+        "glue:CreateDatabase",
+        "glue:CreateCrawler",
+        "glue:StartCrawler",
+        "states:CreateStateMachine",
+        "lambda:CreateFunction",
+    ),
     *("athena:CreateWorkGroup", "athena:StartQueryExecution"),
 )
 
@@ -78,7 +88,8 @@ def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if settings.aws_region.startswith("cn-"):
         yield problem(
             f"{settings.aws_region} is a region of China",
-            "There EMR and EC2 assume roles under other names (amazonaws.com.cn), which the policies here do not know.",
+            "There EMR and EC2 assume roles under other names (amazonaws.com.cn), which the"
+            " policies here do not know.",
             "Choose a region outside China.",
         )
     elif settings.aws_region in known:
@@ -109,11 +120,14 @@ def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if not aws.has_session_token:
         yield ok("the credentials do not expire")
         return
-    end = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "")  # set by `aws configure export-credentials --format env`
+    end = os.environ.get(
+        "AWS_CREDENTIAL_EXPIRATION", ""
+    )  # set by `aws configure export-credentials --format env`
     if not end:
         yield warning(
             "the credentials are temporary and do not say when they expire",
-            "A run takes half an hour; if they expire meanwhile, it fails and cannot even terminate its cluster.",
+            "A run takes half an hour; if they expire meanwhile, it fails and cannot even terminate"
+            " its cluster.",
             "Get new ones before a run. An idle cluster terminates itself in any case.",
         )
         return
@@ -121,15 +135,24 @@ def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if left > _RUN:
         yield ok(f"the credentials live until {end}")
     elif left > timedelta():
-        yield warning(f"the credentials expire at {end}", "A run may take longer than that.", "Get new ones first.")
+        yield warning(
+            f"the credentials expire at {end}",
+            "A run may take longer than that.",
+            "Get new ones first.",
+        )
     else:
-        yield problem(f"the credentials expired at {end}", "AWS refuses every call.", "Get new ones.")
+        yield problem(
+            f"the credentials expired at {end}", "AWS refuses every call.", "Get new ones."
+        )
 
 
 def bucket(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """The bucket's name is available, or the bucket is in this account and region."""
     there = bucket_exists(aws)
-    yield ok(f"bucket {settings.s3_bucket_name} {'exists and is yours' if there else 'does not exist yet, its name is free'}")
+    yield ok(
+        f"bucket {settings.s3_bucket_name}"
+        f" {'exists and is yours' if there else 'does not exist yet, its name is free'}"
+    )
 
 
 def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -143,12 +166,17 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
     for path, wrong in broken:
         yield problem(
             f"{path} {wrong}",
-            "Columns are matched by their names in the header; the first Spark job would fail on this file.",
+            "Columns are matched by their names in the header; the first Spark job would fail on"
+            " this file.",
             "Correct it: the contract's names in its first line, separated by commas.",
         )
     for name, reason in raw.not_read.items():
         fix = reason.partition(": ")[2] or "save it as .csv or .csv.gz"
-        yield warning(f"{settings.data_dir / name} is not read", f"It {reason.partition(': ')[0]}.", f"{fix.capitalize()}.")
+        yield warning(
+            f"{settings.data_dir / name} is not read",
+            f"It {reason.partition(': ')[0]}.",
+            f"{fix.capitalize()}.",
+        )
     if not broken:
         yield ok(f"raw data: {len(files)} CSV files in {settings.data_dir} with all columns")
 
@@ -158,19 +186,30 @@ def job_sources(settings: Settings, aws: Aws) -> Iterator[Finding]:
     broken = 0
     for path in job_files():
         try:
-            ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=OLDEST_NODE_PYTHON)
+            ast.parse(
+                path.read_text(encoding="utf-8"), str(path), feature_version=OLDEST_NODE_PYTHON
+            )
         except SyntaxError as error:
             broken += 1
-            yield problem(f"{path}, line {error.lineno}: {error.msg}", "The job would fail on the cluster.", "Correct it.")
+            yield problem(
+                f"{path}, line {error.lineno}: {error.msg}",
+                "The job would fail on the cluster.",
+                "Correct it.",
+            )
     if not broken:
-        yield ok(f"{len(job_files())} job sources parse, also on Python {'.'.join(map(str, OLDEST_NODE_PYTHON))}")
+        yield ok(
+            f"{len(job_files())} job sources parse, also on Python"
+            f" {'.'.join(map(str, OLDEST_NODE_PYTHON))}"
+        )
 
 
 def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """IAM's policy simulator allows you the operations of the steps."""
     source = _policy_source(aws)
     bucket_arn = f"arn:{aws.partition}:s3:::{settings.s3_bucket_name}"
-    role_arn = f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(settings.emr_service_role)}"
+    role_arn = (
+        f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(settings.emr_service_role)}"
+    )
     denied = [
         *_denied(aws, source, _IAM_ACTIONS, role_arn),
         *_denied(aws, source, _BUCKET_ACTIONS, bucket_arn),
@@ -180,7 +219,8 @@ def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if denied:
         yield warning(
             f"IAM's simulator denies you {', '.join(denied)}",
-            "The step that needs it may be refused. (The simulator ignores conditions and some resources.)",
+            "The step that needs it may be refused. (The simulator ignores conditions and some"
+            " resources.)",
             "If a step fails, ask an administrator of the account to allow it.",
         )
     else:
@@ -230,7 +270,9 @@ CHECKS = (
 )
 
 
-def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Finding]:
+def preflight(
+    settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()
+) -> list[Finding]:
     """Runs ``checks``, or all of them.
 
     With ``local``, those that need AWS are listed as not checked.
@@ -247,7 +289,9 @@ def preflight(settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Che
         if check.find is identity and any(finding.level is Level.PROBLEM for finding in found):
             reason = "without an identity AWS answers nothing"
     if left_out:
-        findings.append(Finding(Level.UNCHECKED, ", ".join(left_out), f"{reason[0].upper()}{reason[1:]}."))
+        findings.append(
+            Finding(Level.UNCHECKED, ", ".join(left_out), f"{reason[0].upper()}{reason[1:]}.")
+        )
     return findings
 
 
@@ -263,15 +307,25 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
     except (ClientError, BotoCoreError) as error:
         failure = explain(error, check.name)
         if check.find is identity:
-            return [problem(f"{failure.where}: {failure.what}", "Nothing works on AWS without credentials.", failure.fix)]
+            return [
+                problem(
+                    f"{failure.where}: {failure.what}",
+                    "Nothing works on AWS without credentials.",
+                    failure.fix,
+                )
+            ]
         what = f"{failure.where}: could not be checked: {failure.what}"
         return [warning(what, "The run goes on without this check.", failure.fix)]
 
 
-def apply_fixes(settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input) -> None:
+def apply_fixes(
+    settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input
+) -> None:
     """Fixes what the checks can fix. Asks before each change, unless ``yes``."""
     with console.waiting("checks"):
-        findings = [finding for finding in preflight(settings, aws, local=False) if finding.apply_fix]
+        findings = [
+            finding for finding in preflight(settings, aws, local=False) if finding.apply_fix
+        ]
     if not findings:
         console.note("There is nothing for --fix to do.")
     for finding in findings:
@@ -285,17 +339,28 @@ def _agrees(ask: Callable[[str], str]) -> bool:
     try:
         return ask("Run that command now? Type yes: ").strip() == "yes"
     except EOFError:
-        raise ConfigError("check", "there was no answer.", "Without a terminal, use --yes.") from None
+        raise ConfigError(
+            "check", "there was no answer.", "Without a terminal, use --yes."
+        ) from None
 
 
-def require_ready(settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:
+def require_ready(
+    settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False
+) -> None:
     """Prints the findings (``quiet``: only warnings and problems).
 
     Raises ``ConfigError`` if there is a problem.
     """
     with console.waiting("checks"):
         findings = preflight(settings, aws, local=local)
-    show([finding for finding in findings if not quiet or finding.level in (Level.WARNING, Level.PROBLEM)], console)
+    show(
+        [
+            finding
+            for finding in findings
+            if not quiet or finding.level in (Level.WARNING, Level.PROBLEM)
+        ],
+        console,
+    )
     problems = [finding for finding in findings if finding.level is Level.PROBLEM]
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"

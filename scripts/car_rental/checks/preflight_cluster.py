@@ -15,7 +15,8 @@ from car_rental.emr.cluster_request import EMR_MANAGED_POLICY_TAG
 from car_rental.iam.roles import role_name
 
 # prefix of a release label -> last day of standard support; the first match counts
-# https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-app-versions-7.x.html and the page of each release
+# https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-app-versions-7.x.html
+# and the page of each release
 _END_OF_SUPPORT = {
     "emr-spark-8.0.": date(2027, 5, 20),
     "emr-spark-8.1.": date(2029, 9, 7),
@@ -37,7 +38,9 @@ _MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR creates
 def release_support(settings: Settings, aws: Aws, today: date | None = None) -> Iterator[Finding]:
     """AWS still fixes the release."""
     label = settings.emr_release_label
-    end = next((end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None)
+    end = next(
+        (end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None
+    )
     if end and end < (today or date.today()):
         yield warning(
             f"standard support of {label} ended in {end:%B %Y}",
@@ -52,7 +55,9 @@ def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """EMR knows the release, and the release has Spark."""
     label = settings.emr_release_label
     describe = aws.client("emr").describe_release_label
-    described = if_exists(lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException")
+    described = if_exists(
+        lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException"
+    )
     if described is None:
         yield problem(
             f"EMR does not know the release {label} in {settings.aws_region}",
@@ -64,30 +69,40 @@ def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if "Spark" in versions:
         yield ok(f"{label} exists and has Spark {versions['Spark']}")
     else:
-        yield problem(f"{label} has no Spark", "Every job is a Spark job.", "Choose another EMR_RELEASE_LABEL.")
+        yield problem(
+            f"{label} has no Spark",
+            "Every job is a Spark job.",
+            "Choose another EMR_RELEASE_LABEL.",
+        )
 
 
 def instance_types(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The region (or the subnet's zone) offers the instance types, and the release supports them.
-    """
+    """The region (or the subnet's zone) offers the instance types, and the release supports
+    them."""
     wanted = _types(settings)
     ec2, where = aws.client("ec2"), _place(settings, aws)
     offers = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone" if settings.emr_subnet_id else "region",
-        Filters=[{"Name": "instance-type", "Values": wanted}, {"Name": "location", "Values": [where]}],
+        Filters=[
+            {"Name": "instance-type", "Values": wanted},
+            {"Name": "location", "Values": [where]},
+        ],
     )
     offered = {offer["InstanceType"] for page in offers for offer in page["InstanceTypeOfferings"]}
     supported = _supported_types(aws, settings.emr_release_label)
     for name in wanted:
         if name not in offered:
             yield problem(
-                f"{where} does not offer {name}", "The cluster could not start.", "Choose another instance type or subnet."
+                f"{where} does not offer {name}",
+                "The cluster could not start.",
+                "Choose another instance type or subnet.",
             )
         elif name not in supported:
             yield problem(
                 f"{settings.emr_release_label} does not support {name}",
                 "EMR refuses the cluster.",
-                f"Choose one of: aws emr list-supported-instance-types --release-label {settings.emr_release_label}",
+                "Choose one of: aws emr list-supported-instance-types --release-label"
+                f" {settings.emr_release_label}",
             )
         else:
             yield ok(f"{name} is offered in {where} and supported by {settings.emr_release_label}")
@@ -129,36 +144,59 @@ def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 def _nodes_by_market(settings: Settings) -> dict[str, list[str]]:
     """The instance types of the full cluster's nodes that a standard quota counts, by quota."""
-    core = [settings.emr_core_instance_type] * max(settings.emr_core_instance_count, settings.emr_max_core_instance_count)
+    core = [settings.emr_core_instance_type] * max(
+        settings.emr_core_instance_count, settings.emr_max_core_instance_count
+    )
     primary, spot = [settings.emr_master_instance_type], settings.emr_core_market == "spot"
-    nodes = {_ON_DEMAND_QUOTA: primary, _SPOT_QUOTA: core} if spot else {_ON_DEMAND_QUOTA: primary + core}
-    return {quota: [name for name in names if _STANDARD_FAMILY.match(name)] for quota, names in nodes.items()}
+    nodes = (
+        {_ON_DEMAND_QUOTA: primary, _SPOT_QUOTA: core}
+        if spot
+        else {_ON_DEMAND_QUOTA: primary + core}
+    )
+    return {
+        quota: [name for name in names if _STANDARD_FAMILY.match(name)]
+        for quota, names in nodes.items()
+    }
 
 
 def _within_quota(aws: Aws, code: str, needed: int) -> Finding:
     market, running = _MARKETS[code], _running_vcpus(aws, spot=code == _SPOT_QUOTA)
-    quota = aws.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"]
+    quota = aws.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)[
+        "Quota"
+    ]["Value"]
     if needed + running <= quota:
         return ok(f"{market} vCPUs: {needed} needed, {running} running, {quota:.0f} allowed")
     return problem(
-        f"the cluster needs {needed} {market} vCPUs, {running} run already, and the account may run {quota:.0f}",
+        f"the cluster needs {needed} {market} vCPUs, {running} run already, and the account may run"
+        f" {quota:.0f}",
         "EC2 would not start its instances.",
-        f"Ask for more: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} "
-        f"--desired-value {needed + running}; or choose smaller or fewer nodes.",
+        "Ask for more: aws service-quotas request-service-quota-increase --service-code ec2"
+        f" --quota-code {code} --desired-value {needed + running}; or choose smaller or fewer"
+        " nodes.",
     )
 
 
 def _vcpus(aws: Aws, types: set[Any]) -> dict[str, int]:
-    described = aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"] if types else []
+    described = (
+        aws.client("ec2").describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"]
+        if types
+        else []
+    )
     return {item["InstanceType"]: int(item["VCpuInfo"]["DefaultVCpus"]) for item in described}
 
 
 def _running_vcpus(aws: Aws, *, spot: bool) -> int:
     pages = aws.client("ec2").get_paginator("describe_instances")
-    running = pages.paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
-    instances = [item for page in running for group in page["Reservations"] for item in group["Instances"]]
+    running = pages.paginate(
+        Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    )
+    instances = [
+        item for page in running for group in page["Reservations"] for item in group["Instances"]
+    ]
     counted = [item for item in instances if (item.get("InstanceLifecycle") == "spot") is spot]
-    options = [item["CpuOptions"] for item in counted if _STANDARD_FAMILY.match(item["InstanceType"])]
+    options = [
+        item["CpuOptions"] for item in counted if _STANDARD_FAMILY.match(item["InstanceType"])
+    ]
     return sum(option["CoreCount"] * option["ThreadsPerCore"] for option in options)
 
 
@@ -184,19 +222,22 @@ def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if not name:
         yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
         return
-    if if_exists(lambda: aws.client("ec2").describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"):
+    if if_exists(
+        lambda: aws.client("ec2").describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"
+    ):
         yield ok(f"key pair {name} exists")
     else:
         yield problem(
             f"the key pair {name} does not exist in {settings.aws_region}",
             "EMR ends a cluster with an unknown key pair at once.",
-            f"Empty EMR_EC2_KEY_NAME, or: aws ec2 create-key-pair --key-name {name} --region {settings.aws_region}",
+            f"Empty EMR_EC2_KEY_NAME, or: aws ec2 create-key-pair --key-name {name} --region"
+            f" {settings.aws_region}",
         )
 
 
 def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """The subnet exists, has a route to S3, and carries the tag that EMR's service policy requires.
-    """
+    """The subnet exists, has a route to S3, and carries the tag that EMR's service policy
+    requires."""
     subnets = _subnets(settings, aws)
     if not subnets:
         wanted = settings.emr_subnet_id or f"default VPC in {settings.aws_region}"
@@ -212,7 +253,8 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if closed:
         yield problem(
             f"no route leads out of {', '.join(closed)}",
-            "The nodes must reach S3 and EMR: through an internet gateway, a NAT gateway or endpoints.",
+            "The nodes must reach S3 and EMR: through an internet gateway, a NAT gateway or"
+            " endpoints.",
             "Add the route, or set EMR_SUBNET_ID to another subnet.",
         )
     else:
@@ -221,9 +263,11 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
     if through_nat:
         yield warning(
             f"{', '.join(through_nat)} reaches S3 through a NAT gateway",
-            "That costs $0.045 for each GB that the nodes read or write: more than the cluster, when there is much data.",
-            f"Make a gateway endpoint for S3, which is free: aws ec2 create-vpc-endpoint --region {settings.aws_region} "
-            f"--vpc-id {subnets[0]['VpcId']} --service-name com.amazonaws.{settings.aws_region}.s3 --route-table-ids …",
+            "That costs $0.045 for each GB that the nodes read or write: more than the cluster,"
+            " when there is much data.",
+            "Make a gateway endpoint for S3, which is free: aws ec2 create-vpc-endpoint --region"
+            f" {settings.aws_region} --vpc-id {subnets[0]['VpcId']} --service-name"
+            f" com.amazonaws.{settings.aws_region}.s3 --route-table-ids …",
         )
     yield from _network_tags(settings, aws, subnets)
 
@@ -231,7 +275,9 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
 def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
     """The subnet in the settings, or those of the default VPC, of which EMR picks one."""
     if settings.emr_subnet_id:
-        which: dict[str, Any] = {"Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]}
+        which: dict[str, Any] = {
+            "Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]
+        }
     else:
         which = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
     return list(aws.client("ec2").describe_subnets(**which)["Subnets"])
@@ -249,13 +295,16 @@ def _routes(aws: Aws, subnet: Answer) -> list[Answer]:
 
 def _pays_for_s3(routes: list[Answer]) -> bool:
     """Returns whether the route to S3 is a NAT gateway, because there is no gateway endpoint."""
-    nat = any(route.get("NatGatewayId") and route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in routes)
+    nat = any(
+        route.get("NatGatewayId") and route.get("DestinationCidrBlock") == "0.0.0.0/0"
+        for route in routes
+    )
     return nat and not any(_is_endpoint(route) for route in routes)
 
 
 def _is_endpoint(route: Answer) -> bool:
-    """Returns whether the route is a gateway endpoint: its destination is a prefix list (of S3, or of
-    DynamoDB if that is used).
+    """Returns whether the route is a gateway endpoint: its destination is a prefix list (of S3, or
+    of DynamoDB if that is used).
     """
     return str(route.get("GatewayId", "")).startswith("vpce-")
 
@@ -281,11 +330,15 @@ def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterat
         return
     finding = problem(
         f"{', '.join(untagged)} lack{'s' if len(untagged) == 1 else ''} the tag {key}={value}",
-        f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient EC2 permissions'.",
-        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)} --tags Key={key},Value={value}\n"
-        f"{'':<12}    (python main.py --check --fix does that)\n"
-        f"{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py --emr-policy v1",
-        apply_fix=lambda: aws.client("ec2").create_tags(Resources=untagged, Tags=[{"Key": key, "Value": value}]),
+        f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient"
+        " EC2 permissions'.",
+        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)}"
+        f" --tags Key={key},Value={value}\n{'':<12}    (python main.py --check --fix does"
+        f" that)\n{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py"
+        " --emr-policy v1",
+        apply_fix=lambda: aws.client("ec2").create_tags(
+            Resources=untagged, Tags=[{"Key": key, "Value": value}]
+        ),
     )
     # another policy of the role may allow more than v2
     yield finding if policies == [_MANAGED_V2] else replace(finding, level=Level.WARNING)
@@ -296,10 +349,15 @@ def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
     ec2, vpc_ids = aws.client("ec2"), sorted({subnet["VpcId"] for subnet in subnets})
     vpcs = ec2.describe_vpcs(VpcIds=vpc_ids)["Vpcs"]
     groups = ec2.describe_security_groups(
-        Filters=[{"Name": "vpc-id", "Values": vpc_ids}, {"Name": "group-name", "Values": _MANAGED_GROUPS}]
+        Filters=[
+            {"Name": "vpc-id", "Values": vpc_ids},
+            {"Name": "group-name", "Values": _MANAGED_GROUPS},
+        ]
     )["SecurityGroups"]
     things: list[tuple[str, Answer]] = [(subnet["SubnetId"], subnet) for subnet in subnets]
-    things += [(vpc["VpcId"], vpc) for vpc in vpcs] + [(group["GroupId"], group) for group in groups]
+    things += [(vpc["VpcId"], vpc) for vpc in vpcs] + [
+        (group["GroupId"], group) for group in groups
+    ]
     return [name for name, thing in things if EMR_MANAGED_POLICY_TAG not in thing.get("Tags", [])]
 
 
@@ -308,6 +366,13 @@ def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
 
     If the role does not exist, those that step 1 will attach.
     """
-    pages = aws.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role_name(settings.emr_service_role))
-    attached = if_exists(lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]], "NoSuchEntity")
+    pages = (
+        aws.client("iam")
+        .get_paginator("list_attached_role_policies")
+        .paginate(RoleName=role_name(settings.emr_service_role))
+    )
+    attached = if_exists(
+        lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]],
+        "NoSuchEntity",
+    )
     return [_MANAGED_V2] if attached is None else attached

@@ -50,7 +50,9 @@ class Kept:
     reason: str
 
 
-def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[list[Resource], list[Kept]]:
+def find_leftovers(
+    aws: Aws, console: Console, *, delete_data: bool
+) -> tuple[list[Resource], list[Kept]]:
     """The resources to remove, in order, and those that exist but stay."""
     tagged = tagged_arns(aws)
     known = [
@@ -66,7 +68,9 @@ def find_leftovers(aws: Aws, console: Console, *, delete_data: bool) -> tuple[li
         *_bucket(aws, delete_data),
         *_unknown(aws, tagged),
     ]
-    return [one for one in known if isinstance(one, Resource)], [one for one in known if isinstance(one, Kept)]
+    return [one for one in known if isinstance(one, Resource)], [
+        one for one in known if isinstance(one, Kept)
+    ]
 
 
 Found = Iterator[Resource | Kept]
@@ -78,7 +82,11 @@ def tagged_arns(aws: Aws) -> list[str]:
     The tagging API covers neither roles nor clusters.
     """
     filters: Any = [{"Key": key, "Values": [value]} for key, value in aws.tags.items()]
-    pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
+    pages = (
+        aws.client("resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(TagFilters=filters)
+    )
     return sorted(item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"])
 
 
@@ -94,9 +102,13 @@ def _name(arn: str) -> str:
 def _executions(aws: Aws, tagged: list[str]) -> Found:
     sfn = aws.client("stepfunctions")
     for machine in (arn for arn in tagged if ":stateMachine:" in arn):
-        pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter="RUNNING")
+        pages = sfn.get_paginator("list_executions").paginate(
+            stateMachineArn=machine, statusFilter="RUNNING"
+        )
         try:
-            running = [execution["executionArn"] for page in pages for execution in page["executions"]]
+            running = [
+                execution["executionArn"] for page in pages for execution in page["executions"]
+            ]
         except ClientError as error:
             if error_code(error) != "StateMachineDoesNotExist":
                 raise
@@ -107,21 +119,27 @@ def _executions(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _schedules(aws: Aws) -> Found:
-    """Schedules have no tags: a schedule is the project's if it starts the project's state machine.
-    """
+    """Schedules have no tags: a schedule is the project's if it starts the project's state
+    machine."""
     scheduler, target = aws.client("scheduler"), state_machine_arn(aws)
     pages = scheduler.get_paginator("list_schedules").paginate()
     for schedule in (item for page in pages for item in page["Schedules"]):
         if schedule.get("Target", {}).get("Arn") == target:
             name, group = schedule["Name"], schedule.get("GroupName", "default")
-            yield Resource("schedule", name, partial(scheduler.delete_schedule, Name=name, GroupName=group))
+            yield Resource(
+                "schedule", name, partial(scheduler.delete_schedule, Name=name, GroupName=group)
+            )
 
 
 def _rules(aws: Aws, tagged: list[str]) -> Found:
     """The rules with the project's tags that call one of its functions or topics."""
     events = aws.client("events")
     targets = [arn for arn in tagged if ":lambda:" in arn or ":sns:" in arn]
-    names = {name for arn in targets for name in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]}
+    names = {
+        name
+        for arn in targets
+        for name in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
+    }
     names |= {arn.rsplit("/", 1)[1] for arn in tagged if ":events:" in arn and ":rule/" in arn}
     for name in sorted(names):
         arn = events.describe_rule(Name=name)["Arn"]
@@ -148,15 +166,29 @@ def _of_arns(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _remove_log_group(aws: Aws, arn: str) -> None:
-    aws.client("logs").delete_log_group(logGroupName=arn.split(":log-group:", 1)[1].removesuffix(":*"))
+    aws.client("logs").delete_log_group(
+        logGroupName=arn.split(":log-group:", 1)[1].removesuffix(":*")
+    )
 
 
 # part of the ARN, kind, removal; first the resources that trigger others, last the logs
 _KINDS: tuple[tuple[str, str, Callable[[Aws, str], object]], ...] = (
-    (":lambda:", "Lambda function", lambda aws, arn: aws.client("lambda").delete_function(FunctionName=arn)),
+    (
+        ":lambda:",
+        "Lambda function",
+        lambda aws, arn: aws.client("lambda").delete_function(FunctionName=arn),
+    ),
     (":sns:", "topic", lambda aws, arn: aws.client("sns").delete_topic(TopicArn=arn)),
-    (":alarm:", "alarm", lambda aws, arn: aws.client("cloudwatch").delete_alarms(AlarmNames=[_name(arn)])),
-    (":stateMachine:", "state machine", lambda aws, arn: aws.client("stepfunctions").delete_state_machine(stateMachineArn=arn)),
+    (
+        ":alarm:",
+        "alarm",
+        lambda aws, arn: aws.client("cloudwatch").delete_alarms(AlarmNames=[_name(arn)]),
+    ),
+    (
+        ":stateMachine:",
+        "state machine",
+        lambda aws, arn: aws.client("stepfunctions").delete_state_machine(stateMachineArn=arn),
+    ),
     (":log-group:", "log group", _remove_log_group),
 )
 
@@ -208,9 +240,16 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
     ours = {*contract.KPI_TABLES, REJECTED_TABLE, OF_FAILED_RUNS}
     for table in tables:
         if table in ours:
-            yield Resource("table", f"{name}.{table}", partial(glue.delete_table, DatabaseName=name, Name=table))
+            yield Resource(
+                "table",
+                f"{name}.{table}",
+                partial(glue.delete_table, DatabaseName=name, Name=table),
+            )
     others = [table for table in tables if table not in ours]
-    yield from (Kept("table", f"{name}.{table}", "the project creates no table of this name") for table in others)
+    yield from (
+        Kept("table", f"{name}.{table}", "the project creates no table of this name")
+        for table in others
+    )
     if others:
         yield Kept("database", name, f"it holds tables of others: {', '.join(others)}")
     else:
@@ -221,7 +260,11 @@ def _workgroup(aws: Aws, tagged: list[str]) -> Found:
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     if _is_tagged(tagged, f":workgroup/{name}"):
         # includes its named queries and query history; the results are in the bucket
-        yield Resource("workgroup", name, partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True))
+        yield Resource(
+            "workgroup",
+            name,
+            partial(athena.delete_work_group, WorkGroup=name, RecursiveDeleteOption=True),
+        )
     elif if_exists(partial(athena.get_work_group, WorkGroup=name), "InvalidRequestException"):
         yield Kept("workgroup", name, _NOT_OURS)
 
@@ -230,10 +273,12 @@ def _workgroup(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _roles(aws: Aws) -> Found:
-    """The roles by name, also that of the scheduler: an earlier deployment may have had a schedule.
-    """
+    """The roles by name, also that of the scheduler: an earlier deployment may have had a
+    schedule."""
     iam = aws.client("iam")
-    scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
+    scheduled = dataclasses.replace(
+        aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)"
+    )
     for role in roles(scheduled, aws.account_id, aws.partition):
         found = if_exists(partial(iam.get_role, RoleName=role.name), "NoSuchEntity")
         if not found:
@@ -253,7 +298,9 @@ def _remove_role(aws: Aws, name: str) -> None:
     iam = aws.client("iam")
     for page in iam.get_paginator("list_instance_profiles_for_role").paginate(RoleName=name):
         for profile in page["InstanceProfiles"]:
-            iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=name)
+            iam.remove_role_from_instance_profile(
+                InstanceProfileName=profile["InstanceProfileName"], RoleName=name
+            )
             if profile["InstanceProfileName"] == name:
                 iam.delete_instance_profile(InstanceProfileName=name)
     for attached in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
@@ -269,8 +316,14 @@ def _security_configuration(aws: Aws) -> Found:
     name = aws.settings.emr_security_configuration
     if not name:
         return
-    if if_exists(lambda: aws.client("emr").describe_security_configuration(Name=name), "InvalidRequestException"):
-        reason = f"it can carry no tags, so nobody knows whose it is: aws emr delete-security-configuration --name {name}"
+    if if_exists(
+        lambda: aws.client("emr").describe_security_configuration(Name=name),
+        "InvalidRequestException",
+    ):
+        reason = (
+            "it can carry no tags, so nobody knows whose it is: aws emr"
+            f" delete-security-configuration --name {name}"
+        )
         yield Kept("security configuration", name, reason)
 
 
@@ -304,17 +357,32 @@ def _remove_bucket(aws: Aws, name: str) -> None:
                 raise
         else:
             return
-    raise DataLakeError("teardown", f"the bucket {name} is still being written to.", "Wait some minutes and run it again.")
+    raise DataLakeError(
+        "teardown",
+        f"the bucket {name} is still being written to.",
+        "Wait some minutes and run it again.",
+    )
 
 
 def _empty(s3: S3Client, name: str) -> None:
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name, PaginationConfig={"PageSize": _BATCH}):
+    for page in s3.get_paginator("list_object_versions").paginate(
+        Bucket=name, PaginationConfig={"PageSize": _BATCH}
+    ):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        objects: list[Any] = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
-        errors = s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True}).get("Errors") if objects else []
+        objects: list[Any] = [
+            {"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions
+        ]
+        errors = (
+            s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True}).get("Errors")
+            if objects
+            else []
+        )
         if errors:
             first = errors[0]
-            raise DataLakeError("teardown", f"S3 does not delete {first['Key']}: {first.get('Code')} {first.get('Message')}")
+            raise DataLakeError(
+                "teardown",
+                f"S3 does not delete {first['Key']}: {first.get('Code')} {first.get('Message')}",
+            )
     for unfinished in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in unfinished.get("Uploads", []):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
@@ -326,10 +394,20 @@ def _empty(s3: S3Client, name: str) -> None:
 def _unknown(aws: Aws, tagged: list[str]) -> Found:
     """Resources that have the project's tags, although no step creates such a resource."""
     known = [part for part, _, _ in _KINDS]
-    known += [":events:", ":crawler/", ":database/", ":workgroup/", ":s3:::", ":elasticmapreduce:", ":ec2:"]
+    known += [
+        ":events:",
+        ":crawler/",
+        ":database/",
+        ":workgroup/",
+        ":s3:::",
+        ":elasticmapreduce:",
+        ":ec2:",
+    ]
     for arn in tagged:
         if not any(part in arn for part in known):
-            yield Kept("tagged", arn, "no step creates such a resource: remove it by hand if you know it")
+            yield Kept(
+                "tagged", arn, "no step creates such a resource: remove it by hand if you know it"
+            )
 
 
 def _is_tagged(tagged: list[str], end: str) -> bool:

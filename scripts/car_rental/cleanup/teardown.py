@@ -23,12 +23,14 @@ from car_rental.errors import ConfigError, DataLakeError
 
 # error codes of resources that are gone: the tagging API may list them for a while
 _GONE = frozenset(
-    "NoSuchEntity EntityNotFoundException ResourceNotFoundException ResourceNotFound NotFoundException NotFound NoSuchBucket "
-    "StateMachineDoesNotExist ExecutionDoesNotExist StateMachineDeleting".split()
+    "NoSuchEntity EntityNotFoundException ResourceNotFoundException ResourceNotFound"
+    " NotFoundException NotFound NoSuchBucket StateMachineDoesNotExist ExecutionDoesNotExist"
+    " StateMachineDeleting".split()
 )
 _OF_AWS = (
-    "AWS's services keep what they made for themselves, at no cost: the security groups ElasticMapReduce-*, the log group "
-    "/aws-glue/crawlers, the role AWSServiceRoleForEMRCleanup. Others in this account may use them."
+    "AWS's services keep what they made for themselves, at no cost: the security groups"
+    " ElasticMapReduce-*, the log group /aws-glue/crawlers, the role AWSServiceRoleForEMRCleanup."
+    " Others in this account may use them."
 )
 Ask = Callable[[str], str]
 
@@ -50,7 +52,13 @@ class TeardownResult:
 
 
 def teardown(
-    settings: Settings, aws: Aws, console: Console, *, delete_data: bool = False, yes: bool = False, ask: Ask = input
+    settings: Settings,
+    aws: Aws,
+    console: Console,
+    *,
+    delete_data: bool = False,
+    yes: bool = False,
+    ask: Ask = input,
 ) -> TeardownResult:
     """Lists, asks, and removes.
 
@@ -78,9 +86,15 @@ def teardown(
 
 def _show(things: Sequence[Resource], kept: Sequence[Kept], console: Console) -> None:
     if things:
-        console.table("To be removed", ("kind", "name"), [(thing.kind, thing.name) for thing in things])
+        console.table(
+            "To be removed", ("kind", "name"), [(thing.kind, thing.name) for thing in things]
+        )
     if kept:
-        console.table("Not to be removed", ("kind", "name", "why"), [(one.kind, one.name, one.reason) for one in kept])
+        console.table(
+            "Not to be removed",
+            ("kind", "name", "why"),
+            [(one.kind, one.name, one.reason) for one in kept],
+        )
 
 
 def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
@@ -88,11 +102,15 @@ def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
     wanted, question = "yes", "Remove all this? Type yes"
     if with_bucket:
         wanted = settings.s3_bucket_name
-        question = f"The data cannot be restored. Type the bucket's name ({wanted}) to remove all this"
+        question = (
+            f"The data cannot be restored. Type the bucket's name ({wanted}) to remove all this"
+        )
     try:
         answer = ask(f"{question}: ").strip()
     except EOFError:
-        raise ConfigError("teardown", "there was no answer.", "Without a terminal, use --yes.") from None
+        raise ConfigError(
+            "teardown", "there was no answer.", "Without a terminal, use --yes."
+        ) from None
     if answer != wanted:
         raise ConfigError("teardown", f"{answer!r} is not {wanted!r}: nothing was removed.")
 
@@ -126,12 +144,18 @@ def _raise_if_left(failed: Sequence[Kept]) -> None:
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    console.result(teardown(settings, aws, console, delete_data=arguments.delete_data, yes=arguments.yes).summary())
+    console.result(
+        teardown(
+            settings, aws, console, delete_data=arguments.delete_data, yes=arguments.yes
+        ).summary()
+    )
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     """Adds the flags that ``main.py --teardown`` takes too."""
-    parser.add_argument("--delete-data", action="store_true", help="teardown: the bucket with all its data too")
+    parser.add_argument(
+        "--delete-data", action="store_true", help="teardown: the bucket with all its data too"
+    )
     parser.add_argument("--yes", action="store_true", help="teardown and --check --fix: do not ask")
 
 

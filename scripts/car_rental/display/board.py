@@ -10,7 +10,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-_STYLES = {"ok": "green", "running": "bold cyan", "failed": "bold red", "interrupted": "yellow", "still running": "yellow"}
+_STYLES = {
+    "ok": "green",
+    "running": "bold cyan",
+    "failed": "bold red",
+    "interrupted": "yellow",
+    "still running": "yellow",
+}
 
 # columns left free: a terminal echoes ^C behind the last row; a line break there would leave old
 # rows on the screen
@@ -35,7 +41,9 @@ class Board:
         self._left_out.add(step)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from console.render(self._table(), options.update(max_width=options.max_width - _FOR_CTRL_C))
+        yield from console.render(
+            self._table(), options.update(max_width=options.max_width - _FOR_CTRL_C)
+        )
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
@@ -48,7 +56,9 @@ class Board:
             table.add_row(Text(phase, style="bold"), "", Text(self._seconds(members), style="bold"))
             for step in members:
                 table.add_row(*self._row(step))
-        table.add_row(Text("total", style="bold"), "", Text(self._seconds(self._planned), style="bold"))
+        table.add_row(
+            Text("total", style="bold"), "", Text(self._seconds(self._planned), style="bold")
+        )
         return table
 
     def _row(self, step: Step) -> tuple[Text, ...]:
@@ -61,7 +71,12 @@ class Board:
         # one line per step, so that the board fits a small terminal
         if not self.ended and run.outcome == "ok":
             words.no_wrap, words.overflow = True, "ellipsis"
-        return title, Text(run.outcome, style=_STYLES.get(run.outcome, "dim")), Text(_time(run.elapsed)), words
+        return (
+            title,
+            Text(run.outcome, style=_STYLES.get(run.outcome, "dim")),
+            Text(_time(run.elapsed)),
+            words,
+        )
 
     def _seconds(self, steps: Sequence[Step]) -> str:
         runs = [self._runs[step.name] for step in steps if step.name in self._runs]

@@ -132,7 +132,9 @@ class Console:
     @contextmanager
     def _said_after_a_while(self, text: str) -> Iterator[None]:
         """Prints ``text`` if nothing else is printed within ``QUIET_SECONDS``."""
-        self._quiet = threading.Timer(QUIET_SECONDS, lambda: self._say(Text(f"... {text}"), indent=2, keep=False))
+        self._quiet = threading.Timer(
+            QUIET_SECONDS, lambda: self._say(Text(f"... {text}"), indent=2, keep=False)
+        )
         self._quiet.daemon = True
         self._quiet.start()
         try:
@@ -157,8 +159,8 @@ class Console:
 
     @contextmanager
     def board(self, planned: Sequence[Step]) -> Iterator[None]:
-        """Displays the steps inside the block: as a live table on a terminal, elsewhere as lines.
-        """
+        """Displays the steps inside the block: as a live table on a terminal, elsewhere as
+        lines."""
         self._board = Board(planned)
         self._shown.append(self._board)
         try:
@@ -169,7 +171,9 @@ class Console:
 
     @contextmanager
     def _live_board(self, board: Board) -> Iterator[None]:
-        display = nullcontext() if self._plain else Live(board, console=self._err, refresh_per_second=4)
+        display = (
+            nullcontext() if self._plain else Live(board, console=self._err, refresh_per_second=4)
+        )
         try:
             with display as self._live:
                 try:

@@ -35,7 +35,14 @@ def picture_file(text: str) -> Path:
 
 def save_picture(path: Path, command: str, shown: Sequence[RenderableType]) -> None:
     """Writes the command and its output as an SVG, atomically."""
-    terminal = RichConsole(record=True, file=io.StringIO(), width=_WIDTH, force_terminal=True, no_color=False, highlight=False)
+    terminal = RichConsole(
+        record=True,
+        file=io.StringIO(),
+        width=_WIDTH,
+        force_terminal=True,
+        no_color=False,
+        highlight=False,
+    )
     terminal.print(f"[green]$[/] [bold]{command}[/]\n")
     for renderable in shown:
         terminal.print(renderable)

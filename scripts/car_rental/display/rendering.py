@@ -31,10 +31,18 @@ def rich_console(stream: IO[str]) -> RichConsole:
     plain = is_plain(stream)
     # a pipe has no width; 100 columns keep tables readable in logs
     width = 100 if not stream.isatty() and "COLUMNS" not in os.environ else None
-    return RichConsole(file=stream, no_color=plain, force_terminal=False if plain else None, width=width, highlight=False)
+    return RichConsole(
+        file=stream,
+        no_color=plain,
+        force_terminal=False if plain else None,
+        width=width,
+        highlight=False,
+    )
 
 
-def values_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> RenderableType:
+def values_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> RenderableType:
     """A table of values with a title; numbers are aligned right."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
@@ -79,19 +87,23 @@ def failure_lines(error: DataLakeError) -> list[str]:
 
 
 def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
-    """Splits off the details and the log that a box of ``width`` columns would break inside a word.
-    """
+    """Splits off the details and the log that a box of ``width`` columns would break inside a
+    word."""
     room = min(width, _BOX_WIDTH) - 6  # the borders of the box, and the indent of details
     long = [line for line in error.details if any(len(word) > room for word in line.split())]
     log = error.log if len(f"log: {error.log}") > room else ""
     short = tuple(line for line in error.details if line not in long)
-    rest = type(error)(error.where, error.what, error.fix, log="" if log else error.log, details=short)
+    rest = type(error)(
+        error.where, error.what, error.fix, log="" if log else error.log, details=short
+    )
     return rest, [*long, *([f"log: {log}"] if log else [])]
 
 
 def verdict(error: DataLakeError) -> str:
     """The label of an error: a timeout or Ctrl-C is not called a failure."""
-    return error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
+    return (
+        error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
+    )
 
 
 def failure_box(error: DataLakeError) -> RenderableType:
@@ -111,4 +123,10 @@ class _Box:
 
     def __rich_console__(self, console: RichConsole, options: Any) -> Any:
         width = min(options.max_width, _BOX_WIDTH)
-        yield Panel(self._words, title=self._title, title_align="left", border_style=self._colour, width=width)
+        yield Panel(
+            self._words,
+            title=self._title,
+            title_align="left",
+            border_style=self._colour,
+            width=width,
+        )

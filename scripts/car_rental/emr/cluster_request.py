@@ -75,7 +75,9 @@ def _instances(settings: Settings) -> dict[str, Any]:
     instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": False}
     if settings.emr_ec2_key_name:
         instances["Ec2KeyName"] = settings.emr_ec2_key_name
-    return instances | (_fleets(settings) if settings.emr_core_market == "spot" else _groups(settings))
+    return instances | (
+        _fleets(settings) if settings.emr_core_market == "spot" else _groups(settings)
+    )
 
 
 def _groups(settings: Settings) -> dict[str, Any]:
@@ -83,11 +85,20 @@ def _groups(settings: Settings) -> dict[str, Any]:
         _group("Primary", "MASTER", settings.emr_master_instance_type, 1),
         _group("Core", "CORE", settings.emr_core_instance_type, settings.emr_core_instance_count),
     ]
-    return {"InstanceGroups": groups, **({"Ec2SubnetId": settings.emr_subnet_id} if settings.emr_subnet_id else {})}
+    return {
+        "InstanceGroups": groups,
+        **({"Ec2SubnetId": settings.emr_subnet_id} if settings.emr_subnet_id else {}),
+    }
 
 
 def _group(name: str, role: str, instance_type: str, count: int) -> dict[str, Any]:
-    return {"Name": name, "InstanceRole": role, "InstanceType": instance_type, "InstanceCount": count, "Market": "ON_DEMAND"}
+    return {
+        "Name": name,
+        "InstanceRole": role,
+        "InstanceType": instance_type,
+        "InstanceCount": count,
+        "Market": "ON_DEMAND",
+    }
 
 
 def _fleets(settings: Settings) -> dict[str, Any]:
@@ -106,7 +117,9 @@ def _fleets(settings: Settings) -> dict[str, Any]:
         "Name": "Core",
         "InstanceFleetType": "CORE",
         "TargetSpotCapacity": settings.emr_core_instance_count,
-        "InstanceTypeConfigs": [{"InstanceType": settings.emr_core_instance_type, "WeightedCapacity": 1}],
+        "InstanceTypeConfigs": [
+            {"InstanceType": settings.emr_core_instance_type, "WeightedCapacity": 1}
+        ],
         "LaunchSpecifications": {
             "SpotSpecification": {
                 "TimeoutDurationMinutes": _SPOT_MINUTES,

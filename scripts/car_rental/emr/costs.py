@@ -24,7 +24,8 @@ RUN_MINUTES = 25
 _LEAST = timedelta(minutes=1)
 _CENT = Decimal("0.01")
 # EMR's default storage for an m5.xlarge; USD in us-east-1 for a GB of gp2 and for a public address
-# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html https://aws.amazon.com/vpc/pricing/
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html
+# https://aws.amazon.com/vpc/pricing/
 _EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, Decimal("0.005")
 
 
@@ -55,7 +56,12 @@ class Usage:
 
     def summary(self) -> str:
         """One line for the summary."""
-        used = " + ".join(f"{hours.quantize(_CENT)} h of {name}" for name, hours in sorted(self.hours.items())) or "no instance"
+        used = (
+            " + ".join(
+                f"{hours.quantize(_CENT)} h of {name}" for name, hours in sorted(self.hours.items())
+            )
+            or "no instance"
+        )
         limit = "at most " if self.with_spot else ""  # Spot prices vary, but are lower
         return f"{used}: {limit}{money(self.dollars)}"
 
@@ -84,7 +90,10 @@ def find_prices(aws: Aws, types: Iterable[str]) -> Prices:
     if aws.settings.is_local:
         return table_prices(aws.settings.aws_region)
     try:
-        listed = {name: _listed(aws, "AmazonEC2", name) + _listed(aws, "ElasticMapReduce", name) for name in wanted}
+        listed = {
+            name: _listed(aws, "AmazonEC2", name) + _listed(aws, "ElasticMapReduce", name)
+            for name in wanted
+        }
     except (ClientError, BotoCoreError, LookupError):
         return table_prices(aws.settings.aws_region)
     return Prices(listed, f"AWS's Price List API, {datetime.now(UTC):%Y-%m-%d}")
@@ -92,15 +101,26 @@ def find_prices(aws: Aws, types: Iterable[str]) -> Prices:
 
 # distinguishes the plain product from variants: Windows, dedicated host, reserved capacity ...
 _PRODUCT = {
-    "AmazonEC2": {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"},
+    "AmazonEC2": {
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+    },
     "ElasticMapReduce": {"softwareType": "EMR"},
 }
 
 
 def _listed(aws: Aws, service: str, instance_type: str) -> Decimal:
     """The on-demand price of an hour. Raises ``LookupError`` if the list has none."""
-    fields = {"instanceType": instance_type, "regionCode": aws.settings.aws_region, **_PRODUCT[service]}
-    filters: Any = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
+    fields = {
+        "instanceType": instance_type,
+        "regionCode": aws.settings.aws_region,
+        **_PRODUCT[service],
+    }
+    filters: Any = [
+        {"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()
+    ]
     answer = aws.client("pricing", _API_REGION).get_products(ServiceCode=service, Filters=filters)
     prices = [price for product in answer["PriceList"] for price in _on_demand(json.loads(product))]
     if not prices:
@@ -110,19 +130,28 @@ def _listed(aws: Aws, service: str, instance_type: str) -> Decimal:
 
 def _on_demand(product: dict[str, Any]) -> list[Decimal]:
     terms = product["terms"].get("OnDemand", {}).values()
-    prices = [Decimal(part["pricePerUnit"]["USD"]) for term in terms for part in term["priceDimensions"].values()]
+    prices = [
+        Decimal(part["pricePerUnit"]["USD"])
+        for term in terms
+        for part in term["priceDimensions"].values()
+    ]
     return [price for price in prices if price > 0]
 
 
 def table_prices(region: str) -> Prices:
     """The prices in prices.json, for ``region``; none if the region is not in the file."""
     table = json.loads(PRICES_FILE.read_text(encoding="utf-8"))
-    source = f"the table of {table['as_of']} in scripts/car_rental/emr/prices.json, not today's list"
+    source = (
+        f"the table of {table['as_of']} in scripts/car_rental/emr/prices.json, not today's list"
+    )
     rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
     if there is None:
         return Prices({}, source)
     here = Decimal(rows["m5.xlarge"]["ec2"])
-    prices = {name: Decimal(row["ec2"]) * Decimal(there) / here + Decimal(row["emr"]) for name, row in rows.items()}
+    prices = {
+        name: Decimal(row["ec2"]) * Decimal(there) / here + Decimal(row["emr"])
+        for name, row in rows.items()
+    }
     return Prices(prices, source)
 
 
@@ -136,7 +165,11 @@ def used(aws: Aws, cluster_id: str, now: datetime | None = None) -> Usage:
         if "CreationDateTime" in timeline:  # otherwise it was only requested
             hours[instance["InstanceType"]] += _hours(timeline, now or datetime.now(UTC))
     prices = find_prices(aws, hours)
-    return Usage(dict(hours), prices.of(hours), any(instance.get("Market") == "SPOT" for instance in instances))
+    return Usage(
+        dict(hours),
+        prices.of(hours),
+        any(instance.get("Market") == "SPOT" for instance in instances),
+    )
 
 
 def _hours(timeline: Answer, now: datetime) -> Decimal:
@@ -160,9 +193,24 @@ def price_lines(settings: Settings, prices: Prices) -> list[tuple[str, str]]:
         (f"the cluster for one run on the sample data (about {RUN_MINUTES} minutes)", money(run)),
         ("one crawl (Glue bills 10 minutes at least)", "about $0.15"),
         ("the queries of the report (Athena: $5 a TB, 10 MB a query at least)", "about $0.01"),
-        (f"the nodes' disks ({_EBS_GB} GB each) and public IPv4 addresses for that run", f"about {money(_beside(settings))}"),
-        ("in a subnet behind a NAT gateway without an S3 endpoint: a GB that the nodes read or write", "$0.045"),
+        (
+            f"the nodes' disks ({_EBS_GB} GB each) and public IPv4 addresses for that run",
+            f"about {money(_beside(settings))}",
+        ),
+        (
+            (
+                "in a subnet behind a NAT gateway without an S3 endpoint: a GB that the nodes read"
+                " or write"
+            ),
+            "$0.045",
+        ),
         ("what stays: data and logs in S3, a GB for a month", "about $0.02"),
-        ("what stays, with ALERT_EMAIL: an alarm for a month, unless it is among the account's first ten", "$0.10"),
+        (
+            (
+                "what stays, with ALERT_EMAIL: an alarm for a month, unless it is among the"
+                " account's first ten"
+            ),
+            "$0.10",
+        ),
         ("what stays: roles, catalog, workgroup, state machine, while nobody uses them", "nothing"),
     ]

@@ -34,7 +34,10 @@ def send_once(aws: Aws, where: str, send: Callable[[], T], find: Callable[[], T 
             if error_code(error) in THROTTLED and pause:
                 time.sleep(pause)
                 continue
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500 or error_code(error) in THROTTLED:
+            if (
+                error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
+                or error_code(error) in THROTTLED
+            ):
                 raise
             return _found(aws, where, find, error)
         except HTTPClientError as error:
@@ -49,5 +52,7 @@ def _found(aws: Aws, where: str, find: Callable[[], T | None], error: Exception)
         if found is not None:
             return found
     raise DataLakeError(
-        where, f"AWS's response was lost ({error}), and the request seems to have had no effect.", "Run it again."
+        where,
+        f"AWS's response was lost ({error}), and the request seems to have had no effect.",
+        "Run it again.",
     ) from error

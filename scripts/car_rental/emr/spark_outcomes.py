@@ -21,15 +21,21 @@ from car_rental.errors import DataLakeError
 from car_rental.glue.rejected_table import OF_FAILED_RUNS, register_failed_run
 from car_rental.s3.lake_bucket import young_bucket_note
 
-SUMMARY_KEY = "/".join([contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY])
+SUMMARY_KEY = "/".join(
+    [contract.REJECTED, contract.RENTALS, contract.RUN_FOLDER + "{run_id}", contract.RUN_SUMMARY]
+)
 
-_REJECTS = f"SELECT reasons, count(*) AS rentals FROM {OF_FAILED_RUNS} WHERE run_id = '{{}}' GROUP BY 1 ORDER BY 2 DESC"
+_REJECTS = (
+    f"SELECT reasons, count(*) AS rentals FROM {OF_FAILED_RUNS} WHERE run_id = '{{}}' GROUP BY 1"
+    " ORDER BY 2 DESC"
+)
 
 
 _KILLED = re.compile(r"killed by SIG|exit code 137|exit code: 137|Exit code is 137")
 _MORE_MEMORY = (
-    "The system kills processes when memory runs out. Close other programs, give the machine or its container more, "
-    "or take larger nodes (EMR_CORE_INSTANCE_TYPE); nothing of this run was published."
+    "The system kills processes when memory runs out. Close other programs, give the machine or its"
+    " container more, or take larger nodes (EMR_CORE_INSTANCE_TYPE); nothing of this run was"
+    " published."
 )
 
 
@@ -44,7 +50,11 @@ def read_summary(aws: Aws, run_id: str) -> dict[str, Any]:
 def run_counts(run_id: str, report: Mapping[str, Any]) -> str:
     """The run id and the counts in one line."""
     rows = report.get("rentals", {})
-    counted = f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected" if rows else ""
+    counted = (
+        f": {rows['read']:,} rentals read, {rows['kept']:,} kept, {rows['rejected']:,} rejected"
+        if rows
+        else ""
+    )
     notes = [_master_counts(table, counts) for table, counts in report.get("masters", {}).items()]
     if report.get("not_read"):
         notes.append(f"not read: {_shortened(sorted(report['not_read']))}")
@@ -57,7 +67,9 @@ def _master_counts(table: str, counts: Mapping[str, Any]) -> str:
     """
     if not counts.get("rejected"):
         return ""
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["rejected_by_reason"].items())
+    reasons = ", ".join(
+        f"{reason} {count:,}" for reason, count in counts["rejected_by_reason"].items()
+    )
     return f"{counts['rejected']:,} of {counts['rows']:,} {table} rejected ({reasons})"
 
 
@@ -73,7 +85,9 @@ def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError
     try:
         if register_failed_run(aws, run_id):
             here = "--local " if aws.settings.is_local else ""
-            failure.fix += f' What it rejected: python scripts/query_lake.py {here}"{_REJECTS.format(run_id)}"'
+            failure.fix += (
+                f' What it rejected: python scripts/query_lake.py {here}"{_REJECTS.format(run_id)}"'
+            )
     except (ClientError, BotoCoreError):  # the earlier failure is the one to report
         return failure
     return failure
@@ -85,10 +99,14 @@ def _failed_job(headline: str) -> str:
     return found[1] if found and found[1] in JOBS else ""
 
 
-def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: Answer) -> DataLakeError:
+def step_failure(
+    aws: Aws, console: Console, cluster_id: str, job: str, step: Answer
+) -> DataLakeError:
     """A failed step as an error: its state, the probable cause from its log, and the log's URI."""
     status = step["Status"]
-    look_again = f"python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
+    look_again = (
+        f"python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"
+    )
     try:
         log_uri = describe_cluster(aws, cluster_id).get("LogUri", "")
         if status["State"] == "CANCELLED" or not log_uri:
@@ -113,7 +131,9 @@ def step_failure(aws: Aws, console: Console, cluster_id: str, job: str, step: An
     return DataLakeError(
         f"Spark job {job}",
         f"step {step['Id']} {status['State']}: {cause.headline.removeprefix(f'ERROR {job}: ')}",
-        "Nothing of this run was published. Fix the cause and run it again." + ("" if cause.found else again) + young,
+        "Nothing of this run was published. Fix the cause and run it again."
+        + ("" if cause.found else again)
+        + young,
         log=cause.log,
         details=cause.lines,
     )

@@ -47,7 +47,11 @@ def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody")
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
-            "Args": [*command, settings.s3("jobs", f"{job}.py"), *_arguments(settings, job, run_id, owner)],
+            "Args": [
+                *command,
+                settings.s3("jobs", f"{job}.py"),
+                *_arguments(settings, job, run_id, owner),
+            ],
         },
     }
 
@@ -87,7 +91,12 @@ def _metrics_arguments(settings: Settings, _owner: str) -> list[str]:
 def _publish_arguments(settings: Settings, owner: str) -> list[str]:
     return [
         *("--clean", settings.s3(contract.CLEAN), "--rejected", settings.s3(contract.REJECTED)),
-        *("--staging", settings.s3(contract.STAGING), "--processed", settings.s3(contract.PROCESSED)),
+        *(
+            "--staging",
+            settings.s3(contract.STAGING),
+            "--processed",
+            settings.s3(contract.PROCESSED),
+        ),
         *("--keep-runs", str(settings.keep_runs)),
         *("--lock", settings.s3(LOCK_KEY), "--owner", owner),
     ]

@@ -16,7 +16,9 @@ from car_rental.s3.lake_bucket import object_keys
 
 _OUR_ERROR = re.compile(r"^ERROR \w+: .+", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last):"
-_EXCEPTION = re.compile(r"^(?:Exception in thread .*|Caused by: .*|[\w.$]+(?:Exception|Error)\b: .+)$", re.MULTILINE)
+_EXCEPTION = re.compile(
+    r"^(?:Exception in thread .*|Caused by: .*|[\w.$]+(?:Exception|Error)\b: .+)$", re.MULTILINE
+)
 _APPLICATION = re.compile(r"application_\d+_\d+")
 _FRAMES = 12
 _DISK_FULL = "No space left on device"
@@ -32,7 +34,9 @@ class Cause:
     found: bool = True
 
 
-def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, step_id: str, *, wait: bool = True) -> Cause:
+def probable_cause(
+    aws: Aws, console: Console, log_uri: str, cluster_id: str, step_id: str, *, wait: bool = True
+) -> Cause:
     """The cause in the step's logs. If they do not arrive in time, their future location.
 
     In client mode the driver writes to the step's own log; in cluster mode to the first container
@@ -47,7 +51,9 @@ def probable_cause(aws: Aws, console: Console, log_uri: str, cluster_id: str, st
     if found is None and application:
         container = f"{log_uri.rstrip('/')}/{cluster_id}/containers/{application.group()}/"
         found = _first_cause(_read_container(aws, container), container)
-    return found or Cause("its log does not say why (yet)", tuple(_tail(texts)), folder, found=False)
+    return found or Cause(
+        "its log does not say why (yet)", tuple(_tail(texts)), folder, found=False
+    )
 
 
 def _first_cause(texts: dict[str, str], folder: str) -> Cause | None:
@@ -70,17 +76,24 @@ def find_cause(text: str) -> tuple[str, tuple[str, ...]] | None:
         return ours[-1], ()
     if _TRACEBACK in text:
         lines = text.rsplit(_TRACEBACK, 1)[1].strip("\n").splitlines()
-        end = next((index for index, line in enumerate(lines) if line and not line[0].isspace()), len(lines) - 1)
+        end = next(
+            (index for index, line in enumerate(lines) if line and not line[0].isspace()),
+            len(lines) - 1,
+        )
         return lines[end].strip(), tuple(lines[max(0, end - _FRAMES) : end])
     exceptions = _EXCEPTION.findall(text)
     return (exceptions[-1].strip(), ()) if exceptions else None
 
 
-def _wait_for(read: Callable[[], dict[str, str]], console: Console, seconds: float) -> dict[str, str]:
+def _wait_for(
+    read: Callable[[], dict[str, str]], console: Console, seconds: float
+) -> dict[str, str]:
     began = time.monotonic()
     try:
         while not (texts := read()) and time.monotonic() - began < seconds:
-            console.progress("the step's log", "not in S3 yet; Ctrl-C goes on without", time.monotonic() - began)
+            console.progress(
+                "the step's log", "not in S3 yet; Ctrl-C goes on without", time.monotonic() - began
+            )
             time.sleep(min(10.0, seconds / 10))
     except KeyboardInterrupt:
         return {}
@@ -94,8 +107,12 @@ def _read(aws: Aws, folder: str, names: tuple[str, ...]) -> dict[str, str]:
 
 def _read_container(aws: Aws, folder: str) -> dict[str, str]:
     bucket, prefix = _split(folder)
-    driver = [key for key in object_keys(aws, bucket, prefix) if "_000001/" in key and key.endswith(".gz")]
-    return {key[len(prefix) :].removesuffix(".gz"): _text(aws, f"s3://{bucket}/{key}") for key in driver}
+    driver = [
+        key for key in object_keys(aws, bucket, prefix) if "_000001/" in key and key.endswith(".gz")
+    ]
+    return {
+        key[len(prefix) :].removesuffix(".gz"): _text(aws, f"s3://{bucket}/{key}") for key in driver
+    }
 
 
 def _text(aws: Aws, uri: str) -> str:

@@ -56,9 +56,15 @@ def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
         "DatabaseName": settings.glue_database_name,
         "Description": "Publishes the tables of a good run: registers their newest partition.",
         "Targets": {
-            "S3Targets": [{"Path": settings.s3(crawler.prefix, table, ""), "Exclusions": _EXCLUSIONS} for table in crawler.tables]
+            "S3Targets": [
+                {"Path": settings.s3(crawler.prefix, table, ""), "Exclusions": _EXCLUSIONS}
+                for table in crawler.tables
+            ]
         },
-        "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DELETE_FROM_DATABASE"},
+        "SchemaChangePolicy": {
+            "UpdateBehavior": "UPDATE_IN_DATABASE",
+            "DeleteBehavior": "DELETE_FROM_DATABASE",
+        },
         "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
         "Configuration": json.dumps(
             {
@@ -78,7 +84,9 @@ def crawler_request(settings: Settings, crawler: Crawler) -> dict[str, Any]:
     }
 
 
-def wait_until_idle(aws: Aws, console: Console, name: str, *, deadline_seconds: float, resume: str) -> None:
+def wait_until_idle(
+    aws: Aws, console: Console, name: str, *, deadline_seconds: float, resume: str
+) -> None:
     """Waits until no crawl of the crawler ``name`` is running."""
     wait = Wait(
         what=f"crawler {name}",

@@ -22,11 +22,15 @@ def published_runs(aws: Aws) -> list[str]:
     runs = {table: registered_runs(aws, table) or [] for table in _published_tables(aws)}
     empty = sorted(table for table, found in runs.items() if not found)
     if empty:
-        raise DataLakeError(_WHERE, f"{_names(aws, empty)} holds no run: the table is there, but empty.", _PROCESS)
+        raise DataLakeError(
+            _WHERE, f"{_names(aws, empty)} holds no run: the table is there, but empty.", _PROCESS
+        )
     newest = max(max(found) for found in runs.values())
     behind = sorted(table for table, found in runs.items() if newest not in found)
     if behind:
-        raise DataLakeError(_WHERE, f"{_names(aws, behind)} does not show the newest run, {newest}.", _CRAWL)
+        raise DataLakeError(
+            _WHERE, f"{_names(aws, behind)} does not show the newest run, {newest}.", _CRAWL
+        )
     return sorted(set.intersection(*(set(found) for found in runs.values())))
 
 
@@ -43,7 +47,11 @@ def _published_tables(aws: Aws) -> tuple[str, ...]:
     there = {table["Name"] for page in pages for table in page["TableList"]}
     missing = [table for table in contract.KPI_TABLES if table not in there]
     if len(missing) == len(contract.KPI_TABLES):
-        raise DataLakeError(_WHERE, f"nothing has been published yet: the database {database} holds no table.", _PROCESS)
+        raise DataLakeError(
+            _WHERE,
+            f"nothing has been published yet: the database {database} holds no table.",
+            _PROCESS,
+        )
     if missing:
         raise DataLakeError(_WHERE, f"{_names(aws, missing)} is missing.", _CRAWL)
     return contract.KPI_TABLES
@@ -54,7 +62,9 @@ def registered_runs(aws: Aws, table: str) -> list[str] | None:
     pages = (
         aws.client("glue")
         .get_paginator("get_partitions")
-        .paginate(DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True)
+        .paginate(
+            DatabaseName=aws.settings.glue_database_name, TableName=table, ExcludeColumnSchema=True
+        )
     )
     values = (partition["Values"][0] for page in pages for partition in page["Partitions"])
     return if_exists(lambda: sorted(values), "EntityNotFoundException")
@@ -63,7 +73,9 @@ def registered_runs(aws: Aws, table: str) -> list[str] | None:
 def require_workgroup(aws: Aws) -> None:
     """Raises ``DataLakeError`` unless the Athena workgroup exists and has a results location."""
     name = aws.settings.athena_workgroup
-    answer = if_exists(lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException")
+    answer = if_exists(
+        lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException"
+    )
     if answer is None:
         raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP)
     configuration = answer["WorkGroup"].get("Configuration", {})

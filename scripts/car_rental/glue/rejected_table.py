@@ -25,7 +25,9 @@ _TEXTS = (*contract.RAW_COLUMNS[contract.RENTALS], "malformed_row", "source_file
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    },
 }
 
 
@@ -36,7 +38,11 @@ def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
     written = run_folders(aws, "/".join((*_ZONE, "")))
     # a run after the newest published one may still be running
     failed = [run for run in written if run not in published and published and run < max(published)]
-    registered = [run for run in registered_runs(aws, OF_FAILED_RUNS) or [] if run in written and run not in published]
+    registered = [
+        run
+        for run in registered_runs(aws, OF_FAILED_RUNS) or []
+        if run in written and run not in published
+    ]
     _show(aws, TABLE, [run for run in published if run in written])
     _show(aws, OF_FAILED_RUNS, {*failed, *registered})
 
@@ -51,12 +57,17 @@ def register_failed_run(aws: Aws, run_id: str) -> bool:
 
 def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
     """Creates ``table`` if needed, and registers exactly ``runs``."""
-    glue, place = aws.client("glue"), {"DatabaseName": aws.settings.glue_database_name, "TableName": table}
+    glue, place = (
+        aws.client("glue"),
+        {"DatabaseName": aws.settings.glue_database_name, "TableName": table},
+    )
     there = registered_runs(aws, table)
     if there is None:
         _create(aws, table)
     for run in sorted(set(runs).difference(there or [])):
-        glue.create_partition(**place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)})
+        glue.create_partition(
+            **place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)}
+        )
     # its folders have been deleted, or it has been published since
     for run in set(there or []).difference(runs):
         glue.delete_partition(**place, PartitionValues=[run])
@@ -77,6 +88,9 @@ def _create(aws: Aws, table: str) -> None:
 
 
 def _storage(aws: Aws, run: str = "") -> Any:
-    columns = [{"Name": "reasons", "Type": "array<string>"}, *({"Name": name, "Type": "string"} for name in _TEXTS)]
+    columns = [
+        {"Name": "reasons", "Type": "array<string>"},
+        *({"Name": name, "Type": "string"} for name in _TEXTS),
+    ]
     folder = (f"run_id={run}", "") if run else ("",)
     return {"Columns": columns, "Location": aws.settings.s3(*_ZONE, *folder), **_PARQUET}

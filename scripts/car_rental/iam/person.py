@@ -25,7 +25,9 @@ PERSON_PHASES = {
     "analyze": "step 10, the notebook, scripts/query_lake.py",
     "teardown": "main.py --teardown, with --delete-data too",
 }
-MAX_MANAGED_CHARACTERS = 6_144  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MAX_MANAGED_CHARACTERS = (
+    6_144  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+)
 _TEMPLATES = Path(__file__).with_name("policies") / "person"
 
 
@@ -43,7 +45,9 @@ def _values(aws: Aws) -> dict[str, str]:
     """The values of the templates' placeholders: those of the role policies, and the names of the
     resources.
     """
-    scheduled = dataclasses.replace(aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)")
+    scheduled = dataclasses.replace(
+        aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)"
+    )
     by_key = {role.key: role for role in roles(scheduled, aws.account_id, aws.partition)}
     nodes = by_key["EMR_EC2_INSTANCE_PROFILE"]
     return policy_values(aws.settings, aws.account_id, aws.partition) | {

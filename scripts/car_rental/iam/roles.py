@@ -1,5 +1,5 @@
-"""The IAM roles of the project: their names, trust policies and policies (templates in policies/).
-"""
+"""The IAM roles of the project: their names, trust policies and policies (templates in
+policies/)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from car_rental.errors import ConfigError
 from car_rental.glue.crawlers import crawlers
 
 POLICY_NAME = PROJECT  # name of the inline policy that each role has
-MAX_INLINE_BYTES = 10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MAX_INLINE_BYTES = (
+    10_240  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+)
 # AWS is retiring v1, but it works in accounts whose network cannot have the tags that v2 requires
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
-EMR_SERVICE_POLICIES = {"v2": "service-role/AmazonEMRServicePolicy_v2", "v1": "service-role/AmazonElasticMapReduceRole"}
+EMR_SERVICE_POLICIES = {
+    "v2": "service-role/AmazonEMRServicePolicy_v2",
+    "v1": "service-role/AmazonElasticMapReduceRole",
+}
 _TEMPLATES = Path(__file__).with_name("policies")
 # these read or write objects, so they need the lake's key too
 _USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")
@@ -62,7 +67,11 @@ class Role:
     @property
     def shown_arn(self) -> str:
         """The ARN to put into the setting: that of the instance profile, if there is one."""
-        return self.arn.replace(":role/", ":instance-profile/") if self.has_instance_profile else self.arn
+        return (
+            self.arn.replace(":role/", ":instance-profile/")
+            if self.has_instance_profile
+            else self.arn
+        )
 
 
 REGION_TAG = "Region"
@@ -97,8 +106,10 @@ def role_misfit(aws: Aws, role: Role, current: Answer) -> ConfigError | None:
     if ours and region not in ("", aws.settings.aws_region):
         return ConfigError(
             f"role {role.name}",
-            f"serves ENVIRONMENT={aws.settings.environment} in {region}; its policies are about that region.",
-            f"Choose another ENVIRONMENT for {aws.settings.aws_region}, or tear the other one down first.",
+            f"serves ENVIRONMENT={aws.settings.environment} in {region}; its policies are about"
+            " that region.",
+            f"Choose another ENVIRONMENT for {aws.settings.aws_region}, or tear the other one down"
+            " first.",
         )
     return None
 
@@ -123,14 +134,21 @@ def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v
     values = policy_values(settings, account, partition)
 
     def role(key: str, name_or_arn: str, template: str, purpose: str, **more: Any) -> Role:
-        arn = name_or_arn if ":" in name_or_arn else f"arn:{partition}:iam::{account}:role/{name_or_arn}"
+        arn = (
+            name_or_arn
+            if ":" in name_or_arn
+            else f"arn:{partition}:iam::{account}:role/{name_or_arn}"
+        )
         arn = arn.replace(":instance-profile/", ":role/")
         policy = _render(template, values)
         if settings.kms_key_id and template in _USE_THE_LAKE:
             policy["Statement"] += _render("lake_key", values)["Statement"]
         return Role(key, arn, purpose, _render(f"{template}.trust", values), policy, **more)
 
-    service_policies = {version: f"arn:{partition}:iam::aws:policy/{name}" for version, name in EMR_SERVICE_POLICIES.items()}
+    service_policies = {
+        version: f"arn:{partition}:iam::aws:policy/{name}"
+        for version, name in EMR_SERVICE_POLICIES.items()
+    }
     attached = service_policies.pop(emr_policy)
     wanted = [
         role(
@@ -148,22 +166,43 @@ def roles(settings: Settings, account: str, partition: str, emr_policy: str = "v
             "EMR's instances: read and write the lake",
             has_instance_profile=True,
         ),
-        role("GLUE_SERVICE_ROLE", settings.glue_service_role, "glue_crawler", "Glue crawler: fills the catalog"),
+        role(
+            "GLUE_SERVICE_ROLE",
+            settings.glue_service_role,
+            "glue_crawler",
+            "Glue crawler: fills the catalog",
+        ),
         role(
             "LAMBDA_ROLE",
             cluster_reaper_role_name(settings),
             "cluster_reaper",
             "Lambda: terminates the clusters of dead executions",
         ),
-        role("STEP_FUNCTIONS_ROLE_ARN", _state_machine_role(settings), "state_machine", "Step Functions: runs the pipeline"),
+        role(
+            "STEP_FUNCTIONS_ROLE_ARN",
+            _state_machine_role(settings),
+            "state_machine",
+            "Step Functions: runs the pipeline",
+        ),
     ]
     if settings.schedule_expression:
-        wanted.append(role("SCHEDULER_ROLE", scheduler_role_name(settings), "scheduler", "Scheduler: starts the pipeline"))
+        wanted.append(
+            role(
+                "SCHEDULER_ROLE",
+                scheduler_role_name(settings),
+                "scheduler",
+                "Scheduler: starts the pipeline",
+            )
+        )
     return wanted
 
 
 def _state_machine_role(settings: Settings) -> str:
-    return settings.step_functions_role_arn if settings.step_functions_role_is_given else settings.step_functions_role_name
+    return (
+        settings.step_functions_role_arn
+        if settings.step_functions_role_is_given
+        else settings.step_functions_role_name
+    )
 
 
 def policy_values(settings: Settings, account: str, partition: str) -> dict[str, str]:

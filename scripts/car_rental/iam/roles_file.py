@@ -40,7 +40,9 @@ def save(path: Path, content: RolesFile) -> list[str]:
         return []
     notes = []
     if path.exists() and _is_worth_keeping(there, content):
-        aside = path.with_name(f"{path.stem}.{there.get('account_id')}.{there.get('environment')}{path.suffix}")
+        aside = path.with_name(
+            f"{path.stem}.{there.get('account_id')}.{there.get('environment')}{path.suffix}"
+        )
         os.replace(path, aside)
         notes.append(f"{path.name} was for another account or environment: kept as {aside.name}")
     stamped = {**new, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -60,4 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _is_worth_keeping(there: dict[str, Any], content: RolesFile) -> bool:
     """Returns whether the old file is still valid. The roles of a stand-in end with its server."""
     on_aws = bool(there) and not there.get("endpoint_url")
-    return on_aws and (there.get("account_id"), there.get("environment")) != (content.account_id, content.environment)
+    return on_aws and (there.get("account_id"), there.get("environment")) != (
+        content.account_id,
+        content.environment,
+    )

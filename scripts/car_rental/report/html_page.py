@@ -19,8 +19,8 @@ from car_rental.config import ROOT
 TEMPLATE = ROOT / "notebooks" / "report.html"
 _ORDER = ("finding", "chart", "table", "query")
 _FOOT = (
-    "Made by <code>python main.py --analyze</code>. A rental that breaks a rule of the data contract is in none of these "
-    "numbers. Money is exact to the cent; times are UTC."
+    "Made by <code>python main.py --analyze</code>. A rental that breaks a rule of the data"
+    " contract is in none of these numbers. Money is exact to the cent; times are UTC."
 )
 
 
@@ -35,7 +35,9 @@ class Section:
     @property
     def anchor(self) -> str:
         """The anchor for links to the section."""
-        return "-".join("".join(letter if letter.isalnum() else " " for letter in self.heading.lower()).split())
+        return "-".join(
+            "".join(letter if letter.isalnum() else " " for letter in self.heading.lower()).split()
+        )
 
 
 def render(cells: Sequence[dict[str, Any]]) -> str:
@@ -87,8 +89,14 @@ def _inner(paragraph: str) -> str:
 
 
 def _section(section: Section) -> str:
-    shown = "\n".join(_part(kind, markup) for kind in _ORDER for markup in section.parts.get(kind, []))
-    return f'<section id="{section.anchor}"><h2>{html.escape(section.heading)}</h2>{section.words}\n{shown}</section>'
+    shown = "\n".join(
+        _part(kind, markup) for kind in _ORDER for markup in section.parts.get(kind, [])
+    )
+    return (
+        "<section"
+        f' id="{section.anchor}"><h2>{html.escape(section.heading)}</h2>{section.words}\n'
+        f"{shown}</section>"
+    )
 
 
 def _part(kind: str, markup: str) -> str:

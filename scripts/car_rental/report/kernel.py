@@ -55,7 +55,9 @@ class Kernel:
         )
 
     def __enter__(self) -> Kernel:
-        self._manager.start_kernel(cwd=str(self._folder), env={**self._environ, "IPYTHONDIR": self._home.name})
+        self._manager.start_kernel(
+            cwd=str(self._folder), env={**self._environ, "IPYTHONDIR": self._home.name}
+        )
         self._client = self._manager.client()
         self._client.start_channels()
         try:
@@ -64,10 +66,17 @@ class Kernel:
             self._close()
             if not isinstance(error, RuntimeError):
                 raise
-            raise DataLakeError("notebook kernel", f"did not start: {error}", "Reinstall it: pip install ipykernel") from error
+            raise DataLakeError(
+                "notebook kernel", f"did not start: {error}", "Reinstall it: pip install ipykernel"
+            ) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -104,14 +113,18 @@ class Kernel:
                 reply: dict[str, Any] = message["content"]
                 return reply
 
-    def _collect(self, message_id: str, outputs: list[dict[str, Any]], deadline: float = math.inf) -> None:
+    def _collect(
+        self, message_id: str, outputs: list[dict[str, Any]], deadline: float = math.inf
+    ) -> None:
         """Appends the cell's output to ``outputs`` until the cell has ended."""
         while time.monotonic() < deadline:
             try:
                 message = self._client.get_iopub_msg(timeout=1)
             except Empty:
                 if not self._manager.is_alive():
-                    raise DataLakeError("notebook kernel", "died; the machine may be out of memory.") from None
+                    raise DataLakeError(
+                        "notebook kernel", "died; the machine may be out of memory."
+                    ) from None
                 continue
             kind, content = message["msg_type"], message["content"]
             if message["parent_header"].get("msg_id") != message_id:

@@ -18,7 +18,11 @@ def settings_environment(settings: Settings) -> dict[str, str]:
 
     It may hold credentials: for a child process only.
     """
-    return {VARIABLE: json.dumps({item.name: str(getattr(settings, item.name)) for item in setting_fields().values()})}
+    return {
+        VARIABLE: json.dumps(
+            {item.name: str(getattr(settings, item.name)) for item in setting_fields().values()}
+        )
+    }
 
 
 def received(environ: Mapping[str, str]) -> Settings:

@@ -1,4 +1,5 @@
-"""The cost of a run's clusters: recorded after a good run, reported after a failure or when a cluster is kept."""
+"""The cost of a run's clusters: recorded after a good run, reported after a failure or when a
+cluster is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from car_rental.state_machine.executions import clusters_of, describe
 
 
 def record_cost(run: Run, cluster_id: str) -> None:
-    """Records the instance hours and the price of a cluster. A cluster on this machine costs nothing."""
+    """Records the instance hours and the price of a cluster. A cluster on this machine costs
+    nothing."""
     if run.settings.is_local:
         return
     try:
@@ -43,7 +45,10 @@ def report_kept_cluster(run: Run, cluster_id: str) -> None:
     hour = hour_of_cluster(run.settings, find_prices(run.aws, cluster_nodes(run.settings)))
     idle = run.settings.emr_idle_timeout_seconds // 60
     run.console.warn(f"Cluster {cluster_id} is kept. On AWS an hour of it costs: {money(hour)}")
-    run.console.warn(f"It ends after {idle} idle minutes, or: python scripts/terminate_emr_cluster.py --cluster-id {cluster_id}")
+    run.console.warn(
+        f"It ends after {idle} idle minutes, or: python scripts/terminate_emr_cluster.py"
+        f" --cluster-id {cluster_id}"
+    )
 
 
 def _clusters(run: Run) -> list[str]:
@@ -52,6 +57,8 @@ def _clusters(run: Run) -> list[str]:
         return []
     if "execution_arn" in run.record.ids:
         execution = describe(run.aws, run.record.ids["execution_arn"])
-        clusters = clusters_of(run.aws, execution["executionArn"], execution["startDate"], active_only=False)
+        clusters = clusters_of(
+            run.aws, execution["executionArn"], execution["startDate"], active_only=False
+        )
         return [str(cluster["Id"]) for cluster in clusters]
     return [run.record.ids["cluster_id"]] if "cluster_id" in run.record.ids else []

@@ -43,13 +43,18 @@ class LocalServer:
     running. ``fresh`` empties the lake first. With ``shared``, other commands may use this server.
     """
 
-    def __init__(self, data_dir: Path, console: Console, *, fresh: bool = False, shared: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, console: Console, *, fresh: bool = False, shared: bool = False
+    ) -> None:
         self._data_dir = data_dir
         self._console = console
         self._fresh = fresh
         self._flags = [*(["--fresh"] if fresh else []), *(["--shared"] if shared else [])]
         self._process: subprocess.Popen[str] | None = None
-        self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as we do
+        # it lives as long as we do
+        self._words = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", encoding="utf-8", errors="replace"
+        )
         self.url = ""
 
     def lake(self, bucket: str) -> Path:
@@ -57,7 +62,16 @@ class LocalServer:
         return self._data_dir / "s3" / bucket
 
     def __enter__(self) -> LocalServer:
-        command = [sys.executable, "-m", "local_aws", "--port", "0", "--data-dir", str(self._data_dir), "--die-with-parent"]
+        command = [
+            sys.executable,
+            "-m",
+            "local_aws",
+            "--port",
+            "0",
+            "--data-dir",
+            str(self._data_dir),
+            "--die-with-parent",
+        ]
         # the server watches its standard input: it ends when this process ends for any reason, and
         # takes its children along
         self._process = subprocess.Popen(
@@ -71,15 +85,21 @@ class LocalServer:
             # a Ctrl-C at the terminal must not reach the server, which is needed for cleanup
             start_new_session=True,
         )
-        emptied = sum(path.is_file() for path in (self._data_dir / "s3").rglob("*")) if self._fresh else 0
+        emptied = (
+            sum(path.is_file() for path in (self._data_dir / "s3").rglob("*")) if self._fresh else 0
+        )
         with self._console.waiting("the local AWS starts"):
             state, self.url = self._first_words(self._process)
         if emptied:
-            self._console.warn(f"The lake in {short_path(self._data_dir)} is emptied of {emptied:,} objects.")
+            self._console.warn(
+                f"The lake in {short_path(self._data_dir)} is emptied of {emptied:,} objects."
+            )
         if state == "RUNS":
             self._console.note(f"local AWS at {self.url}, which serves this lake already")
         else:
-            self._console.note(f"local AWS at {self.url}, with the lake in {short_path(self._data_dir)}")
+            self._console.note(
+                f"local AWS at {self.url}, with the lake in {short_path(self._data_dir)}"
+            )
         return self
 
     def _first_words(self, process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -103,7 +123,12 @@ class LocalServer:
         lines = self._words.read().strip().splitlines() or ["it ended without a word"]
         return lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         assert self._process and self._process.stdin
         died = self._process.poll()
         self._process.stdin.close()
@@ -119,11 +144,17 @@ class LocalServer:
         """The error for a server that ended during the command, with ``code``."""
         again = "The lake is unchanged since then: run it again."
         if code != -signal.SIGKILL:
-            return DataLakeError("local AWS", f"ended in the middle of the run (exit code {code}): {self._last_words()}", again)
+            return DataLakeError(
+                "local AWS",
+                f"ended in the middle of the run (exit code {code}): {self._last_words()}",
+                again,
+            )
         return DataLakeError(
             "local AWS",
-            "was killed in the middle of the run (SIGKILL): the system does that when memory runs out.",
-            f"End other programs, or give this machine or its container more memory; the sample needs 2 GB. {again}",
+            "was killed in the middle of the run (SIGKILL): the system does that when memory runs"
+            " out.",
+            "End other programs, or give this machine or its container more memory; the sample"
+            f" needs 2 GB. {again}",
         )
 
 
@@ -151,7 +182,11 @@ def _as_local_command(text: str) -> str:
         return f"python main.py --{STEPS[found[1]].phase} --local"
 
     text = re.sub(rf"python scripts/({'|'.join(STEPS)})\.py", phase, text)
-    return re.sub(r"(python main\.py --(?:setup|process|orchestrate|analyze|all))(?! --local)", r"\1 --local", text)
+    return re.sub(
+        r"(python main\.py --(?:setup|process|orchestrate|analyze|all))(?! --local)",
+        r"\1 --local",
+        text,
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -53,7 +53,9 @@ class RunRecord:
     def belongs_to(self, settings: Settings) -> None:
         """Saves the record in the settings' folder from now on."""
         shown = ("environment", "aws_region", "s3_bucket_name", "emr_release_label")
-        self.settings = {name: getattr(settings, name) for name in shown} | {"local": settings.is_local}
+        self.settings = {name: getattr(settings, name) for name in shown} | {
+            "local": settings.is_local
+        }
         self.folder = settings.runs_dir
         self.save()
 
@@ -130,7 +132,13 @@ class RunRecord:
 def _step_values(run: StepRun) -> dict[str, Any]:
     ended = {"seconds": run.seconds} if run.outcome != "running" else {}
     good = {"summary": run.summary, "result": run.result} if run.outcome == "ok" else {}
-    return {**dataclasses.asdict(run.step), "began": run.began, "outcome": run.outcome, **ended, **good}
+    return {
+        **dataclasses.asdict(run.step),
+        "began": run.began,
+        "outcome": run.outcome,
+        **ended,
+        **good,
+    }
 
 
 def _plain(value: Any) -> str:
@@ -140,7 +148,9 @@ def _plain(value: Any) -> str:
 def _exit_status(error: BaseException) -> ExitStatus:
     if isinstance(error, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
-    return as_failure(error, "main").exit_status if isinstance(error, Exception) else ExitStatus.FAILED
+    return (
+        as_failure(error, "main").exit_status if isinstance(error, Exception) else ExitStatus.FAILED
+    )
 
 
 def _outcome(status: ExitStatus) -> str:

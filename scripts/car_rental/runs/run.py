@@ -40,7 +40,8 @@ class Run:
     def step(self, function: StepFunction, **arguments: Any) -> Any:
         """Runs a step, displays and records it, and returns its result.
 
-        A request that AWS refuses or that does not reach AWS is raised as an error that names the step.
+        A request that AWS refuses or that does not reach AWS is raised as an error that names the
+        step.
         """
         step = STEPS[function.__name__]
         current = self.record.begin(step)

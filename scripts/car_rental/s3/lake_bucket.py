@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).with_name("bucket_policies")
 _WHERE = "bucket"
 _YOUNG = timedelta(minutes=30)  # S3's 15 minutes, plus the time that the job took to fail
-_NAME_FIX = "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as {bucket}-<account id>."
+_NAME_FIX = (
+    "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as"
+    " {bucket}-<account id>."
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,16 @@ def run_folders(aws: Aws, prefix: str) -> set[str]:
         .get_paginator("list_objects_v2")
         .paginate(Bucket=aws.settings.s3_bucket_name, Prefix=prefix, Delimiter="/")
     )
-    folders = [item["Prefix"][len(prefix) :].strip("/") for page in pages for item in page.get("CommonPrefixes", [])]
-    return {folder.removeprefix(contract.RUN_FOLDER) for folder in folders if folder.startswith(contract.RUN_FOLDER)}
+    folders = [
+        item["Prefix"][len(prefix) :].strip("/")
+        for page in pages
+        for item in page.get("CommonPrefixes", [])
+    ]
+    return {
+        folder.removeprefix(contract.RUN_FOLDER)
+        for folder in folders
+        if folder.startswith(contract.RUN_FOLDER)
+    }
 
 
 def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
@@ -88,13 +99,17 @@ def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
     """
     name = aws.settings.s3_bucket_name
-    listed = if_exists(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied") or []
+    listed = (
+        if_exists(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied")
+        or []
+    )
     made = next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == name), None)
     if made is None or (now or datetime.now(UTC)) - made > _YOUNG:
         return ""
     return (
-        f"The bucket {name} was made only at {made:%H:%M} UTC: for some 15 minutes after versioning is switched on, "
-        "S3 may answer that a new object does not exist. If that is the cause, run it again."
+        f"The bucket {name} was made only at {made:%H:%M} UTC: for some 15 minutes after versioning"
+        " is switched on, S3 may answer that a new object does not exist. If that is the cause,"
+        " run it again."
     )
 
 
@@ -114,13 +129,20 @@ def bucket_exists(aws: Aws) -> bool:
         if status == 403:
             raise DataLakeError(
                 _WHERE,
-                f"{bucket} belongs to another account, or your credentials may not access it (HeadBucket: 403).",
+                f"{bucket} belongs to another account, or your credentials may not access it"
+                " (HeadBucket: 403).",
                 _NAME_FIX.format(bucket=bucket),
             ) from error
         if status == 301:
-            raise _elsewhere(bucket, headers.get("x-amz-bucket-region", "another region"), region) from error
+            raise _elsewhere(
+                bucket, headers.get("x-amz-bucket-region", "another region"), region
+            ) from error
         raise
-    lies_in = answer.get("BucketRegion") or answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region") or region
+    lies_in = (
+        answer.get("BucketRegion")
+        or answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        or region
+    )
     if lies_in != region:
         raise _elsewhere(bucket, lies_in, region)
     return True
@@ -130,14 +152,19 @@ def _elsewhere(bucket: str, lies_in: str, region: str) -> DataLakeError:
     return DataLakeError(
         _WHERE,
         f"{bucket} is in {lies_in}, but AWS_REGION is {region}.",
-        "EMR and its logs need the bucket in the same region: set AWS_REGION to it, or choose another S3_BUCKET_NAME.",
+        "EMR and its logs need the bucket in the same region: set AWS_REGION to it, or choose"
+        " another S3_BUCKET_NAME.",
     )
 
 
 def _create(s3: S3Client, bucket: str, region: str) -> None:
     # CreateBucket rejects us-east-1 as a LocationConstraint
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
-    where: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    where: dict[str, Any] = (
+        {}
+        if region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    )
     try:
         s3.create_bucket(Bucket=bucket, **where)
     except ClientError as error:
@@ -167,31 +194,51 @@ def _rules(aws: Aws) -> list[_Rule]:
     return [
         _Rule(
             "public access blocked",
-            lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
+            lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)[
+                "PublicAccessBlockConfiguration"
+            ],
             "NoSuchPublicAccessBlockConfiguration",
-            lambda _: dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True),
-            lambda s3, bucket, value: s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=value),
+            lambda _: dict.fromkeys(
+                (
+                    "BlockPublicAcls",
+                    "IgnorePublicAcls",
+                    "BlockPublicPolicy",
+                    "RestrictPublicBuckets",
+                ),
+                True,
+            ),
+            lambda s3, bucket, value: s3.put_public_access_block(
+                Bucket=bucket, PublicAccessBlockConfiguration=value
+            ),
         ),
         _Rule(
             "owner enforced",
             lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
             "OwnershipControlsNotFoundError",
             lambda _: {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-            lambda s3, bucket, value: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=value),
+            lambda s3, bucket, value: s3.put_bucket_ownership_controls(
+                Bucket=bucket, OwnershipControls=value
+            ),
         ),
         _Rule(
             "encrypted",
-            lambda s3, bucket: s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"],
+            lambda s3, bucket: s3.get_bucket_encryption(Bucket=bucket)[
+                "ServerSideEncryptionConfiguration"
+            ],
             "ServerSideEncryptionConfigurationNotFoundError",
             lambda current: _encryption(current, aws.settings.kms_key_id),
-            lambda s3, bucket, value: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=value),
+            lambda s3, bucket, value: s3.put_bucket_encryption(
+                Bucket=bucket, ServerSideEncryptionConfiguration=value
+            ),
         ),
         _Rule(
             "versioned",
             lambda s3, bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status"),
             "",
             lambda _: "Enabled",
-            lambda s3, bucket, value: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": value}),
+            lambda s3, bucket, value: s3.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration={"Status": value}
+            ),
         ),
         _Rule(
             "TLS only",
@@ -214,7 +261,9 @@ def _rules(aws: Aws) -> list[_Rule]:
             lambda s3, bucket: s3.get_bucket_tagging(Bucket=bucket)["TagSet"],
             "NoSuchTagSet",
             lambda current: _merged(current, aws.tag_list, "Key"),
-            lambda s3, bucket, value: s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": value}),
+            lambda s3, bucket, value: s3.put_bucket_tagging(
+                Bucket=bucket, Tagging={"TagSet": value}
+            ),
         ),
     ]
 
@@ -225,7 +274,9 @@ def _encryption(current: dict[str, Any] | None, key: str) -> dict[str, Any]:
     Without a key it stays as it is: somebody may have chosen a key.
     """
     if not key:
-        return current or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+        return current or {
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        }
     by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     rule = {"ApplyServerSideEncryptionByDefault": by_key, "BucketKeyEnabled": True}
     if current and rule.items() <= current["Rules"][0].items():
@@ -241,7 +292,9 @@ def _template(name: str, **values: str) -> Any:
     return json.loads(Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(values))
 
 
-def _merged(current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+def _merged(
+    current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str
+) -> list[dict[str, Any]]:
     """Replaces the entries of ``current`` that have the same ``key`` as one of ``ours``, and
     appends the rest of ours. Other entries stay.
     """
@@ -253,10 +306,17 @@ def _merged(current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], ke
 def _with_statements(current: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:
     if current is None:
         return ours
-    named = [{"Sid": f"unnamed-{index}", **statement} for index, statement in enumerate(current["Statement"])]
+    named = [
+        {"Sid": f"unnamed-{index}", **statement}
+        for index, statement in enumerate(current["Statement"])
+    ]
     merged = _merged(named, ours["Statement"], "Sid")
     statements = [
-        {key: value for key, value in statement.items() if key != "Sid" or not str(value).startswith("unnamed-")}
+        {
+            key: value
+            for key, value in statement.items()
+            if key != "Sid" or not str(value).startswith("unnamed-")
+        }
         for statement in merged
     ]
     return {**current, "Statement": statements}

@@ -28,8 +28,8 @@ class EnvironmentResult:
 
 
 def local_raw_data(aws: Aws) -> RawData:
-    """The raw files in DATA_DIR. Raises ``DataLakeError`` for headers that break the data contract.
-    """
+    """The raw files in DATA_DIR. Raises ``DataLakeError`` for headers that break the data
+    contract."""
     raw = list_raw_files(aws.settings.data_dir)
     require_headers(raw)
     return raw
@@ -63,7 +63,9 @@ def warn_of_differences(aws: Aws, console: Console) -> None:
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         names = f"{', '.join(differing[:3])}{more}"
-        console.warn(f"{names} here differ from those in the lake, which are used. --upload uploads them.")
+        console.warn(
+            f"{names} here differ from those in the lake, which are used. --upload uploads them."
+        )
 
 
 def _warn_about_other_raw_data(aws: Aws, console: Console, uploads: list[Upload]) -> None:
@@ -75,5 +77,6 @@ def _warn_about_other_raw_data(aws: Aws, console: Console, uploads: list[Upload]
     for key in [f"raw/{name}" for names in found.read.values() for name in names]:
         if key not in known:
             console.warn(
-                f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete it if it is out of date."
+                f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete"
+                " it if it is out of date."
             )

@@ -111,7 +111,8 @@ class LakeLock:
             if now is None or now.owner.get("token") != self.token:
                 raise DataLakeError(
                     self._where,
-                    f"this run was silent for too long: {now.name if now else 'somebody'} has taken over the lake's lock.",
+                    f"this run was silent for too long: {now.name if now else 'somebody'} has taken"
+                    " over the lake's lock.",
                     "Nothing more of this run is published. Run it again when that one has ended.",
                 )
             # this process wrote it: a response was lost, and boto3 sent the request again
@@ -194,9 +195,12 @@ def _execution_runs(aws: Aws, arn: str) -> bool:
 
 
 def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
-    """Returns whether the cluster has unfinished steps; False for a cluster that AWS does not know."""
+    """Returns whether the cluster has unfinished steps; False for a cluster that AWS does not
+    know."""
     try:
-        return bool(aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"])
+        return bool(
+            aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"]
+        )
     except ClientError as error:
         if "is not valid" not in error.response["Error"].get("Message", ""):
             raise
@@ -225,7 +229,9 @@ def _put(aws: Aws, owner: Mapping[str, str], body: str, condition: Mapping[str, 
     """Writes the lock. Returns its new ETag, or None if somebody else has written it since."""
     request: dict[str, Any] = {"Metadata": dict(owner), "Body": body.encode(), **condition}
     try:
-        answer = aws.client("s3").put_object(Bucket=aws.settings.s3_bucket_name, Key=LOCK_KEY, **request)
+        answer = aws.client("s3").put_object(
+            Bucket=aws.settings.s3_bucket_name, Key=LOCK_KEY, **request
+        )
     except ClientError as error:
         if error_code(error) not in _LOST:
             raise
@@ -239,11 +245,14 @@ def require_newest(aws: Aws, where: str, run_id: str) -> None:
     """
     bucket, prefix = aws.settings.s3_bucket_name, NEWEST_PREFIX
     # all keys of this run's own folder sort before `run_id=<id>0`, because `/` sorts before `0`
-    answer = aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{run_id}0", MaxKeys=1)
+    answer = aws.client("s3").list_objects_v2(
+        Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{run_id}0", MaxKeys=1
+    )
     for item in answer.get("Contents", []):
         newer = item["Key"].removeprefix(prefix).partition("/")[0]
         raise DataLakeError(
             where,
-            f"run {run_id} sorts before run {newer}, which is published: readers take the last one for the newest.",
+            f"run {run_id} sorts before run {newer}, which is published: readers take the last one"
+            " for the newest.",
             "Choose a later --run-id, or leave it out; if this machine's clock is wrong, set it.",
         )

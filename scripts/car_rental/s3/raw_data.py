@@ -43,11 +43,17 @@ def find_raw_files(folder: Path) -> RawData:
     raw = list_raw_files(folder)
     missing = [table for table, files in raw.files.items() if not files]
     if missing:
-        there = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))) or "nothing"
+        there = (
+            ", ".join(
+                sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+            )
+            or "nothing"
+        )
         raise DataLakeError(
             f"raw data in {folder}",
             f"no CSV file for {', '.join(missing)}; there is {there}.",
-            "Put <table>.csv or <table>/*.csv there (.csv.gz too), or empty the folder: then a sample is generated.",
+            "Put <table>.csv or <table>/*.csv there (.csv.gz too), or empty the folder: then a"
+            " sample is generated.",
         )
     return raw
 
@@ -65,8 +71,14 @@ def list_raw_files(folder: Path) -> RawData:
             found.refused[name] = "is a link to a file that does not exist: repair or remove it"
     if found.refused:
         problems = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
-        raise DataLakeError(f"raw data in {folder}", f"{problems}.", "No run can begin while it is there.")
-    return RawData(folder, {table: [folder / name for name in names] for table, names in found.read.items()}, found.not_read)
+        raise DataLakeError(
+            f"raw data in {folder}", f"{problems}.", "No run can begin while it is there."
+        )
+    return RawData(
+        folder,
+        {table: [folder / name for name in names] for table, names in found.read.items()},
+        found.not_read,
+    )
 
 
 def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
@@ -96,13 +108,17 @@ def header_problem(table: str, path: Path) -> str:
 
 def require_headers(raw: RawData) -> None:
     """Raises ``DataLakeError`` with every file whose header lacks a column of its table."""
-    found = [(path, header_problem(table, path)) for table, paths in raw.files.items() for path in paths]
+    found = [
+        (path, header_problem(table, path)) for table, paths in raw.files.items() for path in paths
+    ]
     broken = tuple(f"{path} {problem}" for path, problem in found if problem)
     if broken:
         raise DataLakeError(
             "raw data",
-            f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read by the data contract:",
-            "Columns are matched by the names in the first line, and separated by commas: correct the header.",
+            f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read by the data"
+            " contract:",
+            "Columns are matched by the names in the first line, and separated by commas: correct"
+            " the header.",
             details=broken,
         )
 

@@ -21,7 +21,9 @@ from car_rental.errors import DataLakeError
 
 _MIB = 1024 * 1024
 # files up to 64 MiB, most raw files, are sent in one request, which succeeds or fails as a whole
-TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4)
+TRANSFER = TransferConfig(
+    multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB, max_concurrency=4
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class UploadResult:
     def summary(self) -> str:
         """One line for the summary."""
         skipped = f", {self.skipped} unchanged" if self.skipped else ""
-        return f"{size(self.sent_bytes)} in {self.sent} file{'' if self.sent == 1 else 's'}{skipped}"
+        return (
+            f"{size(self.sent_bytes)} in {self.sent} file{'' if self.sent == 1 else 's'}{skipped}"
+        )
 
 
 def changed(aws: Aws, uploads: Sequence[Upload]) -> list[Upload]:
@@ -63,7 +67,9 @@ def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadR
     with console.waiting("uploading"):
         for upload in sent:
             _upload(aws, upload, _Meter(console, upload, began))
-    return UploadResult(len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent))
+    return UploadResult(
+        len(sent), len(uploads) - len(sent), sum(upload.path.stat().st_size for upload in sent)
+    )
 
 
 class _Meter:
@@ -100,7 +106,10 @@ def _listed(aws: Aws, folders: set[str]) -> dict[str, tuple[int, str]]:
     for folder in sorted(folders):
         listing = paginator.paginate(Bucket=aws.settings.s3_bucket_name, Prefix=folder)
         for page in if_exists(lambda pages=listing: list(pages), "NoSuchBucket") or []:  # type: ignore[misc]
-            found |= {item["Key"]: (item["Size"], item["ETag"].strip('"')) for item in page.get("Contents", [])}
+            found |= {
+                item["Key"]: (item["Size"], item["ETag"].strip('"'))
+                for item in page.get("Contents", [])
+            }
     return found
 
 
@@ -108,7 +117,9 @@ def _is_there(aws: Aws, upload: Upload, listed: dict[str, tuple[int, str]]) -> b
     there = listed.get(upload.key)
     if there is None or there[0] != upload.path.stat().st_size:
         return False
-    return there[1] == _digest(upload.path, "md5") or _stored_digest(aws, upload.key) == _digest(upload.path, "sha256")
+    return there[1] == _digest(upload.path, "md5") or _stored_digest(aws, upload.key) == _digest(
+        upload.path, "sha256"
+    )
 
 
 def _upload(aws: Aws, upload: Upload, meter: _Meter) -> None:
@@ -120,17 +131,25 @@ def _upload(aws: Aws, upload: Upload, meter: _Meter) -> None:
 
 
 def _stored_digest(aws: Aws, key: str) -> str | None:
-    head = if_exists(lambda: aws.client("s3").head_object(Bucket=aws.settings.s3_bucket_name, Key=key), "404", "NoSuchKey")
+    head = if_exists(
+        lambda: aws.client("s3").head_object(Bucket=aws.settings.s3_bucket_name, Key=key),
+        "404",
+        "NoSuchKey",
+    )
     return head["Metadata"].get("sha256") if head else None
 
 
 def _digest(path: Path, algorithm: str) -> str:
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(
+                stream, partial(hashlib.new, algorithm, usedforsecurity=False)
+            ).hexdigest()
     except OSError as error:
         raise DataLakeError(
-            "upload", f"{path} cannot be read: {error.strerror}.", "Check the file and its permissions."
+            "upload",
+            f"{path} cannot be read: {error.strerror}.",
+            "Check the file and its permissions.",
         ) from error
 
 

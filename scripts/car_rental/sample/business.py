@@ -71,7 +71,11 @@ def months(sizes: Sizes) -> Iterator[Month]:
     pace = sizes.rentals / sum(weights)
     number, first = 0, 0
     while True:
-        stop = int(stops[number]) if number < FIRST_MONTHS else first + max(1, round(pace * _weight(number)))
+        stop = (
+            int(stops[number])
+            if number < FIRST_MONTHS
+            else first + max(1, round(pace * _weight(number)))
+        )
         begin, end = (_first_day(number + more) for more in (0, 1))
         yield Month(number, begin, end - begin, first, stop - first)
         number, first = number + 1, stop
@@ -116,7 +120,9 @@ def _starts(month: Month, count: int, rng: np.random.Generator) -> np.ndarray:
     days = month.first_day + np.arange(month.days)
     weekdays = days % 7  # 2024-01-01 was a Monday
     day = rng.choice(days, count, p=_shares(np.array(WEEKDAYS)[weekdays]))
-    at_work, off = (rng.choice(24, count, p=_shares(np.array(hours, float))) for hours in (WORKING_DAY, WEEKEND))
+    at_work, off = (
+        rng.choice(24, count, p=_shares(np.array(hours, float))) for hours in (WORKING_DAY, WEEKEND)
+    )
     hour = np.where(day % 7 >= 5, off, at_work)
     starts: np.ndarray = day * MINUTES_PER_DAY + hour * 60 + rng.integers(0, 60, count)
     return starts
@@ -127,7 +133,9 @@ def _customers(world: World, month: Month, count: int, rng: np.random.Generator)
 
     A customer's rentals are consecutive, as in the real set.
     """
-    joined = max(1, int(world.sizes.users * min(1.0, FIRST_CUSTOMERS + MORE_CUSTOMERS * month.number)))
+    joined = max(
+        1, int(world.sizes.users * min(1.0, FIRST_CUSTOMERS + MORE_CUSTOMERS * month.number))
+    )
     users: np.ndarray = world.users[np.sort((joined * rng.random(count) ** LOYALTY).astype(int))]
     return users
 

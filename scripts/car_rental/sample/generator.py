@@ -93,7 +93,9 @@ def generate(
         return _write(folder, make_world(sizes, seed), seed, defects, business)
     except OSError as error:
         raise DataLakeError(
-            "sample data", f"cannot write to {folder}: {error.strerror}.", "Choose another folder: DATA_DIR in .env, or --output."
+            "sample data",
+            f"cannot write to {folder}: {error.strerror}.",
+            "Choose another folder: DATA_DIR in .env, or --output.",
         ) from error
 
 
@@ -119,7 +121,9 @@ def add_month(folder: Path) -> str:
     manifest["months"].append(month.name)
     manifest["rejected"] += rejected
     manifest["odd_but_kept"] += kept
-    manifest["by_reason"] = dict(sorted((Counter(manifest["by_reason"]) + Counter(by_reason)).items()))
+    manifest["by_reason"] = dict(
+        sorted((Counter(manifest["by_reason"]) + Counter(by_reason)).items())
+    )
     manifest["rows"][contract.RENTALS] += month.rentals
     (folder / name).parent.mkdir(exist_ok=True)
     os.replace(making, folder / name)
@@ -163,7 +167,9 @@ def _with_lines(lines: pa.Array, where: np.ndarray, changed: Sequence[str]) -> p
     return pc.replace_with_mask(lines, pa.array(mask), pa.array(changed, pa.string()))
 
 
-def rental_lines(world: World, seed: int, defects: float, planted: Counter[int]) -> Iterator[pa.Array]:
+def rental_lines(
+    world: World, seed: int, defects: float, planted: Counter[int]
+) -> Iterator[pa.Array]:
     """The rentals as chunks of lines. Counts each of ``RENTAL_DEFECTS`` in ``planted``."""
     for first in range(0, world.sizes.rentals, CHUNK):
         stop = min(first + CHUNK, world.sizes.rentals)
@@ -193,18 +199,26 @@ def _turns(first: int, stop: int, defects: float) -> np.ndarray:
     return np.arange(round(first * defects), round(stop * defects)) % len(RENTAL_DEFECTS)
 
 
-def _with_defects(columns: Sequence[pa.Array], turns: np.ndarray, rng: np.random.Generator) -> pa.Array:
+def _with_defects(
+    columns: Sequence[pa.Array], turns: np.ndarray, rng: np.random.Generator
+) -> pa.Array:
     count = len(columns[0])
     where = np.sort(rng.choice(count, len(turns), replace=False))
     good = rng.choice(np.delete(np.arange(count), where), len(turns))
-    rows, good_rows = _rows(columns, where, ROWS[contract.RENTALS]), _rows(columns, good, ROWS[contract.RENTALS])
+    rows, good_rows = (
+        _rows(columns, where, ROWS[contract.RENTALS]),
+        _rows(columns, good, ROWS[contract.RENTALS]),
+    )
     changed = [
-        _csv_line(RENTAL_DEFECTS[turn].change(row, good_row)) for turn, row, good_row in zip(turns, rows, good_rows, strict=True)
+        _csv_line(RENTAL_DEFECTS[turn].change(row, good_row))
+        for turn, row, good_row in zip(turns, rows, good_rows, strict=True)
     ]
     return _with_lines(csv_lines(columns), where, changed)
 
 
-def master_lines(table: str, columns: Sequence[pa.Array], defects: float, seed: int) -> tuple[list[pa.Array], dict[str, int]]:
+def master_lines(
+    table: str, columns: Sequence[pa.Array], defects: float, seed: int
+) -> tuple[list[pa.Array], dict[str, int]]:
     """A master table as lines, and the number of rows for each of its ``ODDITIES``: at least one if
     ``defects`` is not 0.
     """
@@ -236,7 +250,9 @@ def _write(folder: Path, world: World, seed: int, defects: float, business: bool
     making.mkdir()
     try:
         made = _write_tables(making, folder, world, seed, defects, business)
-        (making / contract.SAMPLE_MANIFEST).write_text(json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8")
+        (making / contract.SAMPLE_MANIFEST).write_text(
+            json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8"
+        )
         for month in _manifest_there(folder).get("months", ()):  # of the sample that is replaced
             (folder / _month_file(month)).unlink(missing_ok=True)
         # the manifest first: from here on, all files are recognised as generated
@@ -266,7 +282,17 @@ def _write_tables(
     rows["rental_transactions"] = _write_csv(making, "rental_transactions", rentals)
     sizes_on_disk = {table: (making / file_name(table)).stat().st_size for table in TABLES}
     names = tuple(month.name for month in first_months)
-    return SampleData(folder, seed, world.sizes, rows, sizes_on_disk, *_summed_up(planted), oddities, defects, names)
+    return SampleData(
+        folder,
+        seed,
+        world.sizes,
+        rows,
+        sizes_on_disk,
+        *_summed_up(planted),
+        oddities,
+        defects,
+        names,
+    )
 
 
 def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
@@ -283,7 +309,9 @@ def _write_csv(folder: Path, table: str, chunks: Iterable[pa.Array]) -> int:
 def _utf8(lines: pa.StringArray) -> memoryview:
     """The lines joined, from Arrow's buffer."""
     _, offsets, text = lines.buffers()
-    first, stop = np.frombuffer(offsets, dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1][[0, -1]]
+    first, stop = np.frombuffer(offsets, dtype=np.int32)[
+        lines.offset : lines.offset + len(lines) + 1
+    ][[0, -1]]
     return memoryview(text)[first:stop]
 
 
@@ -319,9 +347,15 @@ def _check(rentals: int, seed: int, defects: float) -> None:
         what = f"{rentals:,} rentals cannot be generated."
         raise ConfigError("sample data", what, f"Choose a number from 1 to {MOST_RENTALS:,}.")
     if seed < 0:
-        raise ConfigError("sample data", f"a seed of {seed} is not possible.", "Choose a whole number from 0.")
+        raise ConfigError(
+            "sample data", f"a seed of {seed} is not possible.", "Choose a whole number from 0."
+        )
     if not 0 <= defects <= MOST_DEFECTS:
-        raise ConfigError("sample data", f"a defect rate of {defects} is not possible.", f"Choose 0 to {MOST_DEFECTS}.")
+        raise ConfigError(
+            "sample data",
+            f"a defect rate of {defects} is not possible.",
+            f"Choose 0 to {MOST_DEFECTS}.",
+        )
 
 
 def _check_is_ours(folder: Path) -> None:
@@ -337,7 +371,11 @@ def _check_is_ours(folder: Path) -> None:
 
 def _foreign(folder: Path) -> list[str]:
     """The tables' files that differ from the manifest."""
-    found = {table: (folder / file_name(table)).stat().st_size for table in TABLES if (folder / file_name(table)).exists()}
+    found = {
+        table: (folder / file_name(table)).stat().st_size
+        for table in TABLES
+        if (folder / file_name(table)).exists()
+    }
     try:
         written = dict(_manifest_there(folder).get("bytes", {}))
     except (ValueError, TypeError):
@@ -355,10 +393,14 @@ def _manifest_there(folder: Path) -> dict[str, Any]:
 
 
 def _check_free_space(folder: Path, sizes: Sizes) -> None:
-    needed, free = sum(getattr(sizes, what) * each for what, each in ROW_BYTES.items()), shutil.disk_usage(folder).free
+    needed, free = (
+        sum(getattr(sizes, what) * each for what, each in ROW_BYTES.items()),
+        shutil.disk_usage(folder).free,
+    )
     if needed > free:
         raise DataLakeError(
             "sample data",
-            f"{sizes.rentals:,} rentals need about {needed / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB left.",
+            f"{sizes.rentals:,} rentals need about {needed / 1e6:,.0f} MB, and {folder} has"
+            f" {free / 1e6:,.0f} MB left.",
             "Choose another folder with --output, or fewer --rentals.",
         )

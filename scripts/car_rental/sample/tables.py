@@ -28,13 +28,19 @@ TYPES = {
 
 STATE = "MA"  # its zip codes begin with 0, which only text preserves
 CITIES = (
-    "Boston,Worcester,Springfield,Cambridge,Lowell,Brockton,Quincy,Lynn,New Bedford,Fall River,Lawrence,Newton,Somerville,"
+    "Boston,Worcester,Springfield,Cambridge,Lowell,Brockton,Quincy,Lynn,New Bedford,Fall"
+    " River,Lawrence,Newton,Somerville,"
     "Framingham,Haverhill,Malden,Waltham,Plymouth,Brookline,Medford,Taunton,Chicopee,Weymouth,Revere,Peabody,Methuen,"
     "Barnstable,Pittsfield,Attleboro,Arlington,Everett,Salem,Westfield,Leominster,Fitchburg,Beverly,Billerica,Holyoke,"
     "Marlborough,Woburn,Amherst,Braintree,Shrewsbury,Chelsea,Dartmouth,Chelmsford,Andover,Natick,Randolph,Watertown"
 ).split(",")
-STREETS = "Main,Oak,Maple,Washington,Park,Elm,Lake,Hill,Harbor,Church,Mill,Center,School,Union,Cedar,Summit".split(",")
-PLACES = "Airport,Downtown,Station,Harbor,University,Mall,Stadium,Convention Center,Hospital,Old Town".split(",")
+STREETS = (
+    "Main,Oak,Maple,Washington,Park,Elm,Lake,Hill,Harbor,Church,Mill,Center,School,Union,Cedar,"
+    "Summit"
+).split(",")
+PLACES = (
+    "Airport,Downtown,Station,Harbor,University,Mall,Stadium,Convention Center,Hospital,Old Town"
+).split(",")
 FIRST_NAMES = (
     "James,Mary,Robert,Patricia,John,Jennifer,Michael,Linda,David,Elizabeth,William,Barbara,Richard,Susan,Joseph,Jessica,"
     "Thomas,Sarah,Carlos,Karen,Daniel,Lisa,Matthew,Nancy,Anthony,Sandra,Mark,Ashley,Andre,Emily,Kevin,Michelle,Brian,"
@@ -76,15 +82,16 @@ def sizes_for(rentals: int) -> Sizes:
     known = np.array([list(asdict(sizes).values()) for sizes in KNOWN_SIZES], dtype=float)
     logs = np.log(known)
     users, vehicles, locations, days = (
-        round(float(np.exp(np.interp(np.log(rentals), logs[:, 0], logs[:, column])))) for column in range(1, 5)
+        round(float(np.exp(np.interp(np.log(rentals), logs[:, 0], logs[:, column]))))
+        for column in range(1, 5)
     )
     return Sizes(rentals, users, vehicles, locations, days)
 
 
 @dataclass(frozen=True)
 class World:
-    """The shared inputs of all rentals: renters, vehicles by type, and the texts of ids and times.
-    """
+    """The shared inputs of all rentals: renters, vehicles by type, and the texts of ids and
+    times."""
 
     sizes: Sizes
     users: np.ndarray
@@ -147,12 +154,16 @@ def rental_columns(world: World, first: int, stop: int, rng: np.random.Generator
     ]
 
 
-def vehicles_of(vehicle_types: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def vehicles_of(
+    vehicle_types: np.ndarray, wanted: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """One vehicle for each wanted type, uniformly chosen."""
     by_type = np.argsort(vehicle_types, kind="stable")
     counts = np.bincount(vehicle_types, minlength=len(TYPES))
     first = np.cumsum(counts) - counts
-    chosen: np.ndarray = by_type[first[wanted] + (rng.random(len(wanted)) * counts[wanted]).astype(int)]
+    chosen: np.ndarray = by_type[
+        first[wanted] + (rng.random(len(wanted)) * counts[wanted]).astype(int)
+    ]
     return chosen
 
 
@@ -161,7 +172,9 @@ def user_columns(sizes: Sizes, rng: np.random.Generator) -> list[pa.Array]:
     count = sizes.users
     first, last = rng.integers(0, len(FIRST_NAMES), count), rng.integers(0, len(LAST_NAMES), count)
     mailbox = pc.binary_join_element_wise(
-        _taken([_mail_part(name) for name in FIRST_NAMES], first), _taken([_mail_part(name) for name in LAST_NAMES], last), "."
+        _taken([_mail_part(name) for name in FIRST_NAMES], first),
+        _taken([_mail_part(name) for name in LAST_NAMES], last),
+        ".",
     )
     return [
         hex_ids(np.arange(count), "users"),
@@ -185,8 +198,12 @@ def vehicle_columns(types: np.ndarray, rng: np.random.Generator) -> list[pa.Arra
     count = len(types)
     brands = [brand for _, _, brands in TYPES.values() for brand in brands]
     brand = types * (len(brands) // len(TYPES)) + rng.integers(0, len(brands) // len(TYPES), count)
-    owner = pc.binary_join_element_wise(_drawn(LAST_NAMES, count, rng), _drawn(FIRST_NAMES, count, rng), ", ")
-    updated = pc.binary_join_element_wise(_drawn(_days("2023-01-01", "2024-01-01", dmy=True), count, rng), "13:55:00", " ")
+    owner = pc.binary_join_element_wise(
+        _drawn(LAST_NAMES, count, rng), _drawn(FIRST_NAMES, count, rng), ", "
+    )
+    updated = pc.binary_join_element_wise(
+        _drawn(_days("2023-01-01", "2024-01-01", dmy=True), count, rng), "13:55:00", " "
+    )
     return [
         _drawn(["1", "1", "1", "0"], count, rng),
         _numbered("T", 100_000, 1_000_000, count, rng),
@@ -243,7 +260,9 @@ def hex_ids(numbers: np.ndarray, table: str) -> pa.Array:
     mixed ^= mixed >> np.uint64(21)
     digits = _HEX[mixed.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 3:]]
     offsets = np.arange(0, len(UNUSED_ID) * len(numbers) + 1, len(UNUSED_ID), dtype=np.int32)
-    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(digits.tobytes()))
+    return pa.StringArray.from_buffers(
+        len(numbers), pa.py_buffer(offsets), pa.py_buffer(digits.tobytes())
+    )
 
 
 _HEX = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(256, 2)
@@ -253,7 +272,9 @@ _CLOCK = pa.array([f"{minute // 60:02}:{minute % 60:02}:00" for minute in range(
 def times(dates: pa.Array, minutes: np.ndarray) -> pa.Array:
     """Minutes since the first day as ``yyyy-MM-dd HH:mm:ss``."""
     day, minute = np.divmod(minutes, MINUTES_PER_DAY)
-    return pc.binary_join_element_wise(dates.take(pa.array(day)), _CLOCK.take(pa.array(minute)), " ")
+    return pc.binary_join_element_wise(
+        dates.take(pa.array(day)), _CLOCK.take(pa.array(minute)), " "
+    )
 
 
 def texts(values: np.ndarray) -> pa.Array:
@@ -269,7 +290,9 @@ def _drawn(choices: Sequence[str], count: int, rng: np.random.Generator) -> pa.A
     return _taken(choices, rng.integers(0, len(choices), count))
 
 
-def _numbered(prefix: str, least: int, beyond: int, count: int, rng: np.random.Generator) -> pa.Array:
+def _numbered(
+    prefix: str, least: int, beyond: int, count: int, rng: np.random.Generator
+) -> pa.Array:
     return pc.binary_join_element_wise(prefix, texts(rng.integers(least, beyond, count)), "")
 
 
@@ -279,16 +302,26 @@ def _days(first: str, beyond: str, dmy: bool = False) -> list[str]:
 
 
 def _addresses(count: int, rng: np.random.Generator) -> pa.Array:
-    street = pc.binary_join_element_wise(_numbered("", 1, 2_000, count, rng), _drawn(STREETS, count, rng), " ")
+    street = pc.binary_join_element_wise(
+        _numbered("", 1, 2_000, count, rng), _drawn(STREETS, count, rng), " "
+    )
     # commas and quotation marks on purpose: a parser that splits at commas must fail here
     ends = [" St", " Ave", " Rd", ' Blvd "Rear"', " St, Suite 200"]
     return pc.binary_join_element_wise(street, _drawn(ends, count, rng), "")
 
 
 def _mail_part(name: str) -> str:
-    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().replace("'", "").lower()
+    return (
+        unicodedata.normalize("NFKD", name)
+        .encode("ascii", "ignore")
+        .decode()
+        .replace("'", "")
+        .lower()
+    )
 
 
 def random_numbers(seed: int, *what: str | int) -> np.random.Generator:
     """A random generator for each part, so that parts do not depend on each other."""
-    return np.random.default_rng([seed, *(part if isinstance(part, int) else zlib.crc32(part.encode()) for part in what)])
+    return np.random.default_rng(
+        [seed, *(part if isinstance(part, int) else zlib.crc32(part.encode()) for part in what)]
+    )

@@ -25,7 +25,8 @@ def topic_arn(aws: Aws) -> str:
 
 def rule_arn(aws: Aws) -> str:
     """The rule's ARN."""
-    return f"arn:{aws.partition}:events:{aws.settings.aws_region}:{aws.account_id}:rule/{rule_name(aws)}"
+    region = aws.settings.aws_region
+    return f"arn:{aws.partition}:events:{region}:{aws.account_id}:rule/{rule_name(aws)}"
 
 
 def ensure_topic(aws: Aws) -> Change:
@@ -39,7 +40,11 @@ def ensure_topic(aws: Aws) -> Change:
         aws.change(lambda: sns.create_topic(Name=topic_name(aws), Tags=aws.tag_list))
     if current is None or json.loads(current["Policy"]) != _policy(aws):
         policy = json.dumps(_policy(aws))
-        aws.change(lambda: sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy))
+        aws.change(
+            lambda: sns.set_topic_attributes(
+                TopicArn=arn, AttributeName="Policy", AttributeValue=policy
+            )
+        )
         changed.append("policy")
     if _subscribe(aws, there=current is not None):
         changed.append("subscription")
@@ -56,7 +61,9 @@ def remove_topic(aws: Aws) -> Change | None:
 
 def _attributes(aws: Aws) -> dict[str, str] | None:
     get = aws.client("sns").get_topic_attributes
-    return if_exists(lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException")
+    return if_exists(
+        lambda: get(TopicArn=topic_arn(aws))["Attributes"], "NotFound", "NotFoundException"
+    )
 
 
 def _policy(aws: Aws) -> dict[str, Any]:
@@ -66,7 +73,10 @@ def _policy(aws: Aws) -> dict[str, Any]:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
     of_rule = {"ArnEquals": {"aws:SourceArn": rule_arn(aws)}}
-    of_alarm = {"StringEquals": {"aws:SourceAccount": aws.account_id}, "ArnEquals": {"aws:SourceArn": _alarm_arn(aws)}}
+    of_alarm = {
+        "StringEquals": {"aws:SourceAccount": aws.account_id},
+        "ArnEquals": {"aws:SourceArn": _alarm_arn(aws)},
+    }
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -87,15 +97,25 @@ def _subscribe(aws: Aws, *, there: bool) -> bool:
     A subscription that awaits confirmation stays.
     """
     sns, wanted = aws.client("sns"), aws.settings.alert_email
-    pages: Iterable[Answer] = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws)) if there else []
+    pages: Iterable[Answer] = (
+        sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn(aws))
+        if there
+        else []
+    )
     current = [item for page in pages for item in page["Subscriptions"]]
-    others = [item for item in current if item["Endpoint"] != wanted and item["SubscriptionArn"].startswith("arn:")]
+    others = [
+        item
+        for item in current
+        if item["Endpoint"] != wanted and item["SubscriptionArn"].startswith("arn:")
+    ]
     for item in others:
         arn = item["SubscriptionArn"]
         aws.change(lambda arn=arn: sns.unsubscribe(SubscriptionArn=arn))  # type: ignore[misc]
     missing = all(item["Endpoint"] != wanted for item in current)
     if missing:
-        aws.change(lambda: sns.subscribe(TopicArn=topic_arn(aws), Protocol="email", Endpoint=wanted))
+        aws.change(
+            lambda: sns.subscribe(TopicArn=topic_arn(aws), Protocol="email", Endpoint=wanted)
+        )
     return missing or bool(others)
 
 
@@ -124,7 +144,8 @@ def _current_alarm(aws: Aws) -> Answer | None:
 
 
 def _alarm_arn(aws: Aws) -> str:
-    return f"arn:{aws.partition}:cloudwatch:{aws.settings.aws_region}:{aws.account_id}:alarm:{alarm_name(aws)}"
+    region = aws.settings.aws_region
+    return f"arn:{aws.partition}:cloudwatch:{region}:{aws.account_id}:alarm:{alarm_name(aws)}"
 
 
 def _alarm(aws: Aws) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def execution_arn(aws: Aws, name: str) -> str:
     return f"{state_machine_arn(aws).replace(':stateMachine:', ':execution:')}:{name}"
 
 
-def definition(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
+def definition(
+    settings: Settings, tags: Sequence[dict[str, str]], partition: str
+) -> dict[str, Any]:
     """The definition for these settings.
 
     ``tags`` are the project's tags; ``partition`` is that of the ARNs.
@@ -86,7 +88,8 @@ def _step(settings: Settings, job: str) -> dict[str, Any]:
     step = spark_step(settings, job, _RUN_ID, _OWNER)
     hadoop = dict(step["HadoopJarStep"])
     arguments = (
-        argument if argument in (_RUN_ID, _OWNER) else quoted(argument) for argument in hadoop.pop("Args")
+        argument if argument in (_RUN_ID, _OWNER) else quoted(argument)
+        for argument in hadoop.pop("Args")
     )
     return {**step, "HadoopJarStep": {**hadoop, "Args.$": f"States.Array({', '.join(arguments)})"}}
 

@@ -17,8 +17,15 @@ from car_rental.state_machine.reaper_function import function_arn
 
 _STATEMENT = "execution-ended"  # id of the statement in the function's policy
 # without the cause: quotation marks in it would make EventBridge drop the message
-_NOTICE = '"Execution <name> ended <status>. Why: aws stepfunctions describe-execution --execution-arn <arn>"'
-_NOTICE_PATHS = {"name": "$.detail.name", "status": "$.detail.status", "arn": "$.detail.executionArn"}
+_NOTICE = (
+    '"Execution <name> ended <status>. Why: aws stepfunctions describe-execution --execution-arn'
+    ' <arn>"'
+)
+_NOTICE_PATHS = {
+    "name": "$.detail.name",
+    "status": "$.detail.status",
+    "arn": "$.detail.executionArn",
+}
 
 
 def pattern(aws: Aws) -> dict[str, Any]:
@@ -29,7 +36,10 @@ def pattern(aws: Aws) -> dict[str, Any]:
     return {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn(aws)]},
+        "detail": {
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            "stateMachineArn": [state_machine_arn(aws)],
+        },
     }
 
 
@@ -37,7 +47,11 @@ def ensure_rule(aws: Aws) -> Change:
     """Ensures that the rule exists with exactly the wanted targets, and may call the function."""
     current = _current(aws)
     changed = []
-    if current is None or current.get("State") != "ENABLED" or json.loads(current["EventPattern"]) != pattern(aws):
+    if (
+        current is None
+        or current.get("State") != "ENABLED"
+        or json.loads(current["EventPattern"]) != pattern(aws)
+    ):
         aws.change(lambda: _put(aws, new=current is None))
         changed.append("pattern")
     if _ensure_targets(aws, there=current is not None):
@@ -48,7 +62,9 @@ def ensure_rule(aws: Aws) -> Change:
 
 
 def _current(aws: Aws) -> Answer | None:
-    return if_exists(lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException")
+    return if_exists(
+        lambda: aws.client("events").describe_rule(Name=rule_name(aws)), "ResourceNotFoundException"
+    )
 
 
 def _put(aws: Aws, *, new: bool) -> None:
@@ -75,7 +91,9 @@ def _ensure_targets(aws: Aws, *, there: bool) -> bool:
     current = events.list_targets_by_rule(Rule=name)["Targets"] if there else []
     wanted = _targets(aws)
     missing = [target for target in wanted if target not in current]
-    unwanted = [target["Id"] for target in current if target["Id"] not in [one["Id"] for one in wanted]]
+    unwanted = [
+        target["Id"] for target in current if target["Id"] not in [one["Id"] for one in wanted]
+    ]
     if missing:
         aws.change(lambda: events.put_targets(Rule=name, Targets=missing))
     if unwanted:
@@ -101,5 +119,11 @@ def _ensure_permission(aws: Aws) -> bool:
 
 def _statements(aws: Aws) -> set[str]:
     name = cluster_reaper_name(aws.settings)
-    answer = if_exists(lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException")
-    return {statement["Sid"] for statement in json.loads(answer["Policy"])["Statement"]} if answer else set()
+    answer = if_exists(
+        lambda: aws.client("lambda").get_policy(FunctionName=name), "ResourceNotFoundException"
+    )
+    return (
+        {statement["Sid"] for statement in json.loads(answer["Policy"])["Statement"]}
+        if answer
+        else set()
+    )

@@ -44,22 +44,32 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
     machine = aws.settings.step_functions_state_machine_name
     if error_code(error) == "StateMachineDoesNotExist":
         return DataLakeError(
-            _WHERE, f"the state machine {machine} does not exist.", "Run step 4 first: python scripts/deploy_step_functions.py"
+            _WHERE,
+            f"the state machine {machine} does not exist.",
+            "Run step 4 first: python scripts/deploy_step_functions.py",
         )
     if error_code(error) == "ExecutionAlreadyExists":
         return ConfigError(
-            _WHERE, f"the execution {name} of {machine} exists already.", "Choose another --run-id, or leave it out."
+            _WHERE,
+            f"the execution {name} of {machine} exists already.",
+            "Choose another --run-id, or leave it out.",
         )
     return error
 
 
 def describe(aws: Aws, arn: str) -> Answer:
-    """The execution's description. Raises ``ConfigError`` if there is no execution with that ARN.
-    """
+    """The execution's description. Raises ``ConfigError`` if there is no execution with that
+    ARN."""
     describe_execution = aws.client("stepfunctions").describe_execution
-    execution = if_exists(lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn")
+    execution = if_exists(
+        lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn"
+    )
     if execution is None:
-        raise ConfigError(_WHERE, f"there is no execution {arn}.", "Check --execution-arn, AWS_REGION and the account.")
+        raise ConfigError(
+            _WHERE,
+            f"there is no execution {arn}.",
+            "Check --execution-arn, AWS_REGION and the account.",
+        )
     return execution
 
 
@@ -83,9 +93,11 @@ class History:
         return found
 
     def _unseen(self) -> Iterator[Answer]:
-        """The new events, newest first, so that a call needs one page however long the history is.
-        """
-        for page in self._pages.paginate(executionArn=self._arn, reverseOrder=True, includeExecutionData=False):
+        """The new events, newest first, so that a call needs one page however long the history
+        is."""
+        for page in self._pages.paginate(
+            executionArn=self._arn, reverseOrder=True, includeExecutionData=False
+        ):
             for event in page["events"]:
                 if event["id"] <= self._last_id:
                     return
@@ -95,10 +107,16 @@ class History:
 def clusters_of(aws: Aws, arn: str, started: datetime, *, active_only: bool) -> list[Answer]:
     """The clusters that the execution created, as ``DescribeCluster`` returns them."""
     states: dict[str, Any] = {"ClusterStates": list(ACTIVE)} if active_only else {}
-    pages = aws.client("emr").get_paginator("list_clusters").paginate(CreatedAfter=started - _CLOCKS_DIFFER, **states)
+    pages = (
+        aws.client("emr")
+        .get_paginator("list_clusters")
+        .paginate(CreatedAfter=started - _CLOCKS_DIFFER, **states)
+    )
     described = (describe_cluster(aws, item["Id"]) for page in pages for item in page["Clusters"])
     return [cluster for cluster in described if _made_by(cluster, arn)]
 
 
 def _made_by(cluster: Answer, arn: str) -> bool:
-    return any(tag["Key"] == EXECUTION_TAG and tag.get("Value") == arn for tag in cluster.get("Tags", []))
+    return any(
+        tag["Key"] == EXECUTION_TAG and tag.get("Value") == arn for tag in cluster.get("Tags", [])
+    )

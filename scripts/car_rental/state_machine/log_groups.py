@@ -17,7 +17,9 @@ def ensure_log_group(aws: Aws, name: str) -> Change:
     if current is None:
         aws.change(lambda: logs.create_log_group(logGroupName=name, tags=aws.tags))
     if current is None or current.get("retentionInDays") != RETENTION_DAYS:
-        aws.change(lambda: logs.put_retention_policy(logGroupName=name, retentionInDays=RETENTION_DAYS))
+        aws.change(
+            lambda: logs.put_retention_policy(logGroupName=name, retentionInDays=RETENTION_DAYS)
+        )
         return Change.of("log group", name, existed=current is not None, changed=["retention"])
     return Change.of("log group", name, existed=True)
 
@@ -28,6 +30,8 @@ def log_group_arn(aws: Aws, name: str) -> str:
 
 
 def _current(aws: Aws, name: str) -> Answer | None:
-    pages = aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    pages = (
+        aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    )
     groups = (group for page in pages for group in page["logGroups"])
     return next((group for group in groups if group["logGroupName"] == name), None)

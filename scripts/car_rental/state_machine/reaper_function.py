@@ -44,7 +44,8 @@ def ensure_function(aws: Aws, console: Console) -> Change:
 
 def function_arn(aws: Aws) -> str:
     """The function's ARN."""
-    return f"arn:{aws.partition}:lambda:{aws.settings.aws_region}:{aws.account_id}:function:{cluster_reaper_name(aws.settings)}"
+    region, name = aws.settings.aws_region, cluster_reaper_name(aws.settings)
+    return f"arn:{aws.partition}:lambda:{region}:{aws.account_id}:function:{name}"
 
 
 def archive() -> bytes:
@@ -65,7 +66,9 @@ def _configuration(aws: Aws, name: str) -> dict[str, Any]:
     return {
         "FunctionName": name,
         "Description": "Terminates the clusters of dead executions.",
-        "Role": f"arn:{aws.partition}:iam::{aws.account_id}:role/{cluster_reaper_role_name(aws.settings)}",
+        "Role": (
+            f"arn:{aws.partition}:iam::{aws.account_id}:role/{cluster_reaper_role_name(aws.settings)}"
+        ),
         "Runtime": "python3.13",
         "Handler": f"{SOURCE.stem}.handler",
         "Timeout": 120,
@@ -74,15 +77,22 @@ def _configuration(aws: Aws, name: str) -> dict[str, Any]:
 
 
 def _current(aws: Aws, name: str) -> Answer | None:
-    return if_exists(lambda: aws.client("lambda").get_function_configuration(FunctionName=name), "ResourceNotFoundException")
+    return if_exists(
+        lambda: aws.client("lambda").get_function_configuration(FunctionName=name),
+        "ResourceNotFoundException",
+    )
 
 
 def _create(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:
     client = aws.client("lambda")
     request = {**wanted, "Code": {"ZipFile": archive()}, "Tags": aws.tags}
     patience = aws.settings.timing.iam_patience_seconds
-    retry_while_iam_spreads(lambda: client.create_function(**request), _ROLE_NOT_YET, console, patience)
-    client.get_waiter("function_active_v2").wait(FunctionName=wanted["FunctionName"], WaiterConfig=_READY)
+    retry_while_iam_spreads(
+        lambda: client.create_function(**request), _ROLE_NOT_YET, console, patience
+    )
+    client.get_waiter("function_active_v2").wait(
+        FunctionName=wanted["FunctionName"], WaiterConfig=_READY
+    )
 
 
 def _update_code(aws: Aws, name: str) -> None:
@@ -94,5 +104,9 @@ def _update_code(aws: Aws, name: str) -> None:
 def _update_configuration(aws: Aws, console: Console, wanted: dict[str, Any]) -> None:
     client = aws.client("lambda")
     patience = aws.settings.timing.iam_patience_seconds
-    retry_while_iam_spreads(lambda: client.update_function_configuration(**wanted), _ROLE_NOT_YET, console, patience)
-    client.get_waiter("function_updated_v2").wait(FunctionName=wanted["FunctionName"], WaiterConfig=_READY)
+    retry_while_iam_spreads(
+        lambda: client.update_function_configuration(**wanted), _ROLE_NOT_YET, console, patience
+    )
+    client.get_waiter("function_updated_v2").wait(
+        FunctionName=wanted["FunctionName"], WaiterConfig=_READY
+    )

@@ -34,12 +34,17 @@ def ensure_schedule(aws: Aws, console: Console) -> Change | None:
         return Change("schedule", schedule_name(aws), Verb.UNCHANGED)
     write = scheduler.update_schedule if current else scheduler.create_schedule
     patience = aws.settings.timing.iam_patience_seconds
-    aws.change(lambda: retry_while_iam_spreads(lambda: write(**wanted), _ROLE_NOT_YET, console, patience))
+    aws.change(
+        lambda: retry_while_iam_spreads(lambda: write(**wanted), _ROLE_NOT_YET, console, patience)
+    )
     return Change("schedule", schedule_name(aws), Verb.UPDATED if current else Verb.CREATED)
 
 
 def _current(aws: Aws) -> Answer | None:
-    return if_exists(lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)), "ResourceNotFoundException")
+    return if_exists(
+        lambda: aws.client("scheduler").get_schedule(Name=schedule_name(aws)),
+        "ResourceNotFoundException",
+    )
 
 
 def _wanted(aws: Aws) -> dict[str, Any]:
@@ -56,7 +61,9 @@ def _wanted(aws: Aws) -> dict[str, Any]:
         "State": "ENABLED",
         "Target": {
             "Arn": state_machine_arn(aws),
-            "RoleArn": f"arn:{aws.partition}:iam::{aws.account_id}:role/{scheduler_role_name(aws.settings)}",
+            "RoleArn": (
+                f"arn:{aws.partition}:iam::{aws.account_id}:role/{scheduler_role_name(aws.settings)}"
+            ),
             "Input": "{}",
             # a start up to an hour late is useful; a day late it would surprise people
             "RetryPolicy": {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 5},

@@ -1,4 +1,5 @@
-"""Athena's API on the local AWS: a query's life, its results by API and file, workgroups, DDL, writes, and what is scanned."""
+"""Athena's API on the local AWS: a query's life, its results by API and file, workgroups, DDL,
+writes, and what is scanned."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ from botocore.exceptions import ClientError
 from local_aws.server import LocalAws
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
-TRIPLES = "UNNEST(sequence(1, 10000)) a(x) CROSS JOIN UNNEST(sequence(1, 10000)) b(y) CROSS JOIN UNNEST(sequence(1, 10000)) c(z)"
+TRIPLES = (
+    "UNNEST(sequence(1, 10000)) a(x) CROSS JOIN UNNEST(sequence(1, 10000)) b(y) CROSS JOIN"
+    " UNNEST(sequence(1, 10000)) c(z)"
+)
 ENDLESS = f"SELECT count(*) FROM {TRIPLES} WHERE x * y * z % 7 = 3"
 
 
@@ -45,7 +49,7 @@ class Lake:
 
     def text(self, url: str) -> str:
         bucket, _, key = url.removeprefix("s3://").partition("/")
-        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # type: ignore[no-any-return]
+        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
     def start(self, sql: str, **more: Any) -> str:
         request = {
@@ -53,11 +57,13 @@ class Lake:
             "QueryExecutionContext": {"Database": self.database},
             "ResultConfiguration": {"OutputLocation": self.output},
         } | more
-        return self.athena.start_query_execution(**request)["QueryExecutionId"]  # type: ignore[no-any-return]
+        return self.athena.start_query_execution(**request)["QueryExecutionId"]
 
     def wait(self, query_id: str) -> dict[str, Any]:
         for _ in range(2000):
-            execution: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+            execution: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=query_id)[
+                "QueryExecution"
+            ]
             if execution["Status"]["State"] in ENDED:
                 return execution
             time.sleep(0.01)
@@ -77,7 +83,10 @@ class Lake:
         """A SELECT's rows without its header; all rows of anything else."""
         execution = self.done(sql, **more)
         answer = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
-        found = [[cell.get("VarCharValue") for cell in row["Data"]] for row in answer["ResultSet"]["Rows"]]
+        found = [
+            [cell.get("VarCharValue") for cell in row["Data"]]
+            for row in answer["ResultSet"]["Rows"]
+        ]
         return found[1:] if execution["SubstatementType"] in ("SELECT", "EXECUTE") else found
 
     def refused(self, sql: str, **more: Any) -> str:
@@ -103,8 +112,8 @@ def metrics(lake: Lake) -> Lake:
             revenue=pa.array([Decimal("10.55") * number, Decimal("0.10")], pa.decimal128(38, 2)),
         )
     lake.done(
-        "CREATE EXTERNAL TABLE metrics (id int, city string, revenue decimal(38,2)) PARTITIONED BY (run_id string) "
-        f"STORED AS PARQUET LOCATION 's3://{lake.bucket}/processed/metrics/'"
+        "CREATE EXTERNAL TABLE metrics (id int, city string, revenue decimal(38,2)) PARTITIONED BY"
+        f" (run_id string) STORED AS PARQUET LOCATION 's3://{lake.bucket}/processed/metrics/'"
     )
     for run in ("2024-01-01", "2024-01-02"):
         lake.done(f"ALTER TABLE metrics ADD PARTITION (run_id = '{run}')")
@@ -115,12 +124,26 @@ def metrics(lake: Lake) -> Lake:
 
 
 def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
-    execution = metrics.done("SELECT id, city, revenue FROM metrics WHERE run_id = '2024-01-02' ORDER BY id")
+    execution = metrics.done(
+        "SELECT id, city, revenue FROM metrics WHERE run_id = '2024-01-02' ORDER BY id"
+    )
     answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
     rows = answer["ResultSet"]["Rows"]
-    assert rows[0]["Data"] == [{"VarCharValue": "id"}, {"VarCharValue": "city"}, {"VarCharValue": "revenue"}]
-    assert rows[1]["Data"] == [{"VarCharValue": "1"}, {"VarCharValue": "A"}, {"VarCharValue": "21.10"}]
-    assert rows[2]["Data"] == [{"VarCharValue": "2"}, {}, {"VarCharValue": "0.10"}]  # NULL has no value
+    assert rows[0]["Data"] == [
+        {"VarCharValue": "id"},
+        {"VarCharValue": "city"},
+        {"VarCharValue": "revenue"},
+    ]
+    assert rows[1]["Data"] == [
+        {"VarCharValue": "1"},
+        {"VarCharValue": "A"},
+        {"VarCharValue": "21.10"},
+    ]
+    assert rows[2]["Data"] == [
+        {"VarCharValue": "2"},
+        {},
+        {"VarCharValue": "0.10"},
+    ]  # NULL has no value
     columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     assert [(column["Type"], column["Precision"], column["Scale"]) for column in columns] == [
         ("integer", 10, 0), ("varchar", 2147483647, 0), ("decimal", 38, 2),
@@ -132,13 +155,19 @@ def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
 
 def test_quotes_and_line_ends_survive_the_csv(lake: Lake) -> None:
     execution = lake.done("SELECT 'say \"hi\"' AS a, 'two' || chr(10) || 'lines' AS b, '' AS c")
-    rows = list(csv.reader(io.StringIO(lake.text(execution["ResultConfiguration"]["OutputLocation"]))))
+    rows = list(
+        csv.reader(io.StringIO(lake.text(execution["ResultConfiguration"]["OutputLocation"])))
+    )
     assert rows == [["a", "b", "c"], ['say "hi"', "two\nlines", ""]]
 
 
 def test_an_execution_tells_what_it_is(lake: Lake) -> None:
     execution = lake.done("SELECT 1")
-    assert (execution["StatementType"], execution["SubstatementType"], execution["WorkGroup"]) == ("DML", "SELECT", "primary")
+    assert (execution["StatementType"], execution["SubstatementType"], execution["WorkGroup"]) == (
+        "DML",
+        "SELECT",
+        "primary",
+    )
     assert execution["EngineVersion"]["EffectiveEngineVersion"] == "Athena engine version 3"
     assert execution["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": False}
     assert execution["Status"]["CompletionDateTime"] >= execution["Status"]["SubmissionDateTime"]
@@ -146,7 +175,9 @@ def test_an_execution_tells_what_it_is(lake: Lake) -> None:
 
 
 def test_results_come_in_pages_of_at_most_a_thousand(lake: Lake) -> None:
-    query_id = lake.done("SELECT x FROM UNNEST(sequence(1, 2500)) t(x) ORDER BY x")["QueryExecutionId"]
+    query_id = lake.done("SELECT x FROM UNNEST(sequence(1, 2500)) t(x) ORDER BY x")[
+        "QueryExecutionId"
+    ]
     pages = list(lake.athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
     assert [len(page["ResultSet"]["Rows"]) for page in pages] == [1000, 1000, 501]
     assert pages[2]["ResultSet"]["Rows"][-1]["Data"][0]["VarCharValue"] == "2500"
@@ -154,22 +185,33 @@ def test_results_come_in_pages_of_at_most_a_thousand(lake: Lake) -> None:
 
 def test_a_failed_query_has_a_reason_and_no_results(lake: Lake) -> None:
     execution = lake.wait(lake.start("SELECT * FROM nowhere"))
-    reason = f"TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.{lake.database}.nowhere' does not exist"
+    reason = (
+        f"TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.{lake.database}.nowhere' does not exist"
+    )
     assert execution["Status"]["StateChangeReason"] == reason
     error = {"ErrorCategory": 2, "ErrorType": 1110, "Retryable": False, "ErrorMessage": reason}
     assert execution["Status"]["AthenaError"] == error
-    with pytest.raises(ClientError, match="Query did not finish successfully. Final query state: FAILED"):
+    with pytest.raises(
+        ClientError, match="Query did not finish successfully. Final query state: FAILED"
+    ):
         lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
 
 
 def test_a_missing_schema_is_named(lake: Lake) -> None:
-    assert lake.failed("SELECT * FROM nodb.t") == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    assert (
+        lake.failed("SELECT * FROM nodb.t")
+        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    )
 
 
 def test_no_output_location_no_bucket_and_no_sense_are_refused_at_once(lake: Lake) -> None:
-    assert lake.refused("SELECT 1", ResultConfiguration={}).startswith("No output location provided.")
+    assert lake.refused("SELECT 1", ResultConfiguration={}).startswith(
+        "No output location provided."
+    )
     gone = {"OutputLocation": "s3://no-such-bucket-at-all/out/"}
-    assert "Unable to verify/create output bucket" in lake.refused("SELECT 1", ResultConfiguration=gone)
+    assert "Unable to verify/create output bucket" in lake.refused(
+        "SELECT 1", ResultConfiguration=gone
+    )
     assert "mismatched input 'SELEC'" in lake.refused("SELEC 1")
     assert "WorkGroup nobody is not found" in lake.refused("SELECT 1", WorkGroup="nobody")
 
@@ -178,12 +220,19 @@ def test_a_client_request_token_starts_a_query_once(lake: Lake) -> None:
     token = uuid.uuid4().hex
     first = lake.start("SELECT 1", ClientRequestToken=token)
     assert lake.start("SELECT 1", ClientRequestToken=token) == first
-    assert "Idempotent parameters do not match" in lake.refused("SELECT 2", ClientRequestToken=token)
+    assert "Idempotent parameters do not match" in lake.refused(
+        "SELECT 2", ClientRequestToken=token
+    )
 
 
 def test_a_running_query_can_be_stopped(lake: Lake) -> None:
     query_id = lake.start(ENDLESS)
-    while lake.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "QUEUED":
+    while (
+        lake.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"][
+            "State"
+        ]
+        == "QUEUED"
+    ):
         time.sleep(0.01)
     time.sleep(0.3)
     with pytest.raises(ClientError, match="has not yet finished"):
@@ -202,7 +251,10 @@ def test_a_query_that_is_stopped_right_after_its_start_runs_no_longer(
     time.sleep(pause)
     lake.athena.stop_query_execution(QueryExecutionId=query_id)
     stopped = lake.wait(query_id)["Status"]
-    assert (stopped["State"], stopped["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+    assert (stopped["State"], stopped["StateChangeReason"]) == (
+        "CANCELLED",
+        "Query cancelled by user",
+    )
     for number in range(5):  # as many as run at the same time, and one more
         assert lake.rows(f"SELECT {number}") == [[str(number)]]
     assert lake.rows("SHOW TABLES") == [["numbers"]]
@@ -225,10 +277,15 @@ def test_a_result_is_reused_where_the_client_asks_for_it(metrics: Lake) -> None:
     assert again["ResultReuseConfiguration"] == reuse
     assert again["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": True}
     assert again["Statistics"]["DataScannedInBytes"] == 0
-    assert again["ResultConfiguration"]["OutputLocation"] == first["ResultConfiguration"]["OutputLocation"]
+    assert (
+        again["ResultConfiguration"]["OutputLocation"]
+        == first["ResultConfiguration"]["OutputLocation"]
+    )
     assert metrics.rows(sql, ResultReuseConfiguration=reuse) == [["4"]]
     assert metrics.rows(sql) == [["5"]]
-    assert metrics.rows("SELECT count(*) AS n FROM metrics ", ResultReuseConfiguration=reuse) == [["5"]]
+    assert metrics.rows("SELECT count(*) AS n FROM metrics ", ResultReuseConfiguration=reuse) == [
+        ["5"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -242,13 +299,18 @@ def test_a_result_is_reused_where_the_client_asks_for_it(metrics: Lake) -> None:
         ("1 FROM metrics", "1 FROM metrics"),
     ],
 )
-def test_a_parameter_is_an_expression_or_else_a_text(lake: Lake, parameter: str, value: str) -> None:
+def test_a_parameter_is_an_expression_or_else_a_text(
+    lake: Lake, parameter: str, value: str
+) -> None:
     assert lake.rows("SELECT ? AS v", ExecutionParameters=[parameter]) == [[value]]
     assert lake.rows("SELECT 1", ExecutionParameters=[parameter]) == [["1"]]
 
 
 def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
-    first, second = lake.done("SELECT 1")["QueryExecutionId"], lake.done("SELECT 2")["QueryExecutionId"]
+    first, second = (
+        lake.done("SELECT 1")["QueryExecutionId"],
+        lake.done("SELECT 2")["QueryExecutionId"],
+    )
     assert lake.athena.list_query_executions(MaxResults=2)["QueryExecutionIds"] == [second, first]
     unknown = str(uuid.uuid4())
     batch = lake.athena.batch_get_query_execution(QueryExecutionIds=[first, unknown])
@@ -262,21 +324,34 @@ def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
 def test_an_enforcing_workgroup_overrides_the_clients_location(lake: Lake) -> None:
     name = f"group-{lake.bucket}"
     place = {"OutputLocation": f"s3://{lake.bucket}/enforced/"}
-    lake.athena.create_work_group(Name=name, Configuration={"ResultConfiguration": place, "EnforceWorkGroupConfiguration": True})
+    lake.athena.create_work_group(
+        Name=name,
+        Configuration={"ResultConfiguration": place, "EnforceWorkGroupConfiguration": True},
+    )
     execution = lake.done("SELECT 1", WorkGroup=name)
     assert execution["ResultConfiguration"]["OutputLocation"].startswith(place["OutputLocation"])
-    assert lake.athena.list_query_executions(WorkGroup=name)["QueryExecutionIds"] == [execution["QueryExecutionId"]]
+    assert lake.athena.list_query_executions(WorkGroup=name)["QueryExecutionIds"] == [
+        execution["QueryExecutionId"]
+    ]
 
 
 def test_the_workgroups_cutoff_ends_a_query_that_scans_more(lake: Lake) -> None:
     noise = random.Random(0)
-    lake.put_parquet("big/a.parquet", x=[noise.random() for _ in range(1_400_000)], y=[1] * 1_400_000)  # 11 MB of x
-    lake.done(f"CREATE EXTERNAL TABLE big (x double, y bigint) STORED AS PARQUET LOCATION 's3://{lake.bucket}/big/'")
+    lake.put_parquet(
+        "big/a.parquet", x=[noise.random() for _ in range(1_400_000)], y=[1] * 1_400_000
+    )  # 11 MB of x
+    lake.done(
+        "CREATE EXTERNAL TABLE big (x double, y bigint) STORED AS PARQUET LOCATION"
+        f" 's3://{lake.bucket}/big/'"
+    )
     name = f"cutoff-{lake.bucket}"
-    lake.athena.create_work_group(Name=name, Configuration={"BytesScannedCutoffPerQuery": 10_000_000})
+    lake.athena.create_work_group(
+        Name=name, Configuration={"BytesScannedCutoffPerQuery": 10_000_000}
+    )
     assert lake.rows("SELECT sum(y) FROM big", WorkGroup=name) == [["1400000"]]
     execution = lake.wait(lake.start("SELECT sum(x) FROM big", WorkGroup=name))
-    assert (execution["Status"]["State"], "Bytes scanned limit was exceeded" in execution["Status"]["StateChangeReason"]) == (
+    status = execution["Status"]
+    assert (status["State"], "Bytes scanned limit was exceeded" in status["StateChangeReason"]) == (
         "CANCELLED", True,
     )  # fmt: skip
 
@@ -285,7 +360,10 @@ def test_the_workgroups_cutoff_ends_a_query_that_scans_more(lake: Lake) -> None:
 
 
 def test_only_registered_partitions_are_seen(metrics: Lake) -> None:
-    assert metrics.rows("SELECT DISTINCT run_id FROM metrics ORDER BY 1") == [["2024-01-01"], ["2024-01-02"]]
+    assert metrics.rows("SELECT DISTINCT run_id FROM metrics ORDER BY 1") == [
+        ["2024-01-01"],
+        ["2024-01-02"],
+    ]
     metrics.done("MSCK REPAIR TABLE metrics")
     assert metrics.rows("SELECT max(run_id) FROM metrics") == [["2024-01-03"]]
 
@@ -303,12 +381,16 @@ def test_the_bytes_scanned_are_those_of_the_columns_and_partitions_read(metrics:
     one_column_of_one_run = scanned("SELECT id FROM metrics WHERE run_id = '2024-01-01'")
     assert one_column_of_one_run > 0
     assert scanned("SELECT id FROM metrics") == 2 * one_column_of_one_run
-    assert scanned("SELECT id, city FROM metrics WHERE run_id IN ('2024-01-01')") > one_column_of_one_run
+    assert (
+        scanned("SELECT id, city FROM metrics WHERE run_id IN ('2024-01-01')")
+        > one_column_of_one_run
+    )
     assert scanned("SELECT count(*), max(run_id) FROM metrics") == 0
 
 
 def test_pruning_does_not_turn_an_outer_joins_condition_around(metrics: Lake) -> None:
-    sql = """SELECT count(*) FROM metrics a LEFT JOIN metrics b ON a.id = b.id AND a.run_id = b.run_id
+    sql = """SELECT count(*) FROM metrics a LEFT JOIN metrics b
+        ON a.id = b.id AND a.run_id = b.run_id
              WHERE a.run_id = '2024-01-01' AND b.run_id IS NULL"""
     assert metrics.rows(sql) == [["0"]]
 
@@ -319,7 +401,9 @@ def test_the_newest_run_is_found_by_a_subquery(metrics: Lake) -> None:
 
 
 def test_a_number_is_no_run_id(metrics: Lake) -> None:
-    assert metrics.failed("SELECT * FROM metrics WHERE run_id = 2024").endswith("Cannot apply operator: varchar = integer")
+    assert metrics.failed("SELECT * FROM metrics WHERE run_id = 2024").endswith(
+        "Cannot apply operator: varchar = integer"
+    )
 
 
 def test_names_may_say_catalog_and_database(metrics: Lake) -> None:
@@ -330,16 +414,32 @@ def test_names_may_say_catalog_and_database(metrics: Lake) -> None:
 
 
 def test_partitions_and_information_schema_are_tables(metrics: Lake) -> None:
-    assert metrics.rows('SELECT * FROM "metrics$partitions" ORDER BY run_id') == [["2024-01-01"], ["2024-01-02"]]
-    columns = f"SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = '{metrics.database}'"
-    assert metrics.rows(columns) == [["id", "integer"], ["city", "varchar"], ["revenue", "decimal(38,2)"], ["run_id", "varchar"]]
+    assert metrics.rows('SELECT * FROM "metrics$partitions" ORDER BY run_id') == [
+        ["2024-01-01"],
+        ["2024-01-02"],
+    ]
+    columns = (
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema ="
+        f" '{metrics.database}'"
+    )
+    assert metrics.rows(columns) == [
+        ["id", "integer"],
+        ["city", "varchar"],
+        ["revenue", "decimal(38,2)"],
+        ["run_id", "varchar"],
+    ]
 
 
 def test_a_file_whose_type_does_not_fit_the_catalog_is_bad_data(metrics: Lake) -> None:
     metrics.put_parquet("processed/metrics/run_id=2024-01-02/part.parquet", id=["text"])
     reason = metrics.failed("SELECT id FROM metrics")
-    assert reason.startswith("HIVE_BAD_DATA: Field id's type") and "incompatible with type integer" in reason
-    assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [[None]]  # a missing column is NULL
+    assert (
+        reason.startswith("HIVE_BAD_DATA: Field id's type")
+        and "incompatible with type integer" in reason
+    )
+    assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [
+        [None]
+    ]  # a missing column is NULL
 
 
 def test_a_query_takes_parameters(metrics: Lake) -> None:
@@ -348,11 +448,15 @@ def test_a_query_takes_parameters(metrics: Lake) -> None:
     metrics.done(f"PREPARE by_city FROM {sql}")
     assert metrics.rows("EXECUTE by_city USING 'A', '2024-01-02'") == [["1"]]
     assert (
-        metrics.athena.get_prepared_statement(StatementName="by_city", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
+        metrics.athena.get_prepared_statement(StatementName="by_city", WorkGroup="primary")[
+            "PreparedStatement"
+        ]["QueryStatement"]
         == sql
     )
     metrics.done("DEALLOCATE PREPARE by_city")
-    assert "PreparedStatement by_city was not found" in metrics.failed("EXECUTE by_city USING 'A', '2024-01-02'")
+    assert "PreparedStatement by_city was not found" in metrics.failed(
+        "EXECUTE by_city USING 'A', '2024-01-02'"
+    )
 
 
 # text files
@@ -361,30 +465,50 @@ def test_a_query_takes_parameters(metrics: Lake) -> None:
 def test_lazy_simple_serde_cuts_at_commas_and_makes_null_of_what_does_not_parse(lake: Lake) -> None:
     lake.put("raw/a.csv", 'id,name,price\n1,a,1.5\n2,"b, c",9\nx,\\N,zz\n4\n')
     lake.done(
-        "CREATE EXTERNAL TABLE raw (id int, name string, price double) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' "
-        f"LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES ('skip.header.line.count'='1')"
+        "CREATE EXTERNAL TABLE raw (id int, name string, price double) ROW FORMAT DELIMITED FIELDS"
+        f" TERMINATED BY ',' LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES"
+        " ('skip.header.line.count'='1')"
     )
-    assert lake.rows("SELECT * FROM raw") == [["1", "a", "1.5"], ["2", '"b', None], [None, None, None], ["4", None, None]]
+    assert lake.rows("SELECT * FROM raw") == [
+        ["1", "a", "1.5"],
+        ["2", '"b', None],
+        [None, None, None],
+        ["4", None, None],
+    ]
 
 
 def text_table(lake: Lake, columns: str, body: str, serde: dict[str, str], **more: Any) -> None:
-    """The table ``t`` over one text file; ``serde``: the properties of LazySimpleSerDe, or of another ``library``."""
+    """The table ``t`` over one text file; ``serde``: the properties of LazySimpleSerDe, or of
+    another ``library``."""
     lake.put("t/a", body.encode())
     library = more.pop("library", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe")
-    named = [dict(zip(("Name", "Type"), column.split(" ", 1), strict=True)) for column in columns.split(", ")]
+    named = [
+        dict(zip(("Name", "Type"), column.split(" ", 1), strict=True))
+        for column in columns.split(", ")
+    ]
     descriptor = {
         "Columns": named,
         "Location": f"s3://{lake.bucket}/t/",
         "SerdeInfo": {"SerializationLibrary": library, "Parameters": serde},
     }
-    table = {"Name": "t", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": descriptor, "Parameters": more}
+    table = {
+        "Name": "t",
+        "TableType": "EXTERNAL_TABLE",
+        "StorageDescriptor": descriptor,
+        "Parameters": more,
+    }
     lake.glue.create_table(DatabaseName=lake.database, TableInput=table)
 
 
 COMMA = {"field.delim": ","}
 LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
     # an escaped separator is text; an escape that is escaped is one
-    ("a string, b string", "1,b\\,c\n2,\\\\\n", COMMA | {"escape.delim": "\\"}, [["1", "b,c"], ["2", "\\"]]),
+    (
+        "a string, b string",
+        "1,b\\,c\n2,\\\\\n",
+        COMMA | {"escape.delim": "\\"},
+        [["1", "b,c"], ["2", "\\"]],
+    ),
     ("a string, b string", "1,b\\,c\n", COMMA, [["1", "b\\"]]),
     # NULL is looked for before escapes are taken out
     ("a string, b string", "\\N,\\\\N\n", COMMA | {"escape.delim": "\\"}, [[None, "\\N"]]),
@@ -392,11 +516,21 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
     # separators by number, and the first character of a longer one
     ("a string, b string", "1\tx\n", {"field.delim": "9"}, [["1", "x"]]),
     ("a string, b string", "1|x\n", {"serialization.format": "||"}, [["1", "x"]]),
-    ("a string, b string", "1,x,y\n", COMMA | {"serialization.last.column.takes.rest": "true"}, [["1", "x,y"]]),
+    (
+        "a string, b string",
+        "1,x,y\n",
+        COMMA | {"serialization.last.column.takes.rest": "true"},
+        [["1", "x,y"]],
+    ),
     # what is no value of the type is NULL, an empty field too
     ("a boolean, b boolean", "true,FALSE\n,1\n", COMMA, [["true", "false"], [None, None]]),
     ("a int, b double", ",\n7,x\n", COMMA, [[None, None], ["7", None]]),
-    ("a date, b decimal(5,2)", "2024-02-30,1.005\n2024-02-29,9999\n", COMMA, [[None, "1.01"], ["2024-02-29", None]]),
+    (
+        "a date, b decimal(5,2)",
+        "2024-02-30,1.005\n2024-02-29,9999\n",
+        COMMA,
+        [[None, "1.01"], ["2024-02-29", None]],
+    ),
     ("a varchar(2), b binary", "abc,aGk=\n", COMMA, [["ab", "68 69"]]),
     # values inside values
     (
@@ -406,7 +540,12 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
         [["[1, null, 3]", "{k=1, l=2}", "{x=7, y=[p, q]}"], ["[]", "{}", "{x=null, y=null}"]],
     ),
     # only a line feed or a carriage return ends a line
-    ("a string, b string", "1,x\x85y\u2028z\x1c\r\n2,w", COMMA, [["1", "x\x85y\u2028z\x1c"], ["2", "w"]]),
+    (
+        "a string, b string",
+        "1,x\x85y\u2028z\x1c\r\n2,w",
+        COMMA,
+        [["1", "x\x85y\u2028z\x1c"], ["2", "w"]],
+    ),
 ]
 
 
@@ -425,7 +564,9 @@ def test_header_and_footer_lines_are_no_rows(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("serde", [{"serialization.encoding": "latin1"}, {"line.delim": ";"}])
-def test_text_that_cannot_be_read_here_is_refused_by_name(lake: Lake, serde: dict[str, str]) -> None:
+def test_text_that_cannot_be_read_here_is_refused_by_name(
+    lake: Lake, serde: dict[str, str]
+) -> None:
     text_table(lake, "a string", "x\n", serde)
     assert "local_aws does not support this" in lake.failed("SELECT * FROM t")
 
@@ -445,7 +586,13 @@ OPEN_CSV = [
 def test_open_csv_serde_follows_its_properties(
     lake: Lake, body: str, serde: dict[str, str], rows: list[list[str | None]]
 ) -> None:
-    text_table(lake, "a string, b string", body, serde, library="org.apache.hadoop.hive.serde2.OpenCSVSerde")
+    text_table(
+        lake,
+        "a string, b string",
+        body,
+        serde,
+        library="org.apache.hadoop.hive.serde2.OpenCSVSerde",
+    )
     assert lake.rows("SELECT * FROM t") == rows
 
 
@@ -458,9 +605,9 @@ def test_text_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
 def test_open_csv_serde_understands_quotes_and_gives_text(lake: Lake) -> None:
     lake.put("raw/a.csv", 'id,name\n1,"b, c"\n2,\n')
     lake.done(
-        "CREATE EXTERNAL TABLE raw (id string, name string) ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' "
-        f"WITH SERDEPROPERTIES ('separatorChar'=',') LOCATION 's3://{lake.bucket}/raw/' "
-        "TBLPROPERTIES ('skip.header.line.count'='1')"
+        "CREATE EXTERNAL TABLE raw (id string, name string) ROW FORMAT SERDE"
+        " 'org.apache.hadoop.hive.serde2.OpenCSVSerde' WITH SERDEPROPERTIES ('separatorChar'=',')"
+        f" LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES ('skip.header.line.count'='1')"
     )
     assert lake.rows("SELECT * FROM raw") == [["1", "b, c"], ["2", ""]]
 
@@ -471,13 +618,21 @@ def test_json_lines_are_read(lake: Lake) -> None:
         "CREATE EXTERNAL TABLE raw (id bigint, tags array<string>, `in` struct<a:double>) "
         f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/raw/'"
     )
-    assert lake.rows('SELECT id, tags[1], r."in".a FROM raw r WHERE tags IS NOT NULL') == [["1", "x", "1.5"]]
+    assert lake.rows('SELECT id, tags[1], r."in".a FROM raw r WHERE tags IS NOT NULL') == [
+        ["1", "x", "1.5"]
+    ]
 
 
 def test_the_json_serde_follows_its_properties(lake: Lake) -> None:
     serde = {"ignore.malformed.json": "true", "dots.in.keys": "true", "mapping.at": "timestamp"}
     library = "org.openx.data.jsonserde.JsonSerDe"
-    text_table(lake, "a_b int, at string", '{"a.b": 1, "Timestamp": "now"}\nno json\n', serde, library=library)
+    text_table(
+        lake,
+        "a_b int, at string",
+        '{"a.b": 1, "Timestamp": "now"}\nno json\n',
+        serde,
+        library=library,
+    )
     assert lake.rows("SELECT * FROM t") == [["1", "now"], [None, None]]
 
 
@@ -485,7 +640,9 @@ def test_json_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
     nested = "MAP(ARRAY['K'], ARRAY[DATE '2024-02-29']) AS m, ARRAY[ROW(1)] AS a"
     lake.done(f"CREATE TABLE j WITH (format = 'JSON') AS SELECT {nested}")
     assert lake.rows("SELECT * FROM j") == [["{K=2024-02-29}", "[{field0=1}]"]]
-    assert "local_aws does not support this: binary" in lake.failed("CREATE TABLE k WITH (format = 'JSON') AS SELECT X'00' AS b")
+    assert "local_aws does not support this: binary" in lake.failed(
+        "CREATE TABLE k WITH (format = 'JSON') AS SELECT X'00' AS b"
+    )
 
 
 def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
@@ -504,10 +661,13 @@ def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
 
 def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> None:
     lake.done(
-        "CREATE EXTERNAL TABLE j (d date, t timestamp, m decimal(5,2)) ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' "
-        f"LOCATION 's3://{lake.bucket}/j/'"
+        "CREATE EXTERNAL TABLE j (d date, t timestamp, m decimal(5,2)) ROW FORMAT SERDE"
+        f" 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/j/'"
     )
-    lake.done("INSERT INTO j VALUES (DATE '2024-02-29', TIMESTAMP '2024-02-29 10:00:00', DECIMAL '1.50'), (NULL, NULL, NULL)")
+    lake.done(
+        "INSERT INTO j VALUES (DATE '2024-02-29', TIMESTAMP '2024-02-29 10:00:00', DECIMAL '1.50'),"
+        " (NULL, NULL, NULL)"
+    )
     lake.put("j/more.json", '{"d": "2024-01-01", "t": "2024-01-01T00:00:00", "m": 2.5}\n')
     assert lake.rows("SELECT * FROM j ORDER BY m") == [
         ["2024-02-29", "2024-02-29 10:00:00.000", "1.50"],
@@ -519,7 +679,10 @@ def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> 
 
 
 def test_a_format_that_is_not_done_is_refused_by_name(lake: Lake) -> None:
-    lake.done(f"CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION 's3://{lake.bucket}/o/'")
+    lake.done(
+        "CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION"
+        f" 's3://{lake.bucket}/o/'"
+    )
     assert lake.failed("SELECT * FROM o").startswith(
         "NOT_SUPPORTED: local_aws does not support this: tables with the SerDe org.x.OrcSerde"
     )
@@ -533,7 +696,12 @@ def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
     assert metrics.rows("SHOW TABLES 'x*'") == []
     assert [metrics.database] in metrics.rows("SHOW DATABASES")
     assert metrics.rows("SHOW PARTITIONS metrics") == [["run_id=2024-01-01"], ["run_id=2024-01-02"]]
-    assert [row[0].strip() for row in metrics.rows("SHOW COLUMNS IN metrics") if row[0]] == ["id", "city", "revenue", "run_id"]
+    assert [row[0].strip() for row in metrics.rows("SHOW COLUMNS IN metrics") if row[0]] == [
+        "id",
+        "city",
+        "revenue",
+        "run_id",
+    ]
     described = [str(row[0]).split("\t")[:2] for row in metrics.rows("DESCRIBE metrics")]
     assert ["revenue             ", "decimal(38,2)       "] in described
     statement = "\n".join(str(row[0]) for row in metrics.rows("SHOW CREATE TABLE metrics"))
@@ -543,7 +711,11 @@ def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
 def test_ddl_writes_plain_text_results(metrics: Lake) -> None:
     execution = metrics.done("SHOW TABLES")
     location = execution["ResultConfiguration"]["OutputLocation"]
-    assert (execution["StatementType"], location[-4:], metrics.text(location)) == ("UTILITY", ".txt", "metrics\n")
+    assert (execution["StatementType"], location[-4:], metrics.text(location)) == (
+        "UTILITY",
+        ".txt",
+        "metrics\n",
+    )
 
 
 def test_databases_and_tables_come_and_go(metrics: Lake) -> None:
@@ -573,15 +745,24 @@ def test_a_table_is_kept_as_athena_keeps_it(lake: Lake) -> None:
     lake.put("t/a.json", '{"a": 1}')
     lake.put("t2/a.json", '{"a": 2}')
     assert lake.rows("SELECT * FROM t") == [["1"]]
-    assert [str(cell).strip() for cell in str(lake.rows("DESCRIBE t")[0][0]).split("\t")] == ["a", "int", "one"]
+    assert [str(cell).strip() for cell in str(lake.rows("DESCRIBE t")[0][0]).split("\t")] == [
+        "a",
+        "int",
+        "one",
+    ]
     assert ["  `a` int COMMENT 'one')"] in lake.rows("SHOW CREATE TABLE t")
 
 
 def test_a_table_that_is_not_there_cannot_be_described(lake: Lake) -> None:
-    envelope = "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: EntityNotFoundException; "
+    envelope = (
+        "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code:"
+        " EntityNotFoundException; "
+    )
     assert lake.refused("DESCRIBE nope").startswith(envelope)
     assert lake.refused("DESC `nowhere`.`nope`").startswith(envelope)
-    assert "local_aws does not support this: DESCRIBE EXTENDED" in lake.refused("DESCRIBE EXTENDED nope")
+    assert "local_aws does not support this: DESCRIBE EXTENDED" in lake.refused(
+        "DESCRIBE EXTENDED nope"
+    )
 
 
 def test_queries_that_name_no_database_run_in_default(lake: Lake) -> None:
@@ -630,56 +811,83 @@ def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
         "INSERT INTO metrics (id, run_id) VALUES (1, 'n'), (2, 'n')",
     ],
 )
-def test_a_statement_that_writes_answers_the_number_of_its_rows(metrics: Lake, statement: str) -> None:
+def test_a_statement_that_writes_answers_the_number_of_its_rows(
+    metrics: Lake, statement: str
+) -> None:
     execution = metrics.done(statement)
     answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
     assert answer["UpdateCount"] == 2 and answer["ResultSet"]["Rows"] == []
-    assert [column["Name"] for column in answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]] == ["rows"]
-    assert execution["ResultConfiguration"]["OutputLocation"] == f"{metrics.output}{execution['QueryExecutionId']}"
+    assert [
+        column["Name"] for column in answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    ] == ["rows"]
+    assert (
+        execution["ResultConfiguration"]["OutputLocation"]
+        == f"{metrics.output}{execution['QueryExecutionId']}"
+    )
 
 
 def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
-    metrics.done("CREATE TABLE copy WITH (table_type = 'HIVE', is_external = true, format = 'parquet') AS SELECT 1 AS x")
+    metrics.done(
+        "CREATE TABLE copy WITH (table_type = 'HIVE', is_external = true, format = 'parquet') AS"
+        " SELECT 1 AS x"
+    )
     assert metrics.rows("SELECT * FROM copy") == [["1"]]
-    iceberg = "CREATE TABLE other WITH (table_type = 'ICEBERG', is_external = false) AS SELECT 1 AS x"
+    iceberg = (
+        "CREATE TABLE other WITH (table_type = 'ICEBERG', is_external = false) AS SELECT 1 AS x"
+    )
     assert "local_aws does not support this: table_type = ICEBERG" in metrics.failed(iceberg)
 
 
 def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:
     metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
     metrics.done("INSERT INTO metrics (id, run_id) VALUES (10, 'new')")
-    assert metrics.rows("SELECT id, city, revenue FROM metrics WHERE run_id = 'new' ORDER BY id") == [
-        ["9", "Z", "1.00"],
-        ["10", None, None],
-    ]
-    assert "mismatched column types" in metrics.failed("INSERT INTO metrics SELECT 'x', 'Z', DECIMAL '1.00', 'new'")
+    assert metrics.rows(
+        "SELECT id, city, revenue FROM metrics WHERE run_id = 'new' ORDER BY id"
+    ) == [["9", "Z", "1.00"], ["10", None, None]]
+    assert "mismatched column types" in metrics.failed(
+        "INSERT INTO metrics SELECT 'x', 'Z', DECIMAL '1.00', 'new'"
+    )
 
 
 def test_an_insert_fits_values_to_the_columns_and_loses_none(lake: Lake) -> None:
     lake.done(
-        "CREATE EXTERNAL TABLE t (small tinyint, f float, d decimal(5,2), day date, name varchar(3)) STORED AS PARQUET "
-        f"LOCATION 's3://{lake.bucket}/t/'"
+        "CREATE EXTERNAL TABLE t (small tinyint, f float, d decimal(5,2), day date, name"
+        f" varchar(3)) STORED AS PARQUET LOCATION 's3://{lake.bucket}/t/'"
     )
     lake.done("INSERT INTO t VALUES (1, 0.25, 1.005, TIMESTAMP '2024-02-29 10:00:00', 'abc  ')")
     assert lake.rows("SELECT * FROM t") == [["1", "0.25", "1.01", "2024-02-29", "abc"]]
-    assert lake.failed("INSERT INTO t (small) VALUES (1000)").startswith("NUMERIC_VALUE_OUT_OF_RANGE")
-    assert "Cannot truncate non-space characters" in lake.failed("INSERT INTO t (name) VALUES ('abcd')")
+    assert lake.failed("INSERT INTO t (small) VALUES (1000)").startswith(
+        "NUMERIC_VALUE_OUT_OF_RANGE"
+    )
+    assert "Cannot truncate non-space characters" in lake.failed(
+        "INSERT INTO t (name) VALUES ('abcd')"
+    )
     assert "mismatched column types" in lake.failed("INSERT INTO t (small) VALUES ('1')")
     assert lake.rows("SELECT count(*) FROM t") == [["1"]]
 
 
 def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
     place = f"s3://{metrics.bucket}/unloaded/"
-    unload = f"UNLOAD (SELECT id, city FROM metrics ORDER BY id) TO '{place}' WITH (format = 'JSON', compression = 'NONE')"
+    unload = (
+        f"UNLOAD (SELECT id, city FROM metrics ORDER BY id) TO '{place}' WITH (format = 'JSON',"
+        " compression = 'NONE')"
+    )
     execution = metrics.done(unload)
     written = metrics.text(execution["Statistics"]["DataManifestLocation"]).split()
-    assert sorted(json.loads(line)["id"] for line in metrics.text(written[0]).splitlines()) == [1, 1, 2, 2]
+    assert sorted(json.loads(line)["id"] for line in metrics.text(written[0]).splitlines()) == [
+        1,
+        1,
+        2,
+        2,
+    ]
     assert metrics.failed(unload).startswith("HIVE_PATH_ALREADY_EXISTS")
 
 
 def test_no_rows_are_no_object(metrics: Lake) -> None:
     place = f"s3://{metrics.bucket}/unloaded/"
-    execution = metrics.done(f"UNLOAD (SELECT id FROM metrics WHERE false) TO '{place}' WITH (format = 'PARQUET')")
+    execution = metrics.done(
+        f"UNLOAD (SELECT id FROM metrics WHERE false) TO '{place}' WITH (format = 'PARQUET')"
+    )
     assert metrics.text(execution["Statistics"]["DataManifestLocation"]) == ""
     assert "Contents" not in metrics.s3.list_objects_v2(Bucket=metrics.bucket, Prefix="unloaded/")
 
@@ -687,8 +895,13 @@ def test_no_rows_are_no_object(metrics: Lake) -> None:
 def test_columns_are_described_as_athena_describes_them(metrics: Lake) -> None:
     """As PyAthena's tests see it on AWS."""
     described = {}
-    for sql in ("SELECT CAST('x' AS varbinary) AS b, now() AS at, 0.33 AS f", "SHOW COLUMNS IN metrics"):
-        answer = metrics.athena.get_query_results(QueryExecutionId=metrics.done(sql)["QueryExecutionId"])
+    for sql in (
+        "SELECT CAST('x' AS varbinary) AS b, now() AS at, 0.33 AS f",
+        "SHOW COLUMNS IN metrics",
+    ):
+        answer = metrics.athena.get_query_results(
+            QueryExecutionId=metrics.done(sql)["QueryExecutionId"]
+        )
         columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
         described |= {column["Name"]: (column["Type"], column["Precision"]) for column in columns}
     assert described == {
@@ -700,7 +913,9 @@ def test_columns_are_described_as_athena_describes_them(metrics: Lake) -> None:
 
 
 def test_views_are_kept_and_queried(metrics: Lake) -> None:
-    metrics.done("CREATE VIEW totals AS SELECT run_id, sum(revenue) AS total FROM metrics GROUP BY run_id")
+    metrics.done(
+        "CREATE VIEW totals AS SELECT run_id, sum(revenue) AS total FROM metrics GROUP BY run_id"
+    )
     assert metrics.rows("SELECT t.total FROM totals t ORDER BY run_id") == [["10.65"], ["21.20"]]
     assert "already exists" in metrics.failed("CREATE VIEW totals AS SELECT 1 AS x")
     metrics.done("CREATE OR REPLACE VIEW totals AS SELECT 1 AS x")
@@ -714,13 +929,22 @@ def test_views_are_kept_and_queried(metrics: Lake) -> None:
 
 def test_the_catalog_is_glues(metrics: Lake) -> None:
     athena, catalog = metrics.athena, "AwsDataCatalog"
-    assert catalog in [found["CatalogName"] for found in athena.list_data_catalogs()["DataCatalogsSummary"]]
+    assert catalog in [
+        found["CatalogName"] for found in athena.list_data_catalogs()["DataCatalogsSummary"]
+    ]
     assert athena.get_data_catalog(Name=catalog)["DataCatalog"]["Type"] == "GLUE"
-    assert athena.get_database(CatalogName=catalog, DatabaseName=metrics.database)["Database"]["Name"] == metrics.database
-    table = athena.get_table_metadata(CatalogName=catalog, DatabaseName=metrics.database, TableName="metrics")["TableMetadata"]
+    assert (
+        athena.get_database(CatalogName=catalog, DatabaseName=metrics.database)["Database"]["Name"]
+        == metrics.database
+    )
+    table = athena.get_table_metadata(
+        CatalogName=catalog, DatabaseName=metrics.database, TableName="metrics"
+    )["TableMetadata"]
     assert [column["Name"] for column in table["Columns"]] == ["id", "city", "revenue"]
     assert table["PartitionKeys"] == [{"Name": "run_id", "Type": "string"}]
-    listed = athena.list_table_metadata(CatalogName=catalog, DatabaseName=metrics.database)["TableMetadataList"]
+    listed = athena.list_table_metadata(CatalogName=catalog, DatabaseName=metrics.database)[
+        "TableMetadataList"
+    ]
     assert [found["Name"] for found in listed] == ["metrics"]
 
 
@@ -733,9 +957,14 @@ def test_the_catalog_is_glues(metrics: Lake) -> None:
         ("list_table_metadata", {"DatabaseName": "nope"}),
     ],
 )
-def test_a_name_unknown_to_the_catalog_is_told_in_athenas_envelope(metrics: Lake, operation: str, names: dict[str, str]) -> None:
+def test_a_name_unknown_to_the_catalog_is_told_in_athenas_envelope(
+    metrics: Lake, operation: str, names: dict[str, str]
+) -> None:
     request = {"CatalogName": "AwsDataCatalog", "DatabaseName": metrics.database} | names
     with pytest.raises(metrics.athena.exceptions.MetadataException) as caught:
         getattr(metrics.athena, operation)(**request)
-    envelope = "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code: EntityNotFoundException; "
+    envelope = (
+        "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code:"
+        " EntityNotFoundException; "
+    )
     assert caught.value.response["Error"]["Message"].startswith(envelope)

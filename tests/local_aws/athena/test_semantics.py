@@ -1,4 +1,5 @@
-"""The local Athena answers, and refuses, as Trino's documentation says: known answers, on the engine alone."""
+"""The local Athena answers, and refuses, as Trino's documentation says: known answers, on the
+engine alone."""
 
 from __future__ import annotations
 
@@ -69,7 +70,12 @@ def test_a_syntax_error_is_refused_before_the_query_starts(sql: str, words: str)
 
 
 def test_columns_without_a_name_are_counted_and_named_ones_keep_their_letters(run: Run) -> None:
-    names = [name for name, _ in run('SELECT 1, x, x AS "My Col", x + 1, x AS Foo FROM (VALUES 1) t(x)').columns]
+    names = [
+        name
+        for name, _ in run(
+            'SELECT 1, x, x AS "My Col", x + 1, x AS Foo FROM (VALUES 1) t(x)'
+        ).columns
+    ]
     assert names == ["_col0", "x", "My Col", "_col3", "Foo"]
 
 
@@ -90,4 +96,8 @@ def test_doubles_are_written_as_java_writes_them(value: float, text: str) -> Non
 
 
 def test_a_real_has_the_fewest_digits_that_tell_it_apart() -> None:
-    assert [java_real(value) for value in (0.10000000149011612, 16777216.0, float("nan"))] == ["0.1", "1.6777216E7", "NaN"]
+    assert [java_real(value) for value in (0.10000000149011612, 16777216.0, float("nan"))] == [
+        "0.1",
+        "1.6777216E7",
+        "NaN",
+    ]

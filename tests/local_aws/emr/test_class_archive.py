@@ -14,7 +14,8 @@ from local_aws.emr.class_archive import ClassArchive
 from local_aws.emr.spark import Spark
 from local_aws.java import Java, find_java
 
-# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one named slow take a minute
+# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one
+# named slow take a minute
 FAKE_JAVA = """#!/bin/sh
 echo called >> {home}/calls
 [ -e {home}/fail ] && echo "out of luck" && exit 1
@@ -75,7 +76,9 @@ def test_another_pyspark_gets_another_archive(machine: Machine, tmp_path: Path) 
     assert not machine.archive().exists()
 
 
-def test_a_failure_leaves_nothing_half_made(machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_leaves_nothing_half_made(
+    machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (machine.home / "fail").touch()
     assert not machine.archive().make()
     assert "out of luck" in caplog.text
@@ -105,7 +108,10 @@ def test_where_the_cache_cannot_be_written_the_data_folder_keeps_it(
 
 
 def test_where_nothing_can_be_written_it_works_without(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -115,7 +121,9 @@ def test_where_nothing_can_be_written_it_works_without(
     assert machine.archive().java_flags() == []
 
 
-def test_archives_of_environments_that_are_gone_are_removed(machine: Machine, tmp_path: Path) -> None:
+def test_archives_of_environments_that_are_gone_are_removed(
+    machine: Machine, tmp_path: Path
+) -> None:
     gone = Machine(tmp_path / "gone")
     gone.archive().make()
     [old] = (tmp_path / "cache").rglob("spark.jsa")
@@ -142,12 +150,16 @@ def test_after_close_nothing_is_begun(machine: Machine) -> None:
 
 @pytest.mark.jvm
 @pytest.mark.long
-def test_the_real_java_maps_the_real_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_java_maps_the_real_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     archive = ClassArchive(Spark.installed(find_java()), tmp_path / "fallback")
     assert archive.make()
     (tmp_path / "tmp").mkdir()
-    command = Spark.installed(find_java()).command(["--version"], tmp_path, [*archive.java_flags(), "-Xlog:class+load"])
+    command = Spark.installed(find_java()).command(
+        ["--version"], tmp_path, [*archive.java_flags(), "-Xlog:class+load"]
+    )
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "org.apache.spark.deploy.SparkSubmit source: shared objects file (top)" in said.stdout
 

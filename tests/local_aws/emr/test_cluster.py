@@ -40,7 +40,8 @@ class FakeRun:
 
 
 class World:
-    """One cluster, its runs by the name of the step, and every state that the cluster was seen in."""
+    """One cluster, its runs by the name of the step, and every state that the cluster was seen
+    in."""
 
     def __init__(self) -> None:
         self.runs: dict[str, FakeRun] = {}
@@ -48,10 +49,20 @@ class World:
         self.cluster: Cluster
 
     def create(
-        self, *steps: Step, keep_alive: bool = True, concurrency: int = 1, protected: bool = False, **others: Any
+        self,
+        *steps: Step,
+        keep_alive: bool = True,
+        concurrency: int = 1,
+        protected: bool = False,
+        **others: Any,
     ) -> Cluster:
         instances = {"KeepJobFlowAliveWhenNoSteps": keep_alive, "TerminationProtected": protected}
-        request = {"Name": "c", "Instances": instances, "StepConcurrencyLevel": concurrency, **others}
+        request = {
+            "Name": "c",
+            "Instances": instances,
+            "StepConcurrencyLevel": concurrency,
+            **others,
+        }
         self.cluster = Cluster(request, "us-east-1", self._start)
         self.cluster.add(steps)
         self.cluster.start()
@@ -64,7 +75,9 @@ class World:
         deadline = time.monotonic() + 5
         while not condition():
             self._look()
-            assert time.monotonic() < deadline, f"{self.cluster.state} {[(s.name, s.state) for s in self.cluster.steps]}"
+            assert time.monotonic() < deadline, (
+                f"{self.cluster.state} {[(s.name, s.state) for s in self.cluster.steps]}"
+            )
             time.sleep(0.002)
         self._look()
 
@@ -104,9 +117,19 @@ def test_a_cluster_passes_through_all_states_of_a_good_life(world: World) -> Non
     world.wait_for("WAITING")
     world.cluster.terminate()
     world.wait_for("TERMINATED")
-    assert world.states == ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING", "TERMINATED"]
+    assert world.states == [
+        "STARTING",
+        "BOOTSTRAPPING",
+        "RUNNING",
+        "WAITING",
+        "TERMINATING",
+        "TERMINATED",
+    ]
     status = world.cluster.status()
-    assert status["StateChangeReason"] == {"Code": "USER_REQUEST", "Message": "Terminated by user request"}
+    assert status["StateChangeReason"] == {
+        "Code": "USER_REQUEST",
+        "Message": "Terminated by user request",
+    }
     moments = status["Timeline"]
     assert moments["CreationDateTime"] < moments["ReadyDateTime"] < moments["EndDateTime"]
 
@@ -141,14 +164,20 @@ def test_a_failed_step_says_why_and_continue_goes_on(world: World) -> None:
     world.wait_for_run("a").end(Failure("Unknown Error.", "no such column", "s3://b/stdout.gz"))
     world.wait_for_steps(a="FAILED", b="RUNNING")
     details = world.cluster.steps[0].describe()["Status"]["FailureDetails"]
-    assert details == {"Reason": "Unknown Error.", "Message": "no such column", "LogFile": "s3://b/stdout.gz"}
+    assert details == {
+        "Reason": "Unknown Error.",
+        "Message": "no such column",
+        "LogFile": "s3://b/stdout.gz",
+    }
 
 
 def test_a_bug_of_ours_is_a_failed_step_that_says_so(world: World) -> None:
     world.create(step("a"))
     world.wait_for_run("a").end(ValueError("oops"))
     world.wait_for_steps(a="FAILED")
-    assert world.cluster.steps[0].failure == Failure("local_aws has a bug", "ValueError: oops", None)
+    assert world.cluster.steps[0].failure == Failure(
+        "local_aws has a bug", "ValueError: oops", None
+    )
 
 
 def test_cancel_and_wait_cancels_what_is_pending(world: World) -> None:
@@ -164,7 +193,10 @@ def test_a_failure_that_must_end_the_cluster_ends_it(world: World, action: str) 
     world.wait_for_run("a").end(FAILURE)
     world.wait_for("TERMINATED_WITH_ERRORS")
     world.wait_for_steps(a="FAILED", b="CANCELLED")
-    assert world.cluster.status()["StateChangeReason"] == {"Code": "STEP_FAILURE", "Message": "Shut down as step failed"}
+    assert world.cluster.status()["StateChangeReason"] == {
+        "Code": "STEP_FAILURE",
+        "Message": "Shut down as step failed",
+    }
 
 
 def test_a_protected_cluster_outlives_such_a_failure(world: World) -> None:
@@ -220,7 +252,10 @@ def test_a_cluster_that_is_not_kept_alive_ends_after_its_last_step(world: World)
     world.create(step("a"), keep_alive=False)
     world.wait_for_run("a").end()
     world.wait_for("TERMINATED")
-    assert world.cluster.status()["StateChangeReason"] == {"Code": "ALL_STEPS_COMPLETED", "Message": "Steps completed"}
+    assert world.cluster.status()["StateChangeReason"] == {
+        "Code": "ALL_STEPS_COMPLETED",
+        "Message": "Steps completed",
+    }
 
 
 def test_a_policy_ends_an_idle_cluster_and_counts_from_its_last_work(world: World) -> None:
@@ -252,7 +287,9 @@ def test_a_cluster_at_its_end_takes_no_steps(world: World, state: str) -> None:
     world.cluster.terminate()
     if state == "TERMINATED":
         world.wait_for(state)
-    with pytest.raises(AwsError, match="shutting down, terminated, or finished may not be modified"):
+    with pytest.raises(
+        AwsError, match="shutting down, terminated, or finished may not be modified"
+    ):
         world.cluster.add([step("b")])
 
 

@@ -18,7 +18,11 @@ Traceback (most recent call last):
 @pytest.mark.parametrize(
     ("stdout", "stderr", "cause"),
     [
-        (TRACEBACK.format(error="ValueError: no rows"), "INFO x\n", ("ValueError: no rows", "stdout")),
+        (
+            TRACEBACK.format(error="ValueError: no rows"),
+            "INFO x\n",
+            ("ValueError: no rows", "stdout"),
+        ),
         ("", TRACEBACK.format(error="KeyError: 'a'"), ("KeyError: 'a'", "stderr")),
         (
             TRACEBACK.format(error="KeyError: 1")
@@ -29,20 +33,29 @@ Traceback (most recent call last):
         ),
         (
             "",
-            'Exception in thread "main" java.io.FileNotFoundException: File x.py does not exist\n\tat a.b\nINFO bye\n',
+            (
+                'Exception in thread "main" java.io.FileNotFoundException: File x.py does not'
+                " exist\n\tat a.b\nINFO bye\n"
+            ),
             ("java.io.FileNotFoundException: File x.py does not exist", "stderr"),
         ),
         ("", "INFO a\nlast words\n\n", ("last words", "stderr")),
         ("", "", ("", "stderr")),
     ],
 )
-def test_the_cause_is_the_line_that_says_why(stdout: str, stderr: str, cause: tuple[str, str]) -> None:
+def test_the_cause_is_the_line_that_says_why(
+    stdout: str, stderr: str, cause: tuple[str, str]
+) -> None:
     assert DriverOutput(stdout, stderr).cause() == cause
 
 
 def test_a_missing_bucket_is_named_as_s3_names_it() -> None:
-    hadoop = "java.io.IOException: Could not initialize target File System for URI : s3://gone-bucket/"
-    output = DriverOutput(TRACEBACK.format(error=f"py4j.Py4JJavaError: An error\n: {hadoop}"), "INFO\n").with_aws_errors()
+    hadoop = (
+        "java.io.IOException: Could not initialize target File System for URI : s3://gone-bucket/"
+    )
+    output = DriverOutput(
+        TRACEBACK.format(error=f"py4j.Py4JJavaError: An error\n: {hadoop}"), "INFO\n"
+    ).with_aws_errors()
     assert "NoSuchBucket; Bucket: gone-bucket" in output.stderr
     assert "NoSuchBucket; Bucket: gone-bucket" in output.cause()[0]
 

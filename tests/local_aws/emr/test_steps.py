@@ -1,4 +1,5 @@
-"""The EMR API against the running stand-in: real Spark steps, and requests that AWS would refuse."""
+"""The EMR API against the running stand-in: real Spark steps, and requests that AWS would
+refuse."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 
 SCRIPTS = {
     # reads and writes s3://, with a module of its own and arguments that look like spark-submit's
-    "good.py": """
+    "good.py": (
+        """
 import json, os, sys
 from helper import shout
 from pyspark.sql import SparkSession, functions as F
@@ -37,21 +39,26 @@ rows = spark.read.csv("s3://emr-test-lake/raw/", header=True, inferSchema=True)
 rows.groupBy("a").agg(F.sum("b").alias("b")).write.parquet(sys.argv[2], mode="overwrite")
 facts = {
     "argv": sys.argv[1:], "shout": shout("hey"), "environ": dict(os.environ), "count": rows.count(),
-    "partitions": spark.conf.get("spark.sql.shuffle.partitions"), "zone": spark.conf.get("spark.sql.session.timeZone"),
+    "partitions": spark.conf.get("spark.sql.shuffle.partitions"),
+    "zone": spark.conf.get("spark.sql.session.timeZone"),
     "python_worker": rows.rdd.map(lambda row: row.a + 1).collect(),
 }
 print(json.dumps(facts))
 spark.stop()
-""",
+"""
+    ),
     "helper.py": "def shout(text):\n    return text.upper() + '!'\n",
-    "bad.py": """
+    "bad.py": (
+        """
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
 spark.range(3).write.csv("s3://emr-test-lake/out/bad")
 spark.read.csv("s3://no-such-lake/raw").count()
-""",
+"""
+    ),
     # works in a Python worker for a minute, and says that it does
-    "slow.py": """
+    "slow.py": (
+        """
 import time
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
@@ -61,17 +68,21 @@ def work(rows):
     time.sleep(120)
     return iter([])
 spark.sparkContext.parallelize([1], 1).mapPartitions(work).count()
-""",
+"""
+    ),
     "prints.py": "print('done')",
-    "table.py": """
+    "table.py": (
+        """
 from pyspark.sql import SparkSession
 SparkSession.builder.getOrCreate().range(3).write.saveAsTable("lost")
-""",
+"""
+    ),
 }
 
 
 class Emr:
-    """A client of the stand-in's EMR, with a cluster for all tests and what it takes to make more."""
+    """A client of the stand-in's EMR, with a cluster for all tests and what it takes to make
+    more."""
 
     def __init__(self, client: Callable[[str], Any], tmp_path: Path) -> None:
         self.s3, self.api = client("s3"), client("emr")
@@ -82,14 +93,20 @@ class Emr:
     def _prepare(self, iam: Any) -> None:
         self.s3.create_bucket(Bucket=BUCKET)
         for name, text in SCRIPTS.items():
-            self.s3.put_object(Bucket=BUCKET, Key=f"jobs/{name}", Body=text.replace("{started}", str(self.started)).encode())
+            self.s3.put_object(
+                Bucket=BUCKET,
+                Key=f"jobs/{name}",
+                Body=text.replace("{started}", str(self.started)).encode(),
+            )
         self.s3.put_object(Bucket=BUCKET, Key="raw/x.csv", Body=b"a,b\n1,2\n1,3\n2,10\n")
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         for role in ("EmrTestService", "EmrTestNodes"):
             iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
         for profile in ("EmrTestNodes", "EmrTestEmpty"):
             iam.create_instance_profile(InstanceProfileName=profile)
-        iam.add_role_to_instance_profile(InstanceProfileName="EmrTestNodes", RoleName="EmrTestNodes")
+        iam.add_role_to_instance_profile(
+            InstanceProfileName="EmrTestNodes", RoleName="EmrTestNodes"
+        )
 
     def create(self, **changes: Any) -> str:
         return str(self.api.run_job_flow(**request(**changes))["JobFlowId"])
@@ -99,10 +116,16 @@ class Emr:
 
     def submit(self, *args: str, cluster: str = "") -> str:
         step = spark_step(*args)
-        return str(self.api.add_job_flow_steps(JobFlowId=cluster or self.cluster, Steps=[step])["StepIds"][0])
+        return str(
+            self.api.add_job_flow_steps(JobFlowId=cluster or self.cluster, Steps=[step])["StepIds"][
+                0
+            ]
+        )
 
     def step(self, step_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.api.describe_step(ClusterId=self.cluster, StepId=step_id)["Step"]
+        found: dict[str, Any] = self.api.describe_step(ClusterId=self.cluster, StepId=step_id)[
+            "Step"
+        ]
         return found
 
     def wait(self, step_id: str) -> dict[str, Any]:
@@ -115,15 +138,22 @@ class Emr:
 
     def logs(self, prefix: str) -> dict[str, str]:
         """The logs under ``prefix``, by the rest of their keys."""
-        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"logs/emr/{self.cluster}/{prefix}").get("Contents", [])
+        listed = self.s3.list_objects_v2(
+            Bucket=BUCKET, Prefix=f"logs/emr/{self.cluster}/{prefix}"
+        ).get("Contents", [])
         texts = {}
         for key in (item["Key"] for item in listed):
-            text = gzip.decompress(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).decode()
+            text = gzip.decompress(
+                self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            ).decode()
             texts[key.removeprefix(f"logs/emr/{self.cluster}/{prefix}")] = text
         return texts
 
     def keys(self, prefix: str) -> list[str]:
-        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+        return [
+            item["Key"]
+            for item in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+        ]
 
 
 def request(**changes: Any) -> dict[str, Any]:
@@ -159,7 +189,9 @@ def emr(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) 
     made = Emr(client, tmp_path_factory.mktemp("emr"))
     yield made
     made.api.terminate_job_flows(JobFlowIds=[made.cluster])
-    made.api.get_waiter("cluster_terminated").wait(ClusterId=made.cluster, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    made.api.get_waiter("cluster_terminated").wait(
+        ClusterId=made.cluster, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +202,16 @@ def steps(emr: Emr) -> dict[str, str]:
     try:
         submitted = {
             "good": emr.submit(
-                *("--deploy-mode", "client", "--master", "yarn", "--executor-memory", "99g", "--py-files", job("helper.py")),
+                *(
+                    "--deploy-mode",
+                    "client",
+                    "--master",
+                    "yarn",
+                    "--executor-memory",
+                    "99g",
+                    "--py-files",
+                    job("helper.py"),
+                ),
                 *(
                     "--conf",
                     "spark.sql.shuffle.partitions=3",
@@ -193,7 +234,9 @@ def steps(emr: Emr) -> dict[str, str]:
 
 def facts(emr: Emr, steps: dict[str, str]) -> dict[str, Any]:
     """What good.py printed."""
-    printed: dict[str, Any] = json.loads(emr.logs(f"steps/{steps['good']}/")["stdout.gz"].splitlines()[-1])
+    printed: dict[str, Any] = json.loads(
+        emr.logs(f"steps/{steps['good']}/")["stdout.gz"].splitlines()[-1]
+    )
     return printed
 
 
@@ -215,7 +258,9 @@ def test_output_of_a_job_is_in_s3_without_its_staging(emr: Emr, steps: dict[str,
 
 
 @pytest.mark.jvm
-def test_the_application_gets_its_arguments_its_modules_and_its_settings(emr: Emr, steps: dict[str, str]) -> None:
+def test_the_application_gets_its_arguments_its_modules_and_its_settings(
+    emr: Emr, steps: dict[str, str]
+) -> None:
     seen = facts(emr, steps)
     assert seen["argv"] == ["--out", f"s3://{BUCKET}/out/good", "--master", "x"]
     assert seen["shout"] == "HEY!"
@@ -225,7 +270,9 @@ def test_the_application_gets_its_arguments_its_modules_and_its_settings(emr: Em
 
 
 @pytest.mark.jvm
-def test_a_job_sees_nothing_of_the_users_environment(emr: Emr, steps: dict[str, str], stand_in: LocalAws) -> None:
+def test_a_job_sees_nothing_of_the_users_environment(
+    emr: Emr, steps: dict[str, str], stand_in: LocalAws
+) -> None:
     environ = facts(emr, steps)["environ"]
     assert "AWS_PROFILE" not in environ and "SECRET_OF_THE_USER" not in environ
     assert environ["AWS_ENDPOINT_URL"] == stand_in.url
@@ -241,20 +288,28 @@ def test_client_mode_logs_are_where_emr_pushes_them(emr: Emr, steps: dict[str, s
 
 
 @pytest.mark.jvm
-def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(emr: Emr, steps: dict[str, str]) -> None:
+def test_a_missing_bucket_fails_the_step_and_is_named_as_aws_does(
+    emr: Emr, steps: dict[str, str]
+) -> None:
     status = emr.step(steps["bad"])["Status"]
     assert status["State"] == "FAILED"
     assert "Error Code: NoSuchBucket; Bucket: no-such-lake" in status["FailureDetails"]["Message"]
-    assert status["FailureDetails"]["LogFile"].startswith(f"s3://{BUCKET}/logs/emr/{emr.cluster}/containers/application_")
+    assert status["FailureDetails"]["LogFile"].startswith(
+        f"s3://{BUCKET}/logs/emr/{emr.cluster}/containers/application_"
+    )
 
 
 @pytest.mark.jvm
-def test_output_of_a_failed_job_from_before_it_failed_is_in_s3(emr: Emr, steps: dict[str, str]) -> None:
+def test_output_of_a_failed_job_from_before_it_failed_is_in_s3(
+    emr: Emr, steps: dict[str, str]
+) -> None:
     assert "out/bad/_SUCCESS" in emr.keys("out/bad")
 
 
 @pytest.mark.jvm
-def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: dict[str, str]) -> None:
+def test_cluster_mode_has_the_drivers_words_in_its_container(
+    emr: Emr, steps: dict[str, str]
+) -> None:
     own = emr.logs(f"steps/{steps['bad']}/")
     assert own["stdout.gz"] == ""
     assert "finished with failed status" in own["stderr.gz"]
@@ -269,13 +324,17 @@ def test_cluster_mode_has_the_drivers_words_in_its_container(emr: Emr, steps: di
 def test_tables_that_would_be_lost_fail_the_step(emr: Emr, steps: dict[str, str]) -> None:
     status = emr.step(steps["table"])["Status"]
     assert status["State"] == "FAILED"
-    assert "no Hive metastore: the tables lost of saveAsTable" in status["FailureDetails"]["Message"]
+    assert (
+        "no Hive metastore: the tables lost of saveAsTable" in status["FailureDetails"]["Message"]
+    )
 
 
 @pytest.mark.jvm
 def test_list_steps_has_the_newest_first_and_filters(emr: Emr, steps: dict[str, str]) -> None:
     def listed(**filters: Any) -> list[str]:
-        return [step["Id"] for step in emr.api.list_steps(ClusterId=emr.cluster, **filters)["Steps"]]
+        return [
+            step["Id"] for step in emr.api.list_steps(ClusterId=emr.cluster, **filters)["Steps"]
+        ]
 
     assert listed()[-3:] == [steps["table"], steps["bad"], steps["good"]]
     assert listed(StepStates=["COMPLETED"]) == [steps["good"]]
@@ -288,7 +347,9 @@ def test_list_steps_has_the_newest_first_and_filters(emr: Emr, steps: dict[str, 
 def test_waiters_of_botocore_understand_the_states(emr: Emr, steps: dict[str, str]) -> None:
     patience = {"Delay": 1, "MaxAttempts": 5}
     emr.api.get_waiter("cluster_running").wait(ClusterId=emr.cluster, WaiterConfig=patience)
-    emr.api.get_waiter("step_complete").wait(ClusterId=emr.cluster, StepId=steps["good"], WaiterConfig=patience)
+    emr.api.get_waiter("step_complete").wait(
+        ClusterId=emr.cluster, StepId=steps["good"], WaiterConfig=patience
+    )
 
 
 @pytest.mark.jvm
@@ -296,9 +357,14 @@ def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
     step_id = emr.submit(job("slow.py"))
     deadline = time.monotonic() + 60
     while not emr.started.exists():
-        assert time.monotonic() < deadline and emr.step(step_id)["Status"]["State"] in ("PENDING", "RUNNING")
+        assert time.monotonic() < deadline and emr.step(step_id)["Status"]["State"] in (
+            "PENDING",
+            "RUNNING",
+        )
         time.sleep(0.05)
-    assert len(processes_of(step_id)) >= 3  # supervisor, JVM, driver; the Python workers do not say whose they are
+    assert (
+        len(processes_of(step_id)) >= 3
+    )  # supervisor, JVM, driver; the Python workers do not say whose they are
     [info] = emr.api.cancel_steps(ClusterId=emr.cluster, StepIds=[step_id])["CancelStepsInfoList"]
     assert info == {"StepId": step_id, "Status": "SUBMITTED"}
     assert emr.wait(step_id)["State"] == "CANCELLED"
@@ -357,18 +423,41 @@ GROUP = {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount":
         ({"AutoTerminationPolicy": {"IdleTimeout": 59}}, "59"),
         ({"AutoTerminationPolicy": {"IdleTimeout": 604801}}, "604801"),
         ({"Instances": instances(InstanceGroups=[])}, "Zero master instance groups"),
-        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceRole": "CORE"}])}, "Zero master instance groups"),
+        (
+            {"Instances": instances(InstanceGroups=[{**GROUP, "InstanceRole": "CORE"}])},
+            "Zero master instance groups",
+        ),
         ({"Instances": instances(InstanceGroups=[GROUP, GROUP])}, "Multiple master"),
-        ({"Instances": instances(InstanceGroups=[GROUP, {**GROUP, "InstanceRole": "TASK"}])}, "must also define core nodes"),
-        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceCount": 0}])}, "at least one instance"),
-        ({"Instances": instances(InstanceGroups=[{**GROUP, "InstanceType": "m5.tiny"}])}, "m5.tiny"),
+        (
+            {"Instances": instances(InstanceGroups=[GROUP, {**GROUP, "InstanceRole": "TASK"}])},
+            "must also define core nodes",
+        ),
+        (
+            {"Instances": instances(InstanceGroups=[{**GROUP, "InstanceCount": 0}])},
+            "at least one instance",
+        ),
+        (
+            {"Instances": instances(InstanceGroups=[{**GROUP, "InstanceType": "m5.tiny"}])},
+            "m5.tiny",
+        ),
         ({"Instances": instances(MasterInstanceType="m5.xlarge")}, "one and only one"),
-        ({"Steps": [spark_step("x.py", ActionOnFailure="RETRY")]}, "'steps.1.member.actionOnFailure'"),
+        (
+            {"Steps": [spark_step("x.py", ActionOnFailure="RETRY")]},
+            "'steps.1.member.actionOnFailure'",
+        ),
         ({"Steps": [spark_step("x.py")] * 257}, "less than or equal to 256"),
-        ({"Steps": [spark_step("x.py", ActionOnFailure="CANCEL_AND_WAIT")], "StepConcurrencyLevel": 2}, "CANCEL_AND_WAIT"),
+        (
+            {
+                "Steps": [spark_step("x.py", ActionOnFailure="CANCEL_AND_WAIT")],
+                "StepConcurrencyLevel": 2,
+            },
+            "CANCEL_AND_WAIT",
+        ),
     ],
 )
-def test_a_cluster_that_aws_would_not_make_is_refused(emr: Emr, changes: dict[str, Any], said: str) -> None:
+def test_a_cluster_that_aws_would_not_make_is_refused(
+    emr: Emr, changes: dict[str, Any], said: str
+) -> None:
     before = len(emr.api.list_clusters()["Clusters"])
     with refused("ValidationException", said):
         emr.create(**changes)
@@ -383,13 +472,28 @@ SCRIPT = {"Name": "b", "ScriptBootstrapAction": {"Path": "s3://b/x.sh"}}
     [
         ({"BootstrapActions": [SCRIPT]}, "BootstrapActions"),
         ({"KerberosAttributes": {"Realm": "R", "KdcAdminPassword": "p"}}, "KerberosAttributes"),
-        ({"Configurations": [{"Classification": "spark-hive-site", "Properties": {"a": "b"}}]}, "spark-hive-site"),
+        (
+            {"Configurations": [{"Classification": "spark-hive-site", "Properties": {"a": "b"}}]},
+            "spark-hive-site",
+        ),
         ({"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}}, "instance fleets"),
         ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "s3://b/my.jar"}}]}, "s3://b/my.jar"),
-        ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["s3-dist-cp"]}}]}, "s3-dist-cp"),
+        (
+            {
+                "Steps": [
+                    {
+                        "Name": "s",
+                        "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["s3-dist-cp"]},
+                    }
+                ]
+            },
+            "s3-dist-cp",
+        ),
     ],
 )
-def test_a_request_beyond_local_aws_is_refused_by_name(emr: Emr, changes: dict[str, Any], named: str) -> None:
+def test_a_request_beyond_local_aws_is_refused_by_name(
+    emr: Emr, changes: dict[str, Any], named: str
+) -> None:
     with refused("LocalAwsNotSupported", named):
         emr.create(**changes)
 
@@ -423,7 +527,9 @@ def test_operations_that_nobody_does_are_refused_by_name(emr: Emr) -> None:
 @pytest.fixture
 def idle(emr: Emr) -> Iterator[str]:
     """A cluster for one test."""
-    cluster = emr.create(Tags=[{"Key": "a", "Value": "1"}], AutoTerminationPolicy={"IdleTimeout": 3600})
+    cluster = emr.create(
+        Tags=[{"Key": "a", "Value": "1"}], AutoTerminationPolicy={"IdleTimeout": 3600}
+    )
     yield cluster
     emr.api.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
     emr.api.terminate_job_flows(JobFlowIds=[cluster])
@@ -447,12 +553,20 @@ def test_a_cluster_starts_and_ends_within_a_second(emr: Emr) -> None:
 
 def test_a_cluster_is_described_as_it_was_asked_for(emr: Emr, idle: str) -> None:
     described = emr.api.describe_cluster(ClusterId=idle)["Cluster"]
-    assert (described["Name"], described["ReleaseLabel"], described["AutoTerminate"]) == ("test", "emr-7.13.0", False)
+    assert (described["Name"], described["ReleaseLabel"], described["AutoTerminate"]) == (
+        "test",
+        "emr-7.13.0",
+        False,
+    )
     assert described["Tags"] == [{"Key": "a", "Value": "1"}]
     assert described["Ec2InstanceAttributes"]["IamInstanceProfile"] == "EmrTestNodes"
     assert described["Applications"][0]["Name"] == "Spark"
     [group] = emr.api.list_instance_groups(ClusterId=idle)["InstanceGroups"]
-    assert (group["InstanceGroupType"], group["InstanceType"], group["RequestedInstanceCount"]) == ("MASTER", "m5.xlarge", 1)
+    assert (group["InstanceGroupType"], group["InstanceType"], group["RequestedInstanceCount"]) == (
+        "MASTER",
+        "m5.xlarge",
+        1,
+    )
 
 
 def test_protection_keeps_a_cluster_from_termination(emr: Emr, idle: str) -> None:
@@ -463,15 +577,22 @@ def test_protection_keeps_a_cluster_from_termination(emr: Emr, idle: str) -> Non
 
 
 def test_settings_can_be_changed_and_are_shown(emr: Emr, idle: str) -> None:
-    assert emr.api.modify_cluster(ClusterId=idle, StepConcurrencyLevel=5)["StepConcurrencyLevel"] == 5
+    assert (
+        emr.api.modify_cluster(ClusterId=idle, StepConcurrencyLevel=5)["StepConcurrencyLevel"] == 5
+    )
     emr.api.put_auto_termination_policy(ClusterId=idle, AutoTerminationPolicy={"IdleTimeout": 120})
-    assert emr.api.get_auto_termination_policy(ClusterId=idle)["AutoTerminationPolicy"] == {"IdleTimeout": 120}
+    assert emr.api.get_auto_termination_policy(ClusterId=idle)["AutoTerminationPolicy"] == {
+        "IdleTimeout": 120
+    }
     emr.api.remove_auto_termination_policy(ClusterId=idle)
     assert "AutoTerminationPolicy" not in emr.api.get_auto_termination_policy(ClusterId=idle)
     emr.api.add_tags(ResourceId=idle, Tags=[{"Key": "b", "Value": "2"}])
     emr.api.remove_tags(ResourceId=idle, TagKeys=["a"])
     described = emr.api.describe_cluster(ClusterId=idle)["Cluster"]
-    assert (described["Tags"], described["StepConcurrencyLevel"]) == ([{"Key": "b", "Value": "2"}], 5)
+    assert (described["Tags"], described["StepConcurrencyLevel"]) == (
+        [{"Key": "b", "Value": "2"}],
+        5,
+    )
 
 
 def test_a_terminated_cluster_cannot_be_changed(emr: Emr) -> None:
@@ -487,7 +608,10 @@ def test_a_terminated_cluster_cannot_be_changed(emr: Emr) -> None:
 
 
 def test_a_cluster_without_the_application_spark_has_no_spark_submit(emr: Emr) -> None:
-    cluster = emr.create(Applications=[{"Name": "Hadoop"}], Steps=[spark_step("x.py", ActionOnFailure="TERMINATE_CLUSTER")])
+    cluster = emr.create(
+        Applications=[{"Name": "Hadoop"}],
+        Steps=[spark_step("x.py", ActionOnFailure="TERMINATE_CLUSTER")],
+    )
     wait_for(emr, cluster, "TERMINATED_WITH_ERRORS")
     [step] = emr.api.list_steps(ClusterId=cluster)["Steps"]
     assert 'Cannot run program "spark-submit"' in step["Status"]["FailureDetails"]["Message"]
@@ -501,9 +625,15 @@ def test_clusters_are_listed_newest_first_by_state_and_time(emr: Emr, idle: str)
 
     everything = listed()
     assert everything[0] == idle and emr.cluster in everything
-    assert idle in listed(ClusterStates=["WAITING"]) and idle not in listed(ClusterStates=["TERMINATED"])
-    created = emr.api.describe_cluster(ClusterId=idle)["Cluster"]["Status"]["Timeline"]["CreationDateTime"]
-    assert listed(CreatedAfter=created - timedelta(seconds=0.01), CreatedBefore=datetime.now(UTC)) == [idle]
+    assert idle in listed(ClusterStates=["WAITING"]) and idle not in listed(
+        ClusterStates=["TERMINATED"]
+    )
+    created = emr.api.describe_cluster(ClusterId=idle)["Cluster"]["Status"]["Timeline"][
+        "CreationDateTime"
+    ]
+    assert listed(
+        CreatedAfter=created - timedelta(seconds=0.01), CreatedBefore=datetime.now(UTC)
+    ) == [idle]
 
 
 def test_long_lists_come_in_pages(emr: Emr) -> None:
@@ -565,7 +695,9 @@ def test_the_aws_cli_understands_the_answers(emr: Emr, stand_in: LocalAws) -> No
     assert json.loads(shown.stdout)["Cluster"]["Id"] == emr.cluster
 
 
-def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(emr: Emr) -> None:
+def test_in_cluster_mode_a_driver_that_makes_no_spark_context_fails_whatever_its_exit_code(
+    emr: Emr,
+) -> None:
     status = emr.wait(emr.submit("--deploy-mode", "cluster", job("prints.py")))
     assert status["State"] == "FAILED"
     assert "User did not initialize spark context!" in status["FailureDetails"]["Message"]

@@ -9,7 +9,18 @@ from local_aws.overlay import AwsError
 
 
 def test_options_after_the_application_are_the_applications_own() -> None:
-    parsed = parse_submission(["spark-submit", "s3://b/x.py", "--master", "yarn", "--conf", "spark.master=yarn", "--class", "C"])
+    parsed = parse_submission(
+        [
+            "spark-submit",
+            "s3://b/x.py",
+            "--master",
+            "yarn",
+            "--conf",
+            "spark.master=yarn",
+            "--class",
+            "C",
+        ]
+    )
     assert parsed.application == "s3://b/x.py"
     assert parsed.arguments == ("--master", "yarn", "--conf", "spark.master=yarn", "--class", "C")
     assert parsed.options == ()
@@ -17,8 +28,27 @@ def test_options_after_the_application_are_the_applications_own() -> None:
 
 def test_options_that_only_shape_a_cluster_are_dropped() -> None:
     cluster_only = [
-        *("--master", "yarn", "--deploy-mode", "client", "--num-executors", "3", "--executor-memory=4g", "--executor-cores", "2"),
-        *("--driver-memory", "8g", "--driver-cores", "2", "--queue", "q", "--supervise", "--verbose"),
+        *(
+            "--master",
+            "yarn",
+            "--deploy-mode",
+            "client",
+            "--num-executors",
+            "3",
+            "--executor-memory=4g",
+            "--executor-cores",
+            "2",
+        ),
+        *(
+            "--driver-memory",
+            "8g",
+            "--driver-cores",
+            "2",
+            "--queue",
+            "q",
+            "--supervise",
+            "--verbose",
+        ),
         *(
             "--conf",
             "spark.executor.memory=4g",
@@ -68,9 +98,23 @@ def test_the_deploy_mode_is_known(mode: str, cluster: bool) -> None:
         (["spark-submit", "--driver-java-options", "-Dx=y", "x.py"], "--driver-java-options"),
         (["spark-submit", "--unheard-of", "x.py"], "--unheard-of"),
         (["spark-submit", "--conf"], "--conf without a value"),
-        (["spark-submit", "--conf", "spark.driver.extraJavaOptions=-Dx=y", "x.py"], "spark.driver.extraJavaOptions"),
-        (["spark-submit", "--conf", "spark.sql.catalogImplementation=hive", "x.py"], "spark.sql.catalogImplementation"),
-        (["spark-submit", "--conf", "spark.hadoop.hive.metastore.client.factory.class=x", "x.py"], "spark.hadoop.hive.metastore"),
+        (
+            ["spark-submit", "--conf", "spark.driver.extraJavaOptions=-Dx=y", "x.py"],
+            "spark.driver.extraJavaOptions",
+        ),
+        (
+            ["spark-submit", "--conf", "spark.sql.catalogImplementation=hive", "x.py"],
+            "spark.sql.catalogImplementation",
+        ),
+        (
+            [
+                "spark-submit",
+                "--conf",
+                "spark.hadoop.hive.metastore.client.factory.class=x",
+                "x.py",
+            ],
+            "spark.hadoop.hive.metastore",
+        ),
     ],
 )
 def test_work_that_cannot_run_here_is_refused_by_name(args: list[str], named: str) -> None:

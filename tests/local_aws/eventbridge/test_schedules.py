@@ -1,4 +1,5 @@
-"""EventBridge Scheduler on the local AWS: schedules are checked as AWS checks them, and never fire."""
+"""EventBridge Scheduler on the local AWS: schedules are checked as AWS checks them, and never
+fire."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ def scheduler(client: Callable[[str], Any]) -> Any:
     """The scheduler's client, beside a role that it may assume and one that it may not."""
     for name, service in (("SchedulesTest", "scheduler"), ("SchedulesTestOther", "lambda")):
         principal = {"Service": f"{service}.amazonaws.com"}
-        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        trust = {
+            "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]
+        }
         client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     return client("scheduler")
 
@@ -27,7 +30,10 @@ def schedule(expression: str = "rate(1 day)", role: str = ROLE, name: str = "") 
         "Name": name or f"schedule-{uuid.uuid4().hex[:8]}",
         "ScheduleExpression": expression,
         "FlexibleTimeWindow": {"Mode": "OFF"},
-        "Target": {"Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:any", "RoleArn": role},
+        "Target": {
+            "Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:any",
+            "RoleArn": role,
+        },
     }
 
 
@@ -71,7 +77,9 @@ def test_a_schedule_is_kept_and_says_that_it_never_fires(
     ],
 )
 def test_an_expression_that_aws_refuses_is_refused(scheduler: Any, expression: str) -> None:
-    with pytest.raises(scheduler.exceptions.ValidationException, match="Invalid Schedule Expression"):
+    with pytest.raises(
+        scheduler.exceptions.ValidationException, match="Invalid Schedule Expression"
+    ):
         scheduler.create_schedule(**schedule(expression))
 
 
@@ -80,7 +88,13 @@ def test_a_role_that_the_scheduler_cannot_assume_is_refused(scheduler: Any, role
     wanted = schedule(name=f"kept-{role}")
     scheduler.create_schedule(**wanted)
     wanted["Target"]["RoleArn"] = f"arn:aws:iam::123456789012:role/{role}"
-    for write in (scheduler.update_schedule, lambda **changed: scheduler.create_schedule(**{**changed, "Name": "new"})):
-        with pytest.raises(scheduler.exceptions.ValidationException, match="must allow AWS EventBridge Scheduler to assume"):
+    for write in (
+        scheduler.update_schedule,
+        lambda **changed: scheduler.create_schedule(**{**changed, "Name": "new"}),
+    ):
+        with pytest.raises(
+            scheduler.exceptions.ValidationException,
+            match="must allow AWS EventBridge Scheduler to assume",
+        ):
             write(**wanted)
     assert scheduler.get_schedule(Name=wanted["Name"])["Target"]["RoleArn"] == ROLE

@@ -1,4 +1,5 @@
-"""Crawlers of the local AWS: what they find in S3, what they write to the catalog, and AWS's states and refusals."""
+"""Crawlers of the local AWS: what they find in S3, what they write to the catalog, and AWS's states
+and refusals."""
 
 from __future__ import annotations
 
@@ -44,9 +45,14 @@ class Lake:
     def define(self, *paths: str, name: str = "", **more: Any) -> str:
         name = name or f"crawler-{uuid.uuid4().hex[:8]}"
         targets = {
-            "S3Targets": [{"Path": f"s3://{self.bucket}/{path}", "Exclusions": more.pop("exclusions", [])} for path in paths]
+            "S3Targets": [
+                {"Path": f"s3://{self.bucket}/{path}", "Exclusions": more.pop("exclusions", [])}
+                for path in paths
+            ]
         }
-        self.glue.create_crawler(**{"Name": name, "Role": ROLE, "DatabaseName": self.database, "Targets": targets} | more)
+        self.glue.create_crawler(
+            **{"Name": name, "Role": ROLE, "DatabaseName": self.database, "Targets": targets} | more
+        )
         return name
 
     def crawl(self, name: str) -> dict[str, Any]:
@@ -64,7 +70,10 @@ class Lake:
         return self.tables()
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        return {table["Name"]: table for table in self.glue.get_tables(DatabaseName=self.database)["TableList"]}
+        return {
+            table["Name"]: table
+            for table in self.glue.get_tables(DatabaseName=self.database)["TableList"]
+        }
 
     def partitions(self, table: str) -> list[list[str]]:
         found = self.glue.get_partitions(DatabaseName=self.database, TableName=table)["Partitions"]
@@ -76,7 +85,9 @@ def role(client: Callable[[str], Any]) -> None:
     """A role that Glue may assume, and one that it may not."""
     for name, service in ((ROLE, "glue"), ("emr-role", "elasticmapreduce")):
         principal = {"Service": f"{service}.amazonaws.com"}
-        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        trust = {
+            "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]
+        }
         client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         if service == "glue":
             pathed = {"RoleName": "pathed-role", "Path": "/service-role/"}
@@ -101,13 +112,21 @@ def keys(table: dict[str, Any]) -> dict[str, str]:
 
 def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lake: Lake) -> None:
     for run in ("2024-01-01", "2024-01-02"):
-        lake.put_parquet(f"processed/user_metrics/run_id={run}/part-0.parquet", User_Id=["u1"], total=pa.array([1], pa.int32()))
-    table = lake.crawled("processed/user_metrics/", Configuration=json.dumps(TABLE_LEVEL_3))["user_metrics"]
+        lake.put_parquet(
+            f"processed/user_metrics/run_id={run}/part-0.parquet",
+            User_Id=["u1"],
+            total=pa.array([1], pa.int32()),
+        )
+    table = lake.crawled("processed/user_metrics/", Configuration=json.dumps(TABLE_LEVEL_3))[
+        "user_metrics"
+    ]
     assert columns(table) == {"user_id": "string", "total": "int"}
     assert keys(table) == {"run_id": "string"}
     assert lake.partitions("user_metrics") == [["2024-01-01"], ["2024-01-02"]]
     assert table["StorageDescriptor"]["Location"] == f"s3://{lake.bucket}/processed/user_metrics/"
-    assert table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].endswith("ParquetHiveSerDe")
+    assert table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].endswith(
+        "ParquetHiveSerDe"
+    )
     assert table["Parameters"]["classification"] == "parquet"
     assert (table["Parameters"]["recordCount"], table["Parameters"]["objectCount"]) == ("2", "2")
 
@@ -126,7 +145,8 @@ def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
         row=pa.array([{"a": 1}], pa.struct([("a", pa.int32())])),
     )
     assert columns(lake.crawled("t/")["t"]) == {
-        "i": "int", "b": "bigint", "d": "double", "m": "decimal(12,2)", "day": "date", "at": "timestamp",
+        "i": "int", "b": "bigint", "d": "double", "m": "decimal(12,2)", "day": "date",
+        "at": "timestamp",
         "ok": "boolean", "xs": "array<bigint>", "row": "struct<a:int>",
     }  # fmt: skip
 
@@ -137,25 +157,38 @@ def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
         ("id,price,name\n1,2.5,x\n2,3,y\n", {"id": "bigint", "price": "double", "name": "string"}),
         ("id|n\na|1\nb|2\n", {"id": "string", "n": "bigint"}),
         ("1,a\n2,b\n", {"col0": "bigint", "col1": "string"}),
-        ("first,last\nada,lovelace\nalan,turing\n", {"col0": "string", "col1": "string"}),  # all text: AWS sees no header
+        (
+            "first,last\nada,lovelace\nalan,turing\n",
+            {"col0": "string", "col1": "string"},
+        ),  # all text: AWS sees no header
         ("id,day\n1,2024-01-01\n2,2024-01-02\n", {"id": "bigint", "day": "string"}),
     ],
 )
-def test_csv_columns_follow_awss_header_and_type_rules(lake: Lake, text: str, expected: dict[str, str]) -> None:
+def test_csv_columns_follow_awss_header_and_type_rules(
+    lake: Lake, text: str, expected: dict[str, str]
+) -> None:
     lake.put("raw/things/data.csv", text)
     table = lake.crawled("raw/things/")["things"]
     assert columns(table) == expected
     assert ("skip.header.line.count" in table["Parameters"]) == ("col0" not in expected)
-    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {"field.delim": "|" if "|" in text else ","}
+    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == {
+        "field.delim": "|" if "|" in text else ","
+    }
 
 
 def test_gzipped_csv_and_json_lines_are_read(lake: Lake) -> None:
     lake.put("raw/zipped/data.csv.gz", gzip.compress(b"id,n\na,1\nb,2\n"))
-    lake.put("raw/lines/data.json", '{"Id": 1, "tags": ["a"], "in": {"x": 1.5}}\n{"Id": 5000000000}\n')
+    lake.put(
+        "raw/lines/data.json", '{"Id": 1, "tags": ["a"], "in": {"x": 1.5}}\n{"Id": 5000000000}\n'
+    )
     tables = lake.crawled("raw/", Configuration=json.dumps(TABLE_LEVEL_3))
     assert columns(tables["zipped"]) == {"id": "string", "n": "bigint"}
     assert tables["zipped"]["Parameters"]["compressionType"] == "gzip"
-    assert columns(tables["lines"]) == {"id": "bigint", "tags": "array<string>", "in": "struct<x:double>"}
+    assert columns(tables["lines"]) == {
+        "id": "bigint",
+        "tags": "array<string>",
+        "in": "struct<x:double>",
+    }
 
 
 def test_one_column_of_text_is_unknown_to_the_classifiers(lake: Lake) -> None:
@@ -165,7 +198,13 @@ def test_one_column_of_text_is_unknown_to_the_classifiers(lake: Lake) -> None:
 
 def test_hidden_files_markers_and_exclusions_are_not_seen(lake: Lake) -> None:
     lake.put_parquet("t/run_id=1/a.parquet", x=[1])
-    for key in ("t/run_id=1/_SUCCESS", "t/_temporary/0/b.parquet", "t/run_id=1/.a.crc", "t_$folder$", "t/run_id=9/x.bak"):
+    for key in (
+        "t/run_id=1/_SUCCESS",
+        "t/_temporary/0/b.parquet",
+        "t/run_id=1/.a.crc",
+        "t_$folder$",
+        "t/run_id=9/x.bak",
+    ):
         lake.put(key, "not parquet at all")
     table = lake.crawled("t/", exclusions=["**.bak"])["t"]
     assert lake.partitions("t") == [["1"]]
@@ -176,7 +215,10 @@ def test_a_star_in_an_exclusion_does_not_cross_a_slash(lake: Lake) -> None:
     lake.put_parquet("t/p=1/a.parquet", x=[1])
     assert list(lake.crawled("t/", exclusions=["*.parquet"])) == ["t"]
     assert (
-        lake.crawl(lake.define("t/", exclusions=["{p,q}=[0-9]/?.parquet"], name=f"none-{lake.bucket}"))["Status"] == "SUCCEEDED"
+        lake.crawl(
+            lake.define("t/", exclusions=["{p,q}=[0-9]/?.parquet"], name=f"none-{lake.bucket}")
+        )["Status"]
+        == "SUCCEEDED"
     )
 
 
@@ -215,14 +257,19 @@ def test_names_are_made_of_lower_case_letters_digits_and_underscores(lake: Lake)
 def test_a_second_crawl_adds_partitions_and_columns(lake: Lake) -> None:
     lake.put_parquet("t/run_id=1/a.parquet", x=[1])
     name = lake.define(
-        "t/", Configuration=json.dumps(TABLE_LEVEL_3 | {"Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}})
+        "t/",
+        Configuration=json.dumps(
+            TABLE_LEVEL_3 | {"Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
+        ),
     )
     lake.crawl(name)
     lake.put_parquet("t/run_id=2/a.parquet", x=[1], y=["new"])
     lake.crawl(name)
     assert columns(lake.tables()["t"]) == {"x": "bigint", "y": "string"}
     assert lake.partitions("t") == [["1"], ["2"]]
-    first = lake.glue.get_partition(DatabaseName=lake.database, TableName="t", PartitionValues=["1"])["Partition"]
+    first = lake.glue.get_partition(
+        DatabaseName=lake.database, TableName="t", PartitionValues=["1"]
+    )["Partition"]
     assert [column["Name"] for column in first["StorageDescriptor"]["Columns"]] == ["x", "y"]
 
 
@@ -232,7 +279,10 @@ def test_update_behavior_log_leaves_the_schema_and_still_adds_partitions(lake: L
     lake.crawl(name)
     lake.put_parquet("t/run_id=2/a.parquet", x=[1], y=[1], z=[1])
     lake.glue.update_crawler(
-        Name=name, Configuration=json.dumps({"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}})
+        Name=name,
+        Configuration=json.dumps(
+            {"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
+        ),
     )
     lake.crawl(name)
     assert columns(lake.tables()["t"]) == {"x": "bigint"}
@@ -241,12 +291,18 @@ def test_update_behavior_log_leaves_the_schema_and_still_adds_partitions(lake: L
 
 def test_merge_new_columns_keeps_a_type_set_by_hand(lake: Lake) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
-    merge = {"Version": 1.0, "CrawlerOutput": {"Tables": {"AddOrUpdateBehavior": "MergeNewColumns"}}}
+    merge = {
+        "Version": 1.0,
+        "CrawlerOutput": {"Tables": {"AddOrUpdateBehavior": "MergeNewColumns"}},
+    }
     name = lake.define("t/", Configuration=json.dumps(merge))
     lake.crawl(name)
     table = lake.tables()["t"]
     table["StorageDescriptor"]["Columns"] = [{"Name": "x", "Type": "decimal(10,0)"}]
-    wanted = {key: table[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")}
+    wanted = {
+        key: table[key]
+        for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
+    }
     lake.glue.update_table(DatabaseName=lake.database, TableInput=wanted)
     lake.put_parquet("t/a.parquet", x=[1], y=["n"])
     lake.crawl(name)
@@ -281,19 +337,34 @@ def test_folders_that_are_gone_follow_the_delete_behavior(
 # states, history, log
 
 
-def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run(lake: Lake) -> None:
+def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run(
+    lake: Lake,
+) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
     name = lake.define("t/")
     before = lake.glue.get_crawler(Name=name)["Crawler"]
     assert before["State"] == "READY" and "LastCrawl" not in before
     last = lake.crawl(name)
-    assert (last["Status"], last["LogGroup"], last["LogStream"]) == ("SUCCEEDED", "/aws-glue/crawlers", name)
-    assert lake.glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesCreated"] == 1
-    events = lake.client("logs").get_log_events(logGroupName="/aws-glue/crawlers", logStreamName=name)["events"]
+    assert (last["Status"], last["LogGroup"], last["LogStream"]) == (
+        "SUCCEEDED",
+        "/aws-glue/crawlers",
+        name,
+    )
+    assert (
+        lake.glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0][
+            "TablesCreated"
+        ]
+        == 1
+    )
+    events = lake.client("logs").get_log_events(
+        logGroupName="/aws-glue/crawlers", logStreamName=name
+    )["events"]
     assert any("Created table t" in event["message"] for event in events)
 
 
-def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
     name = lake.define("t/")
     monkeypatch.setattr("local_aws.glue.component.data_files", lambda *_: time.sleep(0.5) or [])
@@ -339,11 +410,11 @@ def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
     assert name in lake.glue.list_crawlers()["CrawlerNames"]
     lake.glue.update_crawler(Name=name, Description="new words")
     got = lake.glue.batch_get_crawlers(CrawlerNames=[name, "other"])
-    assert (got["Crawlers"][0]["Description"], got["Crawlers"][0]["Version"], got["CrawlersNotFound"]) == (
-        "new words",
-        2,
-        ["other"],
-    )
+    assert (
+        got["Crawlers"][0]["Description"],
+        got["Crawlers"][0]["Version"],
+        got["CrawlersNotFound"],
+    ) == ("new words", 2, ["other"])
     lake.glue.delete_crawler(Name=name)
     with pytest.raises(lake.glue.exceptions.EntityNotFoundException):
         lake.glue.get_crawler(Name=name)
@@ -363,17 +434,34 @@ def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
         ({"Targets": {"S3Targets": [{"Path": "bucket/t/"}]}}, "not an S3 path"),
         ({"DatabaseName": ""}, "Database name"),
         ({"Configuration": "{"}, "not JSON"),
-        ({"Configuration": '{"CreatePartitionIndex": "no"}'}, "CreatePartitionIndex must be one of True, False, not no"),
-        ({"Configuration": '{"Unheard": 1}'}, "local_aws does not support this: Configuration.Unheard"),
-        ({"Schedule": "cron(0 1 * * ? *)"}, "local_aws does not support this: crawlers with Schedule"),
+        (
+            {"Configuration": '{"CreatePartitionIndex": "no"}'},
+            "CreatePartitionIndex must be one of True, False, not no",
+        ),
+        (
+            {"Configuration": '{"Unheard": 1}'},
+            "local_aws does not support this: Configuration.Unheard",
+        ),
+        (
+            {"Schedule": "cron(0 1 * * ? *)"},
+            "local_aws does not support this: crawlers with Schedule",
+        ),
         ({"Targets": {"JdbcTargets": [{"ConnectionName": "c", "Path": "p"}]}}, "JdbcTargets"),
         ({"Classifiers": ["mine"]}, "Classifiers"),
         ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}}, "CRAWL_EVENT_MODE"),
-        ({"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}}, "local_aws does not support this: RecrawlBehavior"),
-        ({"Targets": {"S3Targets": [{"Path": "s3://b/t/", "SampleSize": 5}]}}, "local_aws does not support this: SampleSize"),
+        (
+            {"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}},
+            "local_aws does not support this: RecrawlBehavior",
+        ),
+        (
+            {"Targets": {"S3Targets": [{"Path": "s3://b/t/", "SampleSize": 5}]}},
+            "local_aws does not support this: SampleSize",
+        ),
     ],
 )
-def test_a_wrong_or_impossible_crawler_is_refused(lake: Lake, change: dict[str, Any], words: str) -> None:
+def test_a_wrong_or_impossible_crawler_is_refused(
+    lake: Lake, change: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ClientError, match=words) as caught:
         lake.define("t/", **change)
     assert caught.value.response["Error"]["Code"] == "InvalidInputException"

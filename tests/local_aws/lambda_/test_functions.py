@@ -1,4 +1,5 @@
-"""Lambda functions of the stand-in run when they are invoked, and when an execution ends that an EventBridge rule looks for."""
+"""Lambda functions of the stand-in run when they are invoked, and when an execution ends that an
+EventBridge rule looks for."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def echo(event, context):
     print("to stderr", file=sys.stderr)
     buckets = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
     return {
-        "event": event, "environ": dict(os.environ), "buckets": buckets, "name": context.function_name,
+        "event": event, "environ": dict(os.environ), "buckets": buckets,
+        "name": context.function_name,
         "left": context.get_remaining_time_in_millis(), "id": context.aws_request_id,
     }
 
@@ -38,7 +40,8 @@ def leave(event, context):
     os._exit(3)
 
 def keep(event, context):
-    boto3.client("s3").put_object(Bucket="functions-test", Key=event.get("id", "event"), Body=json.dumps(event).encode())
+    boto3.client("s3").put_object(Bucket="functions-test", Key=event.get("id", "event"),
+    Body=json.dumps(event).encode())
 """
 
 
@@ -53,21 +56,34 @@ class Functions:
             "Action": "sts:AssumeRole",
         }
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        self.role = client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        self.role = client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)[
+            "Role"
+        ]["Arn"]
         self.s3.create_bucket(Bucket="functions-test")
 
     def create(self, name: str, handler: str, **more: Any) -> str:
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             archive.writestr("code.py", CODE)
-        settings = {"Runtime": "python3.12", "Timeout": 10, "Environment": {"Variables": {"TABLE": "rentals"}}, **more}
+        settings = {
+            "Runtime": "python3.12",
+            "Timeout": 10,
+            "Environment": {"Variables": {"TABLE": "rentals"}},
+            **more,
+        }
         made = self.api.create_function(
-            FunctionName=name, Handler=f"code.{handler}", Role=self.role, Code={"ZipFile": package.getvalue()}, **settings
+            FunctionName=name,
+            Handler=f"code.{handler}",
+            Role=self.role,
+            Code={"ZipFile": package.getvalue()},
+            **settings,
         )
         return str(made["FunctionArn"])
 
     def invoke(self, name: str, event: Any = None, **more: Any) -> tuple[dict[str, Any], Any]:
-        answer = self.api.invoke(FunctionName=name, Payload=json.dumps(event or {}).encode(), **more)
+        answer = self.api.invoke(
+            FunctionName=name, Payload=json.dumps(event or {}).encode(), **more
+        )
         payload = answer["Payload"].read()
         return answer, json.loads(payload) if payload else None
 
@@ -84,7 +100,10 @@ class Functions:
         return json.loads(self.s3.get_object(Bucket="functions-test", Key=key)["Body"].read())
 
     def objects(self) -> list[str]:
-        return [found["Key"] for found in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])]
+        return [
+            found["Key"]
+            for found in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +111,19 @@ def functions(client: Callable[[str], Any]) -> Functions:
     return Functions(client)
 
 
-def test_a_function_runs_with_nothing_but_its_own_environment(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_runs_with_nothing_but_its_own_environment(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET_OF_THE_USER", "1")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of the user")
     functions.create("echo", "echo")
     answer, result = functions.invoke("echo", {"a": 1}, LogType="Tail")
     assert (answer["StatusCode"], "FunctionError" in answer) == (200, False)
-    assert (result["event"], result["name"], "functions-test" in result["buckets"]) == ({"a": 1}, "echo", True)
+    assert (result["event"], result["name"], "functions-test" in result["buckets"]) == (
+        {"a": 1},
+        "echo",
+        True,
+    )
     assert result["environ"]["TABLE"] == "rentals"
     assert not {"SECRET_OF_THE_USER", "AWS_SESSION_TOKEN"} & result["environ"].keys()
     assert 5000 < result["left"] <= 10000
@@ -175,15 +200,18 @@ class Rules:
                 "Bad": fail,
             },
         }
-        self.machine = self.sfn.create_state_machine(name="watched", definition=json.dumps(definition), roleArn=functions.role)[
-            "stateMachineArn"
-        ]
+        self.machine = self.sfn.create_state_machine(
+            name="watched", definition=json.dumps(definition), roleArn=functions.role
+        )["stateMachineArn"]
 
     def add(self, name: str, target: str, permitted: bool = True, **more: Any) -> None:
         pattern = {
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
-            "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [self.machine]},
+            "detail": {
+                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                "stateMachineArn": [self.machine],
+            },
         }
         rule = self.events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
         self.events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": target, **more}])
@@ -200,11 +228,15 @@ class Rules:
         return self._run(self.machine, {"good": good})
 
     def run_machine(self, name: str, definition: dict[str, Any], **data: Any) -> dict[str, Any]:
-        made = self.sfn.create_state_machine(name=name, definition=json.dumps(definition), roleArn=self.functions.role)
+        made = self.sfn.create_state_machine(
+            name=name, definition=json.dumps(definition), roleArn=self.functions.role
+        )
         return self._run(made["stateMachineArn"], data)
 
     def _run(self, machine: str, data: dict[str, Any]) -> dict[str, Any]:
-        execution = self.sfn.start_execution(stateMachineArn=machine, input=json.dumps(data))["executionArn"]
+        execution = self.sfn.start_execution(stateMachineArn=machine, input=json.dumps(data))[
+            "executionArn"
+        ]
         while (found := self.sfn.describe_execution(executionArn=execution))["status"] == "RUNNING":
             time.sleep(0.02)
         return dict(found)
@@ -215,7 +247,9 @@ def rules(client: Callable[[str], Any], functions: Functions) -> Rules:
     return Rules(client, functions)
 
 
-def test_the_end_of_an_execution_runs_the_function_of_a_rule(rules: Rules, functions: Functions) -> None:
+def test_the_end_of_an_execution_runs_the_function_of_a_rule(
+    rules: Rules, functions: Functions
+) -> None:
     target = functions.create("reaper", "keep")
     rules.add("reaper-rule", target)
     assert rules.run(good=True)["status"] == "SUCCEEDED"
@@ -225,10 +259,17 @@ def test_the_end_of_an_execution_runs_the_function_of_a_rule(rules: Rules, funct
         assert time.monotonic() < deadline
         time.sleep(0.05)
     (event,) = events  # and none of the execution that went well
-    assert (event["source"], event["detail-type"]) == ("aws.states", "Step Functions Execution Status Change")
+    assert (event["source"], event["detail-type"]) == (
+        "aws.states",
+        "Step Functions Execution Status Change",
+    )
     assert event["resources"] == [ended["executionArn"]]
     detail = event["detail"]
-    assert (detail["status"], detail["error"], detail["cause"]) == ("FAILED", "Lost", "the car is gone")
+    assert (detail["status"], detail["error"], detail["cause"]) == (
+        "FAILED",
+        "Lost",
+        "the car is gone",
+    )
     assert (detail["stateMachineArn"], detail["input"]) == (rules.machine, '{"good": false}')
     assert detail["stopDate"] == int(ended["stopDate"].timestamp() * 1000)
 
@@ -246,7 +287,11 @@ def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -
         for name in ("stated-well", "stated")
     )
     catch = [{"ErrorEquals": ["ValueError"], "ResultPath": "$.failure", "Next": "Done"}]
-    states = {"Good": good | {"Next": "Bad"}, "Bad": bad | {"Catch": catch, "Next": "Done"}, "Done": {"Type": "Succeed"}}
+    states = {
+        "Good": good | {"Next": "Bad"},
+        "Bad": bad | {"Catch": catch, "Next": "Done"},
+        "Done": {"Type": "Succeed"},
+    }
     ended = rules.run_machine("invoking", {"StartAt": "Good", "States": states}, id="stated")
     output = json.loads(ended["output"])
     assert functions.kept("stated") == {"id": "stated"}
@@ -255,12 +300,23 @@ def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -
     assert "no such rental" in output["failure"]["Cause"]
 
 
-def test_an_undeliverable_event_is_logged(rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture) -> None:
-    rules.add("unpermitted", functions.create("unpermitted", "keep"), permitted=False, Input='{"id": "unpermitted"}')
+def test_an_undeliverable_event_is_logged(
+    rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules.add(
+        "unpermitted",
+        functions.create("unpermitted", "keep"),
+        permitted=False,
+        Input='{"id": "unpermitted"}',
+    )
     rules.add("mail", "arn:aws:sns:us-east-1:123456789012:alerts", permitted=False)
     rules.add("failing", functions.create("failing", "fail"))
     rules.run()
-    wanted = ("add-permission", "alerts: local_aws delivers unchanged events to Lambda functions only", "no such rental")
+    wanted = (
+        "add-permission",
+        "alerts: local_aws delivers unchanged events to Lambda functions only",
+        "no such rental",
+    )
     deadline = time.monotonic() + 10
     while not all(text in caplog.text for text in wanted):
         assert time.monotonic() < deadline, caplog.text

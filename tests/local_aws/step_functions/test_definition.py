@@ -1,4 +1,5 @@
-"""Definitions are refused where AWS refuses them, each kind of mistake shown on a broken copy of a good one."""
+"""Definitions are refused where AWS refuses them, each kind of mistake shown on a broken copy of a
+good one."""
 
 from __future__ import annotations
 
@@ -50,7 +51,10 @@ GOOD: dict[str, Any] = {
                                 "Step": {
                                     "Name.$": "$.name",
                                     "ActionOnFailure": "CONTINUE",
-                                    "HadoopJarStep": {"Jar": "command-runner.jar", "Args.$": "$.args"},
+                                    "HadoopJarStep": {
+                                        "Jar": "command-runner.jar",
+                                        "Args.$": "$.args",
+                                    },
                                 },
                             },
                             "End": True,
@@ -69,7 +73,10 @@ GOOD: dict[str, Any] = {
                         "Others": {
                             "Type": "Task",
                             "Resource": f"{SDK}sfn:listExecutions",
-                            "Parameters": {"StateMachineArn.$": "$$.StateMachine.Id", "MaxResults": 2},
+                            "Parameters": {
+                                "StateMachineArn.$": "$$.StateMachine.Id",
+                                "MaxResults": 2,
+                            },
                             "End": True,
                         },
                     },
@@ -80,7 +87,10 @@ GOOD: dict[str, Any] = {
             "Type": "Choice",
             "Choices": [
                 {
-                    "And": [{"Variable": "$.rows", "IsPresent": True}, {"Variable": "$.rows", "NumericGreaterThan": 0}],
+                    "And": [
+                        {"Variable": "$.rows", "IsPresent": True},
+                        {"Variable": "$.rows", "NumericGreaterThan": 0},
+                    ],
                     "Next": "Each",
                 }
             ],
@@ -105,7 +115,11 @@ GOOD: dict[str, Any] = {
         },
         "Pause": {"Type": "Wait", "SecondsPath": "$.seconds", "Next": "Done"},
         "Done": {"Type": "Succeed"},
-        "Failed": {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "States.Format('{}', $.failure.Cause)"},
+        "Failed": {
+            "Type": "Fail",
+            "ErrorPath": "$.failure.Error",
+            "CausePath": "States.Format('{}', $.failure.Cause)",
+        },
     },
 }
 
@@ -127,7 +141,10 @@ def test_a_good_definition_has_no_problems() -> None:
 
 # what is done to the states of a copy, and what is said about it
 BREAKS: dict[str, tuple[Break, str]] = {
-    "next to nowhere": (lambda s: s["Pause"].update(Next="Gone"), "Missing 'Next' target: Gone at /States/Pause/Next"),
+    "next to nowhere": (
+        lambda s: s["Pause"].update(Next="Gone"),
+        "Missing 'Next' target: Gone at /States/Pause/Next",
+    ),
     "default to nowhere": (
         lambda s: s["Judge"].update(Default="Gone"),
         "Missing 'Default' target: Gone at /States/Judge/Default",
@@ -148,12 +165,23 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: s["Work"]["Branches"][0].update(StartAt="Gone"),
         "Missing 'StartAt' target: Gone at /States/Work/Branches[0]/StartAt",
     ),
-    "unreachable": (lambda s: s["Each"].update(Next="Done"), 'State "Pause" is not reachable. at /States/Pause'),
-    "neither next nor end": (lambda s: s["Pause"].pop("Next"), "exactly one of the fields 'Next' and 'End'"),
-    "next and end": (lambda s: s["Pause"].update(End=True), "exactly one of the fields 'Next' and 'End'"),
+    "unreachable": (
+        lambda s: s["Each"].update(Next="Done"),
+        'State "Pause" is not reachable. at /States/Pause',
+    ),
+    "neither next nor end": (
+        lambda s: s["Pause"].pop("Next"),
+        "exactly one of the fields 'Next' and 'End'",
+    ),
+    "next and end": (
+        lambda s: s["Pause"].update(End=True),
+        "exactly one of the fields 'Next' and 'End'",
+    ),
     "end is false": (lambda s: branch(s, 0)["Step"].update(End=False), "'End' must be true"),
     "same name in two branches": (
-        lambda s: branch(s, 1).update(Others={"Type": "Pass", "Next": "Done"}, Done={"Type": "Succeed"}),
+        lambda s: branch(s, 1).update(
+            Others={"Type": "Pass", "Next": "Done"}, Done={"Type": "Succeed"}
+        ),
         "Duplicate State name: Done at /States/Work/Branches[1]/States/Done",
     ),
     "all errors with another": (
@@ -165,24 +193,50 @@ BREAKS: dict[str, tuple[Break, str]] = {
         "in the last of the rules at /States/Create/Retry[0]",
     ),
     "an unknown field": (lambda s: s["Pause"].update(Wibble=1), "SCHEMA_VALIDATION_FAILED"),
-    "an unknown service": (lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glu:startCrawler"), "is not recognized"),
+    "an unknown service": (
+        lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glu:startCrawler"),
+        "is not recognized",
+    ),
     "botocore's name of a service": (
         lambda s: branch(s, 1)["Others"].update(Resource=f"{SDK}stepfunctions:listExecutions"),
         "is not recognized",
     ),
-    "an unknown action": (lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:startCrawlers"), "is not recognized"),
-    "an action with a capital": (lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:StartCrawler"), "is not recognized"),
-    "sync of the SDK": (lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:startCrawler.sync"), "is not recognized"),
-    "an unknown integration": (lambda s: s["Create"].update(Resource=f"{EMR}makeCluster"), "is not recognized"),
-    "sync of what ends at once": (lambda s: s["Create"].update(Resource=f"{EMR}cancelStep.sync"), "is not recognized"),
+    "an unknown action": (
+        lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:startCrawlers"),
+        "is not recognized",
+    ),
+    "an action with a capital": (
+        lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:StartCrawler"),
+        "is not recognized",
+    ),
+    "sync of the SDK": (
+        lambda s: branch(s, 1)["Crawl"].update(Resource=f"{SDK}glue:startCrawler.sync"),
+        "is not recognized",
+    ),
+    "an unknown integration": (
+        lambda s: s["Create"].update(Resource=f"{EMR}makeCluster"),
+        "is not recognized",
+    ),
+    "sync of what ends at once": (
+        lambda s: s["Create"].update(Resource=f"{EMR}cancelStep.sync"),
+        "is not recognized",
+    ),
     "no ARN": (lambda s: s["Create"].update(Resource="createCluster"), "SCHEMA_VALIDATION_FAILED"),
-    "no parameters": (lambda s: branch(s, 1)["Crawl"].pop("Parameters"), 'The field "Parameters" is required but was missing'),
+    "no parameters": (
+        lambda s: branch(s, 1)["Crawl"].pop("Parameters"),
+        'The field "Parameters" is required but was missing',
+    ),
     "an unknown parameter": (
         lambda s: branch(s, 1)["Crawl"]["Parameters"].update(Crawler="x"),
-        'The field "Crawler" is not supported by Step Functions at /States/Work/Branches[1]/States/Crawl/Parameters/Crawler',
+        (
+            'The field "Crawler" is not supported by Step Functions at'
+            " /States/Work/Branches[1]/States/Crawl/Parameters/Crawler"
+        ),
     ),
     "the API's own spelling": (
-        lambda s: branch(s, 1)["Others"].update(Parameters={"stateMachineArn.$": "$$.StateMachine.Id"}),
+        lambda s: branch(s, 1)["Others"].update(
+            Parameters={"stateMachineArn.$": "$$.StateMachine.Id"}
+        ),
         'The field "stateMachineArn" is not supported',
     ),
     "a missing parameter": (
@@ -191,7 +245,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "an unknown parameter deep inside": (
         lambda s: s["Create"]["Parameters"]["Instances"].update(Flavour="x"),
-        'The field "Flavour" is not supported by Step Functions at /States/Create/Parameters/Instances/Flavour',
+        (
+            'The field "Flavour" is not supported by Step Functions at'
+            " /States/Create/Parameters/Instances/Flavour"
+        ),
     ),
     "steps in the plural": (
         lambda s: branch(s, 0)["Step"].update(Parameters={"ClusterId": "j", "Steps": []}),
@@ -202,7 +259,9 @@ BREAKS: dict[str, tuple[Break, str]] = {
         'The field "Jar" is required but was missing',
     ),
     "a name of 81 characters": (
-        lambda s: s.update({"x" * 81: {"Type": "Succeed"}, "Each": {**s["Each"], "Next": "x" * 81}}),
+        lambda s: s.update(
+            {"x" * 81: {"Type": "Succeed"}, "Each": {**s["Each"], "Next": "x" * 81}}
+        ),
         "80 characters",
     ),
 }
@@ -218,10 +277,14 @@ def test_a_broken_definition_is_told_where(name: str) -> None:
 
 
 def test_a_start_at_nowhere_is_told() -> None:
-    assert "MISSING_TRANSITION_TARGET: Missing 'StartAt' target: Gone at /StartAt" in problems(GOOD | {"StartAt": "Gone"})
+    assert "MISSING_TRANSITION_TARGET: Missing 'StartAt' target: Gone at /StartAt" in problems(
+        GOOD | {"StartAt": "Gone"}
+    )
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"StartAt": "A", "StartAt": "B", "States": {}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"StartAt": "A", "StartAt": "B", "States": {}}']
+)
 def test_text_that_is_no_definition_is_told(text: str) -> None:
     assert definition_problems(text)
 
@@ -246,15 +309,27 @@ def test_text_that_is_no_definition_is_told(text: str) -> None:
 def test_an_integration_that_is_not_carried_out_here_is_named(resource: str) -> None:
     state = {"Type": "Task", "Resource": resource, "Parameters": {}, "End": True}
     (problem,) = definition_problems(json.dumps({"StartAt": "A", "States": {"A": state}}))
-    assert (problem.code, problem.message) == ("LocalAwsNotSupported", f"Task states with {resource}")
+    assert (problem.code, problem.message) == (
+        "LocalAwsNotSupported",
+        f"Task states with {resource}",
+    )
 
 
 def test_jsonata_is_named() -> None:
     (problem,) = definition_problems(json.dumps(GOOD | {"QueryLanguage": "JSONata"}))
-    assert (problem.code, "JSONata" in problem.message, problem.location) == ("LocalAwsNotSupported", True, "/QueryLanguage")
+    assert (problem.code, "JSONata" in problem.message, problem.location) == (
+        "LocalAwsNotSupported",
+        True,
+        "/QueryLanguage",
+    )
 
 
 def test_maps_in_distributed_mode_are_named() -> None:
     changed = copy.deepcopy(GOOD)
-    changed["States"]["Each"]["ItemProcessor"]["ProcessorConfig"] = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    assert problems(changed) == ["LocalAwsNotSupported: Map states in distributed mode at /States/Each"]
+    changed["States"]["Each"]["ItemProcessor"]["ProcessorConfig"] = {
+        "Mode": "DISTRIBUTED",
+        "ExecutionType": "STANDARD",
+    }
+    assert problems(changed) == [
+        "LocalAwsNotSupported: Map states in distributed mode at /States/Each"
+    ]

@@ -1,7 +1,8 @@
-"""Flaws of moto that ``local_aws`` patches: the stand-in does what AWS does, and moto alone still does not.
+"""Flaws of moto that ``local_aws`` patches: the stand-in does what AWS does, and moto alone still
+does not.
 
-Each case runs on the stand-in in ``make test``. The tests marked ``moto`` run the same case on a moto without our patches,
-in ``make upgrade``; one that fails there says which patch can go.
+Each case runs on the stand-in in ``make test``. The tests marked ``moto`` run the same case on a
+moto without our patches, in ``make upgrade``; one that fails there says which patch can go.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 Client = Callable[[str], Any]
 States = dict[str, Any]
-TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "states.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
 TLS_ONLY = {
     "Effect": "Deny",
     "Principal": "*",
@@ -75,7 +80,12 @@ def computed(expression: str) -> States:
 
 def branch(state: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A Parallel state around one state."""
-    return {"Type": "Parallel", "Branches": [{"StartAt": "B", "States": {"B": state}}], "End": True, **more}
+    return {
+        "Type": "Parallel",
+        "Branches": [{"StartAt": "B", "States": {"B": state}}],
+        "End": True,
+        **more,
+    }
 
 
 def catching(handled: str) -> States:
@@ -104,7 +114,13 @@ FLAWS = [
     ),
     Case("a path to a list gives the list", computed("$.rows[1].data"), ["x"], value, ROWS),
     Case("a path with a wildcard gives a list", computed("$.rows[*].more.deep"), [1], value, ROWS),
-    Case("a path that selects nothing gives no rows", computed("$.rows[?(@.no == 1)].data"), [], value, ROWS),
+    Case(
+        "a path that selects nothing gives no rows",
+        computed("$.rows[?(@.no == 1)].data"),
+        [],
+        value,
+        ROWS,
+    ),
     Case(
         "a Fail state passes on an error that begins with States.",
         {"A": {"Type": "Fail", "ErrorPath": "$.error"}},
@@ -112,9 +128,21 @@ FLAWS = [
         error,
         {"error": "States.TaskFailed"},
     ),
-    Case("errors of the SDK begin with the service", {"A": CRAWLER}, "Glue.EntityNotFoundException", error),
-    Case("the SDK's times are text", {"A": sdk("aws-sdk:sfn:listStateMachines")}, "SUCCEEDED", status),
-    Case("the SDK has EventBridge by its name", {"A": sdk("aws-sdk:eventbridge:listRules")}, "SUCCEEDED", status),
+    Case(
+        "errors of the SDK begin with the service",
+        {"A": CRAWLER},
+        "Glue.EntityNotFoundException",
+        error,
+    ),
+    Case(
+        "the SDK's times are text", {"A": sdk("aws-sdk:sfn:listStateMachines")}, "SUCCEEDED", status
+    ),
+    Case(
+        "the SDK has EventBridge by its name",
+        {"A": sdk("aws-sdk:eventbridge:listRules")},
+        "SUCCEEDED",
+        status,
+    ),
     Case(
         "the SDK takes parameters in PascalCase",
         {"A": sdk("aws-sdk:sfn:describeExecution", ExecutionArn="none")},
@@ -135,20 +163,50 @@ FLAWS = [
     ),
     Case("intrinsic functions take the start time", computed(DAY), "SUCCEEDED", status),
     # Python writes a definition's ü as \\u00fc
-    Case("text beyond ASCII is text", computed("States.Format('ü {}', $.t)"), "ü 日本", value, TEXT),
-    Case("a quote can be escaped", computed("States.Format('it\\'s {}', $.t)"), "it's 日本", value, TEXT),
-    Case("a brace can be escaped", computed("States.Format('\\{{}\\}', $.t)"), "{日本}", value, TEXT),
+    Case(
+        "text beyond ASCII is text", computed("States.Format('ü {}', $.t)"), "ü 日本", value, TEXT
+    ),
+    Case(
+        "a quote can be escaped",
+        computed("States.Format('it\\'s {}', $.t)"),
+        "it's 日本",
+        value,
+        TEXT,
+    ),
+    Case(
+        "a brace can be escaped", computed("States.Format('\\{{}\\}', $.t)"), "{日本}", value, TEXT
+    ),
     Case("text beyond ASCII is encoded", computed("States.Base64Encode('ü')"), "w7w=", value),
     Case("text beyond ASCII is decoded", computed("States.Base64Decode('w7w=')"), "ü", value),
-    Case("JSON keeps text beyond ASCII", computed("States.JsonToString($)"), '{"t":"日本"}', value, TEXT),
+    Case(
+        "JSON keeps text beyond ASCII",
+        computed("States.JsonToString($)"),
+        '{"t":"日本"}',
+        value,
+        TEXT,
+    ),
     Case(
         "names and paths can be escaped",
         {'Ü "1"': {"Type": "Pass", "Parameters": {"it": 1}, "ResultPath": "$['ü']", "End": True}},
         {"ü": {"it": 1}},
         lambda ended: json.loads(ended.get("output", "{}")),
     ),
-    Case("a stop ends the pause before a retry", {"A": {**CRAWLER, "Retry": RETRY}}, "ABORTED", status, {}, "TaskFailed"),
-    Case("a stop has a cause", {"A": WAIT}, "seen enough", lambda ended: ended.get("cause"), {}, "WaitStateEntered"),
+    Case(
+        "a stop ends the pause before a retry",
+        {"A": {**CRAWLER, "Retry": RETRY}},
+        "ABORTED",
+        status,
+        {},
+        "TaskFailed",
+    ),
+    Case(
+        "a stop has a cause",
+        {"A": WAIT},
+        "seen enough",
+        lambda ended: ended.get("cause"),
+        {},
+        "WaitStateEntered",
+    ),
     Case(
         "nothing happens after a stop",
         {"A": branch(WAIT)},
@@ -167,7 +225,9 @@ class Runner:
         self.sfn = client("stepfunctions")
         trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
         role = f"MotoFlaws-{uuid.uuid4().hex[:8]}"
-        self.role = client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        self.role = client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=trust)[
+            "Role"
+        ]["Arn"]
 
     def outcome(self, case: Case) -> Any:
         return case.read(self.run(case.states, case.data, case.stop_after))
@@ -178,17 +238,24 @@ class Runner:
         name = f"flaw-{uuid.uuid4().hex[:8]}"
         machine = self.sfn.create_state_machine(name=name, definition=definition, roleArn=self.role)
         arn = machine["stateMachineArn"]
-        execution = self.sfn.start_execution(stateMachineArn=arn, input=json.dumps(data))["executionArn"]
+        execution = self.sfn.start_execution(stateMachineArn=arn, input=json.dumps(data))[
+            "executionArn"
+        ]
         if stop_after:
             self._until(lambda: stop_after in self._events(execution))
             self.sfn.stop_execution(executionArn=execution, error="Enough", cause="seen enough")
         else:
-            self._until(lambda: self.sfn.describe_execution(executionArn=execution)["status"] != "RUNNING")
+            self._until(
+                lambda: self.sfn.describe_execution(executionArn=execution)["status"] != "RUNNING"
+            )
         ended = self.sfn.describe_execution(executionArn=execution)
         return {**ended, "events": self._events(execution)}
 
     def _events(self, execution: str) -> list[str]:
-        return [event["type"] for event in self.sfn.get_execution_history(executionArn=execution)["events"]]
+        return [
+            event["type"]
+            for event in self.sfn.get_execution_history(executionArn=execution)["events"]
+        ]
 
     def _until(self, happened: Callable[[], bool], seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
@@ -225,7 +292,9 @@ def test_a_catch_handles_the_errors_that_aws_documents(
     runner: Runner, raised: str, handled: str, is_caught: bool
 ) -> None:
     ended = runner.run(catching(handled), {"error": raised})
-    assert (status(ended), error(ended)) == (("SUCCEEDED", None) if is_caught else ("FAILED", raised))
+    assert (status(ended), error(ended)) == (
+        ("SUCCEEDED", None) if is_caught else ("FAILED", raised)
+    )
 
 
 @contextlib.contextmanager
@@ -234,7 +303,10 @@ def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Iterator[An
     s3, name = client("s3"), f"policy-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="a", Body=b"x")
-    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{name}/*"]}]}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{name}/*"]}],
+    }
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     yield lambda: s3.head_object(Bucket=name, Key="a")
     s3.delete_bucket_policy(Bucket=name)  # the mirror reads all objects of this server
@@ -247,7 +319,10 @@ def test_a_tls_only_bucket_takes_requests_on_loopback(client: Client) -> None:
 
 def test_a_deny_without_a_condition_denies(client: Client) -> None:
     always = {key: part for key, part in TLS_ONLY.items() if key != "Condition"}
-    with bucket_with_policy(client, always) as head, pytest.raises(ClientError, match="Forbidden|AccessDenied"):
+    with (
+        bucket_with_policy(client, always) as head,
+        pytest.raises(ClientError, match="Forbidden|AccessDenied"),
+    ):
         head()
 
 
@@ -263,8 +338,15 @@ def moto_client() -> Iterator[Client]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     # the interpreter's own clients call where MOTO_PORT says
-    environ = {**os.environ, "MOTO_PORT": str(port), "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environ = {
+        **os.environ,
+        "MOTO_PORT": str(port),
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _switch_interpreter_on(url)
         yield lambda service: boto3.client(
@@ -327,5 +409,7 @@ print(len(listings))
 
 @pytest.mark.moto
 def test_moto_alone_lists_its_services_for_each_request() -> None:
-    done = subprocess.run([sys.executable, "-c", LISTINGS], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LISTINGS], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) == 2, "moto lists its services once now: delete the patch"

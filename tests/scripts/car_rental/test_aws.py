@@ -32,7 +32,9 @@ def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkey
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     with pytest.raises(ConfigError, match="nosuch"):
         Aws(Settings(aws_profile="nosuch"))
-    aws = Aws(Settings(aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="x", aws_profile="nosuch"))
+    aws = Aws(
+        Settings(aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="x", aws_profile="nosuch")
+    )
     assert aws.partition == "aws"
     assert not aws.has_session_token
 
@@ -46,12 +48,18 @@ def test_calls_to_this_machine_go_past_every_proxy(project, monkeypatch):
 
 def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
     profiles = ("default", "lake")
-    texts = (f"[{name}]\naws_access_key_id = key-of-{name}\naws_secret_access_key = x\n" for name in profiles)
+    texts = (
+        f"[{name}]\naws_access_key_id = key-of-{name}\naws_secret_access_key = x\n"
+        for name in profiles
+    )
     (tmp_path / "credentials").write_text("\n".join(texts))
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    keys = [Aws(Settings(aws_profile=name)).session.get_credentials().access_key for name in ("", "lake")]
+    keys = [
+        Aws(Settings(aws_profile=name)).session.get_credentials().access_key
+        for name in ("", "lake")
+    ]
     assert keys == ["key-of-default", "key-of-lake"]
 
 
@@ -100,7 +108,9 @@ def test_a_web_server_that_is_no_aws_is_called_that(project, body):
         ("iam", "get_role", {"RoleName": "r"}),
     ],
 )
-def test_a_program_that_accepts_every_request_is_not_taken_for_aws(project, page, service, operation, parameters):
+def test_a_program_that_accepts_every_request_is_not_taken_for_aws(
+    project, page, service, operation, parameters
+):
     with web_server(page) as url:
         client = project(AWS_ENDPOINT_URL=url).aws.client(service)
         with pytest.raises((ResponseParserError, ConfigError)) as caught:

@@ -1,4 +1,5 @@
-"""The command line of every script: exit codes, one message a failure, no traceback unless asked for."""
+"""The command line of every script: exit codes, one message a failure, no traceback unless asked
+for."""
 
 import io
 import os
@@ -45,8 +46,18 @@ def test_each_kind_of_end_has_its_exit_code(error, code):
 
 
 def test_a_failure_says_where_what_what_to_do_and_where_the_log_is():
-    _, text = outcome(DataLakeError("Spark job x", "step s-1 FAILED.", "Mend it.", log="s3://b/log", details=("line 7",)))
-    assert text.splitlines() == ["FAILED Spark job x", "step s-1 FAILED.", "  line 7", "-> Mend it.", "log: s3://b/log"]
+    _, text = outcome(
+        DataLakeError(
+            "Spark job x", "step s-1 FAILED.", "Mend it.", log="s3://b/log", details=("line 7",)
+        )
+    )
+    assert text.splitlines() == [
+        "FAILED Spark job x",
+        "step s-1 FAILED.",
+        "  line 7",
+        "-> Mend it.",
+        "log: s3://b/log",
+    ]
 
 
 def test_text_in_brackets_is_shown_as_it_is():
@@ -60,10 +71,19 @@ def test_text_in_brackets_is_shown_as_it_is():
             ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "PutObject"),
             ["step (PutObject)", "AWS answered ExpiredToken: old", "have expired"],
         ),
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"), ["CreateRole", "administrator"]),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "CreateRole"),
+            ["CreateRole", "administrator"],
+        ),
         (NoCredentialsError(), ["no usable AWS credentials", "--all --local"]),
-        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), ["does not answer at http://127.0.0.1:1/", "make serve"]),
-        (EndpointConnectionError(endpoint_url="https://x.amazonaws.com/"), ["could not be reached", "AWS_REGION"]),
+        (
+            EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"),
+            ["does not answer at http://127.0.0.1:1/", "make serve"],
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://x.amazonaws.com/"),
+            ["could not be reached", "AWS_REGION"],
+        ),
         (PermissionError(13, "Permission denied", "/somewhere"), ["/somewhere: Permission denied"]),
         (RuntimeError("unforeseen"), ["RuntimeError: unforeseen", "--traceback"]),
     ],
@@ -103,18 +123,31 @@ def test_traceback_shows_it(capsys):
 def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EMR_CORE_INSTANCE_COUNT", "many")
     (tmp_path / "x.env").touch()
-    code = cli.run(cli.parser("x"), ["--env", str(tmp_path / "x.env")], lambda *_: pytest.fail("must not run"))
+    code = cli.run(
+        cli.parser("x"), ["--env", str(tmp_path / "x.env")], lambda *_: pytest.fail("must not run")
+    )
     assert code == 2
     assert "EMR_CORE_INSTANCE_COUNT = 'many'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("script", ["main.py --check", "main.py --plan", "main.py --teardown", "scripts/query_lake.py brands"])
+@pytest.mark.parametrize(
+    "script",
+    ["main.py --check", "main.py --plan", "main.py --teardown", "scripts/query_lake.py brands"],
+)
 def test_what_was_noticed_about_the_settings_is_said_whatever_runs(script, tmp_path):
     path = tmp_path / "x.env"
-    path.write_text("S3_BUCKET_NAMES=my-lake\nAWS_REGION=eu-west-1\nAWS_REGION=eu-west-2\n", encoding="utf-8")
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    path.write_text(
+        "S3_BUCKET_NAMES=my-lake\nAWS_REGION=eu-west-1\nAWS_REGION=eu-west-2\n", encoding="utf-8"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     command = [sys.executable, *script.split(), "--env", str(path)]
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
     assert "Did you mean S3_BUCKET_NAME?" in run.stderr
     assert "AWS_REGION is set in lines 2, 3; line 3 counts." in run.stderr
 
@@ -144,8 +177,12 @@ def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
 
 def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    text = cli.parser("One two three four five six --seven-eight.\n\n  an example    stays\n\nNine.").format_help()
-    assert "\nOne two three four five six\n--seven-eight.\n\n  an example    stays\n\nNine.\n" in text
+    text = cli.parser(
+        "One two three four five six --seven-eight.\n\n  an example    stays\n\nNine."
+    ).format_help()
+    assert (
+        "\nOne two three four five six\n--seven-eight.\n\n  an example    stays\n\nNine.\n" in text
+    )
 
 
 @pytest.mark.parametrize("script", scripts())

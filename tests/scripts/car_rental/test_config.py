@@ -1,4 +1,5 @@
-"""The config loader: precedence, types, all problems at once, placeholders, unknown names, environments."""
+"""The config loader: precedence, types, all problems at once, placeholders, unknown names,
+environments."""
 
 import re
 from decimal import Decimal
@@ -21,17 +22,34 @@ def env_file(tmp_path):
 
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both(env_file):
     path = env_file("S3_BUCKET_NAME=from-file\nAWS_REGION=eu-west-1\nGLUE_DATABASE_NAME=from_file")
-    settings = load_settings({"S3_BUCKET_NAME": "from-shell", "AWS_REGION": "eu-west-2"}, path, {"AWS_REGION": "eu-west-3"})
-    assert (settings.glue_database_name, settings.s3_bucket_name, settings.aws_region) == ("from_file", "from-shell", "eu-west-3")
+    settings = load_settings(
+        {"S3_BUCKET_NAME": "from-shell", "AWS_REGION": "eu-west-2"},
+        path,
+        {"AWS_REGION": "eu-west-3"},
+    )
+    assert (settings.glue_database_name, settings.s3_bucket_name, settings.aws_region) == (
+        "from_file",
+        "from-shell",
+        "eu-west-3",
+    )
 
 
 def test_the_cli_s_default_region_counts_only_where_no_region_is_set(env_file):
-    assert load_settings({"AWS_DEFAULT_REGION": "eu-west-1"}, env_file("")).aws_region == "eu-west-1"
-    assert load_settings({"AWS_DEFAULT_REGION": "eu-west-1"}, env_file("AWS_REGION=us-west-2")).aws_region == "us-west-2"
+    assert (
+        load_settings({"AWS_DEFAULT_REGION": "eu-west-1"}, env_file("")).aws_region == "eu-west-1"
+    )
+    assert (
+        load_settings(
+            {"AWS_DEFAULT_REGION": "eu-west-1"}, env_file("AWS_REGION=us-west-2")
+        ).aws_region
+        == "us-west-2"
+    )
 
 
 def test_values_have_types(env_file):
-    settings = load_settings({}, env_file("EMR_CORE_INSTANCE_COUNT=5\nMAX_REJECT_RATE=0.1\nDATA_DIR=elsewhere"))
+    settings = load_settings(
+        {}, env_file("EMR_CORE_INSTANCE_COUNT=5\nMAX_REJECT_RATE=0.1\nDATA_DIR=elsewhere")
+    )
     assert settings.emr_core_instance_count == 5
     assert settings.max_reject_rate == Decimal("0.1")
     assert settings.data_dir == ROOT / "elsewhere"
@@ -44,8 +62,13 @@ def test_all_problems_come_at_once_with_variable_value_origin_and_what_is_allowe
     assert caught.value.exit_status == ExitStatus.USAGE
     text = "\n".join(caught.value.details)
     assert len(caught.value.details) == 3
-    assert "EMR_CORE_INSTANCE_COUNT = 'two' (from .env): allowed is a whole number from 1 to 1000" in text
-    assert "S3_BUCKET_NAME = 'Upper_Case' (from .env): allowed is 3 to 63 lower-case letters" in text
+    assert (
+        "EMR_CORE_INSTANCE_COUNT = 'two' (from .env): allowed is a whole number from 1 to 1000"
+        in text
+    )
+    assert (
+        "S3_BUCKET_NAME = 'Upper_Case' (from .env): allowed is 3 to 63 lower-case letters" in text
+    )
     assert "MAX_REJECT_RATE = '5' (from the environment): allowed is a share from 0 to 1" in text
 
 
@@ -78,7 +101,9 @@ def test_all_problems_come_at_once_with_variable_value_origin_and_what_is_allowe
 def test_a_value_that_is_not_allowed_is_refused(env_file, name, value):
     with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
         load_settings({name: value}, env_file(""))
-    assert caught.value.details[0].startswith(f"{name} = {value!r} (from the environment): allowed is ")
+    assert caught.value.details[0].startswith(
+        f"{name} = {value!r} (from the environment): allowed is "
+    )
 
 
 @pytest.mark.parametrize("label", ["emr-6.10.0", "emr-7.13.0", "emr-spark-8.1.0"])
@@ -87,15 +112,23 @@ def test_every_form_of_release_label_is_taken(env_file, label):
 
 
 def test_placeholders_and_blanks_count_as_unset(env_file):
-    path = env_file("AWS_ACCESS_KEY_ID=your_access_key_here\nAWS_SECRET_ACCESS_KEY=your_secret_key_here\nAWS_REGION=")
+    path = env_file(
+        "AWS_ACCESS_KEY_ID=your_access_key_here\nAWS_SECRET_ACCESS_KEY=your_secret_key_here\nAWS_REGION="
+    )
     settings = load_settings({}, path)
-    assert (settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_region) == ("", "", "us-east-1")
+    assert (settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_region) == (
+        "",
+        "",
+        "us-east-1",
+    )
 
 
 @pytest.mark.parametrize("most", ["1", "2"])
 def test_managed_scaling_needs_room_to_add_nodes(env_file, most):
     with pytest.raises(ConfigError) as caught:
-        load_settings({}, env_file(f"EMR_CORE_INSTANCE_COUNT=2\nEMR_MAX_CORE_INSTANCE_COUNT={most}"))
+        load_settings(
+            {}, env_file(f"EMR_CORE_INSTANCE_COUNT=2\nEMR_MAX_CORE_INSTANCE_COUNT={most}")
+        )
     assert "more than EMR_CORE_INSTANCE_COUNT (2)" in caught.value.details[0]
 
 
@@ -103,18 +136,36 @@ def test_half_a_key_pair_is_refused(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACCESS_KEY_ID=AKIDEXAMPLE"))
     assert caught.value.details == (
-        "AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is (from .env): allowed is both there, or neither",
+        (
+            "AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is (from .env): allowed is"
+            " both there, or neither"
+        ),
     )
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1', "line 1: the value of S3_BUCKET_NAME begins with \" "),
-        ("S3_BUCKET_NAME='my-lake-1\nAWS_REGION=eu-west-1", "line 1: the value of S3_BUCKET_NAME begins with ' "),
-        ("\n# words\n\nS3_BUCKET_NAME='my-lake-1", "line 4: the value of S3_BUCKET_NAME begins with '"),
-        ('S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1"', 'line 1: the value of S3_BUCKET_NAME begins with "'),
-        ('S3_BUCKET_NAME="my-lake-1" or another', 'line 1: the value of S3_BUCKET_NAME begins with "'),
+        (
+            'S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1',
+            'line 1: the value of S3_BUCKET_NAME begins with " ',
+        ),
+        (
+            "S3_BUCKET_NAME='my-lake-1\nAWS_REGION=eu-west-1",
+            "line 1: the value of S3_BUCKET_NAME begins with ' ",
+        ),
+        (
+            "\n# words\n\nS3_BUCKET_NAME='my-lake-1",
+            "line 4: the value of S3_BUCKET_NAME begins with '",
+        ),
+        (
+            'S3_BUCKET_NAME="my-lake-1\nAWS_REGION=eu-west-1"',
+            'line 1: the value of S3_BUCKET_NAME begins with "',
+        ),
+        (
+            'S3_BUCKET_NAME="my-lake-1" or another',
+            'line 1: the value of S3_BUCKET_NAME begins with "',
+        ),
         ('OF_OTHERS="never closed', 'line 1: the value of OF_OTHERS begins with "'),
         ("S3_BUCKET_NAME", "line 1: is not a setting"),
         ("AWS_REGION=eu-west-1\nS3_BUCKET_NAME: my-lake-1", "line 2: is not a setting"),
@@ -134,7 +185,11 @@ def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, te
 def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_file):
     with pytest.raises(ConfigError, match="3 settings are wrong") as caught:
         load_settings({}, env_file("my lake\nAWS_REGION=nowhere\n<<<<<<< mine\n"))
-    assert [detail[:12] for detail in caught.value.details] == [".env, line 1", ".env, line 3", "AWS_REGION ="]
+    assert [detail[:12] for detail in caught.value.details] == [
+        ".env, line 1",
+        ".env, line 3",
+        "AWS_REGION =",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +223,9 @@ def credentials(settings: Settings) -> tuple[str, str, str]:
 def test_a_session_token_of_the_shell_is_not_joined_to_the_keys_of_the_file(env_file):
     settings = load_settings({"AWS_SESSION_TOKEN": "tok-of-shell"}, env_file(KEYS_OF_FILE))
     assert credentials(settings) == ("AKIAFILE", "filesecret", "")
-    assert settings.notes == ("AWS_SESSION_TOKEN of the environment is not used: key and secret come from .env.",)
+    assert settings.notes == (
+        "AWS_SESSION_TOKEN of the environment is not used: key and secret come from .env.",
+    )
 
 
 def test_a_session_token_of_the_file_is_not_joined_to_the_keys_of_the_shell(env_file):
@@ -176,7 +233,11 @@ def test_a_session_token_of_the_file_is_not_joined_to_the_keys_of_the_shell(env_
     assert credentials(load_settings(KEYS_OF_SHELL, path)) == ("AKIASHELL", "shellsecret", "")
     assert credentials(load_settings({}, path)) == ("AKIAFILE", "filesecret", "tok-of-file")
     with_token = {**KEYS_OF_SHELL, "AWS_SESSION_TOKEN": "tok-of-shell"}
-    assert credentials(load_settings(with_token, path)) == ("AKIASHELL", "shellsecret", "tok-of-shell")
+    assert credentials(load_settings(with_token, path)) == (
+        "AKIASHELL",
+        "shellsecret",
+        "tok-of-shell",
+    )
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
@@ -188,7 +249,9 @@ def test_half_a_key_pair_of_the_shell_is_not_completed_by_the_file(env_file, nam
 
 def test_a_profile_beside_keys_is_not_used_and_said_not_to_be(env_file):
     settings = load_settings({"AWS_PROFILE": "nosuch"}, env_file(KEYS_OF_FILE))
-    assert settings.notes == ("the profile 'nosuch' (from the environment) is not used: a key is set (.env).",)
+    assert settings.notes == (
+        "the profile 'nosuch' (from the environment) is not used: a key is set (.env).",
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,17 +263,24 @@ def test_a_profile_beside_keys_is_not_used_and_said_not_to_be(env_file):
         (("", ""), "none of them counts", "car-rental-data-lake"),
     ],
 )
-def test_a_setting_given_twice_is_pointed_out_and_an_empty_one_takes_nothing_away(env_file, values, counting, bucket):
+def test_a_setting_given_twice_is_pointed_out_and_an_empty_one_takes_nothing_away(
+    env_file, values, counting, bucket
+):
     settings = load_settings({}, env_file("".join(f"S3_BUCKET_NAME={value}\n" for value in values)))
     assert settings.notes == (f".env: S3_BUCKET_NAME is set in lines 1, 2; {counting}.",)
     assert settings.s3_bucket_name == bucket
 
 
 def test_secrets_are_in_no_message_and_no_repr(env_file):
-    settings = load_settings({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush-hush"}, env_file(""))
+    settings = load_settings(
+        {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush-hush"}, env_file("")
+    )
     assert "hush" not in repr(settings)
     with pytest.raises(ConfigError) as caught:
-        load_settings({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush\x01hush"}, env_file(""))
+        load_settings(
+            {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush\x01hush"},
+            env_file(""),
+        )
     assert "hush" not in "".join(caught.value.details)
 
 
@@ -236,14 +306,19 @@ def test_an_environment_gives_its_name_to_what_must_be_unique(env_file):
 def test_arns_copied_from_the_roles_file_count_by_their_name(env_file):
     arn = "arn:aws:iam::000000000000:role/prod-EMR_DefaultRole"
     assert (
-        load_settings({"EMR_SERVICE_ROLE": arn, "ENVIRONMENT": "prod"}, env_file("")).emr_service_role == "prod-EMR_DefaultRole"
+        load_settings(
+            {"EMR_SERVICE_ROLE": arn, "ENVIRONMENT": "prod"}, env_file("")
+        ).emr_service_role
+        == "prod-EMR_DefaultRole"
     )
 
 
 @pytest.mark.parametrize(("environment", "kept"), [("dev", "Mine"), ("prod", "prod-Mine")])
 def test_a_role_with_a_path_keeps_it(env_file, environment, kept):
     arn = "arn:aws:iam::000000000000:role/service-role/"
-    settings = load_settings({"GLUE_SERVICE_ROLE": f"{arn}Mine", "ENVIRONMENT": environment}, env_file(""))
+    settings = load_settings(
+        {"GLUE_SERVICE_ROLE": f"{arn}Mine", "ENVIRONMENT": environment}, env_file("")
+    )
     assert settings.glue_service_role == arn + kept
 
 
@@ -261,7 +336,12 @@ def test_a_role_arn_of_one_s_own_is_obeyed_in_every_environment(env_file):
 
 @pytest.mark.parametrize(
     ("url", "local"),
-    [("http://127.0.0.1:5000", True), ("http://localhost:1", True), ("https://s3.example.com", False), ("", False)],
+    [
+        ("http://127.0.0.1:5000", True),
+        ("http://localhost:1", True),
+        ("https://s3.example.com", False),
+        ("", False),
+    ],
 )
 def test_only_an_endpoint_on_this_machine_is_local(env_file, url, local):
     assert load_settings({"AWS_ENDPOINT_URL": url}, env_file("")).is_local is local
@@ -272,7 +352,11 @@ def test_a_missing_settings_file_that_was_asked_for_is_an_error(tmp_path):
         load_settings({}, tmp_path / "nowhere.env")
 
 
-@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere")], ids=["folder", "dangling"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere")],
+    ids=["folder", "dangling"],
+)
 def test_a_settings_file_that_is_there_and_cannot_be_read_is_an_error(tmp_path, make):
     path = tmp_path / ".env"
     make(path)
@@ -283,7 +367,10 @@ def test_a_settings_file_that_is_there_and_cannot_be_read_is_an_error(tmp_path, 
 def test_a_misspelt_name_is_named_beside_the_problem_that_it_causes(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=abc"))
-    assert "AWS_ACESS_KEY_ID is not a setting of this project. Did you mean AWS_ACCESS_KEY_ID?" in str(caught.value.details)
+    assert (
+        "AWS_ACESS_KEY_ID is not a setting of this project. Did you mean AWS_ACCESS_KEY_ID?"
+        in str(caught.value.details)
+    )
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
@@ -295,7 +382,9 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
 def test_the_example_names_every_setting_once_with_its_default_and_nothing_else():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
-    assert [name for name, _ in named] == list(setting_fields())  # in one order, also in docs/settings.md
+    assert [name for name, _ in named] == list(
+        setting_fields()
+    )  # in one order, also in docs/settings.md
     optional = dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
     defaults = Settings()
     for name, value in optional.items():
@@ -320,8 +409,9 @@ def test_the_example_loads_as_it_stands():
 
 def test_the_guide_s_settings_are_all_in_the_example():
     guide = (
-        "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION S3_BUCKET_NAME EMR_CLUSTER_NAME EMR_RELEASE_LABEL EMR_EC2_KEY_NAME "
-        "EMR_MASTER_INSTANCE_TYPE EMR_CORE_INSTANCE_TYPE EMR_CORE_INSTANCE_COUNT EMR_SERVICE_ROLE EMR_EC2_INSTANCE_PROFILE "
-        "GLUE_SERVICE_ROLE STEP_FUNCTIONS_ROLE_ARN GLUE_DATABASE_NAME STEP_FUNCTIONS_STATE_MACHINE_NAME"
+        "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION S3_BUCKET_NAME EMR_CLUSTER_NAME"
+        " EMR_RELEASE_LABEL EMR_EC2_KEY_NAME EMR_MASTER_INSTANCE_TYPE EMR_CORE_INSTANCE_TYPE"
+        " EMR_CORE_INSTANCE_COUNT EMR_SERVICE_ROLE EMR_EC2_INSTANCE_PROFILE GLUE_SERVICE_ROLE"
+        " STEP_FUNCTIONS_ROLE_ARN GLUE_DATABASE_NAME STEP_FUNCTIONS_STATE_MACHINE_NAME"
     ).split()
     assert set(guide) <= set(dotenv_values(ROOT / ".env.example"))

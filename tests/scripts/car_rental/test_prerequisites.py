@@ -1,4 +1,5 @@
-"""What a user sees before anything begins: missing packages, and Ctrl-C while modules are imported."""
+"""What a user sees before anything begins: missing packages, and Ctrl-C while modules are
+imported."""
 
 import os
 import signal
@@ -10,7 +11,12 @@ import time
 import pytest
 from car_rental.config import ROOT
 
-SCRIPTS = ["main.py", "scripts/run_spark_jobs.py", "scripts/generate_sample_data.py", "scripts/query_lake.py"]
+SCRIPTS = [
+    "main.py",
+    "scripts/run_spark_jobs.py",
+    "scripts/generate_sample_data.py",
+    "scripts/query_lake.py",
+]
 BARE = {"PATH": os.environ["PATH"]}
 
 
@@ -26,13 +32,21 @@ def test_a_python_without_the_packages_says_how_to_install_them(script):
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6])
 def test_ctrl_c_in_the_first_second_ends_without_a_traceback(seconds):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that the program never gets to its end by itself
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as silent:  # so that the program never gets to its end by itself
         endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
         keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"}
         command = [sys.executable, str(ROOT / "main.py"), "--plan"]
-        with subprocess.Popen(command, cwd=ROOT, env={**BARE, **endpoint, **keys}, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=ROOT, env={**BARE, **endpoint, **keys}, stderr=subprocess.PIPE, text=True
+        ) as process:
             time.sleep(seconds)
             process.send_signal(signal.SIGINT)
             _, words = process.communicate(timeout=60)
     if "init_import_site" not in words:  # Python itself had not begun
-        assert (process.returncode, "Traceback" in words, "Interrupted" in words) == (130, False, True), words
+        assert (process.returncode, "Traceback" in words, "Interrupted" in words) == (
+            130,
+            False,
+            True,
+        ), words

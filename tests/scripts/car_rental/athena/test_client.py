@@ -1,4 +1,5 @@
-"""Running a query: typed rows, what it read and costs, and errors that show the line of SQL; on the stand-in's real SQL."""
+"""Running a query: typed rows, what it read and costs, and errors that show the line of SQL; on the
+stand-in's real SQL."""
 
 from __future__ import annotations
 
@@ -65,13 +66,32 @@ def test_the_frame_keeps_types_and_exact_amounts(athena: Athena) -> None:
 
 def test_a_frame_without_rows_keeps_its_columns_and_types(athena: Athena) -> None:
     frame = athena.run(f"SELECT * FROM ({KINDS}) WHERE many < 0").frame()
-    assert list(frame.columns) == ["amount", "many", "ratio", "yes", "day", "moment", "name", "empty", "nothing"]
-    assert [str(kind) for kind in frame.dtypes[:6]] == ["object", "Int64", "float64", "boolean", "object", "datetime64[us]"]
+    assert list(frame.columns) == [
+        "amount",
+        "many",
+        "ratio",
+        "yes",
+        "day",
+        "moment",
+        "name",
+        "empty",
+        "nothing",
+    ]
+    assert [str(kind) for kind in frame.dtypes[:6]] == [
+        "object",
+        "Int64",
+        "float64",
+        "boolean",
+        "object",
+        "datetime64[us]",
+    ]
     assert frame.empty
 
 
 def test_more_rows_than_a_page_holds_come_back_whole_and_in_order(athena: Athena) -> None:
-    rows = athena.run("SELECT number FROM UNNEST(sequence(1, 2500)) AS t (number) ORDER BY number").rows
+    rows = athena.run(
+        "SELECT number FROM UNNEST(sequence(1, 2500)) AS t (number) ORDER BY number"
+    ).rows
     assert [number for (number,) in rows] == list(range(1, 2501))
 
 
@@ -99,13 +119,17 @@ def test_a_missing_table_names_the_step_to_run(athena: Athena) -> None:
     assert "main.py --process" in caught.value.fix
 
 
-def test_without_a_workgroup_the_step_that_makes_it_is_named(project: Callable[..., Project]) -> None:
+def test_without_a_workgroup_the_step_that_makes_it_is_named(
+    project: Callable[..., Project],
+) -> None:
     with pytest.raises(DataLakeError) as caught:
         Athena(project().aws).run("SELECT 1")
     assert "setup_glue_crawlers.py" in caught.value.fix
 
 
-def test_without_a_results_location_the_step_that_sets_it_is_named(project: Callable[..., Project]) -> None:
+def test_without_a_results_location_the_step_that_sets_it_is_named(
+    project: Callable[..., Project],
+) -> None:
     it = project()
     it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
     with pytest.raises(DataLakeError) as caught:
@@ -123,7 +147,9 @@ def test_ctrl_c_stops_the_query(project: Callable[..., Project]) -> None:
     stopped = []
     athena = Athena(it.aws, progress=interrupting)
     client = it.aws.client("athena")
-    client.meta.events.register("before-call.athena.StopQueryExecution", lambda params, **_: stopped.append(params["body"]))
+    client.meta.events.register(
+        "before-call.athena.StopQueryExecution", lambda params, **_: stopped.append(params["body"])
+    )
     with pytest.raises(Interrupted, match="has been stopped"):
         athena.run("SELECT count(*) AS number FROM UNNEST(sequence(1, 10000)) AS t (a)")
     assert len(stopped) == 1
@@ -134,16 +160,27 @@ def interrupting(what: str, state: str, elapsed: float) -> None:
 
 
 def execution(**status: Any) -> dict[str, Any]:
-    return {"QueryExecutionId": "id-1", "Query": "SELECT 1", "Status": {"State": "FAILED", **status}}
+    return {
+        "QueryExecutionId": "id-1",
+        "Query": "SELECT 1",
+        "Status": {"State": "FAILED", **status},
+    }
 
 
 def test_the_limit_of_bytes_has_its_own_advice() -> None:
-    error = failure(execution(StateChangeReason="Query cancelled! : Bytes scanned limit was exceeded"), "q")
+    error = failure(
+        execution(StateChangeReason="Query cancelled! : Bytes scanned limit was exceeded"), "q"
+    )
     assert "only one run" in error.fix
 
 
 def test_an_error_of_athena_itself_says_that_it_may_be_tried_again() -> None:
-    error = failure(execution(StateChangeReason="INTERNAL", AthenaError={"ErrorCategory": 1, "Retryable": True}), "q")
+    error = failure(
+        execution(
+            StateChangeReason="INTERNAL", AthenaError={"ErrorCategory": 1, "Retryable": True}
+        ),
+        "q",
+    )
     assert "an error of Athena itself" in error.what
     assert "again" in error.fix
 
@@ -157,7 +194,10 @@ def result(scanned_bytes: int) -> QueryResult:
 
 
 @pytest.mark.parametrize(
-    ("scanned", "dollars"), [(0, "0.00005"), (10_000_000, "0.00005"), (10**12, "5"), (2_500_000_000, "0.0125")]
+    ("scanned", "dollars"),
+    [(0, "0.00005"), (10_000_000, "0.00005"), (10**12, "5"), (2_500_000_000, "0.0125")],
 )
-def test_a_query_costs_five_dollars_a_terabyte_and_ten_megabytes_at_least(scanned: int, dollars: str) -> None:
+def test_a_query_costs_five_dollars_a_terabyte_and_ten_megabytes_at_least(
+    scanned: int, dollars: str
+) -> None:
     assert result(scanned).dollars == Decimal(dollars)

@@ -40,7 +40,9 @@ def test_people_find_it_with_its_question_in_the_project_s_database(group: Proje
     assert query["QueryString"].startswith("-- Which locations earn the most?")
 
 
-def test_a_changed_file_changes_the_saved_question(group: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_file_changes_the_saved_question(
+    group: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(named_queries, "QUERIES", tmp_path)
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because.\nSELECT 1\n")
@@ -51,13 +53,22 @@ def test_a_changed_file_changes_the_saved_question(group: Project, tmp_path: Pat
 
 
 def test_queries_that_others_saved_are_left_alone(group: Project) -> None:
-    mine = {"Name": "top_locations", "Database": "my_db", "QueryString": "SELECT 1", "WorkGroup": group.settings.athena_workgroup}
+    mine = {
+        "Name": "top_locations",
+        "Database": "my_db",
+        "QueryString": "SELECT 1",
+        "WorkGroup": group.settings.athena_workgroup,
+    }
     group.aws.client("athena").create_named_query(**mine)
     ensure_named_queries(group.settings, group.aws)
-    assert [query["QueryString"] for query in saved(group) if query["Database"] == "my_db"] == ["SELECT 1"]
+    assert [query["QueryString"] for query in saved(group) if query["Database"] == "my_db"] == [
+        "SELECT 1"
+    ]
 
 
 def test_a_file_is_read_as_question_comment_and_sql(tmp_path: Path) -> None:
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because\n-- of this.\nSELECT 1 -- one\n")
-    assert NamedQuery.of_file(file) == NamedQuery("mine", "Why?", "Because of this.", file.read_text())
+    assert NamedQuery.of_file(file) == NamedQuery(
+        "mine", "Why?", "Because of this.", file.read_text()
+    )

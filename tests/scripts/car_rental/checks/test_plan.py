@@ -18,7 +18,8 @@ SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_ste
 
 @pytest.fixture
 def planned(project, monkeypatch, tmp_path):
-    """A project and ``plan()``: the plan's text, while every operation that is really sent is written down in ``sent``."""
+    """A project and ``plan()``: the plan's text, while every operation that is really sent is
+    written down in ``sent``."""
     monkeypatch.setitem(setup_iam_roles.__kwdefaults__, "file", tmp_path / "iam_roles.json")
     it = project(ALERT_EMAIL="data@example.com", SCHEDULE_EXPRESSION="rate(1 day)")
     generate(rentals=50, folder=it.settings.data_dir)
@@ -26,7 +27,9 @@ def planned(project, monkeypatch, tmp_path):
 
     def plan(setup=SETUP, phases=("setup", "process", "analyze")):
         aws = Aws(it.settings, plan_only=True)
-        aws.session.events.register("before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1]))
+        aws.session.events.register(
+            "before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1])
+        )
         it.out.truncate(0)
         show_plan(it.settings, aws, it.console, setup, phases)
         return it.out.getvalue()
@@ -43,12 +46,22 @@ def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned,
     text = planned.plan()
     assert "leave as it is" not in text and "leave 0 as they are" in text
     made_by_step_4 = ("state machine", "function", "topic", "alarm", "rule", "schedule")
-    for what in ("EMR_DefaultRole", "car-rental-data-lake", "car_rental_db", "crawler", "named queries", *made_by_step_4):
+    for what in (
+        "EMR_DefaultRole",
+        "car-rental-data-lake",
+        "car_rental_db",
+        "crawler",
+        "named queries",
+        *made_by_step_4,
+    ):
         assert re.search(rf"{what}.*create", text), what
     assert re.search(r"cluster .*: 3 m5.xlarge, emr-7.13.0 +create", text)
     assert "$0.72" in text and "$0.30" in text and "what stays" in text
     assert "Step Functions accepts the definition" in text
-    assert planned.sent and [operation for operation in planned.sent if not only_looks(operation)] == []
+    assert (
+        planned.sent
+        and [operation for operation in planned.sent if not only_looks(operation)] == []
+    )
     assert not (tmp_path / "iam_roles.json").exists()
     assert "upload" not in planned.err.getvalue() and "created" not in planned.err.getvalue()
 
@@ -59,7 +72,17 @@ def test_after_the_setup_everything_would_be_left_alone(planned):
     text = planned.plan()
     setup = text.split("process, steps 5 to 8")[0]
     assert "create" not in setup.replace("created", "") and "send 0," in setup
-    things = ("EMR_DefaultRole", "bucket", "car_rental_db", "crawler", "state machine", "function", "topic", "rule", "schedule")
+    things = (
+        "EMR_DefaultRole",
+        "bucket",
+        "car_rental_db",
+        "crawler",
+        "state machine",
+        "function",
+        "topic",
+        "rule",
+        "schedule",
+    )
     for what in things:
         assert re.search(rf"{what}.*leave as it is", setup), what
     assert [operation for operation in planned.sent if not only_looks(operation)] == []
@@ -112,4 +135,8 @@ def test_the_plan_of_a_phase_is_about_that_phase_alone(planned):
     text = planned.plan(setup=(), phases=["analyze"])
     assert "10 analyze" in text and "cluster" not in text and "Prices" not in text
     text = planned.plan(setup=(), phases=["process"])
-    assert "terminate, whatever happens before" in text and "setup_iam_roles" not in text and "analyze" not in text
+    assert (
+        "terminate, whatever happens before" in text
+        and "setup_iam_roles" not in text
+        and "analyze" not in text
+    )

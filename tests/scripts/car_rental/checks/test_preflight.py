@@ -1,4 +1,5 @@
-"""What is checked before money is spent: each check finds its fault, and says nothing where there is none."""
+"""What is checked before money is spent: each check finds its fault, and says nothing where there
+is none."""
 
 import io
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ def only(findings):
 
 @contextmanager
 def answers(project, service, **operations):
-    """While inside, ``service`` gives these answers in this order; an exception's text stands for an error's code."""
+    """While inside, ``service`` gives these answers in this order; an exception's text stands for
+    an error's code."""
     with Stubber(project.aws.client(service)) as stub:
         for operation, answer in operations.items():
             if isinstance(answer, str):
@@ -47,19 +49,32 @@ def answers(project, service, **operations):
 
 def test_findings_come_with_their_reason_and_remedy(project, monkeypatch):
     it = project()
-    found = [ok("fine"), warning("odd", "It may matter.", "Look."), problem("bad", "It matters.", "Mend it.")]
+    found = [
+        ok("fine"),
+        warning("odd", "It may matter.", "Look."),
+        problem("bad", "It matters.", "Mend it."),
+    ]
     monkeypatch.setattr(preflight, "CHECKS", ())
     monkeypatch.setattr(preflight, "preflight", lambda *_, **__: found)
     with pytest.raises(ConfigError, match="1 problem, and nothing was done") as caught:
         require_ready(it.settings, it.aws, it.console, local=False)
     assert caught.value.exit_status == ExitStatus.USAGE
-    assert [line.split(maxsplit=1) for line in it.out.getvalue().splitlines()][:2] == [["ok", "fine"], ["warning", "odd"]]
+    assert [line.split(maxsplit=1) for line in it.out.getvalue().splitlines()][:2] == [
+        ["ok", "fine"],
+        ["warning", "odd"],
+    ]
     assert "-> Mend it." in it.out.getvalue()
 
 
-def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(project, monkeypatch):
+def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(
+    project, monkeypatch
+):
     it = project()
-    monkeypatch.setattr(preflight, "preflight", lambda *_, **__: [ok("fine"), warning("odd", "It may matter.", "Look.")])
+    monkeypatch.setattr(
+        preflight,
+        "preflight",
+        lambda *_, **__: [ok("fine"), warning("odd", "It may matter.", "Look.")],
+    )
     require_ready(it.settings, it.aws, it.console, local=False, quiet=True)
     assert "odd" in it.out.getvalue() and "fine" not in it.out.getvalue()
 
@@ -69,16 +84,22 @@ def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(
     generate(rentals=50, folder=it.settings.data_dir)
     findings = run_checks(it.settings, it.aws, local=True)
     (unchecked,) = [finding for finding in findings if finding.level is Level.UNCHECKED]
-    assert all(name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights"))
+    assert all(
+        name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights")
+    )
     assert "local mode" in unchecked.why
-    # raw data, job sources, support of the release, and the definition, which the stand-in validates
+    # raw data, job sources, support of the release, and the definition, which the stand-in
+    # validates
     assert levels(findings).count(OK) == 4
 
 
 def test_without_an_identity_nothing_else_is_asked(project):
     it = project()
     asked = []
-    checks = (Check("identity", preflight.identity), Check("bucket", lambda *_: asked.append(1) or []))
+    checks = (
+        Check("identity", preflight.identity),
+        Check("bucket", lambda *_: asked.append(1) or []),
+    )
     with answers(it, "sts", get_caller_identity="ExpiredToken"):
         findings = run_checks(it.settings, it.aws, local=False, checks=checks)
     assert levels(findings) == [PROBLEM, Level.UNCHECKED]
@@ -99,10 +120,17 @@ def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(project, err
 
     it = project()
     findings = run_checks(
-        it.settings, it.aws, local=False, checks=(Check("network", refused), Check("next", lambda *_: [ok("x")]))
+        it.settings,
+        it.aws,
+        local=False,
+        checks=(Check("network", refused), Check("next", lambda *_: [ok("x")])),
     )
     assert levels(findings) == [WARNING, OK]
-    assert "network" in findings[0].what and "could not be checked" in findings[0].what and findings[0].fix
+    assert (
+        "network" in findings[0].what
+        and "could not be checked" in findings[0].what
+        and findings[0].fix
+    )
 
 
 def test_an_error_of_ours_is_a_problem_with_its_remedy(project):
@@ -125,7 +153,8 @@ def test_the_root_user_is_warned_of(project):
 
 
 @pytest.mark.parametrize(
-    ("region", "level"), [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)]
+    ("region", "level"),
+    [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)],
 )
 def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
     it = project(AWS_REGION=region)
@@ -133,7 +162,8 @@ def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
 
 
 @pytest.mark.parametrize(
-    ("left", "level"), [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)]
+    ("left", "level"),
+    [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)],
 )
 def test_temporary_credentials_must_outlive_a_run(project, monkeypatch, left, level):
     it = project()
@@ -142,7 +172,9 @@ def test_temporary_credentials_must_outlive_a_run(project, monkeypatch, left, le
     assert levels(preflight.credentials(it.settings, it.aws)) == [level]
 
 
-def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(project, monkeypatch):
+def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(
+    project, monkeypatch
+):
     it = project()
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
     assert levels(preflight.credentials(it.settings, it.aws)) == [OK]
@@ -165,7 +197,10 @@ def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(p
     by_region, by_path = run_checks(it.settings, it.aws, local=False, checks=check)
     assert by_path.level is PROBLEM and "has a path" in by_path.what
     assert f"role/service-role/{it.settings.glue_service_role} alone" in by_path.what
-    assert by_region.level is PROBLEM and f"serves ENVIRONMENT={it.settings.environment} in eu-west-1" in by_region.what
+    assert (
+        by_region.level is PROBLEM
+        and f"serves ENVIRONMENT={it.settings.environment} in eu-west-1" in by_region.what
+    )
 
 
 # --- bucket and data
@@ -174,24 +209,39 @@ def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(p
 def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
     it = project()
     check = (Check("bucket", preflight.bucket),)
-    assert "its name is free" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    assert (
+        "its name is free" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    )
     ensure_bucket(it.aws)
-    assert "exists and is yours" in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    assert (
+        "exists and is yours"
+        in only(run_checks(it.settings, it.aws, local=False, checks=check)).what
+    )
     with Stubber(it.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
         finding = only(run_checks(it.settings, it.aws, local=False, checks=check))
-    assert finding.level is PROBLEM and "belongs to another account" in finding.what and "S3_BUCKET_NAME" in finding.fix
+    assert (
+        finding.level is PROBLEM
+        and "belongs to another account" in finding.what
+        and "S3_BUCKET_NAME" in finding.fix
+    )
 
 
-def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(project):
+def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(
+    project,
+):
     it = project()
     assert "generates the sample" in only(preflight.raw_data(it.settings, it.aws)).what
     generate(rentals=50, folder=it.settings.data_dir)
     assert levels(preflight.raw_data(it.settings, it.aws)) == [OK]
     users = it.settings.data_dir / "users.csv"
-    users.write_text(users.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
+    users.write_text(
+        users.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8"
+    )
     finding = only(preflight.raw_data(it.settings, it.aws))
-    assert finding.level is PROBLEM and finding.what.startswith(f"{users} lacks the column email; its header has user_id")
+    assert finding.level is PROBLEM and finding.what.startswith(
+        f"{users} lacks the column email; its header has user_id"
+    )
 
 
 def test_of_several_files_the_one_with_the_missing_column_is_named(project):
@@ -200,9 +250,14 @@ def test_of_several_files_the_one_with_the_missing_column_is_named(project):
     good, bad = it.settings.data_dir / "users.csv", it.settings.data_dir / "users" / "2.csv"
     bad.parent.mkdir()
     bad.write_text(good.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
-    assert only(preflight.raw_data(it.settings, it.aws)).what.startswith(f"{bad} lacks the column email")
+    assert only(preflight.raw_data(it.settings, it.aws)).what.startswith(
+        f"{bad} lacks the column email"
+    )
     bad.write_bytes(b"\xff\xfe\x00not text")
-    assert only(preflight.raw_data(it.settings, it.aws)).what == f"{bad} has a header that is not UTF-8: save the file as UTF-8"
+    assert (
+        only(preflight.raw_data(it.settings, it.aws)).what
+        == f"{bad} has a header that is not UTF-8: save the file as UTF-8"
+    )
 
 
 def test_a_table_without_files_is_a_problem(project):
@@ -210,17 +265,29 @@ def test_a_table_without_files_is_a_problem(project):
     it.settings.data_dir.mkdir(parents=True)
     (it.settings.data_dir / "users.csv").write_text("user_id\n")
     checks = (Check("raw data", preflight.raw_data, needs_aws=False),)
-    assert "no CSV file for locations, vehicles" in only(run_checks(it.settings, it.aws, local=True, checks=checks)).what
+    assert (
+        "no CSV file for locations, vehicles"
+        in only(run_checks(it.settings, it.aws, local=True, checks=checks)).what
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("users.csv", "not UTF-8"), ("users.csv.gz", "cannot be read"), ("u.csv.GZ", "cannot be read")]
+    ("name", "message"),
+    [
+        ("users.csv", "not UTF-8"),
+        ("users.csv.gz", "cannot be read"),
+        ("u.csv.GZ", "cannot be read"),
+    ],
 )
 def test_a_header_that_is_none_is_a_problem_of_the_file(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00not text")
     assert message in header_problem("users", tmp_path / name)
-    (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n")
-    assert header_problem("users", tmp_path / "odd.csv") == ""  # a byte order mark and blank lines: the jobs take it too
+    (tmp_path / "odd.csv").write_bytes(
+        b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n"
+    )
+    assert (
+        header_problem("users", tmp_path / "odd.csv") == ""
+    )  # a byte order mark and blank lines: the jobs take it too
     (tmp_path / "empty.csv").touch()
     assert "is empty" in header_problem("users", tmp_path / "empty.csv")
 
@@ -236,8 +303,13 @@ def test_files_that_are_not_read_are_named(project):
 
 @pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
 def test_another_separator_is_recognised(tmp_path, separator, name):
-    (tmp_path / "users.csv").write_text(separator.join(f'"{column}"' for column in RAW_COLUMNS["users"]) + "\n")
-    assert header_problem("users", tmp_path / "users.csv") == f"has columns separated by {name}, not by ','"
+    (tmp_path / "users.csv").write_text(
+        separator.join(f'"{column}"' for column in RAW_COLUMNS["users"]) + "\n"
+    )
+    assert (
+        header_problem("users", tmp_path / "users.csv")
+        == f"has columns separated by {name}, not by ','"
+    )
 
 
 def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_path):
@@ -253,7 +325,9 @@ def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_pat
 
 
 def simulated(*decisions):
-    results = [{"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions]
+    results = [
+        {"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions
+    ]
     return {"EvaluationResults": results, "IsTruncated": False}
 
 
@@ -262,7 +336,11 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
     role = {"Path": "/x/", "RoleName": "Admin", "RoleId": "A" * 16, "CreateDate": datetime.now(UTC)}
     arn = "arn:aws:iam::123456789012:role/x/Admin"
     with Stubber(it.aws.client("sts")) as sts, Stubber(it.aws.client("iam")) as iam:
-        session = {"Account": "123456789012", "UserId": "x", "Arn": "arn:aws:sts::123456789012:assumed-role/Admin/me"}
+        session = {
+            "Account": "123456789012",
+            "UserId": "x",
+            "Arn": "arn:aws:sts::123456789012:assumed-role/Admin/me",
+        }
         for _ in range(2):
             sts.add_response("get_caller_identity", session)
         iam.add_response("get_role", {"Role": {**role, "Arn": arn}}, {"RoleName": "Admin"})
@@ -278,11 +356,19 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
 
 @pytest.mark.parametrize(
     ("label", "level"),
-    [("emr-6.10.0", WARNING), ("emr-7.3.0", WARNING), ("emr-7.13.0", OK), ("emr-spark-8.0.0", OK), ("emr-spark-8.1.0", OK)],
+    [
+        ("emr-6.10.0", WARNING),
+        ("emr-7.3.0", WARNING),
+        ("emr-7.13.0", OK),
+        ("emr-spark-8.0.0", OK),
+        ("emr-spark-8.1.0", OK),
+    ],
 )
 def test_the_end_of_support_is_a_warning(project, label, level):
     it = project(EMR_RELEASE_LABEL=label)
-    assert levels(preflight_cluster.release_support(it.settings, it.aws, date(2026, 11, 23))) == [level]
+    assert levels(preflight_cluster.release_support(it.settings, it.aws, date(2026, 11, 23))) == [
+        level
+    ]
 
 
 def test_nothing_is_said_of_a_release_whose_end_is_not_known(project):
@@ -308,9 +394,14 @@ def test_instance_types_must_be_offered_and_supported(project):
     assert unknown.level is PROBLEM and "us-east-1 does not offer m9.xlarge" in unknown.what
 
 
-def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(project, monkeypatch):
+def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(
+    project, monkeypatch
+):
     it = project()
-    pages = [{"SupportedInstanceTypes": [{"Type": "m4.large"}], "Marker": "x"}, {"SupportedInstanceTypes": [{"Type": "z"}]}]
+    pages = [
+        {"SupportedInstanceTypes": [{"Type": "m4.large"}], "Marker": "x"},
+        {"SupportedInstanceTypes": [{"Type": "z"}]},
+    ]
     with Stubber(it.aws.client("emr")) as stub:
         for page in pages:
             stub.add_response("list_supported_instance_types", page)
@@ -321,12 +412,19 @@ def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is
 
 def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
     it = project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
-    assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(it.settings, it.aws)).what
+    assert (
+        subnet["AvailabilityZone"]
+        in only(preflight_cluster.instance_types(it.settings, it.aws)).what
+    )
 
 
 RUNNING = [
     {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}},
-    {"InstanceType": "m5.xlarge", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}, "InstanceLifecycle": "spot"},
+    {
+        "InstanceType": "m5.xlarge",
+        "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2},
+        "InstanceLifecycle": "spot",
+    },
     # the GPU family has a quota of its own
     {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
 ]
@@ -337,12 +435,34 @@ XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultV
     ("market", "quotas", "found"),
     [
         ("on_demand", [14.0], [(OK, "on-demand vCPUs: 12 needed, 2 running, 14 allowed")]),
-        ("on_demand", [13.0], [(PROBLEM, "the cluster needs 12 on-demand vCPUs, 2 run already, and the account may run 13")]),
-        ("spot", [6.0, 12.0], [(OK, "on-demand vCPUs: 4 needed, 2 running"), (OK, "Spot vCPUs: 8 needed, 4 running")]),
-        ("spot", [6.0, 11.0], [(OK, "on-demand"), (PROBLEM, "the cluster needs 8 Spot vCPUs, 4 run already")]),
+        (
+            "on_demand",
+            [13.0],
+            [
+                (
+                    PROBLEM,
+                    (
+                        "the cluster needs 12 on-demand vCPUs, 2 run already, and the account may"
+                        " run 13"
+                    ),
+                )
+            ],
+        ),
+        (
+            "spot",
+            [6.0, 12.0],
+            [(OK, "on-demand vCPUs: 4 needed, 2 running"), (OK, "Spot vCPUs: 8 needed, 4 running")],
+        ),
+        (
+            "spot",
+            [6.0, 11.0],
+            [(OK, "on-demand"), (PROBLEM, "the cluster needs 8 Spot vCPUs, 4 run already")],
+        ),
     ],
 )
-def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(project, market, quotas, found):
+def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
+    project, market, quotas, found
+):
     it = project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
     with Stubber(it.aws.client("ec2")) as ec2, Stubber(it.aws.client("service-quotas")) as limits:
         ec2.add_response("describe_instance_types", XLARGE)
@@ -352,16 +472,20 @@ def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(projec
             limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, asked)
         findings = list(preflight_cluster.vcpu_quota(it.settings, it.aws))
         limits.assert_no_pending_responses()
-    assert [(finding.level, words in finding.what) for finding, (_, words) in zip(findings, found, strict=True)] == [
-        (level, True) for level, _ in found
-    ]
+    assert [
+        (finding.level, words in finding.what)
+        for finding, (_, words) in zip(findings, found, strict=True)
+    ] == [(level, True) for level, _ in found]
 
 
 def test_spot_needs_ec2_s_role_for_it(project):
     assert list(preflight_cluster.spot_role(project().settings, None)) == []
     it = project(EMR_CORE_MARKET="spot")
     with answers(it, "iam", get_role="NoSuchEntity"):
-        assert "create-service-linked-role" in only(preflight_cluster.spot_role(it.settings, it.aws)).fix
+        assert (
+            "create-service-linked-role"
+            in only(preflight_cluster.spot_role(it.settings, it.aws)).fix
+        )
 
 
 def test_the_key_pair_must_exist_in_the_region(project, client):
@@ -386,8 +510,12 @@ def way_out(client, subnet):
     ec2 = client("ec2")
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=subnet["VpcId"])
-    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["RouteTables"]
-    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])[
+        "RouteTables"
+    ]
+    ec2.create_route(
+        RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
+    )
 
 
 def network(project, subnet_id):
@@ -396,16 +524,26 @@ def network(project, subnet_id):
 
 
 def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(project, subnet):
-    assert "there is no subnet-0123456789abcdef0" in only(network(project, "subnet-0123456789abcdef0")).what
+    assert (
+        "there is no subnet-0123456789abcdef0"
+        in only(network(project, "subnet-0123456789abcdef0")).what
+    )
     finding, _ = network(project, subnet["SubnetId"])
-    assert finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
+    assert (
+        finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
+    )
 
 
-def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(project, subnet, way_out, client):
+def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
+    project, subnet, way_out, client
+):
     route, tag = network(project, subnet["SubnetId"])
     assert (route.level, tag.level) == (OK, PROBLEM)
     both = [subnet["SubnetId"], subnet["VpcId"]]
-    assert f"--resources {' '.join(both)} --tags Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
+    assert (
+        f"--resources {' '.join(both)} --tags"
+        " Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
+    )
     client("ec2").create_tags(Resources=both, Tags=[preflight_cluster.EMR_MANAGED_POLICY_TAG])
     assert levels(network(project, subnet["SubnetId"])) == [OK, OK]
 
@@ -419,12 +557,16 @@ def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(pr
         (["AmazonEMRServicePolicy_v2", "AmazonElasticMapReduceRole"], [OK, WARNING]),
     ],
 )
-def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(project, subnet, way_out, client, policies, found):
+def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(
+    project, subnet, way_out, client, policies, found
+):
     it = project(EMR_SUBNET_ID=subnet["SubnetId"])
     role = {"RoleName": it.settings.emr_service_role}
     client("iam").create_role(**role, AssumeRolePolicyDocument="{}")
     for policy in policies:
-        client("iam").attach_role_policy(**role, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}")
+        client("iam").attach_role_policy(
+            **role, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}"
+        )
     assert levels(preflight_cluster.network(it.settings, it.aws)) == found
 
 
@@ -433,7 +575,13 @@ def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeyp
     it = project(EMR_SUBNET_ID=subnet["SubnetId"])
     questions = []
     monkeypatch.setattr(preflight, "CHECKS", (Check("network", preflight_cluster.network),))
-    preflight.apply_fixes(it.settings, it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer)
+    preflight.apply_fixes(
+        it.settings,
+        it.aws,
+        it.console,
+        yes=False,
+        ask=lambda question: questions.append(question) or answer,
+    )
     assert len(questions) == 1 and "aws ec2 create-tags" in it.out.getvalue()
     assert levels(network(project, subnet["SubnetId"])) == left
 
@@ -466,7 +614,9 @@ def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(pro
     assert levels(found) == [OK] and "accepts the definition" in found[0].what
 
 
-def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(project, monkeypatch):
+def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(
+    project, monkeypatch
+):
     it = project()
     made = state_machine.definition
 
@@ -483,7 +633,9 @@ def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_p
 
 def test_a_refusal_without_a_reason_is_a_problem_too(project):
     it = project()
-    with answers(it, "stepfunctions", validate_state_machine_definition={"result": "FAIL", "diagnostics": []}):
+    with answers(
+        it, "stepfunctions", validate_state_machine_definition={"result": "FAIL", "diagnostics": []}
+    ):
         assert levels(state_machine.definition_is_valid(it.settings, it.aws)) == [PROBLEM]
 
 
@@ -499,9 +651,15 @@ def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(proj
     nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
     endpoint = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}
     for routes, expected in (([nat], [OK, WARNING]), ([nat, endpoint], [OK])):
-        with Stubber(it.aws.client("ec2")) as ec2, answers(it, "iam", list_attached_role_policies={"AttachedPolicies": []}):
+        with (
+            Stubber(it.aws.client("ec2")) as ec2,
+            answers(it, "iam", list_attached_role_policies={"AttachedPolicies": []}),
+        ):
             ec2.add_response("describe_subnets", {"Subnets": [subnet]})
-            ec2.add_response("describe_route_tables", {"RouteTables": [{"Associations": [{"Main": True}], "Routes": routes}]})
+            ec2.add_response(
+                "describe_route_tables",
+                {"RouteTables": [{"Associations": [{"Main": True}], "Routes": routes}]},
+            )
             findings = list(preflight_cluster.network(it.settings, it.aws))
         assert levels(findings) == expected
     assert "$0.045" not in findings[0].why
@@ -519,7 +677,12 @@ def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(proj
 def test_the_nodes_need_a_route_out_of_their_subnet(project, route, leads_out):
     it = project()
     tables = {"RouteTables": [{"Associations": [{"Main": True}], "Routes": [route]}]}
-    with answers(it, "ec2", describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]}, describe_route_tables=tables):
+    with answers(
+        it,
+        "ec2",
+        describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]},
+        describe_route_tables=tables,
+    ):
         finding = next(preflight_cluster.network(it.settings, it.aws))
     assert finding.level is (OK if leads_out else PROBLEM) and "s-1" in finding.what
 

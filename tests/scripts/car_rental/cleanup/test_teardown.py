@@ -1,4 +1,5 @@
-"""The teardown finds all that is ours, removes it in an order that works, and touches nothing else."""
+"""The teardown finds all that is ours, removes it in an order that works, and touches nothing
+else."""
 
 import io
 import json
@@ -20,7 +21,9 @@ from setup_aws_environment import setup_aws_environment
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
 
-DEFINITION = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}})
+DEFINITION = json.dumps(
+    {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+)
 
 
 @pytest.fixture
@@ -37,24 +40,40 @@ def account(project, tmp_path):
 
 def orchestration(it, prefix):
     """Somebody else's state machine, and what starts and watches it."""
-    role = it.aws.client("iam").get_role(RoleName=it.settings.step_functions_role_name)["Role"]["Arn"]
+    role = it.aws.client("iam").get_role(RoleName=it.settings.step_functions_role_name)["Role"][
+        "Arn"
+    ]
     create = it.aws.client("stepfunctions").create_state_machine
-    machine = create(name=f"{prefix}-machine", definition=DEFINITION, roleArn=role)["stateMachineArn"]
-    it.aws.client("events").put_rule(Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]}))
+    machine = create(name=f"{prefix}-machine", definition=DEFINITION, roleArn=role)[
+        "stateMachineArn"
+    ]
+    it.aws.client("events").put_rule(
+        Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]})
+    )
     topic = it.aws.client("sns").create_topic(Name=f"{prefix}-topic")["TopicArn"]
     it.aws.client("events").put_targets(Rule=f"{prefix}-rule", Targets=[{"Id": "1", "Arn": topic}])
     it.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log")
     it.aws.client("cloudwatch").put_metric_alarm(
-        AlarmName=f"{prefix}-alarm", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, MetricName="x",
+        AlarmName=f"{prefix}-alarm", ComparisonOperator="GreaterThanThreshold",
+        EvaluationPeriods=1, MetricName="x",
         Namespace="AWS/States", Period=60, Statistic="Sum", Threshold=1.0,
     )  # fmt: skip
     it.aws.client("lambda").create_function(
-        FunctionName=f"{prefix}-function", Runtime="python3.11", Role=role, Handler="x.y", Code={"ZipFile": code()}
+        FunctionName=f"{prefix}-function",
+        Runtime="python3.11",
+        Role=role,
+        Handler="x.y",
+        Code={"ZipFile": code()},
     )
-    scheduler = it.aws.client("iam").get_role(RoleName=scheduler_role_name(it.settings))["Role"]["Arn"]
+    scheduler = it.aws.client("iam").get_role(RoleName=scheduler_role_name(it.settings))["Role"][
+        "Arn"
+    ]
     target = {"Arn": machine, "RoleArn": scheduler}
     it.aws.client("scheduler").create_schedule(
-        Name=f"{prefix}-schedule", ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+        Name=f"{prefix}-schedule",
+        ScheduleExpression="rate(1 day)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
     )
     return machine
 
@@ -79,15 +98,32 @@ def left(it, **flags):
 def test_everything_goes_in_its_order_and_the_bucket_stays(account):
     create_emr_cluster(account.settings, account.aws, account.console)
     assert left(account) == [
-        *("schedule", "rule", "Lambda function", "topic", "alarm", "state machine", "log group", "cluster", "crawler"),
+        *(
+            "schedule",
+            "rule",
+            "Lambda function",
+            "topic",
+            "alarm",
+            "state machine",
+            "log group",
+            "cluster",
+            "crawler",
+        ),
         *("database", "workgroup", "role"),
     ]
     result = tear_down(account)
     assert result.failed == [] and left(account) == []
-    assert [(one.kind, one.name) for one in result.kept] == [("bucket", account.settings.s3_bucket_name)]
-    assert account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"] > 0
+    assert [(one.kind, one.name) for one in result.kept] == [
+        ("bucket", account.settings.s3_bucket_name)
+    ]
+    assert (
+        account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"]
+        > 0
+    )
     # moto remembers the tags of Glue's things that are gone
-    assert [arn for arn in tagged_arns(account.aws) if ":s3:::" not in arn and ":glue:" not in arn] == []
+    assert [
+        arn for arn in tagged_arns(account.aws) if ":s3:::" not in arn and ":glue:" not in arn
+    ] == []
 
 
 def test_twice_is_fine(account):
@@ -109,13 +145,20 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
 
 def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, project):
     other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
-    setup_iam_roles(other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
+    setup_iam_roles(
+        other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json"
+    )
     setup_glue_parts(other)
     machine = orchestration(other, "foreign")
     tear_down(account, delete_data=True)
     aws, function = other.aws, "foreign-function"
-    assert aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["status"] == "ACTIVE"
-    assert aws.client("events").describe_rule(Name="foreign-rule") and aws.client("lambda").get_function(FunctionName=function)
+    assert (
+        aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["status"]
+        == "ACTIVE"
+    )
+    assert aws.client("events").describe_rule(Name="foreign-rule") and aws.client(
+        "lambda"
+    ).get_function(FunctionName=function)
     assert aws.client("scheduler").get_schedule(Name="foreign-schedule")
     assert aws.client("cloudwatch").describe_alarms(AlarmNames=["foreign-alarm"])["MetricAlarms"]
     assert aws.client("logs").describe_log_groups(logGroupNamePrefix="/foreign/log")["logGroups"]
@@ -126,27 +169,37 @@ def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, proj
 
 def test_roles_that_serve_another_region_stay(project):
     it = project()
-    setup_iam_roles(it.settings, it.aws, it.console, file=it.settings.data_dir.parent / "roles.json")
+    setup_iam_roles(
+        it.settings, it.aws, it.console, file=it.settings.data_dir.parent / "roles.json"
+    )
     elsewhere = project(ENVIRONMENT=it.settings.environment, AWS_REGION="eu-west-1")
     things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
     assert [thing for thing in things if thing.kind == "role"] == []
-    assert {one.reason for one in kept if one.kind == "role"} == {"it serves this environment in us-east-1"}
+    assert {one.reason for one in kept if one.kind == "role"} == {
+        "it serves this environment in us-east-1"
+    }
 
 
 def setup_glue_parts(it):
-    it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name}, Tags=it.aws.tags)
+    it.aws.client("glue").create_database(
+        DatabaseInput={"Name": it.settings.glue_database_name}, Tags=it.aws.tags
+    )
 
 
 def test_things_of_our_names_without_our_tags_are_named_with_the_reason(project):
     it = project()
-    it.aws.client("iam").create_role(RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}")
+    it.aws.client("iam").create_role(
+        RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}"
+    )
     it.aws.client("s3").create_bucket(Bucket=it.settings.s3_bucket_name)
     it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name})
     it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup)
     things, kept = find_leftovers(it.aws, it.console, delete_data=True)
     assert things == []
     assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
-    assert {one.reason for one in kept} == {"it lacks the project's tags: something else created it"}
+    assert {one.reason for one in kept} == {
+        "it lacks the project's tags: something else created it"
+    }
 
 
 def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(account):
@@ -155,18 +208,28 @@ def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(accoun
         glue.create_table(DatabaseName=database, TableInput={"Name": table})
     result = tear_down(account)
     assert f"table {database}.user_metrics" in result.removed
-    assert [table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]] == ["my_own_table"]
+    assert [table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]] == [
+        "my_own_table"
+    ]
     assert {one.kind for one in result.kept} == {"table", "database", "bucket"}
 
 
 def test_running_executions_are_stopped_before_their_state_machine_goes(account):
     with Stubber(account.aws.client("stepfunctions")) as stub:
         arn = f"{state_machine_arn(account.aws).replace('stateMachine', 'execution')}:run-1"
-        execution = {"executionArn": arn, "stateMachineArn": arn, "name": "run-1", "status": "RUNNING", "startDate": 0}
+        execution = {
+            "executionArn": arn,
+            "stateMachineArn": arn,
+            "name": "run-1",
+            "status": "RUNNING",
+            "startDate": 0,
+        }
         stub.add_response("list_executions", {"executions": [execution]})
         things, _ = find_leftovers(account.aws, account.console, delete_data=False)
         assert (things[0].kind, things[0].name) == ("execution", "run-1")
-        stub.add_response("stop_execution", {"stopDate": 0}, {"executionArn": arn, "cause": "teardown"})
+        stub.add_response(
+            "stop_execution", {"stopDate": 0}, {"executionArn": arn, "cause": "teardown"}
+        )
         things[0].remove()
 
 
@@ -175,7 +238,9 @@ def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(project):
     with Stubber(it.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
         things, kept = find_leftovers(it.aws, it.console, delete_data=True)
-    assert things == [] and [(one.kind, "belongs to another account" in one.reason) for one in kept] == [("bucket", True)]
+    assert things == [] and [
+        (one.kind, "belongs to another account" in one.reason) for one in kept
+    ] == [("bucket", True)]
 
 
 def test_a_security_configuration_is_named_because_it_carries_no_tags(project):
@@ -206,7 +271,9 @@ def found(project, monkeypatch):
     """``found(things...)``: a project where the teardown finds these."""
 
     def make(*things):
-        monkeypatch.setattr("car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(things), []))
+        monkeypatch.setattr(
+            "car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(things), [])
+        )
         return project()
 
     return make
@@ -223,7 +290,9 @@ def gone():
     return Gone()
 
 
-@pytest.mark.parametrize(("delete_data", "answer"), [(False, "no"), (False, ""), (True, "yes"), (True, "another-bucket")])
+@pytest.mark.parametrize(
+    ("delete_data", "answer"), [(False, "no"), (False, ""), (True, "yes"), (True, "another-bucket")]
+)
 def test_any_other_answer_removes_nothing(found, gone, delete_data, answer):
     it = found(gone.thing("bucket", "b"), gone.thing("role", "r"))
     with pytest.raises(ConfigError, match="nothing was removed"):
@@ -267,7 +336,9 @@ def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_go
     assert "topic a: AWS answered AccessDenied: no Ask an administrator" in caught.value.details[0]
 
 
-@pytest.mark.parametrize("code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"])
+@pytest.mark.parametrize(
+    "code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
+)
 def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
     it = found(Resource("topic", "a", refusal(code)))
     assert tear_down(it).removed == ["topic a"]
@@ -286,6 +357,12 @@ def test_a_bucket_that_is_still_written_to_is_told_of(project, monkeypatch):
 
 def test_something_of_ours_that_no_step_makes_is_named(project):
     it = project()
-    it.aws.client("sqs").create_queue(QueueName=f"{it.settings.environment}-queue", tags=it.aws.tags)
+    it.aws.client("sqs").create_queue(
+        QueueName=f"{it.settings.environment}-queue", tags=it.aws.tags
+    )
     _, kept = find_leftovers(it.aws, it.console, delete_data=False)
-    assert isinstance(kept[0], Kept) and kept[0].kind == "tagged" and "no step creates such a resource" in kept[0].reason
+    assert (
+        isinstance(kept[0], Kept)
+        and kept[0].kind == "tagged"
+        and "no step creates such a resource" in kept[0].reason
+    )

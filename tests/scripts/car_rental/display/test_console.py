@@ -44,13 +44,18 @@ def console():
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control codes."""
+    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control
+    codes."""
     for name in ("CI", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
-    return Console(stream, stream), lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()), stream
+    return (
+        Console(stream, stream),
+        lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()),
+        stream,
+    )
 
 
 def test_words_go_to_stderr_and_results_to_stdout(console):
@@ -93,7 +98,9 @@ def test_words_that_are_broken_stay_indented_on_a_terminal(terminal):
     assert all(line.startswith("  ") for line in screen().splitlines())
 
 
-def test_text_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(terminal, console):
+def test_text_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(
+    terminal, console
+):
     it, screen, _ = terminal
     it.labelled("problem", ["word " * 30, "-> mend it"])
     assert [line[:8].strip() for line in screen().splitlines()] == ["problem", "", "", ""]
@@ -120,13 +127,19 @@ def test_off_a_terminal_a_step_is_its_name_what_was_heard_and_how_it_ended(conso
     it, out, err = console
     with it.board([STEPS["run_glue_crawlers"]]):
         run_of(it, "run_glue_crawlers")
-    assert err.getvalue().splitlines() == ["7 run_glue_crawlers", "  crawler x: RUNNING (1 s)", "  done in 0.0 s: 7 tables"]
+    assert err.getvalue().splitlines() == [
+        "7 run_glue_crawlers",
+        "  crawler x: RUNNING (1 s)",
+        "  done in 0.0 s: 7 tables",
+    ]
     it.summary()
     assert "   7 run_glue_crawlers  ok" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
 @pytest.mark.parametrize("error", [None, DataLakeError("x", "broke"), KeyboardInterrupt()])
-def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_results_follow(terminal, error):
+def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_results_follow(
+    terminal, error
+):
     it, screen, stream = terminal
     planned = [STEPS["run_glue_crawlers"], STEPS["terminate_emr_cluster"]]
     with pytest.raises(type(error)) if error else nullcontext(), it.board(planned):
@@ -159,13 +172,20 @@ def test_without_a_terminal_a_long_silence_says_what_is_waited_for(monkeypatch):
     assert err.getvalue() == "  ... the local AWS starts\n  done already\n"
 
 
-ARN = "arn:aws:states:us-east-1:123456789012:execution:CarRentalDataPipeline:run-2026-11-27T07-29-46-564Z"
+ARN = (
+    "arn:aws:states:us-east-1:123456789012:execution:CarRentalDataPipeline:"
+    "run-2026-11-27T07-29-46-564Z"
+)
 
 
 def test_an_arn_is_not_broken_over_lines(terminal):
     it, _, stream = terminal
     it.note(f"execution {ARN}")
-    it.fail(DataLakeError("execution", "FAILED.", "Look at it.", details=("short", ARN), log=f"s3://bucket/{ARN}"))
+    it.fail(
+        DataLakeError(
+            "execution", "FAILED.", "Look at it.", details=("short", ARN), log=f"s3://bucket/{ARN}"
+        )
+    )
     printed = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", stream.getvalue())
     assert printed.count(f"execution {ARN}\n") == 1
     assert f"\n{ARN}\nlog: s3://bucket/{ARN}\n" in printed.replace("\r", "")
@@ -187,7 +207,10 @@ def test_results_wait_until_the_board_has_ended_also_those_for_a_pipe(terminal):
         run_of(it, "run_glue_crawlers")
         assert out.getvalue() == ""
     it.summary()
-    assert out.getvalue().splitlines()[0] == "an answer" and "7 run_glue_crawlers  ok" in out.getvalue()
+    assert (
+        out.getvalue().splitlines()[0] == "an answer"
+        and "7 run_glue_crawlers  ok" in out.getvalue()
+    )
 
 
 def test_a_step_that_is_left_out_is_on_the_board(terminal):
@@ -221,26 +244,45 @@ def test_the_picture_shows_the_end_of_the_run_and_not_its_way(console, tmp_path)
     assert "RUNNING" not in text
 
 
-def test_the_picture_of_a_failed_run_shows_what_was_heard_last_and_every_result_whole(console, tmp_path):
+def test_the_picture_of_a_failed_run_shows_what_was_heard_last_and_every_result_whole(
+    console, tmp_path
+):
     it, _, _ = console
-    long = StepRun(STEPS["setup_iam_roles"], datetime.now(UTC), outcome="ok", summary="word " * 30 + "end")
-    with pytest.raises(DataLakeError), it.board([STEPS["setup_iam_roles"], STEPS["run_glue_crawlers"]]):
+    long = StepRun(
+        STEPS["setup_iam_roles"], datetime.now(UTC), outcome="ok", summary="word " * 30 + "end"
+    )
+    with (
+        pytest.raises(DataLakeError),
+        it.board([STEPS["setup_iam_roles"], STEPS["run_glue_crawlers"]]),
+    ):
         with it.step(long):
             pass
         run_of(it, "run_glue_crawlers", error=DataLakeError("x", "broke"))
     it.save_picture(tmp_path / "run.svg", "python main.py --all")
-    text = "".join(ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()).replace("\xa0", " ")
-    assert "crawler x: RUNNING" in text and "(1 s)" not in text and "word end" in text and "last heard" not in text
+    text = "".join(
+        ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()
+    ).replace("\xa0", " ")
+    assert (
+        "crawler x: RUNNING" in text
+        and "(1 s)" not in text
+        and "word end" in text
+        and "last heard" not in text
+    )
 
 
 def test_a_picture_loads_nothing_from_elsewhere(console, tmp_path):
     it, _, _ = console
     it.save_picture(tmp_path / "run.svg", "python main.py")
-    assert "url(" not in re.sub(r"url\(#[^)]*\)", "", (tmp_path / "run.svg").read_text(encoding="utf-8"))
+    assert "url(" not in re.sub(
+        r"url\(#[^)]*\)", "", (tmp_path / "run.svg").read_text(encoding="utf-8")
+    )
 
 
 def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tmp_path, capsys):
-    for path, why in ((tmp_path / "none" / "x.svg", "there is no folder"), (tmp_path, "it is a folder")):
+    for path, why in (
+        (tmp_path / "none" / "x.svg", "there is no folder"),
+        (tmp_path, "it is a folder"),
+    ):
         with pytest.raises(SystemExit) as stop:
             main.main(["--all", "--local", "--record", str(path)])
         assert stop.value.code == 2 and why in capsys.readouterr().err

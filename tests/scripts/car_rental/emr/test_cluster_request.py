@@ -1,4 +1,5 @@
-"""The cluster request and the Spark steps fit EMR's service model and keep the promises that AWS does not check."""
+"""The cluster request and the Spark steps fit EMR's service model and keep the promises that AWS
+does not check."""
 
 import itertools
 from datetime import UTC, datetime
@@ -9,7 +10,14 @@ from botocore.validate import ParamValidator
 from car_rental.config import load_settings
 from car_rental.data_contract import job_files
 from car_rental.emr.cluster_request import STEP_CONCURRENCY, cluster_request
-from car_rental.emr.spark_steps import JOBS, ONE_APPLICATION, STAGES, WITHOUT_SPARK_CONTEXT, new_run_id, spark_step
+from car_rental.emr.spark_steps import (
+    JOBS,
+    ONE_APPLICATION,
+    STAGES,
+    WITHOUT_SPARK_CONTEXT,
+    new_run_id,
+    spark_step,
+)
 
 EMR = botocore.session.get_session().get_service_model("emr")
 
@@ -26,11 +34,19 @@ def settings(tmp_path):
 
 def problems(operation, parameters):
     """What botocore's model has against the parameters of an operation."""
-    return ParamValidator().validate(parameters, EMR.operation_model(operation).input_shape).generate_report()
+    return (
+        ParamValidator()
+        .validate(parameters, EMR.operation_model(operation).input_shape)
+        .generate_report()
+    )
 
 
 def test_the_request_fits_emr_s_model(settings):
-    full = settings(EMR_EC2_KEY_NAME="key", EMR_SUBNET_ID="subnet-0123456789abcdef0", EMR_RELEASE_LABEL="emr-6.10.0")
+    full = settings(
+        EMR_EC2_KEY_NAME="key",
+        EMR_SUBNET_ID="subnet-0123456789abcdef0",
+        EMR_RELEASE_LABEL="emr-6.10.0",
+    )
     assert problems("RunJobFlow", cluster_request(full, [{"Key": "Project", "Value": "x"}])) == ""
 
 
@@ -57,8 +73,14 @@ def test_every_option_fits_emr_s_model_and_says_what_was_asked_for(every_option)
             "Properties": {"spark.executor.memory": "8g", "spark.sql.shuffle.partitions": "64"},
         }
     ]
-    limits = {"UnitType": "InstanceFleetUnits", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 5}
-    limits["MaximumOnDemandCapacityUnits"] = 0  # else scaling would fill up with on-demand instances first
+    limits = {
+        "UnitType": "InstanceFleetUnits",
+        "MinimumCapacityUnits": 2,
+        "MaximumCapacityUnits": 5,
+    }
+    limits["MaximumOnDemandCapacityUnits"] = (
+        0  # else scaling would fill up with on-demand instances first
+    )
     assert request["ManagedScalingPolicy"] == {"ComputeLimits": limits}
 
 
@@ -67,7 +89,9 @@ def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
     primary, core = instances["InstanceFleets"]
     assert (primary["TargetOnDemandCapacity"], "TargetSpotCapacity" in primary) == (1, False)
     assert core["TargetSpotCapacity"] == 2
-    assert core["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    assert (
+        core["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    )
     # EMR refuses groups beside fleets, and takes the subnets of fleets as a list
     assert not {"InstanceGroups", "Ec2SubnetId"} & instances.keys()
     assert instances["Ec2SubnetIds"] == ["subnet-0123456789abcdef0"]
@@ -77,7 +101,9 @@ def test_managed_scaling_counts_instances_in_groups_and_is_off_by_default(settin
     scaled = cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="4"), [])
     limits = scaled["ManagedScalingPolicy"]["ComputeLimits"]
     assert limits == {"UnitType": "Instances", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 4}
-    assert "ManagedScalingPolicy" not in cluster_request(settings(EMR_MAX_CORE_INSTANCE_COUNT="0"), [])
+    assert "ManagedScalingPolicy" not in cluster_request(
+        settings(EMR_MAX_CORE_INSTANCE_COUNT="0"), []
+    )
 
 
 def test_the_check_against_the_model_can_fail(settings):
@@ -127,7 +153,10 @@ def test_every_job_has_a_source_and_gets_the_shared_modules(settings):
     assert set(JOBS) <= stems
     arguments = spark_step(settings(), "clean_rentals", "r")["HadoopJarStep"]["Args"]
     shared = arguments[arguments.index("--py-files") + 1].split(",")
-    assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == stems - {*JOBS, ONE_APPLICATION}
+    assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == stems - {
+        *JOBS,
+        ONE_APPLICATION,
+    }
     assert "s3://car-rental-data-lake/jobs/clean_rentals.py" in arguments
 
 
@@ -139,8 +168,10 @@ def test_one_application_gets_the_command_line_of_every_job_and_all_modules(sett
     start = step.index(f"s3://car-rental-data-lake/jobs/{ONE_APPLICATION}.py") + 1
     commands = " ".join(step[start:]).split(" -- ")
     alone = [spark_step(settings(), job, "r", "me")["HadoopJarStep"]["Args"] for job in JOBS]
-    assert commands == [" ".join([job, *args[-args[::-1].index(f"s3://car-rental-data-lake/jobs/{job}.py"):]])
-                        for job, args in zip(JOBS, alone, strict=True)]
+    assert commands == [
+        " ".join([job, *args[-args[::-1].index(f"s3://car-rental-data-lake/jobs/{job}.py") :]])
+        for job, args in zip(JOBS, alone, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("mode", ["client", "cluster"])

@@ -8,15 +8,28 @@ from decimal import Decimal
 import pytest
 from botocore.stub import Stubber
 from car_rental.emr import costs
-from car_rental.emr.costs import Prices, cluster_nodes, find_prices, hour_of_cluster, money, price_lines, table_prices, used
+from car_rental.emr.costs import (
+    Prices,
+    cluster_nodes,
+    find_prices,
+    hour_of_cluster,
+    money,
+    price_lines,
+    table_prices,
+    used,
+)
 
 BEGAN = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
 def product(*prices):
     """A product of the Price List API, as text, as it comes."""
-    dimensions = {str(index): {"pricePerUnit": {"USD": price}} for index, price in enumerate(prices)}
-    return json.dumps({"product": {}, "terms": {"OnDemand": {"x": {"priceDimensions": dimensions}}}})
+    dimensions = {
+        str(index): {"pricePerUnit": {"USD": price}} for index, price in enumerate(prices)
+    }
+    return json.dumps(
+        {"product": {}, "terms": {"OnDemand": {"x": {"priceDimensions": dimensions}}}}
+    )
 
 
 @pytest.fixture
@@ -55,7 +68,9 @@ def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(pr
 
 def test_the_small_costs_are_named_too(project):
     lines = dict(price_lines(project().settings, table_prices("us-east-1")))
-    disks = next(amount for what, amount in lines.items() if "disks (64 GB each) and public IPv4" in what)
+    disks = next(
+        amount for what, amount in lines.items() if "disks (64 GB each) and public IPv4" in what
+    )
     assert disks == "about $0.02"  # 3 nodes, 25 minutes: 1.1 cents of disks, 0.6 of addresses
     assert next(amount for what, amount in lines.items() if "NAT gateway" in what) == "$0.045"
     assert next(amount for what, amount in lines.items() if "alarm" in what) == "$0.10"
@@ -94,7 +109,11 @@ def instance(kind, minutes, market="ON_DEMAND"):
     timeline = {"CreationDateTime": BEGAN}
     if minutes is not None:
         timeline["EndDateTime"] = BEGAN + timedelta(minutes=minutes)
-    return {"InstanceType": kind, "Market": market, "Status": {"State": "TERMINATED", "Timeline": timeline}}
+    return {
+        "InstanceType": kind,
+        "Market": market,
+        "Status": {"State": "TERMINATED", "Timeline": timeline},
+    }
 
 
 def usage_of(it, monkeypatch, *instances, now=None):
@@ -105,7 +124,13 @@ def usage_of(it, monkeypatch, *instances, now=None):
 
 
 def test_each_instance_counts_from_its_own_start_to_its_own_end(project, monkeypatch):
-    usage = usage_of(project(), monkeypatch, instance("m5.xlarge", 30), instance("m5.xlarge", 60), instance("r5.xlarge", 60))
+    usage = usage_of(
+        project(),
+        monkeypatch,
+        instance("m5.xlarge", 30),
+        instance("m5.xlarge", 60),
+        instance("r5.xlarge", 60),
+    )
     assert usage.hours == {"m5.xlarge": Decimal("1.5"), "r5.xlarge": Decimal(1)}
     assert usage.dollars == Decimal("0.675")
     assert usage.summary() == "1.50 h of m5.xlarge + 1.00 h of r5.xlarge: $0.68"
@@ -113,13 +138,19 @@ def test_each_instance_counts_from_its_own_start_to_its_own_end(project, monkeyp
 
 def test_one_that_still_runs_counts_until_now_and_every_one_a_minute_at_least(project, monkeypatch):
     now = BEGAN + timedelta(hours=2)
-    usage = usage_of(project(), monkeypatch, instance("m5.xlarge", None), instance("r5.xlarge", 0), now=now)
+    usage = usage_of(
+        project(), monkeypatch, instance("m5.xlarge", None), instance("r5.xlarge", 0), now=now
+    )
     assert usage.hours["m5.xlarge"] == 2
     assert usage.hours["r5.xlarge"] * 60 == pytest.approx(1)
 
 
 def test_one_that_was_only_asked_for_cost_nothing(project, monkeypatch):
-    asked_for = {"InstanceType": "m5.xlarge", "Market": "ON_DEMAND", "Status": {"State": "AWAITING_FULFILLMENT", "Timeline": {}}}
+    asked_for = {
+        "InstanceType": "m5.xlarge",
+        "Market": "ON_DEMAND",
+        "Status": {"State": "AWAITING_FULFILLMENT", "Timeline": {}},
+    }
     usage = usage_of(project(), monkeypatch, asked_for)
     assert usage.summary() == "no instance: $0.00"
 
@@ -136,4 +167,8 @@ def test_a_type_without_a_price_leaves_the_hours(project, monkeypatch):
 
 
 def test_money_is_rounded_half_up():
-    assert [money(Decimal(text)) for text in ("0.005", "0.72", "12")] == ["$0.01", "$0.72", "$12.00"]
+    assert [money(Decimal(text)) for text in ("0.005", "0.72", "12")] == [
+        "$0.01",
+        "$0.72",
+        "$12.00",
+    ]

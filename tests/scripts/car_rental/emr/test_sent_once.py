@@ -1,4 +1,5 @@
-"""RunJobFlow and AddJobFlowSteps are sent once: a lost answer makes no second cluster, and no step runs twice."""
+"""RunJobFlow and AddJobFlowSteps are sent once: a lost answer makes no second cluster, and no step
+runs twice."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ JOB = b"print('all is well')"
 
 @pytest.fixture
 def answer(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Call]]:
-    """``answer("RunJobFlow", error, done=True)``: the first call is done or not, and answered with ``error``."""
+    """``answer("RunJobFlow", error, done=True)``: the first call is done or not, and answered with
+    ``error``."""
 
     def put(operation: str, error: AwsError, *, done: bool) -> list[Call]:
         handlers, name, calls = trail.app.handlers, f"ElasticMapReduce.{operation}", []
@@ -53,7 +55,9 @@ def test_a_cluster_whose_answer_was_lost_is_found_by_its_tag(lake: Any, answer: 
     assert len(calls) == 1
 
 
-def test_a_cluster_that_was_not_made_is_said_and_not_asked_for_again(lake: Any, answer: Any) -> None:
+def test_a_cluster_that_was_not_made_is_said_and_not_asked_for_again(
+    lake: Any, answer: Any
+) -> None:
     calls = answer("RunJobFlow", LOST, done=False)
     with pytest.raises(DataLakeError, match="response was lost .*InternalFailure.*no effect"):
         created(lake)
@@ -80,7 +84,9 @@ def test_steps_whose_answer_was_lost_are_found_by_what_they_do(
     monkeypatch.setattr(spark_script, "STAGES", (("clean_rentals",), ("publish_run",)))
     cluster_id = created(lake)
     calls = answer("AddJobFlowSteps", LOST, done=True)
-    steps = run_spark_jobs(lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2).steps
+    steps = run_spark_jobs(
+        lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2
+    ).steps
     listed = lake.aws.client("emr").list_steps(ClusterId=cluster_id)["Steps"]
     assert {step["Name"]: step["Id"] for step in listed} == steps
     assert len(listed) == len(calls) == 2

@@ -21,13 +21,16 @@ def test_our_jobs_own_error_line_is_the_cause():
 def test_of_a_python_traceback_the_error_and_the_last_frames():
     headline, lines = find_cause(TRACEBACK)
     assert headline.endswith("AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://b/raw.")
-    assert lines[-2:] == ('  File "/mnt/tmp/spark-1/clean_rentals.py", line 7, in main', "    spark.read.csv(path)")
+    assert lines[-2:] == (
+        '  File "/mnt/tmp/spark-1/clean_rentals.py", line 7, in main',
+        "    spark.read.csv(path)",
+    )
 
 
 def test_of_java_exceptions_the_last_cause():
     text = (
-        'Exception in thread "main" org.apache.spark.SparkException: Job aborted\n\tat x.y(Z.java:1)\n'
-        "Caused by: java.io.IOException: Broken pipe\n\tat a.b(C.java:2)\n"
+        'Exception in thread "main" org.apache.spark.SparkException: Job aborted\n\tat'
+        " x.y(Z.java:1)\nCaused by: java.io.IOException: Broken pipe\n\tat a.b(C.java:2)\n"
     )
     assert find_cause(text) == ("Caused by: java.io.IOException: Broken pipe", ())
 
@@ -37,5 +40,8 @@ def test_a_log_without_a_cause_has_none():
 
 
 def test_a_full_disk_is_named_whatever_the_traceback_says():
-    text = "Traceback (most recent call last):\n  File\npy4j.Py4JJavaError: o2\njava.io.IOException: No space left on device\n"
+    text = (
+        "Traceback (most recent call last):\n  File\npy4j.Py4JJavaError: o2\njava.io.IOException:"
+        " No space left on device\n"
+    )
     assert find_cause(text)[0].startswith("no space left on the disk")

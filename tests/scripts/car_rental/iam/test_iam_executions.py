@@ -1,6 +1,8 @@
-"""A role may do what an execution of the state machine asks of it, and what AWS documents beyond that.
+"""A role may do what an execution of the state machine asks of it, and what AWS documents beyond
+that.
 
-The jobs do nothing here; ``test_iam_recorded.py`` has those of Spark, and finds grants that nothing needs.
+The jobs do nothing here; ``test_iam_recorded.py`` has those of Spark, and finds grants that nothing
+needs.
 """
 
 from __future__ import annotations
@@ -29,7 +31,11 @@ def rendered(settings: Settings) -> dict[str, Role]:
 
 
 def denied(role: Role, needs: list[Permission]) -> set[str]:
-    return {str(need) for need in needs if not allows(role.policy, need.action, need.resource, need.context)}
+    return {
+        str(need)
+        for need in needs
+        if not allows(role.policy, need.action, need.resource, need.context)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,8 @@ def pipeline(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pi
 
 @pytest.fixture(scope="module")
 def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) -> Asked:
-    """By the name of the role: what it asked for in an execution that ends well and one that is stopped."""
+    """By the name of the role: what it asked for in an execution that ends well and one that is
+    stopped."""
     reaper = cluster_reaper_role_name(pipeline.settings)
     with trail.recording() as requests:
         pipeline.put_jobs()
@@ -60,19 +67,25 @@ def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) ->
 @pytest.mark.parametrize(
     ("key", "seen"),
     [
-        ("STEP_FUNCTIONS_ROLE_ARN", {"elasticmapreduce:RunJobFlow", "glue:StartCrawler", "s3:PutObject", "iam:PassRole"}),
+        (
+            "STEP_FUNCTIONS_ROLE_ARN",
+            {"elasticmapreduce:RunJobFlow", "glue:StartCrawler", "s3:PutObject", "iam:PassRole"},
+        ),
         ("GLUE_SERVICE_ROLE", {"s3:GetObject", "glue:CreateTable", "logs:PutLogEvents"}),
         ("LAMBDA_ROLE", {"elasticmapreduce:ListClusters", "elasticmapreduce:TerminateJobFlows"}),
     ],
 )
-def test_a_role_may_do_all_that_an_execution_asks_of_it(pipeline: Pipeline, asked: Asked, key: str, seen: set[str]) -> None:
+def test_a_role_may_do_all_that_an_execution_asks_of_it(
+    pipeline: Pipeline, asked: Asked, key: str, seen: set[str]
+) -> None:
     role = rendered(pipeline.settings)[key]
     assert seen <= {need.action for need in asked[role.name]}  # else nothing was recorded
     assert denied(role, [need for need in asked[role.name] if not of_others(need)]) == set()
 
 
 def of_others(need: Permission) -> bool:
-    """A look at a cluster of another test: the reaper looks at all, and takes AWS's refusal for "not ours"."""
+    """A look at a cluster of another test: the reaper looks at all, and takes AWS's refusal for
+    "not ours"."""
     environment = need.context.get("elasticmapreduce:ResourceTag/Environment")
     return need.action == "elasticmapreduce:DescribeCluster" and environment != "executions"
 

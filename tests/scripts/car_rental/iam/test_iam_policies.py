@@ -1,4 +1,5 @@
-"""The IAM policies as they are rendered: valid, small enough, bound to our resources, with every exception written down."""
+"""The IAM policies as they are rendered: valid, small enough, bound to our resources, with every
+exception written down."""
 
 from __future__ import annotations
 
@@ -40,7 +41,13 @@ PERMISSIONS_ONLY = {
 }
 S3_ACTIONS = {
     *("s3:ListBucket", "s3:GetBucketLocation", "s3:GetBucketAcl", "s3:ListBucketMultipartUploads"),
-    *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+    *(
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ),
 }
 # longest value each of these settings can have
 LONGEST = {
@@ -76,7 +83,10 @@ def statements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Statements with their actions and resources as lists."""
     for statement in document["Statement"]:
         assert statement["Effect"] == "Allow"
-        yield {**statement, **{key: as_list(statement[key]) for key in ("Action", "Resource") if key in statement}}
+        yield {
+            **statement,
+            **{key: as_list(statement[key]) for key in ("Action", "Resource") if key in statement},
+        }
 
 
 def as_list(value: Any) -> list[Any]:
@@ -84,8 +94,17 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_every_template_is_used_and_every_role_has_both() -> None:
-    names = {path.name.removesuffix(".json").removesuffix(".trust") for path in TEMPLATES.glob("*.json")} - {"lake_key"}
-    assert names == {"emr_service", "emr_nodes", "glue_crawler", "cluster_reaper", "state_machine", "scheduler"}
+    names = {
+        path.name.removesuffix(".json").removesuffix(".trust") for path in TEMPLATES.glob("*.json")
+    } - {"lake_key"}
+    assert names == {
+        "emr_service",
+        "emr_nodes",
+        "glue_crawler",
+        "cluster_reaper",
+        "state_machine",
+        "scheduler",
+    }
     for name in names:
         assert (TEMPLATES / f"{name}.json").exists() and (TEMPLATES / f"{name}.trust.json").exists()
 
@@ -96,7 +115,12 @@ def test_no_template_names_a_partition_or_an_account() -> None:
 
 
 def test_a_resource_of_everything_is_only_where_the_readme_says_why(rendered: list[Role]) -> None:
-    readme = (TEMPLATES / "README.md").read_text(encoding="utf-8").split("## Statements with the resource `*`")[1].split("## ")[0]
+    readme = (
+        (TEMPLATES / "README.md")
+        .read_text(encoding="utf-8")
+        .split("## Statements with the resource `*`")[1]
+        .split("## ")[0]
+    )
     explained = set(re.findall(r"^\| `\w+` \| `(\w+)` \| .{20,} \|$", readme, re.MULTILINE))
     wildcards = {
         statement["Sid"]
@@ -105,23 +129,36 @@ def test_a_resource_of_everything_is_only_where_the_readme_says_why(rendered: li
         for resource in statement["Resource"]
         if resource.split(":", 5)[-1].strip("*/") == "" or resource.startswith("arn:aws:s3:::*")
     }
-    assert wildcards == explained == {"CreateTaggedClusters", "DeliverExecutionLogs", "Trace", "ListClusters"}
+    assert (
+        wildcards
+        == explained
+        == {"CreateTaggedClusters", "DeliverExecutionLogs", "Trace", "ListClusters"}
+    )
 
 
 def test_no_action_is_a_wildcard_and_each_one_exists(rendered: list[Role]) -> None:
     session = botocore.session.Session()
-    operations = {prefix: set(session.get_service_model(service).operation_names) for prefix, service in SERVICES.items()}
+    operations = {
+        prefix: set(session.get_service_model(service).operation_names)
+        for prefix, service in SERVICES.items()
+    }
     for role in rendered:
         for statement in statements(role.policy):
             for action in statement["Action"]:
                 prefix, name = action.split(":")
-                known = action in S3_ACTIONS | PERMISSIONS_ONLY or name in operations.get(prefix, ())
+                known = action in S3_ACTIONS | PERMISSIONS_ONLY or name in operations.get(
+                    prefix, ()
+                )
                 assert known, f"{role.name}: {action}"
 
 
 def test_roles_are_passed_by_exact_name_to_one_service(rendered: list[Role]) -> None:
     passed = {
-        (role.key, statement["Resource"][0].rsplit("/", 1)[1], statement["Condition"]["StringEquals"]["iam:PassedToService"])
+        (
+            role.key,
+            statement["Resource"][0].rsplit("/", 1)[1],
+            statement["Condition"]["StringEquals"]["iam:PassedToService"],
+        )
         for role in rendered
         for statement in statements(role.policy)
         if "iam:PassRole" in statement["Action"]
@@ -139,7 +176,10 @@ def test_roles_are_passed_by_exact_name_to_one_service(rendered: list[Role]) -> 
 
 
 def test_every_arn_is_of_our_account_region_or_bucket(rendered: list[Role]) -> None:
-    ours = rf"arn:aws:(s3:::car-rental-data-lake(/.*)?|iam::{ACCOUNT}:role/.+|[a-z]+:us-east-1:{ACCOUNT}:.+)"
+    ours = (
+        rf"arn:aws:(s3:::car-rental-data-lake(/.*)?|iam::{ACCOUNT}:role/.+|"
+        rf"[a-z]+:us-east-1:{ACCOUNT}:.+)"
+    )
     for role in rendered:
         for statement in statements(role.policy):
             for resource in statement["Resource"]:
@@ -154,7 +194,10 @@ def test_where_a_name_is_open_it_is_below_something_of_ours(rendered: list[Role]
         for resource in statement["Resource"]
         if "*" in resource and resource != "*"
     }
-    lake = {f"car-rental-data-lake/{folder}/*" for folder in ("raw", "jobs", "clean", "rejected", "staging", "processed")}
+    lake = {
+        f"car-rental-data-lake/{folder}/*"
+        for folder in ("raw", "jobs", "clean", "rejected", "staging", "processed")
+    }
     assert open_ended - lake == {
         *("car-rental-data-lake/logs/emr/*", "car-rental-data-lake/athena-results/*"),
         *("cluster/*", "table/car_rental_db/*", "execution:CarRentalDataPipeline:*"),
@@ -167,11 +210,15 @@ def test_clusters_are_only_used_and_ended_by_our_tags(rendered: list[Role]) -> N
     untagged = {f"elasticmapreduce:{operation}" for operation in (*set_up, "ListClusters")}
     for role in rendered:
         for statement in statements(role.policy):
-            emr = {action for action in statement["Action"] if action.startswith("elasticmapreduce:")}
+            emr = {
+                action for action in statement["Action"] if action.startswith("elasticmapreduce:")
+            }
             if emr - untagged:
                 tags = statement["Condition"]["StringEquals"]
                 assert sorted(tags.values()) == ["car-rental-data-lake", "dev"]
-                assert all(re.match(r"(aws:RequestTag|elasticmapreduce:ResourceTag)/", key) for key in tags)
+                assert all(
+                    re.match(r"(aws:RequestTag|elasticmapreduce:ResourceTag)/", key) for key in tags
+                )
 
 
 def test_no_role_may_delete_the_bucket_or_the_raw_data(rendered: list[Role]) -> None:
@@ -179,11 +226,15 @@ def test_no_role_may_delete_the_bucket_or_the_raw_data(rendered: list[Role]) -> 
         for statement in statements(role.policy):
             if {"s3:DeleteObject", "s3:PutObject"} & set(statement["Action"]):
                 assert not [
-                    resource for resource in statement["Resource"] if re.search(r":::[^/]+(/\*|/raw.*|/jobs.*)?$", resource)
+                    resource
+                    for resource in statement["Resource"]
+                    if re.search(r":::[^/]+(/\*|/raw.*|/jobs.*)?$", resource)
                 ]
 
 
-def test_the_nodes_reach_every_place_that_the_steps_name(role_of: Callable[[str], Role], tmp_path: Path) -> None:
+def test_the_nodes_reach_every_place_that_the_steps_name(
+    role_of: Callable[[str], Role], tmp_path: Path
+) -> None:
     settings = settings_with(tmp_path)
     readable = {
         resource.removeprefix("arn:aws:s3:::").removesuffix("/*")
@@ -199,15 +250,25 @@ def test_the_nodes_reach_every_place_that_the_steps_name(role_of: Callable[[str]
 
 def test_folder_markers_of_the_s3_connector_are_covered(role_of: Callable[[str], Role]) -> None:
     resources = [
-        resource for statement in statements(role_of("EMR_EC2_INSTANCE_PROFILE").policy) for resource in statement["Resource"]
+        resource
+        for statement in statements(role_of("EMR_EC2_INSTANCE_PROFILE").policy)
+        for resource in statement["Resource"]
     ]
-    prefixes = {resource for resource in resources if resource.endswith("/*") and "/logs/" not in resource}
-    markers = {resource.replace("_$folder$", "/*") for resource in resources if resource.endswith("_$folder$")}
+    prefixes = {
+        resource for resource in resources if resource.endswith("/*") and "/logs/" not in resource
+    }
+    markers = {
+        resource.replace("_$folder$", "/*")
+        for resource in resources
+        if resource.endswith("_$folder$")
+    }
     assert prefixes == markers and len(prefixes) == 6
 
 
 @pytest.mark.parametrize("emr_policy", sorted(EMR_SERVICE_POLICIES))
-def test_policies_fit_into_a_role_even_with_the_longest_names(tmp_path: Path, emr_policy: str) -> None:
+def test_policies_fit_into_a_role_even_with_the_longest_names(
+    tmp_path: Path, emr_policy: str
+) -> None:
     for role in roles(settings_with(tmp_path, **LONGEST), ACCOUNT, "aws-us-gov", emr_policy):
         assert len(re.sub(r"\s", "", json.dumps(role.policy))) <= MAX_INLINE_BYTES, role.name
         assert len(re.sub(r"\s", "", json.dumps(role.trust))) <= 2_048, role.name
@@ -219,21 +280,36 @@ def as_resources(wanted: list[Role]) -> list[tuple[str, dict[str, Any]]]:
     return [
         (
             "AWS::IAM::Role",
-            {"AssumeRolePolicyDocument": role.trust, "Policies": [{"PolicyName": "Needed", "PolicyDocument": role.policy}]},
+            {
+                "AssumeRolePolicyDocument": role.trust,
+                "Policies": [{"PolicyName": "Needed", "PolicyDocument": role.policy}],
+            },
         )
         for role in wanted
     ]
 
 
 def test_the_linter_has_nothing_to_say_of_any_policy(tmp_path: Path) -> None:
-    wanted = roles(settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)", KMS_KEY_ID=KEY), ACCOUNT, "aws")
-    text = (BUCKET_POLICIES / "policy.json").read_text(encoding="utf-8").replace("${bucket}", "car-rental-data-lake")
+    wanted = roles(
+        settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)", KMS_KEY_ID=KEY), ACCOUNT, "aws"
+    )
+    text = (
+        (BUCKET_POLICIES / "policy.json")
+        .read_text(encoding="utf-8")
+        .replace("${bucket}", "car-rental-data-lake")
+    )
     text = text.replace("${partition}", "aws")
-    bucket = ("AWS::S3::BucketPolicy", {"Bucket": "car-rental-data-lake", "PolicyDocument": json.loads(text)})
+    bucket = (
+        "AWS::S3::BucketPolicy",
+        {"Bucket": "car-rental-data-lake", "PolicyDocument": json.loads(text)},
+    )
     assert lint_resources(*as_resources(wanted), bucket) == []
 
 
-@pytest.mark.parametrize(("part", "wrong"), [("Action", "s3:GetObjekt"), ("Resource", "arn:aws:glue"), ("Effekt", "Allow")])
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [("Action", "s3:GetObjekt"), ("Resource", "arn:aws:glue"), ("Effekt", "Allow")],
+)
 def test_the_linter_can_find_something(rendered: list[Role], part: str, wrong: str) -> None:
     rendered[1].policy["Statement"][0][part] = wrong
     assert len(lint_resources(*as_resources(rendered))) == 1
@@ -244,10 +320,14 @@ def test_statement_ids_are_letters_and_digits_and_unique(rendered: list[Role]) -
         for document in (role.policy, role.trust):
             assert document["Version"] == "2012-10-17"
             ids = [statement["Sid"] for statement in document["Statement"]]
-            assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[A-Za-z0-9]+", sid) for sid in ids)
+            assert len(ids) == len(set(ids)) and all(
+                re.fullmatch(r"[A-Za-z0-9]+", sid) for sid in ids
+            )
 
 
-def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(rendered: list[Role]) -> None:
+def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(
+    rendered: list[Role],
+) -> None:
     source_arns = {
         "EMR_SERVICE_ROLE": f"arn:aws:elasticmapreduce:us-east-1:{ACCOUNT}:*",
         "STEP_FUNCTIONS_ROLE_ARN": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:*",
@@ -258,22 +338,34 @@ def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(r
         (statement,) = role.trust["Statement"]
         condition = statement.get("Condition", {})
         if role.key == "EMR_EC2_INSTANCE_PROFILE":
-            assert condition == {}  # EC2 sends no source: with a condition no instance could ever take it on
+            assert (
+                condition == {}
+            )  # EC2 sends no source: with a condition no instance could ever take it on
         else:
             assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
             assert condition.get("ArnLike", {}).get("aws:SourceArn") == source_arns.get(role.key)
-    services = {role.trust["Statement"][0]["Principal"]["Service"].split(".")[0] for role in rendered}
+    services = {
+        role.trust["Statement"][0]["Principal"]["Service"].split(".")[0] for role in rendered
+    }
     assert services == {"elasticmapreduce", "ec2", "glue", "lambda", "states", "scheduler"}
 
 
-def test_the_scheduler_has_a_role_only_with_a_schedule(tmp_path: Path, role_of: Callable[[str], Role]) -> None:
+def test_the_scheduler_has_a_role_only_with_a_schedule(
+    tmp_path: Path, role_of: Callable[[str], Role]
+) -> None:
     without = {role.key for role in roles(settings_with(tmp_path), ACCOUNT, "aws")}
     assert "SCHEDULER_ROLE" not in without and len(without) == 5
-    assert role_of("SCHEDULER_ROLE").policy["Statement"][0]["Resource"].endswith(":stateMachine:CarRentalDataPipeline")
+    assert (
+        role_of("SCHEDULER_ROLE")
+        .policy["Statement"][0]["Resource"]
+        .endswith(":stateMachine:CarRentalDataPipeline")
+    )
 
 
 def test_a_switch_chooses_the_policy_of_the_emr_service(tmp_path: Path) -> None:
-    newer, older = (f"arn:aws:iam::aws:policy/{EMR_SERVICE_POLICIES[version]}" for version in ("v2", "v1"))
+    newer, older = (
+        f"arn:aws:iam::aws:policy/{EMR_SERVICE_POLICIES[version]}" for version in ("v2", "v1")
+    )
     for version, attached, unwanted in (("v2", newer, older), ("v1", older, newer)):
         service = roles(settings_with(tmp_path), ACCOUNT, "aws", version)[0]
         assert (service.managed, service.unwanted) == ((attached,), (unwanted,))
@@ -281,7 +373,8 @@ def test_a_switch_chooses_the_policy_of_the_emr_service(tmp_path: Path) -> None:
 
 def test_environments_have_roles_of_their_own(tmp_path: Path) -> None:
     dev, prod = (
-        {role.name for role in roles(settings_with(tmp_path, ENVIRONMENT=name), ACCOUNT, "aws")} for name in ("dev", "prod")
+        {role.name for role in roles(settings_with(tmp_path, ENVIRONMENT=name), ACCOUNT, "aws")}
+        for name in ("dev", "prod")
     )
     assert {f"prod-{name}" for name in dev} == prod
 
@@ -289,26 +382,41 @@ def test_environments_have_roles_of_their_own(tmp_path: Path) -> None:
 def test_a_given_role_of_the_state_machine_keeps_its_path(tmp_path: Path) -> None:
     arn = "arn:aws:iam::000000000000:role/service-role/Mine"
     settings = settings_with(tmp_path, STEP_FUNCTIONS_ROLE_ARN=arn)
-    (role,) = (role for role in roles(settings, "000000000000", "aws") if role.key == "STEP_FUNCTIONS_ROLE_ARN")
+    (role,) = (
+        role
+        for role in roles(settings, "000000000000", "aws")
+        if role.key == "STEP_FUNCTIONS_ROLE_ARN"
+    )
     assert (role.arn, role.name, role.path) == (arn, "Mine", "/service-role/")
 
 
 def test_the_instance_profile_is_what_the_setting_takes(role_of: Callable[[str], Role]) -> None:
-    assert role_of("EMR_EC2_INSTANCE_PROFILE").shown_arn == f"arn:aws:iam::{ACCOUNT}:instance-profile/EMR_EC2_DefaultRole"
+    assert (
+        role_of("EMR_EC2_INSTANCE_PROFILE").shown_arn
+        == f"arn:aws:iam::{ACCOUNT}:instance-profile/EMR_EC2_DefaultRole"
+    )
     assert role_of("EMR_SERVICE_ROLE").shown_arn == f"arn:aws:iam::{ACCOUNT}:role/EMR_DefaultRole"
 
 
 @pytest.mark.parametrize("given", [KEY, f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"])
-def test_with_a_key_who_uses_the_lake_s_objects_may_use_exactly_that_key_through_s3(tmp_path: Path, given: str) -> None:
+def test_with_a_key_who_uses_the_lake_s_objects_may_use_exactly_that_key_through_s3(
+    tmp_path: Path, given: str
+) -> None:
     found = {}
     for role in roles(settings_with(tmp_path, KMS_KEY_ID=given), ACCOUNT, "aws"):
         for statement in role.policy["Statement"]:
             if statement["Sid"] == "UseTheLakesKey":
                 found[role.key] = statement
-    assert set(found) == {"EMR_EC2_INSTANCE_PROFILE", "GLUE_SERVICE_ROLE", "STEP_FUNCTIONS_ROLE_ARN"}
+    assert set(found) == {
+        "EMR_EC2_INSTANCE_PROFILE",
+        "GLUE_SERVICE_ROLE",
+        "STEP_FUNCTIONS_ROLE_ARN",
+    }
     for statement in found.values():
         assert statement["Resource"] == f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"
-        assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+        assert statement["Condition"] == {
+            "StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
+        }
 
 
 def test_without_a_key_no_role_may_use_any(rendered: list[Role]) -> None:

@@ -1,6 +1,8 @@
-"""How far each role reaches: what it needs is allowed, and what it must never do is not, by its own policy.
+"""How far each role reaches: what it needs is allowed, and what it must never do is not, by its own
+policy.
 
-The calls are listed by hand from what the services are documented to do; ``test_iam_recorded.py`` has those that are made.
+The calls are listed by hand from what the services are documented to do; ``test_iam_recorded.py``
+has those that are made.
 """
 
 from __future__ import annotations
@@ -31,17 +33,47 @@ ADMIN = f"arn:aws:iam::{ACCOUNT}:role/Admin"
 
 # what no role may do, whatever the request says of itself
 NEVER = [
-    *(("s3:DeleteBucket", BUCKET), ("s3:PutBucketPolicy", BUCKET), ("s3:PutLifecycleConfiguration", BUCKET)),
-    *(("s3:GetObject", f"{ELSEWHERE}/raw/users.csv"), ("s3:ListBucket", ELSEWHERE), ("s3:PutObject", f"{ELSEWHERE}/x")),
-    *(("s3:PutObject", f"{BUCKET}/raw/users/x.csv"), ("s3:DeleteObject", f"{BUCKET}/raw/users/users.csv")),
-    *(("s3:PutObject", f"{BUCKET}/jobs/publish_run.py"), ("s3:DeleteObjectVersion", f"{BUCKET}/processed/x")),
-    *(("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"), ("iam:CreateAccessKey", f"arn:aws:iam::{ACCOUNT}:user/x")),
-    *(("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/EMR_DefaultRole"), ("sts:AssumeRole", ADMIN)),
+    *(
+        ("s3:DeleteBucket", BUCKET),
+        ("s3:PutBucketPolicy", BUCKET),
+        ("s3:PutLifecycleConfiguration", BUCKET),
+    ),
+    *(
+        ("s3:GetObject", f"{ELSEWHERE}/raw/users.csv"),
+        ("s3:ListBucket", ELSEWHERE),
+        ("s3:PutObject", f"{ELSEWHERE}/x"),
+    ),
+    *(
+        ("s3:PutObject", f"{BUCKET}/raw/users/x.csv"),
+        ("s3:DeleteObject", f"{BUCKET}/raw/users/users.csv"),
+    ),
+    *(
+        ("s3:PutObject", f"{BUCKET}/jobs/publish_run.py"),
+        ("s3:DeleteObjectVersion", f"{BUCKET}/processed/x"),
+    ),
+    *(
+        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"),
+        ("iam:CreateAccessKey", f"arn:aws:iam::{ACCOUNT}:user/x"),
+    ),
+    *(
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/EMR_DefaultRole"),
+        ("sts:AssumeRole", ADMIN),
+    ),
     *(("iam:PassRole", ADMIN), ("iam:PassRole", f"arn:aws:iam::{OTHER}:role/EMR_EC2_DefaultRole")),
-    *(("glue:DeleteDatabase", f"arn:aws:glue:{REGION}:database/car_rental_db"), ("athena:DeleteWorkGroup", "*")),
-    *(("glue:GetTable", f"arn:aws:glue:{REGION}:table/payroll/salaries"), ("lambda:UpdateFunctionCode", "*")),
+    *(
+        ("glue:DeleteDatabase", f"arn:aws:glue:{REGION}:database/car_rental_db"),
+        ("athena:DeleteWorkGroup", "*"),
+    ),
+    *(
+        ("glue:GetTable", f"arn:aws:glue:{REGION}:table/payroll/salaries"),
+        ("lambda:UpdateFunctionCode", "*"),
+    ),
     *(("states:UpdateStateMachine", MACHINE), ("states:DeleteStateMachine", MACHINE)),
-    *(("kms:Decrypt", f"arn:aws:kms:{REGION}:key/x"), ("ec2:RunInstances", "*"), ("secretsmanager:GetSecretValue", "*")),
+    *(
+        ("kms:Decrypt", f"arn:aws:kms:{REGION}:key/x"),
+        ("ec2:RunInstances", "*"),
+        ("secretsmanager:GetSecretValue", "*"),
+    ),
 ]
 # contexts that a request could come with: none, and those that open a condition of some role
 CONTEXTS = [
@@ -63,17 +95,23 @@ def role_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Role]:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize(("action", "resource"), NEVER)
 def test_no_role_may(role_of: Callable[[str], Role], key: str, action: str, resource: str) -> None:
-    assert not [context for context in CONTEXTS if allows(role_of(key).policy, action, resource, context)]
+    assert not [
+        context for context in CONTEXTS if allows(role_of(key).policy, action, resource, context)
+    ]
 
 
-# it names EMR_EC2_DefaultRole without an account, but nobody can pass a role of another account anyway
+# it names EMR_EC2_DefaultRole without an account, but nobody can pass a role of another account
+# anyway
 MANAGED_NEVER = [one for one in NEVER if not (one[0] == "iam:PassRole" and OTHER in one[1])]
 
 
 @pytest.mark.parametrize(
-    ("action", "resource"), [*MANAGED_NEVER, ("ec2:TerminateInstances", f"arn:aws:ec2:{REGION}:instance/i-untagged")]
+    ("action", "resource"),
+    [*MANAGED_NEVER, ("ec2:TerminateInstances", f"arn:aws:ec2:{REGION}:instance/i-untagged")],
 )
-def test_nor_does_aws_s_own_policy_of_the_emr_service_let_it(role_of: Callable[[str], Role], action: str, resource: str) -> None:
+def test_nor_does_aws_s_own_policy_of_the_emr_service_let_it(
+    role_of: Callable[[str], Role], action: str, resource: str
+) -> None:
     (attached,) = role_of("EMR_SERVICE_ROLE").managed
     policy = json.loads(aws_managed_policies_data)[attached.rpartition("/")[2]]["Document"]
     assert not [context for context in CONTEXTS if allows(policy, action, resource, context)]
@@ -85,25 +123,54 @@ def tagged(**tags: str) -> dict[str, str]:
 
 
 NEEDED = [
-    ("EMR_SERVICE_ROLE", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole", CONTEXTS[1]),
+    (
+        "EMR_SERVICE_ROLE",
+        "iam:PassRole",
+        f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole",
+        CONTEXTS[1],
+    ),
     *(
         ("EMR_EC2_INSTANCE_PROFILE", action, f"{BUCKET}/{key}", {})
         for action, key in (
             *(("s3:GetObject", "raw/users/users.csv"), ("s3:GetObject", "jobs/clean_rentals.py")),
-            *(("s3:PutObject", "clean/rentals/run_id=r/part-0.parquet"), ("s3:PutObject", "rejected/rental_transactions/x")),
-            *(("s3:PutObject", "staging/run_id=r/user_metrics/x"), ("s3:DeleteObject", "staging/run_id=r/user_metrics/x")),
-            *(("s3:PutObject", "processed/user_metrics/run_id=r/x"), ("s3:DeleteObject", "processed/user_metrics/run_id=r/x")),
+            *(
+                ("s3:PutObject", "clean/rentals/run_id=r/part-0.parquet"),
+                ("s3:PutObject", "rejected/rental_transactions/x"),
+            ),
+            *(
+                ("s3:PutObject", "staging/run_id=r/user_metrics/x"),
+                ("s3:DeleteObject", "staging/run_id=r/user_metrics/x"),
+            ),
+            *(
+                ("s3:PutObject", "processed/user_metrics/run_id=r/x"),
+                ("s3:DeleteObject", "processed/user_metrics/run_id=r/x"),
+            ),
             ("s3:PutObject", "logs/emr/j-1/steps/s-1/stderr.gz"),
         )
     ),
     ("EMR_EC2_INSTANCE_PROFILE", "s3:ListBucket", BUCKET, {}),
     ("GLUE_SERVICE_ROLE", "s3:GetObject", f"{BUCKET}/processed/user_metrics/run_id=r/x", {}),
-    ("GLUE_SERVICE_ROLE", "glue:BatchCreatePartition", f"arn:aws:glue:{REGION}:table/car_rental_db/user_metrics", {}),
+    (
+        "GLUE_SERVICE_ROLE",
+        "glue:BatchCreatePartition",
+        f"arn:aws:glue:{REGION}:table/car_rental_db/user_metrics",
+        {},
+    ),
     ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**OURS)),
     ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:RunJobFlow", "*", REQUESTED),
     ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:AddJobFlowSteps", CLUSTER, tagged(**OURS)),
-    ("STEP_FUNCTIONS_ROLE_ARN", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole", CONTEXTS[1]),
-    ("STEP_FUNCTIONS_ROLE_ARN", "glue:StartCrawler", f"arn:aws:glue:{REGION}:crawler/car-rental-processed", {}),
+    (
+        "STEP_FUNCTIONS_ROLE_ARN",
+        "iam:PassRole",
+        f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole",
+        CONTEXTS[1],
+    ),
+    (
+        "STEP_FUNCTIONS_ROLE_ARN",
+        "glue:StartCrawler",
+        f"arn:aws:glue:{REGION}:crawler/car-rental-processed",
+        {},
+    ),
     ("SCHEDULER_ROLE", "states:StartExecution", MACHINE, {}),
 ]
 
@@ -120,15 +187,35 @@ BEYOND = [
     ("GLUE_SERVICE_ROLE", "s3:PutObject", f"{BUCKET}/processed/user_metrics/x", {}),
     ("EMR_EC2_INSTANCE_PROFILE", "s3:GetObject", f"{BUCKET}/athena-results/x.csv", {}),
     ("EMR_EC2_INSTANCE_PROFILE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**OURS)),
-    ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**{**OURS, "Environment": "prod"})),
+    (
+        "LAMBDA_ROLE",
+        "elasticmapreduce:TerminateJobFlows",
+        CLUSTER,
+        tagged(**{**OURS, "Environment": "prod"}),
+    ),
     ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, {}),
     ("LAMBDA_ROLE", "elasticmapreduce:RunJobFlow", "*", REQUESTED),
     ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:RunJobFlow", "*", {}),
-    ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:AddJobFlowSteps", CLUSTER, tagged(Project="something-else")),
-    ("STEP_FUNCTIONS_ROLE_ARN", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole", {}),
+    (
+        "STEP_FUNCTIONS_ROLE_ARN",
+        "elasticmapreduce:AddJobFlowSteps",
+        CLUSTER,
+        tagged(Project="something-else"),
+    ),
+    (
+        "STEP_FUNCTIONS_ROLE_ARN",
+        "iam:PassRole",
+        f"arn:aws:iam::{ACCOUNT}:role/EMR_EC2_DefaultRole",
+        {},
+    ),
     ("STEP_FUNCTIONS_ROLE_ARN", "s3:GetObject", f"{BUCKET}/raw/users/users.csv", {}),
     ("SCHEDULER_ROLE", "states:StopExecution", MACHINE, {}),
-    ("SCHEDULER_ROLE", "states:StartExecution", f"arn:aws:states:{REGION}:stateMachine:Another", {}),
+    (
+        "SCHEDULER_ROLE",
+        "states:StartExecution",
+        f"arn:aws:states:{REGION}:stateMachine:Another",
+        {},
+    ),
 ]
 
 
@@ -143,11 +230,17 @@ def test_a_role_may_not_do_what_belongs_to_another_role_or_to_others(
 
 
 def policy(**statement: object) -> dict[str, object]:
-    return {"Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*", **statement}]}
+    return {
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*", **statement}
+        ]
+    }
 
 
 def test_the_evaluator_knows_wildcards_conditions_and_what_it_does_not_know() -> None:
-    assert allows(policy(), "S3:getobject", "arn:aws:s3:::b/x/y") and not allows(policy(), "s3:PutObject", "arn:aws:s3:::b/x")
+    assert allows(policy(), "S3:getobject", "arn:aws:s3:::b/x/y") and not allows(
+        policy(), "s3:PutObject", "arn:aws:s3:::b/x"
+    )
     bound = policy(Condition={"StringEquals": {"aws:SourceAccount": [ACCOUNT, OTHER]}})
     assert allows(bound, "s3:GetObject", "arn:aws:s3:::b/x", {"aws:SourceAccount": OTHER})
     assert not allows(bound, "s3:GetObject", "arn:aws:s3:::b/x")

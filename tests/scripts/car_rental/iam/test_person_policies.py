@@ -1,7 +1,8 @@
-"""The policies for the person who runs the scripts: each phase's calls are allowed, and no grant is without a call.
+"""The policies for the person who runs the scripts: each phase's calls are allowed, and no grant is
+without a call.
 
-Every phase runs once against the stand-in, what changes things twice: with other settings the second time. ``UNSEEN`` has what
-the stand-in does not show; a call of another phase is not allowed.
+Every phase runs once against the stand-in, what changes things twice: with other settings the
+second time. ``UNSEEN`` has what the stand-in does not show; a call of another phase is not allowed.
 """
 
 from __future__ import annotations
@@ -53,9 +54,16 @@ OPTIONS = {
 }
 BUCKET = f"arn:aws:s3:::{NAME}-car-rental-data-lake"
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT_ID}"
-CATALOG = (f"{GLUE}:catalog", f"{GLUE}:database/{NAME}_car_rental_db", f"{GLUE}:table/{NAME}_car_rental_db/x")
+CATALOG = (
+    f"{GLUE}:catalog",
+    f"{GLUE}:database/{NAME}_car_rental_db",
+    f"{GLUE}:table/{NAME}_car_rental_db/x",
+)
 CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT_ID}:cluster/j-1"
-OURS = {"elasticmapreduce:ResourceTag/Project": "car-rental-data-lake", "elasticmapreduce:ResourceTag/Environment": NAME}
+OURS = {
+    "elasticmapreduce:ResourceTag/Project": "car-rental-data-lake",
+    "elasticmapreduce:ResourceTag/Environment": NAME,
+}
 Need = tuple[Any, ...]
 
 
@@ -63,13 +71,20 @@ def of(service: str, name: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{name}"
 
 
-# IAM's simulator tells anybody's rights: no policy here allows it, and --check says that it could not be asked
+# IAM's simulator tells anybody's rights: no policy here allows it, and --check says that it could
+# not be asked
 ASKABLE = [check for check in CHECKS if check.name != "rights"]
 NETWORK = [of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")]
 
 
-def each(prefix: str, actions: str, *resources: str, context: dict[str, str] | None = None) -> list[Need]:
-    return [(f"{prefix}:{action}", resource, context or {}) for action in actions.split() for resource in resources]
+def each(
+    prefix: str, actions: str, *resources: str, context: dict[str, str] | None = None
+) -> list[Need]:
+    return [
+        (f"{prefix}:{action}", resource, context or {})
+        for action in actions.split()
+        for resource in resources
+    ]
 
 
 def role(name: str) -> str:
@@ -77,7 +92,9 @@ def role(name: str) -> str:
 
 
 # files that differ are sent, large ones in parts; what KMS encrypts is compared by its metadata
-BRING_FILES = each("s3", "GetObject PutObject AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x")
+BRING_FILES = each(
+    "s3", "GetObject PutObject AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x"
+)
 FAILED_RUN = [
     *BRING_FILES,
     *each("s3", "ListAllMyBuckets", "*"),
@@ -86,10 +103,13 @@ FAILED_RUN = [
     *each("elasticmapreduce", "ListInstances", CLUSTER),
     *each("elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS),
 ]
-REJECTED = each("glue", "CreateTable CreatePartition DeletePartition GetTables GetPartitions", *CATALOG)
+REJECTED = each(
+    "glue", "CreateTable CreatePartition DeletePartition GetTables GetPartitions", *CATALOG
+)
 SCHEDULE = of("scheduler", f"schedule/default/{NAME}-car-rental-pipeline")
 MACHINE = f"{NAME}-CarRentalDataPipeline"
-# what the stand-in does not show of a phase: repairs, failures, what AWS asks for on behalf of a call
+# what the stand-in does not show of a phase: repairs, failures, what AWS asks for on behalf of a
+# call
 UNSEEN: dict[str, list[Need]] = {
     "check": [
         *each("ec2", "DescribeKeyPairs DescribeInstances DescribeInstanceTypes", "*"),
@@ -101,17 +121,29 @@ UNSEEN: dict[str, list[Need]] = {
             *(of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")),
             context={"aws:TagKeys": EMR_MANAGED_POLICY_TAG["Key"]},
         ),
-        *each("iam", "GetRole", f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"),
+        *each(
+            "iam",
+            "GetRole",
+            f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot",
+        ),
         *each("iam", "GetRole ListAttachedRolePolicies", role("CarRentalSchedulerRole")),
     ],
     "roles": [
         *each("iam", "UpdateAssumeRolePolicy", role("EMR_DefaultRole")),
-        *each("iam", "RemoveRoleFromInstanceProfile", role("EMR_EC2_DefaultRole").replace(":role/", ":instance-profile/")),
+        *each(
+            "iam",
+            "RemoveRoleFromInstanceProfile",
+            role("EMR_EC2_DefaultRole").replace(":role/", ":instance-profile/"),
+        ),
     ],
     "setup": [
         *BRING_FILES,
         *each("glue", "UpdateCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
-        *each("athena", "UpdateWorkGroup UpdateNamedQuery", of("athena", f"workgroup/{NAME}-car-rental")),
+        *each(
+            "athena",
+            "UpdateWorkGroup UpdateNamedQuery",
+            of("athena", f"workgroup/{NAME}-car-rental"),
+        ),
         *each("states", "TagResource", of("states", f"stateMachine:{MACHINE}")),
         *each(
             "lambda",
@@ -142,16 +174,27 @@ UNSEEN: dict[str, list[Need]] = {
         *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
     ],
     "analyze": [
-        # https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html: what Athena does, it does as whoever asks
+        # https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
+        # Athena does everything with the rights of the caller
         *each("athena", "StopQueryExecution", of("athena", f"workgroup/{NAME}-car-rental")),
-        *each("glue", "GetDatabase GetTable GetTables GetPartition GetPartitions BatchGetPartition", *CATALOG),
+        *each(
+            "glue",
+            "GetDatabase GetTable GetTables GetPartition GetPartitions BatchGetPartition",
+            *CATALOG,
+        ),
         *each("s3", "ListBucket GetBucketLocation ListBucketMultipartUploads", BUCKET),
         *each("s3", "GetObject", f"{BUCKET}/processed/x", f"{BUCKET}/rejected/x"),
-        *each("s3", "GetObject PutObject AbortMultipartUpload ListMultipartUploadParts", f"{BUCKET}/athena-results/x"),
+        *each(
+            "s3",
+            "GetObject PutObject AbortMultipartUpload ListMultipartUploadParts",
+            f"{BUCKET}/athena-results/x",
+        ),
     ],
     "teardown": [
         *each("elasticmapreduce", "DescribeCluster", CLUSTER),
-        *each("elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS),
+        *each(
+            "elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS
+        ),
         *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
         *each("glue", "StopCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
         *each("athena", "GetWorkGroup", of("athena", f"workgroup/{NAME}-car-rental")),
@@ -175,11 +218,18 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def person(stand_in: LocalAws, client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Person:
+def person(
+    stand_in: LocalAws, client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Person:
     folder: Path = tmp_path_factory.mktemp(NAME)
     generate(rentals=50, seed=5, folder=folder / "data")
     (folder / "empty.env").touch()
-    flags = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": NAME, "DATA_DIR": str(folder / "data"), **OPTIONS}
+    flags = {
+        "AWS_ENDPOINT_URL": stand_in.url,
+        "ENVIRONMENT": NAME,
+        "DATA_DIR": str(folder / "data"),
+        **OPTIONS,
+    }
     settings = load_settings({}, folder / "empty.env", flags)
     pipeline = Pipeline(settings, Aws(settings))
     found, translator = Person(pipeline.aws), PersonTranslator(client, REGION)
@@ -197,12 +247,18 @@ def person(stand_in: LocalAws, client: Callable[[str], Any], tmp_path_factory: p
     plain = {"alert_email": "", "schedule_expression": ""}
     phase("check", lambda settings, aws: preflight(settings, aws, local=False, checks=ASKABLE))
     phase("roles", *[lambda settings, aws: setup_iam_roles(settings, aws, console, file=file)] * 2)
-    phase("roles", lambda settings, aws: setup_iam_roles(settings, aws, console, file=file, emr_policy="v1"))
+    phase(
+        "roles",
+        lambda settings, aws: setup_iam_roles(settings, aws, console, file=file, emr_policy="v1"),
+    )
     for step in (setup_aws_environment, setup_glue_crawlers, deploy_step_functions):
-        phase("setup", *[lambda settings, aws, step=step: step(settings, aws, console)] * 2)  # type: ignore[misc]
+        phase("setup", *[lambda settings, aws, step=step: step(settings, aws, console)] * 2)
     for changes in (plain, {"emr_step_timeout_minutes": 60}):
         changed = dataclasses.replace(pipeline.settings, **changes)  # type: ignore[arg-type]
-        phase("setup", lambda _, aws, it=changed: deploy_step_functions(it, with_settings(aws, it), console))  # type: ignore[misc]
+        phase(
+            "setup",
+            lambda _, aws, it=changed: deploy_step_functions(it, with_settings(aws, it), console),
+        )  # type: ignore[misc]
     pipeline.put_jobs()
     run_id = pipeline.lay_out(*TABLES)
     phase(
@@ -212,14 +268,20 @@ def person(stand_in: LocalAws, client: Callable[[str], Any], tmp_path_factory: p
         lambda settings, aws: run_glue_crawlers(settings, aws, console),
         lambda settings, aws: terminate_emr_cluster(settings, aws, console),
     )
-    phase("orchestrate", lambda settings, aws: execute_step_functions(settings, aws, console, run_id=run_id))
+    phase(
+        "orchestrate",
+        lambda settings, aws: execute_step_functions(settings, aws, console, run_id=run_id),
+    )
     phase(
         "analyze",
         lambda _, aws: require_workgroup(aws),
         lambda _, aws: published_runs(aws),
         lambda _, aws: Athena(aws).run("SELECT 1 AS one"),
     )
-    phase("teardown", lambda settings, aws: teardown(settings, aws, console, delete_data=True, yes=True))
+    phase(
+        "teardown",
+        lambda settings, aws: teardown(settings, aws, console, delete_data=True, yes=True),
+    )
     return found
 
 
@@ -229,26 +291,40 @@ def with_settings(aws: Aws, settings: Settings) -> Aws:
 
 
 def denied(policy: dict[str, Any], needs: list[Permission]) -> set[str]:
-    return {str(need) for need in needs if not allows(policy, need.action, need.resource, need.context)}
+    return {
+        str(need) for need in needs if not allows(policy, need.action, need.resource, need.context)
+    }
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_a_person_with_the_policy_of_a_phase_may_do_all_that_it_does(person: Person, phase: str) -> None:
+def test_a_person_with_the_policy_of_a_phase_may_do_all_that_it_does(
+    person: Person, phase: str
+) -> None:
     assert len(person.seen[phase]) > 2  # else nothing was recorded
     assert denied(person.policy(phase), person.needs(phase)) == set()
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_the_policy_of_a_phase_grants_nothing_that_it_does_not_need(person: Person, phase: str) -> None:
+def test_the_policy_of_a_phase_grants_nothing_that_it_does_not_need(
+    person: Person, phase: str
+) -> None:
     assert list(unused_grants(person.policy(phase), person.needs(phase))) == []
 
 
 @pytest.mark.parametrize("phase", ["check", "setup", "process", "orchestrate", "analyze"])
-def test_only_the_policy_of_step_1_and_the_teardown_s_touch_what_roles_may_do(person: Person, phase: str) -> None:
-    actions = {action for statement in person.policy(phase)["Statement"] for action in as_list(statement["Action"])}
-    assert {action for action in actions if re.match(r"iam:(Put|Create|Attach|Detach|Update|Delete)", action)} <= {
-        "iam:CreateServiceLinkedRole"
+def test_only_the_policy_of_step_1_and_the_teardown_s_touch_what_roles_may_do(
+    person: Person, phase: str
+) -> None:
+    actions = {
+        action
+        for statement in person.policy(phase)["Statement"]
+        for action in as_list(statement["Action"])
     }
+    assert {
+        action
+        for action in actions
+        if re.match(r"iam:(Put|Create|Attach|Detach|Update|Delete)", action)
+    } <= {"iam:CreateServiceLinkedRole"}
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
@@ -258,13 +334,19 @@ def test_the_policy_of_a_phase_fits_into_a_managed_policy(person: Person, phase:
 
 
 def test_the_linter_knows_every_action_and_has_nothing_to_say(person: Person) -> None:
-    made = [("AWS::IAM::ManagedPolicy", {"PolicyDocument": person.policy(phase)}) for phase in PERSON_PHASES]
+    made = [
+        ("AWS::IAM::ManagedPolicy", {"PolicyDocument": person.policy(phase)})
+        for phase in PERSON_PHASES
+    ]
     assert lint_resources(*made) == []
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
 def test_step_1_prints_the_policy_of_a_phase_and_makes_nothing(
-    stand_in: LocalAws, phase: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stand_in: LocalAws,
+    phase: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.url)
     monkeypatch.setenv("ENVIRONMENT", "printed")

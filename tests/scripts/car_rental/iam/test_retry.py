@@ -31,7 +31,9 @@ class Attempts:
     def run(self):
         console = Console(io.StringIO(), io.StringIO())
         refusals = ("Invalid InstanceProfile",)
-        return retry_while_iam_spreads(self, refusals, console, 120, clock=lambda: self.now, sleep=self.sleep)
+        return retry_while_iam_spreads(
+            self, refusals, console, 120, clock=lambda: self.now, sleep=self.sleep
+        )
 
 
 def test_it_is_tried_again_until_the_role_is_known():

@@ -1,4 +1,5 @@
-"""The notebook's kernel: this Python whatever the user has installed, nothing left behind, and Ctrl-C reaches the cell."""
+"""The notebook's kernel: this Python whatever the user has installed, nothing left behind, and
+Ctrl-C reaches the cell."""
 
 from __future__ import annotations
 
@@ -17,11 +18,19 @@ from car_rental.report.kernel import CellError, Kernel
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A home folder that does not exist, and a user's kernel of the usual name that cannot start."""
+    """A home folder that does not exist, and a user's kernel of the usual name that cannot
+    start."""
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "theirs", "language": "python"}))
-    return {**os.environ, "HOME": str(tmp_path / "nowhere"), "JUPYTER_PATH": str(tmp_path / "jupyter"), "CI": "true"}
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": ["/bin/false"], "display_name": "theirs", "language": "python"})
+    )
+    return {
+        **os.environ,
+        "HOME": str(tmp_path / "nowhere"),
+        "JUPYTER_PATH": str(tmp_path / "jupyter"),
+        "CI": "true",
+    }
 
 
 def test_cells_run_one_after_the_other_in_this_python(
@@ -39,7 +48,9 @@ def test_cells_run_one_after_the_other_in_this_python(
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_an_error_of_a_cell_brings_its_name_and_what_was_shown_before(environ: dict[str, str], tmp_path: Path) -> None:
+def test_an_error_of_a_cell_brings_its_name_and_what_was_shown_before(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     with Kernel(tmp_path, environ) as kernel:
         with pytest.raises(CellError, match="ZeroDivisionError: division by zero") as caught:
             kernel.run("print('before'); 1 / 0")
@@ -47,9 +58,14 @@ def test_an_error_of_a_cell_brings_its_name_and_what_was_shown_before(environ: d
         assert kernel.run("'goes on'")
 
 
-def test_ctrl_c_lets_the_cell_clean_up_and_passes_on(environ: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_lets_the_cell_clean_up_and_passes_on(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     marker = tmp_path / "cleaned"
-    cell = f"import time, pathlib\ntry:\n    time.sleep(60)\nfinally:\n    pathlib.Path({str(marker)!r}).touch()"
+    cell = (
+        "import time, pathlib\ntry:\n    time.sleep(60)\nfinally:\n   "
+        f" pathlib.Path({str(marker)!r}).touch()"
+    )
     began = time.monotonic()
     with Kernel(tmp_path, environ) as kernel:
         threading.Timer(1.0, _thread.interrupt_main).start()
@@ -59,6 +75,8 @@ def test_ctrl_c_lets_the_cell_clean_up_and_passes_on(environ: dict[str, str], tm
     assert time.monotonic() - began < 30
 
 
-def test_a_kernel_that_dies_is_an_error_and_no_endless_wait(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_kernel_that_dies_is_an_error_and_no_endless_wait(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     with Kernel(tmp_path, environ) as kernel, pytest.raises(DataLakeError, match="died"):
         kernel.run("import os; os._exit(1)")

@@ -13,11 +13,22 @@ from car_rental.report.settings_env import VARIABLE, received, settings_environm
     "values",
     [
         {},
-        {"ENVIRONMENT": "prod", "S3_BUCKET_NAME": "mine", "MAX_REJECT_RATE": "0.125", "REPORT_CUSTOMER_NAMES": "no"},
-        {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": 'a"b', "DATA_DIR": "/some/where"},
+        {
+            "ENVIRONMENT": "prod",
+            "S3_BUCKET_NAME": "mine",
+            "MAX_REJECT_RATE": "0.125",
+            "REPORT_CUSTOMER_NAMES": "no",
+        },
+        {
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": 'a"b',
+            "DATA_DIR": "/some/where",
+        },
     ],
 )
-def test_the_settings_arrive_as_they_were_handed_over(values: dict[str, str], tmp_path: Path) -> None:
+def test_the_settings_arrive_as_they_were_handed_over(
+    values: dict[str, str], tmp_path: Path
+) -> None:
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings(values, empty)

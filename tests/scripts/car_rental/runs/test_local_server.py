@@ -20,8 +20,13 @@ def test_a_server_that_the_system_killed_is_said_to_have_been_killed(tmp_path):
     settings = load_settings({}, tmp_path / ".env")
     err = io.StringIO()
     console = Console(io.StringIO(), err)
-    with pytest.raises(DataLakeError, match="SIGKILL.*memory") as caught, local_lake(settings, console) as here:
-        [server] = [child for child in psutil.Process().children() if "local_aws" in child.cmdline()]
+    with (
+        pytest.raises(DataLakeError, match="SIGKILL.*memory") as caught,
+        local_lake(settings, console) as here,
+    ):
+        [server] = [
+            child for child in psutil.Process().children() if "local_aws" in child.cmdline()
+        ]
         os.kill(server.pid, signal.SIGKILL)
         while server.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.02)

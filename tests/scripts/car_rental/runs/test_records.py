@@ -18,7 +18,9 @@ class Result:
     """What a step gives back."""
 
     run_id: str = "r1"
-    counts: dict[str, Any] = field(default_factory=lambda: {"tables": {"user_metrics": {"rows": 7}}})
+    counts: dict[str, Any] = field(
+        default_factory=lambda: {"tables": {"user_metrics": {"rows": 7}}}
+    )
 
     def summary(self):
         return "well done"
@@ -45,10 +47,17 @@ def saved(record):
 
 def test_a_step_that_runs_is_in_the_file_before_it_ends(record):
     with spark_jobs(record) as run:
-        assert [(step["name"], step["outcome"]) for step in saved(record)["steps"]] == [("run_spark_jobs", "running")]
+        assert [(step["name"], step["outcome"]) for step in saved(record)["steps"]] == [
+            ("run_spark_jobs", "running")
+        ]
         record.record_result(run, Result())
     (step,) = saved(record)["steps"]
-    assert (step["outcome"], step["summary"], step["number"], step["phase"]) == ("ok", "well done", 6, "process")
+    assert (step["outcome"], step["summary"], step["number"], step["phase"]) == (
+        "ok",
+        "well done",
+        6,
+        "process",
+    )
     assert step["seconds"] >= 0 and step["result"]["run_id"] == "r1"
 
 
@@ -85,19 +94,33 @@ def test_how_it_ended_is_written_down_and_the_error_passes(record, error, outcom
 def test_a_failure_says_where_what_and_what_to_do(record):
     with pytest.raises(DataLakeError), record.recording_end():
         raise DataLakeError("Spark", "broke", "Mend it.", log="s3://b/log", details=("a", "b"))
-    expected = {"where": "Spark", "what": "broke", "fix": "Mend it.", "log": "s3://b/log", "details": ["a", "b"]}
+    expected = {
+        "where": "Spark",
+        "what": "broke",
+        "fix": "Mend it.",
+        "log": "s3://b/log",
+        "details": ["a", "b"],
+    }
     assert saved(record)["error"] == expected
 
 
 def test_a_good_end_has_no_error(record):
     with record.recording_end():
         pass
-    assert (saved(record)["outcome"], saved(record)["exit_code"], saved(record)["error"]) == ("ok", 0, None)
+    assert (saved(record)["outcome"], saved(record)["exit_code"], saved(record)["error"]) == (
+        "ok",
+        0,
+        None,
+    )
 
 
 def test_money_keeps_every_digit(record):
     record.record_usage(Usage({"m5.xlarge": Decimal("1.50")}, Decimal("0.360"), False))
-    assert saved(record)["cost"] == {"hours": {"m5.xlarge": "1.50"}, "dollars": "0.360", "with_spot": False}
+    assert saved(record)["cost"] == {
+        "hours": {"m5.xlarge": "1.50"},
+        "dollars": "0.360",
+        "with_spot": False,
+    }
 
 
 def test_the_file_is_named_by_the_start_and_nothing_else_is_left_behind(record):
@@ -115,7 +138,9 @@ def test_before_the_settings_are_known_there_is_no_file_but_a_record(tmp_path):
 
 
 def test_secrets_are_in_no_record(project, tmp_path):
-    it = project(RUNS_DIR=str(tmp_path), AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="very-secret")
+    it = project(
+        RUNS_DIR=str(tmp_path), AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="very-secret"
+    )
     record = RunRecord([])
     record.belongs_to(it.settings)
     assert "very-secret" not in record.as_json() and "AKIDEXAMPLE" not in record.as_json()

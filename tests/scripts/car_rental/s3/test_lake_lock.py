@@ -53,9 +53,13 @@ def cluster(it: Any, tmp_path: Any) -> Iterator[str]:
 def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock of ``it``."""
     names = ("aws_endpoint_url", "s3_bucket_name", "local_aws_dir")
-    (tmp_path / "x.env").write_text("".join(f"{name.upper()}={getattr(it.settings, name)}\n" for name in names))
+    (tmp_path / "x.env").write_text(
+        "".join(f"{name.upper()}={getattr(it.settings, name)}\n" for name in names)
+    )
     environ = {"PYTHONPATH": str(ROOT / "scripts")}
-    environ |= {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
+    environ |= {
+        name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ
+    }
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "x.env")]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "held\n"
@@ -64,11 +68,15 @@ def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
 
 
 def put_lock(it: Any, **owner: str) -> None:
-    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=b"x")
+    it.aws.client("s3").put_object(
+        Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=b"x"
+    )
 
 
 def owner_now(it: Any) -> dict[str, str]:
-    owner: dict[str, str] = it.aws.client("s3").head_object(Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY)["Metadata"]
+    owner: dict[str, str] = it.aws.client("s3").head_object(
+        Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY
+    )["Metadata"]
     return owner
 
 
@@ -86,8 +94,12 @@ def test_it_is_free_again_behind_the_block_and_after_a_failure_in_it(it: Any) ->
     take(it)
 
 
-def test_a_process_that_lives_is_named_with_what_to_do(it: Any, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(DataLakeError, match=r"another run writes the lake: main on .* \(last seen .*--wait") as caught:
+def test_a_process_that_lives_is_named_with_what_to_do(
+    it: Any, holder: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(
+        DataLakeError, match=r"another run writes the lake: main on .* \(last seen .*--wait"
+    ) as caught:
         take(it)
     assert caught.value.where == "run_spark_jobs"
     assert holder.poll() is None
@@ -100,13 +112,18 @@ def test_a_process_that_lives_is_waited_for(it: Any, holder: subprocess.Popen[st
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_was_killed_or_stopped_does_not_block(it: Any, holder: subprocess.Popen[str], number: int) -> None:
+def test_a_process_that_was_killed_or_stopped_does_not_block(
+    it: Any, holder: subprocess.Popen[str], number: int
+) -> None:
     holder.send_signal(number)
     take(it)
 
 
 def test_a_process_that_was_taken_for_dead_notices_it(it: Any) -> None:
-    lost = pytest.raises(DataLakeError, match="this run was silent for too long: another has taken over the lake's lock")
+    lost = pytest.raises(
+        DataLakeError,
+        match="this run was silent for too long: another has taken over the lake's lock",
+    )
     with lost, lake_lock(it.aws, it.console, "main") as lock:
         put_lock(it, owner="another", token="another/1")
         lock.check()
@@ -123,7 +140,9 @@ def test_unfinished_steps_of_its_cluster_keep_it_alive(it: Any, cluster: str) ->
     take(it)
     emr.add_job_flow_steps(JobFlowId=cluster, Steps=[{**step, "ActionOnFailure": "CONTINUE"}])
     put_lock(it, owner="main on somewhere", cluster=cluster)
-    with pytest.raises(DataLakeError, match=f"main on somewhere; cluster {cluster} has unfinished steps"):
+    with pytest.raises(
+        DataLakeError, match=f"main on somewhere; cluster {cluster} has unfinished steps"
+    ):
         take(it)
 
 
@@ -161,5 +180,7 @@ def test_a_run_id_that_sorts_before_a_published_run_is_refused(it: Any) -> None:
     s3.put_object(Bucket=bucket, Key="processed/location_metrics/run_id=2024-06/part-0.parquet")
     require_newest(it.aws, "main", "2024-06")
     require_newest(it.aws, "main", "2024-07")
-    with pytest.raises(DataLakeError, match="run 2024-05 sorts before run 2024-06, which is published"):
+    with pytest.raises(
+        DataLakeError, match="run 2024-05 sorts before run 2024-06, which is published"
+    ):
         require_newest(it.aws, "main", "2024-05")
