@@ -2,8 +2,9 @@
 """Step 6: runs the Spark jobs as steps of the EMR cluster, follows them, and shows why one failed.
 
 The jobs run in stages, the jobs of a stage concurrently: clean_rentals; vehicle_location_metrics
-and user_transaction_metrics; publish_run. Nothing is published if any of them fails. Without
---cluster-id, the one active cluster of this project is used.
+and user_transaction_metrics; publish_run. With --one-application, a single step runs all four.
+Nothing is published if any of them fails. Without --cluster-id, the one active cluster of this
+project is used.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def run_spark_jobs(
 ) -> SparkResult:
     """Runs all stages. Raises ``DataLakeError`` with the probable cause if a step fails.
 
-    ``one_application``: one step runs the four jobs in one Spark application, instead of a step for
-    each job.
+    ``one_application``: one step runs the four jobs in one Spark application, as with
+    EMR_ONE_APPLICATION, instead of a step for each job.
 
     Takes the lake's lock, unless the caller holds it (``lock``). With ``wait``, waits for another
     writer to end. Ctrl-C cancels the running steps and raises ``Interrupted``.
@@ -72,6 +73,7 @@ def run_spark_jobs(
     require_bucket(aws, "run_spark_jobs")
     cluster_id = find_cluster(aws, cluster_id)
     run_id = run_id or new_run_id()
+    one_application = one_application or settings.emr_one_application
     console.note(f"run {run_id} on cluster {cluster_id}")
     steps: dict[str, str] = {}
     with lake_lock(aws, console, "run_spark_jobs", wait=wait, held=lock) as held:
@@ -254,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--one-application",
         action="store_true",
-        help="one step that runs the four jobs in one Spark application",
+        help="one step that runs the four jobs in one Spark application (EMR_ONE_APPLICATION)",
     )
     parser.add_argument(
         "--run-id", help="id of the run (default: the time now, such as 2026-11-23T03-20-06.123Z)"

@@ -243,6 +243,11 @@ class Settings:
         _whole(1, 10080, "minutes"),
         "timeout of a Spark job in the state machine; the execution fails when it passes",
     )
+    emr_one_application: bool = _setting(
+        False,
+        _yes_or_no(),
+        "whether one step runs the four Spark jobs in one Spark application, or a step each job",
+    )
     # --- IAM roles
     emr_service_role: str = _setting("EMR_DefaultRole", ROLE, "role of the EMR service", unique="-")
     emr_ec2_instance_profile: str = _setting(

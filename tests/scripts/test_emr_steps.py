@@ -1,6 +1,7 @@
 """Steps 5, 6 and 8 against the local EMR: one cluster at a time, its ways to be found, and why a
 job failed."""
 
+import dataclasses
 import json
 import os
 import re
@@ -181,6 +182,21 @@ def test_jobs_run_stage_by_stage_and_the_summary_is_theirs(lake, cluster, jobs):
     assert list(result.steps) == ["first", "left", "right"]
     assert steps(lake, cluster) == {"first": "COMPLETED", "left": "COMPLETED", "right": "COMPLETED"}
     assert result.summary() == "run r1: 3 rentals read, 2 kept, 1 rejected"
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_one_application_is_one_step_by_setting_or_by_flag(lake, cluster, jobs, by_setting):
+    jobs(("broken",), ("broken",))
+    settings = dataclasses.replace(lake.settings, emr_one_application=by_setting)
+    result = run_spark_jobs(
+        settings,
+        lake.aws,
+        lake.console,
+        run_id="r1",
+        deadline_minutes=2,
+        one_application=not by_setting,
+    )
+    assert list(result.steps) == ["all_jobs"]
 
 
 def test_a_job_that_refuses_its_input_is_explained_by_its_own_words_and_its_sibling_ends(

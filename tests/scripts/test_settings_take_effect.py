@@ -121,6 +121,7 @@ ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
     ("KEEP_RUNS", "731", steps, {}),
     ("KEEP_RUNS", "731", machine, {}),
     ("EMR_STEP_TIMEOUT_MINUTES", "17", machine, {}),
+    ("EMR_ONE_APPLICATION", "yes", machine, {}),
     ("GLUE_SERVICE_ROLE", "OtherCrawlerRole", crawler, {}),
     ("GLUE_DATABASE_NAME", "other_db", crawler, {}),
     ("GLUE_DATABASE_NAME", "other_db", machine, {}),
@@ -134,6 +135,7 @@ ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
 VALUES = {
     "EMR_SPARK_CONF": ('"spark.executor.memory": "7g"',),
     "EMR_STEP_TIMEOUT_MINUTES": (f'"TimeoutSeconds": {17 * 60}',),
+    "EMR_ONE_APPLICATION": ('"Name": "all_jobs"',),
     "EMR_DEPLOY_MODE": ('"--deploy-mode", "cluster"',),
     "ENVIRONMENT": ("prod-CarRentalDataPipeline", "prod-EMR_EC2_DefaultRole"),
 }

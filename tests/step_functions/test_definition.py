@@ -277,6 +277,7 @@ VARIANTS = [
         "emr_ec2_instance_profile": ARN,
         "emr_ec2_key_name": "key",
     },
+    {"emr_one_application": True, "emr_deploy_mode": "cluster"},
 ]
 
 
@@ -286,6 +287,23 @@ def test_the_definition_passes_every_check_whatever_is_set(
     variant: dict[str, Any], check: Callable[[Definition], list[str]]
 ) -> None:
     assert check(definition(Settings(**variant), TAGS, "aws")) == []
+
+
+def test_one_application_is_one_state_in_place_of_the_stages_and_the_rest_stays(
+    machine: Definition,
+) -> None:
+    single = definition(Settings(emr_one_application=True), TAGS, "aws")
+    states, others = all_states(single), all_states(machine)
+    steps = [state for state in states.values() if "addStep" in state.get("Resource", "")]
+    assert steps == [states["AllJobs"]]
+    assert states["AllJobs"]["Parameters"]["Step"]["Name"] == "all_jobs"
+    arguments = states["AllJobs"]["Parameters"]["Step"]["HadoopJarStep"]["Args.$"]
+    assert all(f"'{job}'" in arguments for job in JOBS)
+    assert not [name for name in states if "CleanRentals" in name or "PublishRun" in name]
+    changed = {"Work", "ClusterIsReady", *(name for name in states if "AllJobs" in name)}
+    assert all(states[name] == others[name] for name in states.keys() - changed)
+    assert states["AllJobs"]["TimeoutSeconds"] < single["TimeoutSeconds"]
+    assert single["TimeoutSeconds"] < machine["TimeoutSeconds"]
 
 
 def test_the_cluster_is_terminated_as_soon_as_the_spark_jobs_are_done(machine: Definition) -> None:

@@ -313,6 +313,22 @@ def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
     assert pipeline.forgotten(execution) == []
 
 
+def test_in_one_application_a_good_run_has_one_step_and_a_bad_one_names_it(
+    pipeline: Pipeline,
+) -> None:
+    single = pipeline.with_settings(emr_one_application=True)
+    single.define()
+    run_id = single.lay_out(*TABLES)
+    good = single.start(run_id)
+    assert single.finish(good)["status"] == "SUCCEEDED"
+    assert single.steps(good) == {"all_jobs": "COMPLETED"}
+    assert single.published(run_id) == set(TABLES)
+    single.put_jobs(all_jobs=BAD)
+    bad = single.start("one-bad")
+    assert single.finish(bad)["cause"].startswith("Spark job all_jobs (step s-")
+    assert single.forgotten(bad) == []
+
+
 def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(
     pipeline: Pipeline,
 ) -> None:

@@ -3,6 +3,7 @@ that run it."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -20,7 +21,7 @@ from car_rental.data_contract import job_files
 from car_rental.display.console import Console
 from car_rental.emr.clusters import ENDED
 from car_rental.emr.spark_outcomes import SUMMARY_KEY
-from car_rental.emr.spark_steps import JOBS
+from car_rental.emr.spark_steps import JOBS, ONE_APPLICATION
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.state_machine.definition import definition, state_machine_arn
 from car_rental.state_machine.executions import clusters_of
@@ -61,7 +62,7 @@ class Pipeline:
         well."""
         s3 = self.aws.client("s3")
         for path in job_files():
-            source = sources.get(path.stem, GOOD if path.stem in JOBS else "")
+            source = sources.get(path.stem, GOOD if path.stem in (*JOBS, ONE_APPLICATION) else "")
             s3.put_object(
                 Bucket=self.settings.s3_bucket_name, Key=f"jobs/{path.name}", Body=source.encode()
             )
@@ -93,6 +94,10 @@ class Pipeline:
         self.aws.client("stepfunctions").update_state_machine(
             stateMachineArn=state_machine_arn(self.aws), definition=json.dumps(machine)
         )
+
+    def with_settings(self, **settings: Any) -> Pipeline:
+        """The same project with other settings; nothing is deployed yet."""
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
 
     def start(self, run_id: str | None = None) -> str:
         """Starts an execution and returns its ARN."""

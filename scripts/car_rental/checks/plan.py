@@ -85,10 +85,16 @@ def processing_rows(settings: Settings, aws: Aws) -> list[Row]:
                 )
             ]
         ),
-        (f"Spark steps {', '.join(JOBS)}", f"run in {len(STAGES)} stages"),
+        (f"Spark jobs {', '.join(JOBS)}", _how_jobs_run(settings)),
         *(
             (f"crawler {crawler.name}", f"run: shows the run in {len(crawler.tables)} tables")
             for crawler in crawlers(settings)
         ),
         ("the cluster", "terminate, whatever happens before"),
     ]
+
+
+def _how_jobs_run(settings: Settings) -> str:
+    if settings.is_local or settings.emr_one_application:
+        return "run in one step, a single Spark application"
+    return f"run as a step each, in {len(STAGES)} stages"

@@ -11,7 +11,7 @@ from car_rental.aws import Aws
 from car_rental.config import ROOT, Settings
 from car_rental.data_contract import contract
 from car_rental.emr.cluster_request import LOG_PREFIX, cluster_request
-from car_rental.emr.spark_steps import JOBS, STAGES, spark_step
+from car_rental.emr.spark_steps import JOBS, ONE_APPLICATION, STAGES, spark_step
 from car_rental.glue.crawlers import crawlers
 from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX
 
@@ -46,14 +46,33 @@ def definition(
     ``tags`` are the project's tags; ``partition`` is that of the ARNs.
     """
     template = json.loads(DEFINITION.read_text(encoding="utf-8"))
+    if settings.emr_one_application:
+        template = _in_one_application(template)
     filled: dict[str, Any] = fill(template, _values(settings, tags, partition))
     return filled
+
+
+def _in_one_application(template: dict[str, Any]) -> dict[str, Any]:
+    """The definition with the state AllJobs in place of the jobs' stages.
+
+    Its retries and failures are those of the first stage, CleanRentals.
+    """
+    (work,) = template["States"]["Work"]["Branches"]
+    states = work["States"]
+    for name in [name for name in states if name == "Metrics" or "PublishRun" in name]:
+        del states[name]
+    del states["CleanRentals"]["Next"]
+    states["CleanRentals"]["End"] = True
+    text = json.dumps(template).replace("CleanRentals", "AllJobs")
+    renamed: dict[str, Any] = json.loads(text.replace("clean_rentals", ONE_APPLICATION))
+    return renamed
 
 
 def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
     """The values of the definition's placeholders."""
     (crawler,) = crawlers(settings)
     step_timeout = settings.emr_step_timeout_minutes * 60
+    stages = 1 if settings.emr_one_application else len(STAGES)
     by_execution = {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}
     return {
         "partition": partition,
@@ -63,7 +82,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "newest_prefix": NEWEST_PREFIX,
         "log_uri": settings.s3(LOG_PREFIX),
         "cluster_request": cluster_request(settings, [*tags, by_execution]),
-        **{job: _step(settings, job) for job in JOBS},
+        **{job: _step(settings, job) for job in (*JOBS, ONE_APPLICATION)},
         "crawler": crawler.name,
         "database": settings.glue_database_name,
         "tables": list(contract.KPI_TABLES),
@@ -74,7 +93,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "most_looks": _MOST_LOOKS,
         "step_timeout_seconds": step_timeout,
         # longer than all timeouts inside together: no Catch sees this one
-        "execution_timeout_seconds": len(STAGES) * step_timeout + _REST_SECONDS,
+        "execution_timeout_seconds": stages * step_timeout + _REST_SECONDS,
     }
 
 

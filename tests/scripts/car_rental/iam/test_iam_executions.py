@@ -45,15 +45,16 @@ def pipeline(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pi
 
 @pytest.fixture(scope="module")
 def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) -> Asked:
-    """By the name of the role: what it asked for in an execution that ends well and one that is
-    stopped."""
+    """By the name of the role: what it asked for in an execution that ends well and one, in one
+    application, that is stopped."""
     reaper = cluster_reaper_role_name(pipeline.settings)
     with trail.recording() as requests:
         pipeline.put_jobs()
         assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
-        pipeline.put_jobs(clean_rentals=SLOW)
+        pipeline.with_settings(emr_one_application=True).define()
+        pipeline.put_jobs(all_jobs=SLOW)
         stopped = pipeline.start("stopped")
-        pipeline.wait_for_step(stopped, "clean_rentals")
+        pipeline.wait_for_step(stopped, "all_jobs")
         pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
         assert pipeline.forgotten(stopped) == []
         logged = lambda: {one.operation for one in requests if one.role == reaper}  # noqa: E731
