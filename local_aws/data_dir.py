@@ -99,6 +99,18 @@ def _refuse_objects_without_state(folder: Path) -> None:
         )
 
 
+def _in_use(folder: Path, pid: str, *, shared: bool) -> str:
+    if shared:
+        return (
+            f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with"
+            " --data-dir"
+        )
+    return (
+        f"a running command (local AWS, {pid}) uses {folder}; run it again when that one has"
+        " ended, or choose another folder with --data-dir"
+    )
+
+
 def _lock(descriptor: int, folder: Path, deadline: float) -> None:
     while True:
         try:
@@ -106,11 +118,7 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
         except BlockingIOError as error:
             pid, url = [*(folder / _LOCK_FILE).read_text(encoding="utf-8").splitlines(), "", ""][:2]
             if url or time.monotonic() >= deadline:
-                raise InUse(
-                    f"another local AWS ({pid}) uses {folder}; end it, or choose another folder"
-                    " with --data-dir",
-                    url,
-                ) from error
+                raise InUse(_in_use(folder, pid, shared=bool(url)), url) from error
             time.sleep(0.1)
         else:
             return

@@ -420,6 +420,11 @@ def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file
     assert "not checked" in capsys.readouterr().out
 
 
+def test_the_check_of_local_mode_needs_no_profile(env_file, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    assert main.main(["--check", "--local", "--env", env_file]) == 0
+
+
 def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(
     env_file, monkeypatch
 ):

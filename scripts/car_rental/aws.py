@@ -107,16 +107,22 @@ class Aws:
     def __init__(self, settings: Settings, *, plan_only: bool = False) -> None:
         self.settings = settings
         self.plan_only = plan_only
-        self.session = _local_session(settings) if settings.is_local else _session(settings)
         self.clients: dict[tuple[str, str, int], Any] = {}
         if TYPE_CHECKING:  # boto3's own type, so that mypy checks the parameters of every call
             self.client = self.session.client
         else:
             self.client = self._cached_client
+
+    @functools.cached_property
+    def session(self) -> boto3.session.Session:
+        """Created when the first request needs it: commands that send none need no credentials."""
+        settings = self.settings
+        session = _local_session(settings) if settings.is_local else _session(settings)
         if settings.aws_endpoint_url:
-            self.session.events.register("before-parse", _refuse_other_programs)
-        if plan_only:
-            self.session.events.register("before-call", _refuse_changes)
+            session.events.register("before-parse", _refuse_other_programs)
+        if self.plan_only:
+            session.events.register("before-call", _refuse_changes)
+        return session
 
     def client_without_retries(self, service: str) -> Any:
         """A client of ``service`` that never retries a request."""

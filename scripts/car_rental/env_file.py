@@ -11,6 +11,7 @@ from pathlib import Path
 from car_rental.errors import ConfigError
 from dotenv.parser import Binding, parse_stream
 
+_EXPORT = re.compile(r"^export[ \t]+")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 
 
@@ -74,7 +75,7 @@ def _number(binding: Binding) -> int:
 def _problem(binding: Binding) -> str:
     """The problem with a line; empty for a good one. Never shows a value, which may be secret."""
     text = binding.original.string.strip()
-    name, equals, value = text.removeprefix("export ").partition("=")
+    name, equals, value = _EXPORT.sub("", text).partition("=")
     name, value = name.strip(), value.strip()
     if not equals or not _NAME.fullmatch(name.strip("'")):
         return "is not a setting: a setting is NAME=value, a comment begins with #"

@@ -6,8 +6,16 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from car_rental.aws import explain, no_aws
+from car_rental.config import PATH, setting_fields
 from car_rental.errors import DataLakeError
 from car_rental.files import DISK_FULL
+
+# the settings that hold folders, for people
+_FOLDERS = " or ".join(
+    ", ".join(
+        name for name, item in setting_fields().items() if item.metadata["kind"] is PATH
+    ).rsplit(", ", 1)
+)
 
 
 def as_failure(error: Exception, where: str) -> DataLakeError:
@@ -27,13 +35,13 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
         return DataLakeError(
             where,
             f"no space left on the disk{place}.",
-            "Free some, or name a folder on another disk in .env.",
+            f"Free some, or set the folder in .env to one on another disk: {_FOLDERS}.",
         )
     if isinstance(error, OSError) and error.filename:
         return DataLakeError(
             where,
             f"{error.filename}: {error.strerror}.",
-            "Check that it exists and that you may write there.",
+            f"Check that it exists and that you may write there. Folders in .env: {_FOLDERS}.",
         )
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     return DataLakeError(

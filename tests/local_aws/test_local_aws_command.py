@@ -124,8 +124,20 @@ def test_a_second_server_does_not_get_the_same_folder(start: Start, tmp_path: Pa
     first = start("--data-dir", str(tmp_path / "data"))
     code, words = start("--data-dir", str(tmp_path / "data")).end()
     assert code == 1
-    assert f"another local AWS (pid {first.pid}) uses {tmp_path}/data" in words
+    assert f"another local AWS (pid {first.pid}) uses {tmp_path}/data; end it" in words
     assert s3(first).list_buckets()["Buckets"] == []
+
+
+def test_the_server_of_a_running_command_is_to_be_waited_for_and_not_ended(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start("--data-dir", str(tmp_path / "data"), "--die-with-parent")
+    code, words = start("--data-dir", str(tmp_path / "data")).end()
+    assert code == 1
+    assert (
+        f"a running command (local AWS, pid {first.pid}) uses {tmp_path}/data; run it again when"
+        " that one has ended" in words
+    )
 
 
 def test_the_next_server_goes_on_with_the_lake_and_only_fresh_empties_it(

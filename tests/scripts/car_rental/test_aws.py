@@ -31,7 +31,7 @@ def test_an_unknown_thing_is_none_and_any_other_refusal_passes():
 def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     with pytest.raises(ConfigError, match="nosuch"):
-        Aws(Settings(aws_profile="nosuch"))
+        Aws(Settings(aws_profile="nosuch")).client("s3")
     aws = Aws(
         Settings(aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="x", aws_profile="nosuch")
     )

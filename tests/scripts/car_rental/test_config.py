@@ -196,6 +196,7 @@ def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_fil
     "line",
     [
         "export AWS_REGION=eu-west-1",
+        "export\tAWS_REGION=eu-west-1",
         "AWS_REGION = eu-west-1  # Ireland",
         "  AWS_REGION='eu-west-1'",
         'AWS_REGION="eu-west-1" # Ireland\r',

@@ -20,8 +20,17 @@ def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
         write_whole(tmp_path / "reports" / "r.html", "x")
     failure = as_failure(caught.value, "analyze")
     assert failure.what == f"no space left on the disk for {tmp_path}/reports/r.html."
-    assert "another disk" in failure.fix
+    assert "another disk: DATA_DIR, LOCAL_AWS_DIR, REPORTS_DIR or RUNS_DIR" in failure.fix
     assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_settings_that_hold_folders(tmp_path):
+    (tmp_path / "reports").touch()
+    with pytest.raises(OSError) as caught:
+        write_whole(tmp_path / "reports" / "r.html", "x")
+    failure = as_failure(caught.value, "analyze")
+    assert f"{tmp_path}/reports" in failure.what
+    assert "DATA_DIR, LOCAL_AWS_DIR, REPORTS_DIR or RUNS_DIR" in failure.fix
 
 
 def test_a_folder_that_it_makes_is_for_its_owner_alone(tmp_path):
