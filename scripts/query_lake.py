@@ -62,7 +62,10 @@ def query_lake(aws: Aws, console: Console, question: Question) -> tuple[QueryRes
 def question_of(aws: Aws, arguments: argparse.Namespace) -> Question:
     """The SQL from a file, from a saved query, or as typed."""
     if arguments.file:
-        return Question(str(arguments.file), _read(arguments.file))
+        sql = _read(arguments.file)
+        if not sql.strip():
+            raise ConfigError(f"--file {arguments.file}", "holds no SQL.", "Give one query.")
+        return Question(str(arguments.file), sql)
     if re.fullmatch(r"\s*[\w-]+\s*", arguments.sql):
         return _saved(aws, arguments.sql.strip())
     return Question("", arguments.sql)
@@ -107,7 +110,7 @@ def _show(console: Console, result: QueryResult, wanted: str) -> None:
     elif wanted == "jsonl":
         write_json_lines(result, sys.stdout)
     elif wanted == "table" and result.names:
-        console.table("", result.names, rows_for_people(result)[:_MOST_ROWS])
+        console.rows(result.names, rows_for_people(result)[:_MOST_ROWS])
         if len(result.rows) > _MOST_ROWS:
             console.warn(
                 f"{_MOST_ROWS:,} of {len(result.rows):,} rows are shown. All of them: --format csv"
@@ -116,7 +119,8 @@ def _show(console: Console, result: QueryResult, wanted: str) -> None:
 
 def _facts(settings: Settings, result: QueryResult, run_id: str) -> str:
     rows = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
-    cost = f"${result.dollars:.5f}" + (" on AWS, nothing here" if settings.is_local else "")
+    here = " on AWS, nothing here" if settings.is_local else ""
+    cost = "free" if result.is_free else f"${result.dollars:.5f}{here}"
     newest = [f"of the newest run, {run_id}"] if run_id else []
     return "; ".join(
         [
@@ -128,7 +132,7 @@ def _facts(settings: Settings, result: QueryResult, run_id: str) -> str:
 
 
 def _act(arguments: argparse.Namespace, console: Console) -> None:
-    if not arguments.sql and not arguments.file:
+    if not arguments.sql.strip() and not arguments.file:
         _list(console)
         return
     settings = cli.settings_of(arguments, console)

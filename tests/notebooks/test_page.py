@@ -114,6 +114,16 @@ def test_a_headline_carries_exact_amounts_with_their_unit_in_the_title(
 # --- charts
 
 
+@pytest.mark.parametrize("values", [[1], [1, 2], [0, 3], [0], [4, 1, 5]])
+def test_an_axis_of_few_counts_shows_no_number_twice(values: list[int]) -> None:
+    days = ["Monday", "Tuesday", "Wednesday"][: len(values)]
+    upright = charts.columns(days, values, ("weekday", "rentals"), charts.number, lead=0)
+    lying = charts.bars(days, values, "rentals", charts.number)
+    for axis in (upright.axes[0].yaxis, lying.axes[0].xaxis):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        assert labels and len(labels) == len(set(labels)), labels
+
+
 def test_the_same_chart_gives_the_same_bytes() -> None:
     first, second = (
         charts.svg(charts.bars(["a", "b"], [2, 1], "rentals", charts.number)) for _ in range(2)

@@ -364,6 +364,10 @@ def test_a_lake_with_a_single_free_rental_still_gives_a_report(
         ["location 3", "Boston", "1", "$0.00", "–"]
     ]
     assert single.finding("Why were rentals rejected?") == "Not one of 1 rentals was rejected."
+    # the only weekday is not called the quietest as well
+    assert single.finding("When do rentals start?").endswith(
+        "The busiest weekday is Monday with 1.0 rentals a day; no other is quieter."
+    )
     assert single.facts()["Rentals rejected"] == "0"
 
 

@@ -117,6 +117,37 @@ def test_the_table_for_people_has_numbers_on_the_right(
     ]
 
 
+def test_rows_too_wide_for_a_table_are_printed_a_value_a_line(
+    env: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    sql = "SELECT * FROM location_metrics WHERE location_id = 1"
+    assert main([sql, "--format", "table", *env]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["location_id", "1"],
+        ["location_name", "Airport"],
+    ]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_table_shows_numbers_as_sql_takes_them(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["SELECT 4711 AS id", "--format", "table", *env]) == 0
+    assert capsys.readouterr().out.split() == ["id", "4711"]
+
+
+def test_describe_lists_columns_and_types_and_is_free(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["DESCRIBE vehicle_type_metrics", *env]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:2] == ["col_name,data_type,comment", "vehicle_type,string,"]
+    assert 'total_revenue,"decimal(38,2)",' in out.splitlines()
+    assert "free" in err and "$" not in err
+
+
 def test_on_a_terminal_it_is_a_table(env: list[str]) -> None:
     parent, child = pty.openpty()
     command = [sys.executable, str(ROOT / "scripts/query_lake.py"), TYPES, *env]
@@ -195,6 +226,9 @@ def test_a_file_and_standard_input_hold_a_query(
         assert main(["--file", "-", *env]) == 0
     assert capsys.readouterr().out == "n\n1\n" * 2
     assert main(["--file", str(tmp_path / "none.sql"), *env]) == 2
+    (tmp_path / "q.sql").write_text(" \n")
+    assert main(["--file", str(tmp_path / "q.sql"), *env]) == 2
+    assert "holds no SQL" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_enough_is_no_failure(env: list[str]) -> None:
@@ -246,6 +280,14 @@ def test_ctrl_c_cancels_the_query(lake: PublishedLake, env: list[str]) -> None:
     assert process.returncode == 130, words
     wait_for("CANCELLED")
     assert "has been stopped" in words
+
+
+def test_a_table_that_nothing_publishes_is_not_promised_by_processing(
+    env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["SELECT * FROM nope", *env]) == 1
+    err = capsys.readouterr().err
+    assert "SHOW TABLES" in err and "--process" not in err
 
 
 def test_a_lake_without_tables_names_the_step_to_run(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from car_rental.aws import Answer, Aws, error_code
+from car_rental.data_contract import contract
 from car_rental.errors import DataLakeError, Interrupted
 from car_rental.signals import ctrl_c_deferred
 from car_rental.waiting import Pace, Progress, States, Wait, wait_until
@@ -45,6 +46,7 @@ _CATEGORIES = {
 _POSITION = re.compile(r"line (\d+):(\d+)")
 # marks a first line of SQL that a person did not type: errors count the lines without it
 ADDED = "-- added"
+_LIST_TABLES = 'List the tables: python scripts/query_lake.py "SHOW TABLES"'
 _PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
 
 
@@ -98,10 +100,13 @@ class QueryResult:
     scanned_bytes: int
     engine: str
     seconds: float
+    is_free: bool = False  # DDL, SHOW and DESCRIBE
 
     @property
     def dollars(self) -> Decimal:
         """The query's price on AWS."""
+        if self.is_free:
+            return Decimal(0)
         return max(self.scanned_bytes, _LEAST_BYTES) * _DOLLARS_PER_BYTE
 
     @property
@@ -189,7 +194,8 @@ class Athena:
         infos = pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
         columns = tuple(Column(info["Name"], info["Type"]) for info in infos)
         cells = [row["Data"] for page in pages for row in page["ResultSet"]["Rows"]]
-        if execution.get("StatementType") == "DML":
+        is_free = execution.get("StatementType") != "DML"
+        if not is_free:
             cells = cells[1:]  # the first row of a SELECT repeats the column names
         statistics = execution.get("Statistics", {})
         return QueryResult(
@@ -199,6 +205,7 @@ class Athena:
             scanned_bytes=int(statistics.get("DataScannedInBytes", 0)),
             engine=str(execution.get("EngineVersion", {}).get("EffectiveEngineVersion", "Athena")),
             seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
+            is_free=is_free,
         )
 
     def _refusal(self, error: ClientError, sql: str, name: str) -> ClientError | DataLakeError:
@@ -244,7 +251,8 @@ def failure(execution: Answer, name: str) -> DataLakeError:
 
 def _remedy(reason: str, error: dict[str, Any]) -> str:
     if "TABLE_NOT_FOUND" in reason or "SCHEMA_NOT_FOUND" in reason:
-        return _PROCESS_FIRST
+        published = any(f".{table}'" in reason for table in contract.KPI_TABLES)
+        return _PROCESS_FIRST if published else _LIST_TABLES
     if "Bytes scanned limit" in reason:
         return (
             "Read only one run (WHERE run_id = ...), or raise the workgroup's limit of bytes"
@@ -279,7 +287,10 @@ def _added_lines(sql: str) -> int:
 
 
 def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:
-    texts = (cell.get("VarCharValue") for cell in row)
+    texts = [cell.get("VarCharValue") for cell in row]
+    if len(texts) != len(columns):  # DESCRIBE answers each row as one text with tabs
+        fields = [field.strip() for text in texts for field in (text or "").split("\t")]
+        texts = [*fields, *[""] * len(columns)][: len(columns)]
     return tuple(
         None if text is None else _PARSERS.get(column.type, str)(text)
         for text, column in zip(texts, columns, strict=True)

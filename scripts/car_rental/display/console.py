@@ -16,12 +16,14 @@ from car_rental.display.board import Board
 from car_rental.display.picture import save_picture
 from car_rental.display.rendering import (
     LABEL_WIDTH,
+    breaks_words,
     failure_box,
     failure_lines,
     failure_without_long_lines,
     is_plain,
     labelled_lines,
     rich_console,
+    values_records,
     values_table,
     verdict,
 )
@@ -218,6 +220,17 @@ class Console:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Prints a table for people; numbers are aligned right."""
         self._result(values_table(title, columns, rows))
+
+    def rows(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Prints rows of a query as a table, or a line per value where a table would break words.
+
+        Numbers are printed as SQL takes them.
+        """
+        table = values_table("", columns, rows, grouped=False)
+        if rows and breaks_words(table, self._out):
+            self._result(values_records(columns, rows), soft_wrap=True)
+        else:
+            self._result(table)
 
     def result(self, text: str) -> None:
         """Prints a line for pipes, unchanged."""

@@ -41,27 +41,49 @@ def rich_console(stream: IO[str]) -> RichConsole:
 
 
 def values_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, grouped: bool = True
 ) -> RenderableType:
-    """A table of values with a title; numbers are aligned right."""
+    """A table of values with a title; numbers are aligned right.
+
+    ``grouped``: with a comma between thousands.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
         table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_as_text(cell)) for cell in row))
+        table.add_row(*(escape(_as_text(cell, grouped)) for cell in row))
     indented = Padding(table, (0, 0, 0, 2))
     return Group(Text(""), Text(title, style="bold"), indented) if title else indented
+
+
+def values_records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Text:
+    """One line per value, for rows that are too wide for a table; an empty line between rows."""
+    width = max(map(len, columns))
+    records = (
+        "\n".join(
+            f"  {column:<{width}}  {_as_text(cell, False)}"
+            for column, cell in zip(columns, row, strict=True)
+        )
+        for row in rows
+    )
+    return Text("\n\n".join(records))
+
+
+def breaks_words(table: RenderableType, console: RichConsole) -> bool:
+    """Returns whether the console is too narrow for the longest words of the table's columns."""
+    unlimited = console.options.update(width=1_000_000)
+    return console.measure(table, options=unlimited).minimum > console.width
 
 
 def _is_number(cell: Any) -> bool:
     return cell is None or (not isinstance(cell, (str, bool)) and hasattr(cell, "__round__"))
 
 
-def _as_text(cell: Any) -> str:
+def _as_text(cell: Any, grouped: bool) -> str:
     if cell is None:
         return "-"
-    if _is_number(cell):
+    if grouped and _is_number(cell):
         return f"{cell:,}"
     return str(cell)
 

@@ -183,7 +183,8 @@ def _as_local_command(text: str) -> str:
 
     text = re.sub(rf"python scripts/({'|'.join(STEPS)})\.py", phase, text)
     return re.sub(
-        r"(python main\.py --(?:setup|process|orchestrate|analyze|all))(?! --local)",
+        r"(python (?:scripts/query_lake\.py|main\.py --(?:setup|process|orchestrate|analyze|all)))"
+        r"(?! --local)",
         r"\1 --local",
         text,
     )

@@ -115,7 +115,7 @@ def test_a_failed_query_shows_the_reason_its_category_and_the_line_of_sql(athena
 
 def test_a_missing_table_names_the_step_to_run(athena: Athena) -> None:
     with pytest.raises(DataLakeError) as caught:
-        athena.run("SELECT * FROM no_such_table")
+        athena.run("SELECT * FROM daily_metrics")
     assert "main.py --process" in caught.value.fix
 
 
