@@ -99,6 +99,7 @@ KPI_TABLES = tuple(CONSERVED)
 # --- text: white space around a field or a header name does not count
 WHITE_SPACE = " \t\n\x0b\x0c\r\u00a0\u200b\ufeff"
 NOT_UTF8 = "\ufffd"  # what decoders write in place of bytes that are no UTF-8
+MAX_TEXT_BYTES = 10000  # a longer id, name or address makes its row malformed
 
 # --- raw files
 SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is no raw data

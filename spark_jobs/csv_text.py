@@ -12,7 +12,7 @@ whole, see `joined_records`. A line break within quotes becomes LF.
 import re
 from typing import Sequence
 
-from contract import NOT_UTF8, WHITE_SPACE
+from contract import MAX_TEXT_BYTES, NOT_UTF8, WHITE_SPACE
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import sql_text, trim_sql, utf8_sql, whole_match
@@ -133,13 +133,21 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
     `fields` holds a text for each column, without white space around it, '' where it is missing;
     NULL in a row that cannot be split. `patterns` has a pattern for each column: a row in which all
     match is `plain` and cut at its commas, the others are read field by field, to the same result.
+    A row with a text (PLAIN_TEXT, PLAIN_WORDS) of more than MAX_TEXT_BYTES is `malformed`.
     Blank rows are left out. `is_header`: the row is one of `headers`.
     """
     line, plain = F.col("line"), F.col("plain")
     told = (
         records.where(((line >= "!") & (line < "\x7f")) | F.expr(f"{trim_sql('line')} <> ''"))
-        .withColumn("plain", ~F.col("unclosed") & line.rlike(whole_match(",".join(patterns))))
+        .withColumn("is_long", F.expr(f"octet_length(line) > {MAX_TEXT_BYTES}"))
+        .withColumn(
+            "plain",
+            ~F.col("unclosed") & ~F.col("is_long") & line.rlike(whole_match(",".join(patterns))),
+        )
         .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields(len(patterns))))
+        .withColumn(
+            "odd_fields", F.when(~F.col("is_long") | _texts_fit(patterns), F.col("odd_fields"))
+        )
     )
     not_utf8 = ~plain & line.rlike(NOT_UTF8)
     return told.select(
@@ -153,6 +161,13 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
         .alias("is_header"),
         F.when(plain, F.split("line", ",")).otherwise(F.col("odd_fields")).alias("fields"),
     )
+
+
+def _texts_fit(patterns: Sequence[str]) -> Column:
+    """Returns whether each text of `odd_fields` is at most MAX_TEXT_BYTES long."""
+    texts = [place for place, text in enumerate(patterns) if text in (PLAIN_TEXT, PLAIN_WORDS)]
+    lengths = [f"octet_length(odd_fields[{place}])" for place in texts]
+    return F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
 
 
 def _odd_fields(count: int) -> Column:

@@ -45,6 +45,7 @@ COLUMNS = {
 }
 MASTERS = ("locations", "users", "vehicles")
 WHITE_SPACE = " \t\n\v\f\r\u00a0\u200b\ufeff"
+MAX_TEXT_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,12 @@ def _rows(file: Path, name: str, columns: list[str]) -> list[dict[str, str | Non
 
 def _row(header: list[str], record: Record, columns: list[str]) -> dict[str, str | None]:
     readable = record.fields is not None and len(record.fields) == len(header)
+    if readable and record.fields is not None:  # a text that is longer than any valid one
+        texts = columns[:3] if columns[0] == "rental_id" else columns
+        lengths = [
+            len(record.fields[header.index(name)].strip(WHITE_SPACE).encode()) for name in texts
+        ]
+        readable = max(lengths) <= MAX_TEXT_BYTES
     problem = "not_utf8" if "\ufffd" in record.text else None if readable else "malformed_row"
     if problem or record.fields is None:
         return {**dict.fromkeys(columns), "malformed_row": record.text, "problem": problem}

@@ -76,6 +76,10 @@ RENTAL_FILES = {
     "rental_transactions/values.csv": csv_file(
         rental("digits", total_amount="9" * 3_000_000),
         rental("quotes", user_id='"' + '""' * 20_000 + '"'),
+        rental("i" * 2_000_000),
+        rental("j" * 10_000),
+        rental("k" * 10_001),
+        rental("zero amount", total_amount="0" * 20_000),
         rental("y1969", rental_start_time="1969-12-31 23:59:59"),
         rental("y2100", rental_end_time="2100-01-01 00:00:00"),
         rental("zeros", total_amount="0" * 50_000 + "1.50"),
@@ -93,6 +97,9 @@ MASTER_FILES = {
             "U4,x,y,z,1,D,2030-01-01,2020-01-01,1.0",
             ",x,y,z,1,D,,,1",
             "short,row",
+            "U" * 2_000_000 + ",x,y,z,1,D,,,1",
+            "U6," + "é" * 5_001 + ",y,z,1,D,,,1",
+            "U7," + "é" * 5_000 + ",y,z,1,D,,,1",
             header=",".join(COLUMNS["users"]),
         ).replace(b"An\nn", b'"An\r\nn"')
     ),
@@ -189,6 +196,7 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "quoted",
         "zeros",
     }
+    assert max(map(len, kept)) == 10_000
     assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
 
 
@@ -198,7 +206,7 @@ def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
         for table in MASTERS
     }
     assert reasons == {
-        "users": ["malformed_row", "missing_id", "not_utf8"],
+        "users": [*["malformed_row"] * 3, "missing_id", "not_utf8"],
         "locations": ["bad_id", "malformed_row"],
         "vehicles": [],
     }
