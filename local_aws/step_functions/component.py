@@ -211,7 +211,9 @@ class StepFunctionsComponent:
         body = call.body
         events = self._past_executions.events(body["executionArn"])
         if events is None:
-            events = call.forward({"executionArn": body["executionArn"]})["events"]
+            # for an execution that does not exist, this is the error
+            call.forward({"executionArn": body["executionArn"]}, "DescribeExecution")
+            events = _events_in_moto(body["executionArn"], call.region)
         if body.get("reverseOrder"):
             events.reverse()
         size = min(body.get("maxResults") or _PAGE, _MOST)
@@ -219,6 +221,15 @@ class StepFunctionsComponent:
         return page(
             "events", events, size, token, AwsError("InvalidToken", f"Invalid Token: '{token[1]}'")
         )
+
+
+def _events_in_moto(arn: str, region: str) -> list[dict[str, Any]]:
+    """The execution's events, oldest first, without moto's serializer (0.3 ms an event)."""
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    execution = stepfunctions_parser_backends[ACCOUNT_ID][region].describe_execution(arn)
+    events = execution.to_history_output()["events"]  # type: ignore[attr-defined]
+    return [{**event, "timestamp": datetime.fromisoformat(event["timestamp"])} for event in events]
 
 
 def _check_definition(text: str) -> None:

@@ -14,13 +14,16 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 _DEFINITIONS = 64  # moto parses a definition at each creation, update and start
 
 
+@functools.lru_cache(_DEFINITIONS)
 def parse(definition: str) -> tuple[EvalComponent, ParserRuleContext]:
-    """Replaces ``AmazonStateLanguageParser.parse``: a new program from a cached tree."""
+    """Replaces ``AmazonStateLanguageParser.parse``: executions share a program, which has no state.
+
+    ``parse.cache_clear()`` is called when other tasks are installed: a program holds its tasks.
+    """
     tree = _tree(definition)
     return Preprocessor().visit(tree), tree
 
 
-@functools.lru_cache(_DEFINITIONS)
 def _tree(definition: str) -> ParserRuleContext:
     """The syntax tree, by ANTLR's fast prediction mode if that finds no error.
 

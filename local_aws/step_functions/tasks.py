@@ -36,6 +36,7 @@ from local_aws.keys import access_key_of
 from local_aws.step_functions.interpreter_clients import InterpreterClients
 from local_aws.step_functions.moto_patches import event_details
 from local_aws.step_functions.services import boto_name
+from local_aws.step_functions.syntax import parse
 
 SYNC_POLL_SECONDS = 0.2  # AWS polls every 60 s, later every 300 s; a poll takes milliseconds here
 
@@ -308,6 +309,7 @@ _clients: list[InterpreterClients] = []  # of the server that started last
 def install(clients: InterpreterClients) -> None:
     """Adds these integrations to the interpreter's task factory."""
     _clients[:] = [clients]
+    parse.cache_clear()
     # The factory imported the function by name, so it is replaced there and not where it is
     # defined.
     assert hasattr(state_task_factory, "state_task_service_for"), "moto's task factory has changed"
