@@ -25,6 +25,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from local_aws.clients import Clients
 from local_aws.data_dir import CLASSES
+from local_aws.overlay import AwsError, Call, Handler
 from local_aws.server import LocalAws
 
 # begun first, so that no worker idles at the end: what takes longest
@@ -104,6 +105,34 @@ def begun_as_in_a_terminal() -> None:
 def trail() -> CallTrail:
     """What the roles of the stand-in call, for who asks for it to be written down."""
     return CallTrail()
+
+
+@pytest.fixture
+def no_if_match(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step Functions does not know If-Match of s3:putObject, which S3 has had since November
+    2024."""
+    handlers = trail.app.handlers
+    message = 'The field "IfMatch" is not supported by Step Functions'
+    location = "/States/TakeOverLock/Parameters/IfMatch.$"
+    problem = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": message}
+    validated = handlers["AWSStepFunctions.ValidateStateMachineDefinition"]
+
+    def validate(call: Call) -> dict[str, Any]:
+        if "IfMatch" not in call.body["definition"]:
+            return validated(call)
+        return {"result": "FAIL", "diagnostics": [{**problem, "location": location}]}
+
+    def refusing(handler: Handler) -> Handler:
+        def handle(call: Call) -> dict[str, Any]:
+            if "IfMatch" in call.body["definition"]:
+                raise AwsError("InvalidDefinition", f"SCHEMA_VALIDATION_FAILED: {message}")
+            return handler(call)
+
+        return handle
+
+    monkeypatch.setitem(handlers, "AWSStepFunctions.ValidateStateMachineDefinition", validate)
+    for name in ("AWSStepFunctions.CreateStateMachine", "AWSStepFunctions.UpdateStateMachine"):
+        monkeypatch.setitem(handlers, name, refusing(handlers[name]))
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,12 @@ from car_rental.state_machine.reaper_function import archive
 from car_rental.timing import ON_THIS_MACHINE
 from deploy_step_functions import deploy_step_functions
 from setup_iam_roles import setup_iam_roles
+from support.call_trail import CallTrail
+
+from local_aws.overlay import AwsError, Call
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+ACCEPTED: dict[str, Any] = {"result": "OK", "diagnostics": []}
 ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
 
 
@@ -63,6 +67,27 @@ def test_it_is_created_then_left_alone(lake: Any) -> None:
     first = kinds(deploy(lake))
     assert first == dict.fromkeys(("log group", "state machine", "function", "rule"), {"created"})
     assert kinds(deploy(lake)) == dict.fromkeys(first, {"unchanged"})
+
+
+def test_where_step_functions_does_not_know_if_match_it_gets_a_definition_without_it(
+    lake: Any, no_if_match: None
+) -> None:
+    assert kinds(deploy(lake))["state machine"] == {"created"}
+    assert "IfMatch" not in machine(lake)["definition"]
+    assert kinds(deploy(lake))["state machine"] == {"unchanged"}
+
+
+def test_without_the_right_to_validate_it_is_deployed_all_the_same(
+    lake: Any, trail: CallTrail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Call) -> dict[str, Any]:
+        raise AwsError("AccessDeniedException", "not authorized")
+
+    monkeypatch.setitem(
+        trail.app.handlers, "AWSStepFunctions.ValidateStateMachineDefinition", denied
+    )
+    assert kinds(deploy(lake))["state machine"] == {"created"}
+    assert "IfMatch" in machine(lake)["definition"]
 
 
 def test_the_machine_is_standard_traced_tagged_and_logs_errors_without_data(lake: Any) -> None:
@@ -293,6 +318,7 @@ def test_a_role_that_was_made_a_moment_ago_is_waited_for(
 ) -> None:
     sfn = lake.aws.client("stepfunctions")
     with Stubber(sfn) as stub:
+        stub.add_response("validate_state_machine_definition", ACCEPTED)
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
         stub.add_client_error("create_state_machine", "AccessDeniedException", refusal)
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
@@ -312,6 +338,7 @@ def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_f
     }
     being_deleted = {"stateMachineArn": state_machine_arn(lake.aws), "status": "DELETING", **kept}
     with Stubber(lake.aws.client("stepfunctions")) as stub:
+        stub.add_response("validate_state_machine_definition", ACCEPTED)
         stub.add_response("describe_state_machine", being_deleted)
         stub.add_client_error(
             "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"
@@ -324,6 +351,7 @@ def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_f
 
 def test_a_deletion_that_takes_too_long_is_told_of_with_what_holds_it_up(lake: Any) -> None:
     with Stubber(lake.aws.client("stepfunctions")) as stub:
+        stub.add_response("validate_state_machine_definition", ACCEPTED)
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
         stub.add_client_error(
             "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"

@@ -14,7 +14,14 @@ from car_rental.config import Settings
 from car_rental.emr.cluster_request import cluster_request
 from car_rental.emr.spark_steps import JOBS, spark_step
 from car_rental.s3.lake_lock import LOCK_KEY
-from car_rental.state_machine.definition import DEFINITION, EXECUTION_TAG, definition, fill, quoted
+from car_rental.state_machine.definition import (
+    DEFINITION,
+    EXECUTION_TAG,
+    definition,
+    fill,
+    quoted,
+    without_if_match,
+)
 from contract import KPI_TABLES as TABLES
 from support.asl_checks import (
     Definition,
@@ -304,6 +311,15 @@ def test_one_application_is_one_state_in_place_of_the_stages_and_the_rest_stays(
     assert all(states[name] == others[name] for name in states.keys() - changed)
     assert states["AllJobs"]["TimeoutSeconds"] < single["TimeoutSeconds"]
     assert single["TimeoutSeconds"] < machine["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_definition_without_if_match_passes_every_check_too(
+    machine: Definition, check: Callable[[Definition], list[str]]
+) -> None:
+    plain = without_if_match(machine)
+    assert "IfMatch" in json.dumps(machine) and "IfMatch" not in json.dumps(plain)
+    assert check(plain) == []
 
 
 def test_the_cluster_is_terminated_as_soon_as_the_spark_jobs_are_done(machine: Definition) -> None:

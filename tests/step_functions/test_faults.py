@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from car_rental.s3.lake_lock import LOCK_KEY, lake_lock
-from car_rental.state_machine.definition import state_machine_arn
+from car_rental.state_machine.definition import state_machine_arn, without_if_match
 from contract import KPI_TABLES as TABLES
 from support.call_trail import CallTrail
 from support.deployed_pipeline import BAD, SLOW, Pipeline, deployed, without_spark
@@ -18,6 +18,7 @@ from local_aws.overlay import AwsError, Call
 from local_aws.server import LocalAws
 
 Handler = Callable[[Call], dict[str, Any]]
+Change = Callable[[dict[str, Any]], object]
 THROTTLED = AwsError("ThrottlingException", "Rate exceeded")
 
 
@@ -357,12 +358,27 @@ def test_of_two_executions_started_in_the_same_moment_one_runs(pipeline: Pipelin
     ]
 
 
-def test_an_execution_that_died_does_not_block_the_next_one(pipeline: Pipeline) -> None:
+def unchanged(_: dict[str, Any]) -> None:
+    """The definition with If-Match."""
+
+
+def drop_if_match(machine: dict[str, Any]) -> None:
+    """The definition for a Step Functions that does not know If-Match."""
+    machine.update(without_if_match(machine))
+
+
+CONDITIONS = pytest.mark.parametrize("conditions", [unchanged, drop_if_match])
+
+
+@CONDITIONS
+def test_an_execution_that_died_does_not_block_the_next_one(
+    pipeline: Pipeline, conditions: Change
+) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     died = pipeline.start("died")
     pipeline.wait_for_step(died, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
-    pipeline.define(without_spark)
+    pipeline.define(without_spark, conditions)
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
     assert pipeline.forgotten(died) == []
 
@@ -384,9 +400,14 @@ def put_lock(pipeline: Pipeline, **owner: str) -> None:
     )
 
 
-def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(pipeline: Pipeline) -> None:
+@CONDITIONS
+def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(
+    pipeline: Pipeline, conditions: Change
+) -> None:
     pipeline.define(
-        without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3)
+        without_spark,
+        lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3),
+        conditions,
     )
     with lake_lock(pipeline.aws, pipeline.console, "run_spark_jobs"):
         execution = pipeline.start()
@@ -397,9 +418,14 @@ def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(pipeline: Pipeline)
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
 
 
-def test_a_run_by_hand_whose_process_was_killed_does_not_block(pipeline: Pipeline) -> None:
+@CONDITIONS
+def test_a_run_by_hand_whose_process_was_killed_does_not_block(
+    pipeline: Pipeline, conditions: Change
+) -> None:
     pipeline.define(
-        without_spark, lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1)
+        without_spark,
+        lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1),
+        conditions,
     )
     put_lock(pipeline, owner="main on somewhere", token="main/killed", cluster="j-UNKNOWN")
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 
 from car_rental.aws import Aws
-from car_rental.checks.findings import Finding, ok, problem
+from car_rental.checks.findings import Finding, ok, problem, warning
 from car_rental.config import Settings
-from car_rental.state_machine.definition import definition
+from car_rental.state_machine.definition import IF_MATCH, deployable_definition
 
 _FIX = (
     "Correct step_functions/data_pipeline.asl.json there. Steps 5 to 8 by themselves (--process)"
@@ -18,24 +18,25 @@ _FIX = (
 
 
 def definition_is_valid(settings: Settings, aws: Aws) -> Iterator[Finding]:
-    """Step Functions accepts the definition that step 4 would send.
-
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
-    """
-    text = json.dumps(definition(settings, aws.tag_list, aws.partition))
-    answer = aws.client("stepfunctions").validate_state_machine_definition(definition=text)
-    if answer["result"] == "OK":
-        yield ok(
-            f"Step Functions accepts the definition of {settings.step_functions_state_machine_name}"
-        )
-        return
-    errors = [
-        f"{one.get('location', 'somewhere')}: {one['code']}: {one['message']}"
-        for one in answer["diagnostics"]
-    ]
-    for error in errors or ["no reason given"]:
+    """Step Functions accepts the definition that step 4 would send."""
+    machine, objections = deployable_definition(aws)
+    for one in objections:
         yield problem(
-            f"Step Functions refuses the state machine's definition: {error}",
+            "Step Functions refuses the state machine's definition:"
+            f" {one.get('location', 'somewhere')}: {one['code']}: {one['message']}",
             "Step 4 would fail.",
             _FIX,
         )
+    if objections:
+        return
+    if IF_MATCH not in json.dumps(machine):
+        yield warning(
+            f"Step Functions does not know {IF_MATCH} of s3:putObject here",
+            "Two executions that take over the lock of the same dead run in the same moment both"
+            " create a cluster. Only one of them publishes.",
+            "Nothing: step 4 deploys the definition without it.",
+        )
+        return
+    yield ok(
+        f"Step Functions accepts the definition of {settings.step_functions_state_machine_name}"
+    )

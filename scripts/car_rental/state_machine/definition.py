@@ -17,6 +17,7 @@ from car_rental.s3.lake_lock import LOCK_KEY, NEWEST_PREFIX
 
 DEFINITION = ROOT / "step_functions" / "data_pipeline.asl.json"
 EXECUTION_TAG = "Execution"  # a tag of the cluster with the ARN of the execution that created it
+IF_MATCH = "IfMatch"  # a parameter of s3:putObject since November 2024
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # paths in the definition: the run's id and the lock's owner
 _RUN_ID, _OWNER = "$.Run.id", "$.Execution"
@@ -50,6 +51,46 @@ def definition(
         template = _in_one_application(template)
     filled: dict[str, Any] = fill(template, _values(settings, tags, partition))
     return filled
+
+
+def deployable_definition(aws: Aws) -> tuple[dict[str, Any], list[Any]]:
+    """The definition to deploy, and Step Functions' objections to it (empty: it is accepted).
+
+    Step Functions learns new parameters of a service months after the service itself. If it does
+    not know S3's If-Match, the definition is the one without it.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
+    """
+    wanted = definition(aws.settings, aws.tag_list, aws.partition)
+    objections = _objections(aws, wanted)
+    if not any(IF_MATCH in one["message"] for one in objections):
+        return wanted, objections
+    unconditional = without_if_match(wanted)
+    return unconditional, _objections(aws, unconditional)
+
+
+def _objections(aws: Aws, wanted: dict[str, Any]) -> list[Any]:
+    validate = aws.client("stepfunctions").validate_state_machine_definition
+    answer = validate(definition=json.dumps(wanted))
+    if answer["result"] == "OK":
+        return []
+    return [one for one in answer["diagnostics"] if one["severity"] == "ERROR"] or [
+        {"code": answer["result"], "message": "no reason given"}
+    ]
+
+
+def without_if_match(machine: Any) -> Any:
+    """The definition without S3's If-Match.
+
+    The lock is read shortly before it is taken over, but two executions can then take over the same
+    dead run's lock in the same moment. The last one to write owns it; `publish_run` of the other
+    one sees that, and publishes nothing.
+    """
+    if isinstance(machine, dict):
+        return {
+            key: without_if_match(value) for key, value in machine.items() if key != f"{IF_MATCH}.$"
+        }
+    return [without_if_match(one) for one in machine] if isinstance(machine, list) else machine
 
 
 def _in_one_application(template: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from car_rental.errors import ConfigError, DataLakeError, ExitStatus
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.s3.raw_data import RAW_COLUMNS, header_problem
 from car_rental.sample.generator import generate
+from car_rental.state_machine import definition as state_machine_definition
 
 PROBLEM, WARNING, OK = Level.PROBLEM, Level.WARNING, Level.OK
 
@@ -618,17 +619,24 @@ def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_p
     project, monkeypatch
 ):
     it = project()
-    made = state_machine.definition
+    made = state_machine_definition.definition
 
     def with_unknown_field(*arguments):
         definition = made(*arguments)
         definition["States"]["TakeNewLock"]["Parameters"]["IfUnheardOf"] = "*"
         return definition
 
-    monkeypatch.setattr(state_machine, "definition", with_unknown_field)
+    monkeypatch.setattr(state_machine_definition, "definition", with_unknown_field)
     finding = only(run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
     assert finding.level is PROBLEM
     assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
+
+
+def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(project, no_if_match):
+    it = project()
+    finding = only(run_checks(it.settings, it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
+    assert finding.level is WARNING
+    assert "does not know IfMatch" in finding.what and "step 4" in finding.fix
 
 
 def test_a_refusal_without_a_reason_is_a_problem_too(project):
