@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
-from xml.sax.saxutils import escape
 
 from local_aws.errors import is_disk_full
 from local_aws.keys import Keys
 from local_aws.signature import Claim, claim_of
-from local_aws.wsgi import WsgiApp, send
+from local_aws.wsgi import WsgiApp, protocol_of, send, send_error
 
 _THIS_MACHINE = re.compile(
     r"(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?", re.IGNORECASE
 )
 _SAME_SITE = ("", "same-origin", "none")
+# unread bytes of the request must not be parsed as the next request
+_CLOSE = {"Connection": "close"}
 
 # problem -> (code in S3, code in JSON services, code in XML services, message)
 _ERRORS = {
@@ -70,9 +71,8 @@ class Authentication:
     ) -> Iterable[bytes]:
         origin_problem = _foreign_origin(environ)
         if origin_problem:
-            return _send(
-                environ, start_response, 403, f"local_aws: {origin_problem}\n", "text/plain"
-            )
+            text = f"local_aws: {origin_problem}\n"
+            return send(environ, start_response, 403, text, _CLOSE, "text/plain")
         claim = claim_of(environ)
         problem = claim.problem(environ, self._keys) if claim else "unsigned"
         if problem:
@@ -124,38 +124,9 @@ def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:
 def _reject(
     environ: dict[str, Any], start_response: Callable[..., Any], claim: Claim | None, problem: str
 ) -> Iterable[bytes]:
-    """Sends the error in the protocol of the service: JSON with a target, XML of S3 or of a query
-    API, REST JSON."""
+    """Sends the error with the code that the service's protocol has for it."""
     s3, in_json, in_xml, message = _ERRORS[problem]
-    service, kind = claim.service if claim else "", environ.get("CONTENT_TYPE", "")
-    if environ.get("HTTP_X_AMZ_TARGET"):
-        body = {"__type": in_json, "message": message, "Message": message}
-        return _send(environ, start_response, 400, body, "application/x-amz-json-1.1")
-    if service == "s3" or not (service or kind):
-        return _send(
-            environ, start_response, 403, f"<Error>{_xml(s3, message)}</Error>", "application/xml"
-        )
-    if kind.startswith("application/x-www-form-urlencoded"):
-        error = f"<Error><Type>Sender</Type>{_xml(in_xml, message)}</Error>"
-        text = f"<ErrorResponse>{error}</ErrorResponse>"
-        if service == "ec2":
-            text = f"<Response><Errors><Error>{_xml(in_xml, message)}</Error></Errors></Response>"
-        return _send(environ, start_response, 403, text, "text/xml")
-    return _send(environ, start_response, 403, {"message": message}, "application/json", in_json)
-
-
-def _xml(code: str, message: str) -> str:
-    return f"<Code>{code}</Code><Message>{escape(message)}</Message>"
-
-
-def _send(
-    environ: dict[str, Any],
-    start_response: Callable[..., Any],
-    status: int,
-    body: Mapping[str, Any] | str,
-    content_type: str,
-    error_type: str = "",
-) -> Iterable[bytes]:
-    # Close the connection: unread bytes of the request must not be parsed as the next request.
-    headers = {"Connection": "close"} | ({"x-amzn-ErrorType": error_type} if error_type else {})
-    return send(environ, start_response, status, body, headers, content_type)
+    protocol = protocol_of(environ, claim.service if claim else "")
+    code = {"s3": s3, "query": in_xml, "ec2": in_xml}.get(protocol, in_json)
+    status = 400 if protocol == "json" else 403
+    return send_error(environ, start_response, protocol, status, code, message, _CLOSE)

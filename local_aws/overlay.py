@@ -21,7 +21,16 @@ from typing import Any
 from werkzeug.test import run_wsgi_app
 
 from local_aws.errors import is_disk_full
-from local_aws.wsgi import WsgiApp, read_body, send, signed_by, signed_region
+from local_aws.wsgi import (
+    WsgiApp,
+    protocol_of,
+    read_body,
+    send,
+    send_error,
+    signed_by,
+    signed_region,
+    signed_service,
+)
 
 log = logging.getLogger(__name__)
 
@@ -90,18 +99,18 @@ class Overlay:
     ) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         handler = self.handlers.get(target)
+        # moto's Step Functions interpreter requires this header in every response
+        headers = {"x-amzn-RequestId": str(uuid.uuid4())}
         if handler is None:
             try:
                 return self._moto(environ, start_response)
-            except (
-                NotImplementedError
-            ) as error:  # moto raises it for operations that it does not implement
-                rejection = not_supported(f"{target or environ.get('PATH_INFO', '')}: {error}")
-                status, answer = rejection.status, rejection.body_of_error()
-        else:
-            status, answer = self._answer(handler, environ, target)
-        # moto's Step Functions interpreter requires this header in every response
-        headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+            except NotImplementedError as error:  # an operation that moto lacks
+                service = signed_service(environ)
+                rejection = not_supported(f"{target or service}: {error}")
+                protocol = protocol_of(environ, service)
+                said = (rejection.status, rejection.code, rejection.message)
+                return send_error(environ, start_response, protocol, *said, headers)
+        status, answer = self._answer(handler, environ, target)
         return send(environ, start_response, status, answer, headers, "application/x-amz-json-1.1")
 
     def _answer(

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
@@ -58,6 +59,44 @@ def send(
     """Sends a response; a mapping is sent as JSON."""
     payload = json.dumps(body, default=_json_default) if isinstance(body, Mapping) else body
     return Response(payload, status, headers, content_type=content_type)(environ, start_response)
+
+
+def protocol_of(environ: Mapping[str, Any], service: str) -> str:
+    """The protocol of a request to ``service``: ``json`` (with a target), ``s3``, ``query``,
+    ``ec2`` or ``rest`` (JSON)."""
+    kind = environ.get("CONTENT_TYPE", "")
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        return "json"
+    if service == "s3" or not (service or kind):
+        return "s3"
+    if kind.startswith("application/x-www-form-urlencoded"):
+        return "ec2" if service == "ec2" else "query"
+    return "rest"
+
+
+def send_error(
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    protocol: str,
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str],
+) -> Iterable[bytes]:
+    """Sends an error of AWS in the form that ``protocol`` has for it."""
+    if protocol == "json":
+        body = {"__type": code, "message": message, "Message": message}
+        return send(environ, start_response, status, body, headers, "application/x-amz-json-1.1")
+    if protocol == "rest":
+        headers = {**headers, "x-amzn-ErrorType": code}
+        return send(environ, start_response, status, {"message": message}, headers)
+    error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    texts = {
+        "s3": f"<Error>{error}</Error>",
+        "query": f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>",
+        "ec2": f"<Response><Errors><Error>{error}</Error></Errors></Response>",
+    }
+    return send(environ, start_response, status, texts[protocol], headers, "application/xml")
 
 
 def _json_default(value: Any) -> Any:

@@ -58,6 +58,32 @@ def test_work_that_is_not_done_here_is_refused_by_name(
     assert error["ResponseMetadata"]["RetryAttempts"] == 0
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "named"),
+    [
+        (
+            "iam",
+            "simulate_principal_policy",
+            {
+                "PolicySourceArn": "arn:aws:iam::123456789012:user/u",
+                "ActionNames": ["s3:GetObject"],
+            },
+            "simulate_principal_policy",
+        ),
+        ("ec2", "describe_placement_groups", {}, "describe_placement_groups"),
+        ("athena", "list_engine_versions", {}, "ListEngineVersions"),
+    ],
+)
+def test_what_moto_lacks_is_refused_in_the_protocol_of_each_service(
+    client: Client, service: str, operation: str, arguments: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        getattr(client(service), operation)(**arguments)
+    error = caught.value.response["Error"]
+    assert error["Code"] == "LocalAwsNotSupported"
+    assert named in error["Message"]
+
+
 def test_the_rest_of_those_services_still_answers(client: Client) -> None:
     assert client("batch").describe_job_queues()["jobQueues"] == []
     assert client("emr-serverless").list_applications()["applications"] == []
