@@ -11,8 +11,9 @@ it do not run. The SparkContext lives until the end, so YARN's cluster mode and 
 an application at work.
 """
 
+import argparse
 import sys
-from typing import Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import clean_rentals
 import lake_job
@@ -21,46 +22,48 @@ import user_transaction_metrics
 import vehicle_location_metrics
 
 JOB = "all_jobs"
-JOBS: Dict[str, Callable[[Optional[List[str]]], None]] = {
-    "clean_rentals": clean_rentals.main,
-    "vehicle_location_metrics": vehicle_location_metrics.main,
-    "user_transaction_metrics": user_transaction_metrics.main,
-    "publish_run": publish_run.main,
+JOBS: Dict[str, Any] = {
+    job.JOB: job
+    for job in (clean_rentals, vehicle_location_metrics, user_transaction_metrics, publish_run)
 }
 BETWEEN = "--"
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the jobs of the command line; return the exit code of the one that failed, or 0."""
-    commands = split(sys.argv[1:] if argv is None else argv)
+    commands = parse(sys.argv[1:] if argv is None else argv)
     with lake_job.session(JOB) as spark:
         for name, *arguments in commands:
             spark.sparkContext.setJobGroup(name, name)
             print(f"JOB {name}", flush=True)
-            code = lake_job.run(name, JOBS[name], arguments)
+            code = lake_job.run(name, JOBS[name].main, arguments)
             if code:
                 return code
             spark.catalog.clearCache()
     return 0
 
 
-def split(arguments: List[str]) -> List[List[str]]:
-    """One command line a job; ends the program with exit code 2 when one is none."""
+def parse(argv: List[str]) -> List[List[str]]:
+    """One command line a job; a wrong one ends the program before Spark starts."""
+    parser = argparse.ArgumentParser(
+        usage=f"{JOB}.py JOB [ARGUMENTS] [{BETWEEN} JOB [ARGUMENTS]] ...",
+        description=__doc__,
+        epilog=f"jobs: {', '.join(JOBS)}; JOB --help lists its arguments",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if argv[:1] in (["-h"], ["--help"]):
+        parser.print_help()
+        sys.exit(0)
     commands: List[List[str]] = [[]]
-    for argument in arguments:
-        if argument == BETWEEN:
+    for text in argv:
+        if text == BETWEEN:
             commands.append([])
         else:
-            commands[-1].append(argument)
-    unknown = [command for command in commands if not command or command[0] not in JOBS]
-    if unknown:
-        asked = bool({"-h", "--help"} & set(arguments[:1]))
-        print(
-            f"usage: {JOB}.py JOB [ARGUMENTS] [{BETWEEN} JOB [ARGUMENTS]] ...\n\n"
-            f"{(__doc__ or '').strip()}\n\njobs: {', '.join(JOBS)}; JOB --help lists its arguments",
-            file=sys.stdout if asked else sys.stderr,
-        )
-        sys.exit(0 if asked else 2)
+            commands[-1].append(text)
+    for name, *arguments in [command or [""] for command in commands]:
+        if name not in JOBS:
+            parser.error(f"'{name}' is none of the jobs {', '.join(JOBS)}")
+        JOBS[name].parse(arguments)
     return commands
 
 

@@ -67,9 +67,10 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = lake_job.parser(
+        JOB,
         "Validate the raw data once: good rentals go to the clean zone as typed Parquet, master"
         " tables with integer keys; rows that break a rule go to the rejected zone with their"
-        " reasons."
+        " reasons.",
     )
     parser.add_argument(
         "--raw",
@@ -94,7 +95,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
         type=rate,
         default=0.05,
         metavar="RATE",
-        help="fail when a larger share of the rentals or of a master table is rejected, 0 to 1",
+        help="fail when a larger share of the rentals or of a master table is rejected, 0 to 1"
+        " (default: %(default)s)",
     )
     return parser.parse_args(argv)
 
@@ -374,22 +376,20 @@ def rentals_problem(
     """Why the run may not go on with its rentals, '' where it may."""
     if not rentals["read"]:
         return f"the {RENTALS} files hold a header and no rental: nothing to compute"
-    if rentals["read"] != rentals["kept"] + rentals["rejected"]:
-        words = "{read} rentals were read, but {kept} kept and {rejected} rejected"
-        return words.format(**rentals) + ": a fault of this job"
-    problem = ""
-    if rentals["rejected"] > max_reject_rate * rentals["read"]:
+    read, kept, rejected = rentals["read"], rentals["kept"], rentals["rejected"]
+    if read != kept + rejected:
+        return f"{read} rentals were read, but {kept} kept and {rejected} rejected: a fault of this job"
+    if rejected > max_reject_rate * read:
         problem = (
-            "{} of {} rentals are rejected, more than the share of {} that is allowed: {}".format(
-                rentals["rejected"],
-                rentals["read"],
-                max_reject_rate,
-                rejected_rows.told(rentals["rejected_by_reason"]),
-            )
+            f"{rejected} of {read} rentals are rejected, more than the share of {max_reject_rate}"
+            " that is allowed"
         )
-    elif not rentals["kept"]:
-        problem = "not one of {read} rentals could be kept".format(**rentals)
-    return problem and problem + where_rejected(spark, zones.rejected[RENTALS], rentals["rejected"])
+    elif not kept:
+        problem = f"not one of {read} rentals could be kept"
+    else:
+        return ""
+    reasons = rejected_rows.told(rentals["rejected_by_reason"])
+    return f"{problem}: {reasons}{where_rejected(spark, zones.rejected[RENTALS], rejected)}"
 
 
 def where_rejected(spark: SparkSession, folder: str, rows: int) -> str:

@@ -44,8 +44,7 @@ class CleanRun:
 Tables = Callable[[CleanRun], Dict[str, DataFrame]]
 
 
-def main(job: str, description: str, tables: Tables, argv: Optional[List[str]]) -> None:
-    args = parse(description, argv)
+def main(job: str, tables: Tables, args: argparse.Namespace) -> None:
     with lake_job.session(job) as spark:
         compute(spark, job, tables, args.clean, args.staging, args.run_id)
 
@@ -69,8 +68,8 @@ def compute(
     return summary
 
 
-def parse(description: str, argv: Optional[List[str]]) -> argparse.Namespace:
-    parser = lake_job.parser(description)
+def parse(job: str, description: str, argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = lake_job.parser(job, description)
     parser.add_argument(
         "--clean", required=True, metavar="URI", help="clean zone, as clean_rentals wrote it"
     )

@@ -1,7 +1,11 @@
 """The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths.
-Needs no SparkSession."""
+
+Needs no SparkSession. Only this module calls the JVM, by PySpark's private names.
+"""
 
 import json
+import os
+import sys
 from typing import Any, Dict, List
 
 from contract import RUN_FOLDER
@@ -152,6 +156,15 @@ class Lake:
 
     def _list(self, uri: str) -> List[Any]:
         return list(self._file_system(uri).listStatus(self._path(uri))) if self.exists(uri) else []
+
+
+def print_to_stderr(line: str) -> None:
+    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that
+    people look at."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
+        SparkContext._jvm.java.lang.System.err.println(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 def join(folder: str, *names: str) -> str:

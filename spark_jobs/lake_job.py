@@ -3,14 +3,12 @@ and how it fails."""
 
 import argparse
 import json
-import os
 import re
-import sys
 import time
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from pyspark import SparkContext
+from lake_files import print_to_stderr
 from pyspark.sql import Observation, SparkSession
 
 SUMMARY_PREFIX = "RUN_SUMMARY "
@@ -45,10 +43,8 @@ class JobError(Exception):
     """Bad input or a failed check. The message says what is wrong, where, and what to do."""
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    job_parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def parser(job: str, description: str) -> argparse.ArgumentParser:
+    job_parser = argparse.ArgumentParser(prog=f"{job}.py", description=description)
     job_parser.add_argument(
         "--run-id",
         required=True,
@@ -116,25 +112,16 @@ def report(summary: Dict[str, Any]) -> None:
 def run(
     job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[List[str]] = None
 ) -> int:
-    """Run the job and turn an expected failure into one clear last line; a bug keeps its
-    traceback."""
+    """Run the job and return its exit code. An expected failure becomes one clear last line on
+    both streams; a bug keeps its traceback."""
     try:
         work(argv)
     except JobError as error:
         line = f"ERROR {job}: {error}"
         print(line, flush=True)
-        _tell_stderr(line)
+        print_to_stderr(line)
         return 1
     return 0
-
-
-def _tell_stderr(line: str) -> None:
-    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that
-    people look at."""
-    if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
-        SparkContext._jvm.java.lang.System.err.println(line)
-    else:
-        print(line, file=sys.stderr, flush=True)
 
 
 class Stopwatch:

@@ -49,8 +49,9 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = lake_job.parser(
+        JOB,
         "Publish a run: check that its seven staged tables are complete, move them to the processed"
-        " zone, undo publications that were interrupted before, prune old runs."
+        " zone, undo publications that were interrupted before, prune old runs.",
     )
     parser.add_argument(
         "--clean", required=True, metavar="URI", help="clean zone, where old runs are pruned"
@@ -75,10 +76,11 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--keep-runs",
-        type=at_least_one,
+        type=number_of_runs,
         default=30,
         metavar="N",
-        help="after success, remove what is older than the newest N published runs, from all zones",
+        help="after success, remove what is older than the newest N published runs, from all zones"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--lock",
@@ -93,7 +95,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def at_least_one(text: str) -> int:
+def number_of_runs(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError("at least 1, the newest run, is kept")
     return int(text)

@@ -4,6 +4,7 @@ spark-submit --py-files ... spark_jobs/user_transaction_metrics.py --clean out/c
     --staging out/staging --run-id try-1
 """
 
+import argparse
 import sys
 from typing import Dict, List, Optional
 
@@ -31,7 +32,11 @@ LOWEST_CATEGORY = "Occasional Spender"
 
 
 def main(argv: Optional[List[str]] = None) -> None:
-    kpi_job.main(JOB, DESCRIPTION, tables, argv)
+    kpi_job.main(JOB, tables, parse(argv))
+
+
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
+    return kpi_job.parse(JOB, DESCRIPTION, argv)
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:

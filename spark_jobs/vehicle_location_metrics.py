@@ -4,6 +4,7 @@ spark-submit --py-files ... spark_jobs/vehicle_location_metrics.py --clean out/c
     --staging out/staging --run-id try-1
 """
 
+import argparse
 import sys
 from typing import Dict, List, Optional
 
@@ -22,7 +23,11 @@ DESCRIPTION = (
 
 
 def main(argv: Optional[List[str]] = None) -> None:
-    kpi_job.main(JOB, DESCRIPTION, tables, argv)
+    kpi_job.main(JOB, tables, parse(argv))
+
+
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
+    return kpi_job.parse(JOB, DESCRIPTION, argv)
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:

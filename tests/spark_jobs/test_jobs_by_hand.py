@@ -147,11 +147,39 @@ def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_pat
 
 
 @pytest.mark.parametrize("job", JOB_NAMES)
-def test_help_explains_every_argument(job: str) -> None:
-    done = python(job, "--help")
+@pytest.mark.parametrize("of_all", [False, True], ids=["alone", "in-one-application"])
+def test_help_explains_every_argument(job: str, of_all: bool) -> None:
+    done = python(ALL, job, "--help") if of_all else python(job, "--help")
     assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {job}.py")
     for argument in [name for name in ZONES[job] if name.startswith("--")] + ["--run-id"]:
         assert argument in done.stdout
+
+
+def test_the_help_of_one_application_names_the_jobs() -> None:
+    done = python(ALL, "--help")
+    assert done.returncode == 0
+    assert f"jobs: {', '.join(JOB_NAMES)}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "'' is none of the jobs clean_rentals, "),
+        (["clean_rental", "--raw", "raw"], "'clean_rental' is none of the jobs clean_rentals, "),
+        (
+            ["clean_rentals", *command_line("clean_rentals"), "--", "publish_run"],
+            "publish_run.py: error: the following arguments are required: --run-id, --clean",
+        ),
+    ],
+)
+def test_one_application_refuses_a_wrong_command_line_before_its_first_job(
+    arguments: list[str], message: str
+) -> None:
+    done = python(ALL, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "JOB" not in done.stdout
 
 
 @pytest.mark.parametrize(
