@@ -1,5 +1,5 @@
-"""`make bench`: our jobs, plain Spark, the least work for Spark, and DuckDB on the same data, in
-turn, into RESULTS.md.
+"""`make bench`: our jobs, in four applications and in one, plain Spark and DuckDB on the same data,
+in turn, into RESULTS.md.
 
 python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
 """
@@ -158,19 +158,9 @@ def job_arguments(raw: Path, out: Path) -> dict[str, list[str]]:
 
 
 def plain_spark(raw: Path, out: Path) -> Measured:
-    return total([in_one_file("plain_spark", job, raw, out) for job in ("vehicle", "user")])
-
-
-def least_spark(raw: Path, out: Path) -> Measured:
-    return total(
-        [in_one_file("least_spark", job, raw, out) for job in ("clean", "vehicle", "user")]
-    )
-
-
-def in_one_file(contender: str, job: str, raw: Path, out: Path) -> Measured:
-    return spark_submit(
-        [str(HERE / f"{contender}.py"), job, str(raw), str(out)], f"{contender}_{job}"
-    )
+    program = str(HERE / "plain_spark.py")
+    jobs = ("vehicle", "user")
+    return total([spark_submit([program, job, str(raw), str(out)], f"plain_{job}") for job in jobs])
 
 
 def duckdb(raw: Path, out: Path) -> Measured:
@@ -204,7 +194,6 @@ CONTENDERS: dict[str, Contender] = {
     OURS: ours,
     IN_ONE: ours_in_one,
     "plain Spark, no validation": plain_spark,
-    "Spark, the least work": least_spark,
     DUCKDB: duckdb,
 }
 

@@ -7,23 +7,30 @@ spark-submit --py-files ... spark_jobs/clean_rentals.py --raw data --clean out/c
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, NamedTuple, Optional
-from urllib.parse import unquote
+from typing import Any, Dict, List, Optional
 
 import csv_text
 import lake_job
-import master_tables
 import raw_zone
 import rejected_rows
 import rental_rules
-from contract import CLEAN_SUMMARY, MASTERS, RAW_COLUMNS, RENTALS, RUN_SUMMARY
+from contract import (
+    CLEAN_RENTALS,
+    CLEAN_SUMMARY,
+    CLEAN_WORK,
+    MASTERS,
+    RAW_COLUMNS,
+    RENTALS,
+    RUN_SUMMARY,
+)
 from lake_files import Lake, join, run_folder
 from lake_job import JobError, observed
+from master_tables import write_masters
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from raw_zone import RawTable, RawZone
-from rental_rules import CONTESTED, FIELDS, HEADER, KEPT, REJECTED
+from rejected_rows import problem
+from rental_rules import CONTESTED, FIELDS, HEADER, KEPT, REJECTED, RENTAL_COLUMNS, verdict_counts
 
 JOB = "clean_rentals"
 BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
@@ -36,13 +43,11 @@ class Zones:
 
     def __init__(self, clean: str, rejected: str, run_id: str) -> None:
         self.run_id = run_id
-        self.work = run_folder(join(clean, "_work"), run_id)
-        self.copies, self.twins, self.judged = (
-            join(self.work, "raw"),
-            join(self.work, "twins"),
-            join(self.work, "judged"),
-        )
-        self.rentals = run_folder(join(clean, "rentals"), run_id)
+        self.work = run_folder(join(clean, CLEAN_WORK), run_id)
+        self.copies = join(self.work, "raw")
+        self.twins = join(self.work, "twins")
+        self.judged = join(self.work, "judged")
+        self.rentals = run_folder(join(clean, CLEAN_RENTALS), run_id)
         self.masters = {table: run_folder(join(clean, table), run_id) for table in MASTERS}
         self.rejected = {table: run_folder(join(rejected, table), run_id) for table in RAW_COLUMNS}
         self.clean_summary = join(self.rentals, CLEAN_SUMMARY)
@@ -50,13 +55,6 @@ class Zones:
 
     def all(self) -> List[str]:
         return [self.work, self.rentals, *self.rejected.values(), *self.masters.values()]
-
-
-class Rejects(NamedTuple):
-    """How many rows of a table are rejected, and how many of them each reason has."""
-
-    rows: int
-    by_reason: Dict[str, int]
 
 
 def main(argv: Optional[List[str]] = None) -> None:
@@ -68,9 +66,8 @@ def main(argv: Optional[List[str]] = None) -> None:
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = lake_job.parser(
         JOB,
-        "Validate the raw data once: good rentals go to the clean zone as typed Parquet, master"
-        " tables with integer keys; rows that break a rule go to the rejected zone with their"
-        " reasons.",
+        "Validate the raw data once: good rentals and the master tables go to the clean zone as"
+        " typed Parquet; rows that break a rule go to the rejected zone with their reasons.",
     )
     parser.add_argument(
         "--raw",
@@ -119,7 +116,7 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
     for note in notes:
         print("NOTE " + note, flush=True)
     lake_job.size_shuffles(spark, zone.size // BYTES_PER_RENTAL)
-    masters = write_masters(spark, zone, zones)
+    masters = write_masters(spark, zone.tables, zones.masters, zones.rejected)
     summary = {
         "job": JOB,
         "run_id": zones.run_id,
@@ -127,15 +124,14 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
         "not_read": zone.not_read,
         "notes": notes,
     }  # type: Dict[str, Any]
-    problem = masters_problem(spark, masters, zones, max_reject_rate)
-    if not problem:
-        summary["rentals"] = write_rentals(
-            spark, lake, zone.tables[RENTALS], Known(spark, zones, masters), zones
-        )
-        problem = rentals_problem(spark, summary["rentals"], zones, max_reject_rate)
+    reason = masters_problem(spark, masters, zones, max_reject_rate)
+    if not reason:
+        known = known_masters(spark, masters, zones)
+        summary["rentals"] = write_rentals(spark, lake, zone.tables[RENTALS], known, zones)
+        reason = rentals_problem(spark, summary["rentals"], zones, max_reject_rate)
     lake.delete(zones.work)
     summary["seconds"] = watch.seconds()
-    finish(lake, zones, summary, problem)
+    finish(lake, zones, summary, reason)
     return summary
 
 
@@ -148,6 +144,34 @@ def finish(lake: Lake, zones: Zones, summary: Dict[str, Any], problem: str) -> N
     if problem:
         raise JobError("; ".join([problem, *summary["notes"]]))
     lake.write_json(zones.clean_summary, summary)
+
+
+def masters_problem(
+    spark: SparkSession, masters: Dict[str, Any], zones: Zones, max_reject_rate: float
+) -> str:
+    """Why the run may not go on with its master tables, '' where it may."""
+    for table, counts in masters.items():
+        if not counts["rows"]:
+            return f"the {table} files hold no row: nothing can be validated against them"
+        folder = zones.rejected[table]
+        found = problem(spark, f"rows of {table}", counts, max_reject_rate, folder)
+        if found:
+            return found
+    return ""
+
+
+def rentals_problem(
+    spark: SparkSession, rentals: Dict[str, Any], zones: Zones, max_reject_rate: float
+) -> str:
+    """Why the run may not go on with its rentals, '' where it may."""
+    read, kept, rejected = rentals["read"], rentals["kept"], rentals["rejected"]
+    if not read:
+        return f"the {RENTALS} files hold a header and no rental: nothing to compute"
+    if read != kept + rejected:
+        words = f"{read} rentals were read, but {kept} kept and {rejected} rejected"
+        return words + ": a fault of this job"
+    counts = dict(rentals, rows=read)
+    return problem(spark, "rentals", counts, max_reject_rate, zones.rejected[RENTALS])
 
 
 def quote_notes(spark: SparkSession, zone: RawZone) -> List[str]:
@@ -179,83 +203,80 @@ def _quote_note(path: str, unclosed: int) -> str:
     return f"{path} has line breaks within quotes and is read as a whole"
 
 
-def write_masters(spark: SparkSession, zone: RawZone, zones: Zones) -> Dict[str, Dict[str, Any]]:
-    """The counts of each master table. All are written at once: each is a small Spark job of its
-    own."""
-    with ThreadPoolExecutor(len(zones.masters)) as writers:
-        counts = writers.map(
-            lambda table: write_master(spark, zone.tables[table], zones), zones.masters
-        )
-        return dict(zip(zones.masters, counts))
-
-
-def write_master(spark: SparkSession, table: RawTable, zones: Zones) -> Dict[str, Any]:
-    """Write the good rows, one an id, to the clean zone and the bad ones to the rejected; return
-    the counts."""
-    rows = judged_master(spark, table)
-    seen, kept = Observation(), Observation()
-    unique = master_tables.unique_rows(rows.observe(seen, *master_tables.row_counts()), table.name)
-    good = unique.observe(kept, F.count(F.lit(1)).alias("rows"))
-    master_tables.with_keys(good, table.name).write.parquet(zones.masters[table.name])
-    # without one good row Spark drops the plan below the shuffle, and its counts with it
-    counts = observed(seen) or rows.agg(*master_tables.row_counts()).collect()[0].asDict()
-    read, left = counts["lines"] - len(table.files), observed(kept).get("rows", 0)
-    rejects = Rejects(0, {})
-    if counts["rejected"] or counts["headers"] > len(table.files):
-        rejects = reject_master(rows, table, zones.rejected[table.name])
+def known_masters(
+    spark: SparkSession, masters: Dict[str, Any], zones: Zones
+) -> Dict[str, DataFrame]:
+    """The clean master tables by name; a table that is known to be small is broadcast in joins."""
     return {
-        "rows": read,
-        "kept": left,
-        "rejected": rejects.rows,
-        "rejected_by_reason": rejects.by_reason,
-        "duplicates": read - rejects.rows - left,
+        table: sized(spark.read.parquet(folder), masters[table]["kept"])
+        for table, folder in zones.masters.items()
     }
-
-
-def judged_master(spark: SparkSession, table: RawTable) -> DataFrame:
-    """The columns of `master_tables.judged` for all files of the table."""
-    parts = []
-    for number, (names, files) in enumerate(table.by_names().items()):
-        rows = csv_text.split_records(
-            raw_zone.records(spark, files),
-            master_tables.patterns(table.name, names),
-            [file.header.text for file in files],
-        )
-        parts.append(master_tables.judged(rows, table.name, names, number))
-    return raw_zone.union(parts)
-
-
-def reject_master(rows: DataFrame, table: RawTable, folder: str) -> Rejects:
-    bad = rows.where(F.col("reasons").isNotNull() & ~F.col("is_header"))
-    bad = bad.unionByName(rejected_rows.repeated_headers(rows.where("is_header")))
-    columns = RAW_COLUMNS[table.name]
-    came = rejected_rows.with_came(bad.drop(*columns), list(table.by_names()), columns)
-    return Rejects(*rejected_rows.write_rejected(came, columns, master_tables.REASONS, folder))
-
-
-class Known:
-    """What rentals are judged by: the ids of the master tables."""
-
-    def __init__(
-        self, spark: SparkSession, zones: Zones, masters: Dict[str, Dict[str, Any]]
-    ) -> None:
-        self._users, self._vehicles = [
-            sized(spark.read.parquet(zones.masters[table]), masters[table]["kept"])
-            for table in ("users", "vehicles")
-        ]
-        self._locations = spark.read.parquet(zones.masters["locations"])
-
-    def joined(self, rentals: DataFrame) -> DataFrame:
-        """`rental_rules.parsed` -> the columns of `rental_rules.with_masters`."""
-        vehicles = self._vehicles.select("vehicle_id", "vehicle_key", "vehicle_type", "brand")
-        return rental_rules.with_masters(
-            rentals, self._users.select("user_id", "user_key"), vehicles, self._locations
-        )
 
 
 def sized(table: DataFrame, rows: int) -> DataFrame:
     """Broadcast what is known to be small enough; how to join the rest is Spark's choice."""
     return F.broadcast(table) if rows <= BROADCAST_ROWS else table
+
+
+def write_rentals(
+    spark: SparkSession, lake: Lake, table: RawTable, masters: Dict[str, DataFrame], zones: Zones
+) -> Dict[str, Any]:
+    """Write all rentals, a folder for each verdict; then settle the few contested ones, and move
+    all where they belong. Returns the counts."""
+    counts, kept = Observation(), join(zones.judged, "verdict=" + KEPT)
+    rentals = judged_rentals(spark, table, masters, zones)
+    rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
+    settled = rental_rules.settled(with_verdict(spark, zones, CONTESTED))
+    if observed(counts)["contested"]:
+        winners = settled.where(F.col("verdict") == KEPT).select(*RENTAL_COLUMNS)
+        winners.write.mode("append").parquet(kept)
+    rejected, by_reason = rejected_rows.write_rejected(
+        with_verdict(spark, zones, REJECTED)
+        .unionByName(settled.where(F.col("verdict") == REJECTED).drop("verdict"))
+        .unionByName(rejected_rows.repeated_headers(with_verdict(spark, zones, HEADER))),
+        FIELDS,
+        rental_rules.REASONS,
+        zones.rejected[RENTALS],
+    )
+    if lake.exists(kept):
+        lake.move(kept, zones.rentals)
+    return {
+        "read": observed(counts)["lines"] - len(table.files),
+        **kept_counts(spark, lake, zones.rentals),
+        "rejected": rejected,
+        "rejected_by_reason": by_reason,
+    }
+
+
+def judged_rentals(
+    spark: SparkSession, table: RawTable, masters: Dict[str, DataFrame], zones: Zones
+) -> DataFrame:
+    """All rows of the rentals' files, with the columns of `rental_rules.judged`."""
+    twin_ids, parts = twins(spark, table, zones.twins), []
+    for names, files in table.by_names().items():
+        rows = csv_text.split_records(
+            raw_zone.records(spark, files),
+            rental_rules.patterns(names),
+            [file.header.text for file in files],
+        )
+        rentals = rental_rules.with_masters(rental_rules.parsed(rows, names), masters)
+        parts.append(rental_rules.judged(with_twins(rentals, twin_ids), names))
+    return raw_zone.union(parts)
+
+
+def with_verdict(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
+    """The judged rentals of a verdict: RENTAL_COLUMNS and the fields of `refused`."""
+    rows = spark.read.parquet(zones.judged).where(F.col("verdict") == verdict)
+    return rows.select(*RENTAL_COLUMNS, "refused.*")
+
+
+def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
+    """kept and revenue, of exactly what was written; no folder means that no rental is good."""
+    if not lake.exists(folder):
+        return {"kept": 0, "revenue": "0.00"}
+    revenue = F.sum("total_amount").cast("string").alias("revenue")
+    rentals = spark.read.parquet(folder).agg(F.count(F.lit(1)).alias("kept"), revenue)
+    return dict(rentals.collect()[0].asDict())
 
 
 def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
@@ -288,122 +309,6 @@ def with_twins(rentals: DataFrame, twin_ids: DataFrame) -> DataFrame:
         twin_ids, on="id_hash", how="left"
     )
     return hashed.withColumn("has_twin", F.col("has_twin").isNotNull())
-
-
-def write_rentals(
-    spark: SparkSession, lake: Lake, table: RawTable, known: Known, zones: Zones
-) -> Dict[str, Any]:
-    """Write all rentals, a folder for each verdict; then settle the few contested ones, and move
-    all where they belong."""
-    first = write_judged(spark, table, known, zones)
-    read = first["lines"] - len(table.files)
-    if not read:
-        return rental_rules.summed_up(0, [], 0, {})
-    passes, kept = [first], join(zones.judged, "verdict=" + KEPT)
-    settled = rental_rules.settled(not_kept(spark, zones, table, CONTESTED))
-    if first["contested"]:
-        passes.append(write_winners(settled, kept))
-    rejected = not_kept(spark, zones, table, REJECTED).unionByName(
-        settled.where(F.col("verdict") == REJECTED)
-    )
-    if first["headers"] > len(table.files):
-        rejected = rejected.unionByName(
-            rejected_rows.repeated_headers(not_kept(spark, zones, table, HEADER))
-        )
-    counts = rejected_rows.write_rejected(
-        rejected, FIELDS, rental_rules.REASONS, zones.rejected[RENTALS]
-    )
-    if lake.exists(kept):
-        lake.move(kept, zones.rentals)
-    return rental_rules.summed_up(read, passes, *counts)
-
-
-def write_judged(
-    spark: SparkSession, table: RawTable, known: Known, zones: Zones
-) -> Dict[str, Any]:
-    """Write the columns of `rental_rules.judged`, a folder for each verdict; return the
-    `verdict_counts`."""
-    twin_ids, parts = twins(spark, table, zones.twins), []
-    for number, (names, files) in enumerate(table.by_names().items()):
-        rows = csv_text.split_records(
-            raw_zone.records(spark, files),
-            rental_rules.patterns(names),
-            [file.header.text for file in files],
-        )
-        rentals = known.joined(rental_rules.parsed(rows, names))
-        parts.append(rental_rules.judged(with_twins(rentals, twin_ids), number))
-    counts = Observation()
-    judged = raw_zone.union(parts).observe(counts, *rental_rules.verdict_counts())
-    judged.write.partitionBy("verdict").parquet(zones.judged)
-    return observed(counts)
-
-
-def not_kept(spark: SparkSession, zones: Zones, table: RawTable, verdict: str) -> DataFrame:
-    """The rentals of a verdict: RENTAL_COLUMNS, the columns of `refused`, and CAME."""
-    rows = (
-        spark.read.parquet(zones.judged)
-        .where(F.col("verdict") == verdict)
-        .select("*", "refused.*")
-        .drop("refused")
-    )
-    return rejected_rows.with_came(rows, list(table.by_names()), FIELDS)
-
-
-def write_winners(settled: DataFrame, folder: str) -> Dict[str, Any]:
-    """Add the one rental of each contested id that is kept to the kept ones."""
-    won = Observation()
-    winners = settled.where(F.col("verdict") == KEPT).observe(won, *rental_rules.verdict_counts())
-    winners.select(*rental_rules.RENTAL_COLUMNS).write.mode("append").parquet(folder)
-    return observed(won)
-
-
-def masters_problem(
-    spark: SparkSession, masters: Dict[str, Dict[str, Any]], zones: Zones, max_reject_rate: float
-) -> str:
-    """Why the run may not go on with its master tables, '' where it may."""
-    for table, counts in masters.items():
-        problem = master_tables.problem(
-            table, counts, rejected_rows.told(counts["rejected_by_reason"]), max_reject_rate
-        )
-        if problem:
-            return problem + where_rejected(spark, zones.rejected[table], counts["rejected"])
-    return ""
-
-
-def rentals_problem(
-    spark: SparkSession, rentals: Dict[str, Any], zones: Zones, max_reject_rate: float
-) -> str:
-    """Why the run may not go on with its rentals, '' where it may."""
-    if not rentals["read"]:
-        return f"the {RENTALS} files hold a header and no rental: nothing to compute"
-    read, kept, rejected = rentals["read"], rentals["kept"], rentals["rejected"]
-    if read != kept + rejected:
-        return f"{read} rentals were read, but {kept} kept and {rejected} rejected: a fault of this job"
-    if rejected > max_reject_rate * read:
-        problem = (
-            f"{rejected} of {read} rentals are rejected, more than the share of {max_reject_rate}"
-            " that is allowed"
-        )
-    elif not kept:
-        problem = f"not one of {read} rentals could be kept"
-    else:
-        return ""
-    reasons = rejected_rows.told(rentals["rejected_by_reason"])
-    return f"{problem}: {reasons}{where_rejected(spark, zones.rejected[RENTALS], rejected)}"
-
-
-def where_rejected(spark: SparkSession, folder: str, rows: int) -> str:
-    """Where to look for the rejected rows, and the file that most of them come from."""
-    if not rows:
-        return ""
-    of_files = (
-        spark.read.parquet(folder)
-        .groupBy("source_file")
-        .count()
-        .orderBy(F.desc("count"), "source_file")
-    )
-    most = unquote(of_files.collect()[0]["source_file"])
-    return f". Most are of {most}. The rejected rows with their reasons are in {folder}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 # --- zones of the lake, each a folder of the bucket, and what runs write into them
 RAW, CLEAN, REJECTED, STAGING, PROCESSED = "raw", "clean", "rejected", "staging", "processed"
 RUN_FOLDER = "run_id="
+CLEAN_RENTALS = "rentals"  # in the clean zone, beside a folder for each master table
+CLEAN_WORK = "_work"  # in the clean zone while clean_rentals runs
 CLEAN_SUMMARY = "_summary.json"  # beside the clean rentals: their validation is complete
 RUN_SUMMARY = "_run_summary.json"  # beside the rejected rentals: the counts of the run
 INTENT = "_publishing.json"  # in the staging zone while a run is being published

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Callable, Dict, List, Optional
 
 import lake_job
-from contract import CLEAN_SUMMARY, CONSERVED, job_summary
+from contract import CLEAN_RENTALS, CLEAN_SUMMARY, CONSERVED, job_summary
 from lake_files import Lake, join, run_folder
 from lake_job import JobError
 from measures import in_cents
@@ -20,7 +20,7 @@ class CleanRun:
 
     def __init__(self, spark: SparkSession, clean: str, run_id: str) -> None:
         self._spark, self._clean, self._run_id = spark, clean, run_id
-        lake, summary = Lake.of_session(spark), join(self._folder("rentals"), CLEAN_SUMMARY)
+        lake, summary = Lake.of_session(spark), join(self._folder(CLEAN_RENTALS), CLEAN_SUMMARY)
         if not lake.exists(summary):
             raise JobError(
                 f"{summary} is not there: run clean_rentals for run {run_id} first, and to a"
@@ -32,7 +32,7 @@ class CleanRun:
 
     def rentals(self, *columns: str) -> DataFrame:
         """These columns of the kept rentals, with `cents` and `seconds`."""
-        return in_cents(self.table("rentals"), columns, self.revenue)
+        return in_cents(self.table(CLEAN_RENTALS), columns, self.revenue)
 
     def table(self, name: str) -> DataFrame:
         return self._spark.read.parquet(self._folder(name))

@@ -19,23 +19,21 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to
 # spark-submit and the cluster.
 SETTINGS = {
+    # times carry no zone and are read as UTC
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.files.ignoreCorruptFiles": (
-        "false"
-    ),  # else what follows the damage in a file would be left out silently
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    # else what follows the damage in a file would be left out silently
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    # in place of INT96, which is deprecated and which few other readers filter by
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 # What makes the jobs fast and their files of a sensible size; --conf overrules it.
 TUNING = {
-    "spark.sql.maxConcurrentOutputFileWriters": (
-        "8"
-    ),  # a file open for each verdict, instead of sorting all rentals by it
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": (
-        "16m"
-    ),  # of narrow rows: some 2 million, whose hash table fits into memory
+    # a file open for each verdict, instead of sorting all rentals by it
+    "spark.sql.maxConcurrentOutputFileWriters": "8",
+    # of narrow rows: some 2 million, whose hash table fits into memory
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",
     # few files of a sensible size, not one for each core
-    "spark.sql.adaptive.coalescePartitions.parallelismFirst": ("false"),
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
 }
 
 

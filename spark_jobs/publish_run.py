@@ -17,11 +17,14 @@ from typing import Any, Dict, List, Optional
 
 import lake_job
 from contract import (
+    CLEAN_RENTALS,
+    CLEAN_WORK,
     INTENT,
     KPI_JOBS,
     KPI_TABLES,
     MASTERS,
     OUTCOME,
+    RAW_COLUMNS,
     RENTALS,
     RUN_SUMMARY,
     job_summary,
@@ -30,8 +33,6 @@ from lake_files import Lake, join, run_folder
 from lake_job import JobError
 
 JOB = "publish_run"
-TABLES_OF, TABLES = KPI_JOBS, KPI_TABLES
-CLEAN_TABLES = ["_work", "rentals", *MASTERS]  # as clean_rentals names them
 PUBLISHED, ROLLED_BACK = "published", "rolled back"
 
 Manifest = Dict[
@@ -105,19 +106,13 @@ class Zones:
     """The folders that hold a folder for each run."""
 
     def __init__(self, clean: str, rejected: str, staging: str, processed: str) -> None:
-        self.clean = [join(clean, table) for table in CLEAN_TABLES]
-        self.rejected = join(rejected, RENTALS)
-        self.rejected_masters = [join(rejected, table) for table in MASTERS]
+        self.clean = [join(clean, name) for name in (CLEAN_WORK, CLEAN_RENTALS, *MASTERS)]
+        self.rejected = {table: join(rejected, table) for table in RAW_COLUMNS}
         self.staging = staging
-        self.tables = {table: join(processed, table) for table in TABLES}
+        self.tables = {table: join(processed, table) for table in KPI_TABLES}
 
     def all(self) -> List[str]:
-        return (
-            self.clean
-            + self.rejected_masters
-            + [self.rejected, self.staging]
-            + list(self.tables.values())
-        )
+        return [*self.clean, *self.rejected.values(), self.staging, *self.tables.values()]
 
 
 class Lock:
@@ -179,7 +174,7 @@ class Publication:
             )
 
     def _manifest(self, run_id: str) -> Manifest:
-        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
+        jobs = [self._job_summary(run_id, job) for job in KPI_JOBS]
         return {name: table for job in jobs for name, table in job["tables"].items()}
 
     def _clean_summary(self, run_id: str) -> Dict[str, Any]:
@@ -197,7 +192,7 @@ class Publication:
         """Returns whether an earlier call came to its end; what was staged since then is a new try
         of the run."""
         staging = run_folder(self._zones.staging, run_id)
-        staged = all(self._lake.exists(join(staging, job_summary(job))) for job in TABLES_OF)
+        staged = all(self._lake.exists(join(staging, job_summary(job))) for job in KPI_JOBS)
         if summary["status"] != "published" or staged or self._missing(run_id, summary["tables"]):
             return False
         self._lake.delete(staging)
@@ -214,7 +209,7 @@ class Publication:
     def _check_complete(self, run_id: str, manifest: Manifest) -> None:
         """Each file lies in staging, or, where this run's publication was interrupted, in
         processed."""
-        for table in TABLES:
+        for table in KPI_TABLES:
             wanted = manifest[table]["files"]
             staged = self._staged(run_id, table)
             there = set(self._lake.files(staged).items()) | set(
@@ -258,16 +253,16 @@ class Publication:
 
     def _roll_back(self, run_id: str) -> None:
         """Sources first: a publication that goes on all the same then has nothing left to move."""
-        for table in TABLES:
+        for table in KPI_TABLES:
             self._lake.delete(self._staged(run_id, table))
-        for table in TABLES:
+        for table in KPI_TABLES:
             self._lake.delete(self._published(run_id, table))
         self._lake.delete(run_folder(self._zones.staging, run_id))
 
     def _move(self, run_id: str, manifest: Manifest) -> None:
         """File by file, so that doing it twice, even at the same time, takes nothing away."""
         self._lake.write_json(self._intent(run_id), {"owner": self._lock.owner})
-        for table in TABLES:
+        for table in KPI_TABLES:
             self._lock.check()
             staged, published = self._staged(run_id, table), self._published(run_id, table)
             wanted, there = manifest[table]["files"], self._lake.files(published)
@@ -292,7 +287,7 @@ class Publication:
         """From here on nobody rolls the run back; what an interrupted call leaves undone the next
         one does."""
         self._lock.check()
-        jobs = [self._job_summary(run_id, job) for job in TABLES_OF]
+        jobs = [self._job_summary(run_id, job) for job in KPI_JOBS]
         manifest = self._manifest(run_id)
         if self._claim(run_id, PUBLISHED) != PUBLISHED:
             raise JobError(
@@ -324,7 +319,7 @@ class Publication:
 
     def _missing(self, run_id: str, manifest: Manifest) -> List[str]:
         """The published folders that do not hold exactly the run's files."""
-        folders = {table: self._published(run_id, table) for table in TABLES}
+        folders = {table: self._published(run_id, table) for table in KPI_TABLES}
         return [
             folder
             for table, folder in folders.items()
@@ -358,7 +353,7 @@ class Publication:
         return join(run_folder(self._zones.staging, run_id), OUTCOME)
 
     def _summary_file(self, run_id: str) -> str:
-        return join(run_folder(self._zones.rejected, run_id), RUN_SUMMARY)
+        return join(run_folder(self._zones.rejected[RENTALS], run_id), RUN_SUMMARY)
 
 
 def final_summary(
@@ -374,7 +369,7 @@ def final_summary(
         "rentals": clean["rentals"],
         "masters": clean["masters"],
         "not_read": clean.get("not_read", {}),
-        "tables": {table: manifest[table] for table in TABLES},
+        "tables": {table: manifest[table] for table in KPI_TABLES},
         "seconds": seconds,
     }
 

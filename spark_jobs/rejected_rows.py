@@ -2,78 +2,97 @@
 rentals and master tables."""
 
 from typing import Any, Dict, List, Sequence, Tuple
+from urllib.parse import unquote
 
 from csv_text import came
 from lake_job import observed
-from pyspark.sql import Column, DataFrame, Observation, Window
+from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import utf8_sql
 
 CAME = "came"
-UNREADABLE = ("malformed_row", "not_utf8")
+
+
+def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
+    """Over the columns of `csv_text.split_records`: a struct of reasons, CAME, malformed_row and
+    source_file.
+
+    `reasons`: those of a row that can be split, separated by commas. CAME is a struct of `columns`
+    with the fields as they came, NULL in a row that cannot be split, which is in `malformed_row`
+    as a whole. `names` are those of the header.
+    """
+    unreadable = F.col("malformed") | F.col("not_utf8")
+    all_reasons = (
+        F.when(F.col("not_utf8"), "not_utf8")
+        .when(F.col("malformed"), "malformed_row")
+        .otherwise(reasons)
+    )
+    return F.struct(
+        all_reasons.alias("reasons"),
+        F.when(~unreadable, came(names, columns)).alias(CAME),
+        F.when(unreadable, F.expr(utf8_sql("line"))).alias("malformed_row"),
+        "source_file",
+    )
 
 
 def repeated_headers(headers: DataFrame) -> DataFrame:
-    """Of the rows that are their file's header all but one: files were put together, and the others
-    are no data."""
-    same_file = Window.partitionBy("source_file").orderBy("line")
-    return (
-        headers.withColumn("number", F.row_number().over(same_file))
-        .where("number > 1")
-        .drop("number")
-    )
-
-
-def with_came(
-    rows: DataFrame, headers: Sequence[Tuple[str, ...]], columns: Sequence[str]
-) -> DataFrame:
-    """`reasons`, `line`, `header_number` and others -> the same and CAME, a struct of `columns`:
-    the fields as they came.
-
-    CAME is NULL in a row whose fields cannot be told apart. `headers` has the names in the header
-    of each `header_number`.
-    """
-    readable = ~F.col("reasons").isin(*UNREADABLE)
-    structs = [
-        F.when(readable & (F.col("header_number") == number), came(names, columns))
-        for number, names in enumerate(headers)
-    ]
-    return rows.withColumn(CAME, F.coalesce(*structs))
-
-
-def rejected_rows(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """`reasons` as text, `line`, `source_file`, CAME -> reasons, the columns, malformed_row,
-    source_file.
-
-    `malformed_row` is the row where its fields cannot be told apart.
-    """
-    unreadable = F.when(F.col("reasons").isin(*UNREADABLE), F.expr(utf8_sql("line")))
-    return rows.select(
-        F.split("reasons", ",").alias("reasons"),
-        *[F.col(CAME)[name].alias(name) for name in columns],
-        unreadable.alias("malformed_row"),
-        "source_file",
-    )
+    """Rows that are a header of their file -> all but one a file: files were put together, and the
+    others are no data."""
+    same_file = Window.partitionBy("source_file").orderBy(CAME)
+    numbered = headers.withColumn("number", F.row_number().over(same_file))
+    return numbered.where("number > 1").drop("number")
 
 
 def write_rejected(
     rows: DataFrame, columns: Sequence[str], reasons: Sequence[str], folder: str
 ) -> Tuple[int, Dict[str, int]]:
-    """Write the rows of `rejected_rows`; return how many they are, and how many each reason has."""
+    """Write rows with the fields of `refused`; return how many they are, and how many each reason
+    has.
+
+    Written are reasons, the columns, malformed_row, source_file.
+    """
     counts = Observation()
-    rejected_rows(rows, columns).observe(counts, *reason_counts(reasons)).write.mode(
-        "overwrite"
-    ).parquet(folder)
+    rejected = rows.select(
+        F.split("reasons", ",").alias("reasons"),
+        *[F.col(CAME)[name].alias(name) for name in columns],
+        "malformed_row",
+        "source_file",
+    )
+    rejected.observe(counts, *reason_counts(reasons)).write.mode("overwrite").parquet(folder)
     found = observed(counts)
     return found.get("rows", 0), {reason: found[reason] for reason in reasons if found.get(reason)}
 
 
 def reason_counts(reasons: Sequence[str]) -> List[Column]:
+    """Aggregates over rejected rows: rows, and a count for each reason."""
     by_reason = [
         F.count(F.when(F.array_contains("reasons", reason), 1)).alias(reason) for reason in reasons
     ]
     return [F.count(F.lit(1)).alias("rows"), *by_reason]
 
 
-def told(by_reason: Dict[str, Any]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in by_reason.items())
+def problem(
+    spark: SparkSession, rows_of: str, counts: Dict[str, Any], max_reject_rate: float, folder: str
+) -> str:
+    """Why a run may not go on with the rows, '' where it may. `counts`: rows, kept, rejected,
+    rejected_by_reason."""
+    rows, rejected = counts["rows"], counts["rejected"]
+    if not counts["kept"]:
+        words = f"not one of {rows} {rows_of} could be kept"
+    elif rejected > max_reject_rate * rows:
+        words = (
+            f"{rejected} of {rows} {rows_of} are rejected, more than the share of"
+            f" {max_reject_rate} that is allowed"
+        )
+    else:
+        return ""
+    reasons = ", ".join(f"{name} {count}" for name, count in counts["rejected_by_reason"].items())
+    return f"{words}: {reasons}. {_where(spark, folder)}"
+
+
+def _where(spark: SparkSession, folder: str) -> str:
+    """Where to look for the rejected rows, and the file that most of them come from."""
+    of_files = spark.read.parquet(folder).groupBy("source_file").count()
+    most, *_ = of_files.orderBy(F.desc("count"), "source_file").collect()
+    file = unquote(most["source_file"])
+    return f"Most are of {file}. The rejected rows with their reasons are in {folder}"

@@ -1,11 +1,11 @@
 """The validation of rentals: each rule of the data contract is a condition, and all of them are
 checked in one pass."""
 
-from decimal import Decimal
 from functools import reduce
 from operator import or_
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Sequence
 
+import rejected_rows
 from contract import RAW_COLUMNS, RENTALS
 from csv_text import PLAIN_LINE, PLAIN_TEXT
 from pyspark.sql import Column, DataFrame, Window
@@ -20,6 +20,7 @@ from text_fields import (
     to_integer,
     to_money,
     to_timestamp,
+    trim_sql,
 )
 
 FIELDS = RAW_COLUMNS[RENTALS]
@@ -31,17 +32,6 @@ FORMS = {
     "total_amount": MONEY,
 }
 DUPLICATE = "duplicate_rental_id"
-# of several valid rows with one id the smallest by these is kept; the text as it came tells apart
-# what is equal even then
-DUPLICATE_ORDER = [
-    "start_time",
-    "end_time",
-    "user_id",
-    "vehicle_id",
-    "pickup_location",
-    "dropoff_location",
-    "total_amount",
-]
 KEPT, REJECTED, CONTESTED, HEADER = "kept", "rejected", "contested", "header"
 RENTAL_COLUMNS = [
     "rental_id",
@@ -110,26 +100,23 @@ def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
     return F.when(F.col("plain") | has_form(FORMS[name], name), value(name))
 
 
-def with_masters(
-    rentals: DataFrame, users: DataFrame, vehicles: DataFrame, locations: DataFrame
-) -> DataFrame:
-    """Left-joins the master tables: adds user_key, vehicle_key, vehicle_type, brand, known_pickup
-    and known_dropoff.
-
-    A NULL means that the id is unknown. `users`: user_id, user_key; `vehicles`: vehicle_id,
-    vehicle_key, vehicle_type, brand; `locations`: location_id.
-    """
-    pickups = locations.select(
-        F.col("location_id").alias("pickup_location"), F.lit(True).alias("known_pickup")
+def with_masters(rentals: DataFrame, masters: Dict[str, DataFrame]) -> DataFrame:
+    """Left-joins the clean master tables: adds user_key, vehicle_key, vehicle_type, brand,
+    known_pickup and known_dropoff; NULL means that the id is unknown."""
+    users = masters["users"].select("user_id", "user_key")
+    vehicles = masters["vehicles"].select("vehicle_id", "vehicle_key", "vehicle_type", "brand")
+    location, known = F.col("location_id"), F.lit(True)
+    pickups = masters["locations"].select(
+        location.alias("pickup_location"), known.alias("known_pickup")
     )
-    dropoffs = locations.select(
-        F.col("location_id").alias("dropoff_location"), F.lit(True).alias("known_dropoff")
+    dropoffs = masters["locations"].select(
+        location.alias("dropoff_location"), known.alias("known_dropoff")
     )
     return (
         rentals.join(users, on="user_id", how="left")
         .join(vehicles, on="vehicle_id", how="left")
-        .join(F.broadcast(pickups), on="pickup_location", how="left")
-        .join(F.broadcast(dropoffs), on="dropoff_location", how="left")
+        .join(pickups, on="pickup_location", how="left")
+        .join(dropoffs, on="dropoff_location", how="left")
     )
 
 
@@ -154,61 +141,42 @@ def broken_rules() -> Dict[str, Column]:
     }
 
 
-def judged(rentals: DataFrame, header_number: int) -> DataFrame:
-    """`parsed`, `with_masters` and `has_twin` -> RENTAL_COLUMNS, `verdict`, and `refused`, NULL in
-    a row that is kept.
+def judged(rentals: DataFrame, names: Sequence[str]) -> DataFrame:
+    """`parsed`, `with_masters` and `has_twin` -> RENTAL_COLUMNS, `verdict`, and `refused`.
 
     `has_twin`: another row may have this rental's id. Such a row is contested until it is
-    `settled`. `refused` is a struct of reasons, user_id, vehicle_id, line, header_number and
-    source_file.
+    `settled`. `refused` has the fields of `rejected_rows.refused`, NULL in a row that is kept.
     """
     broken = broken_rules()
     unreadable = F.col("malformed") | F.col("not_utf8")
-    any_broken = unreadable | reduce(or_, broken.values())
     contested = F.col("has_twin") & ~unreadable & (F.col("rental_id") != "")
     verdict = (
         F.when(F.col("is_header"), HEADER)
         .when(contested, CONTESTED)
-        .when(any_broken, REJECTED)
+        .when(unreadable | reduce(or_, broken.values()), REJECTED)
         .otherwise(KEPT)
     )
-    reasons = (
-        F.when(F.col("not_utf8"), F.lit("not_utf8"))
-        .when(F.col("malformed"), F.lit("malformed_row"))
-        .otherwise(
-            F.concat_ws(
-                ",", *[F.when(condition, F.lit(reason)) for reason, condition in broken.items()]
-            )
-        )
-    )
-    refused = F.when(
-        F.col("verdict") != KEPT,
-        F.struct(
-            reasons.alias("reasons"),
-            "user_id",
-            "vehicle_id",
-            "line",
-            F.lit(header_number).alias("header_number"),
-            "source_file",
-        ),
-    )
+    reasons = F.concat_ws(",", *[F.when(broken[reason], F.lit(reason)) for reason in broken])
+    refused = F.when(F.col("verdict") != KEPT, rejected_rows.refused(reasons, names, FIELDS))
     return rentals.withColumn("verdict", verdict).select(
         *RENTAL_COLUMNS, refused.alias("refused"), "verdict"
     )
 
 
 def settled(contested: DataFrame) -> DataFrame:
-    """RENTAL_COLUMNS, the columns of `refused` and CAME -> the same with `verdict` and new
-    `reasons`.
+    """RENTAL_COLUMNS and the fields of `refused` -> the same with `verdict` and new `reasons`.
 
-    Of the rows with one id the first that breaks no rule is kept, and then all others are its
+    Of the rows with one id that break no rule the smallest is kept, and then all others are its
     duplicates.
     """
     same_id = Window.partitionBy("rental_id")
     valid = F.col("reasons") == ""
     order = [
         valid.desc(),
-        *map(F.col, DUPLICATE_ORDER),
+        *map(F.col, ("start_time", "end_time")),
+        *[F.expr(trim_sql(f"{CAME}.{name}")) for name in ("user_id", "vehicle_id")],
+        *map(F.col, ("pickup_location", "dropoff_location", "total_amount")),
+        # the text as it came tells apart what is equal even then
         *[F.col(CAME)[name] for name in FIELDS],
         F.col("source_file"),
     ]
@@ -216,39 +184,13 @@ def settled(contested: DataFrame) -> DataFrame:
     duplicate = F.when(F.max(valid).over(same_id), F.lit(DUPLICATE))
     reasons = F.concat_ws(",", F.when(~valid, F.col("reasons")), duplicate)
     return contested.select(
-        *[name for name in contested.columns if name not in ("verdict", "reasons")],
+        *[name for name in contested.columns if name != "reasons"],
         F.when(kept, KEPT).otherwise(REJECTED).alias("verdict"),
         reasons.alias("reasons"),
     )
 
 
 def verdict_counts() -> List[Column]:
-    """Aggregates over `judged`: lines, kept, headers, contested, revenue, first_start,
-    last_start."""
-    kept = F.col("verdict") == KEPT
-    return [
-        F.count(F.lit(1)).alias("lines"),
-        F.count(F.when(kept, 1)).alias("kept"),
-        F.count(F.when(F.col("verdict") == HEADER, 1)).alias("headers"),
-        F.count(F.when(F.col("verdict") == CONTESTED, 1)).alias("contested"),
-        F.sum(F.when(kept, F.col("total_amount"))).alias("revenue"),
-        F.min(F.when(kept, F.col("start_time"))).cast("string").alias("first_start"),
-        F.max(F.when(kept, F.col("start_time"))).cast("string").alias("last_start"),
-    ]
-
-
-def summed_up(
-    read: int, passes: Sequence[Dict[str, Any]], rejected: int, by_reason: Dict[str, int]
-) -> Dict[str, Any]:
-    """The counts of the run summary; `passes` holds the `verdict_counts` of each pass that kept
-    some."""
-    kept = [part for part in passes if part.get("kept")]
-    return {
-        "read": read,
-        "kept": sum(part["kept"] for part in kept),
-        "rejected": rejected,
-        "rejected_by_reason": by_reason,
-        "revenue": str(sum((part["revenue"] for part in kept), Decimal("0.00"))),
-        "first_start": min((part["first_start"] for part in kept), default=None),
-        "last_start": max((part["last_start"] for part in kept), default=None),
-    }
+    """Aggregates over `judged`: lines, contested."""
+    contested = F.when(F.col("verdict") == CONTESTED, 1)
+    return [F.count(F.lit(1)).alias("lines"), F.count(contested).alias("contested")]

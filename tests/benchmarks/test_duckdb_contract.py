@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import generate_sample_data
 import pytest
-from oracle.contract import COLUMNS, KPI_TABLES, Table, contract_tables
+from equal_tables import TABLES
+from oracle.contract import COLUMNS, Table, contract_tables
 
 SQL = (Path(__file__).parents[2] / "benchmarks" / "duckdb_contract.sql").read_text(encoding="utf-8")
 REJECTED = f"""
@@ -44,7 +45,7 @@ def test_it_finds_what_the_oracle_finds(raw: Path, tmp_path: Path) -> None:
     expected = contract_tables(raw)
     with duckdb.connect() as connection:
         connection.execute(SQL.format(raw=raw, out=tmp_path)).fetchall()
-        for name in KPI_TABLES:
+        for name in TABLES:
             table = Table.of(connection.read_parquet(str(tmp_path / f"{name}.parquet")))
             assert table == expected[name], name
         assert Table.of(connection.sql(REJECTED)) == expected["rejected_rentals"]

@@ -63,19 +63,11 @@ def test_the_tests_ask_for_the_new_table_and_find_it_when_the_job_makes_it(tmp_p
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "tests" / "oracle" / "contract.sql").open("a", encoding="utf-8") as contract:
         contract.write("\n" + block("sql"))
-    change(
-        tmp_path / "tests" / "oracle" / "contract.py",
-        '"day_of_week_metrics")',
-        f'"day_of_week_metrics", "{TABLE}")',
-    )
     assert not agrees(tmp_path)
-    change(
-        tmp_path / JOB,
-        '"user_metrics": ',
-        f'{span(chr(34) + TABLE + chr(34) + ": " + TABLE)},\n        "user_metrics": ',
-    )
+    made = span(f'"{TABLE}": {TABLE}(')
+    change(tmp_path / JOB, '"user_metrics": ', f'{made},\n        "user_metrics": ')
     change(tmp_path / JOB, "\n\ndef daily_metrics(", f"\n\n{block('python')}\n\ndef daily_metrics(")
-    conserved = span(chr(34) + TABLE + chr(34) + ": (")
+    conserved = span(f'"{TABLE}": (')
     first = '        "daily_metrics": ('
     change(tmp_path / "spark_jobs" / "contract.py", first, f"        {conserved},\n{first}")
     assert agrees(tmp_path)

@@ -18,15 +18,8 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-KPI_TABLES = (
-    "location_metrics",
-    "vehicle_type_metrics",
-    "brand_metrics",
-    "daily_metrics",
-    "user_metrics",
-    "hourly_metrics",
-    "day_of_week_metrics",
-)
+SQL = (Path(__file__).parent / "contract.sql").read_text(encoding="utf-8")
+KPI_TABLES = tuple(re.findall(r"^CREATE VIEW (\w+_metrics) AS", SQL, re.MULTILINE))
 COLUMNS = {
     "locations": "location_id location_name address city state zip_code latitude longitude".split(),
     "users": (
@@ -65,12 +58,12 @@ class Table:
 
 
 def contract_tables(raw: Path) -> dict[str, Table]:
-    """The seven KPI tables, `kept_rentals`, and `rejected_<table>` for each raw table."""
+    """The KPI tables, `kept_rentals`, and `rejected_<table>` for each raw table."""
     with duckdb.connect() as connection:
         for table in COLUMNS:
             connection.register("loaded", raw_text(raw, table))
             connection.execute(f"CREATE TABLE raw_{table} AS SELECT * FROM loaded")
-        connection.execute((Path(__file__).parent / "contract.sql").read_text(encoding="utf-8"))
+        connection.execute(SQL)
         names = (
             *KPI_TABLES,
             "kept_rentals",

@@ -156,7 +156,7 @@ def test_rows_that_are_not_utf8_are_over_the_limit(run: Run, raw: Path) -> None:
     assert_refused(
         run,
         raw,
-        "not one of 2 rows of users is usable: not_utf8 2",
+        "not one of 2 rows of users could be kept: not_utf8 2",
         "users/part.csv",
         max_reject_rate=0.5,
     )

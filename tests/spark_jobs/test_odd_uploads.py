@@ -35,6 +35,7 @@ def csv_file(*rows: str, header: str = HEADER, end: str = "\n") -> bytes:
     return (header + end + end.join(rows) + end).encode()
 
 
+LONG_ID = "I" * 1_000_000  # ids are text, and no text is too long
 ACROSS = csv_file(
     rental("across", user_id='"U\n1"'),
     rental('"ac\r\nross 2"'),
@@ -75,6 +76,10 @@ RENTAL_FILES = {
     ),
     "rental_transactions/values.csv": csv_file(
         rental("digits", total_amount="9" * 3_000_000),
+        rental(LONG_ID),
+        rental("long user", user_id="U" * 1_000_000),
+        rental("long time", rental_start_time="2024-01-01 10:00:00" + "0" * 1_000_000),
+        rental("long place", pickup_location="1" * 1_000_000),
         rental("quotes", user_id='"' + '""' * 20_000 + '"'),
         rental("i" * 2_000_000),
         rental("j" * 10_000),
@@ -195,9 +200,11 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "bom",
         "quoted",
         "zeros",
+        LONG_ID,
     }
     assert max(map(len, kept)) == 10_000
     assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
+    assert not {name for name in kept if name.startswith("long ")}
 
 
 def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:

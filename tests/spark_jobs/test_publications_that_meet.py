@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from publish_run import INTENT, TABLES
+from publish_run import INTENT, KPI_TABLES
 from pyspark.sql import SparkSession
 from spark_jobs.test_publish_run import FILES, Zones
 
@@ -121,12 +121,12 @@ def publishers(spark: SparkSession) -> Iterator[tuple[Publisher, Publisher]]:
 
 def files_of(zones: Zones, run_id: str) -> list[dict[str, bytes]]:
     """What readers find of a run, table by table."""
-    folders = (zones.processed / table / f"run_id={run_id}" for table in TABLES)
+    folders = (zones.processed / table / f"run_id={run_id}" for table in KPI_TABLES)
     return [{path.name: path.read_bytes() for path in folder.glob("part-*")} for folder in folders]
 
 
 def whole(zones: Zones, run_id: str) -> bool:
-    return files_of(zones, run_id) == [FILES] * len(TABLES)
+    return files_of(zones, run_id) == [FILES] * len(KPI_TABLES)
 
 
 def no_half_can_be_crawled(zones: Zones) -> bool:
@@ -180,5 +180,5 @@ def test_whoever_says_published_is_whole(
         )
         assert no_half_can_be_crawled(zones), f"stopped before step {step}"
         outcomes.add((told["published"], by_other["published"]))
-    assert step > 3 * len(TABLES)
+    assert step > 3 * len(KPI_TABLES)
     assert (True, False) in outcomes or (False, True) in outcomes or first == second

@@ -12,7 +12,7 @@ import publish_run
 import pytest
 from lake_files import Lake
 from lake_job import JobError
-from publish_run import INTENT, TABLES, TABLES_OF, Lock, Publication
+from publish_run import INTENT, KPI_JOBS, KPI_TABLES, Lock, Publication
 from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.parametrize(
@@ -79,7 +79,7 @@ class Zones:
 
     def stage(self, run_id: str) -> None:
         run = self.staging / f"run_id={run_id}"
-        for job, tables in TABLES_OF.items():
+        for job, tables in KPI_JOBS.items():
             for table in tables:
                 (run / table).mkdir(parents=True)
                 for name, content in FILES.items():
@@ -150,7 +150,7 @@ class Zones:
         return found
 
 
-ALL = set(TABLES)
+ALL = set(KPI_TABLES)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_interrupted_anywhere_a_run_can_be_published_again(
         zones.publish("run-1")
         assert zones.published() == {"run-1": ALL}
         assert not (zones.staging / "run_id=run-1").exists()
-    assert changes > 2 * len(TABLES)
+    assert changes > 2 * len(KPI_TABLES)
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -219,7 +219,7 @@ def test_interrupted_anywhere_a_run_is_ended_by_the_next_owner_of_the_lock(
         assert published.pop("run-2") == ALL
         assert published in ({}, {"run-1": ALL}), f"half of run-1 is left after {changes} changes"
         assert not (zones.staging / "run_id=run-1" / INTENT).exists()
-    assert changes > 2 * len(TABLES)
+    assert changes > 2 * len(KPI_TABLES)
 
 
 def test_undoing_an_interrupted_run_leaves_the_good_ones_alone(zones: Zones) -> None:
@@ -256,7 +256,7 @@ def test_a_roll_back_that_is_interrupted_anywhere_is_ended_by_the_next_owner(
         published = zones.published()
         assert "run-1" not in published
         assert set(map(frozenset, published.values())) == {frozenset(ALL)}
-    assert changes > 3 * len(TABLES)
+    assert changes > 3 * len(KPI_TABLES)
 
 
 @pytest.mark.parametrize("owner", ["", "second"])
@@ -319,13 +319,15 @@ class MeddlingLake(Lake):
             self._meddle()
 
     def _meddle(self) -> None:
-        (self._zones.processed / TABLES[3] / "run_id=run-1" / "part-1.parquet").unlink()
+        (self._zones.processed / KPI_TABLES[3] / "run_id=run-1" / "part-1.parquet").unlink()
 
 
 @pytest.mark.parametrize("moment", ["before its outcome", "after its outcome"])
 def test_a_run_that_is_not_whole_at_the_end_is_a_failure(zones: Zones, moment: str) -> None:
     zones.stage("run-1")
-    with pytest.raises(JobError, match=f"run run-1 is not whole.*{TABLES[3]}/run_id=run-1 differs"):
+    with pytest.raises(
+        JobError, match=f"run run-1 is not whole.*{KPI_TABLES[3]}/run_id=run-1 differs"
+    ):
         zones.publish("run-1", lake=MeddlingLake(zones, moment))
 
 
@@ -344,15 +346,16 @@ def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run
 ) -> None:
     zones.stage("run-1")
     assert zones.interrupt("run-1", 9, "copied")
-    for table in TABLES:
+    for table in KPI_TABLES:
         shutil.copytree(
-            zones.staging / "run_id=run-1" / TABLES[-1], zones.processed / table / "run_id=run-2"
+            zones.staging / "run_id=run-1" / KPI_TABLES[-1],
+            zones.processed / table / "run_id=run-2",
         )
     zones.publish("run-1", keep_runs=1)
     assert zones.published() == {"run-1": ALL, "run-2": ALL}
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", KPI_TABLES)
 def test_a_run_that_lacks_a_file_is_not_published_at_all(zones: Zones, table: str) -> None:
     zones.stage("run-1")
     (zones.staging / "run_id=run-1" / table / "part-1.parquet").unlink()

@@ -67,12 +67,16 @@ def parquet(table: Table, default: pa.DataType) -> bytes:
     ``default``."""
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     arrays = [
-        pa.array(cells, _TYPES.get(name, default))
+        pa.array(cells, _TYPES.get(name, pa.string() if _has_text(cells) else default))
         for name, cells in zip(table.columns, columns, strict=True)
     ]
     stream = io.BytesIO()
     pq.write_table(pa.table(arrays, list(table.columns)), stream)
     return stream.getvalue()
+
+
+def _has_text(cells: tuple[Any, ...]) -> bool:
+    return any(isinstance(cell, str) for cell in cells)
 
 
 @dataclass
