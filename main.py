@@ -131,9 +131,8 @@ def _run_spark(run: Run, cluster_id: str, lock: LakeLock) -> None:
     """Step 6. A timeout is a failure here: the cluster is terminated, and the jobs end with it."""
     try:
         # on this machine the start of Spark is most of a small run
-        run.step(
-            run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=run.settings.is_local
-        )
+        local = run.aws.settings.is_local
+        run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=local)
     except StillRunning as error:
         if run.keep_cluster:
             raise
@@ -213,24 +212,21 @@ def _run(
 ) -> None:
     settings = cli.settings_of(arguments, console)
     if not arguments.local:
-        _run_on(settings, arguments, chosen, Run(settings, Aws(settings), console, record))
+        _run_on(arguments, chosen, Run(Aws(settings), console, record))
         return
     with local_lake(settings, console, fresh=arguments.fresh) as here:
-        run = Run(
-            here, Aws(here), console, record, roles_file=settings.local_aws_dir / ROLES_FILE.name
-        )
+        run = Run(Aws(here), console, record, roles_file=settings.local_aws_dir / ROLES_FILE.name)
         try:
-            _run_on(here, arguments, chosen, run)
+            _run_on(arguments, chosen, run)
         finally:
             lake = settings.local_aws_dir / "s3" / settings.s3_bucket_name
             console.result(f"The lake and its logs are in {short_path(lake)}")
 
 
-def _run_on(
-    settings: Settings, arguments: argparse.Namespace, chosen: Sequence[str], run: Run
-) -> None:
+def _run_on(arguments: argparse.Namespace, chosen: Sequence[str], run: Run) -> None:
+    settings = run.aws.settings
     if arguments.all and not settings.is_local:
-        require_ready(settings, run.aws, run.console, local=False, quiet=True)
+        require_ready(run.aws, run.console, local=False, quiet=True)
     run.record.belongs_to(settings)
     run.keep_cluster, run.wait = arguments.keep_cluster, arguments.wait
     try:
@@ -286,20 +282,16 @@ def _instead_on(settings: Settings, arguments: argparse.Namespace, console: Cons
     if arguments.check:
         aws, local = Aws(settings), arguments.local or settings.is_local
         if arguments.fix and not local:
-            apply_fixes(settings, aws, console, yes=arguments.yes)
-        require_ready(settings, aws, console, local=local)
+            apply_fixes(aws, console, yes=arguments.yes)
+        require_ready(aws, console, local=local)
     elif arguments.plan:
         planned = phases(arguments) or [*PHASES]
         show_plan(
-            settings,
-            Aws(settings, plan_only=True),
-            console,
-            SETUP if "setup" in planned else (),
-            planned,
+            Aws(settings, plan_only=True), console, SETUP if "setup" in planned else (), planned
         )
     else:
         result = teardown(
-            settings, Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes
+            Aws(settings), console, delete_data=arguments.delete_data, yes=arguments.yes
         )
         console.result(result.summary())
 

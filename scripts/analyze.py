@@ -59,7 +59,7 @@ class AnalysisResult:
         return short_path(self.page)
 
 
-def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
+def analyze(aws: Aws, console: Console) -> AnalysisResult:
     """Executes the notebook, writes the report, prints the headlines.
 
     Raises ``DataLakeError`` if tables are missing.
@@ -68,8 +68,8 @@ def analyze(settings: Settings, aws: Aws, console: Console) -> AnalysisResult:
     runs = published_runs(aws)
     # after an execution of the state machine, which does not run step 7
     register_rejected_rentals(aws, runs)
-    cells = execute(NOTEBOOK, settings, console)
-    page = settings.reports_dir / f"car_rental_{runs[-1]}.html"
+    cells = execute(NOTEBOOK, aws.settings, console)
+    page = aws.settings.reports_dir / f"car_rental_{runs[-1]}.html"
     write_whole(page, render(cells))
     for headline in headlines(cells):
         console.table(headline.title, headline.columns, headline.rows)
@@ -127,8 +127,8 @@ def _value(cell: Any) -> Any:
     return Decimal(cell["decimal"]) if isinstance(cell, dict) else cell
 
 
-def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    analyze(settings, aws, console)
+def _act(_: argparse.Namespace, aws: Aws, console: Console) -> None:
+    analyze(aws, console)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Aws
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.cluster_request import cluster_request
 from car_rental.emr.clusters import (
@@ -50,7 +49,6 @@ class ClusterResult:
 
 
 def create_emr_cluster(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -64,11 +62,12 @@ def create_emr_cluster(
     ``on_created(cluster_id)`` is called as soon as EMR returns an id. The caller is then
     responsible for terminating the cluster.
     """
+    settings = aws.settings
     require_bucket(aws, "create_emr_cluster")
     _refuse_a_second(aws)
     ours: list[str] = []  # clusters that only this function knows of
     try:
-        cluster_id = _create(settings, aws, console, on_created or ours.append)
+        cluster_id = _create(aws, console, on_created or ours.append)
         nodes = settings.emr_core_instance_count + 1
         console.note(f"cluster {cluster_id} requested: {nodes} nodes, {settings.emr_release_label}")
         with console.waiting(f"cluster {cluster_id} starts"):
@@ -101,14 +100,12 @@ def _refuse_a_second(aws: Aws) -> None:
         )
 
 
-def _create(
-    settings: Settings, aws: Aws, console: Console, on_created: Callable[[str], object]
-) -> str:
+def _create(aws: Aws, console: Console, on_created: Callable[[str], object]) -> str:
     """Requests the cluster and calls ``on_created`` with its id, even if Ctrl-C arrives during the
     request.
     """
     emr, token = aws.client_without_retries("emr"), uuid.uuid4().hex
-    request = cluster_request(settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
+    request = cluster_request(aws.settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])
 
     def ask() -> str:
         with ctrl_c_deferred():
@@ -123,7 +120,7 @@ def _create(
 
     try:
         return retry_while_iam_spreads(
-            ask, _ROLES_NOT_YET, console, settings.timing.iam_patience_seconds
+            ask, _ROLES_NOT_YET, console, aws.settings.timing.iam_patience_seconds
         )
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
@@ -141,11 +138,9 @@ def _create(
         ) from error
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     console.result(
-        create_emr_cluster(
-            settings, aws, console, deadline_minutes=arguments.timeout_minutes
-        ).cluster_id
+        create_emr_cluster(aws, console, deadline_minutes=arguments.timeout_minutes).cluster_id
     )
 
 

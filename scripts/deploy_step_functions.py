@@ -20,7 +20,6 @@ from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Answer, Aws, if_exists
 from car_rental.changes import Change, Verb, summary
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError
 from car_rental.iam.retry import retry_while_iam_spreads
@@ -59,14 +58,15 @@ class DeployResult:
         return summary(self.changes)
 
 
-def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> DeployResult:
+def deploy_step_functions(aws: Aws, console: Console) -> DeployResult:
     """Deploys the state machine, reaper, rule, alerts and schedule that the settings ask for.
 
     Raises ``DataLakeError`` if AWS does not accept the definition or a role.
     """
+    settings = aws.settings
     changes = [
         ensure_log_group(aws, f"{_LOGS}{settings.step_functions_state_machine_name}"),
-        ensure_state_machine(settings, aws, console),
+        ensure_state_machine(aws, console),
         ensure_function(aws, console),
         *([ensure_topic(aws), ensure_alarm(aws)] if settings.alert_email else []),
         ensure_rule(aws),
@@ -76,12 +76,12 @@ def deploy_step_functions(settings: Settings, aws: Aws, console: Console) -> Dep
     return DeployResult(state_machine_arn(aws), [change for change in changes if change])
 
 
-def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> Change:
+def ensure_state_machine(aws: Aws, console: Console) -> Change:
     """Ensures that the state machine exists with the current definition, role and tags."""
-    wanted = _wanted(settings, aws)
+    wanted = _wanted(aws)
     current = _current(aws)
     if current is None:
-        return _create(settings, aws, console, wanted)
+        return _create(aws, console, wanted)
     changed = [
         label
         for field, label in _PARTS.items()
@@ -105,7 +105,10 @@ def ensure_state_machine(settings: Settings, aws: Aws, console: Console) -> Chan
         )
         changed.append("tags")
     return Change.of(
-        "state machine", settings.step_functions_state_machine_name, existed=True, changed=changed
+        "state machine",
+        aws.settings.step_functions_state_machine_name,
+        existed=True,
+        changed=changed,
     )
 
 
@@ -117,14 +120,14 @@ _PARTS = {
 }
 
 
-def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
-    name = settings.step_functions_state_machine_name
+def _wanted(aws: Aws) -> dict[str, Any]:
+    name = aws.settings.step_functions_state_machine_name
     # without the right to ask, it is sent as it is: CreateStateMachine validates it too
     asked = if_exists(lambda: deployable_definition(aws), "AccessDeniedException")
-    machine = asked[0] if asked else definition(settings, aws.tag_list, aws.partition)
+    machine = asked[0] if asked else definition(aws.settings, aws.tag_list, aws.partition)
     return {
         "definition": json.dumps(machine, indent=2),
-        "roleArn": _role_arn(settings, aws),
+        "roleArn": _role_arn(aws),
         "loggingConfiguration": {
             "level": "ERROR",
             "includeExecutionData": False,  # inputs may contain names
@@ -136,7 +139,8 @@ def _wanted(settings: Settings, aws: Aws) -> dict[str, Any]:
     }
 
 
-def _role_arn(settings: Settings, aws: Aws) -> str:
+def _role_arn(aws: Aws) -> str:
+    settings = aws.settings
     if settings.step_functions_role_is_given:
         return settings.step_functions_role_arn
     return f"arn:{aws.partition}:iam::{aws.account_id}:role/{settings.step_functions_role_name}"
@@ -157,8 +161,8 @@ def _same(field: str, current: Any, wanted: Any) -> bool:
     )
 
 
-def _create(settings: Settings, aws: Aws, console: Console, wanted: dict[str, Any]) -> Change:
-    name = settings.step_functions_state_machine_name
+def _create(aws: Aws, console: Console, wanted: dict[str, Any]) -> Change:
+    name = aws.settings.step_functions_state_machine_name
     tags = _lower_case(aws.tag_list)
     aws.change(
         lambda: _send(
@@ -216,8 +220,8 @@ def _lower_case(tags: Sequence[dict[str, str]]) -> list[Any]:
     return [{"key": tag["Key"], "value": tag["Value"]} for tag in tags]
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    result = deploy_step_functions(settings, aws, console)
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
+    result = deploy_step_functions(aws, console)
     console.note(result.summary())
     console.result(result.state_machine_arn)
 

@@ -21,7 +21,6 @@ from typing import Any
 from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Answer, Aws, explain
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import terminate
 from car_rental.emr.spark_outcomes import read_summary, run_counts, show_rejects, step_failure
@@ -80,7 +79,6 @@ class ExecutionResult:
 
 
 def execute_step_functions(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -110,7 +108,7 @@ def execute_step_functions(
         if not wait:
             return ExecutionResult(arns[0], _run_id(execution), str(execution["status"]))
         ended = _follow(
-            aws, console, execution, Pace(settings.timing.poll_seconds, deadline_minutes * 60)
+            aws, console, execution, Pace(aws.settings.timing.poll_seconds, deadline_minutes * 60)
         )
     return _published(aws, ended)
 
@@ -290,12 +288,11 @@ def _terminate_clusters(aws: Aws, execution: Answer) -> list[str]:
     return ids
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     if arguments.dry_run:
         _print_plan(arguments, aws, console)
         return
     result = execute_step_functions(
-        settings,
         aws,
         console,
         run_id=arguments.run_id,

@@ -16,7 +16,6 @@ from datetime import datetime
 from car_rental import cli
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Answer, Aws, error_code, if_exists
-from car_rental.config import Settings
 from car_rental.data_contract import contract
 from car_rental.display.console import Console
 from car_rental.errors import DataLakeError, Interrupted
@@ -52,7 +51,6 @@ class CrawlResult:
 
 
 def run_glue_crawlers(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -70,15 +68,13 @@ def run_glue_crawlers(
     require_bucket(aws, _WHERE)
     with lake_lock(aws, console, _WHERE, wait=wait, held=lock) as held:
         held.check()
-        return _crawl_all(settings, aws, console, deadline_minutes)
+        return _crawl_all(aws, console, deadline_minutes)
 
 
-def _crawl_all(
-    settings: Settings, aws: Aws, console: Console, deadline_minutes: float
-) -> CrawlResult:
+def _crawl_all(aws: Aws, console: Console, deadline_minutes: float) -> CrawlResult:
     partitions: dict[str, list[str]] = {}
-    pace = Pace(settings.timing.poll_seconds, deadline_minutes * 60)
-    for crawler in crawlers(settings):
+    pace = Pace(aws.settings.timing.poll_seconds, deadline_minutes * 60)
+    for crawler in crawlers(aws.settings):
         published = published_runs(aws, crawler)
         _crawl(aws, console, crawler, pace)
         partitions |= {
@@ -238,12 +234,12 @@ def _registered(aws: Aws, crawler: Crawler, table: str, published: set[str]) -> 
     return runs
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     result = run_glue_crawlers(
-        settings, aws, console, deadline_minutes=arguments.timeout_minutes, wait=arguments.wait
+        aws, console, deadline_minutes=arguments.timeout_minutes, wait=arguments.wait
     )
     rows = [(table, len(runs), runs[-1]) for table, runs in result.partitions.items()]
-    console.table(f"Tables in {settings.glue_database_name}", ("table", "runs", "newest"), rows)
+    console.table(f"Tables in {aws.settings.glue_database_name}", ("table", "runs", "newest"), rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,6 @@ from typing import Any
 from car_rental import cli
 from botocore.exceptions import ClientError
 from car_rental.aws import Aws
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import find_cluster, require_ours
 from car_rental.emr.sent_once import send_once
@@ -51,7 +50,6 @@ class SparkResult:
 
 
 def run_spark_jobs(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -70,6 +68,7 @@ def run_spark_jobs(
     Takes the lake's lock, unless the caller holds it (``lock``). With ``wait``, waits for another
     writer to end. Ctrl-C cancels the running steps and raises ``Interrupted``.
     """
+    settings = aws.settings
     require_bucket(aws, "run_spark_jobs")
     cluster_id = find_cluster(aws, cluster_id)
     run_id = run_id or new_run_id()
@@ -215,7 +214,7 @@ def cancel(aws: Aws, cluster_id: str, step_ids: list[str]) -> None:
     )
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     if arguments.explain:
         console.result(explain_step(aws, console, arguments.cluster_id, arguments.explain))
         return
@@ -225,7 +224,6 @@ def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: C
     else:
         warn_of_differences(aws, console)
     result = run_spark_jobs(
-        settings,
         aws,
         console,
         cluster_id=arguments.cluster_id,

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from car_rental import cli
 from car_rental.aws import Aws, if_exists
 from car_rental.changes import Change, Verb
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.s3.lake_files import EnvironmentResult, upload_files
@@ -41,27 +40,27 @@ _IMDSV2 = {
 }
 
 
-def setup_aws_environment(settings: Settings, aws: Aws, console: Console) -> EnvironmentResult:
+def setup_aws_environment(aws: Aws, console: Console) -> EnvironmentResult:
     """Creates and fills the bucket.
 
     Raises ``DataLakeError`` before any change if the raw data is incomplete.
     """
-    raw = _require_raw_files(settings, aws, console)
+    raw = _require_raw_files(aws, console)
     changes = [ensure_bucket(aws)]
-    if settings.emr_security_configuration:
-        changes.append(ensure_security_configuration(settings, aws))
+    if aws.settings.emr_security_configuration:
+        changes.append(ensure_security_configuration(aws))
     for change in changes:
         if change.verb != Verb.UNCHANGED and not aws.plan_only:
             console.note(f"{change.resource}: {change.done}")
     result = upload_files(aws, console, raw)
-    return EnvironmentResult(settings.s3_bucket_name, changes, result, raw.not_read)
+    return EnvironmentResult(aws.settings.s3_bucket_name, changes, result, raw.not_read)
 
 
-def ensure_security_configuration(settings: Settings, aws: Aws) -> Change:
+def ensure_security_configuration(aws: Aws) -> Change:
     """Creates the EMR security configuration if it does not exist."""
     emr, name, kind = (
         aws.client("emr"),
-        settings.emr_security_configuration,
+        aws.settings.emr_security_configuration,
         "EMR security configuration",
     )
     if if_exists(lambda: emr.describe_security_configuration(Name=name), "InvalidRequestException"):
@@ -74,11 +73,12 @@ def ensure_security_configuration(settings: Settings, aws: Aws) -> Change:
     return Change(kind, name, Verb.CREATED)
 
 
-def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawData:
+def _require_raw_files(aws: Aws, console: Console) -> RawData:
     """Checks that every raw table has files with the contract's columns.
 
     Fills an empty folder with a sample first.
     """
+    settings = aws.settings
     if is_empty(settings.data_dir):
         if aws.plan_only:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
@@ -90,8 +90,8 @@ def _require_raw_files(settings: Settings, aws: Aws, console: Console) -> RawDat
     return raw
 
 
-def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    console.result(setup_aws_environment(settings, aws, console).summary())
+def _act(_: argparse.Namespace, aws: Aws, console: Console) -> None:
+    console.result(setup_aws_environment(aws, console).summary())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

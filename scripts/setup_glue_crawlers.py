@@ -47,28 +47,27 @@ class CatalogResult:
         return summary(self.changes)
 
 
-def setup_glue_crawlers(settings: Settings, aws: Aws, console: Console) -> CatalogResult:
+def setup_glue_crawlers(aws: Aws, console: Console) -> CatalogResult:
     """Ensures database, crawlers and workgroup.
 
     Raises ``DataLakeError`` if the bucket or the role is missing.
     """
     require_bucket(aws, "setup_glue_crawlers")
-    database = ensure_database(settings, aws)
-    of_crawlers = [
-        ensure_crawler(settings, aws, console, crawler) for crawler in crawlers(settings)
-    ]
-    workgroup = ensure_workgroup(settings, aws)
+    database = ensure_database(aws)
+    of_crawlers = [ensure_crawler(aws, console, crawler) for crawler in crawlers(aws.settings)]
+    workgroup = ensure_workgroup(aws)
     if (
         aws.plan_only and workgroup.verb == Verb.CREATED
     ):  # its queries can only be read once it exists
-        queries = Change("named queries", settings.athena_workgroup, Verb.CREATED)
+        queries = Change("named queries", aws.settings.athena_workgroup, Verb.CREATED)
     else:
-        queries = ensure_named_queries(settings, aws)
+        queries = ensure_named_queries(aws)
     return CatalogResult([database, *of_crawlers, workgroup, queries])
 
 
-def ensure_database(settings: Settings, aws: Aws) -> Change:
+def ensure_database(aws: Aws) -> Change:
     """Ensures that the Glue database exists."""
+    settings = aws.settings
     glue = aws.client("glue")
     if if_exists(lambda: glue.get_database(Name=settings.glue_database_name), _ABSENT):
         return Change("database", settings.glue_database_name, Verb.UNCHANGED)
@@ -80,11 +79,12 @@ def ensure_database(settings: Settings, aws: Aws) -> Change:
     return Change("database", settings.glue_database_name, Verb.CREATED)
 
 
-def ensure_crawler(settings: Settings, aws: Aws, console: Console, crawler: Crawler) -> Change:
+def ensure_crawler(aws: Aws, console: Console, crawler: Crawler) -> Change:
     """Ensures that the crawler matches ``crawler_request``.
 
     Waits for a running crawl before it changes the crawler.
     """
+    settings = aws.settings
     glue, wanted = aws.client("glue"), crawler_request(settings, crawler)
     current = if_exists(lambda: glue.get_crawler(Name=crawler.name)["Crawler"], _ABSENT)
     if current is None:
@@ -130,13 +130,13 @@ def _with_role(call: Callable[[], Any], settings: Settings, console: Console) ->
         ) from error
 
 
-def ensure_workgroup(settings: Settings, aws: Aws) -> Change:
+def ensure_workgroup(aws: Aws) -> Change:
     """Ensures the Athena workgroup: results under athena-results/, engine version 3, a limit on the
     bytes scanned per query.
     """
-    athena, name = aws.client("athena"), settings.athena_workgroup
+    athena, name = aws.client("athena"), aws.settings.athena_workgroup
     wanted: Any = {
-        "ResultConfiguration": {"OutputLocation": settings.s3("athena-results", "")},
+        "ResultConfiguration": {"OutputLocation": aws.settings.s3("athena-results", "")},
         "EnforceWorkGroupConfiguration": True,
         "PublishCloudWatchMetricsEnabled": True,
         "BytesScannedCutoffPerQuery": _SCAN_LIMIT_BYTES,
@@ -187,8 +187,8 @@ def _contains(current: Any, wanted: Any) -> bool:
     return bool(current == wanted)
 
 
-def _act(_: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
-    for change in setup_glue_crawlers(settings, aws, console).changes:
+def _act(_: argparse.Namespace, aws: Aws, console: Console) -> None:
+    for change in setup_glue_crawlers(aws, console).changes:
         console.result(f"{change.resource}: {change.done}")
 
 

@@ -86,7 +86,6 @@ class Drift:
 
 
 def setup_iam_roles(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -101,6 +100,7 @@ def setup_iam_roles(
     ``emr_policy`` is the version of AWS's policy for the EMR service; None: the role's current
     version, v2 for a new role.
     """
+    settings = aws.settings
     iam = aws.client("iam")
     _check_account_of_given_role(settings, aws.account_id)
     service_role = roles(settings, aws.account_id, iam.meta.partition)[0]
@@ -299,17 +299,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     if arguments.show_policy:
         console.result(json.dumps(person_policy(aws, arguments.show_policy), indent=2))
         return
     result = setup_iam_roles(
-        settings,
-        aws,
-        console,
-        emr_policy=arguments.emr_policy,
-        adopt=arguments.adopt,
-        file=ROLES_FILE,
+        aws, console, emr_policy=arguments.emr_policy, adopt=arguments.adopt, file=ROLES_FILE
     )
     for change in result.changes:
         console.result(f"{change.name}: {change.done}")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from car_rental import cli
 from car_rental.aws import Aws
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.clusters import find_cluster, require_ours, terminate, wait_until_ended
 from car_rental.errors import Interrupted
@@ -34,7 +33,6 @@ class TerminationResult:
 
 
 def terminate_emr_cluster(
-    settings: Settings,
     aws: Aws,
     console: Console,
     *,
@@ -57,13 +55,9 @@ def terminate_emr_cluster(
     return TerminationResult(target, str(ended["Status"]["State"]))
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     result = terminate_emr_cluster(
-        settings,
-        aws,
-        console,
-        cluster_id=arguments.cluster_id,
-        deadline_minutes=arguments.timeout_minutes,
+        aws, console, cluster_id=arguments.cluster_id, deadline_minutes=arguments.timeout_minutes
     )
     console.result(result.summary())
 

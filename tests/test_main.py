@@ -71,8 +71,7 @@ def brought(monkeypatch):
 def run(brought):
     settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
     return Run(
-        settings,
-        SimpleNamespace(),
+        SimpleNamespace(settings=settings),
         Console(io.StringIO(), io.StringIO()),
         RunRecord([]),
         WITHOUT_SETUP,
@@ -252,7 +251,7 @@ def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(
     run, steps, priced, fail
 ):
     run.keep_cluster, steps.fail, err = True, fail, io.StringIO()
-    run.settings.is_local, run.console = False, Console(io.StringIO(), err)
+    run.aws.settings.is_local, run.console = False, Console(io.StringIO(), err)
     with pytest.raises(DataLakeError) if fail else nullcontext():
         main.process(run)
     assert "terminate_emr_cluster" not in steps.ran and steps.terminated == []
@@ -322,7 +321,7 @@ def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatc
 
 
 def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch):
-    run.settings.is_local = False
+    run.aws.settings.is_local = False
     out = io.StringIO()
     run.console = Console(out, io.StringIO())
     usage = Usage({"m5.xlarge": Decimal("1.5")}, Decimal("0.36"), False)
@@ -337,7 +336,7 @@ def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkey
     def refuse(aws, cluster_id):
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListInstances")
 
-    run.settings.is_local, err = False, io.StringIO()
+    run.aws.settings.is_local, err = False, io.StringIO()
     run.console = Console(io.StringIO(), err)
     monkeypatch.setattr(cluster_costs, "used", refuse)
     main.process(run)
@@ -353,7 +352,7 @@ def on_aws(run, monkeypatch, usage):
             raise usage
         return usage
 
-    run.settings.is_local, err = False, io.StringIO()
+    run.aws.settings.is_local, err = False, io.StringIO()
     run.console = Console(io.StringIO(), err)
     monkeypatch.setattr(cluster_costs, "used", used)
     return err

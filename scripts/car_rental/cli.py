@@ -19,7 +19,7 @@ from car_rental.errors import ExitStatus
 from car_rental.failures import as_failure
 from car_rental.signals import signals_as_ctrl_c
 
-Action = Callable[[argparse.Namespace, Settings, Aws, Console], None]
+Action = Callable[[argparse.Namespace, Aws, Console], None]
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -111,7 +111,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, action: Act
 
 def _act(arguments: argparse.Namespace, console: Console, action: Action) -> None:
     settings = settings_of(arguments, console)
-    action(arguments, settings, Aws(settings), console)
+    action(arguments, Aws(settings), console)
 
 
 def settings_of(arguments: argparse.Namespace, console: Console) -> Settings:

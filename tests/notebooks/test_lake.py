@@ -34,8 +34,8 @@ def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_
 def test_when_a_question_fails_the_others_are_stopped(project: Callable[..., Project]) -> None:
     it = project()
     ensure_bucket(it.aws)
-    ensure_database(it.settings, it.aws)
-    ensure_workgroup(it.settings, it.aws)
+    ensure_database(it.aws)
+    ensure_workgroup(it.aws)
     lake, stopped = Lake(it.settings), []
     events = lake.aws.client("athena").meta.events
     events.register("before-call.athena.StopQueryExecution", lambda **_: stopped.append(1))

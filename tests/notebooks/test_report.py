@@ -62,7 +62,7 @@ class Report:
 
 def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
     changed, out = replace(lake.settings, reports_dir=reports, **settings), io.StringIO()
-    result = analyze(changed, Aws(changed), Console(out, io.StringIO()))
+    result = analyze(Aws(changed), Console(out, io.StringIO()))
     return Report(
         lake,
         result,

@@ -17,7 +17,7 @@ def lake(project: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
     """A project with bucket and roles, whose clusters are ended behind the test."""
     it = project()
     ensure_bucket(it.aws)
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
     yield it
     for cluster in active_clusters(it.aws):
         it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])

@@ -22,8 +22,8 @@ from setup_glue_crawlers import ensure_database, ensure_workgroup
 def catalog(project: Callable[..., Project]) -> Project:
     """A workgroup and a database without tables."""
     it = project()
-    ensure_workgroup(it.settings, it.aws)
-    ensure_database(it.settings, it.aws)
+    ensure_workgroup(it.aws)
+    ensure_database(it.aws)
     return it
 
 
@@ -45,7 +45,7 @@ def register(it: Project, table: str, *runs: str) -> None:
 
 def refusal(it: Project) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
-        analyze(it.settings, it.aws, it.console)
+        analyze(it.aws, it.console)
     assert not it.settings.reports_dir.exists()
     return caught.value
 
@@ -68,7 +68,7 @@ def test_a_workgroup_without_a_results_location_is_named(project: Callable[..., 
 
 def test_analysis_without_a_database_names_the_step_to_run(project: Callable[..., Project]) -> None:
     it = project()
-    ensure_workgroup(it.settings, it.aws)
+    ensure_workgroup(it.aws)
     error = refusal(it)
     assert "database" in error.what
     assert "setup_glue_crawlers.py" in error.fix

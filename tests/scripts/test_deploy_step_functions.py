@@ -35,16 +35,15 @@ ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
 def lake(project: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
     """A project with its roles."""
     it = project(SCHEDULE_EXPRESSION="rate(1 day)")
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
     it.settings = replace(it.settings, schedule_expression="")
     yield it
 
 
 def deploy(lake: Any, *, plan_only: bool = False, **settings: Any) -> dict[str, str]:
     """What step 4 did with these settings on top, by the first word of each thing's name."""
-    changed = replace(lake.settings, **settings)
-    lake.aws = Aws(changed, plan_only=plan_only)
-    changes = deploy_step_functions(changed, lake.aws, lake.console).changes
+    lake.aws = Aws(replace(lake.settings, **settings), plan_only=plan_only)
+    changes = deploy_step_functions(lake.aws, lake.console).changes
     return {change.resource: change.done for change in changes}
 
 
@@ -322,7 +321,7 @@ def test_a_role_that_was_made_a_moment_ago_is_waited_for(
         stub.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
         stub.add_client_error("create_state_machine", "AccessDeniedException", refusal)
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
-        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console).verb == "created"
+        assert step.ensure_state_machine(lake.aws, lake.console).verb == "created"
         stub.assert_no_pending_responses()
 
 
@@ -344,7 +343,7 @@ def test_a_machine_that_is_being_deleted_counts_as_gone_and_its_name_is_waited_f
             "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"
         )
         stub.add_response("create_state_machine", {"stateMachineArn": "arn", "creationDate": NOW})
-        assert step.ensure_state_machine(lake.settings, lake.aws, lake.console).verb == "created"
+        assert step.ensure_state_machine(lake.aws, lake.console).verb == "created"
         stub.assert_no_pending_responses()
     assert "the old state machine: being deleted" in lake.err.getvalue()
 
@@ -357,13 +356,13 @@ def test_a_deletion_that_takes_too_long_is_told_of_with_what_holds_it_up(lake: A
             "create_state_machine", "StateMachineDeleting", "State Machine is being deleted: 'arn'"
         )
         with pytest.raises(DataLakeError, match="still being deleted.*Stop its executions"):
-            step.ensure_state_machine(lake.settings, lake.aws, lake.console)
+            step.ensure_state_machine(lake.aws, lake.console)
 
 
 def test_without_its_role_the_step_says_to_run_step_1(project: Callable[..., Any]) -> None:
     it = project()
     with pytest.raises(DataLakeError, match="does not accept the role.*setup_iam_roles.py"):
-        deploy_step_functions(it.settings, it.aws, it.console)
+        deploy_step_functions(it.aws, it.console)
 
 
 def test_the_reaper_s_archive_is_the_same_for_the_same_source() -> None:

@@ -10,6 +10,7 @@ import signal
 import pytest
 import run_spark_jobs as spark_script
 from botocore.exceptions import ClientError
+from car_rental.aws import Aws
 from car_rental.emr import spark_outcomes
 from car_rental.emr.clusters import ENDED, active_clusters, find_cluster, start_failure
 from car_rental.emr.spark_outcomes import SUMMARY_KEY, step_failure
@@ -40,7 +41,7 @@ SUMMARY = {"run_id": "r1", "status": "published", "rentals": {"read": 3, "kept":
 
 @pytest.fixture
 def cluster(lake):
-    return create_emr_cluster(lake.settings, lake.aws, lake.console, deadline_minutes=1).cluster_id
+    return create_emr_cluster(lake.aws, lake.console, deadline_minutes=1).cluster_id
 
 
 @pytest.fixture
@@ -79,15 +80,11 @@ def jobs(lake, monkeypatch):
 
 
 def run(lake, **arguments):
-    return run_spark_jobs(
-        lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2, **arguments
-    )
+    return run_spark_jobs(lake.aws, lake.console, run_id="r1", deadline_minutes=2, **arguments)
 
 
 def end(lake, **arguments):
-    return terminate_emr_cluster(
-        lake.settings, lake.aws, lake.console, deadline_minutes=1, **arguments
-    )
+    return terminate_emr_cluster(lake.aws, lake.console, deadline_minutes=1, **arguments)
 
 
 def steps(lake, cluster_id):
@@ -126,7 +123,7 @@ def test_ctrl_c_while_emr_is_asked_still_ends_the_cluster_that_it_made(lake, mon
 
     monkeypatch.setattr(emr, "run_job_flow", press_ctrl_c)
     with pytest.raises(Interrupted):
-        create_emr_cluster(lake.settings, lake.aws, lake.console)
+        create_emr_cluster(lake.aws, lake.console)
     assert "is being terminated" in lake.err.getvalue()
     assert active_clusters(lake.aws) == []
 
@@ -139,26 +136,26 @@ def test_a_caller_that_is_told_of_the_cluster_ends_it(lake, monkeypatch):
 
     monkeypatch.setattr(lake.console, "progress", interrupt)
     with pytest.raises(Interrupted):
-        create_emr_cluster(lake.settings, lake.aws, lake.console, on_created=made.append)
+        create_emr_cluster(lake.aws, lake.console, on_created=made.append)
     assert [cluster["Id"] for cluster in active_clusters(lake.aws)] == made
 
 
 def test_a_second_cluster_is_refused(lake, cluster):
     with pytest.raises(ConfigError, match=f"{cluster} of this project is active already"):
-        create_emr_cluster(lake.settings, lake.aws, lake.console)
+        create_emr_cluster(lake.aws, lake.console)
 
 
 def test_without_a_bucket_no_cluster_is_made(project):
     it = project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
-        create_emr_cluster(it.settings, it.aws, it.console)
+        create_emr_cluster(it.aws, it.console)
 
 
 def test_without_roles_the_step_says_to_run_step_1(project):
     it = project()
     ensure_bucket(it.aws)
     with pytest.raises(DataLakeError, match="EMR does not accept the roles.*setup_iam_roles.py"):
-        create_emr_cluster(it.settings, it.aws, it.console)
+        create_emr_cluster(it.aws, it.console)
 
 
 def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, cluster, project):
@@ -168,7 +165,7 @@ def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, clu
         find_cluster(project().aws, cluster)
     with pytest.raises(ConfigError, match="is not a cluster of this project"):
         other = project()
-        terminate_emr_cluster(other.settings, other.aws, other.console, cluster_id=cluster)
+        terminate_emr_cluster(other.aws, other.console, cluster_id=cluster)
     end(lake)
     with pytest.raises(ConfigError, match="is TERMINATED"):
         find_cluster(lake.aws, cluster)
@@ -187,14 +184,9 @@ def test_jobs_run_stage_by_stage_and_the_summary_is_theirs(lake, cluster, jobs):
 @pytest.mark.parametrize("by_setting", [True, False])
 def test_one_application_is_one_step_by_setting_or_by_flag(lake, cluster, jobs, by_setting):
     jobs(("broken",), ("broken",))
-    settings = dataclasses.replace(lake.settings, emr_one_application=by_setting)
+    aws = Aws(dataclasses.replace(lake.settings, emr_one_application=by_setting))
     result = run_spark_jobs(
-        settings,
-        lake.aws,
-        lake.console,
-        run_id="r1",
-        deadline_minutes=2,
-        one_application=not by_setting,
+        aws, lake.console, run_id="r1", deadline_minutes=2, one_application=not by_setting
     )
     assert list(result.steps) == ["all_jobs"]
 

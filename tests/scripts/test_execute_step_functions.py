@@ -47,7 +47,7 @@ def running(pipeline: Pipeline) -> list[str]:
 
 def execute(pipeline: Pipeline, **arguments: Any) -> script.ExecutionResult:
     given = {"deadline_minutes": 2, **arguments}
-    return execute_step_functions(pipeline.settings, pipeline.aws, pipeline.console, **given)
+    return execute_step_functions(pipeline.aws, pipeline.console, **given)
 
 
 def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
@@ -152,7 +152,7 @@ def interrupt(pipeline: Pipeline, run_id: str) -> Interrupted:
     console = Impatient(pipeline.out, pipeline.err)
     pipeline.put_jobs(clean_rentals=SLOW)
     with pytest.raises(Interrupted) as caught:
-        execute_step_functions(pipeline.settings, pipeline.aws, console, run_id=run_id)
+        execute_step_functions(pipeline.aws, console, run_id=run_id)
     return caught.value
 
 
@@ -184,15 +184,13 @@ def test_a_missing_part_is_named_with_the_step_that_brings_it(
 ) -> None:
     without_bucket = project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
-        execute_step_functions(without_bucket.settings, without_bucket.aws, without_bucket.console)
+        execute_step_functions(without_bucket.aws, without_bucket.console)
     without_machine = project(S3_BUCKET_NAME="execute-other-lake")
     without_machine.aws.client("s3").create_bucket(Bucket=without_machine.settings.s3_bucket_name)
     with pytest.raises(
         DataLakeError, match="state machine .* does not exist.*deploy_step_functions.py"
     ):
-        execute_step_functions(
-            without_machine.settings, without_machine.aws, without_machine.console
-        )
+        execute_step_functions(without_machine.aws, without_machine.console)
     with pytest.raises(ConfigError, match="there is no execution"):
         execute(
             pipeline,

@@ -35,13 +35,12 @@ def lake(project):
 def setup(it):
     """What was done to each resource."""
     return {
-        change.resource: change.done
-        for change in setup_glue_crawlers(it.settings, it.aws, it.console).changes
+        change.resource: change.done for change in setup_glue_crawlers(it.aws, it.console).changes
     }
 
 
 def crawl(it):
-    return run_glue_crawlers(it.settings, it.aws, it.console, deadline_minutes=1)
+    return run_glue_crawlers(it.aws, it.console, deadline_minutes=1)
 
 
 def publish(it, run_id, tables=TABLES):

@@ -67,13 +67,13 @@ THROTTLED = {
 OLD_STYLE = ("s3", "iam", "sts", "cloudwatch")  # services that say AccessDenied, without Exception
 
 
-def query(settings, aws, console):
+def query(aws, console):
     """A query as the notebook's kernel sends it."""
     return Athena(aws).run("SELECT 1 AS one")
 
 
-def tear_down(settings, aws, console):
-    return teardown(settings, aws, console, delete_data=True, yes=True)
+def tear_down(aws, console):
+    return teardown(aws, console, delete_data=True, yes=True)
 
 
 STEPS = {
@@ -144,15 +144,15 @@ def recordings(patched, settings):
     for name, step in STEPS.items():
         aws, made[name] = Aws(settings), Recording()
         made[name].listen_to(aws)
-        step(settings, aws, Console(io.StringIO(), io.StringIO()))
+        step(aws, Console(io.StringIO(), io.StringIO()))
         if name == "setup_aws_environment":
-            publish(settings, aws)
+            publish(aws)
         if name == "deploy_step_functions":
             Pipeline(settings, Aws(settings)).define(without_spark)
     return made
 
 
-def publish(settings, aws):
+def publish(aws):
     """A job that does nothing, and what a run of the real ones leaves."""
     stream = io.BytesIO()
     pq.write_table(pa.table({"total_revenue": [1]}), stream)
@@ -160,9 +160,9 @@ def publish(settings, aws):
         f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES
     }
     files |= {"jobs/job.py": b"print('well')", SUMMARY_KEY.format(run_id=RUN): b"{}"}
-    made = Aws(settings).client("s3")
+    made = Aws(aws.settings).client("s3")
     for key, content in files.items():
-        made.put_object(Bucket=settings.s3_bucket_name, Key=key, Body=content)
+        made.put_object(Bucket=aws.settings.s3_bucket_name, Key=key, Body=content)
 
 
 def test_the_list_of_calls_is_what_the_steps_call(recordings):
@@ -185,10 +185,7 @@ def with_refusal(recordings, settings, step, call, code):
     vars(aws).pop("account_id", None)  # it is asked for once a session
     with playback.answering(aws):
         exit_code = cli.guard(
-            step,
-            False,
-            Console(io.StringIO(), err),
-            lambda console: STEPS[step](settings, aws, console),
+            step, False, Console(io.StringIO(), err), lambda console: STEPS[step](aws, console)
         )
     return exit_code, err.getvalue(), playback.done
 

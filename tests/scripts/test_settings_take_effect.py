@@ -76,7 +76,7 @@ def deployed(settings: Settings) -> Any:
         unknown,
         lambda **arguments: request.update(arguments),
     )
-    ensure_state_machine(settings, aws, Console(io.StringIO(), io.StringIO()))
+    ensure_state_machine(aws, Console(io.StringIO(), io.StringIO()))
     return request
 
 

@@ -163,12 +163,12 @@ def test_a_missing_bucket_names_the_step_to_run(project):
 
 def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_changed(project, raw):
     it = project()
-    first = setup_aws_environment(it.settings, it.aws, it.console)
+    first = setup_aws_environment(it.aws, it.console)
     assert first.uploads.sent == len(RAW_TABLES) + len(job_files())
     assert keys(it, "raw/") == sorted(f"raw/{table}.csv" for table in RAW_TABLES)
     assert "jobs/clean_rentals.py" in keys(it, "jobs/")
     (raw / "users.csv").write_text(USERS + "2\n", encoding="utf-8")
-    second = setup_aws_environment(it.settings, it.aws, it.console)
+    second = setup_aws_environment(it.aws, it.console)
     assert (second.uploads.sent, second.uploads.skipped) == (1, first.uploads.sent - 1)
     body = (
         it.aws.client("s3")
@@ -183,7 +183,7 @@ def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_m
     (raw / "locations.csv").write_text("location_id,name\n")
     it = project()
     with pytest.raises(DataLakeError, match="2 files cannot be read") as caught:
-        setup_aws_environment(it.settings, it.aws, it.console)
+        setup_aws_environment(it.aws, it.console)
     first, second = caught.value.details
     assert first.endswith(
         "locations.csv lacks the columns location_name, address, city, state, zip_code, latitude,"
@@ -196,7 +196,7 @@ def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_m
 
 def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(project, raw):
     it = project()
-    setup_aws_environment(it.settings, it.aws, it.console)
+    setup_aws_environment(it.aws, it.console)
     warn_of_differences(it.aws, it.console)
     assert "differ" not in it.err.getvalue()
     (raw / "users.csv").write_text(USERS + "2\n")
@@ -212,7 +212,7 @@ def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(
 
 def test_unchanged_files_cost_no_request_each(project, raw):
     it = project()
-    setup_aws_environment(it.settings, it.aws, it.console)
+    setup_aws_environment(it.aws, it.console)
     sent = []
     it.aws.client("s3").meta.events.register(
         "before-send.s3", lambda event_name, **_: sent.append(event_name)
@@ -223,11 +223,11 @@ def test_unchanged_files_cost_no_request_each(project, raw):
 
 def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):
     it = project()
-    setup_aws_environment(it.settings, it.aws, it.console)
+    setup_aws_environment(it.aws, it.console)
     it.aws.client("s3").put_object(
         Bucket=it.settings.s3_bucket_name, Key="raw/users/old.csv", Body=b"id\n"
     )
-    setup_aws_environment(it.settings, it.aws, it.console)
+    setup_aws_environment(it.aws, it.console)
     assert "raw/users/old.csv is not in" in it.err.getvalue()
 
 
@@ -244,7 +244,7 @@ def test_csv_files_below_and_beside_a_tables_folder_go_up_and_every_other_is_nam
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(USERS)
     it = project()
-    result = setup_aws_environment(it.settings, it.aws, it.console)
+    result = setup_aws_environment(it.aws, it.console)
     others = [f"raw/{table}.csv" for table in RAW_TABLES if table != "users"]
     assert keys(it, "raw/") == sorted([*others, *(f"raw/{name}" for name in read)])
     assert sorted(result.not_read) == sorted(not_read)
@@ -260,7 +260,7 @@ def test_a_raw_file_that_no_job_can_read_ends_the_step_and_is_named(project, raw
     (raw / name).symlink_to(raw / ("nowhere" if "gone" in name else "users.csv"))
     it = project()
     with pytest.raises(DataLakeError, match=f"{name}.*{word}"):
-        setup_aws_environment(it.settings, it.aws, it.console)
+        setup_aws_environment(it.aws, it.console)
 
 
 def test_folders_that_link_to_each_other_are_listed_once(raw):
@@ -273,7 +273,7 @@ def test_a_table_without_a_file_fails_before_anything_is_made(project, raw):
     (raw / "users.csv").unlink()
     it = project()
     with pytest.raises(DataLakeError, match="no CSV file for users; there is locations.csv"):
-        setup_aws_environment(it.settings, it.aws, it.console)
+        setup_aws_environment(it.aws, it.console)
     with pytest.raises(DataLakeError):
         require_bucket(it.aws, "x")
 
@@ -324,7 +324,7 @@ def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(
 
 def test_a_missing_security_configuration_is_made_with_imdsv2_and_an_existing_one_is_left(project):
     it = project(EMR_SECURITY_CONFIGURATION=f"imdsv2-{project().settings.environment}")
-    assert ensure_security_configuration(it.settings, it.aws).verb == "created"
+    assert ensure_security_configuration(it.aws).verb == "created"
     emr = it.aws.client("emr")
     made = emr.describe_security_configuration(Name=it.settings.emr_security_configuration)[
         "SecurityConfiguration"
@@ -335,7 +335,7 @@ def test_a_missing_security_configuration_is_made_with_imdsv2_and_an_existing_on
         ]
         == 2
     )
-    assert ensure_security_configuration(it.settings, it.aws).verb == "unchanged"
+    assert ensure_security_configuration(it.aws).verb == "unchanged"
 
 
 def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(project, tmp_path, monkeypatch):

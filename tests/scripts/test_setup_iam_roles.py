@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import setup_iam_roles as step
 from botocore.exceptions import ClientError
-from car_rental.config import ROOT
+from car_rental.config import ROOT, Settings
 from car_rental.errors import ConfigError, DataLakeError
 from car_rental.iam.roles import POLICY_NAME, Role, roles
 from car_rental.iam.roles_file import RolesFile, save
@@ -46,7 +46,7 @@ def ready(project: Callable[..., Any], tmp_path: Path) -> Any:
 def run(it: Any, folder: Path, **options: Any) -> dict[str, str]:
     """The step, with its file in ``folder``; what was done to each role, by the role's key."""
     changes = step.setup_iam_roles(
-        it.settings, it.aws, it.console, file=folder / "iam_roles.json", **options
+        it.aws, it.console, file=folder / "iam_roles.json", **options
     ).changes
     done = {change.name: change.done for change in changes}
     return {role.key: done[role.name] for role in wanted(it)}
@@ -420,13 +420,12 @@ def test_a_role_of_another_account_is_refused_before_anything_is_made(
 ) -> None:
     it = project()
     given = "arn:aws:iam::000000000000:role/Mine"
-    settings = it.settings.__class__(
-        step_functions_role_arn=given
-    )  # as on AWS: without an endpoint
+    assert it.aws.account_id == ACCOUNT
+    it.aws.settings = Settings(step_functions_role_arn=given)  # as on AWS: without an endpoint
     with pytest.raises(
         ConfigError, match=f"STEP_FUNCTIONS_ROLE_ARN is {given}.*belong to {ACCOUNT}"
     ):
-        step.setup_iam_roles(settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+        step.setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
     assert not (tmp_path / "iam_roles.json").exists()
 
 

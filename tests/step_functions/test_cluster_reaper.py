@@ -24,7 +24,7 @@ def clusters(project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..
     """``clusters(execution)``: starts a cluster with that tag and returns its id."""
     it = project()
     ensure_bucket(it.aws)
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
+    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
     made: list[str] = []
 
     def make(execution: str) -> str:

@@ -210,8 +210,8 @@ def deployed(url: str, environment: str, folder: Path) -> Pipeline:
         {}, empty, {"AWS_ENDPOINT_URL": url, "ENVIRONMENT": environment, "DATA_DIR": str(folder)}
     )
     pipeline = Pipeline(settings, Aws(settings))
-    setup_iam_roles(settings, pipeline.aws, pipeline.console, file=folder / "iam_roles.json")
+    setup_iam_roles(pipeline.aws, pipeline.console, file=folder / "iam_roles.json")
     ensure_bucket(pipeline.aws)
-    setup_glue_crawlers(settings, pipeline.aws, pipeline.console)
-    deploy_step_functions(settings, pipeline.aws, pipeline.console)
+    setup_glue_crawlers(pipeline.aws, pipeline.console)
+    deploy_step_functions(pipeline.aws, pipeline.console)
     return pipeline

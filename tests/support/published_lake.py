@@ -99,7 +99,7 @@ class PublishedLake:
         aws.client("iam").create_role(
             RoleName=settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST
         )
-        setup_glue_crawlers(settings, aws, quiet())
+        setup_glue_crawlers(aws, quiet())
         return cls(settings, aws, folder, {})
 
     def publish(self, run_id: str, rows: dict[str, list[str]]) -> None:
@@ -142,7 +142,7 @@ class PublishedLake:
         )
 
     def crawl(self) -> None:
-        run_glue_crawlers(self.settings, self.aws, quiet(), deadline_minutes=1)
+        run_glue_crawlers(self.aws, quiet(), deadline_minutes=1)
 
 
 def quiet() -> Console:

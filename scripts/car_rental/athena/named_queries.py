@@ -10,7 +10,7 @@ from typing import Any
 
 from car_rental.aws import Aws
 from car_rental.changes import Change
-from car_rental.config import ROOT, Settings
+from car_rental.config import ROOT
 
 QUERIES = ROOT / "notebooks" / "queries"
 _SHARED = ("Name", "Description", "QueryString")  # the properties that are compared and updated
@@ -48,14 +48,14 @@ def named_queries() -> dict[str, NamedQuery]:
     return {path.stem: NamedQuery.of_file(path) for path in sorted(QUERIES.glob("*.sql"))}
 
 
-def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
+def ensure_named_queries(aws: Aws) -> Change:
     """Ensures that the workgroup has every query as in its file.
 
     Queries that others saved there stay.
 
     Athena allows two queries of the same name: creating without looking would add a copy each time.
     """
-    athena, group = aws.client("athena"), settings.athena_workgroup
+    athena, group = aws.client("athena"), aws.settings.athena_workgroup
     saved = {query["Name"]: query for query in saved_queries(aws)}
     changed = []
     for query in named_queries().values():
@@ -66,7 +66,7 @@ def ensure_named_queries(settings: Settings, aws: Aws) -> Change:
         }
         current = saved.get(query.name)
         if current is None:
-            place = {"Database": settings.glue_database_name, "WorkGroup": group}
+            place = {"Database": aws.settings.glue_database_name, "WorkGroup": group}
             aws.change(partial(athena.create_named_query, **wanted, **place))
             changed.append(query.name)
         elif any(current.get(key) != wanted[key] for key in _SHARED):

@@ -23,11 +23,7 @@ Row = tuple[str, str]  # a thing, and its planned change
 
 
 def show_plan(
-    settings: Settings,
-    aws: Aws,
-    console: Console,
-    setup: Sequence[StepFunction],
-    phases: Collection[str],
+    aws: Aws, console: Console, setup: Sequence[StepFunction], phases: Collection[str]
 ) -> None:
     """Prints the plan of ``phases``.
 
@@ -35,14 +31,12 @@ def show_plan(
     do.
     """
     for function in setup:
-        rows = setup_rows(function(settings, aws, console))
+        rows = setup_rows(function(aws, console))
         console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
     runs_cluster = bool({"process", "orchestrate"} & set(phases))
     if runs_cluster:
         console.table(
-            f"process, {numbers('process')}",
-            ("what", "a run would"),
-            processing_rows(settings, aws),
+            f"process, {numbers('process')}", ("what", "a run would"), processing_rows(aws)
         )
     if "analyze" in phases:
         questions = (
@@ -51,11 +45,11 @@ def show_plan(
         )
         console.table(STEPS["analyze"].title, ("what", "a run would"), [questions])
     if runs_cluster:
-        prices = find_prices(aws, cluster_nodes(settings))
-        console.table("Prices", ("what", "USD, before tax"), price_lines(settings, prices))
+        prices = find_prices(aws, cluster_nodes(aws.settings))
+        console.table("Prices", ("what", "USD, before tax"), price_lines(aws.settings, prices))
         console.note(f"instance prices: {prices.source}")
     if "setup" in phases:
-        show(preflight(settings, aws, local=False, checks=[STATE_MACHINE]), console)
+        show(preflight(aws, local=False, checks=[STATE_MACHINE]), console)
     console.note("nothing was changed")
 
 
@@ -68,8 +62,9 @@ def setup_rows(result: Any) -> list[Row]:
     return rows
 
 
-def processing_rows(settings: Settings, aws: Aws) -> list[Row]:
+def processing_rows(aws: Aws) -> list[Row]:
     """The plan of steps 5 to 8."""
+    settings = aws.settings
     active = active_clusters(aws)
     nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
     rows = [

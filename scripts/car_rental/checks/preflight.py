@@ -24,7 +24,6 @@ from car_rental.checks.preflight_cluster import (
     vcpu_quota,
 )
 from car_rental.checks.state_machine import definition_is_valid
-from car_rental.config import Settings
 from car_rental.data_contract import job_files
 from car_rental.display.console import Console
 from car_rental.errors import ConfigError, DataLakeError
@@ -32,7 +31,7 @@ from car_rental.iam.roles import role_misfit, role_name, roles
 from car_rental.s3.lake_bucket import bucket_exists
 from car_rental.s3.raw_data import find_raw_files, header_problem, is_empty
 
-Find = Callable[[Settings, Aws], Iterable[Finding]]
+Find = Callable[[Aws], Iterable[Finding]]
 OLDEST_NODE_PYTHON = (3, 7)  # the Python of emr-6.10.0
 _RUN = timedelta(hours=1)  # a run should be complete in this time
 
@@ -70,10 +69,10 @@ class Check:
     stand_in_too: bool = False
 
 
-def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def identity(aws: Aws) -> Iterator[Finding]:
     """Shows the identity and the region that the run would use."""
     caller = aws.client("sts").get_caller_identity()
-    yield ok(f"account {caller['Account']}, region {settings.aws_region}, as {caller['Arn']}")
+    yield ok(f"account {caller['Account']}, region {aws.settings.aws_region}, as {caller['Arn']}")
     if caller["Arn"].endswith(":root"):
         yield warning(
             "these are the keys of the account's root user",
@@ -82,8 +81,9 @@ def identity(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def region(aws: Aws) -> Iterator[Finding]:
     """EMR is available in the region."""
+    settings = aws.settings
     known = aws.regions("emr")
     if settings.aws_region.startswith("cn-"):
         yield problem(
@@ -102,10 +102,10 @@ def region(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def existing_roles(aws: Aws) -> Iterator[Finding]:
     """The roles of these names do not exist, or these settings can use them."""
     usable = True
-    for role in roles(settings, aws.account_id, aws.partition):
+    for role in roles(aws.settings, aws.account_id, aws.partition):
         found = if_exists(partial(aws.client("iam").get_role, RoleName=role.name), "NoSuchEntity")
         misfit = role_misfit(aws, role, found["Role"]) if found else None
         if misfit:
@@ -115,7 +115,7 @@ def existing_roles(settings: Settings, aws: Aws) -> Iterator[Finding]:
         yield ok("no role of these names is in the way")
 
 
-def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def credentials(aws: Aws) -> Iterator[Finding]:
     """The credentials are valid for longer than a run takes."""
     if not aws.has_session_token:
         yield ok("the credentials do not expire")
@@ -146,17 +146,18 @@ def credentials(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def bucket(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def bucket(aws: Aws) -> Iterator[Finding]:
     """The bucket's name is available, or the bucket is in this account and region."""
     there = bucket_exists(aws)
     yield ok(
-        f"bucket {settings.s3_bucket_name}"
+        f"bucket {aws.settings.s3_bucket_name}"
         f" {'exists and is yours' if there else 'does not exist yet, its name is free'}"
     )
 
 
-def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def raw_data(aws: Aws) -> Iterator[Finding]:
     """Every raw table has files, and each file has the columns of the data contract."""
+    settings = aws.settings
     if is_empty(settings.data_dir):
         yield ok(f"{settings.data_dir} is empty: step 2 generates the sample data there")
         return
@@ -181,7 +182,7 @@ def raw_data(settings: Settings, aws: Aws) -> Iterator[Finding]:
         yield ok(f"raw data: {len(files)} CSV files in {settings.data_dir} with all columns")
 
 
-def job_sources(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def job_sources(aws: Aws) -> Iterator[Finding]:
     """The Spark jobs are valid for the oldest Python on a cluster."""
     broken = 0
     for path in job_files():
@@ -203,12 +204,12 @@ def job_sources(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def rights(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def rights(aws: Aws) -> Iterator[Finding]:
     """IAM's policy simulator allows you the operations of the steps."""
     source = _policy_source(aws)
-    bucket_arn = f"arn:{aws.partition}:s3:::{settings.s3_bucket_name}"
+    bucket_arn = f"arn:{aws.partition}:s3:::{aws.settings.s3_bucket_name}"
     role_arn = (
-        f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(settings.emr_service_role)}"
+        f"arn:{aws.partition}:iam::{aws.account_id}:role/{role_name(aws.settings.emr_service_role)}"
     )
     denied = [
         *_denied(aws, source, _IAM_ACTIONS, role_arn),
@@ -270,9 +271,7 @@ CHECKS = (
 )
 
 
-def preflight(
-    settings: Settings, aws: Aws, *, local: bool, checks: Sequence[Check] = ()
-) -> list[Finding]:
+def preflight(aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Finding]:
     """Runs ``checks``, or all of them.
 
     With ``local``, those that need AWS are listed as not checked.
@@ -281,10 +280,10 @@ def preflight(
     findings: list[Finding] = []
     left_out: list[str] = []
     for check in checks or CHECKS:
-        if check.needs_aws and reason and not (check.stand_in_too and settings.is_local):
+        if check.needs_aws and reason and not (check.stand_in_too and aws.settings.is_local):
             left_out.append(check.name)
             continue
-        found = _run(check, settings, aws)
+        found = _run(check, aws)
         findings += found
         if check.find is identity and any(finding.level is Level.PROBLEM for finding in found):
             reason = "without an identity AWS answers nothing"
@@ -295,13 +294,13 @@ def preflight(
     return findings
 
 
-def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
+def _run(check: Check, aws: Aws) -> list[Finding]:
     """Runs one check.
 
     A refusal by AWS is a warning, except for the identity, without which nothing works.
     """
     try:
-        return list(check.find(settings, aws))
+        return list(check.find(aws))
     except DataLakeError as error:
         return [problem(f"{error.where}: {error.what}", "", error.fix)]
     except (ClientError, BotoCoreError) as error:
@@ -319,13 +318,11 @@ def _run(check: Check, settings: Settings, aws: Aws) -> list[Finding]:
 
 
 def apply_fixes(
-    settings: Settings, aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input
+    aws: Aws, console: Console, *, yes: bool, ask: Callable[[str], str] = input
 ) -> None:
     """Fixes what the checks can fix. Asks before each change, unless ``yes``."""
     with console.waiting("checks"):
-        findings = [
-            finding for finding in preflight(settings, aws, local=False) if finding.apply_fix
-        ]
+        findings = [finding for finding in preflight(aws, local=False) if finding.apply_fix]
     if not findings:
         console.note("There is nothing for --fix to do.")
     for finding in findings:
@@ -344,15 +341,13 @@ def _agrees(ask: Callable[[str], str]) -> bool:
         ) from None
 
 
-def require_ready(
-    settings: Settings, aws: Aws, console: Console, *, local: bool, quiet: bool = False
-) -> None:
+def require_ready(aws: Aws, console: Console, *, local: bool, quiet: bool = False) -> None:
     """Prints the findings (``quiet``: only warnings and problems).
 
     Raises ``ConfigError`` if there is a problem.
     """
     with console.waiting("checks"):
-        findings = preflight(settings, aws, local=local)
+        findings = preflight(aws, local=local)
     show(
         [
             finding

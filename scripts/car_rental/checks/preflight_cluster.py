@@ -35,9 +35,9 @@ _MANAGED_V2 = "AmazonEMRServicePolicy_v2"
 _MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR creates
 
 
-def release_support(settings: Settings, aws: Aws, today: date | None = None) -> Iterator[Finding]:
+def release_support(aws: Aws, today: date | None = None) -> Iterator[Finding]:
     """AWS still fixes the release."""
-    label = settings.emr_release_label
+    label = aws.settings.emr_release_label
     end = next(
         (end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None
     )
@@ -51,16 +51,16 @@ def release_support(settings: Settings, aws: Aws, today: date | None = None) -> 
         yield ok(f"{label} has standard support until {end}")
 
 
-def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def applications(aws: Aws) -> Iterator[Finding]:
     """EMR knows the release, and the release has Spark."""
-    label = settings.emr_release_label
+    label = aws.settings.emr_release_label
     describe = aws.client("emr").describe_release_label
     described = if_exists(
         lambda: describe(ReleaseLabel=label), "ValidationException", "InvalidRequestException"
     )
     if described is None:
         yield problem(
-            f"EMR does not know the release {label} in {settings.aws_region}",
+            f"EMR does not know the release {label} in {aws.settings.aws_region}",
             "The cluster could not be created.",
             "Choose one of: aws emr list-release-labels",
         )
@@ -76,11 +76,12 @@ def applications(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def instance_types(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def instance_types(aws: Aws) -> Iterator[Finding]:
     """The region (or the subnet's zone) offers the instance types, and the release supports
     them."""
+    settings = aws.settings
     wanted = _types(settings)
-    ec2, where = aws.client("ec2"), _place(settings, aws)
+    ec2, where = aws.client("ec2"), _place(aws)
     offers = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone" if settings.emr_subnet_id else "region",
         Filters=[
@@ -112,8 +113,9 @@ def _types(settings: Settings) -> list[str]:
     return sorted({settings.emr_master_instance_type, settings.emr_core_instance_type})
 
 
-def _place(settings: Settings, aws: Aws) -> str:
+def _place(aws: Aws) -> str:
     """The zone of the subnet in the settings, else the region."""
+    settings = aws.settings
     if not settings.emr_subnet_id:
         return settings.aws_region
     (subnet,) = aws.client("ec2").describe_subnets(SubnetIds=[settings.emr_subnet_id])["Subnets"]
@@ -131,11 +133,11 @@ def _supported_types(aws: Aws, label: str) -> set[str]:
         marker = {"Marker": answer["Marker"]}
 
 
-def vcpu_quota(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def vcpu_quota(aws: Aws) -> Iterator[Finding]:
     """The account's quota covers the vCPUs of the cluster in each market, besides those that are
     running.
     """
-    nodes = _nodes_by_market(settings)
+    nodes = _nodes_by_market(aws.settings)
     each = _vcpus(aws, {name for names in nodes.values() for name in names})
     for market, names in nodes.items():
         if names:
@@ -200,11 +202,11 @@ def _running_vcpus(aws: Aws, *, spot: bool) -> int:
     return sum(option["CoreCount"] * option["ThreadsPerCore"] for option in options)
 
 
-def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def spot_role(aws: Aws) -> Iterator[Finding]:
     """EC2's role for Spot instances exists if Spot is used: EMR's service policy does not allow EMR
     to create it.
     """
-    if settings.emr_core_market != "spot":
+    if aws.settings.emr_core_market != "spot":
         return
     if if_exists(lambda: aws.client("iam").get_role(RoleName=_SPOT_ROLE), "NoSuchEntity"):
         yield ok("the account may use Spot instances")
@@ -216,8 +218,9 @@ def spot_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def key_pair(aws: Aws) -> Iterator[Finding]:
     """The key pair exists in the region, if one is set."""
+    settings = aws.settings
     name = settings.emr_ec2_key_name
     if not name:
         yield ok("no key pair is set: no SSH to the cluster, which nothing here needs")
@@ -235,10 +238,11 @@ def key_pair(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
 
 
-def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def network(aws: Aws) -> Iterator[Finding]:
     """The subnet exists, has a route to S3, and carries the tag that EMR's service policy
     requires."""
-    subnets = _subnets(settings, aws)
+    settings = aws.settings
+    subnets = _subnets(aws)
     if not subnets:
         wanted = settings.emr_subnet_id or f"default VPC in {settings.aws_region}"
         yield problem(
@@ -269,14 +273,14 @@ def network(settings: Settings, aws: Aws) -> Iterator[Finding]:
             f" {settings.aws_region} --vpc-id {subnets[0]['VpcId']} --service-name"
             f" com.amazonaws.{settings.aws_region}.s3 --route-table-ids …",
         )
-    yield from _network_tags(settings, aws, subnets)
+    yield from _network_tags(aws, subnets)
 
 
-def _subnets(settings: Settings, aws: Aws) -> list[Answer]:
+def _subnets(aws: Aws) -> list[Answer]:
     """The subnet in the settings, or those of the default VPC, of which EMR picks one."""
-    if settings.emr_subnet_id:
+    if aws.settings.emr_subnet_id:
         which: dict[str, Any] = {
-            "Filters": [{"Name": "subnet-id", "Values": [settings.emr_subnet_id]}]
+            "Filters": [{"Name": "subnet-id", "Values": [aws.settings.emr_subnet_id]}]
         }
     else:
         which = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
@@ -315,12 +319,12 @@ def _is_way_out(route: Answer) -> bool:
     return route.get("State") != "blackhole" and (everywhere or _is_endpoint(route))
 
 
-def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
+def _network_tags(aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
     """The network has the tag that EMR requires; a default VPC never has it by default.
 
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
     """
-    policies = _policies_of_service_role(settings, aws)
+    policies = _policies_of_service_role(aws)
     if _MANAGED_V2 not in policies:
         return
     untagged = _untagged(aws, subnets)
@@ -332,7 +336,7 @@ def _network_tags(settings: Settings, aws: Aws, subnets: list[Answer]) -> Iterat
         f"{', '.join(untagged)} lack{'s' if len(untagged) == 1 else ''} the tag {key}={value}",
         f"{_MANAGED_V2} lets EMR use only what carries it: the cluster would end with 'insufficient"
         " EC2 permissions'.",
-        f"aws ec2 create-tags --region {settings.aws_region} --resources {' '.join(untagged)}"
+        f"aws ec2 create-tags --region {aws.settings.aws_region} --resources {' '.join(untagged)}"
         f" --tags Key={key},Value={value}\n{'':<12}    (python main.py --check --fix does"
         f" that)\n{'':<12}    or, where you may not tag it: python scripts/setup_iam_roles.py"
         " --emr-policy v1",
@@ -361,7 +365,7 @@ def _untagged(aws: Aws, subnets: list[Answer]) -> list[str]:
     return [name for name, thing in things if EMR_MANAGED_POLICY_TAG not in thing.get("Tags", [])]
 
 
-def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
+def _policies_of_service_role(aws: Aws) -> list[str]:
     """The managed policies of EMR's service role.
 
     If the role does not exist, those that step 1 will attach.
@@ -369,7 +373,7 @@ def _policies_of_service_role(settings: Settings, aws: Aws) -> list[str]:
     pages = (
         aws.client("iam")
         .get_paginator("list_attached_role_policies")
-        .paginate(RoleName=role_name(settings.emr_service_role))
+        .paginate(RoleName=role_name(aws.settings.emr_service_role))
     )
     attached = if_exists(
         lambda: [policy["PolicyName"] for page in pages for policy in page["AttachedPolicies"]],

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from car_rental.aws import Aws
 from car_rental.checks.findings import Finding, ok, problem, warning
-from car_rental.config import Settings
 from car_rental.state_machine.definition import IF_MATCH, deployable_definition
 
 _FIX = (
@@ -17,7 +16,7 @@ _FIX = (
 )
 
 
-def definition_is_valid(settings: Settings, aws: Aws) -> Iterator[Finding]:
+def definition_is_valid(aws: Aws) -> Iterator[Finding]:
     """Step Functions accepts the definition that step 4 would send."""
     machine, objections = deployable_definition(aws)
     for one in objections:
@@ -38,5 +37,5 @@ def definition_is_valid(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
         return
     yield ok(
-        f"Step Functions accepts the definition of {settings.step_functions_state_machine_name}"
+        f"Step Functions accepts the definition of {aws.settings.step_functions_state_machine_name}"
     )

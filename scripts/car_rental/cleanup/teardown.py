@@ -52,13 +52,7 @@ class TeardownResult:
 
 
 def teardown(
-    settings: Settings,
-    aws: Aws,
-    console: Console,
-    *,
-    delete_data: bool = False,
-    yes: bool = False,
-    ask: Ask = input,
+    aws: Aws, console: Console, *, delete_data: bool = False, yes: bool = False, ask: Ask = input
 ) -> TeardownResult:
     """Lists, asks, and removes.
 
@@ -71,7 +65,7 @@ def teardown(
         console.note("There is nothing to remove.")
         return TeardownResult([], kept, [])
     if not yes:
-        _confirm(settings, delete_data and any(thing.kind == "bucket" for thing in things), ask)
+        _confirm(aws.settings, delete_data and any(thing.kind == "bucket" for thing in things), ask)
     removed, failed = [], []
     for thing in things:
         reason = _remove(thing, console)
@@ -143,11 +137,9 @@ def _raise_if_left(failed: Sequence[Kept]) -> None:
         )
 
 
-def _act(arguments: argparse.Namespace, settings: Settings, aws: Aws, console: Console) -> None:
+def _act(arguments: argparse.Namespace, aws: Aws, console: Console) -> None:
     console.result(
-        teardown(
-            settings, aws, console, delete_data=arguments.delete_data, yes=arguments.yes
-        ).summary()
+        teardown(aws, console, delete_data=arguments.delete_data, yes=arguments.yes).summary()
     )
 
 

@@ -12,7 +12,7 @@ from car_rental.state_machine.executions import clusters_of, describe
 def record_cost(run: Run, cluster_id: str) -> None:
     """Records the instance hours and the price of a cluster. A cluster on this machine costs
     nothing."""
-    if run.settings.is_local:
+    if run.aws.settings.is_local:
         return
     try:
         usage = used(run.aws, cluster_id)
@@ -39,11 +39,11 @@ def report_cost_after_failure(run: Run) -> None:
 
 def report_kept_cluster(run: Run, cluster_id: str) -> None:
     """Says how long a cluster is kept and what an hour of it costs."""
-    if run.settings.is_local:
+    if run.aws.settings.is_local:
         run.console.warn(f"Cluster {cluster_id} is kept as long as the local AWS runs.")
         return
-    hour = hour_of_cluster(run.settings, find_prices(run.aws, cluster_nodes(run.settings)))
-    idle = run.settings.emr_idle_timeout_seconds // 60
+    hour = hour_of_cluster(run.aws.settings, find_prices(run.aws, cluster_nodes(run.aws.settings)))
+    idle = run.aws.settings.emr_idle_timeout_seconds // 60
     run.console.warn(f"Cluster {cluster_id} is kept. On AWS an hour of it costs: {money(hour)}")
     run.console.warn(
         f"It ends after {idle} idle minutes, or: python scripts/terminate_emr_cluster.py"
@@ -53,7 +53,7 @@ def report_kept_cluster(run: Run, cluster_id: str) -> None:
 
 def _clusters(run: Run) -> list[str]:
     """The clusters on AWS that the run, or its execution of the state machine, has created."""
-    if run.settings.is_local:
+    if run.aws.settings.is_local:
         return []
     if "execution_arn" in run.record.ids:
         execution = describe(run.aws, run.record.ids["execution_arn"])

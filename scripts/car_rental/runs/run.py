@@ -9,7 +9,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from car_rental.aws import Aws, explain
-from car_rental.config import Settings
 from car_rental.display.console import Console
 from car_rental.emr.costs import Usage
 from car_rental.iam.roles_file import ROLES_FILE
@@ -23,7 +22,6 @@ StepFunction = Callable[..., Any]  # the function of a step script; it has the n
 class Run:
     """One run. ``steps`` holds the names of the steps to run."""
 
-    settings: Settings
     aws: Aws
     console: Console
     record: RunRecord
@@ -47,7 +45,7 @@ class Run:
         current = self.record.begin(step)
         with self.console.step(current), self.record.recording_outcome(current):
             try:
-                result = function(self.settings, self.aws, self.console, **arguments)
+                result = function(self.aws, self.console, **arguments)
             except (ClientError, BotoCoreError) as error:
                 raise explain(error, step.name) from error
             self.record.record_result(current, result)

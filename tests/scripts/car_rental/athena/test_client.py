@@ -37,8 +37,8 @@ def athena(project: Callable[..., Project]) -> Athena:
 
 def with_workgroup(it: Project) -> Project:
     ensure_bucket(it.aws)
-    ensure_database(it.settings, it.aws)
-    ensure_workgroup(it.settings, it.aws)
+    ensure_database(it.aws)
+    ensure_workgroup(it.aws)
     return it
 
 

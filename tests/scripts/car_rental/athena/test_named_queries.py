@@ -16,7 +16,7 @@ from setup_glue_crawlers import ensure_workgroup
 @pytest.fixture
 def group(project: Callable[..., Project]) -> Project:
     it = project()
-    ensure_workgroup(it.settings, it.aws)
+    ensure_workgroup(it.aws)
     return it
 
 
@@ -27,13 +27,13 @@ def saved(it: Project) -> list[dict[str, Any]]:
 
 
 def test_every_question_is_there_once_however_often_setup_runs(group: Project) -> None:
-    assert ensure_named_queries(group.settings, group.aws).verb == "created"
-    assert ensure_named_queries(group.settings, group.aws).verb == "unchanged"
+    assert ensure_named_queries(group.aws).verb == "created"
+    assert ensure_named_queries(group.aws).verb == "unchanged"
     assert sorted(query["Name"] for query in saved(group)) == sorted(named_queries.named_queries())
 
 
 def test_people_find_it_with_its_question_in_the_project_s_database(group: Project) -> None:
-    ensure_named_queries(group.settings, group.aws)
+    ensure_named_queries(group.aws)
     query = next(query for query in saved(group) if query["Name"] == "top_locations")
     assert query["Description"].startswith("Which locations earn the most?")
     assert query["Database"] == group.settings.glue_database_name
@@ -46,9 +46,9 @@ def test_a_changed_file_changes_the_saved_question(
     monkeypatch.setattr(named_queries, "QUERIES", tmp_path)
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because.\nSELECT 1\n")
-    ensure_named_queries(group.settings, group.aws)
+    ensure_named_queries(group.aws)
     file.write_text("-- Why?\n-- Because.\nSELECT 2\n")
-    assert ensure_named_queries(group.settings, group.aws).verb == "updated"
+    assert ensure_named_queries(group.aws).verb == "updated"
     assert [query["QueryString"][-9:] for query in saved(group)] == ["SELECT 2\n"]
 
 
@@ -60,7 +60,7 @@ def test_queries_that_others_saved_are_left_alone(group: Project) -> None:
         "WorkGroup": group.settings.athena_workgroup,
     }
     group.aws.client("athena").create_named_query(**mine)
-    ensure_named_queries(group.settings, group.aws)
+    ensure_named_queries(group.aws)
     assert [query["QueryString"] for query in saved(group) if query["Database"] == "my_db"] == [
         "SELECT 1"
     ]

@@ -31,7 +31,7 @@ def planned(project, monkeypatch, tmp_path):
             "before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1])
         )
         it.out.truncate(0)
-        show_plan(it.settings, aws, it.console, setup, phases)
+        show_plan(aws, it.console, setup, phases)
         return it.out.getvalue()
 
     it.plan = plan
@@ -68,7 +68,7 @@ def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned,
 
 def test_after_the_setup_everything_would_be_left_alone(planned):
     for step in SETUP:
-        step(planned.settings, planned.aws, planned.console)
+        step(planned.aws, planned.console)
     text = planned.plan()
     setup = text.split("process, steps 5 to 8")[0]
     assert "create" not in setup.replace("created", "") and "send 0," in setup
@@ -90,7 +90,7 @@ def test_after_the_setup_everything_would_be_left_alone(planned):
 
 def test_drift_would_be_changed_and_stays_as_it_is(planned):
     for step in SETUP:
-        step(planned.settings, planned.aws, planned.console)
+        step(planned.aws, planned.console)
     name, iam = planned.settings.glue_service_role, planned.aws.client("iam")
     iam.delete_role_policy(RoleName=name, PolicyName="car-rental-data-lake")
     planned.aws.client("s3").delete_bucket_policy(Bucket=planned.settings.s3_bucket_name)
@@ -102,8 +102,8 @@ def test_drift_would_be_changed_and_stays_as_it_is(planned):
 
 def test_an_active_cluster_is_told_of(planned):
     for step in SETUP:
-        step(planned.settings, planned.aws, planned.console)
-    cluster_id = create_emr_cluster(planned.settings, planned.aws, planned.console).cluster_id
+        step(planned.aws, planned.console)
+    cluster_id = create_emr_cluster(planned.aws, planned.console).cluster_id
     try:
         assert re.search(rf"cluster {cluster_id} +refuse to run beside it", planned.plan())
     finally:

@@ -31,10 +31,10 @@ def account(project, tmp_path):
     """A project with all that the setup makes."""
     it = project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
     generate(rentals=50, folder=it.settings.data_dir)
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
-    setup_aws_environment(it.settings, it.aws, it.console)
-    setup_glue_crawlers(it.settings, it.aws, it.console)
-    deploy_step_functions(it.settings, it.aws, it.console)
+    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
+    setup_aws_environment(it.aws, it.console)
+    setup_glue_crawlers(it.aws, it.console)
+    deploy_step_functions(it.aws, it.console)
     return it
 
 
@@ -86,7 +86,7 @@ def code():
 
 
 def tear_down(it, **flags):
-    return teardown(it.settings, it.aws, it.console, **{"yes": True, **flags})
+    return teardown(it.aws, it.console, **{"yes": True, **flags})
 
 
 def left(it, **flags):
@@ -96,7 +96,7 @@ def left(it, **flags):
 
 
 def test_everything_goes_in_its_order_and_the_bucket_stays(account):
-    create_emr_cluster(account.settings, account.aws, account.console)
+    create_emr_cluster(account.aws, account.console)
     assert left(account) == [
         *(
             "schedule",
@@ -145,9 +145,7 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
 
 def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, project):
     other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
-    setup_iam_roles(
-        other.settings, other.aws, other.console, file=other.settings.data_dir.parent / "other.json"
-    )
+    setup_iam_roles(other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
     setup_glue_parts(other)
     machine = orchestration(other, "foreign")
     tear_down(account, delete_data=True)
@@ -169,9 +167,7 @@ def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, proj
 
 def test_roles_that_serve_another_region_stay(project):
     it = project()
-    setup_iam_roles(
-        it.settings, it.aws, it.console, file=it.settings.data_dir.parent / "roles.json"
-    )
+    setup_iam_roles(it.aws, it.console, file=it.settings.data_dir.parent / "roles.json")
     elsewhere = project(ENVIRONMENT=it.settings.environment, AWS_REGION="eu-west-1")
     things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
     assert [thing for thing in things if thing.kind == "role"] == []

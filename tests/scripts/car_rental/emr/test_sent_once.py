@@ -45,7 +45,7 @@ def answer(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
 
 
 def created(lake: Any) -> str:
-    return create_emr_cluster(lake.settings, lake.aws, lake.console, deadline_minutes=1).cluster_id
+    return create_emr_cluster(lake.aws, lake.console, deadline_minutes=1).cluster_id
 
 
 def test_a_cluster_whose_answer_was_lost_is_found_by_its_tag(lake: Any, answer: Any) -> None:
@@ -84,9 +84,7 @@ def test_steps_whose_answer_was_lost_are_found_by_what_they_do(
     monkeypatch.setattr(spark_script, "STAGES", (("clean_rentals",), ("publish_run",)))
     cluster_id = created(lake)
     calls = answer("AddJobFlowSteps", LOST, done=True)
-    steps = run_spark_jobs(
-        lake.settings, lake.aws, lake.console, run_id="r1", deadline_minutes=2
-    ).steps
+    steps = run_spark_jobs(lake.aws, lake.console, run_id="r1", deadline_minutes=2).steps
     listed = lake.aws.client("emr").list_steps(ClusterId=cluster_id)["Steps"]
     assert {step["Name"]: step["Id"] for step in listed} == steps
     assert len(listed) == len(calls) == 2

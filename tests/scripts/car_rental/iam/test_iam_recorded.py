@@ -106,19 +106,19 @@ RUN = "2026-11-23T03-20-06.123Z"
 
 def by_hand(pipeline: Pipeline) -> None:
     """Steps 5 to 8 with the real Spark jobs."""
-    settings, aws, console = pipeline.settings, pipeline.aws, pipeline.console
-    setup_aws_environment(settings, aws, console)
-    create_emr_cluster(settings, aws, console)
-    run_spark_jobs(settings, aws, console, run_id=RUN)
-    run_glue_crawlers(settings, aws, console)
-    terminate_emr_cluster(settings, aws, console)
+    aws, console = pipeline.aws, pipeline.console
+    setup_aws_environment(aws, console)
+    create_emr_cluster(aws, console)
+    run_spark_jobs(aws, console, run_id=RUN)
+    run_glue_crawlers(aws, console)
+    terminate_emr_cluster(aws, console)
 
 
 def by_the_state_machine(pipeline: Pipeline) -> None:
     """Step 9 with jobs that do nothing, over the run that is there; then an execution that dies and
     leaves its cluster."""
     pipeline.put_jobs()
-    execute_step_functions(pipeline.settings, pipeline.aws, pipeline.console, run_id=RUN)
+    execute_step_functions(pipeline.aws, pipeline.console, run_id=RUN)
     pipeline.put_jobs(clean_rentals=SLOW)
     died = pipeline.start("dies")
     pipeline.wait_for_step(died, "clean_rentals")

@@ -234,54 +234,44 @@ def person(
     pipeline = Pipeline(settings, Aws(settings))
     found, translator = Person(pipeline.aws), PersonTranslator(client, REGION)
 
-    def phase(name: str, *work: Callable[[Settings, Aws], object]) -> None:
+    def phase(name: str, *work: Callable[[Aws], object]) -> None:
         recording = Recording()
         for step in work:
             session = Aws(pipeline.settings)
             recording.listen_to(session)
-            step(pipeline.settings, session)
+            step(session)
         needs = [need for call in recording for need in translator.needs(call)]
         found.seen.setdefault(name, []).extend(needs)
 
     console, file = pipeline.console, folder / "iam_roles.json"
     plain = {"alert_email": "", "schedule_expression": ""}
-    phase("check", lambda settings, aws: preflight(settings, aws, local=False, checks=ASKABLE))
-    phase("roles", *[lambda settings, aws: setup_iam_roles(settings, aws, console, file=file)] * 2)
-    phase(
-        "roles",
-        lambda settings, aws: setup_iam_roles(settings, aws, console, file=file, emr_policy="v1"),
-    )
+    phase("check", lambda aws: preflight(aws, local=False, checks=ASKABLE))
+    phase("roles", *[lambda aws: setup_iam_roles(aws, console, file=file)] * 2)
+    phase("roles", lambda aws: setup_iam_roles(aws, console, file=file, emr_policy="v1"))
     for step in (setup_aws_environment, setup_glue_crawlers, deploy_step_functions):
-        phase("setup", *[lambda settings, aws, step=step: step(settings, aws, console)] * 2)
+        phase("setup", *[lambda aws, step=step: step(aws, console)] * 2)
     for changes in (plain, {"emr_step_timeout_minutes": 60}):
         changed = dataclasses.replace(pipeline.settings, **changes)  # type: ignore[arg-type]
         phase(
-            "setup",
-            lambda _, aws, it=changed: deploy_step_functions(it, with_settings(aws, it), console),
+            "setup", lambda aws, it=changed: deploy_step_functions(with_settings(aws, it), console)
         )  # type: ignore[misc]
     pipeline.put_jobs()
     run_id = pipeline.lay_out(*TABLES)
     phase(
         "process",
-        lambda settings, aws: create_emr_cluster(settings, aws, console),
-        lambda settings, aws: run_spark_jobs(settings, aws, console, run_id=run_id),
-        lambda settings, aws: run_glue_crawlers(settings, aws, console),
-        lambda settings, aws: terminate_emr_cluster(settings, aws, console),
+        lambda aws: create_emr_cluster(aws, console),
+        lambda aws: run_spark_jobs(aws, console, run_id=run_id),
+        lambda aws: run_glue_crawlers(aws, console),
+        lambda aws: terminate_emr_cluster(aws, console),
     )
-    phase(
-        "orchestrate",
-        lambda settings, aws: execute_step_functions(settings, aws, console, run_id=run_id),
-    )
+    phase("orchestrate", lambda aws: execute_step_functions(aws, console, run_id=run_id))
     phase(
         "analyze",
-        lambda _, aws: require_workgroup(aws),
-        lambda _, aws: published_runs(aws),
-        lambda _, aws: Athena(aws).run("SELECT 1 AS one"),
+        lambda aws: require_workgroup(aws),
+        lambda aws: published_runs(aws),
+        lambda aws: Athena(aws).run("SELECT 1 AS one"),
     )
-    phase(
-        "teardown",
-        lambda settings, aws: teardown(settings, aws, console, delete_data=True, yes=True),
-    )
+    phase("teardown", lambda aws: teardown(aws, console, delete_data=True, yes=True))
     return found
 
 

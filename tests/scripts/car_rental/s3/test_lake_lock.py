@@ -43,8 +43,8 @@ def it(project: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def cluster(it: Any, tmp_path: Any) -> Iterator[str]:
-    setup_iam_roles(it.settings, it.aws, it.console, file=tmp_path / "iam_roles.json")
-    yield create_emr_cluster(it.settings, it.aws, it.console, deadline_minutes=1).cluster_id
+    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
+    yield create_emr_cluster(it.aws, it.console, deadline_minutes=1).cluster_id
     for one in active_clusters(it.aws):
         it.aws.client("emr").terminate_job_flows(JobFlowIds=[one["Id"]])
 
