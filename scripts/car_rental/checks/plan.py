@@ -91,5 +91,5 @@ def processing_rows(aws: Aws) -> list[Row]:
 
 def _how_jobs_run(settings: Settings) -> str:
     if settings.is_local or settings.emr_one_application:
-        return "run in one step, a single Spark application"
-    return f"run as a step each, in {len(STAGES)} stages"
+        return "run in one step"
+    return f"run in {len(STAGES)} stages"
