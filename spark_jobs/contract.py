@@ -5,10 +5,11 @@ Jobs, scripts, notebooks and the sample generator all take it from here. It ship
 it needs nothing but the standard library of Python 3.7.
 """
 
+import codecs
 import csv
 import io
 import re
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 # --- zones of the lake, each a folder of the bucket, and what runs write into them
 RAW, CLEAN, REJECTED, STAGING, PROCESSED = "raw", "clean", "rejected", "staging", "processed"
@@ -106,9 +107,31 @@ MAX_TEXT_BYTES = 10000  # a longer id, name or address makes its row malformed
 # --- raw files
 SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is no raw data
 CSV_SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
+# tables, packed or not; no checksum of Hadoop
+DATA_SUFFIX = re.compile(
+    r"\.(csv|tsv|tab|txt|xls[xmb]?|ods|json|jsonl|parquet|orc|avro)(\.(?!crc$)[a-z0-9]+)?$",
+    re.IGNORECASE,
+)
 HEADER_BYTES = 1 << 16  # a header ends within so many bytes
+BLANK_BYTES = 1 << 24  # a header begins within so many bytes
 MAX_COLUMNS = 1000
 OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+# how files begin that are no text: the name says .csv, the content is something else
+FORMATS = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PAR1\x15": "Parquet",
+    b"Obj\x01": "Avro",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF": "a PDF document",
+    b"BZh91AY&SY": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"\xff\x06\x00\x00sNaPpY": "compressed with snappy",
+    b"\x1f\x9d": "compressed with compress (.Z)",
+}
 
 
 class RawFiles(NamedTuple):
@@ -157,15 +180,16 @@ def table_of(path: str) -> str:
 
 
 def _is_hidden(path: str) -> bool:
-    """Names that begin with a dot, those with an underscore that are no CSV files (`_SUCCESS`), the
-    sample's manifest."""
-    parts = path.split("/")
-    no_data = _is_private(parts) and not CSV_SUFFIX.search(path)
-    return any(part[:1] == "." for part in parts) or no_data or path == SAMPLE_MANIFEST
+    """The sample's manifest, and what programs leave behind: `_SUCCESS`, `.DS_Store`,
+    `._part.csv`, but no tables below hidden folders."""
+    name = path.rpartition("/")[2]
+    no_data = name.startswith("._") or not DATA_SUFFIX.search(name)
+    return path == SAMPLE_MANIFEST or (_is_private(path) and no_data)
 
 
-def _is_private(parts: Sequence[str]) -> bool:
-    return any(part[:1] == "_" for part in parts)
+def _is_private(path: str) -> bool:
+    """Returns whether Spark ignores the path: a folder or the file begins with a dot or `_`."""
+    return any(part[:1] in ("_", ".") for part in path.split("/"))
 
 
 def _why_not_read(path: str) -> str:
@@ -173,23 +197,44 @@ def _why_not_read(path: str) -> str:
         return "belongs to no table: put it into the folder of its table ({})".format(
             ", ".join(RAW_COLUMNS)
         )
-    if _is_private(path.split("/")):
-        return "has a name that begins with '_', which Spark ignores: rename it"
+    if _is_private(path):
+        return "has a name or a folder that begins with '_' or '.', which Spark ignores: rename it"
     if not CSV_SUFFIX.search(path):
         return "is no .csv or .csv.gz file"
     return ""
 
 
+def file_header(read: Callable[[int], bytes]) -> Header:
+    """The header of a file; `read(count)` returns its first bytes, unzipped.
+
+    Reads on while it finds nothing but blank lines. Raises ContractError when there is no header.
+    """
+    count = 2 * HEADER_BYTES
+    start = read(count)
+    while len(start) == count < BLANK_BYTES and len(_text(start).encode("utf-8")) < HEADER_BYTES:
+        count *= 4
+        start = read(count)
+    return read_header(start)
+
+
+def _text(start: bytes) -> str:
+    """The text from the first character that is no white space; a character that is cut off at the
+    end is left out."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(start)
+    return text.lstrip(WHITE_SPACE)
+
+
 def read_header(start: bytes) -> Header:
-    """The header out of the first HEADER_BYTES of a file, unzipped; raises ContractError when they
-    hold none."""
-    text = start.decode("utf-8", errors="replace")
-    lines = list(io.StringIO(text, newline=None))  # LF, CRLF and CR all end a line
-    while lines and not lines[0].strip(WHITE_SPACE):
-        del lines[0]
-    if not lines:
+    """The header out of the start of a file, unzipped; raises ContractError when there is none."""
+    if start.startswith(b"\x1f\x8b"):
+        raise ContractError("is gzipped once more than its name says: unpack it once")
+    for magic, content in FORMATS.items():
+        if start.startswith(magic):
+            raise ContractError(f"is no CSV file but {content}: save it as .csv or .csv.gz")
+    text = _text(start)
+    if not text:
         raise ContractError("is empty, it has not even a header: upload it again, or delete it")
-    lines[0] = lines[0].lstrip(WHITE_SPACE)
+    lines = list(io.StringIO(text, newline=None))  # LF, CRLF and CR all end a line
     reader = csv.reader(lines)
     try:
         names = next(reader)
@@ -201,11 +246,35 @@ def read_header(start: bytes) -> Header:
         raise ContractError(
             "has a header that is no CSV (a quote in it is never closed): correct its first line"
         )
-    if reader.line_num == len(lines) and len(start) >= HEADER_BYTES:
+    if reader.line_num == len(lines) and len(text.encode("utf-8")) >= HEADER_BYTES:
         raise ContractError(f"has a header of more than {HEADER_BYTES} bytes: is it a CSV file?")
     header = "".join(lines[: reader.line_num]).strip(WHITE_SPACE)
     return Header(
         re.sub(NOT_UTF8 + "+", NOT_UTF8, header), tuple(name.strip(WHITE_SPACE) for name in names)
+    )
+
+
+def other_header(table: str, header: Header, line: str) -> bool:
+    """Returns whether a line further down is a header of the table that its file's header does not
+    fit: files with other columns, or in another order, were put together.
+
+    At least half of a header's fields are names of columns, in any case. It may stand at the end of
+    the last row of the file before, when that had no line break at its end.
+    """
+    try:
+        names = [name.lower() for name in read_header(line.encode("utf-8")).names]
+    except ContractError:
+        return False
+    columns, wanted = RAW_COLUMNS[table], [name.lower() for name in header.names]
+    if 2 * len(set(columns) & set(names)) < len(columns):
+        return False
+    at_start, at_end = names[: len(wanted)], names[-len(wanted) :]
+    if at_end[0].endswith(wanted[0]):
+        at_end[0] = wanted[0]
+    places = [header.names.index(column) for column in columns]
+    return not any(
+        len(part) == len(wanted) and all(part[place] == wanted[place] for place in places)
+        for part in (at_start, at_end)
     )
 
 

@@ -104,7 +104,8 @@ class Lake:
         except Py4JJavaError as error:
             reason = error.java_exception.getMessage()
             raise OSError(
-                f"cannot be read ({reason}): it is damaged or cut off; upload it again"
+                f"cannot be read ({reason}): it is damaged, cut off or no gzip file; upload it"
+                " again as .csv or .csv.gz"
             ) from error
 
     def copy(self, source: str, target: str) -> None:

@@ -6,6 +6,8 @@ Every error of a file is a JobError with the file's name, raised before anything
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import add
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 from urllib.parse import quote, unquote
 
@@ -101,7 +103,7 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
         path = join(copies, read_name(name))
         lake.copy(join(raw, name), path)
     try:
-        header = contract.read_header(lake.start(path, contract.HEADER_BYTES))
+        header = contract.file_header(lambda count: lake.start(path, count))
         contract.check_header(table, header)
     except (ContractError, OSError) as error:
         raise JobError(f"{join(raw, name)} {error}") from error
@@ -125,14 +127,17 @@ def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
     Looks for lines that leave a quote open and for headers further down.
     """
     lines = csv_text.read_lines(spark, [file.path for file in table.files])
-    columns = RAW_COLUMNS[table.name]
-    looks_like_header = F.lit(True)
-    for column in columns:
-        looks_like_header = looks_like_header & F.col("line").contains(column)
-    odd = lines.where(F.col("line").contains('"') | F.col("line").contains(columns[-1]))
-    found = odd.groupBy("source_file").agg(
-        F.max(csv_text.opens_quote()).alias("whole"),
-        F.collect_set(F.when(looks_like_header, F.col("line"))).alias("headers"),
+    line, columns = F.col("line"), RAW_COLUMNS[table.name]
+    of_columns = [F.lower(line).contains(column).cast("INT") for column in columns]
+    has_id = line.contains("_") & F.lower(line).contains("_id")  # all columns only in few lines
+    is_header = has_id & (reduce(add, of_columns) * 2 >= len(columns))
+    found = (
+        lines.where(line.contains('"') | is_header)
+        .groupBy("source_file")
+        .agg(
+            F.max(csv_text.opens_quote()).alias("whole"),
+            F.collect_set(F.when(is_header, line)).alias("headers"),
+        )
     )
     try:
         rows = found.collect()
@@ -170,23 +175,11 @@ def file_name(source_file: str, names: Iterable[str]) -> str:
 def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:
     """A header further down means that files were put together: its columns must come in the same
     order."""
-    for line in lines:
-        try:
-            names = contract.read_header(line.encode("utf-8")).names
-        except ContractError:
-            continue
-        columns = RAW_COLUMNS[table]
-        if all(names.count(column) == 1 for column in columns) and _order(columns, names) != _order(
-            columns, file.header.names
-        ):
-            raise JobError(
-                f"{file.uploaded} has a second header whose columns come in another order: make it"
-                " two files"
-            )
-
-
-def _order(columns: Sequence[str], names: Sequence[str]) -> List[int]:
-    return [names.index(column) for column in columns]
+    if any(contract.other_header(table, file.header, line) for line in lines):
+        raise JobError(
+            f"{file.uploaded} has a second header whose columns come in another order: make it"
+            " two files"
+        )
 
 
 def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+
 import contract
 import pytest
-from contract import ContractError, Header, check_header, raw_files, read_header
+from contract import (
+    ContractError,
+    Header,
+    check_header,
+    file_header,
+    other_header,
+    raw_files,
+    read_header,
+)
 
 USERS = ",".join(contract.RAW_COLUMNS["users"])
 
@@ -35,6 +47,12 @@ def test_csv_files_anywhere_below_a_tables_folder_and_beside_it_are_read() -> No
         ("rental_transactions/aug.csv.bz2", "is no .csv or .csv.gz file"),
         ("rental_transactions/_sep.csv", "begins with '_'"),
         ("rental_transactions/_old/sep.csv", "begins with '_'"),
+        ("rental_transactions/.old/sep.csv", "begins with '_' or '.'"),
+        ("rental_transactions/.2024/apr.parquet", "begins with '_' or '.'"),
+        ("rental_transactions/.part.csv", "begins with '_' or '.'"),
+        ("rental_transactions/_new.csv.bz2", "begins with '_' or '.'"),
+        ("users/.ipynb_checkpoints/x-checkpoint.csv", "begins with '_' or '.'"),
+        (".users/part.csv.gz", "belongs to no table"),
     ],
 )
 def test_every_other_file_is_named_with_the_reason(path: str, word: str) -> None:
@@ -50,8 +68,11 @@ def test_every_other_file_is_named_with_the_reason(path: str, word: str) -> None
         "users/.DS_Store",
         "users/._part.csv",
         "users/_SUCCESS",
-        "users/.ipynb_checkpoints/x.csv",
-        "users/_temporary/0/x.txt",
+        "users/.part-00000.csv.crc",
+        "users/.~lock.part.csv#",
+        "users/_temporary/0/_SUCCESS",
+        "__MACOSX/users/._part.csv",
+        ".git/objects/0a/1b",
         contract.SAMPLE_MANIFEST,
     ],
 )
@@ -83,6 +104,76 @@ def test_a_header_may_have_a_line_break_within_quotes() -> None:
     assert header == Header(
         f'{USERS},"key\nnumber"', (*contract.RAW_COLUMNS["users"], "key\nnumber")
     )
+
+
+@pytest.mark.parametrize(
+    "blank", [b"\n" * 100_000, b" \r\n" * 100_000, "\u00a0\u200b\n".encode() * 99_999]
+)
+def test_a_header_may_come_behind_any_number_of_blank_lines(blank: bytes) -> None:
+    content = blank + USERS.encode() + b"\nU1,Zo\xc3\xab" + b"x" * contract.HEADER_BYTES
+    assert file_header(lambda count: content[:count]).names == contract.RAW_COLUMNS["users"]
+
+
+def test_a_file_of_nothing_but_blank_lines_is_empty() -> None:
+    with pytest.raises(ContractError, match="is empty"):
+        file_header(lambda count: (b"\n" * 9_999_999)[:count])
+
+
+def test_a_file_that_is_gzipped_twice_is_to_be_unpacked() -> None:
+    with pytest.raises(ContractError, match="gzipped once more .*: unpack it once"):
+        read_header(gzip.compress(b"x"))
+
+
+@pytest.mark.parametrize(
+    ("start", "content"),
+    [
+        (bz2.compress(b"x"), "compressed with bzip2"),
+        (lzma.compress(b"x"), "compressed with xz"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive or an Excel workbook"),
+        (b"PAR1\x15\x04", "Parquet"),
+    ],
+)
+def test_a_file_in_another_format_is_told_by_its_content(start: bytes, content: str) -> None:
+    with pytest.raises(ContractError, match=f"is no CSV file but {content}: save it as .csv"):
+        read_header(start)
+
+
+NAMES = contract.RAW_COLUMNS["users"]
+SWAPPED = ",".join([NAMES[0], NAMES[2], NAMES[1], *NAMES[3:]])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        SWAPPED,
+        SWAPPED.upper(),
+        SWAPPED.title(),
+        SWAPPED.replace(",", '"," ').join('""'),
+        "\ufeff" + SWAPPED,
+        SWAPPED.replace("email", "e-mail"),
+        "U1,Ann,Lee,a,1,D1,,,1" + SWAPPED,
+    ],
+)
+def test_a_header_further_down_with_another_order_is_told(line: str) -> None:
+    assert other_header("users", read_header(USERS.encode()), line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        USERS,
+        USERS.upper(),
+        USERS + ",note",
+        "note," + USERS,
+        "U1,Ann,Lee,a,1,D1,,,1" + USERS,
+        "first_name,last_name,email,U2",
+        "U1,Ann,Lee,a,1,D1,,,1",
+        '"' + USERS,
+        "",
+    ],
+)
+def test_a_header_like_the_first_and_other_rows_are_not(line: str) -> None:
+    assert not other_header("users", read_header(USERS.encode()), line)
 
 
 @pytest.mark.parametrize(

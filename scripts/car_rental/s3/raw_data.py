@@ -69,6 +69,8 @@ def list_raw_files(folder: Path) -> RawData:
     for name in [name for names in found.read.values() for name in names]:
         if not (folder / name).exists():
             found.refused[name] = "is a link to a file that does not exist: repair or remove it"
+        elif not (folder / name).is_file():
+            found.refused[name] = "is no regular file: remove it"
     if found.refused:
         problems = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
         raise DataLakeError(
@@ -85,6 +87,7 @@ def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
     """All files below the folder. Linked folders are followed once each."""
     real = folder.resolve()
     if real in visited:
+        yield folder  # a second link to a folder: a file to be named as not read
         return
     visited.add(real)
     for path in sorted(folder.iterdir()):
@@ -100,7 +103,8 @@ def header_problem(table: str, path: Path) -> str:
     Empty if there is none.
     """
     try:
-        contract.check_header(table, contract.read_header(_start(path)))
+        header = contract.file_header(lambda count: _start(path, count))
+        contract.check_header(table, header)
     except contract.ContractError as error:
         return str(error)
     return ""
@@ -123,11 +127,11 @@ def require_headers(raw: RawData) -> None:
         )
 
 
-def _start(path: Path) -> bytes:
+def _start(path: Path, count: int) -> bytes:
     """The first bytes of a file, gzipped or not."""
     try:
         with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
-            start: bytes = stream.read(contract.HEADER_BYTES)
+            start: bytes = stream.read(count)
             return start
     except (OSError, EOFError, zlib.error) as error:
         raise contract.ContractError(f"cannot be read: {error}") from error
