@@ -95,7 +95,7 @@ def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
     id_of_row = integer(id_column) if table == "locations" else text_or_null(id_column)
     reason = F.when(F.col(id_column) == "", "missing_id").otherwise("bad_id")
     is_good = ~F.col("malformed") & ~F.col("not_utf8") & F.col("id").isNotNull()
-    is_good = is_good & (F.col(id_column) != id_column)
+    is_good = is_good & (F.lower(id_column) != id_column)
     return texts.withColumn("id", id_of_row).select(
         *columns,
         "id",

@@ -21,12 +21,12 @@ FROM raw_locations;
 
 CREATE TABLE told_users AS
 SELECT row, text_of(user_id) AS id, CASE WHEN problem IS NOT NULL THEN problem
-    WHEN id = '' THEN 'missing_id' WHEN id = 'user_id' THEN 'bad_id' END AS reason
+    WHEN id = '' THEN 'missing_id' WHEN lower(id) = 'user_id' THEN 'bad_id' END AS reason
 FROM raw_users;
 
 CREATE TABLE told_vehicles AS
 SELECT row, text_of(vehicle_id) AS id, CASE WHEN problem IS NOT NULL THEN problem
-    WHEN id = '' THEN 'missing_id' WHEN id = 'vehicle_id' THEN 'bad_id' END AS reason
+    WHEN id = '' THEN 'missing_id' WHEN lower(id) = 'vehicle_id' THEN 'bad_id' END AS reason
 FROM raw_vehicles;
 
 CREATE VIEW rejected_locations AS
