@@ -112,6 +112,7 @@ DATA_SUFFIX = re.compile(
     r"\.(csv|tsv|tab|txt|xls[xmb]?|ods|json|jsonl|parquet|orc|avro)(\.(?!crc$)[a-z0-9]+)?$",
     re.IGNORECASE,
 )
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f]")
 HEADER_BYTES = 1 << 16  # a header ends within so many bytes
 BLANK_BYTES = 1 << 24  # a header begins within so many bytes
 MAX_COLUMNS = 1000
@@ -163,7 +164,9 @@ def raw_files(paths: Iterable[str]) -> RawFiles:
         if _is_hidden(path):
             continue
         if reason:
-            files.not_read[path] = reason
+            files.not_read[_printable(path)] = reason
+        elif CONTROL_CHARACTERS.search(path):
+            files.refused[_printable(path)] = "has a control character in its name: rename it"
         elif ":" in path:
             files.refused[path] = "has a ':' in its name, which Hadoop cannot read: rename it"
         else:
@@ -177,6 +180,10 @@ def table_of(path: str) -> str:
     if not slash:
         first = CSV_SUFFIX.sub("", first)
     return first if first in RAW_COLUMNS else ""
+
+
+def _printable(path: str) -> str:
+    return CONTROL_CHARACTERS.sub(lambda found: f"\\x{ord(found.group()):02x}", path)
 
 
 def _is_hidden(path: str) -> bool:

@@ -84,6 +84,12 @@ def test_a_name_that_hadoop_cannot_read_is_refused() -> None:
     assert "rename it" in raw_files(["users/b_10:00.csv"]).refused["users/b_10:00.csv"]
 
 
+def test_a_name_with_a_line_break_is_refused_and_printed_on_one_line() -> None:
+    files = raw_files(["users/a\nb.csv", "users/a\tb.txt"])
+    assert files.refused == {r"users/a\x0ab.csv": "has a control character in its name: rename it"}
+    assert list(files.not_read) == [r"users/a\x09b.txt"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

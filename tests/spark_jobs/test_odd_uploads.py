@@ -95,9 +95,7 @@ RENTAL_FILES = {
     ),
     **{
         f"rental_transactions/{name}.csv": csv_file(rental(f"name {number}"))
-        for number, name in enumerate(
-            ["a#b", "a?b", "{a,b}", "*", "a\nb", "a\\b", "d=%2F/é", " é "]
-        )
+        for number, name in enumerate(["a#b", "a?b", "{a,b}", "*", "a\\b", "d=%2F/é", " é "])
     },
     "rental_transactions/latin.csv": (
         csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1")
@@ -212,7 +210,7 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "behind blanks",
         "before",
         "after",
-        *(f"name {number}" for number in range(8)),
+        *(f"name {number}" for number in range(7)),
     }
     assert max(map(len, kept)) == 10_000
     assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
