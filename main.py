@@ -108,8 +108,7 @@ def _process_locked(run: Run, lock: LakeLock) -> None:
 
 
 def _upload_files(run: Run) -> None:
-    """Uploads the raw data and the Spark jobs that changed, unless step 2 has just done so in this
-    run."""
+    """Uploads the raw data and the Spark jobs that changed, unless step 2 is part of this run."""
     if run.includes(setup_aws_environment):
         return
     require_bucket(run.aws, "process")
@@ -183,11 +182,10 @@ _WORK: dict[str, Callable[[Run], None]] = {
 def steps_to_run(
     chosen: Sequence[str], first: str | None, *, keep_cluster: bool, has_cluster: bool
 ) -> list[str]:
-    """The names of the steps to run: those of the ``chosen`` phases, beginning with the step
-    ``first``.
+    """The names of the steps of the ``chosen`` phases, beginning with the step ``first``.
 
-    ``has_cluster``: an earlier run has left a cluster that the Spark jobs can use, so none has to
-    be created.
+    ``has_cluster``: an earlier run has left a cluster that the Spark jobs can use, so no new one is
+    created.
     """
     if first == "run_spark_jobs" and not has_cluster:
         first = "create_emr_cluster"
@@ -261,8 +259,9 @@ def run_phases(run: Run, chosen: Sequence[str]) -> None:
 
 
 def shown_on_board(steps: Collection[str], chosen: Sequence[str]) -> list[Step]:
-    """The steps of the chosen phases, including those that --from leaves out, but no termination
-    that will not happen.
+    """The steps of the chosen phases, including those that --from leaves out.
+
+    A termination that will not happen is not shown.
     """
     names = [name for phase in chosen for name in PHASES[phase]]
     return [STEPS[name] for name in names if name in steps or name != "terminate_emr_cluster"]

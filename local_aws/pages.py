@@ -11,11 +11,10 @@ from local_aws.overlay import AwsError
 def page(
     name: str, items: Sequence[Any], size: int, token: tuple[str, str | None], invalid: AwsError
 ) -> dict[str, Any]:
-    """The response with one page of ``items`` as ``name``, and the next page's token if there is
-    one.
+    """The response: one page of ``items`` as ``name``, and the token of the next page if any.
 
-    ``token``: the name of the parameter, and its value in the request; raises ``invalid`` if the
-    value is not one of this function's tokens.
+    ``token``: the name of the parameter, and its value in the request. Raises ``invalid`` if the
+    value is not a token that this function returned.
     """
     parameter, value = token
     if value and not value.isdecimal():

@@ -40,8 +40,10 @@ def supervise(command: list[str], niceness: int, grace: float) -> int:
 
 
 def _prepare_on_linux() -> None:
-    """The command dies with this process; if memory runs out, the kernel kills it, not the
-    server."""
+    """Makes the command die with this process.
+
+    If memory runs out, the kernel kills the command before the server.
+    """
     import ctypes
 
     with (

@@ -62,8 +62,10 @@ def send(
 
 
 def protocol_of(environ: Mapping[str, Any], service: str) -> str:
-    """The protocol of a request to ``service``: ``json`` (with a target), ``s3``, ``query``,
-    ``ec2`` or ``rest`` (JSON)."""
+    """The wire protocol of a request to ``service``.
+
+    One of ``json`` (with a target), ``s3``, ``query``, ``ec2`` and ``rest`` (JSON).
+    """
     kind = environ.get("CONTENT_TYPE", "")
     if environ.get("HTTP_X_AMZ_TARGET"):
         return "json"

@@ -1,5 +1,6 @@
-"""The charts of the analysis: few kinds, one style, readable in print, by colour-blind people and
-without colour.
+"""The charts of the analysis: few kinds, in one style.
+
+They are readable in print, without colour, and by colour-blind people.
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ class Lake:
 
     @classmethod
     def open(cls) -> Lake:
-        """The lake of `.env` and the environment, or that of the `main.py --analyze` that runs this
-        notebook.
+        """Opens the lake that `.env` and the environment name.
+
+        `main.py --analyze` runs this notebook with its own settings in the environment.
         """
         return cls(received(os.environ))
 

@@ -1,6 +1,4 @@
-"""Local testing: the Spark jobs as modules, a Spark session on this machine, and a small sample of
-raw data.
-"""
+"""Local testing: the Spark jobs as modules, a Spark session, and a small sample of raw data."""
 
 from __future__ import annotations
 

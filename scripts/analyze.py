@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Step 10: runs the analysis notebook over the published tables and writes its answers as one HTML
-file under reports/.
+"""Step 10: runs the analysis notebook over the published tables and writes an HTML report.
 
-To read the notebook itself: python scripts/open_notebook.py
+The report is one file under reports/. To open the notebook itself: python scripts/open_notebook.py
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ def analyze(aws: Aws, console: Console) -> AnalysisResult:
 
 
 def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[str, Any]]:
-    """The cells of ``notebook`` after a run from top to bottom, in a kernel that uses
-    ``settings``."""
+    """Runs ``notebook`` from top to bottom with ``settings``, and returns its cells."""
     cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     with (
         console.waiting("analysis"),

@@ -101,8 +101,9 @@ def _refuse_a_second(aws: Aws) -> None:
 
 
 def _create(aws: Aws, console: Console, on_created: Callable[[str], object]) -> str:
-    """Requests the cluster and calls ``on_created`` with its id, even if Ctrl-C arrives during the
-    request.
+    """Requests the cluster and calls ``on_created`` with its id.
+
+    That also happens if Ctrl-C arrives during the request.
     """
     emr, token = aws.client_without_retries("emr"), uuid.uuid4().hex
     request = cluster_request(aws.settings, [*aws.tag_list, {"Key": REQUEST_TAG, "Value": token}])

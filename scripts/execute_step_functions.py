@@ -88,11 +88,11 @@ def execute_step_functions(
     deadline_minutes: float = DEADLINE_MINUTES,
     on_created: Callable[[str], object] | None = None,
 ) -> ExecutionResult:
-    """Starts the state machine, or picks up ``execution_arn``, and waits for its end unless
-    ``wait`` is false.
+    """Starts the state machine, or picks up ``execution_arn``, and waits for its end.
 
-    ``on_created(arn)`` is called as soon as the execution has an ARN. Raises ``DataLakeError`` with
-    the probable cause if the execution fails. Ctrl-C stops it and raises ``Interrupted``.
+    With ``wait`` false it returns after the start. ``on_created(arn)`` is called as soon as the
+    execution has an ARN. Raises ``DataLakeError`` with the probable cause if the execution fails.
+    Ctrl-C stops it and raises ``Interrupted``.
     """
     require_bucket(aws, _WHERE)
     arns = [execution_arn] if execution_arn else []
@@ -114,8 +114,10 @@ def execute_step_functions(
 
 
 def execution_name(run_id: str) -> str:
-    """The execution's name for a run id: letters, digits, ``-`` and ``_``, as CloudWatch
-    requires."""
+    """The execution's name for a run id.
+
+    CloudWatch requires letters, digits, ``-`` and ``_``.
+    """
     return "run-" + re.sub(r"[^0-9A-Za-z_-]", "-", run_id)
 
 
@@ -184,8 +186,9 @@ def _published(aws: Aws, execution: Answer) -> ExecutionResult:
 
 
 def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
-    """The reason for a failed execution: the probable cause of a failed Spark job, else the
-    execution's own error.
+    """The reason for a failed execution.
+
+    It is the probable cause of a failed Spark job, else the execution's own error.
     """
     error, cause = execution.get("error", ""), execution.get("cause", "")
     if execution["status"] == "FAILED":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes a realistic sample of the raw data: four CSV files with a known small share of every kind
-of defect.
+"""Writes a realistic sample of the raw data, with a known small share of every kind of defect.
 
-The same seed and size give the same bytes. sample_data.json beside the files counts the planted
-defects, which the validation must find. With --business the rentals look like those of a business:
-rush hours, weekends, seasons, growth; --next-month adds a month to such a sample.
+It is four CSV files; the same seed and size give the same bytes. sample_data.json beside them
+counts the planted defects, which the validation must find. With --business the rentals look like
+those of a business: rush hours, weekends, seasons, growth; --next-month adds a month to such a
+sample.
 """
 
 from __future__ import annotations

@@ -174,8 +174,9 @@ def _last_start(described: Answer) -> datetime | None:
 
 
 def _end_of_crawl(aws: Aws, crawler: Crawler, before: datetime | None) -> Wait[Answer]:
-    """Waits for the end of *this* crawl: an idle crawler still shows the status of the previous
-    one.
+    """Waits for the end of *this* crawl.
+
+    An idle crawler still shows the status of the previous one.
     """
 
     def state(described: Answer) -> str:

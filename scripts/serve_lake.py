@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Serves the lake on this machine until Ctrl-C, for the scripts, the AWS CLI, and any program that
-uses AWS_ENDPOINT_URL.
+"""Serves the lake on this machine until Ctrl-C.
 
-It is the lake of `main.py --all --local`, in LOCAL_AWS_DIR. Prints the lines for .env.
+The scripts, the AWS CLI and any program that uses AWS_ENDPOINT_URL can work with it. It is the lake
+of `main.py --all --local`, in LOCAL_AWS_DIR. Prints the lines for .env.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Step 3: the Glue database, the crawler over the published tables, and the Athena workgroup that
-queries them.
+"""Step 3: creates the Glue database, the crawler of the tables, and the Athena workgroup.
 
-Creates what is missing, corrects drift, and leaves the rest alone. Needs the roles of step 1 and
-the bucket of step 2. Run it as often as you like.
+Corrects drift, and leaves the rest alone. Needs the roles of step 1 and the bucket of step 2. Run
+it as often as you like.
 """
 
 from __future__ import annotations
@@ -105,8 +104,9 @@ def ensure_crawler(aws: Aws, console: Console, crawler: Crawler) -> Change:
 
 
 def _as_stored(current: Answer, name: str) -> Any:
-    """A property of a crawler in comparable form: AWS adds kinds of targets, and returns the role
-    as a name or as a path and name.
+    """A property of a crawler in comparable form.
+
+    AWS adds kinds of targets, and returns the role as a name or as a path and name.
     """
     value = current.get(name)
     if name == "Targets":
@@ -131,8 +131,9 @@ def _with_role(call: Callable[[], Any], settings: Settings, console: Console) ->
 
 
 def ensure_workgroup(aws: Aws) -> Change:
-    """Ensures the Athena workgroup: results under athena-results/, engine version 3, a limit on the
-    bytes scanned per query.
+    """Ensures the Athena workgroup, with engine version 3.
+
+    Results go to athena-results/, and a query may not scan more than a limit.
     """
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     wanted: Any = {

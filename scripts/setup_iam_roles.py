@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Step 1: the IAM roles of EMR, its instances, Glue, Lambda and Step Functions, with the least
-privileges that each one needs.
+"""Step 1: creates the IAM roles, each with the least privileges that it needs.
 
-Creates what is missing, corrects drift, leaves the rest alone, and writes iam_roles.json. A role of
-the same name that something else created is used as it is; --adopt lets this script manage it.
-Needs the right to manage IAM roles (an administrator has it). Run it as often as you like.
+They are the roles of EMR, its instances, Glue, Lambda and Step Functions. Corrects drift, leaves
+the rest alone, and writes iam_roles.json. A role of the same name that something else created is
+used as it is; --adopt lets this script manage it. Needs the right to manage IAM roles (an
+administrator has it). Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -209,9 +209,7 @@ def _managed_drift(iam: IAMClient, role: Role) -> Iterable[Drift]:
 
 
 def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Drift]:
-    """The changes after which the instance profile of the role's name exists and holds exactly this
-    role.
-    """
+    """The changes that make the instance profile of the role's name hold exactly this role."""
     name = {"InstanceProfileName": role.name}
     profile = if_exists(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []

@@ -97,8 +97,10 @@ class Execution:
                     cursor.interrupt()
 
     def can_answer(self, other: Execution) -> bool:
-        """Returns whether ``other``, which asks for result reuse, may return this execution's
-        result."""
+        """Returns whether ``other`` may return this execution's result instead of running.
+
+        Only for an ``other`` that asks for result reuse.
+        """
         age = (other.request.get("ResultReuseConfiguration") or {}).get(
             "ResultReuseByAgeConfiguration"
         ) or {}

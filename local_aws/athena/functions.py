@@ -75,8 +75,10 @@ Bindings = dict[str, Type]
 
 
 def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
-    """Returns whether ``given`` matches, exactly or by coercion; adds type variables to
-    ``bound``."""
+    """Returns whether ``given`` matches, exactly or by coercion.
+
+    Adds type variables to ``bound``.
+    """
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return _bind_variable(pattern, given, bound)
     if pattern.name == "decimal(p,s)":

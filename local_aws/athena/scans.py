@@ -98,8 +98,10 @@ def list_objects(s3: Any, location: str) -> list[S3Object]:
 
 
 def _is_data(key: str, prefix: str) -> bool:
-    """Returns whether the object is at ``prefix`` (``t/a``, not ``t2/a``, for ``t``) and not
-    hidden."""
+    """Returns whether the object is below ``prefix`` and not hidden.
+
+    ``t/a`` is below ``t``; ``t2/a`` is not.
+    """
     below = key[len(prefix) :]
     beside = prefix and below and not below.startswith("/")
     return not beside and not any(

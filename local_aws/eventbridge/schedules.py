@@ -76,8 +76,10 @@ class Schedules:
 
 
 def is_expression(text: str) -> bool:
-    """Returns whether ``text`` is valid: ``rate(...)``, ``at(...)`` or ``cron(...)`` with six
-    fields."""
+    """Returns whether ``text`` is a valid schedule.
+
+    Valid are ``rate(...)``, ``at(...)`` and ``cron(...)`` with six fields.
+    """
     cron = _CRON.fullmatch(text)
     if cron is None:
         return bool(_RATE.fullmatch(text) or _AT.fullmatch(text))
@@ -91,8 +93,10 @@ def is_expression(text: str) -> bool:
 
 
 def _is_part(part: str, place: int) -> bool:
-    """Returns whether ``part`` is valid between commas: ``*``, ``1-5``, ``*/10``, ``L``,
-    ``6#3``."""
+    """Returns whether ``part``, the text between two commas of a field, is valid.
+
+    Examples: ``*``, ``1-5``, ``*/10``, ``L``, ``6#3``.
+    """
     if (
         place == 2
         and re.fullmatch(r"L|LW|\d{1,2}W", part)

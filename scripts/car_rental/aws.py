@@ -1,5 +1,4 @@
-"""The AWS session: creates the clients, knows the account and the tags, and explains AWS's
-errors."""
+"""The AWS session: creates clients, knows the account and the tags, explains AWS's errors."""
 
 from __future__ import annotations
 
@@ -280,8 +279,10 @@ def _refuse_changes(model: Any, **_: Any) -> None:
 
 
 def explain(error: ClientError | BotoCoreError, where: str) -> DataLakeError:
-    """Converts an error of AWS or of the connection to one with a remedy; ``where`` names the
-    step."""
+    """Converts an error of AWS or of the connection to one that says what to do.
+
+    ``where`` names the step.
+    """
     if isinstance(error, ClientError):
         return _explain_refusal(error, where)
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
@@ -330,8 +331,7 @@ def _explain_refusal(error: ClientError, where: str) -> DataLakeError:
 
 
 def if_exists(get: Callable[[], T], *absent: str) -> T | None:
-    """Returns the result of ``get``, or None if AWS answers with one of the error codes
-    ``absent``."""
+    """Returns the result of ``get``, or None if AWS answers with an error code in ``absent``."""
     try:
         return get()
     except ClientError as error:

@@ -115,8 +115,10 @@ def _act(arguments: argparse.Namespace, console: Console, action: Action) -> Non
 
 
 def settings_of(arguments: argparse.Namespace, console: Console) -> Settings:
-    """Loads the settings, with the command line's flags taking precedence, and shows the notes on
-    them."""
+    """Loads the settings and shows the notes on them.
+
+    Flags of the command line take precedence.
+    """
     flags = {"AWS_REGION": arguments.region, "AWS_PROFILE": arguments.profile}
     settings = load_settings(
         os.environ, arguments.env, {name: value for name, value in flags.items() if value}

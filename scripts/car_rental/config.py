@@ -37,8 +37,10 @@ class _Wrong(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of value. ``parse`` raises ``ValueError``; ``allowed`` describes the accepted
-    values."""
+    """A type of value.
+
+    ``parse`` raises ``ValueError``; ``allowed`` describes the accepted values.
+    """
 
     parse: Callable[[str], Any]
     allowed: str
@@ -96,10 +98,10 @@ def _one_of(*choices: str) -> Kind:
 
 
 def _role() -> Kind:
-    """A role's name, or the ARN of a role that has a path: services resolve a bare name to a role
-    without one.
+    """A role's name, or the ARN of a role that has a path.
 
-    An ARN without a path, as in iam_roles.json, is reduced to the name.
+    Services resolve a bare name to a role without a path. An ARN without a path, as in
+    iam_roles.json, is reduced to the name.
     """
     name = r"[\w+=,.@-]{1,64}"
     arn = r"arn:aws[a-z-]*:iam::\d{12}:(role|instance-profile)/"
@@ -300,8 +302,7 @@ class Settings:
 
     @property
     def is_local(self) -> bool:
-        """Returns whether the endpoint is on this machine, where the stand-in `local_aws`
-        answers."""
+        """Returns whether the endpoint is on this machine: the stand-in `local_aws`."""
         return bool(self.aws_endpoint_url) and urlsplit(self.aws_endpoint_url).hostname in LOOPBACK
 
     @property
@@ -311,8 +312,10 @@ class Settings:
 
     @property
     def step_functions_role_is_given(self) -> bool:
-        """Returns whether `.env` names a role for the state machine, other than the ARN in the
-        example."""
+        """Returns whether `.env` names a role for the state machine.
+
+        The ARN in .env.example does not count.
+        """
         return not self.is_local and f"::{PLACEHOLDER_ACCOUNT}:" not in self.step_functions_role_arn
 
     @property
@@ -331,8 +334,9 @@ class Settings:
 
 
 def _with_environment(name: str, environment: str, joint: str) -> str:
-    """Adds the environment's prefix to ``name`` once: names copied from iam_roles.json already have
-    it.
+    """Adds the environment's prefix to ``name``, unless it has the prefix already.
+
+    Names copied from iam_roles.json have it.
     """
     path, slash, last = name.rpartition("/")  # the name can be the ARN of a role
     prefix = f"{environment}{joint}"
@@ -355,11 +359,10 @@ def load_settings(
     env_file: Path | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Loads ``env_file`` (default: `.env` in the project's root, if it exists), then ``environ``,
-    then ``overrides``.
+    """Loads the settings from ``env_file``, ``environ`` and ``overrides``; the last one wins.
 
-    ``overrides`` are command line flags by variable name. Raises ``ConfigError`` with all problems
-    at once.
+    ``env_file`` is by default `.env` in the project's root, if it exists. ``overrides`` are flags
+    of the command line by variable name. Raises ``ConfigError`` with all problems at once.
     """
     path = env_file or ROOT / ".env"
     if env_file and not os.path.lexists(env_file):
@@ -512,8 +515,9 @@ def _unused_credentials(file: EnvFile, environ: Mapping[str, str], sources: Sour
 
 
 def _named(settings: Settings) -> Settings:
-    """Adds the environment's prefix to every name that must be unique in an account, and checks the
-    result.
+    """Adds the environment's prefix to every name that must be unique in an account.
+
+    Checks the resulting names.
     """
     names: dict[str, Any] = {}
     for variable, item in setting_fields().items():

@@ -1,5 +1,4 @@
-"""Imported first: checks Python and its packages, and ends without a traceback on Ctrl-C during
-imports.
+"""Imported first: checks Python and its packages, and handles Ctrl-C during the imports.
 
 Runs on old Pythons, without any package.
 """

@@ -1,9 +1,8 @@
-"""SQL on Athena: starts queries, waits for them, stops them on Ctrl-C, and returns typed rows with
-their cost.
+"""SQL on Athena: starts queries, waits for them, and returns typed rows with their cost.
 
-This needs one statement, typed rows, the bytes scanned and errors that show the line of SQL,
-through the session that knows the local endpoint. PyAthena and awswrangler would bring a session, a
-cursor and retries of their own.
+Ctrl-C stops the running query. PyAthena and awswrangler would bring a session, a cursor and retries
+of their own; this client uses the session that knows the local endpoint, and its errors show the
+line of SQL.
 """
 
 from __future__ import annotations
@@ -80,8 +79,10 @@ _FRAME_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A result column, with Athena's type without precision (``decimal``, ``bigint``,
-    ``varchar``)."""
+    """A result column.
+
+    Its type is Athena's, without precision: ``decimal``, ``bigint``, ``varchar``.
+    """
 
     name: str
     type: str
@@ -159,8 +160,10 @@ class Athena:
         return str(answer["QueryExecutionId"])
 
     def finish(self, query_id: str, name: str = "query") -> QueryResult:
-        """Waits for a query and returns its rows. Ctrl-C stops the query, because it costs
-        money."""
+        """Waits for a query and returns its rows.
+
+        Ctrl-C stops the query, because it costs money.
+        """
         wait = Wait(
             what=f"Athena query {name}".rstrip(),
             describe=lambda: self._client.get_query_execution(QueryExecutionId=query_id)[
@@ -230,8 +233,10 @@ class Athena:
 
 
 def failure(execution: Answer, name: str) -> DataLakeError:
-    """The error of a failed or cancelled query: Athena's reason and category, and the line of
-    SQL."""
+    """The error of a failed or cancelled query.
+
+    It has Athena's reason and category, and the line of SQL.
+    """
     status, sql = execution["Status"], execution.get("Query", "")
     where, query_id = f"Athena query {name}".rstrip(), execution["QueryExecutionId"]
     if status["State"] == "CANCELLED":

@@ -30,8 +30,9 @@ def write_json_lines(result: QueryResult, out: IO[str]) -> None:
 
 
 def rows_for_people(result: QueryResult) -> Sequence[Sequence[Any]]:
-    """The rows for a table on the terminal: numbers stay numbers, NULL stays None, other values
-    become text.
+    """The rows for a table on the terminal.
+
+    Numbers stay numbers, NULL stays None, other values become text.
     """
     return [
         [cell if _is_number(cell) else _text(cell) or None for cell in row] for row in result.rows

@@ -1,5 +1,4 @@
-"""The analysis queries: the files in notebooks/queries, and their copies in the Athena
-workgroup."""
+"""The analysis queries: the files in notebooks/queries and their copies in the Athena workgroup."""
 
 from __future__ import annotations
 
@@ -30,8 +29,10 @@ class NamedQuery:
 
     @classmethod
     def of_file(cls, path: Path) -> NamedQuery:
-        """Parses a file: the first comment line is the question, the next ones explain the
-        answer."""
+        """Parses a file of SQL.
+
+        The first comment line is the question; the next ones explain the answer.
+        """
         text = path.read_text(encoding="utf-8")
         lines = [line.removeprefix("--").strip() for line in _leading_comment(text)]
         return cls(path.stem, lines[0], " ".join(lines[1:]), text)

@@ -1,6 +1,4 @@
-"""Checks before a run that costs money: identity, names, data, rights, and the cluster's
-requirements.
-"""
+"""Checks before a run that costs money: identity, names, data, rights, the cluster."""
 
 from __future__ import annotations
 

@@ -77,8 +77,10 @@ def applications(aws: Aws) -> Iterator[Finding]:
 
 
 def instance_types(aws: Aws) -> Iterator[Finding]:
-    """The region (or the subnet's zone) offers the instance types, and the release supports
-    them."""
+    """The region (or the subnet's zone) offers the instance types.
+
+    The release supports them.
+    """
     settings = aws.settings
     wanted = _types(settings)
     ec2, where = aws.client("ec2"), _place(aws)
@@ -134,8 +136,9 @@ def _supported_types(aws: Aws, label: str) -> set[str]:
 
 
 def vcpu_quota(aws: Aws) -> Iterator[Finding]:
-    """The account's quota covers the vCPUs of the cluster in each market, besides those that are
-    running.
+    """The account's quota covers the vCPUs of the cluster in each market.
+
+    Instances that are already running count against the quota.
     """
     nodes = _nodes_by_market(aws.settings)
     each = _vcpus(aws, {name for names in nodes.values() for name in names})
@@ -203,8 +206,9 @@ def _running_vcpus(aws: Aws, *, spot: bool) -> int:
 
 
 def spot_role(aws: Aws) -> Iterator[Finding]:
-    """EC2's role for Spot instances exists if Spot is used: EMR's service policy does not allow EMR
-    to create it.
+    """EC2's role for Spot instances exists if Spot is used.
+
+    EMR's service policy does not allow EMR to create it.
     """
     if aws.settings.emr_core_market != "spot":
         return
@@ -239,8 +243,7 @@ def key_pair(aws: Aws) -> Iterator[Finding]:
 
 
 def network(aws: Aws) -> Iterator[Finding]:
-    """The subnet exists, has a route to S3, and carries the tag that EMR's service policy
-    requires."""
+    """The subnet exists, has a route to S3, and carries the tag that EMR's policy requires."""
     settings = aws.settings
     subnets = _subnets(aws)
     if not subnets:
@@ -307,8 +310,9 @@ def _pays_for_s3(routes: list[Answer]) -> bool:
 
 
 def _is_endpoint(route: Answer) -> bool:
-    """Returns whether the route is a gateway endpoint: its destination is a prefix list (of S3, or
-    of DynamoDB if that is used).
+    """Returns whether the route is a gateway endpoint.
+
+    Its destination is then a prefix list, of S3 or of DynamoDB.
     """
     return str(route.get("GatewayId", "")).startswith("vpce-")
 

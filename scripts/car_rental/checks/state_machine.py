@@ -1,5 +1,4 @@
-"""Validates the state machine's definition with Step Functions, which is free and changes
-nothing."""
+"""Validates the state machine's definition with Step Functions: free, and changes nothing."""
 
 from __future__ import annotations
 

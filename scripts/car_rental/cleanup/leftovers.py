@@ -1,6 +1,4 @@
-"""Finds the project's resources on AWS by tag and by name, in the order in which they can be
-removed.
-"""
+"""Finds the project's resources on AWS, by tag and by name, in the order of their removal."""
 
 from __future__ import annotations
 
@@ -119,8 +117,10 @@ def _executions(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _schedules(aws: Aws) -> Found:
-    """Schedules have no tags: a schedule is the project's if it starts the project's state
-    machine."""
+    """The schedules that start the project's state machine.
+
+    Schedules have no tags, so their target identifies them.
+    """
     scheduler, target = aws.client("scheduler"), state_machine_arn(aws)
     pages = scheduler.get_paginator("list_schedules").paginate()
     for schedule in (item for page in pages for item in page["Schedules"]):
@@ -273,8 +273,10 @@ def _workgroup(aws: Aws, tagged: list[str]) -> Found:
 
 
 def _roles(aws: Aws) -> Found:
-    """The roles by name, also that of the scheduler: an earlier deployment may have had a
-    schedule."""
+    """The roles by name.
+
+    The scheduler's is included: an earlier deployment may have had a schedule.
+    """
     iam = aws.client("iam")
     scheduled = dataclasses.replace(
         aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)"

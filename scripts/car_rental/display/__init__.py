@@ -1,3 +1,1 @@
-"""The display: messages, tables, the board of a run's steps, error boxes, a picture of the
-terminal.
-"""
+"""The terminal: messages, tables, the board of a run's steps, error boxes, a picture of it all."""

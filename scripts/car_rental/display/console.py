@@ -101,8 +101,9 @@ class Console:
             self._shown.append(indented)
 
     def progress(self, what: str, state: str, elapsed: float) -> None:
-        """Reports one poll: as a live line on a terminal, elsewhere as one line per change of
-        state.
+        """Reports one poll.
+
+        A terminal shows a live line; elsewhere each change of state is printed as a line.
         """
         if self._status is not None:
             self._status.update(f"{escape(what)}: {escape(state)} [dim]{elapsed:.0f} s[/]")
@@ -161,8 +162,10 @@ class Console:
 
     @contextmanager
     def board(self, planned: Sequence[Step]) -> Iterator[None]:
-        """Displays the steps inside the block: as a live table on a terminal, elsewhere as
-        lines."""
+        """Displays the steps inside the block.
+
+        A terminal shows a live table; elsewhere each change is printed as a line.
+        """
         self._board = Board(planned)
         self._shown.append(self._board)
         try:

@@ -109,8 +109,10 @@ def failure_lines(error: DataLakeError) -> list[str]:
 
 
 def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
-    """Splits off the details and the log that a box of ``width`` columns would break inside a
-    word."""
+    """Splits off the text that a box of ``width`` columns would break inside a word.
+
+    That text is details or the log.
+    """
     room = min(width, _BOX_WIDTH) - 6  # the borders of the box, and the indent of details
     long = [line for line in error.details if any(len(word) > room for word in line.split())]
     log = error.log if len(f"log: {error.log}") > room else ""

@@ -1,6 +1,4 @@
-"""The project's EMR clusters: finding them, waiting for them, terminating them, and the reasons for
-a failed start.
-"""
+"""The project's EMR clusters: finding, waiting, terminating, and why a start failed."""
 
 from __future__ import annotations
 
@@ -50,8 +48,7 @@ _NETWORK_FIX = (
 
 
 def active_clusters(aws: Aws) -> list[Answer]:
-    """The project's clusters that start or run, newest first, as ``DescribeCluster`` returns
-    them."""
+    """The project's clusters that start or run, newest first, from ``DescribeCluster``."""
     emr = aws.client("emr")
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
     named = [
@@ -106,8 +103,10 @@ def require_ours(aws: Aws, cluster_id: str) -> Answer:
 
 
 def find_cluster(aws: Aws, cluster_id: str | None) -> str:
-    """The id of the cluster to use: ``cluster_id`` if it is active and the project's, else the one
-    active cluster.
+    """The id of the cluster to use.
+
+    It is ``cluster_id`` if that cluster is active and the project's; without a ``cluster_id``, the
+    one active cluster.
     """
     if cluster_id is None:
         return _the_only_one(aws)
@@ -202,8 +201,10 @@ def start_failure(cluster: Answer) -> DataLakeError:
 
 
 def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None:
-    """Asks EMR to terminate the cluster. Raises nothing: the earlier failure is the one to
-    report."""
+    """Asks EMR to terminate the cluster.
+
+    Raises nothing: the earlier failure is the one to report.
+    """
     try:
         terminate(aws, cluster_id)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and with it what to do

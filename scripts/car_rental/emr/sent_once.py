@@ -21,11 +21,11 @@ _LOOKS = 3
 
 
 def send_once(aws: Aws, where: str, send: Callable[[], T], find: Callable[[], T | None]) -> T:
-    """Returns the response of ``send``, which is repeated only if AWS throttled it: then nothing
-    was done.
+    """Returns the response of ``send``, a request that must not be carried out twice.
 
-    If the response is lost (a timeout, a closed connection, a 5xx), ``find`` looks up the outcome.
-    Raises ``DataLakeError`` if it finds none.
+    It is sent again only if AWS throttled it, because then nothing was done. If the response is
+    lost (a timeout, a closed connection, a 5xx), ``find`` looks up the outcome. Raises
+    ``DataLakeError`` if it finds none.
     """
     for pause in (*_PAUSES, 0.0):
         try:

@@ -1,5 +1,6 @@
-"""The outcome of the Spark jobs, for steps 6 and 9: the counts of a published run, or the reason
-for a failed step.
+"""The outcome of the Spark jobs: the counts of a published run, or the reason for a failed step.
+
+Steps 6 and 9 use it.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def run_counts(run_id: str, report: Mapping[str, Any]) -> str:
 
 
 def _master_counts(table: str, counts: Mapping[str, Any]) -> str:
-    """The rejected rows of a master table: one lost location can explain a hundred rejected
-    rentals.
+    """The rejected rows of a master table.
+
+    One lost location can explain a hundred rejected rentals.
     """
     if not counts.get("rejected"):
         return ""

@@ -65,11 +65,10 @@ def _arguments(settings: Settings, job: str, run_id: str, owner: str) -> list[st
 
 
 def _deploy_mode(settings: Settings, job: str) -> list[str]:
-    """``publish_run`` always runs in client mode: in cluster mode YARN fails a driver without a
-    SparkContext.
+    """The options of spark-submit for the deploy mode; always client for ``publish_run``.
 
-    A job that fails would fail again, so YARN gets one attempt.
-    https://spark.apache.org/docs/latest/running-on-yarn.html
+    In cluster mode YARN fails a driver without a SparkContext. A job that fails would fail again,
+    so YARN gets one attempt. https://spark.apache.org/docs/latest/running-on-yarn.html
     """
     if settings.emr_deploy_mode == "client" or job in WITHOUT_SPARK_CONTEXT:
         return ["--deploy-mode", "client"]

@@ -1,6 +1,4 @@
-"""The published tables in the catalog: their runs, or the missing part and the step that provides
-it.
-"""
+"""The published runs in the catalog, or the part that is missing and the step that provides it."""
 
 from __future__ import annotations
 

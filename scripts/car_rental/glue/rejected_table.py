@@ -1,7 +1,6 @@
-"""The catalog tables of rejected rentals and their reasons: one for published runs, one for failed
-runs.
+"""The catalog tables of rejected rentals: one for published runs, one for failed runs.
 
-They are registered here and not by a crawler, because the rejected zone mixes both kinds of runs.
+This module registers them instead of a crawler, because the rejected zone mixes both kinds of runs.
 """
 
 from __future__ import annotations
@@ -32,9 +31,7 @@ _PARQUET = {
 
 
 def register_rejected_rentals(aws: Aws, published: Sequence[str]) -> None:
-    """Registers the rejected rentals of the ``published`` runs, and those of failed runs before
-    them.
-    """
+    """Registers the rejected rentals of the ``published`` runs and of earlier failed runs."""
     written = run_folders(aws, "/".join((*_ZONE, "")))
     # a run after the newest published one may still be running
     failed = [run for run in written if run not in published and published and run < max(published)]

@@ -1,3 +1,1 @@
-"""IAM: the project's roles and policies, retries while a new role spreads, and the file of the
-roles' ARNs.
-"""
+"""IAM: roles, policies, retries while a new role spreads, the file of the roles' ARNs."""

@@ -42,8 +42,9 @@ def person_policy(aws: Aws, phase: str) -> dict[str, Any]:
 
 
 def _values(aws: Aws) -> dict[str, str]:
-    """The values of the templates' placeholders: those of the role policies, and the names of the
-    resources.
+    """The values of the templates' placeholders.
+
+    They are those of the role policies, and the names of the resources.
     """
     scheduled = dataclasses.replace(
         aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)"

@@ -22,11 +22,11 @@ def retry_while_iam_spreads(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Calls ``call()`` every 5 s for up to ``patience_seconds`` while AWS refuses it with one of
-    ``messages`` (substrings).
+    """Repeats ``call()`` while AWS refuses it because a new role is not known everywhere yet.
 
-    A role that is really wrong causes the same message: after that time the refusal is raised.
-    ``waiting_for`` is the progress message: a thing and its state.
+    It is called every 5 s for up to ``patience_seconds`` while the error contains one of
+    ``messages``. A role that is really wrong causes the same message: after that time the refusal
+    is raised. ``waiting_for`` is the progress message: a thing and its state.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     """
     began = clock()

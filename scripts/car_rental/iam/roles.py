@@ -1,5 +1,4 @@
-"""The IAM roles of the project: their names, trust policies and policies (templates in
-policies/)."""
+"""The IAM roles of the project: names, trust policies and policies (templates in policies/)."""
 
 from __future__ import annotations
 

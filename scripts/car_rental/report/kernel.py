@@ -1,8 +1,7 @@
-"""Runs a notebook's code without a browser, in a kernel of this Python, whatever kernels are
-installed.
+"""Runs a notebook's code without a browser, in a kernel of this Python.
 
-It uses jupyter_client: importing nbclient (with nbformat and its schemas) takes longer than
-starting the kernel.
+It does not depend on installed kernels. It uses jupyter_client and not nbclient: importing nbclient
+(with nbformat and its schemas) takes longer than starting the kernel.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Passes the settings of a run to a child process, so that both use the same account, endpoint and
-names.
-"""
+"""Passes the settings of a run to a child process, so that both use the same account and names."""
 
 from __future__ import annotations
 

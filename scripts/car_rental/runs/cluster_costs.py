@@ -1,5 +1,7 @@
-"""The cost of a run's clusters: recorded after a good run, reported after a failure or when a
-cluster is kept."""
+"""The cost of a run's cluster: recorded after a good run, reported after a failure.
+
+It is also reported when the cluster is kept.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from car_rental.state_machine.executions import clusters_of, describe
 
 
 def record_cost(run: Run, cluster_id: str) -> None:
-    """Records the instance hours and the price of a cluster. A cluster on this machine costs
-    nothing."""
+    """Records the instance hours and the price of a cluster.
+
+    A cluster on this machine costs nothing.
+    """
     if run.aws.settings.is_local:
         return
     try:

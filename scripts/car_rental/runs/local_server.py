@@ -1,5 +1,6 @@
-"""The local AWS for the duration of one command: `python -m local_aws` as a child process that ends
-with it.
+"""The local AWS for the duration of one command.
+
+It is `python -m local_aws` as a child process, which ends with the command.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def without_aws_variables(environ: MutableMapping[str, str]) -> None:
-    """Removes the user's AWS settings except the region from ``environ``, so that no child uses one
-    by accident.
+    """Removes the user's AWS variables except the region from ``environ``.
+
+    So no child process uses them by accident.
     """
     for name in [name for name in environ if name.startswith("AWS_") and name not in _HARMLESS]:
         del environ[name]

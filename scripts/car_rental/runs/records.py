@@ -87,8 +87,9 @@ class RunRecord:
         self.tables |= {name: table["rows"] for name, table in tables.items()}
 
     def record_id(self, name: str, value: str) -> None:
-        """Records an id before the step ends, so that the record of a killed run names what is
-        left.
+        """Records an id before the step ends.
+
+        The record of a killed run then names what is left.
         """
         self.ids[name] = value
         self.save()

@@ -33,8 +33,10 @@ _NAME_FIX = (
 
 @dataclass(frozen=True)
 class _Rule:
-    """One property of a bucket: how to read it, how to compute the wanted value from the current
-    one, and how to write it.
+    """One property of a bucket.
+
+    It says how to read the property, how to compute the wanted value from the current one, and how
+    to write it.
     """
 
     name: str
@@ -295,8 +297,9 @@ def _template(name: str, **values: str) -> Any:
 def _merged(
     current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str
 ) -> list[dict[str, Any]]:
-    """Replaces the entries of ``current`` that have the same ``key`` as one of ``ours``, and
-    appends the rest of ours. Other entries stay.
+    """Replaces the entries of ``current`` whose ``key`` is in ``ours``; appends the rest of ours.
+
+    Other entries stay.
     """
     wanted = {entry[key]: entry for entry in ours}
     kept = [wanted.pop(entry[key], entry) for entry in current or []]

@@ -28,8 +28,10 @@ class EnvironmentResult:
 
 
 def local_raw_data(aws: Aws) -> RawData:
-    """The raw files in DATA_DIR. Raises ``DataLakeError`` for headers that break the data
-    contract."""
+    """The raw files in DATA_DIR.
+
+    Raises ``DataLakeError`` for headers that break the data contract.
+    """
     raw = list_raw_files(aws.settings.data_dir)
     require_headers(raw)
     return raw

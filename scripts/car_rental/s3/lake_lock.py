@@ -1,9 +1,9 @@
-"""The lock on the lake: one writer at a time, be it a script, `main.py` or an execution of the
-state machine.
+"""The lock on the lake, which allows one writer at a time.
 
-The lock is an object in the bucket that names its owner. Conditional writes (If-None-Match,
-If-Match) fail if somebody else has written it since it was read. A new writer that finds a lock
-asks AWS whether its owner is alive, as the state machine does:
+A writer is a script, `main.py` or an execution of the state machine. The lock is an object in the
+bucket that names its owner. Conditional writes (If-None-Match, If-Match) fail if somebody else has
+written it since it was read. A new writer that finds a lock asks AWS whether its owner is alive, as
+the state machine does:
 
 - a running execution, or any owner whose cluster has unfinished steps, is alive
 - a process (``token``) is alive while it rewrites the lock every few seconds; it is dead after
@@ -149,8 +149,9 @@ def lake_lock(
 
 
 def _release_after_failure(lock: LakeLock, console: Console) -> None:
-    """Reports problems as a note: the earlier failure is the one to report, and the lock expires by
-    itself.
+    """Releases the lock; reports problems as a note.
+
+    The earlier failure is the one to report, and the lock expires by itself.
     """
     try:
         lock.release()
@@ -195,8 +196,10 @@ def _execution_runs(aws: Aws, arn: str) -> bool:
 
 
 def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
-    """Returns whether the cluster has unfinished steps; False for a cluster that AWS does not
-    know."""
+    """Returns whether the cluster has unfinished steps.
+
+    A cluster that AWS does not know has none.
+    """
     try:
         return bool(
             aws.client("emr").list_steps(ClusterId=cluster_id, StepStates=_UNFINISHED)["Steps"]
@@ -240,8 +243,9 @@ def _put(aws: Aws, owner: Mapping[str, str], body: str, condition: Mapping[str, 
 
 
 def require_newest(aws: Aws, where: str, run_id: str) -> None:
-    """Raises ``DataLakeError`` if a published run sorts after ``run_id``: readers would never see
-    this one.
+    """Raises ``DataLakeError`` if a published run sorts after ``run_id``.
+
+    Readers would never see such a run.
     """
     bucket, prefix = aws.settings.s3_bucket_name, NEWEST_PREFIX
     # all keys of this run's own folder sort before `run_id=<id>0`, because `/` sorts before `0`

@@ -1,6 +1,4 @@
-"""The raw data on this machine: the files in DATA_DIR that the data contract accepts, and those
-that it does not.
-"""
+"""The raw data in DATA_DIR: files that the data contract accepts, and those that it does not."""
 
 from __future__ import annotations
 

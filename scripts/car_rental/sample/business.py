@@ -1,8 +1,8 @@
-"""Rentals that look like those of a business: rush hours, weekends, seasons, growth, loyal
-customers.
+"""Rentals that look like those of a business: rush hours, weekends, seasons, growth.
 
-The price rule is that of the real set: whole hours times the rate of the vehicle's type. Each month
-has its own random numbers, so that a month can be added without the months before it.
+Some customers are loyal. The price rule is that of the real set: whole hours times the rate of the
+vehicle's type. Each month has its own random numbers, so that a month can be added without the
+months before it.
 """
 
 from __future__ import annotations

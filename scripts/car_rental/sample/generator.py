@@ -219,8 +219,9 @@ def _with_defects(
 def master_lines(
     table: str, columns: Sequence[pa.Array], defects: float, seed: int
 ) -> tuple[list[pa.Array], dict[str, int]]:
-    """A master table as lines, and the number of rows for each of its ``ODDITIES``: at least one if
-    ``defects`` is not 0.
+    """A master table as lines, and the number of rows for each of its ``ODDITIES``.
+
+    The number is at least one if ``defects`` is not 0.
     """
     rng = random_numbers(seed, table, "oddities")
     each = max(1, round(len(columns[0]) * defects * MASTER_DEFECTS)) if defects else 0
@@ -242,8 +243,9 @@ def master_lines(
 
 
 def _write(folder: Path, world: World, seed: int, defects: float, business: bool) -> SampleData:
-    """Writes everything into a temporary folder first, so that a killed run leaves no half-written
-    file.
+    """Writes everything into a temporary folder first.
+
+    A killed run then leaves no half-written file.
     """
     making = folder / ".generating"
     shutil.rmtree(making, ignore_errors=True)
@@ -316,9 +318,7 @@ def _utf8(lines: pa.StringArray) -> memoryview:
 
 
 def _summed_up(planted: Mapping[int, int]) -> tuple[int, dict[str, int], int]:
-    """The number of rejected rentals, the count of each reason, and the number of odd rentals that
-    are kept.
-    """
+    """The counts of rejected rentals, of each reason, and of odd rentals that are kept."""
     by_reason: Counter[str] = Counter()
     for turn, times in planted.items():
         by_reason.update(dict.fromkeys(RENTAL_DEFECTS[turn].reasons, times))

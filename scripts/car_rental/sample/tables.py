@@ -90,8 +90,7 @@ def sizes_for(rentals: int) -> Sizes:
 
 @dataclass(frozen=True)
 class World:
-    """The shared inputs of all rentals: renters, vehicles by type, and the texts of ids and
-    times."""
+    """The shared inputs of all rentals: renters, vehicles by type, texts of ids and times."""
 
     sizes: Sizes
     users: np.ndarray
@@ -248,8 +247,9 @@ def location_columns(ids: pa.Array, rng: np.random.Generator) -> list[pa.Array]:
 
 
 def hex_ids(numbers: np.ndarray, table: str) -> pa.Array:
-    """Ten hex digits for each number, unique in a table and never ``UNUSED_ID``: a bijection of 40
-    bits.
+    """Ten hex digits for each number: a bijection of 40 bits.
+
+    The ids are unique in a table, and none is ``UNUSED_ID``.
     """
     factor = {"rentals": 0x9E3779B97F, "users": 0xC2B2AE3D27, "vehicles": 0x85EBCA77C3}[table]
     mask = np.uint64(2**40 - 1)

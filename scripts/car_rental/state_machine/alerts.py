@@ -1,5 +1,4 @@
-"""Alerts by e-mail about executions that fail or take too long: an SNS topic and a CloudWatch
-alarm.
+"""Alerts by e-mail about failed and overlong executions: an SNS topic and a CloudWatch alarm.
 
 The alarm reports executions that take too long. Failures are reported by EventBridge
 (``execution_rule``), with the execution's name. Topic and alarm exist only while ALERT_EMAIL is
@@ -30,9 +29,7 @@ def rule_arn(aws: Aws) -> str:
 
 
 def ensure_topic(aws: Aws) -> Change:
-    """Ensures that the topic exists, accepts EventBridge and CloudWatch, and has ALERT_EMAIL as its
-    only subscriber.
-    """
+    """Ensures the topic for EventBridge and CloudWatch, with ALERT_EMAIL as its only subscriber."""
     sns, arn = aws.client("sns"), topic_arn(aws)
     current = _attributes(aws)
     changed = []

@@ -1,5 +1,6 @@
-"""The EventBridge rule for failed executions: it calls the cluster reaper and, with ALERT_EMAIL,
-sends an e-mail.
+"""The EventBridge rule for failed executions.
+
+It calls the cluster reaper and, with ALERT_EMAIL, sends an e-mail.
 """
 
 from __future__ import annotations

@@ -58,8 +58,10 @@ def _refusal(aws: Aws, name: str, error: ClientError) -> Exception:
 
 
 def describe(aws: Aws, arn: str) -> Answer:
-    """The execution's description. Raises ``ConfigError`` if there is no execution with that
-    ARN."""
+    """The execution's description.
+
+    Raises ``ConfigError`` if there is no execution with that ARN.
+    """
     describe_execution = aws.client("stepfunctions").describe_execution
     execution = if_exists(
         lambda: describe_execution(executionArn=arn), "ExecutionDoesNotExist", "InvalidArn"
@@ -93,8 +95,7 @@ class History:
         return found
 
     def _unseen(self) -> Iterator[Answer]:
-        """The new events, newest first, so that a call needs one page however long the history
-        is."""
+        """The new events, newest first: a call needs one page however long the history is."""
         for page in self._pages.paginate(
             executionArn=self._arn, reverseOrder=True, includeExecutionData=False
         ):
