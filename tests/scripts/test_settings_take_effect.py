@@ -72,6 +72,7 @@ def deployed(settings: Settings) -> Any:
         raise ClientError({"Error": {"Code": "StateMachineDoesNotExist"}}, "DescribeStateMachine")
 
     sfn = aws.client("stepfunctions")
+    sfn.validate_state_machine_definition = lambda **_: {"result": "OK"}
     sfn.describe_state_machine, sfn.create_state_machine = (
         unknown,
         lambda **arguments: request.update(arguments),
