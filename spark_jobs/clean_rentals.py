@@ -7,6 +7,7 @@ spark-submit --py-files ... spark_jobs/clean_rentals.py --raw data --clean out/c
 
 import argparse
 import sys
+import time
 from typing import Any, Dict, List, Optional
 
 import csv_text
@@ -28,7 +29,7 @@ from lake_job import JobError, observed
 from master_tables import write_masters
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from raw_zone import RawTable, RawZone
+from raw_zone import RawTable
 from rejected_rows import problem
 from rental_rules import CONTESTED, FIELDS, HEADER, KEPT, REJECTED, RENTAL_COLUMNS, verdict_counts
 
@@ -108,11 +109,11 @@ def rate(text: str) -> float:
 def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -> Dict[str, Any]:
     """Write the clean and the rejected zone of a run anew, whatever an earlier try left there;
     return the summary."""
-    watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
+    began, lake = time.time(), Lake.of_session(spark)
     for folder in zones.all():
         lake.delete(folder)
     zone = raw_zone.open_zone(spark, lake, raw, zones.copies)
-    notes = [*zone.notes(), *quote_notes(spark, zone)]
+    notes = raw_zone.notes(spark, zone)
     for note in notes:
         print("NOTE " + note, flush=True)
     lake_job.size_shuffles(spark, zone.size // BYTES_PER_RENTAL)
@@ -130,7 +131,7 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
         summary["rentals"] = write_rentals(spark, lake, zone.tables[RENTALS], known, zones)
         reason = rentals_problem(spark, summary["rentals"], zones, max_reject_rate)
     lake.delete(zones.work)
-    summary["seconds"] = watch.seconds()
+    summary["seconds"] = round(time.time() - began, 1)
     finish(lake, zones, summary, reason)
     return summary
 
@@ -172,35 +173,6 @@ def rentals_problem(
         return words + ": a fault of this job"
     counts = dict(rentals, rows=read)
     return problem(spark, "rentals", counts, max_reject_rate, zones.rejected[RENTALS])
-
-
-def quote_notes(spark: SparkSession, zone: RawZone) -> List[str]:
-    """A sentence for each file that is read as a whole, with the line from which on a quote is
-    never closed."""
-    notes = []
-    for table in zone.tables.values():
-        whole = {file.read_name: file for file in table.files if file.whole}
-        if whole:
-            unclosed = (
-                csv_text.joined_records(spark, [file.path for file in whole.values()])
-                .where("unclosed")
-                .groupBy("source_file")
-                .agg(F.count(F.lit(1)).alias("lines"))
-                .collect()
-            )
-            lines = {
-                raw_zone.file_name(row["source_file"], whole): row["lines"] for row in unclosed
-            }
-            notes += [
-                _quote_note(file.uploaded, lines.get(name, 0)) for name, file in whole.items()
-            ]
-    return notes
-
-
-def _quote_note(path: str, unclosed: int) -> str:
-    if unclosed:
-        return f"{path}: a quote is never closed, so its last {unclosed} lines are malformed"
-    return f"{path} has line breaks within quotes and is read as a whole"
 
 
 def known_masters(
@@ -254,12 +226,8 @@ def judged_rentals(
     """All rows of the rentals' files, with the columns of `rental_rules.judged`."""
     twin_ids, parts = twins(spark, table, zones.twins), []
     for names, files in table.by_names().items():
-        rows = csv_text.split_records(
-            raw_zone.records(spark, files),
-            rental_rules.patterns(names),
-            [file.header.text for file in files],
-        )
-        rentals = rental_rules.with_masters(rental_rules.parsed(rows, names), masters)
+        rows = raw_zone.rows(spark, files, FIELDS, rental_rules.patterns(names))
+        rentals = rental_rules.with_masters(rental_rules.parsed(rows), masters)
         parts.append(rental_rules.judged(with_twins(rentals, twin_ids), names))
     return raw_zone.union(parts)
 

@@ -138,7 +138,7 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
     """
     line, plain = F.col("line"), F.col("plain")
     told = (
-        records.where(((line >= "!") & (line < "\x7f")) | F.expr(f"{trim_sql('line')} <> ''"))
+        records.where(F.expr(f"{trim_sql('line')} <> ''"))
         .withColumn("is_long", F.expr(f"octet_length(line) > {MAX_TEXT_BYTES}"))
         .withColumn(
             "plain",

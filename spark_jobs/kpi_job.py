@@ -2,6 +2,7 @@
 tables wait."""
 
 import argparse
+import time
 from decimal import Decimal
 from typing import Any, Callable, Dict, List, Optional
 
@@ -32,7 +33,7 @@ class CleanRun:
 
     def rentals(self, *columns: str) -> DataFrame:
         """These columns of the kept rentals, with `cents` and `seconds`."""
-        return in_cents(self.table(CLEAN_RENTALS), columns, self.revenue)
+        return in_cents(self.table(CLEAN_RENTALS), *columns)
 
     def table(self, name: str) -> DataFrame:
         return self._spark.read.parquet(self._folder(name))
@@ -53,7 +54,7 @@ def compute(
     spark: SparkSession, job: str, tables: Tables, clean: str, staging: str, run_id: str
 ) -> Dict[str, Any]:
     """Stage the job's tables anew; its summary is written last, and publish_run asks for it."""
-    watch, lake = lake_job.Stopwatch(), Lake.of_session(spark)
+    began, lake = time.time(), Lake.of_session(spark)
     run = CleanRun(spark, clean, run_id)
     lake_job.size_shuffles(spark, run.kept)
     folder = run_folder(staging, run_id)
@@ -62,7 +63,12 @@ def compute(
     written = {
         name: stage(lake, table, join(folder, name), run) for name, table in tables(run).items()
     }
-    summary = {"job": job, "run_id": run_id, "seconds": watch.seconds(), "tables": written}
+    summary = {
+        "job": job,
+        "run_id": run_id,
+        "seconds": round(time.time() - began, 1),
+        "tables": written,
+    }
     lake.write_json(summary_file, summary)
     lake_job.report(summary)
     return summary

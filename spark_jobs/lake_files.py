@@ -38,9 +38,6 @@ class Lake:
     def exists(self, uri: str) -> bool:
         return bool(self._file_system(uri).exists(self._path(uri)))
 
-    def size(self, uri: str) -> int:
-        return int(self._file_system(uri).getFileStatus(self._path(uri)).getLen())
-
     def files(self, uri: str) -> Dict[str, int]:
         """Name and bytes of the data files in a folder: what readers look at, so nothing that
         begins with _ or a dot."""

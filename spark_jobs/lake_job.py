@@ -4,7 +4,6 @@ and how it fails."""
 import argparse
 import json
 import re
-import time
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -120,11 +119,3 @@ def run(
         print_to_stderr(line)
         return 1
     return 0
-
-
-class Stopwatch:
-    def __init__(self) -> None:
-        self._start = time.time()
-
-    def seconds(self) -> float:
-        return round(time.time() - self._start, 1)

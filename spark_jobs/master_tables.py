@@ -4,7 +4,6 @@ one."""
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Sequence
 
-import csv_text
 import raw_zone
 import rejected_rows
 from contract import ID_COLUMNS, RAW_COLUMNS
@@ -67,11 +66,8 @@ def judged_rows(spark: SparkSession, table: RawTable) -> DataFrame:
     """All rows of a table: its columns, `id`, `is_header`, and `refused`, NULL in a good row."""
     parts = []
     for names, files in table.by_names().items():
-        rows = csv_text.split_records(
-            raw_zone.records(spark, files),
-            patterns(table.name, names),
-            [file.header.text for file in files],
-        )
+        columns = RAW_COLUMNS[table.name]
+        rows = raw_zone.rows(spark, files, columns, patterns(table.name, names))
         parts.append(judged(rows, table.name, names))
     return raw_zone.union(parts)
 
@@ -83,20 +79,17 @@ def patterns(table: str, names: Sequence[str]) -> List[str]:
 
 
 def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
-    """`csv_text.split_records` -> the table's columns, `id`, `is_header`, and `refused`.
+    """`raw_zone.rows` -> the table's columns, `id`, `is_header`, and `refused`.
 
     `refused` has the fields of `rejected_rows.refused`, and is NULL in a good row. A header that is
     repeated has the name of a column for its id.
     """
     columns, id_column = RAW_COLUMNS[table], ID_COLUMNS[table]
-    texts = rows.select(
-        "*", *[F.col("fields")[names.index(column)].alias(column) for column in columns]
-    )
     id_of_row = integer(id_column) if table == "locations" else text_or_null(id_column)
     reason = F.when(F.col(id_column) == "", "missing_id").otherwise("bad_id")
     is_good = ~F.col("malformed") & ~F.col("not_utf8") & F.col("id").isNotNull()
     is_good = is_good & (F.lower(id_column) != id_column)
-    return texts.withColumn("id", id_of_row).select(
+    return rows.withColumn("id", id_of_row).select(
         *columns,
         "id",
         "is_header",

@@ -2,26 +2,20 @@
 divided, and never a float."""
 
 from decimal import Decimal
-from typing import List, Sequence
+from typing import List
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-SAFE_CENTS = 2**62  # no sum of cents up to here, nor its double, overflows 64 bits
+CENTS = "DECIMAL(14,0)"  # of an amount; Spark adds ten digits for a sum
 MONEY_SUM = "DECIMAL(38,2)"
 MONEY = "DECIMAL(12,2)"
 HOURS = "DECIMAL(20,2)"
 
 
-def cents_type(revenue: Decimal) -> str:
-    """In what to add up cents: fast 64-bit numbers, unless the sum of all (none is negative) could
-    be too large for them."""
-    return "BIGINT" if revenue * 100 < SAFE_CENTS else "DECIMAL(22,0)"
-
-
-def in_cents(rentals: DataFrame, columns: Sequence[str], revenue: Decimal) -> DataFrame:
+def in_cents(rentals: DataFrame, *columns: str) -> DataFrame:
     """start_time, end_time, total_amount and the columns -> the columns, `cents` and `seconds`."""
-    cents = (F.col("total_amount") * 100).cast("BIGINT").cast(cents_type(revenue)).alias("cents")
+    cents = (F.col("total_amount") * 100).cast(CENTS).alias("cents")
     seconds = F.col("end_time").cast("BIGINT") - F.col("start_time").cast("BIGINT")
     return rentals.select(*columns, cents, seconds.alias("seconds"))
 
@@ -82,4 +76,4 @@ def half_up(dividend: str, divisor: str) -> str:
 
 
 def _hundredths(number: str, kind: str) -> Column:
-    return (F.expr(number).cast("DECIMAL(32,0)") * F.lit(Decimal("0.01"))).cast(kind)
+    return (F.expr(number).cast("DECIMAL(34,0)") * F.lit(Decimal("0.01"))).cast(kind)

@@ -41,12 +41,11 @@ class RawFile(NamedTuple):
         return read_name(self.name)
 
 
-class RawTable:
+class RawTable(NamedTuple):
     """The files of one raw table."""
 
-    def __init__(self, name: str, files: Sequence[RawFile]) -> None:
-        self.name = name
-        self.files = list(files)
+    name: str
+    files: List[RawFile]
 
     def by_names(self) -> Dict[Tuple[str, ...], List[RawFile]]:
         """The files grouped by the names in their headers, in a fixed order."""
@@ -60,10 +59,6 @@ class RawZone(NamedTuple):
     tables: Dict[str, RawTable]
     not_read: Dict[str, str]  # file -> reason
     size: int  # bytes of the rentals' files
-
-    def notes(self) -> List[str]:
-        """A sentence for each file that is not read."""
-        return [f"{name} is not read: it {reason}" for name, reason in self.not_read.items()]
 
 
 def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone:
@@ -152,6 +147,30 @@ def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
     return RawTable(table.name, list(files.values()))
 
 
+def notes(spark: SparkSession, zone: RawZone) -> List[str]:
+    """A sentence for each file that is not read, and for each that is read as a whole."""
+    words = [f"{name} is not read: it {reason}" for name, reason in zone.not_read.items()]
+    for table in zone.tables.values():
+        whole = {file.read_name: file for file in table.files if file.whole}
+        unclosed = unclosed_lines(spark, whole) if whole else {}
+        for name, file in whole.items():
+            if name in unclosed:
+                lost = f"its last {unclosed[name]} lines are malformed"
+                words.append(f"{file.uploaded}: a quote is never closed, so {lost}")
+            else:
+                words.append(
+                    f"{file.uploaded} has line breaks within quotes and is read as a whole"
+                )
+    return words
+
+
+def unclosed_lines(spark: SparkSession, files: Dict[str, RawFile]) -> Dict[str, int]:
+    """By the names of `files`: how many lines a quote that is never closed spoils."""
+    lines = csv_text.joined_records(spark, [file.path for file in files.values()])
+    spoilt = lines.where("unclosed").groupBy("source_file").agg(F.count("line").alias("lines"))
+    return {file_name(row["source_file"], files): row["lines"] for row in spoilt.collect()}
+
+
 def name_damaged(spark: SparkSession, table: RawTable) -> None:
     for file in table.files:
         try:
@@ -180,6 +199,18 @@ def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None
             f"{file.uploaded} has a second header whose columns come in another order: make it"
             " two files"
         )
+
+
+def rows(
+    spark: SparkSession, files: Sequence[RawFile], columns: Sequence[str], patterns: Sequence[str]
+) -> DataFrame:
+    """The rows of files with one header: those of `csv_text.split_records`, with the text of
+    `columns` by name in place of `fields`."""
+    names = files[0].header.names
+    headers = [file.header.text for file in files]
+    split = csv_text.split_records(records(spark, files), patterns, headers)
+    texts = [F.col("fields")[names.index(column)].alias(column) for column in columns]
+    return split.select(*[name for name in split.columns if name != "fields"], *texts)
 
 
 def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:

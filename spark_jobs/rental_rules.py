@@ -71,21 +71,15 @@ def patterns(names: Sequence[str]) -> List[str]:
     return [FORMS.get(name, texts.get(name, PLAIN_LINE)) for name in names]
 
 
-def parsed(rows: DataFrame, names: Sequence[str]) -> DataFrame:
-    """`csv_text.split_records` -> its columns but `fields`, with the values of a rental; what does
-    not parse is NULL.
+def parsed(rows: DataFrame) -> DataFrame:
+    """`raw_zone.rows` -> the values of a rental, NULL where a text does not parse.
 
-    rental_id, user_id, vehicle_id, start_time, end_time, pickup_location, dropoff_location,
-    total_amount, amount_text.
+    line, source_file, not_utf8, malformed, is_header, rental_id, user_id, vehicle_id, start_time,
+    end_time, pickup_location, dropoff_location, total_amount, amount_text.
     """
-    texts = rows.select(
-        "*", *[F.col("fields")[names.index(name)].alias(name) for name in FIELDS]
-    ).drop("fields")
-    return texts.select(
-        *[name for name in rows.columns if name != "fields"],
-        "rental_id",
-        "user_id",
-        "vehicle_id",
+    return rows.select(
+        *("line", "source_file", "not_utf8", "malformed", "is_header"),
+        *("rental_id", "user_id", "vehicle_id"),
         _where_in_form("rental_start_time", to_timestamp).alias("start_time"),
         _where_in_form("rental_end_time", to_timestamp).alias("end_time"),
         _where_in_form("pickup_location", to_integer).alias("pickup_location"),
