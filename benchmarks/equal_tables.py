@@ -1,5 +1,5 @@
-"""Whether our jobs found what DuckDB found of the same files: the seven published tables and the
-rejected rentals, row by row."""
+"""Compares our jobs' results with those of DuckDB on the same files: the seven published tables and
+the rejected rentals, row by row."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ FORMATS = {
 
 
 class RawFiles(NamedTuple):
-    """What becomes of the files of a raw zone: paths relative to it, with `/` between folders."""
+    """The files of a raw zone, sorted: paths relative to it, with `/` between folders."""
 
     read: Dict[str, List[str]]  # table -> its files
     not_read: Dict[str, str]  # file -> reason; a run goes on without it

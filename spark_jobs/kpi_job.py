@@ -1,4 +1,4 @@
-"""What the two KPI jobs share: the clean zone they read, and the staging zone where their checked
+"""Shared by the two KPI jobs: the clean zone they read, and the staging zone where their checked
 tables wait."""
 
 import argparse

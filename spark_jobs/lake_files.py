@@ -14,7 +14,7 @@ from pyspark import SparkContext
 
 
 class Lake:
-    """What the jobs do with files besides reading and writing tables."""
+    """Files of the lake: everything but the reading and writing of tables."""
 
     def __init__(self, jvm: Any, configuration: Any) -> None:
         self._jvm = jvm

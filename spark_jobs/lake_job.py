@@ -1,5 +1,5 @@
-"""What every Spark job of the data lake has in common: its arguments, its session, how it reports
-and how it fails."""
+"""Shared by all Spark jobs: their arguments, their session, their summary and the one line of an
+expected failure."""
 
 import argparse
 import json
@@ -94,7 +94,7 @@ def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
 
 
 def observed(observation: Observation) -> Dict[str, Any]:
-    """What was observed; empty when Spark has pruned the plan to nothing (SPARK-50007).
+    """The observed values; empty when Spark has pruned the plan to nothing (SPARK-50007).
 
     Make an Observation without a name: Spark 3.3 gives the counts to whichever has the name, also
     to that of another query.

@@ -183,7 +183,7 @@ def name_damaged(spark: SparkSession, table: RawTable) -> None:
 
 
 def file_name(source_file: str, names: Iterable[str]) -> str:
-    """Which of the `names` Spark means by its `input_file_name`, a URL."""
+    """The one of `names` that Spark's `input_file_name`, a URL, stands for."""
     parts, known = unquote(source_file).split("/"), set(names)
     for start in range(len(parts)):
         if "/".join(parts[start:]) in known:
