@@ -91,6 +91,8 @@ WIDE = ",".join([*COLUMNS["users"], *(f"c{number}" for number in range(20500))])
             ["users/b_10:00.csv has a ':'", "rename it"],
         ),
         (lambda raw: zipped(raw, b""), ["b.csv.gz cannot be read", "upload it again"]),
+        (lambda raw: zipped(raw, gzip.compress(b"")), ["b.csv.gz is empty"]),
+        (lambda raw: zipped(raw, gzip.compress(PACKED)), ["b.csv.gz is gzipped once more"]),
         (lambda raw: zipped(raw, PACKED[:-4]), ["b.csv.gz cannot be read", "upload it again"]),
         (
             lambda raw: zipped(raw, PACKED[:-8] + b"\1\2\3\4" + PACKED[-4:]),

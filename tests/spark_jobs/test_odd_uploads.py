@@ -44,6 +44,61 @@ ACROSS = csv_file(
     rental("mixed") + "\r" + rental("cr"),
     rental("mixed 2") + "\r\n" + rental("crlf"),
 )
+FORMS = {  # column -> values that a rental may have, and values that it may not
+    "total_amount": (
+        ["+5", "5.", ".5", "-0.00", "000012.50", "9999999999.99", "\u00a012.50", "12.50\u200b\t"],
+        [
+            "1e3",
+            '"1,234.50"',
+            "€12",
+            "12.345",
+            "12.500",
+            "NaN",
+            "Infinity",
+            "NULL",
+            "10000000000.00",
+        ]
+        + [
+            "-0.01",
+            "--5",
+            "(5)",
+            "5-",
+            "1_000",
+            "1\u2009000",
+            "12\u3000",
+            "12\u2028",
+            "１２",
+            "12\0",
+            "",
+        ],
+    ),
+    "rental_start_time": (
+        ["1970-01-01 00:00:00", "2000-02-29 12:00:00", "\u200b2024-01-01 10:00:00\u00a0"],
+        ["1969-12-31 23:59:59", "2023-02-29 12:00:00", "1900-02-29 12:00:00", "2024-1-1 10:00:00"]
+        + ["2024-01-01T10:00:00", "2024-01-01 10:00:00Z", "2024-01-01 10:00:00.000", "2024-01-01"]
+        + ["2024-01-01 24:00:00", "2024-01-01 10:00:60", "2024-01-01\u00a010:00:00", "now", ""]
+        + ["1704103200", "45292.41", "01/01/2024 10:00", "2024-01-01 10:00:00+05:45"],
+    ),
+    "rental_end_time": (
+        ["2099-12-31 23:59:59", "2024-02-29 00:00:00", "2024-01-01 10:00:01"],
+        ["2100-01-01 00:00:00", "2024-02-30 00:00:00", "2024-01-01 10:00:00"],
+    ),
+    "pickup_location": (
+        ["01", "+1", " 1 ", "1\u00a0", '"1"', "4"],
+        ["1.0", "1e0", "2147483648", "9" * 20, "-0", "0x1", "Airport", "١", "1\u3000", "nan", ""],
+    ),
+    "user_id": (
+        ["U1 ", "\ufeffU1", '"U1"\u00a0', "U9", "U16", "#U11", "\0U12", '="U10"'],
+        ["u1", "'U1'", "U1\u3000", "U1\0", "U\u00ad1", "NULL", "U13", "U14", ' "U1"', ""],
+    ),
+    "vehicle_id": (["V4", "V5"], ["v1", "VEHICLE_ID", "V\n1"]),
+}
+FORM_ROWS = [
+    rental(f"{kind} {column} {number}", **{column: value})
+    for column, values in FORMS.items()
+    for kind, of_kind in zip(("good", "bad"), values, strict=True)
+    for number, value in enumerate(of_kind)
+]
 RENTAL_FILES = {
     "rental_transactions/2024/nested.csv": csv_file(rental("nested")),
     "rental_transactions/year=2024/hive.csv": csv_file(rental("hive")),
@@ -97,6 +152,18 @@ RENTAL_FILES = {
         f"rental_transactions/{name}.csv": csv_file(rental(f"name {number}"))
         for number, name in enumerate(["a#b", "a?b", "{a,b}", "*", "a\\b", "d=%2F/é", " é "])
     },
+    "rental_transactions/forms.csv": csv_file(*FORM_ROWS),
+    "rental_transactions/quoted_header.csv": csv_file(
+        rental("quoted header"), header='\ufeff"' + HEADER.replace(",", '","') + '"'
+    ),
+    "rental_transactions/columns.csv": csv_file(
+        f"0,x,{rental('columns')},y,ok,", header=f",note,{HEADER},note,Schlüssel,"
+    ),
+    "rental_transactions/same.csv": csv_file(rental("same")),
+    "rental_transactions/same.csv.gz": gzip.compress(b"\xef\xbb\xbf" + csv_file(rental("same"))),
+    "rental_transactions/ends.csv": (
+        csv_file(rental("crcrlf"), end="\r\r\n") + rental("no line end").encode()
+    ),
     "rental_transactions/latin.csv": (
         csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1")
     ),
@@ -114,6 +181,19 @@ MASTER_FILES = {
             header=",".join(COLUMNS["users"]),
         ).replace(b"An\nn", b'"An\r\nn"')
     ),
+    "users/blank_first.csv": b" \r\n\n"
+    + csv_file(
+        "U9,Zoë 🚗,李,א,1,D,,,1,ok",
+        '="U10",x,y,z,1,D,,,1,ok',
+        "#U11,x,y,z,1,D,,,1,ok",
+        "\0U12,x,y,z,1,D,,,1,ok",
+        'U13,"Bob,Hall,c,1,D,,,1,ok',
+        "U14,x,y,z,1,D,,,1,ok",
+        'U15,"Nick",Hall,c,1,D,,,1,ok',
+        "U16,,,,,,,,,ok",
+        header=",".join(COLUMNS["users"]) + ',"key\nnumber"',
+        end="\r",
+    ),
     "users/header_only.csv": ",".join(COLUMNS["users"]).encode(),
     "users/latin.csv": (
         (",".join(COLUMNS["users"]) + ",Straße\nU5,Zoë,y,z,1,D,,,1,ok\n").encode("latin-1")
@@ -122,11 +202,14 @@ MASTER_FILES = {
         "99999999999,Far,1 Road,X,MA,1,1,1",
         "3,Pier,3 Road, Suite 5,Town,MA,02110,42.3,-71.0",
         "01,Airport,1 Road,Boston,MA,02110,42.3,-71.0",
+        "4,,,,,,,",
         header=",".join(COLUMNS["locations"]),
     ),
     "vehicles/more.csv": csv_file(
         "1,L1,Owner,T,,,,2019,5,Street,V2,,Nissan\u00a0,\u200b",
         ",".join(COLUMNS["vehicles"]).upper(),
+        '1,L1,"Owner\\",T,,,,2019,5,"C:\\fleet\\",V4,,NULL,null',
+        ",,,,,,,,,,V5,,,",
         '1,L1,Owner "The Man" Lee,T,,,,2019,5,"5th ""Ave""",V3,,"Ni\\"ssan",17" basic',
         header=",".join(COLUMNS["vehicles"]),
     ),
@@ -211,10 +294,23 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "before",
         "after",
         *(f"name {number}" for number in range(7)),
+        "quoted header",
+        "columns",
+        "same",
+        "crcrlf",
+        "no line end",
     }
     assert max(map(len, kept)) == 10_000
     assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
     assert not {name for name in kept if name.startswith("long ")}
+
+
+@pytest.mark.parametrize("column", FORMS)
+def test_a_value_in_another_form_is_not_guessed_at(run: Run, column: str) -> None:
+    kept = {row[0] for row in run.kept_rentals().rows}
+    good, bad = FORMS[column]
+    assert kept >= {f"good {column} {number}" for number in range(len(good))}
+    assert not kept & {f"bad {column} {number}" for number in range(len(bad))}
 
 
 def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
@@ -223,7 +319,7 @@ def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
         for table in MASTERS
     }
     assert reasons == {
-        "users": [*["malformed_row"] * 3, "missing_id", "not_utf8"],
+        "users": [*["malformed_row"] * 4, "missing_id", "not_utf8"],
         "locations": ["bad_id", "malformed_row"],
         "vehicles": ["bad_id"],
     }
