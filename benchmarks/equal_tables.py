@@ -1,5 +1,7 @@
-"""Compares our jobs' results with those of DuckDB on the same files: the seven published tables and
-the rejected rentals, row by row."""
+"""Compares our output with DuckDB's over the same files, row by row.
+
+Compared are the seven published tables and the rejected rentals.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,10 @@ class TablesDiffer(Exception):
 
 
 def check_equal(ours: Path, duckdb_out: Path) -> None:
-    """Raises TablesDiffer with the first rows that only one side has. Numbers are equal when their
-    values are."""
+    """Raises TablesDiffer with the first rows that only one side has.
+
+    Numbers are equal when their values are.
+    """
     files = {table: f"{ours}/processed/{table}/run_id=*/*.parquet" for table in TABLES}
     files[REJECTED] = f"{ours}/rejected/rental_transactions/run_id=*/*.parquet"
     with duckdb.connect() as connection:

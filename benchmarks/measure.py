@@ -1,5 +1,4 @@
-"""Runs a command and measures it with everything it starts: wall seconds, CPU seconds, peak
-memory."""
+"""Measures a command with all its child processes: wall and CPU seconds, peak memory."""
 
 from __future__ import annotations
 
@@ -35,8 +34,10 @@ class CommandFailed(Exception):
 def measure(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Measured:
-    """Run the command to its end, its output to `log`; raises CommandFailed when it does not exit
-    with 0."""
+    """Runs the command to its end, with its output in `log`.
+
+    Raises CommandFailed when it does not exit with 0.
+    """
     with log.open("w") as output:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -96,7 +97,9 @@ def _resident_bytes(processes: dict[str, list[str]]) -> int:
 
 
 def _is_forked(fields: list[str], processes: dict[str, list[str]]) -> bool:
-    """Returns whether it is a child that has not called exec yet, whose memory is its parent's: the
-    JVM's would count twice."""
+    """Returns whether the process is a child that has not called exec yet.
+
+    Its memory is its parent's, and the JVM's would count twice.
+    """
     parent = processes.get(fields[1])
     return parent is not None and parent[20] == fields[20]

@@ -1,5 +1,4 @@
-"""The same seven tables by plain Spark without any validation, as such projects usually have them:
-a yardstick.
+"""The usual way, to measure against: the same seven tables by plain Spark, without any validation.
 
 Two jobs in one file, as two spark-submits run it: `plain_spark.py vehicle|user RAW OUT`. Each
 infers the schema of the CSV files it reads, aggregates with one groupBy a table and countDistinct,

@@ -1,5 +1,6 @@
-"""`make bench`: our jobs, in four applications and in one, plain Spark and DuckDB on the same data,
-in turn, into RESULTS.md.
+"""`make bench`: our jobs, plain Spark and DuckDB on the same data, in turn, into RESULTS.md.
+
+Our jobs run as four applications and as one.
 
 python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
 """
@@ -83,8 +84,10 @@ def table(rentals: int, repeat: int, work: Path) -> Iterator[str]:
 
 
 def one_round(raw: Path, results: Path, contenders: dict[str, Contender]) -> dict[str, Measured]:
-    """Each in its turn; raises TablesDiffer when our tables are not DuckDB's, so both are among
-    them."""
+    """Runs each program once, in turn.
+
+    Raises TablesDiffer when our tables are not DuckDB's.
+    """
     measured = {name: run(raw, fresh(results / name)) for name, run in contenders.items()}
     for name in {OURS, IN_ONE} & set(contenders):
         check_equal(results / name, results / DUCKDB)

@@ -1,8 +1,7 @@
-"""`make stress`: our jobs on what is large or lopsided, with 2 GB of heap; DuckDB says whether the
-tables are right.
+"""`make stress`: our jobs on large and on skewed data, with 2 GB of heap, checked by DuckDB.
 
-Two cases: 10 million rentals of which half are one user's and begin and end at one location, and 30
-million rentals.
+Two cases: 30 million rentals; and 10 million rentals of which half are one user's and begin and end
+at one location.
 """
 
 from __future__ import annotations

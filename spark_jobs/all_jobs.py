@@ -1,5 +1,4 @@
-"""The four Spark jobs in one Spark application, one after the other: Spark starts once in place of
-four times.
+"""The four Spark jobs in one Spark application, one after the other: Spark starts only once.
 
     spark-submit --py-files ... spark_jobs/all_jobs.py \\
         clean_rentals --raw data --clean out/clean --rejected out/rejected --run-id try-1 \\

@@ -1,5 +1,6 @@
-"""Spark job 1: validate the raw data once. Good rentals and master tables go to the clean zone, bad
-rows to the rejected.
+"""Spark job 1: validate the raw data once.
+
+Good rentals and master rows go to the clean zone, bad ones to the rejected zone.
 
 spark-submit --py-files ... spark_jobs/clean_rentals.py --raw data --clean out/clean \\
     --rejected out/rejected --run-id try-1
@@ -107,8 +108,10 @@ def rate(text: str) -> float:
 
 
 def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -> Dict[str, Any]:
-    """Write the clean and the rejected zone of a run anew, whatever an earlier try left there;
-    return the summary."""
+    """Write the clean and the rejected zone of a run, and return the summary.
+
+    Replaces whatever an earlier try of the run has left there.
+    """
     began, lake = time.time(), Lake.of_session(spark)
     for folder in zones.all():
         lake.delete(folder)
@@ -137,8 +140,10 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
 
 
 def finish(lake: Lake, zones: Zones, summary: Dict[str, Any], problem: str) -> None:
-    """Report; the clean zone's own summary is written last and only when the run is good: without
-    it no KPI job starts."""
+    """Report the counts, then write the clean zone's own summary if the run is good.
+
+    The summary is written last: without it no KPI job starts.
+    """
     summary["status"] = "failed" if problem else "cleaned"
     lake.write_json(zones.run_summary, summary)
     lake_job.report(summary)
@@ -193,8 +198,11 @@ def sized(table: DataFrame, rows: int) -> DataFrame:
 def write_rentals(
     spark: SparkSession, lake: Lake, table: RawTable, masters: Dict[str, DataFrame], zones: Zones
 ) -> Dict[str, Any]:
-    """Write all rentals, a folder for each verdict; then settle the few contested ones, and move
-    all where they belong. Returns the counts."""
+    """Write all rentals and return their counts.
+
+    They are first written to a folder for each verdict. Then the few contested ones are decided,
+    and all are moved to their zones.
+    """
     counts, kept = Observation(), join(zones.judged, "verdict=" + KEPT)
     rentals = judged_rentals(spark, table, masters, zones)
     rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)

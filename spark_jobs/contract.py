@@ -1,5 +1,4 @@
-"""The data contract as code: raw columns, KPI tables, names of zones and files, and which files are
-raw data.
+"""The data contract as code: raw columns, KPI tables, names of zones and files, the raw files.
 
 Jobs, scripts, notebooks and the sample generator all take it from here. It ships with the jobs, so
 it needs nothing but the standard library of Python 3.7.
@@ -151,13 +150,17 @@ class Header(NamedTuple):
 
 
 class ContractError(ValueError):
-    """A file cannot be read. The message begins with a verb: the caller puts the file's name before
-    it."""
+    """A file cannot be read.
+
+    The message begins with a verb: the caller puts the file's name before it.
+    """
 
 
 def raw_files(paths: Iterable[str]) -> RawFiles:
-    """Sort the files of a raw zone: `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]` are read, hidden
-    ones are ignored."""
+    """Sort the files of a raw zone into those that are read and those that are not.
+
+    Read are `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]`; hidden files are ignored.
+    """
     files = RawFiles({table: [] for table in RAW_COLUMNS}, {}, {})
     for path in sorted(paths):
         table, reason = table_of(path), _why_not_read(path)
@@ -187,8 +190,10 @@ def _printable(path: str) -> str:
 
 
 def _is_hidden(path: str) -> bool:
-    """The sample's manifest, and what programs leave behind: `_SUCCESS`, `.DS_Store`,
-    `._part.csv`, but no tables below hidden folders."""
+    """Returns whether a file is the sample's manifest or left behind by a program.
+
+    Examples: `_SUCCESS`, `.DS_Store`, `._part.csv`. A table below a hidden folder is not hidden.
+    """
     name = path.rpartition("/")[2]
     no_data = name.startswith("._") or not DATA_SUFFIX.search(name)
     return path == SAMPLE_MANIFEST or (_is_private(path) and no_data)
@@ -225,8 +230,10 @@ def file_header(read: Callable[[int], bytes]) -> Header:
 
 
 def _text(start: bytes) -> str:
-    """The text from the first character that is no white space; a character that is cut off at the
-    end is left out."""
+    """The text from the first character that is not white space.
+
+    A character that is cut off at the end is left out.
+    """
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(start)
     return text.lstrip(WHITE_SPACE)
 
@@ -262,11 +269,11 @@ def read_header(start: bytes) -> Header:
 
 
 def other_header(table: str, header: Header, line: str) -> bool:
-    """Returns whether a line further down is a header of the table that its file's header does not
-    fit: files with other columns, or in another order, were put together.
+    """Returns whether a line is a header of the table that differs from its file's header.
 
-    At least half of a header's fields are names of columns, in any case. It may stand at the end of
-    the last row of the file before, when that had no line break at its end.
+    Such a line shows that files with other columns, or another order, were concatenated. At least
+    half of a header's fields are names of columns, in any case. It may follow the last row of the
+    previous file on the same line, if that file had no line break at its end.
     """
     try:
         names = [name.lower() for name in read_header(line.encode("utf-8")).names]

@@ -56,8 +56,10 @@ def opens_quote() -> Column:
 
 
 def plain_records(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file` -> the same and `unclosed`: each line is a record where no quote is
-    left open."""
+    """`line`, `source_file` -> the same and `unclosed`, for files without an open quote.
+
+    Each line is then a record.
+    """
     return lines.withColumn("unclosed", F.lit(False))
 
 
@@ -88,12 +90,11 @@ def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def _with_record(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file`, `block`, `place` -> the same and `record`, its number within the file,
-    and `unclosed`.
+    """`line`, `source_file`, `block`, `place` -> the same, `record` and `unclosed`.
 
-    A line either sets the state of the quotes (a field begins or ends in it), or turns it round, or
-    leaves it alone. The state at its end is what the last line that set it said, turned round by
-    those since then.
+    `record` is the record's number within its file. A line sets the state of the quotes (a field
+    begins or ends in it), inverts it, or leaves it alone. The state at the end of a line is that of
+    the last line that set it, inverted by those after it.
     """
     in_file = Window.partitionBy("source_file")
     in_order = in_file.orderBy("block", "place")
@@ -127,14 +128,16 @@ def _with_record(lines: DataFrame) -> DataFrame:
 
 
 def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence[str]) -> DataFrame:
-    """`line`, `source_file`, `unclosed` -> `line`, `source_file`, `plain`, `not_utf8`, `malformed`,
+    """Splits records into fields.
+
+    `line`, `source_file`, `unclosed` -> `line`, `source_file`, `plain`, `not_utf8`, `malformed`,
     `is_header`, `fields`.
 
     `fields` holds a text for each column, without white space around it, '' where it is missing;
     NULL in a row that cannot be split. `patterns` has a pattern for each column: a row in which all
     match is `plain` and cut at its commas, the others are read field by field, to the same result.
-    A row with a text (PLAIN_TEXT, PLAIN_WORDS) of more than MAX_TEXT_BYTES is `malformed`.
-    Blank rows are left out. `is_header`: the row is one of `headers`.
+    A row with a text (PLAIN_TEXT, PLAIN_WORDS) of more than MAX_TEXT_BYTES is `malformed`. Blank
+    rows are left out. `is_header`: the row is one of `headers`.
     """
     line, plain = F.col("line"), F.col("plain")
     told = (
@@ -192,8 +195,10 @@ def unquoted_sql(field: str) -> str:
 
 
 def field(position: int) -> Column:
-    """One field of `line`, without white space around it; '' or another text in a row that has too
-    few of them."""
+    """One field of `line`, without white space around it.
+
+    It is '' or another text in a row that has too few fields.
+    """
     quoted = unquoted_sql(f"array_join(slice({raw_fields()}, {position + 1}, 1), '')")
     plain = f"substring_index(substring_index(line, ',', {position + 1}), ',', -1)"
     return F.expr(trim_sql(f"""if(contains(line, '"'), {quoted}, {plain})"""))

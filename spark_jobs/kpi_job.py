@@ -1,5 +1,4 @@
-"""Shared by the two KPI jobs: the clean zone they read, and the staging zone where their checked
-tables wait."""
+"""The shared part of the KPI jobs: reads the clean zone, writes checked tables to staging."""
 
 import argparse
 import time
@@ -16,8 +15,10 @@ from pyspark.sql import functions as F
 
 
 class CleanRun:
-    """The clean zone of a run: its rentals and master tables, and the summary that says they are
-    complete."""
+    """The clean zone of a run: its rentals, its master tables, and its summary.
+
+    The summary exists only when the zone is complete.
+    """
 
     def __init__(self, spark: SparkSession, clean: str, run_id: str) -> None:
         self._spark, self._clean, self._run_id = spark, clean, run_id
@@ -91,8 +92,10 @@ def parse(job: str, description: str, argv: Optional[List[str]]) -> argparse.Nam
 
 
 def stage(lake: Lake, table: DataFrame, folder: str, run: CleanRun) -> Dict[str, Any]:
-    """Write a table anew and check, of exactly what was written, that no rental was lost or counted
-    twice."""
+    """Write a table anew, then check that no rental was lost or counted twice.
+
+    The check reads exactly the files that were written.
+    """
     name = folder.rsplit("/", 1)[1]
     lake.delete(folder)
     totals = Observation()

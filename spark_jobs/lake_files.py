@@ -29,8 +29,10 @@ class Lake:
 
     @classmethod
     def of_gateway(cls) -> "Lake":
-        """Without a SparkSession: a JVM with Spark's own Hadoop settings starts in a third of the
-        time."""
+        """Opens the files without a SparkSession.
+
+        A JVM with Spark's own Hadoop settings starts in a third of the time.
+        """
         SparkContext._ensure_initialized()
         jvm = SparkContext._jvm  # type: Any
         return cls(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
@@ -39,8 +41,10 @@ class Lake:
         return bool(self._file_system(uri).exists(self._path(uri)))
 
     def files(self, uri: str) -> Dict[str, int]:
-        """Name and bytes of the data files in a folder: what readers look at, so nothing that
-        begins with _ or a dot."""
+        """Name and bytes of the data files in a folder.
+
+        Readers ignore names that begin with _ or a dot, so they are left out.
+        """
         statuses = [status for status in self._list(uri) if status.isFile()]
         sizes = {status.getPath().getName(): int(status.getLen()) for status in statuses}
         return {name: size for name, size in sorted(sizes.items()) if name[0] not in "_."}
@@ -54,10 +58,10 @@ class Lake:
         self._file_system(uri).delete(self._path(uri), True)
 
     def move(self, source: str, target: str) -> None:
-        """Rename a folder or file to a path that is free; on S3 that is a copy and a delete, so not
-        atomic.
+        """Rename a folder or file to a path that does not exist yet.
 
-        Raises FileNotFoundError when there is no source.
+        On S3 that is a copy and a delete, so it is not atomic. Raises FileNotFoundError when there
+        is no source.
         """
         if not self.exists(source):
             raise FileNotFoundError(source)
@@ -85,8 +89,10 @@ class Lake:
         return found
 
     def start(self, uri: str, count: int) -> bytes:
-        """The first bytes of a file that may be gzipped; raises OSError when they cannot be
-        read."""
+        """The first bytes of a file, unzipped if it is gzipped.
+
+        Raises OSError when they cannot be read.
+        """
         path, io = self._path(uri), self._jvm.org.apache.commons.io
         try:
             stream = self._file_system(uri).open(path)
@@ -157,8 +163,10 @@ class Lake:
 
 
 def print_to_stderr(line: str) -> None:
-    """Under spark-submit a Python program's stderr is sent to stdout: the JVM's own is the one that
-    people look at."""
+    """Print to the JVM's stderr, which is the one that people look at.
+
+    spark-submit redirects the stderr of a Python program to stdout.
+    """
     if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
         SparkContext._jvm.java.lang.System.err.println(line)
     else:

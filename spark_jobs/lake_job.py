@@ -1,5 +1,4 @@
-"""Shared by all Spark jobs: their arguments, their session, their summary and the one line of an
-expected failure."""
+"""The shared part of all Spark jobs: arguments, session, reports and failures."""
 
 import argparse
 import json
@@ -64,8 +63,10 @@ def run_id(text: str) -> str:
 
 @contextmanager
 def session(job: str) -> Iterator[SparkSession]:
-    """A session with the jobs' settings, ended with the block unless it was there before (see
-    `all_jobs`)."""
+    """A session with the jobs' settings.
+
+    It ends with the block, unless it existed before (see `all_jobs`).
+    """
     is_shared = SparkSession.getActiveSession() is not None
     builder = SparkSession.builder.appName(job)
     for name, value in SETTINGS.items():
@@ -82,8 +83,10 @@ def session(job: str) -> Iterator[SparkSession]:
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
-    """Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large
-    one."""
+    """Sets the number of shuffle partitions by the size of the data.
+
+    Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one.
+    """
     set_unless_given(spark, SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
 
 
@@ -109,8 +112,10 @@ def report(summary: Dict[str, Any]) -> None:
 def run(
     job: str, work: Callable[[Optional[List[str]]], None], argv: Optional[List[str]] = None
 ) -> int:
-    """Run the job and return its exit code. An expected failure becomes one clear last line on
-    both streams; a bug keeps its traceback."""
+    """Run the job and return its exit code.
+
+    An expected failure becomes one clear last line on both streams; a bug keeps its traceback.
+    """
     try:
         work(argv)
     except JobError as error:

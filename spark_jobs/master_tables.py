@@ -1,5 +1,7 @@
-"""The master tables: validated, one row an id, written to the clean zone; bad rows to the rejected
-one."""
+"""The master tables: validated and written to the clean zone, one row for each id.
+
+Bad rows go to the rejected zone.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Sequence
@@ -73,8 +75,10 @@ def judged_rows(spark: SparkSession, table: RawTable) -> DataFrame:
 
 
 def patterns(table: str, names: Sequence[str]) -> List[str]:
-    """For each column the pattern that its text has in a plain row; columns that nobody asks for
-    may have any."""
+    """The pattern that each column's text has in a plain row.
+
+    Columns that no job reads may have any text.
+    """
     return [PLAIN_WORDS if name in RAW_COLUMNS[table] else PLAIN_LINE for name in names]
 
 
@@ -108,8 +112,10 @@ def row_counts() -> List[Column]:
 
 
 def unique_rows(rows: DataFrame, table: str) -> DataFrame:
-    """`judged` -> `id` and the table's columns: of several good rows with one id the smallest by
-    all columns."""
+    """`judged` -> `id` and the table's columns, one row for each id.
+
+    Of several good rows with one id it takes the smallest by all columns.
+    """
     good = rows.where(F.col("refused").isNull() & ~F.col("is_header"))
     smallest = F.min(F.struct(*RAW_COLUMNS[table])).alias("smallest")
     return good.groupBy("id").agg(smallest).select("id", "smallest.*")

@@ -1,5 +1,4 @@
-"""The measures of the KPI tables, computed in whole cents and whole seconds: exact, whatever is
-divided, and never a float."""
+"""The measures of the KPI tables, exact: computed in whole cents and seconds, never in floats."""
 
 from decimal import Decimal
 from typing import List
@@ -68,8 +67,10 @@ def average_hours(name: str) -> Column:
 
 
 def half_up(dividend: str, divisor: str) -> str:
-    """SQL: the quotient of whole numbers that are not negative, rounded half up, without a step in
-    between that rounds."""
+    """SQL: the quotient of whole numbers that are not negative, rounded half up.
+
+    There is no intermediate rounding.
+    """
     return (
         f"(({dividend}) DIV ({divisor}) + IF(({dividend}) % ({divisor}) * 2 >= ({divisor}), 1, 0))"
     )

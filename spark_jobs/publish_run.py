@@ -1,5 +1,6 @@
-"""Spark job 4: publish a run: its seven staged tables go to the processed zone. It moves files and
-needs no Spark session.
+"""Spark job 4: publish a run by moving its seven staged tables to the processed zone.
+
+It moves files and needs no Spark session.
 
     spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean \\
         --rejected out/rejected --staging out/staging --processed out/processed --run-id try-1
@@ -189,8 +190,10 @@ class Publication:
         return summary
 
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
-        """Returns whether an earlier call came to its end; what was staged since then is a new try
-        of the run."""
+        """Returns whether an earlier call has published this run.
+
+        Tables that were staged since then are a new try of the run.
+        """
         staging = run_folder(self._zones.staging, run_id)
         staged = all(self._lake.exists(join(staging, job_summary(job))) for job in KPI_JOBS)
         if summary["status"] != "published" or staged or self._missing(run_id, summary["tables"]):
@@ -207,8 +210,10 @@ class Publication:
         return self._lake.read_json(file)
 
     def _check_complete(self, run_id: str, manifest: Manifest) -> None:
-        """Each file lies in staging, or, where this run's publication was interrupted, in
-        processed."""
+        """Checks that each file lies in staging or in processed.
+
+        A file is in processed already if this run's publication was interrupted.
+        """
         for table in KPI_TABLES:
             wanted = manifest[table]["files"]
             staged = self._staged(run_id, table)
@@ -222,8 +227,7 @@ class Publication:
                 )
 
     def _settle_others(self, run_id: str) -> None:
-        """End publications of other runs that were interrupted: forward if they were whole, else
-        backward."""
+        """End interrupted publications of other runs: commit complete ones, roll back the rest."""
         for other in self._lake.runs(self._zones.staging):
             if other != run_id and self._lake.exists(self._intent(other)):
                 self._require_dead(other)
@@ -234,8 +238,10 @@ class Publication:
                     self._roll_back(other)
 
     def _require_dead(self, other: str) -> None:
-        """The owner that an intent names is dead when the lock has passed from it to us; no other
-        is known to be."""
+        """Raises unless the owner that an intent names is dead.
+
+        It is dead when the lock has passed from it to us; no other owner is known to be.
+        """
         owner = self._lake.read_json(self._intent(other)).get("owner")
         if not self._lock.owner or not owner or owner == self._lock.owner:
             raise JobError(
@@ -244,8 +250,7 @@ class Publication:
             )
 
     def _finish_roll_back(self, run_id: str) -> None:
-        """A roll-back of this run that was interrupted is ended first: what is staged is half of
-        it."""
+        """Complete an interrupted roll-back of this run, and fail: its staged files are gone."""
         file = self._outcome(run_id)
         if self._lake.exists(file) and self._lake.read_json(file)["outcome"] == ROLLED_BACK:
             self._roll_back(run_id)
@@ -284,8 +289,10 @@ class Publication:
             ) from None
 
     def _commit(self, run_id: str) -> Dict[str, Any]:
-        """From here on nobody rolls the run back; what an interrupted call leaves undone the next
-        one does."""
+        """Publish the run; from here on nobody rolls it back.
+
+        The next call completes what an interrupted one leaves undone.
+        """
         self._lock.check()
         jobs = [self._job_summary(run_id, job) for job in KPI_JOBS]
         manifest = self._manifest(run_id)
@@ -327,10 +334,9 @@ class Publication:
         ]
 
     def _prune(self, run_id: str, keep_runs: int) -> None:
-        """Remove what is older than the newest `keep_runs` published runs, also of failed runs:
-        from every zone.
+        """Remove runs older than the newest `keep_runs` published ones from every zone.
 
-        Never the run that was just published.
+        Failed runs are removed too, but never the run that was just published.
         """
         runs = {folder: self._lake.runs(folder) for folder in self._zones.all()}
         published = sorted({run for folder in self._zones.tables.values() for run in runs[folder]})

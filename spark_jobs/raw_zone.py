@@ -1,5 +1,4 @@
-"""The raw zone: which files it holds, what their headers are, and which of them need special
-reading.
+"""The raw zone: its files, their headers, and the files that need special reading.
 
 Every error of a file is a JobError with the file's name, raised before anything is written.
 """
@@ -62,8 +61,10 @@ class RawZone(NamedTuple):
 
 
 def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone:
-    """Find the raw files, check their headers and look through them once; `copies` is a folder for
-    what Spark cannot open."""
+    """Find the raw files, check their headers and read them through once.
+
+    `copies` is a folder for copies of files that Spark cannot open.
+    """
     sizes = lake.tree(raw)
     found = contract.raw_files(sizes)
     for name, reason in found.refused.items():
@@ -106,8 +107,10 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
 
 
 def read_name(name: str) -> str:
-    """The name that Spark reads a raw file by: Hadoop knows gzip by its suffix in lower case
-    only."""
+    """The name by which Spark reads a raw file.
+
+    Hadoop recognises gzip only by a suffix in lower case.
+    """
     if name.lower().endswith(".gz") and not name.endswith(".gz"):
         return (
             hashlib.sha256(name.encode("utf-8")).hexdigest()[:16] + ".csv.gz"
@@ -116,10 +119,10 @@ def read_name(name: str) -> str:
 
 
 def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
-    """The table with what a look at every line says of its files; raises JobError for one that
-    cannot be read.
+    """The table with the result of a look at every line of its files.
 
-    Looks for lines that leave a quote open and for headers further down.
+    It finds lines that leave a quote open, and further headers. Raises JobError for a file that
+    cannot be read.
     """
     lines = csv_text.read_lines(spark, [file.path for file in table.files])
     line, columns = F.col("line"), RAW_COLUMNS[table.name]
@@ -192,8 +195,10 @@ def file_name(source_file: str, names: Iterable[str]) -> str:
 
 
 def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:
-    """A header further down means that files were put together: its columns must come in the same
-    order."""
+    """Check that a further header in a file has its columns in the order of the first one.
+
+    A further header means that files were concatenated.
+    """
     if any(contract.other_header(table, file.header, line) for line in lines):
         raise JobError(
             f"{file.uploaded} has a second header whose columns come in another order: make it"
@@ -204,8 +209,10 @@ def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None
 def rows(
     spark: SparkSession, files: Sequence[RawFile], columns: Sequence[str], patterns: Sequence[str]
 ) -> DataFrame:
-    """The rows of files with one header: those of `csv_text.split_records`, with the text of
-    `columns` by name in place of `fields`."""
+    """The rows of files with one header, as `csv_text.split_records` returns them.
+
+    The text of `columns` by name is in place of `fields`.
+    """
     names = files[0].header.names
     headers = [file.header.text for file in files]
     split = csv_text.split_records(records(spark, files), patterns, headers)

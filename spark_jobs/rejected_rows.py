@@ -1,5 +1,7 @@
-"""The rejected zone: rows that break a rule, as they came, each with all of its reasons. For
-rentals and master tables."""
+"""The rejected zone: rentals and rows of master tables that break a rule.
+
+Each is kept as it came, with all of its reasons.
+"""
 
 from typing import Any, Dict, List, Sequence, Tuple
 from urllib.parse import unquote
@@ -14,12 +16,12 @@ CAME = "came"
 
 
 def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
-    """Over the columns of `csv_text.split_records`: a struct of reasons, CAME, malformed_row and
-    source_file.
+    """The columns of a rejected row, over those of `csv_text.split_records`.
 
-    `reasons`: those of a row that can be split, separated by commas. CAME is a struct of `columns`
-    with the fields as they came, NULL in a row that cannot be split, which is in `malformed_row`
-    as a whole. `names` are those of the header.
+    They are a struct of reasons, CAME, malformed_row and source_file. `reasons`: those of a row
+    that can be split, separated by commas. CAME is a struct of `columns` with the fields as they
+    came, NULL in a row that cannot be split, which is in `malformed_row` as a whole. `names` are
+    those of the header.
     """
     unreadable = F.col("malformed") | F.col("not_utf8")
     all_reasons = (
@@ -36,8 +38,10 @@ def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Co
 
 
 def repeated_headers(headers: DataFrame) -> DataFrame:
-    """Rows that are a header of their file -> all but one a file: files were put together, and the
-    others are no data."""
+    """Rows that are a header of their file -> the same without the first of each file.
+
+    More than one header means that files were concatenated.
+    """
     same_file = Window.partitionBy("source_file").orderBy(CAME)
     numbered = headers.withColumn("number", F.row_number().over(same_file))
     return numbered.where("number > 1").drop("number")
@@ -46,8 +50,7 @@ def repeated_headers(headers: DataFrame) -> DataFrame:
 def write_rejected(
     rows: DataFrame, columns: Sequence[str], reasons: Sequence[str], folder: str
 ) -> Tuple[int, Dict[str, int]]:
-    """Write rows with the fields of `refused`; return how many they are, and how many each reason
-    has.
+    """Write rows with the fields of `refused`; return their number and the count of each reason.
 
     Written are reasons, the columns, malformed_row, source_file.
     """
@@ -74,8 +77,10 @@ def reason_counts(reasons: Sequence[str]) -> List[Column]:
 def problem(
     spark: SparkSession, rows_of: str, counts: Dict[str, Any], max_reject_rate: float, folder: str
 ) -> str:
-    """Why a run may not go on with the rows, '' where it may. `counts`: rows, kept, rejected,
-    rejected_by_reason."""
+    """The reason why a run may not go on with the rows, '' if it may.
+
+    `counts`: rows, kept, rejected, rejected_by_reason.
+    """
     rows, rejected = counts["rows"], counts["rejected"]
     if not counts["kept"]:
         words = f"not one of {rows} {rows_of} could be kept"

@@ -1,5 +1,7 @@
-"""The validation of rentals: each rule of the data contract is a condition, and all of them are
-checked in one pass."""
+"""The validation of rentals: each rule of the data contract is a condition.
+
+All conditions are checked in one pass.
+"""
 
 from functools import reduce
 from operator import or_
@@ -65,17 +67,19 @@ REASONS = [
 
 
 def patterns(names: Sequence[str]) -> List[str]:
-    """For each column the pattern that its text has in a plain row; columns that nobody asks for
-    may have any."""
+    """The pattern that each column's text has in a plain row.
+
+    Columns that no job reads may have any text.
+    """
     texts = dict.fromkeys(FIELDS, PLAIN_TEXT)
     return [FORMS.get(name, texts.get(name, PLAIN_LINE)) for name in names]
 
 
 def parsed(rows: DataFrame) -> DataFrame:
-    """`raw_zone.rows` -> the values of a rental, NULL where a text does not parse.
+    """`csv_text.split_records` -> the same with the values of a rental in place of `fields`.
 
-    line, source_file, not_utf8, malformed, is_header, rental_id, user_id, vehicle_id, start_time,
-    end_time, pickup_location, dropoff_location, total_amount, amount_text.
+    The values are rental_id, user_id, vehicle_id, start_time, end_time, pickup_location,
+    dropoff_location, total_amount and amount_text; one that does not parse is NULL.
     """
     return rows.select(
         *("line", "source_file", "not_utf8", "malformed", "is_header"),
@@ -95,8 +99,10 @@ def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
 
 
 def with_masters(rentals: DataFrame, masters: Dict[str, DataFrame]) -> DataFrame:
-    """Left-joins the clean master tables: adds user_key, vehicle_key, vehicle_type, brand,
-    known_pickup and known_dropoff; NULL means that the id is unknown."""
+    """Left-joins the clean master tables; a NULL key means that the id is unknown.
+
+    Adds user_key, vehicle_key, vehicle_type, brand, known_pickup and known_dropoff.
+    """
     users = masters["users"].select("user_id", "user_key")
     vehicles = masters["vehicles"].select("vehicle_id", "vehicle_key", "vehicle_type", "brand")
     location, known = F.col("location_id"), F.lit(True)
@@ -115,8 +121,10 @@ def with_masters(rentals: DataFrame, masters: Dict[str, DataFrame]) -> DataFrame
 
 
 def broken_rules() -> Dict[str, Column]:
-    """Reason -> condition, over the columns of `parsed` and `with_masters`; true or false for a row
-    that could be split."""
+    """Reason -> condition, over the columns of `parsed` and `with_masters`.
+
+    A condition is true or false, never NULL, for a row that could be split.
+    """
     return {
         "missing_rental_id": F.col("rental_id") == "",
         "missing_user_id": F.col("user_id") == "",

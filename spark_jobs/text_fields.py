@@ -1,8 +1,8 @@
-"""Conversions from the text of a raw field to a value: NULL where it does not parse, alike on every
-Spark release.
+"""Conversions from the text of a raw field to a value: NULL where it does not parse.
 
-The functions take a column's name, or SQL, and return a column. Forms are checked by patterns that
-take linear time, so a field of some megabytes is refused at once.
+They give the same on every Spark release. The functions take a column's name, or SQL, and return a
+column. Forms are checked by patterns that take linear time, so a field of some megabytes is refused
+at once.
 """
 
 from contract import NOT_UTF8, WHITE_SPACE
@@ -39,8 +39,10 @@ def has_form(pattern: str, name: str) -> Column:
 
 
 def utf8_sql(expression: str) -> str:
-    """SQL: the text with one NOT_UTF8 in place of bytes that are no UTF-8, which Spark reads as
-    they are."""
+    """SQL: the text with one NOT_UTF8 in place of bytes that are not UTF-8.
+
+    Spark reads such bytes as they are.
+    """
     return f"regexp_replace({expression}, '{NOT_UTF8}+', '{NOT_UTF8}')"
 
 
@@ -62,8 +64,10 @@ def to_integer(name: str) -> Column:
 
 
 def to_timestamp(name: str) -> Column:
-    """Of a text in the form of TIME: a cast alone would also take '2024-1-1', and to_timestamp is
-    slow."""
+    """The timestamp of a text in the form of TIME.
+
+    A cast alone would also accept '2024-1-1', and Spark's to_timestamp is slow.
+    """
     return F.expr(f"try_cast(`{name}` AS TIMESTAMP)")
 
 

@@ -53,8 +53,10 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_hours(rentals: DataFrame) -> DataFrame:
-    """Rentals -> rental_date, hour_of_day and the sums of each hour: all that days, hours and
-    weekdays need of the money."""
+    """Rentals -> rental_date, hour_of_day and the sums of each hour.
+
+    Days, hours and weekdays need nothing else of the money.
+    """
     return rentals.groupBy("rental_date", F.hour("start_time").alias("hour_of_day")).agg(
         *measures.totals(), *measures.extremes()
     )
@@ -156,11 +158,10 @@ def renting_users(rentals: DataFrame) -> DataFrame:
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """`cents` and others -> the same and `spending_percentile`: the share of the other users who
-    spent less.
+    """`cents` and others -> the same and `spending_percentile`.
 
-    One task ranks the distinct totals, not the users: there are a few thousand of them, and never
-    more than there are amounts of money.
+    That is the share of the other users who spent less. One task ranks the distinct totals, not the
+    users: there are a few thousand of them, and never more than there are amounts of money.
     """
     in_order = Window.orderBy("cents")
     totals = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users"))

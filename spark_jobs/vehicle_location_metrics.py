@@ -43,8 +43,10 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_vehicles(rentals: DataFrame) -> DataFrame:
-    """`kpi_job.CleanRun.rentals` -> one row a vehicle: vehicle_type, brand, and the measures of its
-    rentals."""
+    """`kpi_job.CleanRun.rentals` -> one row for each vehicle.
+
+    It has vehicle_type, brand, and the measures of the vehicle's rentals.
+    """
     return (
         rentals.groupBy("vehicle_key", "vehicle_type", "brand")
         .agg(*measures.totals(), *measures.extremes(), *measures.times())
@@ -92,8 +94,10 @@ def brand_metrics(vehicles: DataFrame) -> DataFrame:
 
 
 def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
-    """Rentals and the clean locations -> the table of the data contract, with a row also for a
-    location without rentals."""
+    """Rentals and the clean locations -> the table of the data contract.
+
+    A location without rentals has a row too.
+    """
     pickups = rentals.groupBy(F.col("pickup_location").alias("location_id")).agg(
         *measures.totals(), *measures.extremes()
     )
@@ -123,8 +127,10 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 
 
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
-    """Rentals -> location_id, unique_vehicles: those picked up or returned there; one that did both
-    counts once."""
+    """Rentals -> location_id, unique_vehicles: vehicles picked up or returned at the location.
+
+    A vehicle that did both counts once.
+    """
     visits = rentals.select(
         F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"),
         "vehicle_key",

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the generated parts of the documents: help texts, tables of steps, settings, prices and
-permissions, the diagram.
+"""Writes the generated parts of the documents: help texts, tables, permissions, the diagram.
 
 With --run it first runs everything on this machine, with a fresh sample, and takes the README's
 picture of the terminal, its chart and its numbers from that run. A test fails while a generated

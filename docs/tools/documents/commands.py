@@ -46,8 +46,9 @@ def step_of(script: str) -> int | None:
 
 @functools.cache
 def help_text(script: str) -> str:
-    """The output of ``script --help``, produced in this process: a new process would take a second
-    for each script.
+    """The output of ``script --help``, produced in this process.
+
+    A new process would take a second for each script.
     """
     out = io.StringIO()
     with _as_started(script), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
@@ -57,9 +58,7 @@ def help_text(script: str) -> str:
 
 @contextlib.contextmanager
 def _as_started(script: str) -> Iterator[None]:
-    """Sets arguments, module path and terminal inside the block as for a script started with
-    --help.
-    """
+    """Sets arguments, module path and terminal inside the block as for ``script --help``."""
     before = sys.argv, sys.path[:], dict(os.environ)
     home = ROOT if script == LOCAL_AWS else (ROOT / script).parent
     sys.argv, sys.path[:0] = [script, "--help"], [str(home)]

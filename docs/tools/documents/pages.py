@@ -1,5 +1,6 @@
-"""The documents and their generated blocks, which are between a marker with the block's name and an
-end marker.
+"""The documents and their generated blocks.
+
+A block lies between a marker with its name and an end marker.
 """
 
 from __future__ import annotations

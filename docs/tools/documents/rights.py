@@ -1,5 +1,4 @@
-"""The roles and their permissions as tables, from the templates of
-scripts/car_rental/iam/policies."""
+"""The roles and their permissions as tables, from scripts/car_rental/iam/policies."""
 
 from __future__ import annotations
 

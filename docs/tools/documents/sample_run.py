@@ -1,6 +1,4 @@
-"""The results of a real run for the README: the picture of the terminal, a chart, the numbers of
-the report.
-"""
+"""The results of a real run for the README: a picture of the terminal, a chart, some numbers."""
 
 from __future__ import annotations
 
@@ -29,8 +27,7 @@ _BACKGROUND = '<rect width="100%" height="100%" fill="white"/>'
 
 
 def pictures_and_blocks() -> dict[str, Make]:
-    """Runs everything on this machine, writes the pictures, and returns the blocks about the
-    run."""
+    """Runs everything on this machine, writes the pictures, returns the blocks about the run."""
     record = _run()
     report = (ROOT / record["steps"][-1]["result"]["page"]).read_text(encoding="utf-8")
     CHART.write_text(_chart(report), encoding="utf-8")
@@ -38,8 +35,10 @@ def pictures_and_blocks() -> dict[str, Make]:
 
 
 def _run() -> dict[str, Any]:
-    """The record of `python main.py --all --local --record ...` with the default settings and a
-    fresh sample."""
+    """The record of `python main.py --all --local --record ...` with a fresh sample.
+
+    It uses the default settings.
+    """
     shutil.rmtree(_OUT, ignore_errors=True)
     defaults = {
         name: str(field.default) for name, field in setting_fields().items() if field.default

@@ -1,5 +1,7 @@
-"""The state machine as a Mermaid diagram: its main states, with the paths between them read from
-the definition."""
+"""The state machine as a Mermaid diagram: its main states, and the paths between them.
+
+The paths are read from the definition.
+"""
 
 from __future__ import annotations
 
