@@ -1,6 +1,7 @@
 """Step 2: the bucket in every state it can be found in, and uploads that skip what is there."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -266,7 +267,16 @@ def test_a_raw_file_that_no_job_can_read_ends_the_step_and_is_named(project, raw
 def test_folders_that_link_to_each_other_are_listed_once(raw):
     (raw / "users").mkdir()
     (raw / "users" / "loop").symlink_to(raw / "users")
-    assert find_raw_files(raw).files["users"] == [raw / "users.csv"]
+    found = find_raw_files(raw)
+    assert found.files["users"] == [raw / "users.csv"]
+    assert list(found.not_read) == ["users/loop"]
+
+
+def test_a_raw_file_that_is_a_pipe_is_refused_before_anything_waits_for_it(raw):
+    (raw / "users").mkdir()
+    os.mkfifo(raw / "users" / "pipe.csv")
+    with pytest.raises(DataLakeError, match="users/pipe.csv is no regular file"):
+        find_raw_files(raw)
 
 
 def test_a_table_without_a_file_fails_before_anything_is_made(project, raw):
