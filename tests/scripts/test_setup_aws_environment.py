@@ -232,6 +232,16 @@ def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(project, raw):
     assert "raw/users/old.csv is not in" in it.err.getvalue()
 
 
+def test_a_raw_file_in_the_lake_that_no_job_can_read_is_pointed_out(project, raw):
+    it = project()
+    setup_aws_environment(it.aws, it.console)
+    it.aws.client("s3").put_object(
+        Bucket=it.settings.s3_bucket_name, Key="raw/users/b_10:00.csv", Body=b"id\n"
+    )
+    setup_aws_environment(it.aws, it.console)
+    assert "raw/users/b_10:00.csv has a ':' in its name" in it.err.getvalue()
+
+
 def test_csv_files_below_and_beside_a_tables_folder_go_up_and_every_other_is_named(project, raw):
     read = [
         "users/a.csv",

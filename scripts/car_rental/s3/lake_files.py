@@ -82,3 +82,5 @@ def _warn_about_other_raw_data(aws: Aws, console: Console, uploads: list[Upload]
                 f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete"
                 " it if it is out of date."
             )
+    for name, reason in found.refused.items():
+        console.warn(f"{settings.s3(f'raw/{name}')} {reason}. No run can begin while it is there.")
