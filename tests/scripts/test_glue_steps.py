@@ -2,6 +2,7 @@
 then see."""
 
 import io
+import json
 import time
 
 import boto3
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.validate import ParamValidator
+from car_rental.config import ROOT
 from car_rental.errors import DataLakeError, Interrupted
 from car_rental.glue.crawlers import crawler_request, crawlers
 from car_rental.s3.lake_bucket import ensure_bucket
@@ -16,6 +18,7 @@ from contract import KPI_TABLES as TABLES
 from run_glue_crawlers import crawl_failure, run_glue_crawlers
 from setup_glue_crawlers import setup_glue_crawlers
 
+POLICIES = ROOT / "scripts" / "car_rental" / "iam" / "policies"
 ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"},
     "Action": "sts:AssumeRole"}]}"""
@@ -81,6 +84,13 @@ def test_the_crawler_has_one_target_a_table_at_table_level(lake):
     paths = [target["Path"] for target in crawler["Targets"]["S3Targets"]]
     assert paths == [lake.settings.s3("processed", table, "") for table in TABLES]
     assert '"TableLevelConfiguration": 3' in crawler["Configuration"]
+
+
+def test_the_crawler_makes_no_partition_index_because_its_role_may_not(lake):
+    setup(lake)
+    crawler = lake.aws.client("glue").get_crawler(Name=crawlers(lake.settings)[0].name)["Crawler"]
+    assert json.loads(crawler["Configuration"])["CreatePartitionIndex"] is False
+    assert "PartitionIndex" not in (POLICIES / "glue_crawler.json").read_text(encoding="utf-8")
 
 
 def test_a_crawler_that_drifted_is_brought_back(lake):
