@@ -259,9 +259,11 @@ def _refuse_other_hosts(**event: Any) -> None:
 def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any) -> None:
     """Every response of AWS has a request id, in a header or in its XML.
 
-    Without this, botocore takes most pages with status 200 for an empty response.
+    Without this, botocore takes most pages with status 200 for an empty response, and a page that
+    is not found for a bucket that does not exist.
     """
-    if response_dict["status_code"] >= 300 or any(
+    status, method = response_dict["status_code"], operation_model.http["method"]
+    if (status >= 300 and (status, method) != (404, "HEAD")) or any(
         name.lower() in _REQUEST_ID for name in response_dict["headers"]
     ):
         return

@@ -383,11 +383,13 @@ def test_an_execution_that_died_does_not_block_the_next_one(
     assert pipeline.forgotten(died) == []
 
 
-def test_a_holder_that_nobody_knows_any_more_does_not_block(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("holder", ["{machine}:long-gone", "no ARN"])
+def test_a_holder_that_nobody_knows_any_more_does_not_block(
+    pipeline: Pipeline, holder: str
+) -> None:
     pipeline.define(without_spark)
-    gone = f"{state_machine_arn(pipeline.aws).replace(':stateMachine:', ':execution:')}:long-gone"
-    lake = pipeline.settings.s3_bucket_name
-    pipeline.aws.client("s3").put_object(Bucket=lake, Key=LOCK_KEY, Metadata={"execution": gone})
+    machine = state_machine_arn(pipeline.aws).replace(":stateMachine:", ":execution:")
+    put_lock(pipeline, execution=holder.format(machine=machine))
     assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
 
 

@@ -116,3 +116,10 @@ def test_a_program_that_accepts_every_request_is_not_taken_for_aws(
         with pytest.raises((ResponseParserError, ConfigError)) as caught:
             getattr(client, operation)(**parameters)
     assert "is not AWS" in as_failure(caught.value, "main").what
+
+
+def test_a_bucket_that_another_program_does_not_know_is_not_taken_for_a_missing_one(project):
+    with web_server(b"", status=404) as url:
+        client = project(AWS_ENDPOINT_URL=url).aws.client("s3")
+        with pytest.raises(ConfigError, match="is not AWS"):
+            client.head_bucket(Bucket="lake")
