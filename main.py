@@ -324,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--record",
             arguments.traceback,
             console,
-            lambda it: it.save_picture(arguments.record, _typed(record)),
+            lambda console: console.save_picture(arguments.record, _typed(record)),
         )
         code = code or drawn
     if arguments.json:

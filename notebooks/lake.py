@@ -145,15 +145,15 @@ class Lake:
 
 def _row_counts(counts: Mapping[str, Any]) -> str:
     reasons = ", ".join(f"{name} {rows:,}" for name, rows in counts["rejected_by_reason"].items())
-    told = [
+    parts = [
         f"{counts['rows']:,} read",
         f"{counts['kept']:,} kept",
         f"{counts['rejected']:,} rejected",
     ]
-    told[-1] += f" ({reasons})" if reasons else ""
+    parts[-1] += f" ({reasons})" if reasons else ""
     if counts["duplicates"]:
-        told.append(f"{counts['duplicates']:,} duplicate" + "s" * (counts["duplicates"] > 1))
-    return ", ".join(told)
+        parts.append(f"{counts['duplicates']:,} duplicate" + "s" * (counts["duplicates"] > 1))
+    return ", ".join(parts)
 
 
 def show_errors_briefly() -> None:
@@ -163,13 +163,13 @@ def show_errors_briefly() -> None:
         shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None
     ) -> None:
         failure = as_failure(error, "analysis")
-        told = {
+        fields = {
             "where": failure.where,
             "what": failure.what,
             "fix": failure.fix,
             "details": list(failure.details),
         }
         lines = [f"{failure.where}: {failure.what}", *failure.details, failure.fix]
-        display({"text/plain": "\n".join(line for line in lines if line), ERROR: told}, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/plain": "\n".join(line for line in lines if line), ERROR: fields}, raw=True)  # type: ignore[no-untyped-call]
 
     get_ipython().set_custom_exc((DataLakeError, ClientError, BotoCoreError), show)

@@ -191,13 +191,13 @@ def _send(aws: Aws, console: Console, operation: str, **request: Any) -> Any:
         )
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
-        if any(known in message for known in _ROLE_NOT_YET):
+        if any(text in message for text in _ROLE_NOT_YET):
             raise DataLakeError(
                 _WHERE,
                 f"Step Functions does not accept the role: {message}",
                 "Run step 1: python scripts/setup_iam_roles.py",
             ) from error
-        if any(known in message for known in _NAME_NOT_YET):
+        if any(text in message for text in _NAME_NOT_YET):
             raise DataLakeError(
                 _WHERE,
                 f"the state machine of this name is still being deleted: {message}",
@@ -211,8 +211,8 @@ def _tags_differ(aws: Aws) -> bool:
     listed = aws.client("stepfunctions").list_tags_for_resource(resourceArn=state_machine_arn(aws))[
         "tags"
     ]
-    there = {tag["key"]: tag["value"] for tag in listed}
-    return not aws.tags.items() <= there.items()
+    current = {tag["key"]: tag["value"] for tag in listed}
+    return not aws.tags.items() <= current.items()
 
 
 def _lower_case(tags: Sequence[dict[str, str]]) -> list[Any]:

@@ -203,11 +203,11 @@ def _failure(aws: Aws, console: Console, execution: Answer) -> DataLakeError:
             console.warn(
                 f"It is unknown whether a Spark job failed: {explain(refusal, _WHERE).what}"
             )
-    said = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
+    message = f"{execution['status']} {error}".strip() + (f": {cause}" if cause else ".")
     fix = _FIXES.get(
         error, "Its history: the Step Functions console, or aws stepfunctions get-execution-history"
     )
-    return DataLakeError("execution", said, fix, details=(execution["executionArn"],))
+    return DataLakeError("execution", message, fix, details=(execution["executionArn"],))
 
 
 def _failed_steps(aws: Aws, cluster_id: str) -> list[Answer]:

@@ -107,25 +107,25 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     )
 
 
-def show(made: SampleData, console: Console) -> None:
+def show(sample: SampleData, console: Console) -> None:
     """Prints the files and the planted defects."""
     console.table(
-        f"Raw data in {made.folder}",
+        f"Raw data in {sample.folder}",
         ("file", "rows", "bytes"),
-        [(file_name(t), made.rows[t], made.bytes[t]) for t in TABLES],
+        [(file_name(t), sample.rows[t], sample.bytes[t]) for t in TABLES],
     )
-    if made.rejected:
+    if sample.rejected:
         reasons = [
-            *made.by_reason.items(),
-            ("rentals to be rejected", made.rejected),
-            ("odd, but to be kept", made.odd_but_kept),
+            *sample.by_reason.items(),
+            ("rentals to be rejected", sample.rejected),
+            ("odd, but to be kept", sample.odd_but_kept),
         ]
         console.table(
             "Planted in the rentals (one may have several)", ("reason", "rentals"), reasons
         )
         oddities = [
             (table, name, count)
-            for table, kinds in made.oddities.items()
+            for table, kinds in sample.oddities.items()
             for name, count in kinds.items()
         ]
         console.table("Planted in the master tables", ("table", "oddity", "rows"), oddities)

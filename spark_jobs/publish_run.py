@@ -217,10 +217,10 @@ class Publication:
         for table in KPI_TABLES:
             wanted = manifest[table]["files"]
             staged = self._staged(run_id, table)
-            there = set(self._lake.files(staged).items()) | set(
+            existing = set(self._lake.files(staged).items()) | set(
                 self._lake.files(self._published(run_id, table)).items()
             )
-            if not wanted or not there >= set(wanted.items()):
+            if not wanted or not existing >= set(wanted.items()):
                 raise JobError(
                     f"{staged} does not hold the {len(wanted)} files that the job wrote: "
                     f"run the KPI jobs of run {run_id} again"

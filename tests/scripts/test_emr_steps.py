@@ -314,11 +314,13 @@ def test_a_step_that_failed_right_after_the_bucket_was_made_says_so(lake, cluste
         spark_outcomes, "probable_cause", lambda *_: Cause("no such key", (), "s3://b/l")
     )
     step = {"Id": "s-1", "Name": "job", "Status": {"State": "FAILED"}}
-    assert "was made only at" not in step_failure(lake.aws, lake.console, cluster, "job", step).fix
+    assert (
+        "was created only at" not in step_failure(lake.aws, lake.console, cluster, "job", step).fix
+    )
     monkeypatch.setattr(
         type(lake.settings), "is_local", False
     )  # on this machine a new object is there at once
-    assert "was made only at" in step_failure(lake.aws, lake.console, cluster, "job", step).fix
+    assert "was created only at" in step_failure(lake.aws, lake.console, cluster, "job", step).fix
 
 
 def test_insufficient_ec2_permissions_are_a_matter_of_the_network_s_tags():

@@ -146,10 +146,10 @@ def credentials(aws: Aws) -> Iterator[Finding]:
 
 def bucket(aws: Aws) -> Iterator[Finding]:
     """The bucket's name is available, or the bucket is in this account and region."""
-    there = bucket_exists(aws)
+    exists = bucket_exists(aws)
     yield ok(
         f"bucket {aws.settings.s3_bucket_name}"
-        f" {'exists and is yours' if there else 'does not exist yet, its name is free'}"
+        f" {'exists and is yours' if exists else 'does not exist yet, its name is free'}"
     )
 
 

@@ -87,7 +87,7 @@ def _show(things: Sequence[Resource], kept: Sequence[Kept], console: Console) ->
         console.table(
             "Not to be removed",
             ("kind", "name", "why"),
-            [(one.kind, one.name, one.reason) for one in kept],
+            [(entry.kind, entry.name, entry.reason) for entry in kept],
         )
 
 
@@ -133,7 +133,7 @@ def _raise_if_left(failed: Sequence[Kept]) -> None:
             "teardown",
             f"{len(failed)} could not be removed:",
             "Fix the cause and run it again.",
-            details=tuple(f"{one.kind} {one.name}: {one.reason}" for one in failed),
+            details=tuple(f"{entry.kind} {entry.name}: {entry.reason}" for entry in failed),
         )
 
 

@@ -184,7 +184,7 @@ def start_failure(cluster: Answer) -> DataLakeError:
     details = status.get("ErrorDetails", [])
     codes = [*(detail.get("ErrorCode", "") for detail in details), reason.get("Code", "")]
     fix = next(
-        (fix for code in codes for known, fix in _FIXES.items() if code.startswith(known)), ""
+        (fix for code in codes for prefix, fix in _FIXES.items() if code.startswith(prefix)), ""
     )
     if "insufficient EC2 permissions" in reason.get("Message", ""):
         fix = _NETWORK_FIX

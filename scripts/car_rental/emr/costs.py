@@ -144,12 +144,12 @@ def table_prices(region: str) -> Prices:
     source = (
         f"the table of {table['as_of']} in scripts/car_rental/emr/prices.json, not today's list"
     )
-    rows, there = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
-    if there is None:
+    rows, regional = table["per_hour"], table["m5.xlarge_ec2_in"].get(region)
+    if regional is None:
         return Prices({}, source)
-    here = Decimal(rows["m5.xlarge"]["ec2"])
+    reference = Decimal(rows["m5.xlarge"]["ec2"])
     prices = {
-        name: Decimal(row["ec2"]) * Decimal(there) / here + Decimal(row["emr"])
+        name: Decimal(row["ec2"]) * Decimal(regional) / reference + Decimal(row["emr"])
         for name, row in rows.items()
     }
     return Prices(prices, source)

@@ -42,8 +42,8 @@ def _published_tables(aws: Aws) -> tuple[str, ...]:
     pages = if_exists(lambda: list(listing), "EntityNotFoundException")
     if pages is None:
         raise DataLakeError(_WHERE, f"the Glue database {database} does not exist.", _SETUP)
-    there = {table["Name"] for page in pages for table in page["TableList"]}
-    missing = [table for table in contract.KPI_TABLES if table not in there]
+    existing = {table["Name"] for page in pages for table in page["TableList"]}
+    missing = [table for table in contract.KPI_TABLES if table not in existing]
     if len(missing) == len(contract.KPI_TABLES):
         raise DataLakeError(
             _WHERE,

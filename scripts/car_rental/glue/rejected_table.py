@@ -58,15 +58,15 @@ def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
         aws.client("glue"),
         {"DatabaseName": aws.settings.glue_database_name, "TableName": table},
     )
-    there = registered_runs(aws, table)
-    if there is None:
+    registered = registered_runs(aws, table)
+    if registered is None:
         _create(aws, table)
-    for run in sorted(set(runs).difference(there or [])):
+    for run in sorted(set(runs).difference(registered or [])):
         glue.create_partition(
             **place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)}
         )
     # its folders have been deleted, or it has been published since
-    for run in set(there or []).difference(runs):
+    for run in set(registered or []).difference(runs):
         glue.delete_partition(**place, PartitionValues=[run])
 
 

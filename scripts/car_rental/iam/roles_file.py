@@ -34,17 +34,17 @@ def save(path: Path, content: RolesFile) -> list[str]:
 
     A file of another account or environment is renamed, not overwritten: on AWS it is still valid.
     """
-    there = _read(path)
+    old = _read(path)
     new = asdict(content)
-    if {name: there.get(name) for name in new} == new:
+    if {name: old.get(name) for name in new} == new:
         return []
     notes = []
-    if path.exists() and _is_worth_keeping(there, content):
-        aside = path.with_name(
-            f"{path.stem}.{there.get('account_id')}.{there.get('environment')}{path.suffix}"
+    if path.exists() and _is_worth_keeping(old, content):
+        backup = path.with_name(
+            f"{path.stem}.{old.get('account_id')}.{old.get('environment')}{path.suffix}"
         )
-        os.replace(path, aside)
-        notes.append(f"{path.name} was for another account or environment: kept as {aside.name}")
+        os.replace(path, backup)
+        notes.append(f"{path.name} was for another account or environment: kept as {backup.name}")
     stamped = {**new, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
     write_whole(path, json.dumps(stamped, indent=2) + "\n")
     return notes
@@ -59,10 +59,10 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _is_worth_keeping(there: dict[str, Any], content: RolesFile) -> bool:
+def _is_worth_keeping(old: dict[str, Any], content: RolesFile) -> bool:
     """Returns whether the old file is still valid. The roles of a stand-in end with its server."""
-    on_aws = bool(there) and not there.get("endpoint_url")
-    return on_aws and (there.get("account_id"), there.get("environment")) != (
+    on_aws = bool(old) and not old.get("endpoint_url")
+    return on_aws and (old.get("account_id"), old.get("environment")) != (
         content.account_id,
         content.environment,
     )

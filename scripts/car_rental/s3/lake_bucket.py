@@ -105,13 +105,13 @@ def young_bucket_note(aws: Aws, now: datetime | None = None) -> str:
         if_exists(lambda: aws.client("s3").list_buckets(Prefix=name)["Buckets"], "AccessDenied")
         or []
     )
-    made = next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == name), None)
-    if made is None or (now or datetime.now(UTC)) - made > _YOUNG:
+    created = next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == name), None)
+    if created is None or (now or datetime.now(UTC)) - created > _YOUNG:
         return ""
     return (
-        f"The bucket {name} was made only at {made:%H:%M} UTC: for some 15 minutes after versioning"
-        " is switched on, S3 may answer that a new object does not exist. If that is the cause,"
-        " run it again."
+        f"The bucket {name} was created only at {created:%H:%M} UTC: for some 15 minutes after"
+        " versioning is switched on, S3 may answer that a new object does not exist. If that is"
+        " the cause, run it again."
     )
 
 

@@ -74,10 +74,10 @@ def _warn_about_other_raw_data(aws: Aws, console: Console, uploads: list[Upload]
     """Warns about raw objects that did not come from DATA_DIR: the jobs read them too."""
     settings = aws.settings
     keys = object_keys(aws, settings.s3_bucket_name, "raw/") if bucket_exists(aws) else []
-    known = {upload.key for upload in uploads}
+    uploaded = {upload.key for upload in uploads}
     found = contract.raw_files(key.removeprefix("raw/") for key in keys if not key.endswith("/"))
     for key in [f"raw/{name}" for names in found.read.values() for name in names]:
-        if key not in known:
+        if key not in uploaded:
             console.warn(
                 f"{settings.s3(key)} is not in {settings.data_dir}, but counts as raw data: delete"
                 " it if it is out of date."

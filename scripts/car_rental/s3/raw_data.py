@@ -41,7 +41,7 @@ def find_raw_files(folder: Path) -> RawData:
     raw = list_raw_files(folder)
     missing = [table for table, files in raw.files.items() if not files]
     if missing:
-        there = (
+        found_names = (
             ", ".join(
                 sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
             )
@@ -49,7 +49,7 @@ def find_raw_files(folder: Path) -> RawData:
         )
         raise DataLakeError(
             f"raw data in {folder}",
-            f"no CSV file for {', '.join(missing)}; there is {there}.",
+            f"no CSV file for {', '.join(missing)}; there is {found_names}.",
             "Put <table>.csv or <table>/*.csv there (.csv.gz too), or empty the folder: then a"
             " sample is generated.",
         )

@@ -114,10 +114,10 @@ def _listed(aws: Aws, folders: set[str]) -> dict[str, tuple[int, str]]:
 
 
 def _is_there(aws: Aws, upload: Upload, listed: dict[str, tuple[int, str]]) -> bool:
-    there = listed.get(upload.key)
-    if there is None or there[0] != upload.path.stat().st_size:
+    stored = listed.get(upload.key)
+    if stored is None or stored[0] != upload.path.stat().st_size:
         return False
-    return there[1] == _digest(upload.path, "md5") or _stored_digest(aws, upload.key) == _digest(
+    return stored[1] == _digest(upload.path, "md5") or _stored_digest(aws, upload.key) == _digest(
         upload.path, "sha256"
     )
 

@@ -247,22 +247,22 @@ def _write(folder: Path, world: World, seed: int, defects: float, business: bool
 
     A killed run then leaves no half-written file.
     """
-    making = folder / ".generating"
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
+    temporary = folder / ".generating"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     try:
-        made = _write_tables(making, folder, world, seed, defects, business)
-        (making / contract.SAMPLE_MANIFEST).write_text(
-            json.dumps(_manifest(made), indent=2) + "\n", encoding="utf-8"
+        sample = _write_tables(temporary, folder, world, seed, defects, business)
+        (temporary / contract.SAMPLE_MANIFEST).write_text(
+            json.dumps(_manifest(sample), indent=2) + "\n", encoding="utf-8"
         )
         for month in _manifest_there(folder).get("months", ()):  # of the sample that is replaced
             (folder / _month_file(month)).unlink(missing_ok=True)
         # the manifest first: from here on, all files are recognised as generated
         for name in (contract.SAMPLE_MANIFEST, *map(file_name, TABLES)):
-            os.replace(making / name, folder / name)
+            os.replace(temporary / name, folder / name)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return made
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sample
 
 
 def _write_tables(

@@ -55,7 +55,7 @@ def ensure_rule(aws: Aws) -> Change:
     ):
         aws.change(lambda: _put(aws, new=current is None))
         changed.append("pattern")
-    if _ensure_targets(aws, there=current is not None):
+    if _ensure_targets(aws, rule_exists=current is not None):
         changed.append("targets")
     if _ensure_permission(aws):
         changed.append("permission")
@@ -87,14 +87,13 @@ def _targets(aws: Aws) -> list[Any]:
     return wanted
 
 
-def _ensure_targets(aws: Aws, *, there: bool) -> bool:
+def _ensure_targets(aws: Aws, *, rule_exists: bool) -> bool:
     events, name = aws.client("events"), rule_name(aws)
-    current = events.list_targets_by_rule(Rule=name)["Targets"] if there else []
+    current = events.list_targets_by_rule(Rule=name)["Targets"] if rule_exists else []
     wanted = _targets(aws)
     missing = [target for target in wanted if target not in current]
-    unwanted = [
-        target["Id"] for target in current if target["Id"] not in [one["Id"] for one in wanted]
-    ]
+    wanted_ids = {target["Id"] for target in wanted}
+    unwanted = [target["Id"] for target in current if target["Id"] not in wanted_ids]
     if missing:
         aws.change(lambda: events.put_targets(Rule=name, Targets=missing))
     if unwanted:
