@@ -31,7 +31,6 @@ from master_tables import write_masters
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from raw_zone import RawTable
-from rejected_rows import problem
 from rental_rules import CONTESTED, FIELDS, HEADER, KEPT, REJECTED, RENTAL_COLUMNS, verdict_counts
 
 JOB = "clean_rentals"
@@ -128,14 +127,14 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
         "not_read": zone.not_read,
         "notes": notes,
     }  # type: Dict[str, Any]
-    reason = masters_problem(spark, masters, zones, max_reject_rate)
-    if not reason:
+    problem = masters_problem(spark, masters, zones, max_reject_rate)
+    if not problem:
         known = known_masters(spark, masters, zones)
         summary["rentals"] = write_rentals(spark, lake, zone.tables[RENTALS], known, zones)
-        reason = rentals_problem(spark, summary["rentals"], zones, max_reject_rate)
+        problem = rentals_problem(spark, summary["rentals"], zones, max_reject_rate)
     lake.delete(zones.work)
     summary["seconds"] = round(time.time() - began, 1)
-    finish(lake, zones, summary, reason)
+    finish(lake, zones, summary, problem)
     return summary
 
 
@@ -160,9 +159,10 @@ def masters_problem(
         if not counts["rows"]:
             return f"the {table} files hold no row: nothing can be validated against them"
         folder = zones.rejected[table]
-        found = problem(spark, f"rows of {table}", counts, max_reject_rate, folder)
-        if found:
-            return found
+        rows = f"rows of {table}"
+        problem = rejected_rows.problem(spark, rows, counts, max_reject_rate, folder)
+        if problem:
+            return problem
     return ""
 
 
@@ -176,8 +176,8 @@ def rentals_problem(
     if read != kept + rejected:
         words = f"{read} rentals were read, but {kept} kept and {rejected} rejected"
         return words + ": a fault of this job"
-    counts = dict(rentals, rows=read)
-    return problem(spark, "rentals", counts, max_reject_rate, zones.rejected[RENTALS])
+    counts, folder = dict(rentals, rows=read), zones.rejected[RENTALS]
+    return rejected_rows.problem(spark, "rentals", counts, max_reject_rate, folder)
 
 
 def known_masters(
@@ -206,14 +206,15 @@ def write_rentals(
     counts, kept = Observation(), join(zones.judged, "verdict=" + KEPT)
     rentals = judged_rentals(spark, table, masters, zones)
     rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
-    settled = rental_rules.settled(with_verdict(spark, zones, CONTESTED))
+    judged = spark.read.parquet(zones.judged)
+    settled = rental_rules.settled(with_verdict(judged, CONTESTED))
     if observed(counts)["contested"]:
         winners = settled.where(F.col("verdict") == KEPT).select(*RENTAL_COLUMNS)
         winners.write.mode("append").parquet(kept)
     rejected, by_reason = rejected_rows.write_rejected(
-        with_verdict(spark, zones, REJECTED)
+        with_verdict(judged, REJECTED)
         .unionByName(settled.where(F.col("verdict") == REJECTED).drop("verdict"))
-        .unionByName(rejected_rows.repeated_headers(with_verdict(spark, zones, HEADER))),
+        .unionByName(rejected_rows.repeated_headers(with_verdict(judged, HEADER))),
         FIELDS,
         rental_rules.REASONS,
         zones.rejected[RENTALS],
@@ -240,10 +241,9 @@ def judged_rentals(
     return raw_zone.union(parts)
 
 
-def with_verdict(spark: SparkSession, zones: Zones, verdict: str) -> DataFrame:
-    """The judged rentals of a verdict: RENTAL_COLUMNS and the fields of `refused`."""
-    rows = spark.read.parquet(zones.judged).where(F.col("verdict") == verdict)
-    return rows.select(*RENTAL_COLUMNS, "refused.*")
+def with_verdict(judged: DataFrame, verdict: str) -> DataFrame:
+    """`rental_rules.judged` -> RENTAL_COLUMNS and the fields of `refused`, of this verdict."""
+    return judged.where(F.col("verdict") == verdict).select(*RENTAL_COLUMNS, "refused.*")
 
 
 def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
