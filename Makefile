@@ -78,7 +78,8 @@ $(INSTALLED):
 	@[ "$(PYTHON)" ] || { echo "make: $(NEEDED); PYTHON=/path/to/python names one that is not on the PATH" >&2; exit 2; }
 	@$(ENV) $(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1); $(NEEDED)" >&2; exit 2; }
 	@[ $$(df -Pk . | awk 'NR == 2 { print $$4 }') -gt 1500000 ] || { echo "make: this folder needs 1.5 GB of free disk, and has less" >&2; exit 2; }
-	$(BIN)/python -m pip -V >/dev/null 2>&1 && [ "$$($(BIN)/python -V)" = "Python $(VERSION)" ] || $(ENV) $(PYTHON) -m venv --clear $(VENV)
+	@echo "make: installs what the project needs into $(VENV), once: a minute or two of download"
+	@$(BIN)/python -m pip -V >/dev/null 2>&1 && [ "$$($(BIN)/python -V)" = "Python $(VERSION)" ] || $(ENV) $(PYTHON) -m venv --clear $(VENV)
 	$(PIP_INSTALL)
 	$(ENV) $(BIN)/python -m local_aws --prepare
 	@rm -f $(VENV)/installed* && touch $@

@@ -7,11 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 POLL_SECONDS = 0.25
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class _PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            self._peak = max(self._peak, _resident_bytes(_processes(self._group)))
+            self._peak = max(self._peak, _resident_bytes(self._group))
 
     def stop(self) -> float:
         self._ended.set()
@@ -75,31 +77,19 @@ class _PeakMemory(threading.Thread):
         return self._peak / 2**20
 
 
-def _processes(group: int) -> dict[str, list[str]]:
-    """The stat fields, from the state on, of the processes of a group by their number."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:  # it has ended since
-            continue
-        if int(fields[2]) == group:
-            found[stat.parent.name] = fields
-    return found
+def _resident_bytes(group: int) -> int:
+    """The memory of the processes of a group together.
 
-
-def _resident_bytes(processes: dict[str, list[str]]) -> int:
-    return sum(
-        int(fields[21]) * PAGE_BYTES
-        for fields in processes.values()
-        if not _is_forked(fields, processes)
-    )
-
-
-def _is_forked(fields: list[str], processes: dict[str, list[str]]) -> bool:
-    """Returns whether the process is a child that has not called exec yet.
-
-    Its memory is its parent's, and the JVM's would count twice.
+    A child that has not called exec yet is left out: its memory is its parent's, and the JVM's
+    would count twice.
     """
-    parent = processes.get(fields[1])
-    return parent is not None and parent[20] == fields[20]
+    memory = {}
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):  # it has ended since
+            if os.getpgid(process.pid) == group:
+                memory[process.pid] = process.ppid(), process.memory_info()
+    return sum(
+        used.rss
+        for parent, used in memory.values()
+        if parent not in memory or memory[parent][1].vms != used.vms
+    )
