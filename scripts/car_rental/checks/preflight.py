@@ -165,9 +165,8 @@ def raw_data(aws: Aws) -> Iterator[Finding]:
     for path, wrong in broken:
         yield problem(
             f"{path} {wrong}",
-            "Columns are matched by their names in the header; the first Spark job would fail on"
-            " this file.",
-            "Correct it: the contract's names in its first line, separated by commas.",
+            "The first Spark job would fail on this file.",
+            "Correct it: CSV, with its columns' names in the first line, separated by commas.",
         )
     for name, reason in raw.not_read.items():
         fix = reason.partition(": ")[2] or "save it as .csv or .csv.gz"

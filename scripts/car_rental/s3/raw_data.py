@@ -119,8 +119,8 @@ def require_headers(raw: RawData) -> None:
             "raw data",
             f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read by the data"
             " contract:",
-            "Columns are matched by the names in the first line, and separated by commas: correct"
-            " the header.",
+            "Correct it there: a raw file is CSV, with its columns' names in the first line,"
+            " separated by commas.",
             details=broken,
         )
 
