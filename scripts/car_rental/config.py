@@ -375,6 +375,8 @@ def load_settings(
     sources = _sources(file, environ, overrides or {})
     values, problems = _parse(sources)
     problems = [*file.problems, *problems]
+    if not file.problems:  # a line that cannot be read may be the missing half
+        problems += _half_a_key_pair(sources)
     if problems:
         raise ConfigError(
             "configuration",
@@ -440,7 +442,7 @@ def _parse(sources: Sources) -> tuple[dict[str, Any], list[str]]:
         except ValueError:
             value = "(hidden)" if item.metadata["secret"] else repr(raw)
             problems.append(f"{name} = {value} (from {origin}): allowed is {kind.allowed}")
-    problems += _half_a_key_pair(sources) + _scaling_without_room(values)
+    problems += _scaling_without_room(values)
     return values, problems
 
 

@@ -182,6 +182,14 @@ def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, te
     assert detail.startswith(f".env, {problem}")
 
 
+def test_a_secret_whose_quote_is_not_closed_is_one_problem_and_not_a_missing_secret_too(env_file):
+    text = 'AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY="abc\n'
+    with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
+        load_settings({}, env_file(text))
+    (problem,) = caught.value.details
+    assert "close the quote" in problem and "abc" not in problem
+
+
 def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_file):
     with pytest.raises(ConfigError, match="3 settings are wrong") as caught:
         load_settings({}, env_file("my lake\nAWS_REGION=nowhere\n<<<<<<< mine\n"))
