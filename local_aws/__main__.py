@@ -34,7 +34,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 (parent ended), 128 + signal, or 1 (the start failed)."""
+    """Returns the exit code: 0 (Ctrl-C, or the parent ended), 128 + signal, 1 (no start)."""
     options = _parser().parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="local_aws: %(levelname)s %(message)s"
@@ -178,7 +178,7 @@ class _Ended:
         self._event.set()
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        self._code = 128 + signum
+        self._code = 0 if signum == signal.SIGINT else 128 + signum
         self._event.set()
 
 

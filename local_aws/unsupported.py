@@ -38,11 +38,12 @@ class UnsupportedOperations:
 
     def handlers(self) -> Mapping[str, Handler]:
         """A handler that rejects, for each operation that ``X-Amz-Target`` names."""
-        return {
+        rejected = {
             f"{service}.{name}": reject
             for service, names in _TARGETS.items()
             for name in names.split()
         }
+        return {**rejected, "AWSEvents.PutRule": put_rule}
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -50,6 +51,13 @@ class UnsupportedOperations:
 
 def reject(call: Call) -> dict[str, Any]:
     raise not_supported(f"{call.service}:{call.operation}")
+
+
+def put_rule(call: Call) -> dict[str, Any]:
+    """Forwards a rule for events; rejects one with a schedule, which would never fire."""
+    if call.body.get("ScheduleExpression"):
+        raise not_supported("events:PutRule with a ScheduleExpression")
+    return call.forward()
 
 
 class UnsupportedPaths:

@@ -69,6 +69,8 @@ def _run(settings: Settings, more: Sequence[str]) -> None:
     )
     try:
         code = process.wait()
+    except KeyboardInterrupt:  # the way to end it
+        code = 0
     finally:
         process.terminate()
         try:

@@ -509,6 +509,8 @@ def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
         reader.expect("=")
         found[name] = _option(reader)
         reader.accept(",")
+    if str(found.get("table_type", "")).lower() == "iceberg":
+        raise unsupported("table_type = ICEBERG")
     unknown = sorted(found.keys() - known)
     if unknown:
         raise unsupported(f"the table property {', '.join(unknown)}")

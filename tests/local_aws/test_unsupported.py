@@ -40,6 +40,12 @@ Client = Callable[[str], Any]
             "lambda:InvokeAsync",
         ),
         (
+            "events",
+            "put_rule",
+            {"Name": "r", "ScheduleExpression": "rate(1 hour)"},
+            "events:PutRule with a ScheduleExpression",
+        ),
+        (
             "batch",
             "submit_job",
             {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"},

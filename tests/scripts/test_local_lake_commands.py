@@ -48,7 +48,7 @@ def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) ->
         assert f"local AWS at {url}, which serves this lake already" in words
         assert "python main.py --setup --local" in words  # what fills it, as it is typed here
         server.send_signal(signal.SIGINT)
-        server.wait(timeout=60)
+        assert server.wait(timeout=60) == 0
     assert (home / "lake/s3").is_dir()
     assert with_in_its_environment(str(home)) == []
 
@@ -64,6 +64,18 @@ def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_s
         in words
     )
     assert out.strip()  # Jupyter's own answer
+    assert with_in_its_environment(str(home)) == []
+
+
+def test_ctrl_c_is_the_way_to_end_the_notebook(home: Path) -> None:
+    with start(home, "open_notebook.py", "--", "--no-browser") as notebook:
+        assert notebook.stderr
+        while "is running at" not in notebook.stderr.readline():
+            assert notebook.poll() is None
+        notebook.send_signal(signal.SIGINT)
+        _, words = notebook.communicate(timeout=60)
+    assert notebook.returncode == 0, words
+    assert "Interrupted" not in words
     assert with_in_its_environment(str(home)) == []
 
 

@@ -75,8 +75,8 @@ def require_workgroup(aws: Aws) -> None:
         lambda: aws.client("athena").get_work_group(WorkGroup=name), "InvalidRequestException"
     )
     if answer is None:
-        raise DataLakeError(_WHERE, f"the Athena workgroup {name} does not exist.", _SETUP)
+        raise DataLakeError(f"Athena workgroup {name}", "does not exist.", _SETUP)
     configuration = answer["WorkGroup"].get("Configuration", {})
     managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     if not managed and not configuration.get("ResultConfiguration", {}).get("OutputLocation"):
-        raise DataLakeError(_WHERE, f"the Athena workgroup {name} has no results location.", _SETUP)
+        raise DataLakeError(f"Athena workgroup {name}", "has no results location.", _SETUP)
