@@ -14,8 +14,8 @@ SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 ROWS_PER_PARTITION = 500000  # some 30 MB of what is shuffled; AQE joins what turns out to be less
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-# What the results rest on; nothing overrules it. Everything else (AQE, memory) is left to
-# spark-submit and the cluster.
+# The results depend on these settings; nothing overrides them. All others (AQE, memory) are left
+# to spark-submit and the cluster.
 SETTINGS = {
     # times carry no zone and are read as UTC
     "spark.sql.session.timeZone": "UTC",
@@ -24,7 +24,7 @@ SETTINGS = {
     # in place of INT96, which is deprecated and which few other readers filter by
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
-# What makes the jobs fast and their files of a sensible size; --conf overrules it.
+# These make the jobs fast and their files of a sensible size; --conf overrides them.
 TUNING = {
     # a file open for each verdict, instead of sorting all rentals by it
     "spark.sql.maxConcurrentOutputFileWriters": "8",

@@ -72,5 +72,5 @@ def to_timestamp(name: str) -> Column:
 
 
 def to_money(name: str) -> Column:
-    """Of a text in the form of MONEY."""
+    """The amount of a text in the form of MONEY."""
     return F.expr(f"try_cast(`{name}` AS DECIMAL(12,2))")

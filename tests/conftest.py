@@ -1,5 +1,4 @@
-"""What tests share: one running local AWS, clients for it, and a project of its own for a test that
-needs one."""
+"""Shared fixtures: one running local AWS, clients for it, and a project of its own for a test."""
 
 from __future__ import annotations
 
@@ -103,7 +102,7 @@ def begun_as_in_a_terminal() -> None:
 
 @pytest.fixture(scope="session")
 def trail() -> CallTrail:
-    """What the roles of the stand-in call, for who asks for it to be written down."""
+    """Records the calls that the stand-in's roles make."""
     return CallTrail()
 
 

@@ -80,7 +80,7 @@ def run(brought):
 
 @dataclass
 class Result:
-    """What a fake step gives back."""
+    """The result of a fake step."""
 
     cluster_id: str = "j-1"
 

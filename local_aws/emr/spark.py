@@ -27,7 +27,7 @@ SCHEMES = ("s3", "s3a", "s3n")
 # First compiler only, a collector without threads, no shared memory for jps: half the start-up
 # time.
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
-# What Spark needs of the JDK's internal packages since Java 9
+# internal packages of the JDK that Spark needs since Java 9
 # (org.apache.spark.launcher.JavaModuleOptions).
 _OPEN_PACKAGES = (
     "java.base/java.lang java.base/java.lang.invoke java.base/java.lang.reflect java.base/java.io"

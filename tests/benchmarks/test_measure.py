@@ -1,4 +1,4 @@
-"""What the benchmark says of memory is what a command and its children really hold."""
+"""The benchmark measures the memory that a command and its children really hold."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What the documents say of the data is what the contract computes, and the README's numbers are
-the sample's."""
+"""The documents describe the data as the contract computes it, with the sample's numbers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Who may ask the stand-in: programs of this machine that have the lake's key; no web page, and
-nobody without the key."""
+"""The stand-in answers programs of this machine that have the lake's key, and nobody else."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.M
 
 
 def aws(*words: str) -> Any:
-    """What ``aws WORDS...`` answers; JSON is read."""
+    """The output of ``aws WORDS...``; JSON is parsed."""
     command = [str(Path(sys.executable).with_name("aws")), *words]
     done = subprocess.run(
         command, env=os.environ | {"AWS_PAGER": ""}, capture_output=True, text=True, timeout=120

@@ -70,7 +70,7 @@ class Lake:
         }
 
     def notes(self) -> list[str]:
-        """What a step that starts now is told of this bucket."""
+        """The copy of this bucket for a step that starts now."""
         return [
             note.removeprefix(f"s3://{self.bucket}/")
             for note in self.mirror.enter()

@@ -1,4 +1,4 @@
-"""What the notebook asks with: all questions at once, and none left running when one fails."""
+"""The notebook's queries run at once, and none is left running when one fails."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from page import Column
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the parts display, in the order in which they do."""
+    """The outputs of the parts, in their order."""
     bundles: list[dict[str, Any]] = []
     monkeypatch.setattr(page, "display", lambda bundle, **_: bundles.append(bundle))
     return bundles

@@ -38,7 +38,7 @@ needs_a_browser = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Report:
-    """What an analysis left: its result, the page, and the words in the terminal."""
+    """The output of an analysis: its result, the page, and the text on the terminal."""
 
     lake: PublishedLake
     result: AnalysisResult
@@ -483,7 +483,7 @@ LOOK = """<script>onload = () => {
 
 
 def look_at(report: Path, folder: Path, width: int) -> dict[str, Any]:
-    """What a browser without a network finds on the page."""
+    """The page in a browser without a network."""
     page = folder / "page.html"
     page.write_text(report.read_text(encoding="utf-8").replace("</body>", LOOK), encoding="utf-8")
     assert CHROMIUM

@@ -41,7 +41,7 @@ def lake(project: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
 
 
 def deploy(lake: Any, *, plan_only: bool = False, **settings: Any) -> dict[str, str]:
-    """What step 4 did with these settings on top, by the first word of each thing's name."""
+    """The changes of step 4 with these settings on top, by resource."""
     lake.aws = Aws(replace(lake.settings, **settings), plan_only=plan_only)
     changes = deploy_step_functions(lake.aws, lake.console).changes
     return {change.resource: change.done for change in changes}

@@ -36,7 +36,7 @@ def lake(project):
 
 
 def setup(it):
-    """What was done to each resource."""
+    """The change of each resource."""
     return {
         change.resource: change.done for change in setup_glue_crawlers(it.aws, it.console).changes
     }

@@ -1,5 +1,4 @@
-"""What people really upload: every odd file that is read, in one raw zone, and every file that is
-not, by its name."""
+"""Odd files as people upload them: those that are read, and those that are refused by name."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def publishers(spark: SparkSession) -> Iterator[tuple[Publisher, Publisher]]:
 
 
 def files_of(zones: Zones, run_id: str) -> list[dict[str, bytes]]:
-    """What readers find of a run, table by table."""
+    """The files of a run that readers see, by table."""
     folders = (zones.processed / table / f"run_id={run_id}" for table in KPI_TABLES)
     return [{path.name: path.read_bytes() for path in folder.glob("part-*")} for folder in folders]
 

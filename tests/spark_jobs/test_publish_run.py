@@ -22,7 +22,7 @@ FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
 
 
 class Interrupted(Exception):
-    """What a test makes of a killed job."""
+    """Raised by ``FailingLake`` in place of a kill."""
 
 
 class FailingLake(Lake):

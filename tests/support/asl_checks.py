@@ -223,7 +223,7 @@ def _spelled(request: dict[str, Any], shape: Any) -> dict[str, Any]:
 
 
 def lint(definition: Definition) -> list[str]:
-    """What cfn-lint says of this state machine."""
+    """The findings of cfn-lint in this state machine."""
     role = "arn:aws:iam::123456789012:role/Role"
     return lint_resources(
         ("AWS::StepFunctions::StateMachine", {"RoleArn": role, "Definition": definition})

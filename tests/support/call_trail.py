@@ -1,9 +1,8 @@
-"""Who called what: the requests that reach the stand-in, written down with the role that signed
-them.
+"""Records the requests that reach the stand-in, with the role that signed each one.
 
-``CallTrail`` is a WSGI layer around the stand-in's server. What AWS would do as a role, the
-stand-in signs with that role (``local_aws/keys.py::access_key_of``), so a request's signature says
-whose permissions it needs on AWS.
+``CallTrail`` is a WSGI layer around the stand-in's server. The stand-in signs with a role what AWS
+would do as that role (``local_aws/keys.py::access_key_of``), so a request's signature says whose
+permissions it needs on AWS.
 """
 
 from __future__ import annotations

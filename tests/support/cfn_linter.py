@@ -10,7 +10,7 @@ import cfnlint.api
 
 
 def lint_resources(*resources: tuple[str, dict[str, Any]]) -> list[str]:
-    """What cfn-lint says of a template with these resources, each a type and its properties."""
+    """The findings of cfn-lint in a template with these resources (type, properties)."""
     made = {
         f"Resource{number}": {"Type": kind, "Properties": properties}
         for number, (kind, properties) in enumerate(resources)

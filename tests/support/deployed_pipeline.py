@@ -164,7 +164,7 @@ class Pipeline:
 
 
 def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) -> Any:
-    """What ``look`` gives when it is good, or when the time has passed."""
+    """The value of ``look`` when it is good, or when the time has passed."""
     deadline = time.monotonic() + seconds
     while not good(seen := look()) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,8 +1,9 @@
-"""Whether identity policies allow a call: AWS's rules for actions, resources and string conditions,
-without Deny statements.
+"""Decides whether identity policies allow a call, by AWS's rules.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html Not
-modelled: resource policies, boundaries, service control policies, session policies, NotAction,
+The rules are those for actions, resources and string conditions, without Deny statements.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+
+Not modelled: resource policies, boundaries, service control policies, session policies, NotAction,
 NotResource, variables.
 """
 

@@ -1,7 +1,7 @@
-"""What requests are to IAM: actions on resources in a context, as the Service Authorization
-Reference has them.
+"""Maps requests to IAM permissions: actions on resources in a context.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+
 One request may need several permissions: each table that it touches, each object that it deletes,
 each role that it passes. An operation that is not known here is an error, never a call that needs
 nothing.
@@ -46,7 +46,7 @@ class Translator:
         self._tags: dict[str, dict[str, str]] = {}
 
     def permissions(self, request: Request) -> list[Permission]:
-        """What ``request`` needs."""
+        """The permissions that ``request`` needs."""
         if request.service == "s3":
             needed = list(_s3(request))
         else:

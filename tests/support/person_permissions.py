@@ -1,9 +1,10 @@
-"""What the calls of a person's session are to IAM; roles' requests on the wire are in
-``iam_permissions.py``.
+"""Maps the calls of a person's session to IAM permissions.
 
+Requests of roles on the wire are in ``iam_permissions.py``.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-A call that makes something with tags also tags it; one that hands a role to a service also passes
-it. An operation that is not known here is an error, never a call that needs nothing.
+
+A call that creates something with tags also tags it; one that hands a role to a service also passes
+the role. An operation that is not known here is an error, never a call that needs nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class PersonTranslator(Translator):
         self._region = region
 
     def needs(self, call: Call) -> list[Permission]:
-        """What ``call`` needs."""
+        """The permissions that ``call`` needs."""
         translate = getattr(self, f"_person_{call.service.replace('-', '_')}")
         return [Permission(PERSON, *need) for need in translate(call.operation, call.parameters)]
 

@@ -120,7 +120,7 @@ class PublishedLake:
         self._put_rejected(run_id, self.expected[run_id])
 
     def reject(self, run_id: str, rows: dict[str, list[str]]) -> None:
-        """What a failed run leaves: its rejected rentals and nothing else."""
+        """Writes the files of a failed run: its rejected rentals and nothing else."""
         for table, lines in rows.items():
             write_table(self.folder / run_id, table, lines)
         self._put_rejected(run_id, contract_tables(self.folder / run_id))

@@ -1,4 +1,4 @@
-"""What a step's logs say of a failure."""
+"""The cause of a failure, found in a step's logs."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def steps(emr: Emr) -> dict[str, str]:
 
 
 def facts(emr: Emr, steps: dict[str, str]) -> dict[str, Any]:
-    """What good.py printed."""
+    """The output of good.py."""
     printed: dict[str, Any] = json.loads(
         emr.logs(f"steps/{steps['good']}/")["stdout.gz"].splitlines()[-1]
     )
@@ -372,7 +372,7 @@ def test_cancelling_a_running_step_leaves_no_process_behind(emr: Emr) -> None:
 
 
 def processes_of(step_id: str) -> list[str]:
-    """What has the step's scratch folder as its working directory."""
+    """The processes that have the step's scratch folder as working directory."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(psutil.Error):  # it has ended, or is another user's

@@ -1,4 +1,4 @@
-"""What of a spark-submit is taken over to one machine, and what is refused by name."""
+"""The options of a spark-submit that one machine can use, and those refused by name."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Functions:
         return [event["message"] for event in found]
 
     def kept(self, key: str, seconds: float = 10) -> Any:
-        """What the handler ``keep`` heard."""
+        """The events that the handler ``keep`` received."""
         deadline = time.monotonic() + seconds
         while key not in self.objects():
             assert time.monotonic() < deadline, self.objects()

@@ -61,7 +61,7 @@ def status(ended: dict[str, Any]) -> str:
 
 
 def value(ended: dict[str, Any]) -> Any:
-    """What the state computed as ``it``."""
+    """The value that the state computed as ``it``."""
     return json.loads(ended["output"])["it"] if "output" in ended else ended
 
 

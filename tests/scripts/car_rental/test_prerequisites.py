@@ -1,5 +1,4 @@
-"""What a user sees before anything begins: missing packages, and Ctrl-C while modules are
-imported."""
+"""Missing packages, and Ctrl-C while modules are imported, end with one clear line."""
 
 import os
 import signal

@@ -1,5 +1,4 @@
-"""What is checked before money is spent: each check finds its fault, and says nothing where there
-is none."""
+"""The checks before a run that costs money: each finds its fault, and is silent without one."""
 
 import io
 from contextlib import contextmanager

@@ -277,7 +277,7 @@ def found(project, monkeypatch):
 
 @pytest.fixture
 def gone():
-    """Who was removed, with ``gone.thing(kind, name)`` to make things that note their end."""
+    """The names of removed things; ``gone.thing(kind, name)`` makes one."""
 
     class Gone(list):
         def thing(self, kind, name):

@@ -33,7 +33,7 @@ def settings(tmp_path):
 
 
 def problems(operation, parameters):
-    """What botocore's model has against the parameters of an operation."""
+    """The objections of botocore's model to the parameters of an operation."""
     return (
         ParamValidator()
         .validate(parameters, EMR.operation_model(operation).input_shape)

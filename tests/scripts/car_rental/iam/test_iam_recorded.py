@@ -46,7 +46,7 @@ from local_aws.server import LocalAws
 
 @dataclass
 class Recorded:
-    """What the run of the pipeline left: its roles, and what each of them was seen to need."""
+    """The roles of a run of the pipeline, and the permissions that each one needed."""
 
     roles: dict[str, Role]
     seen: list[Permission]

@@ -15,7 +15,7 @@ from car_rental.steps import STEPS
 
 @dataclass(frozen=True)
 class Result:
-    """What a step gives back."""
+    """The result of a step."""
 
     run_id: str = "r1"
     counts: dict[str, Any] = field(
