@@ -115,7 +115,7 @@ class LocalServer:
         raise DataLakeError(
             "local AWS",
             f"did not start: {self._last_words()}",
-            f"Its folder is LOCAL_AWS_DIR={self._data_dir}; python -m local_aws shows more.",
+            f"Its folder is LOCAL_AWS_DIR={self._data_dir}",
         )
 
     def _last_words(self) -> str:
@@ -123,7 +123,10 @@ class LocalServer:
         self._process.wait(timeout=30)
         self._words.seek(0)
         lines = self._words.read().strip().splitlines() or ["it ended without a word"]
-        return lines[-1].removeprefix("local_aws: ").removesuffix("; choose one with --data-dir")
+        words = lines[-1].removeprefix("local_aws: ")
+        # the server's flags, as what a command of this project takes
+        words = words.replace("with --data-dir", "with LOCAL_AWS_DIR")
+        return re.sub(r"--fresh$", "python main.py --all --local --fresh", words)
 
     def __exit__(
         self,

@@ -35,3 +35,17 @@ def test_a_server_that_the_system_killed_is_said_to_have_been_killed(tmp_path):
     assert "2 GB" in caught.value.fix
     assert "j-1 has ended with the local AWS" in err.getvalue()
     assert "cost" not in err.getvalue()
+
+
+def test_a_lake_of_another_version_is_refused_with_a_command_that_works_here(tmp_path):
+    (tmp_path / ".env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}", encoding="utf-8")
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake/state.jsonl").write_text('{"local_aws": 99}\n', encoding="utf-8")
+    settings = load_settings({}, tmp_path / ".env")
+    with (
+        pytest.raises(DataLakeError) as caught,
+        local_lake(settings, Console(io.StringIO(), io.StringIO())),
+    ):
+        pass
+    assert "another version of the local AWS" in caught.value.what
+    assert caught.value.what.endswith(": python main.py --all --local --fresh")
