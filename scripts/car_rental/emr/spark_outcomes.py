@@ -82,7 +82,7 @@ def _shortened(names: list[str]) -> str:
 
 def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError:
     """Adds to a failed validation the SQL query for the rejected rentals."""
-    if failure.where != "Spark job clean_rentals":
+    if failure.where != "Spark job clean_rentals" or " rentals " not in failure.what:
         return failure
     try:
         if register_failed_run(aws, run_id):
