@@ -35,9 +35,14 @@ def show_plan(
         console.table(STEPS[function.__name__].title, ("what", "a run would"), rows)
     runs_cluster = bool({"process", "orchestrate"} & set(phases))
     if runs_cluster:
-        console.table(
-            f"process, {numbers('process')}", ("what", "a run would"), processing_rows(aws)
+        orchestrated = "orchestrate" in phases and "process" not in phases
+        title = (
+            STEPS["execute_step_functions"].title
+            if orchestrated
+            else f"process, {numbers('process')}"
         )
+        rows = processing_rows(aws, orchestrated=orchestrated)
+        console.table(title, ("what", "a run would"), rows)
     if "analyze" in phases:
         questions = (
             f"{len(named_queries())} questions in SQL",
@@ -62,8 +67,8 @@ def setup_rows(result: Any) -> list[Row]:
     return rows
 
 
-def processing_rows(aws: Aws) -> list[Row]:
-    """The plan of steps 5 to 8."""
+def processing_rows(aws: Aws, *, orchestrated: bool = False) -> list[Row]:
+    """The plan of steps 5 to 8, or of the state machine in their place."""
     settings = aws.settings
     active = active_clusters(aws)
     nodes = " + ".join(f"{count} {name}" for name, count in cluster_nodes(settings).items())
@@ -80,7 +85,7 @@ def processing_rows(aws: Aws) -> list[Row]:
                 )
             ]
         ),
-        (f"Spark jobs {', '.join(JOBS)}", _how_jobs_run(settings)),
+        (f"Spark jobs {', '.join(JOBS)}", _how_jobs_run(settings, orchestrated)),
         *(
             (f"crawler {crawler.name}", f"run: shows the run in {len(crawler.tables)} tables")
             for crawler in crawlers(settings)
@@ -89,7 +94,7 @@ def processing_rows(aws: Aws) -> list[Row]:
     ]
 
 
-def _how_jobs_run(settings: Settings) -> str:
-    if settings.is_local or settings.emr_one_application:
+def _how_jobs_run(settings: Settings, orchestrated: bool) -> str:
+    if (settings.is_local and not orchestrated) or settings.emr_one_application:
         return "run in one step"
     return f"run in {len(STAGES)} stages"

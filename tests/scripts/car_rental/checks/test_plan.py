@@ -140,3 +140,10 @@ def test_the_plan_of_a_phase_is_about_that_phase_alone(planned):
         and "setup_iam_roles" not in text
         and "analyze" not in text
     )
+
+
+def test_the_plan_of_the_state_machine_is_not_that_of_a_run_by_hand(planned):
+    by_hand = planned.plan((), ("process",))
+    orchestrated = planned.plan((), ("orchestrate",))
+    assert "process, steps 5 to 8" in by_hand and "run in one step" in by_hand
+    assert "9 execute_step_functions" in orchestrated and "run in 3 stages" in orchestrated
