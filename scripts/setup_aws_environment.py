@@ -27,7 +27,6 @@ from car_rental.s3.raw_data import (
     list_raw_files,
     require_headers,
 )
-from car_rental.sample.generator import generate
 
 # the metadata service requires a session token: a job that is tricked into fetching a URL cannot
 # expose the node's credentials
@@ -84,6 +83,9 @@ def _require_raw_files(aws: Aws, console: Console) -> RawData:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
             return list_raw_files(settings.data_dir)
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
+        # imported here: pandas takes most of the time in which main.py starts
+        from car_rental.sample.generator import generate
+
         generate(folder=settings.data_dir, business=True)
     raw = find_raw_files(settings.data_dir)
     require_headers(raw)
