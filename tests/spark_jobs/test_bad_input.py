@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,20 @@ def raw(tmp_path: Path) -> Path:
     return write_small_lake(tmp_path / "raw")
 
 
+# these few rows cost less than the Java that Spark would generate and compile for them
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+
 @pytest.fixture
-def run(tmp_path: Path, spark: SparkSession) -> Run:
-    return Run(spark, tmp_path / "lake", "run-1")
+def run(tmp_path: Path, spark: SparkSession) -> Iterator[Run]:
+    for name, value in INTERPRETED.items():
+        spark.conf.set(name, value)
+    yield Run(spark, tmp_path / "lake", "run-1")
+    for name in INTERPRETED:
+        spark.conf.unset(name)
 
 
 def assert_refused(run: Run, raw: Path, *words: str, max_reject_rate: float = 1.0) -> None:
