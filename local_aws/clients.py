@@ -72,7 +72,7 @@ class Clients:
     def _create(self, service: str, region: str) -> Any:
         core = botocore.session.Session(session_vars=NO_USER_CONFIGURATION)
         session: Any = boto3.session.Session(botocore_session=core)
-        return session.client(
+        client = session.client(
             service,
             region_name=region,
             endpoint_url=self.endpoint_url,
@@ -80,3 +80,7 @@ class Clients:
             aws_secret_access_key=self.keys.secret_of(self._access_key_id),
             config=_CONFIG,
         )
+        # botocore makes these classes at first use; two threads at once would get different ones,
+        # and an `except` would not catch the other's
+        _ = client.exceptions
+        return client

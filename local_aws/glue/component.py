@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -359,7 +360,8 @@ def _ensure_database(glue: Any, name: str) -> None:
     try:
         glue.get_database(Name=name)
     except glue.exceptions.EntityNotFoundException:
-        glue.create_database(DatabaseInput={"Name": name})
+        with suppress(glue.exceptions.AlreadyExistsException):  # another crawl has just created it
+            glue.create_database(DatabaseInput={"Name": name})
 
 
 def _aws_message(failure: ClientError) -> str:

@@ -54,7 +54,7 @@ def test_analysis_without_a_workgroup_names_the_step_to_run(
     project: Callable[..., Project],
 ) -> None:
     error = refusal(project())
-    assert "workgroup" in error.what
+    assert "Athena workgroup" in str(error)
     assert "setup_glue_crawlers.py" in error.fix
 
 
