@@ -24,6 +24,7 @@ _CLOSED = rf"{_QUOTED}[{WHITE_SPACE}]*+(?=,|\z)"
 # text behind a closing quote: the field is taken as it stands, unless it is one with a line break
 _LITERAL = r'"(?:[^"\n]|"")*+"[^,\n]*+|(?!")[^,\n]*+'
 _FIELD = f"(?:{_CLOSED}|{_LITERAL})"
+_QUOTED_FIELD = sql_text(whole_match(f"{_QUOTED}[{WHITE_SPACE}]*+"))
 _INSIDE = r'\A"((?:[^"]|"")*+)"'
 _UNTIL_CLOSED = '(?:[^"]|"")*+'  # the rest of a line within quotes, up to the quote that closes it
 _WELL_FORMED = whole_match(f"(?:{_FIELD},)*+{_FIELD}")
@@ -141,16 +142,14 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
     """
     line, plain = F.col("line"), F.col("plain")
     told = (
-        records.where(F.expr(f"{trim_sql('line')} <> ''"))
+        records.where(~_is_blank())
         .withColumn("is_long", F.expr(f"octet_length(line) > {MAX_TEXT_BYTES}"))
         .withColumn(
             "plain",
             ~F.col("unclosed") & ~F.col("is_long") & line.rlike(whole_match(",".join(patterns))),
         )
-        .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields(len(patterns))))
-        .withColumn(
-            "odd_fields", F.when(~F.col("is_long") | _texts_fit(patterns), F.col("odd_fields"))
-        )
+        .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields()))
+        .withColumn("odd_fields", F.when(_fit(patterns), F.col("odd_fields")))
     )
     not_utf8 = ~plain & line.rlike(NOT_UTF8)
     return told.select(
@@ -160,26 +159,31 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
         not_utf8.alias("not_utf8"),
         (~plain & ~not_utf8 & F.col("odd_fields").isNull()).alias("malformed"),
         F.when(plain, line.isin(*headers))
-        .otherwise(F.expr(trim_sql(utf8_sql("line"))).isin(*headers))
+        # every header has an id; the rest is slow for what few lines are
+        .otherwise(line.contains("_id") & F.expr(trim_sql(utf8_sql("line"))).isin(*headers))
         .alias("is_header"),
         F.when(plain, F.split("line", ",")).otherwise(F.col("odd_fields")).alias("fields"),
     )
 
 
-def _texts_fit(patterns: Sequence[str]) -> Column:
-    """Returns whether each text of `odd_fields` is at most MAX_TEXT_BYTES long."""
+def _is_blank() -> Column:
+    """Returns whether `line` is white space. Most lines are not by their first character."""
+    begins_with_ascii = (F.col("line") >= "!") & (F.col("line") < "\x7f")
+    return ~begins_with_ascii & (F.expr(trim_sql("line")) == "")
+
+
+def _fit(patterns: Sequence[str]) -> Column:
+    """Returns whether `odd_fields` are as many as `patterns`, and no text is too long."""
     texts = [place for place, text in enumerate(patterns) if text in (PLAIN_TEXT, PLAIN_WORDS)]
     lengths = [f"octet_length(odd_fields[{place}])" for place in texts]
-    return F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
+    are_short = F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
+    return (F.size("odd_fields") == len(patterns)) & (~F.col("is_long") | are_short)
 
 
-def _odd_fields(count: int) -> Column:
-    """The fields of any `line`, NULL unless it is well-formed and has `count` of them."""
-    fields = raw_fields()
-    well_formed = F.col("line").rlike(_WELL_FORMED) & (F.size(F.expr(fields)) == count)
-    return F.when(
-        well_formed, F.expr(f"transform({fields}, field -> {trim_sql(unquoted_sql('field'))})")
-    )
+def _odd_fields() -> Column:
+    """The fields of any `line`, NULL unless it is well-formed."""
+    fields = f"transform({raw_fields()}, field -> {trim_sql(unquoted_sql('field'))})"
+    return F.when(F.col("line").rlike(_WELL_FORMED), F.expr(fields))
 
 
 def raw_fields() -> str:
@@ -189,9 +193,9 @@ def raw_fields() -> str:
 
 def unquoted_sql(field: str) -> str:
     """SQL: the text of a field."""
-    quoted = sql_text(whole_match(f"{_QUOTED}[{WHITE_SPACE}]*+"))
+    quoted = f"startswith({field}, '\"') and {field} rlike {_QUOTED_FIELD}"
     inside = f"regexp_extract({field}, {sql_text(_INSIDE)}, 1)"
-    return f"""if({field} rlike {quoted}, replace({inside}, '""', '"'), {field})"""
+    return f"""if({quoted}, replace({inside}, '""', '"'), {field})"""
 
 
 def field(position: int) -> Column:

@@ -51,9 +51,10 @@ def write_master(
     counts = observed(seen) or rows.agg(*row_counts()).collect()[0].asDict()
     read, left = counts["lines"] - len(table.files), observed(kept).get("rows", 0)
     rejected, by_reason = 0, {}  # type: int, Dict[str, int]
-    if counts["rejected"] or counts["headers"] > len(table.files):
+    has_headers = counts["headers"] > len(table.files)
+    if counts["rejected"] or has_headers:
         rejected, by_reason = rejected_rows.write_rejected(
-            rejected_of(rows), RAW_COLUMNS[table.name], REASONS, rejected_folder
+            rejected_of(rows, has_headers), RAW_COLUMNS[table.name], REASONS, rejected_folder
         )
     return {
         "rows": read,
@@ -121,10 +122,15 @@ def unique_rows(rows: DataFrame, table: str) -> DataFrame:
     return good.groupBy("id").agg(smallest).select("id", "smallest.*")
 
 
-def rejected_of(rows: DataFrame) -> DataFrame:
-    """`judged` -> the fields of `refused`: rows that break a rule, and headers further down."""
+def rejected_of(rows: DataFrame, has_headers: bool) -> DataFrame:
+    """`judged` -> the fields of `refused`: rows that break a rule, and headers further down.
+
+    `has_headers`: a file has more than one header. Looking for them reads the table once more.
+    """
     refused = F.col("refused").isNotNull()
     bad = rows.where(refused & ~F.col("is_header")).select("refused.*")
+    if not has_headers:
+        return bad
     headers = rows.where(refused & F.col("is_header")).select("refused.*")
     return bad.unionByName(rejected_rows.repeated_headers(headers))
 
