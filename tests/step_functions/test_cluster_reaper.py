@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from car_rental.emr.cluster_request import cluster_request
 from car_rental.s3.lake_bucket import ensure_bucket
 from setup_iam_roles import setup_iam_roles
+from support.deployed_pipeline import until
 
 from step_functions import cluster_reaper
 from step_functions.cluster_reaper import made_by, reap
@@ -39,23 +40,30 @@ def clusters(project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..
     it.aws.client("emr").terminate_job_flows(JobFlowIds=made)
 
 
+def state_of(emr: Any, cluster_id: str) -> str:
+    return str(emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
+
+
+def is_ended(emr: Any, cluster_id: str) -> bool:
+    """Returns whether the cluster ends soon: TerminateJobFlows is asynchronous."""
+    state = until(lambda: state_of(emr, cluster_id), lambda now: now.startswith("TERMINAT"), 10)
+    return state.startswith("TERMINAT")
+
+
 def test_it_ends_the_clusters_of_the_execution_and_no_other(clusters: Any, client: Any) -> None:
     began = datetime.now(UTC)
     ours, protected, others = clusters(EXECUTION), clusters(EXECUTION), clusters(f"{EXECUTION}0")
     client("emr").set_termination_protection(JobFlowIds=[protected], TerminationProtected=True)
     assert sorted(reap(client("emr"), EXECUTION, began)) == sorted([ours, protected])
-    states = {
-        one: client("emr").describe_cluster(ClusterId=one)["Cluster"]["Status"]["State"]
-        for one in (ours, others)
-    }
-    assert states[ours].startswith("TERMINAT")
-    assert not states[others].startswith("TERMINAT")
+    assert is_ended(client("emr"), ours)
+    assert not state_of(client("emr"), others).startswith("TERMINAT")
 
 
 def test_called_twice_it_finds_nothing_to_do(clusters: Any, client: Any) -> None:
     began = datetime.now(UTC)
-    clusters(EXECUTION + "-twice")
-    assert len(reap(client("emr"), EXECUTION + "-twice", began)) == 1
+    cluster = clusters(EXECUTION + "-twice")
+    assert reap(client("emr"), EXECUTION + "-twice", began) == [cluster]
+    assert is_ended(client("emr"), cluster)
     assert reap(client("emr"), EXECUTION + "-twice", began) == []
 
 
