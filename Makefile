@@ -28,7 +28,7 @@ demo: $(INSTALLED)  ## the whole pipeline on this machine, on sample data
 	$(ENV) $(BIN)/python scripts/generate_sample_data.py --next-month
 	$(ENV) $(BIN)/python main.py --all --local
 
-test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whole pipeline, about a minute
+test-unit: $(INSTALLED_DEV)  ## the tests to run while editing: no Java, no whole pipeline; three minutes
 	$(PYTEST) -m "not (jvm or all or long or moto)"
 
 test: lint  ## the lint and the tests that every change has to pass
