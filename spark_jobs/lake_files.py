@@ -163,9 +163,9 @@ class Lake:
 
 
 def print_to_stderr(line: str) -> None:
-    """Print to the JVM's stderr, which is the one that people look at.
+    """Print to the JVM's stderr.
 
-    spark-submit redirects the stderr of a Python program to stdout.
+    spark-submit redirects a Python program's own stderr to stdout, where few look for errors.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
         SparkContext._jvm.java.lang.System.err.println(line)

@@ -40,8 +40,7 @@ def prose(name: str) -> str:
 
 
 def spans(name: str) -> list[str]:
-    """What stands between backticks in a page's text; messages with holes in them are another
-    test's."""
+    """The text between backticks on a page. Messages with placeholders have a test of their own."""
     text = re.sub(r"```.*?```", "", prose(name), flags=re.DOTALL)
     return [span for span in re.findall(r"`([^`\n]+)`", text) if "…" not in span]
 

@@ -247,8 +247,10 @@ def test_played_back_whole_every_step_ends_well(at_once, settings):
 
 
 def wrong_values(shape, value, where):
-    """What in ``value`` the model does not allow although botocore would send it: names of no
-    enumeration, limits, types."""
+    """Parts of ``value`` that break the service's model, but that botocore would send.
+
+    These are unknown enumeration values, broken limits and wrong types.
+    """
     if shape.type_name == "structure":
         for name, part in value.items():
             yield from wrong_values(shape.members[name], part, f"{where}.{name}")

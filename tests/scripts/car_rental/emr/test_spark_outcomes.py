@@ -1,4 +1,4 @@
-"""What step 6 says of the Spark jobs of a run."""
+"""Step 6 tells where the rows are that a run rejected."""
 
 from car_rental.emr.spark_outcomes import show_rejects
 from car_rental.errors import DataLakeError

@@ -1,5 +1,4 @@
-"""How far each role reaches: what it needs is allowed, and what it must never do is not, by its own
-policy.
+"""Each role's policy allows the calls that its work needs, and none that it must never make.
 
 The calls are listed by hand from what the services are documented to do; ``test_iam_recorded.py``
 has those that are made.

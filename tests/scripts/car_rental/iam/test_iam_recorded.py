@@ -129,8 +129,7 @@ def by_the_state_machine(pipeline: Pipeline) -> None:
 def read_by_steps(
     pipeline: Pipeline, role: str, seen: list[Permission], requests: list[Request]
 ) -> Iterator[Permission]:
-    """What the steps that were submitted may read: the objects below their ``s3://`` arguments,
-    gone ones included."""
+    """The objects below the ``s3://`` arguments of all submitted steps, deleted ones included."""
     bucket = f"s3://{pipeline.settings.s3_bucket_name}/"
     pages = (
         pipeline.aws.client("s3")
