@@ -173,7 +173,7 @@ class Project:
 
 
 @pytest.fixture
-def project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
+def new_project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
     """``project(MAX_REJECT_RATE="0.2")``: settings, session and console of a fresh environment."""
 
     def make(**overrides: str) -> Project:

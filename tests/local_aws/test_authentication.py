@@ -209,11 +209,11 @@ def test_each_role_has_a_secret_of_its_own() -> None:
 
 
 def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real_one(
-    project: Any, stand_in: LocalAws
+    new_project: Any, stand_in: LocalAws
 ) -> None:
     real = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
     for keys in ({}, real, Clients(stand_in.url).environment):
-        aws = project(**keys).aws
+        aws = new_project(**keys).aws
         assert aws.account_id == "123456789012"
         assert aws.session.get_credentials().access_key == stand_in.keys.access_key_id
     assert urlsplit(stand_in.url).hostname == "127.0.0.1"

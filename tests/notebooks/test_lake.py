@@ -31,12 +31,12 @@ def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_
     assert Lake(known_lake.settings).rejected_rentals("no-such-run") is None
 
 
-def test_when_a_question_fails_the_others_are_stopped(project: Callable[..., Project]) -> None:
-    it = project()
-    ensure_bucket(it.aws)
-    ensure_database(it.aws)
-    ensure_workgroup(it.aws)
-    lake, stopped = Lake(it.settings), []
+def test_when_a_question_fails_the_others_are_stopped(new_project: Callable[..., Project]) -> None:
+    project = new_project()
+    ensure_bucket(project.aws)
+    ensure_database(project.aws)
+    ensure_workgroup(project.aws)
+    lake, stopped = Lake(project.settings), []
     events = lake.aws.client("athena").meta.events
     events.register("before-call.athena.StopQueryExecution", lambda **_: stopped.append(1))
     lake.ask_all()

@@ -13,11 +13,11 @@ from setup_iam_roles import setup_iam_roles
 
 
 @pytest.fixture
-def lake(project: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+def lake(new_project: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
     """A project with bucket and roles, whose clusters are ended behind the test."""
-    it = project()
-    ensure_bucket(it.aws)
-    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
-    yield it
-    for cluster in active_clusters(it.aws):
-        it.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
+    project = new_project()
+    ensure_bucket(project.aws)
+    setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
+    yield project
+    for cluster in active_clusters(project.aws):
+        project.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])

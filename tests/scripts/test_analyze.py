@@ -19,17 +19,17 @@ from setup_glue_crawlers import ensure_database, ensure_workgroup
 
 
 @pytest.fixture
-def catalog(project: Callable[..., Project]) -> Project:
+def catalog(new_project: Callable[..., Project]) -> Project:
     """A workgroup and a database without tables."""
-    it = project()
-    ensure_workgroup(it.aws)
-    ensure_database(it.aws)
-    return it
+    project = new_project()
+    ensure_workgroup(project.aws)
+    ensure_database(project.aws)
+    return project
 
 
-def register(it: Project, table: str, *runs: str) -> None:
-    glue, database = it.aws.client("glue"), it.settings.glue_database_name
-    storage = {"Columns": [], "Location": it.settings.s3("processed", table, "")}
+def register(project: Project, table: str, *runs: str) -> None:
+    glue, database = project.aws.client("glue"), project.settings.glue_database_name
+    storage = {"Columns": [], "Location": project.settings.s3("processed", table, "")}
     keys = [{"Name": "run_id", "Type": "string"}]
     glue.create_table(
         DatabaseName=database,
@@ -43,33 +43,39 @@ def register(it: Project, table: str, *runs: str) -> None:
         )
 
 
-def refusal(it: Project) -> DataLakeError:
+def refusal(project: Project) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
-        analyze(it.aws, it.console)
-    assert not it.settings.reports_dir.exists()
+        analyze(project.aws, project.console)
+    assert not project.settings.reports_dir.exists()
     return caught.value
 
 
 def test_analysis_without_a_workgroup_names_the_step_to_run(
-    project: Callable[..., Project],
+    new_project: Callable[..., Project],
 ) -> None:
-    error = refusal(project())
+    error = refusal(new_project())
     assert "Athena workgroup" in str(error)
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_a_workgroup_without_a_results_location_is_named(project: Callable[..., Project]) -> None:
-    it = project()
-    it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
-    error = refusal(it)
+def test_a_workgroup_without_a_results_location_is_named(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project()
+    project.aws.client("athena").create_work_group(
+        Name=project.settings.athena_workgroup, Configuration={}
+    )
+    error = refusal(project)
     assert "no results location" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_analysis_without_a_database_names_the_step_to_run(project: Callable[..., Project]) -> None:
-    it = project()
-    ensure_workgroup(it.aws)
-    error = refusal(it)
+def test_analysis_without_a_database_names_the_step_to_run(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project()
+    ensure_workgroup(project.aws)
+    error = refusal(project)
     assert "database" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
@@ -116,16 +122,16 @@ def test_the_published_runs_are_those_that_every_table_shows(catalog: Project) -
 # --- the table of rejected rentals
 
 
-def rejected_runs(it: Project) -> set[str]:
-    partitions = it.aws.client("glue").get_partitions(
-        DatabaseName=it.settings.glue_database_name, TableName="rejected_rentals"
+def rejected_runs(project: Project) -> set[str]:
+    partitions = project.aws.client("glue").get_partitions(
+        DatabaseName=project.settings.glue_database_name, TableName="rejected_rentals"
     )
     return {partition["Values"][0] for partition in partitions["Partitions"]}
 
 
-def reject(it: Project, run: str) -> None:
+def reject(project: Project, run: str) -> None:
     key = f"rejected/rental_transactions/run_id={run}/part-0.parquet"
-    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key=key, Body=b"")
+    project.aws.client("s3").put_object(Bucket=project.settings.s3_bucket_name, Key=key, Body=b"")
 
 
 def test_rejected_rentals_are_shown_of_published_runs_that_wrote_them(catalog: Project) -> None:
@@ -157,9 +163,9 @@ def notebook(folder: Path, *cells: str) -> Path:
     return path
 
 
-def failing(it: Project, folder: Path, *cells: str) -> DataLakeError:
+def failing(project: Project, folder: Path, *cells: str) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
-        execute(notebook(folder, *cells), it.settings, it.console)
+        execute(notebook(folder, *cells), project.settings, project.console)
     return caught.value
 
 

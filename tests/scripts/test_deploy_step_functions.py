@@ -32,12 +32,12 @@ ALERTED = {"alert_email": "a@example.com", "schedule_expression": "rate(1 day)"}
 
 
 @pytest.fixture
-def lake(project: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
+def lake(new_project: Callable[..., Any], tmp_path: Any) -> Iterator[Any]:
     """A project with its roles."""
-    it = project(SCHEDULE_EXPRESSION="rate(1 day)")
-    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
-    it.settings = replace(it.settings, schedule_expression="")
-    yield it
+    project = new_project(SCHEDULE_EXPRESSION="rate(1 day)")
+    setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
+    project.settings = replace(project.settings, schedule_expression="")
+    yield project
 
 
 def deploy(lake: Any, *, plan_only: bool = False, **settings: Any) -> dict[str, str]:
@@ -359,10 +359,10 @@ def test_a_deletion_that_takes_too_long_is_told_of_with_what_holds_it_up(lake: A
             step.ensure_state_machine(lake.aws, lake.console)
 
 
-def test_without_its_role_the_step_says_to_run_step_1(project: Callable[..., Any]) -> None:
-    it = project()
+def test_without_its_role_the_step_says_to_run_step_1(new_project: Callable[..., Any]) -> None:
+    project = new_project()
     with pytest.raises(DataLakeError, match="does not accept the role.*setup_iam_roles.py"):
-        deploy_step_functions(it.aws, it.console)
+        deploy_step_functions(project.aws, project.console)
 
 
 def test_the_reaper_s_archive_is_the_same_for_the_same_source() -> None:

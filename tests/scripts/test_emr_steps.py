@@ -145,26 +145,26 @@ def test_a_second_cluster_is_refused(lake, cluster):
         create_emr_cluster(lake.aws, lake.console)
 
 
-def test_without_a_bucket_no_cluster_is_made(project):
-    it = project()
+def test_without_a_bucket_no_cluster_is_made(new_project):
+    project = new_project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
-        create_emr_cluster(it.aws, it.console)
+        create_emr_cluster(project.aws, project.console)
 
 
-def test_without_roles_the_step_says_to_run_step_1(project):
-    it = project()
-    ensure_bucket(it.aws)
+def test_without_roles_the_step_says_to_run_step_1(new_project):
+    project = new_project()
+    ensure_bucket(project.aws)
     with pytest.raises(DataLakeError, match="EMR does not accept the roles.*setup_iam_roles.py"):
-        create_emr_cluster(it.aws, it.console)
+        create_emr_cluster(project.aws, project.console)
 
 
-def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, cluster, project):
+def test_an_id_that_does_not_exist_has_ended_or_is_not_ours_is_refused(lake, cluster, new_project):
     with pytest.raises(ConfigError, match="j-NOSUCH.* does not exist"):
         find_cluster(lake.aws, "j-NOSUCHCLUSTER")
     with pytest.raises(ConfigError, match="is not a cluster of this project"):
-        find_cluster(project().aws, cluster)
+        find_cluster(new_project().aws, cluster)
     with pytest.raises(ConfigError, match="is not a cluster of this project"):
-        other = project()
+        other = new_project()
         terminate_emr_cluster(other.aws, other.console, cluster_id=cluster)
     end(lake)
     with pytest.raises(ConfigError, match="is TERMINATED"):

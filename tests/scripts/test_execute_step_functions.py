@@ -180,12 +180,12 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(
 
 
 def test_a_missing_part_is_named_with_the_step_that_brings_it(
-    pipeline: Pipeline, project: Callable[..., Any]
+    pipeline: Pipeline, new_project: Callable[..., Any]
 ) -> None:
-    without_bucket = project()
+    without_bucket = new_project()
     with pytest.raises(DataLakeError, match="bucket .* does not exist.*setup_aws_environment.py"):
         execute_step_functions(without_bucket.aws, without_bucket.console)
-    without_machine = project(S3_BUCKET_NAME="execute-other-lake")
+    without_machine = new_project(S3_BUCKET_NAME="execute-other-lake")
     without_machine.aws.client("s3").create_bucket(Bucket=without_machine.settings.s3_bucket_name)
     with pytest.raises(
         DataLakeError, match="state machine .* does not exist.*deploy_step_functions.py"

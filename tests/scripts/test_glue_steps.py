@@ -25,35 +25,36 @@ ROLE_TRUST = """{"Version": "2012-10-17", "Statement": [
 
 
 @pytest.fixture
-def lake(project):
+def lake(new_project):
     """A project with bucket and crawler role."""
-    it = project()
-    ensure_bucket(it.aws)
-    it.aws.client("iam").create_role(
-        RoleName=it.settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST
+    project = new_project()
+    ensure_bucket(project.aws)
+    project.aws.client("iam").create_role(
+        RoleName=project.settings.glue_service_role, AssumeRolePolicyDocument=ROLE_TRUST
     )
-    return it
+    return project
 
 
-def setup(it):
+def setup(project):
     """The change of each resource."""
     return {
-        change.resource: change.done for change in setup_glue_crawlers(it.aws, it.console).changes
+        change.resource: change.done
+        for change in setup_glue_crawlers(project.aws, project.console).changes
     }
 
 
-def crawl(it):
-    return run_glue_crawlers(it.aws, it.console, deadline_minutes=1)
+def crawl(project):
+    return run_glue_crawlers(project.aws, project.console, deadline_minutes=1)
 
 
-def publish(it, run_id, tables=TABLES):
+def publish(project, run_id, tables=TABLES):
     """Puts one small Parquet file into the run's folder of each table."""
     stream = io.BytesIO()
     pq.write_table(pa.table({"total_revenue": [1], "name": ["x"]}), stream)
     for table in tables:
         key = f"processed/{table}/run_id={run_id}/part-0.parquet"
-        it.aws.client("s3").put_object(
-            Bucket=it.settings.s3_bucket_name, Key=key, Body=stream.getvalue()
+        project.aws.client("s3").put_object(
+            Bucket=project.settings.s3_bucket_name, Key=key, Body=stream.getvalue()
         )
 
 
@@ -62,20 +63,22 @@ def test_everything_is_created_then_unchanged(lake):
     assert set(setup(lake).values()) == {"unchanged"}
 
 
-def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(project):
-    plain = project().settings
+def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(new_project):
+    plain = new_project().settings
     arn = f"arn:aws:iam::123456789012:role/service-role/{plain.glue_service_role}"
-    it = project(ENVIRONMENT=plain.environment, GLUE_SERVICE_ROLE=arn)
-    ensure_bucket(it.aws)
-    it.aws.client("iam").create_role(
+    project = new_project(ENVIRONMENT=plain.environment, GLUE_SERVICE_ROLE=arn)
+    ensure_bucket(project.aws)
+    project.aws.client("iam").create_role(
         RoleName=plain.glue_service_role, Path="/service-role/", AssumeRolePolicyDocument=ROLE_TRUST
     )
-    assert set(setup(it).values()) == {"created"}
+    assert set(setup(project).values()) == {"created"}
     assert (
-        it.aws.client("glue").get_crawler(Name=crawlers(it.settings)[0].name)["Crawler"]["Role"]
+        project.aws.client("glue").get_crawler(Name=crawlers(project.settings)[0].name)["Crawler"][
+            "Role"
+        ]
         == arn
     )
-    assert set(setup(it).values()) == {"unchanged"}
+    assert set(setup(project).values()) == {"unchanged"}
 
 
 def test_the_crawler_has_one_target_a_table_at_table_level(lake):
@@ -111,11 +114,11 @@ def test_a_workgroup_that_drifted_is_brought_back(lake):
     assert setup(lake)[f"workgroup {lake.settings.athena_workgroup}"] == "updated"
 
 
-def test_without_its_role_the_step_says_to_run_step_1(project):
-    it = project()
-    ensure_bucket(it.aws)
+def test_without_its_role_the_step_says_to_run_step_1(new_project):
+    project = new_project()
+    ensure_bucket(project.aws)
     with pytest.raises(DataLakeError, match="Glue cannot assume the role.*setup_iam_roles.py"):
-        setup(it)
+        setup(project)
 
 
 def test_the_crawler_request_fits_glue_s_model(lake):
@@ -242,9 +245,13 @@ def test_ctrl_c_stops_the_crawl(lake, monkeypatch):
     assert crawler["LastCrawl"]["Status"] == "CANCELLED"
 
 
-def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
-    it = project()
-    logs, group, stream = it.aws.client("logs"), f"/{it.settings.environment}/crawlers", "processed"
+def test_a_failed_crawl_shows_the_last_lines_of_its_log(new_project):
+    project = new_project()
+    logs, group, stream = (
+        project.aws.client("logs"),
+        f"/{project.settings.environment}/crawlers",
+        "processed",
+    )
     logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
     now = int(time.time() * 1000)
@@ -256,7 +263,7 @@ def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
         "LogGroup": group,
         "LogStream": stream,
     }
-    failure = crawl_failure(it.aws, crawlers(it.settings)[0], last)
+    failure = crawl_failure(project.aws, crawlers(project.settings)[0], last)
     assert (
         "Internal Service Exception" in failure.what
         and failure.log == f"CloudWatch {group} {stream}"
@@ -264,11 +271,11 @@ def test_a_failed_crawl_shows_the_last_lines_of_its_log(project):
     assert failure.details == tuple(f"[run] line {number}" for number in range(5, 15))
 
 
-def test_a_crawl_without_a_log_is_a_failure_all_the_same(project):
-    it = project()
+def test_a_crawl_without_a_log_is_a_failure_all_the_same(new_project):
+    project = new_project()
     failure = crawl_failure(
-        it.aws,
-        crawlers(it.settings)[0],
+        project.aws,
+        crawlers(project.settings)[0],
         {"Status": "CANCELLED", "LogGroup": "/none", "LogStream": "x"},
     )
     assert failure.what == "ended CANCELLED: no reason given" and failure.details == ()

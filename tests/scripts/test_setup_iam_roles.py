@@ -36,43 +36,43 @@ OTHER_TRUST = json.dumps(
 
 
 @pytest.fixture
-def ready(project: Callable[..., Any], tmp_path: Path) -> Any:
+def ready(new_project: Callable[..., Any], tmp_path: Path) -> Any:
     """A project whose roles have just been made, in an environment of its own."""
-    it = project(SCHEDULE_EXPRESSION="rate(1 day)")
-    run(it, tmp_path)
-    return it
+    project = new_project(SCHEDULE_EXPRESSION="rate(1 day)")
+    run(project, tmp_path)
+    return project
 
 
-def run(it: Any, folder: Path, **options: Any) -> dict[str, str]:
+def run(project: Any, folder: Path, **options: Any) -> dict[str, str]:
     """The step, with its file in ``folder``; what was done to each role, by the role's key."""
     changes = step.setup_iam_roles(
-        it.aws, it.console, file=folder / "iam_roles.json", **options
+        project.aws, project.console, file=folder / "iam_roles.json", **options
     ).changes
     done = {change.name: change.done for change in changes}
-    return {role.key: done[role.name] for role in wanted(it)}
+    return {role.key: done[role.name] for role in wanted(project)}
 
 
-def wanted(it: Any) -> list[Role]:
+def wanted(project: Any) -> list[Role]:
     """The roles of a project."""
-    return roles(it.settings, ACCOUNT, "aws")
+    return roles(project.settings, ACCOUNT, "aws")
 
 
-def role(it: Any, key: str) -> Role:
+def role(project: Any, key: str) -> Role:
     """One role of a project."""
-    return {role.key: role for role in wanted(it)}[key]
+    return {role.key: role for role in wanted(project)}[key]
 
 
 def test_the_first_run_creates_every_role_as_described(
-    project: Callable[..., Any], tmp_path: Path
+    new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    it = project(SCHEDULE_EXPRESSION="rate(1 day)")
-    assert set(run(it, tmp_path).values()) == {"created"}
-    iam = it.aws.client("iam")
-    for made in wanted(it):
+    project = new_project(SCHEDULE_EXPRESSION="rate(1 day)")
+    assert set(run(project, tmp_path).values()) == {"created"}
+    iam = project.aws.client("iam")
+    for made in wanted(project):
         found = iam.get_role(RoleName=made.name)["Role"]
         assert found["AssumeRolePolicyDocument"] == made.trust
         assert found["Description"] == made.purpose
-        assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == it.aws.tags | {
+        assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == project.aws.tags | {
             "Region": "us-east-1"
         }
         assert (
@@ -105,25 +105,25 @@ def test_a_second_run_changes_nothing_and_says_so(ready: Any, tmp_path: Path) ->
     assert (tmp_path / "iam_roles.json").stat().st_mtime_ns == written
 
 
-def drop_policy(iam: Any, it: Role) -> None:
+def drop_policy(iam: Any, role: Role) -> None:
     """Takes the permissions away."""
-    iam.delete_role_policy(RoleName=it.name, PolicyName=POLICY_NAME)
+    iam.delete_role_policy(RoleName=role.name, PolicyName=POLICY_NAME)
 
 
-def widen_policy(iam: Any, it: Role) -> None:
+def widen_policy(iam: Any, role: Role) -> None:
     """Gives more than is needed."""
     everything = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
     }
     iam.put_role_policy(
-        RoleName=it.name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(everything)
+        RoleName=role.name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(everything)
     )
 
 
-def change_trust(iam: Any, it: Role) -> None:
+def change_trust(iam: Any, role: Role) -> None:
     """Lets another service take the role on."""
-    iam.update_assume_role_policy(RoleName=it.name, PolicyDocument=OTHER_TRUST)
+    iam.update_assume_role_policy(RoleName=role.name, PolicyDocument=OTHER_TRUST)
 
 
 @pytest.mark.parametrize(
@@ -208,34 +208,34 @@ def test_policies_that_somebody_added_stay(ready: Any, tmp_path: Path) -> None:
 
 
 def test_a_role_that_something_else_made_is_left_alone_unless_adopted(
-    project: Callable[..., Any], tmp_path: Path
+    new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    it = project()
-    name = it.settings.emr_service_role
-    it.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
-    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "left alone"
+    project = new_project()
+    name = project.settings.emr_service_role
+    project.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
+    assert run(project, tmp_path)["EMR_SERVICE_ROLE"] == "left alone"
     assert (
-        f"! {name} existed before and lacks the project's tags" in it.err.getvalue()
-        and "--adopt" in it.err.getvalue()
+        f"! {name} existed before and lacks the project's tags" in project.err.getvalue()
+        and "--adopt" in project.err.getvalue()
     )
-    assert it.aws.client("iam").get_role(RoleName=name)["Role"][
+    assert project.aws.client("iam").get_role(RoleName=name)["Role"][
         "AssumeRolePolicyDocument"
     ] == json.loads(OTHER_TRUST)
-    assert it.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
-    adopted = run(it, tmp_path, adopt=True)["EMR_SERVICE_ROLE"]
+    assert project.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
+    adopted = run(project, tmp_path, adopt=True)["EMR_SERVICE_ROLE"]
     assert (
         adopted == "restored (tags, trust policy, permissions, AmazonEMRServicePolicy_v2 attached)"
     )
-    assert run(it, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
+    assert run(project, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
 
 
 def test_a_role_with_a_path_is_used_when_the_setting_is_its_arn_and_refused_when_it_is_its_name(
-    project: Callable[..., Any], tmp_path: Path
+    new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    it = project()
-    arn = f"arn:aws:iam::{ACCOUNT}:role/service-role/{it.settings.emr_ec2_instance_profile}"
-    it.aws.client("iam").create_role(
-        RoleName=it.settings.emr_ec2_instance_profile,
+    project = new_project()
+    arn = f"arn:aws:iam::{ACCOUNT}:role/service-role/{project.settings.emr_ec2_instance_profile}"
+    project.aws.client("iam").create_role(
+        RoleName=project.settings.emr_ec2_instance_profile,
         Path="/service-role/",
         AssumeRolePolicyDocument=OTHER_TRUST,
     )
@@ -243,8 +243,8 @@ def test_a_role_with_a_path_is_used_when_the_setting_is_its_arn_and_refused_when
         ConfigError,
         match=f"has a path.*{arn} alone.*Set EMR_EC2_INSTANCE_PROFILE in .env to that ARN",
     ):
-        run(it, tmp_path)
-    given = project(ENVIRONMENT=it.settings.environment, EMR_EC2_INSTANCE_PROFILE=arn)
+        run(project, tmp_path)
+    given = new_project(ENVIRONMENT=project.settings.environment, EMR_EC2_INSTANCE_PROFILE=arn)
     assert run(given, tmp_path)["EMR_EC2_INSTANCE_PROFILE"].startswith("restored (instance profile")
     passed = [
         statement["Resource"]
@@ -256,9 +256,9 @@ def test_a_role_with_a_path_is_used_when_the_setting_is_its_arn_and_refused_when
 
 
 def test_a_second_region_needs_another_environment(
-    ready: Any, project: Callable[..., Any], tmp_path: Path
+    ready: Any, new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    elsewhere = project(
+    elsewhere = new_project(
         ENVIRONMENT=ready.settings.environment,
         AWS_REGION="eu-west-1",
         SCHEDULE_EXPRESSION="rate(1 day)",
@@ -280,22 +280,22 @@ def test_a_role_of_before_roles_had_regions_gets_its_tag(ready: Any, tmp_path: P
 
 
 def test_foreign_nodes_get_the_profile_that_they_lack_and_nothing_else(
-    project: Callable[..., Any], tmp_path: Path
+    new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    it = project()
-    name = it.settings.emr_ec2_instance_profile
-    it.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
+    project = new_project()
+    name = project.settings.emr_ec2_instance_profile
+    project.aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=OTHER_TRUST)
     assert (
-        run(it, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
+        run(project, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
         == "restored (instance profile, role in the instance profile)"
     )
-    assert it.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
+    assert project.aws.client("iam").list_role_policies(RoleName=name)["PolicyNames"] == []
 
 
 def test_a_changed_setting_changes_the_policies_that_name_it(
-    ready: Any, project: Callable[..., Any], tmp_path: Path
+    ready: Any, new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    other = project(
+    other = new_project(
         ENVIRONMENT=ready.settings.environment,
         S3_BUCKET_NAME="another-lake",
         SCHEDULE_EXPRESSION="rate(1 day)",
@@ -368,7 +368,7 @@ class TestRolesFile:
         assert [path.name for path in tmp_path.iterdir()] == ["iam_roles.json"]
 
 
-def denying(it: Any, operation: str, code: str = "AccessDenied") -> None:
+def denying(project: Any, operation: str, code: str = "AccessDenied") -> None:
     """From here on IAM refuses ``operation``."""
 
     def refuse(**_: Any) -> None:
@@ -377,71 +377,73 @@ def denying(it: Any, operation: str, code: str = "AccessDenied") -> None:
             operation,
         )
 
-    it.aws.client("iam").meta.events.register(f"before-call.iam.{operation}", refuse)
+    project.aws.client("iam").meta.events.register(f"before-call.iam.{operation}", refuse)
 
 
 @pytest.mark.parametrize("operation", step.ACTIONS)
 def test_a_refusal_names_the_action_the_role_and_all_that_is_needed(
-    project: Callable[..., Any], tmp_path: Path, operation: str
+    new_project: Callable[..., Any], tmp_path: Path, operation: str
 ) -> None:
-    it = project()
-    prepare_for(it, operation, tmp_path)
-    denying(it, operation)
+    project = new_project()
+    prepare_for(project, operation, tmp_path)
+    denying(project, operation)
     with pytest.raises(DataLakeError) as caught:
-        run(it, tmp_path, adopt=True, emr_policy="v1")
+        run(project, tmp_path, adopt=True, emr_policy="v1")
     assert caught.value.where == f"setup_iam_roles ({operation})"
     assert f"iam:{operation} on arn:aws:iam::{ACCOUNT}:role/" in caught.value.fix
     assert all(f"iam:{action}" in caught.value.details[0] for action in step.ACTIONS)
 
 
-def prepare_for(it: Any, operation: str, folder: Path) -> None:
+def prepare_for(project: Any, operation: str, folder: Path) -> None:
     """Brings the roles into a state in which the step has to call ``operation``."""
-    iam, nodes = it.aws.client("iam"), it.settings.emr_ec2_instance_profile
+    iam, nodes = project.aws.client("iam"), project.settings.emr_ec2_instance_profile
     if operation in ("DetachRolePolicy", "RemoveRoleFromInstanceProfile"):
-        run(it, folder)
+        run(project, folder)
     if operation == "RemoveRoleFromInstanceProfile":
         iam.remove_role_from_instance_profile(InstanceProfileName=nodes, RoleName=nodes)
         iam.add_role_to_instance_profile(
-            InstanceProfileName=nodes, RoleName=it.settings.glue_service_role
+            InstanceProfileName=nodes, RoleName=project.settings.glue_service_role
         )
     if operation in ("TagRole", "UpdateAssumeRolePolicy"):
-        iam.create_role(RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument=OTHER_TRUST)
+        iam.create_role(
+            RoleName=project.settings.emr_service_role, AssumeRolePolicyDocument=OTHER_TRUST
+        )
 
 
-def test_other_refusals_stay_what_they_are(project: Callable[..., Any], tmp_path: Path) -> None:
-    it = project()
-    denying(it, "CreateRole", "LimitExceeded")
+def test_other_refusals_stay_what_they_are(new_project: Callable[..., Any], tmp_path: Path) -> None:
+    project = new_project()
+    denying(project, "CreateRole", "LimitExceeded")
     with pytest.raises(ClientError, match="LimitExceeded"):
-        run(it, tmp_path)
+        run(project, tmp_path)
 
 
 def test_a_role_of_another_account_is_refused_before_anything_is_made(
-    project: Callable[..., Any], tmp_path: Path
+    new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
-    it = project()
+    project = new_project()
     given = "arn:aws:iam::000000000000:role/Mine"
-    assert it.aws.account_id == ACCOUNT
-    it.aws.settings = Settings(step_functions_role_arn=given)  # as on AWS: without an endpoint
+    assert project.aws.account_id == ACCOUNT
+    project.aws.settings = Settings(step_functions_role_arn=given)  # as on AWS: without an endpoint
     with pytest.raises(
         ConfigError, match=f"STEP_FUNCTIONS_ROLE_ARN is {given}.*belong to {ACCOUNT}"
     ):
-        step.setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
+        step.setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
     assert not (tmp_path / "iam_roles.json").exists()
 
 
 def test_by_hand_it_tells_each_role_and_where_the_file_is(
-    project: Callable[..., Any],
+    new_project: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    it = project()
+    project = new_project()
     monkeypatch.setattr(step, "ROLES_FILE", tmp_path / "iam_roles.json")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", it.settings.aws_endpoint_url)
-    monkeypatch.setenv("ENVIRONMENT", it.settings.environment)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", project.settings.aws_endpoint_url)
+    monkeypatch.setenv("ENVIRONMENT", project.settings.environment)
     assert step.main(["--region", "us-east-1"]) == 0
     shown = capsys.readouterr().out
-    assert f"{it.settings.emr_service_role}: created" in shown
+    assert f"{project.settings.emr_service_role}: created" in shown
     assert f"written to {tmp_path / 'iam_roles.json'}" in shown
 
 

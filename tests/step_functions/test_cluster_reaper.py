@@ -21,9 +21,9 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:CarRentalDataPipeli
 
 
 @pytest.fixture
-def clusters(project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..., str]]:
+def clusters(new_project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..., str]]:
     """``clusters(execution)``: starts a cluster with that tag and returns its id."""
-    it = project()
+    it = new_project()
     ensure_bucket(it.aws)
     setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
     made: list[str] = []

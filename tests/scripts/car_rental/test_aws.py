@@ -39,11 +39,11 @@ def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkey
     assert not aws.has_session_token
 
 
-def test_calls_to_this_machine_go_past_every_proxy(project, monkeypatch):
+def test_calls_to_this_machine_go_past_every_proxy(new_project, monkeypatch):
     for scheme, spell in itertools.product(("HTTP", "HTTPS", "ALL"), (str.upper, str.lower)):
         monkeypatch.setenv(spell(f"{scheme}_PROXY"), "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.com")
-    assert project().aws.account_id == "123456789012"
+    assert new_project().aws.account_id == "123456789012"
 
 
 def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
@@ -87,9 +87,9 @@ def web_server(page, status=200):
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
-def test_a_web_server_that_is_no_aws_is_called_that(project, body):
+def test_a_web_server_that_is_no_aws_is_called_that(new_project, body):
     with web_server(body, status=200 if body else 501) as url:
-        aws = project(AWS_ENDPOINT_URL=url).aws
+        aws = new_project(AWS_ENDPOINT_URL=url).aws
         with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
             assert aws.account_id is None
     failure = as_failure(caught.value, "main")
@@ -109,17 +109,17 @@ def test_a_web_server_that_is_no_aws_is_called_that(project, body):
     ],
 )
 def test_a_program_that_accepts_every_request_is_not_taken_for_aws(
-    project, page, service, operation, parameters
+    new_project, page, service, operation, parameters
 ):
     with web_server(page) as url:
-        client = project(AWS_ENDPOINT_URL=url).aws.client(service)
+        client = new_project(AWS_ENDPOINT_URL=url).aws.client(service)
         with pytest.raises((ResponseParserError, ConfigError)) as caught:
             getattr(client, operation)(**parameters)
     assert "is not AWS" in as_failure(caught.value, "main").what
 
 
-def test_a_bucket_that_another_program_does_not_know_is_not_taken_for_a_missing_one(project):
+def test_a_bucket_that_another_program_does_not_know_is_not_taken_for_a_missing_one(new_project):
     with web_server(b"", status=404) as url:
-        client = project(AWS_ENDPOINT_URL=url).aws.client("s3")
+        client = new_project(AWS_ENDPOINT_URL=url).aws.client("s3")
         with pytest.raises(ConfigError, match="is not AWS"):
             client.head_bucket(Bucket="lake")

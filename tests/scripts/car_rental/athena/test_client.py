@@ -31,15 +31,15 @@ SELECT
 
 
 @pytest.fixture
-def athena(project: Callable[..., Project]) -> Athena:
-    return Athena(with_workgroup(project()).aws)
+def athena(new_project: Callable[..., Project]) -> Athena:
+    return Athena(with_workgroup(new_project()).aws)
 
 
-def with_workgroup(it: Project) -> Project:
-    ensure_bucket(it.aws)
-    ensure_database(it.aws)
-    ensure_workgroup(it.aws)
-    return it
+def with_workgroup(project: Project) -> Project:
+    ensure_bucket(project.aws)
+    ensure_database(project.aws)
+    ensure_workgroup(project.aws)
+    return project
 
 
 def test_every_value_comes_back_as_its_type(athena: Athena) -> None:
@@ -120,20 +120,22 @@ def test_a_missing_table_names_the_step_to_run(athena: Athena) -> None:
 
 
 def test_without_a_workgroup_the_step_that_makes_it_is_named(
-    project: Callable[..., Project],
+    new_project: Callable[..., Project],
 ) -> None:
     with pytest.raises(DataLakeError) as caught:
-        Athena(project().aws).run("SELECT 1")
+        Athena(new_project().aws).run("SELECT 1")
     assert "setup_glue_crawlers.py" in caught.value.fix
 
 
 def test_without_a_results_location_the_step_that_sets_it_is_named(
-    project: Callable[..., Project],
+    new_project: Callable[..., Project],
 ) -> None:
-    it = project()
-    it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup, Configuration={})
+    project = new_project()
+    project.aws.client("athena").create_work_group(
+        Name=project.settings.athena_workgroup, Configuration={}
+    )
     with pytest.raises(DataLakeError) as caught:
-        Athena(it.aws).run("SELECT 1")
+        Athena(project.aws).run("SELECT 1")
     assert "setup_glue_crawlers.py" in caught.value.fix
 
 
@@ -142,11 +144,11 @@ def test_another_refusal_of_athena_passes_as_it_is(athena: Athena) -> None:
         athena.finish("no-such-query")
 
 
-def test_ctrl_c_stops_the_query(project: Callable[..., Project]) -> None:
-    it = with_workgroup(project())
+def test_ctrl_c_stops_the_query(new_project: Callable[..., Project]) -> None:
+    project = with_workgroup(new_project())
     stopped = []
-    athena = Athena(it.aws, progress=interrupting)
-    client = it.aws.client("athena")
+    athena = Athena(project.aws, progress=interrupting)
+    client = project.aws.client("athena")
     client.meta.events.register(
         "before-call.athena.StopQueryExecution", lambda params, **_: stopped.append(params["body"])
     )

@@ -14,15 +14,15 @@ from setup_glue_crawlers import ensure_workgroup
 
 
 @pytest.fixture
-def group(project: Callable[..., Project]) -> Project:
-    it = project()
-    ensure_workgroup(it.aws)
-    return it
+def group(new_project: Callable[..., Project]) -> Project:
+    project = new_project()
+    ensure_workgroup(project.aws)
+    return project
 
 
-def saved(it: Project) -> list[dict[str, Any]]:
-    athena = it.aws.client("athena")
-    ids = athena.list_named_queries(WorkGroup=it.settings.athena_workgroup)["NamedQueryIds"]
+def saved(project: Project) -> list[dict[str, Any]]:
+    athena = project.aws.client("athena")
+    ids = athena.list_named_queries(WorkGroup=project.settings.athena_workgroup)["NamedQueryIds"]
     return [athena.get_named_query(NamedQueryId=one)["NamedQuery"] for one in ids]
 
 

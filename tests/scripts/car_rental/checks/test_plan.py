@@ -17,11 +17,11 @@ SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_ste
 
 
 @pytest.fixture
-def planned(project, monkeypatch, tmp_path):
+def planned(new_project, monkeypatch, tmp_path):
     """A project and ``plan()``: the plan's text, while every operation that is really sent is
     written down in ``sent``."""
     monkeypatch.setitem(setup_iam_roles.__kwdefaults__, "file", tmp_path / "iam_roles.json")
-    it = project(ALERT_EMAIL="data@example.com", SCHEDULE_EXPRESSION="rate(1 day)")
+    it = new_project(ALERT_EMAIL="data@example.com", SCHEDULE_EXPRESSION="rate(1 day)")
     generate(rentals=50, folder=it.settings.data_dir)
     it.sent = []
 
@@ -126,9 +126,9 @@ def test_without_raw_data_none_is_generated(planned):
         ("athena", lambda client: client.start_query_execution(QueryString="SELECT 1")),
     ],
 )
-def test_a_call_that_changes_something_is_refused_before_it_is_sent(project, service, call):
+def test_a_call_that_changes_something_is_refused_before_it_is_sent(new_project, service, call):
     with pytest.raises(DataLakeError, match="could change something: not sent"):
-        call(Aws(project().settings, plan_only=True).client(service))
+        call(Aws(new_project().settings, plan_only=True).client(service))
 
 
 def test_the_plan_of_a_phase_is_about_that_phase_alone(planned):

@@ -47,8 +47,8 @@ def answers(project, service, **operations):
 # --- the run of the checks
 
 
-def test_findings_come_with_their_reason_and_remedy(project, monkeypatch):
-    it = project()
+def test_findings_come_with_their_reason_and_remedy(new_project, monkeypatch):
+    project = new_project()
     found = [
         ok("fine"),
         warning("odd", "It may matter.", "Look."),
@@ -57,32 +57,32 @@ def test_findings_come_with_their_reason_and_remedy(project, monkeypatch):
     monkeypatch.setattr(preflight, "CHECKS", ())
     monkeypatch.setattr(preflight, "preflight", lambda *_, **__: found)
     with pytest.raises(ConfigError, match="1 problem, and nothing was done") as caught:
-        require_ready(it.aws, it.console, local=False)
+        require_ready(project.aws, project.console, local=False)
     assert caught.value.exit_status == ExitStatus.USAGE
-    assert [line.split(maxsplit=1) for line in it.out.getvalue().splitlines()][:2] == [
+    assert [line.split(maxsplit=1) for line in project.out.getvalue().splitlines()][:2] == [
         ["ok", "fine"],
         ["warning", "odd"],
     ]
-    assert "-> Mend it." in it.out.getvalue()
+    assert "-> Mend it." in project.out.getvalue()
 
 
 def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(
-    project, monkeypatch
+    new_project, monkeypatch
 ):
-    it = project()
+    project = new_project()
     monkeypatch.setattr(
         preflight,
         "preflight",
         lambda *_, **__: [ok("fine"), warning("odd", "It may matter.", "Look.")],
     )
-    require_ready(it.aws, it.console, local=False, quiet=True)
-    assert "odd" in it.out.getvalue() and "fine" not in it.out.getvalue()
+    require_ready(project.aws, project.console, local=False, quiet=True)
+    assert "odd" in project.out.getvalue() and "fine" not in project.out.getvalue()
 
 
-def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(project):
-    it = project()
-    generate(rentals=50, folder=it.settings.data_dir)
-    findings = run_checks(it.aws, local=True)
+def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(new_project):
+    project = new_project()
+    generate(rentals=50, folder=project.settings.data_dir)
+    findings = run_checks(project.aws, local=True)
     (unchecked,) = [finding for finding in findings if finding.level is Level.UNCHECKED]
     assert all(
         name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights")
@@ -93,15 +93,15 @@ def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(
     assert levels(findings).count(OK) == 4
 
 
-def test_without_an_identity_nothing_else_is_asked(project):
-    it = project()
+def test_without_an_identity_nothing_else_is_asked(new_project):
+    project = new_project()
     asked = []
     checks = (
         Check("identity", preflight.identity),
         Check("bucket", lambda *_: asked.append(1) or []),
     )
-    with answers(it, "sts", get_caller_identity="ExpiredToken"):
-        findings = run_checks(it.aws, local=False, checks=checks)
+    with answers(project, "sts", get_caller_identity="ExpiredToken"):
+        findings = run_checks(project.aws, local=False, checks=checks)
     assert levels(findings) == [PROBLEM, Level.UNCHECKED]
     assert "expired" in findings[0].fix
     assert asked == []
@@ -114,13 +114,15 @@ def test_without_an_identity_nothing_else_is_asked(project):
         EndpointConnectionError(endpoint_url="https://ec2"),
     ],
 )
-def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(project, error):
+def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(new_project, error):
     def refused(*_):
         raise error
 
-    it = project()
+    project = new_project()
     findings = run_checks(
-        it.aws, local=False, checks=(Check("network", refused), Check("next", lambda *_: [ok("x")]))
+        project.aws,
+        local=False,
+        checks=(Check("network", refused), Check("next", lambda *_: [ok("x")])),
     )
     assert levels(findings) == [WARNING, OK]
     assert (
@@ -130,88 +132,88 @@ def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(project, err
     )
 
 
-def test_an_error_of_ours_is_a_problem_with_its_remedy(project):
+def test_an_error_of_ours_is_a_problem_with_its_remedy(new_project):
     def broken(*_):
         raise DataLakeError("bucket", "is taken.", "Choose another.")
 
-    it = project()
-    findings = run_checks(it.aws, local=False, checks=(Check("bucket", broken),))
+    project = new_project()
+    findings = run_checks(project.aws, local=False, checks=(Check("bucket", broken),))
     assert findings == [problem("bucket: is taken.", "", "Choose another.")]
 
 
 # --- identity, region, credentials
 
 
-def test_the_root_user_is_warned_of(project):
-    it = project()
+def test_the_root_user_is_warned_of(new_project):
+    project = new_project()
     answer = {"Account": "000000000000", "Arn": "arn:aws:iam::000000000000:root", "UserId": "x"}
-    with answers(it, "sts", get_caller_identity=answer):
-        assert levels(preflight.identity(it.aws)) == [OK, WARNING]
+    with answers(project, "sts", get_caller_identity=answer):
+        assert levels(preflight.identity(project.aws)) == [OK, WARNING]
 
 
 @pytest.mark.parametrize(
     ("region", "level"),
     [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)],
 )
-def test_a_region_that_boto3_does_not_know_is_a_warning(project, region, level):
-    it = project(AWS_REGION=region)
-    assert levels(preflight.region(it.aws)) == [level]
+def test_a_region_that_boto3_does_not_know_is_a_warning(new_project, region, level):
+    project = new_project(AWS_REGION=region)
+    assert levels(preflight.region(project.aws)) == [level]
 
 
 @pytest.mark.parametrize(
     ("left", "level"),
     [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)],
 )
-def test_temporary_credentials_must_outlive_a_run(project, monkeypatch, left, level):
-    it = project()
-    monkeypatch.setattr(type(it.aws), "has_session_token", True)
+def test_temporary_credentials_must_outlive_a_run(new_project, monkeypatch, left, level):
+    project = new_project()
+    monkeypatch.setattr(type(project.aws), "has_session_token", True)
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + left).isoformat())
-    assert levels(preflight.credentials(it.aws)) == [level]
+    assert levels(preflight.credentials(project.aws)) == [level]
 
 
 def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(
-    project, monkeypatch
+    new_project, monkeypatch
 ):
-    it = project()
+    project = new_project()
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
-    assert levels(preflight.credentials(it.aws)) == [OK]
-    monkeypatch.setattr(type(it.aws), "has_session_token", True)
-    assert levels(preflight.credentials(it.aws)) == [WARNING]
+    assert levels(preflight.credentials(project.aws)) == [OK]
+    monkeypatch.setattr(type(project.aws), "has_session_token", True)
+    assert levels(preflight.credentials(project.aws)) == [WARNING]
 
 
 # --- roles
 
 
-def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(project):
-    it = project()
+def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(new_project):
+    project = new_project()
     check = (Check("roles", preflight.existing_roles),)
-    assert levels(run_checks(it.aws, local=False, checks=check)) == [OK]
-    iam = it.aws.client("iam")
+    assert levels(run_checks(project.aws, local=False, checks=check)) == [OK]
+    iam = project.aws.client("iam")
     trust = {"AssumeRolePolicyDocument": "{}"}
-    iam.create_role(RoleName=it.settings.glue_service_role, Path="/service-role/", **trust)
-    elsewhere = [*it.aws.tag_list, {"Key": "Region", "Value": "eu-west-1"}]
-    iam.create_role(RoleName=it.settings.emr_service_role, Tags=elsewhere, **trust)
-    by_region, by_path = run_checks(it.aws, local=False, checks=check)
+    iam.create_role(RoleName=project.settings.glue_service_role, Path="/service-role/", **trust)
+    elsewhere = [*project.aws.tag_list, {"Key": "Region", "Value": "eu-west-1"}]
+    iam.create_role(RoleName=project.settings.emr_service_role, Tags=elsewhere, **trust)
+    by_region, by_path = run_checks(project.aws, local=False, checks=check)
     assert by_path.level is PROBLEM and "has a path" in by_path.what
-    assert f"role/service-role/{it.settings.glue_service_role} alone" in by_path.what
+    assert f"role/service-role/{project.settings.glue_service_role} alone" in by_path.what
     assert (
         by_region.level is PROBLEM
-        and f"serves ENVIRONMENT={it.settings.environment} in eu-west-1" in by_region.what
+        and f"serves ENVIRONMENT={project.settings.environment} in eu-west-1" in by_region.what
     )
 
 
 # --- bucket and data
 
 
-def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
-    it = project()
+def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(new_project):
+    project = new_project()
     check = (Check("bucket", preflight.bucket),)
-    assert "its name is free" in only(run_checks(it.aws, local=False, checks=check)).what
-    ensure_bucket(it.aws)
-    assert "exists and is yours" in only(run_checks(it.aws, local=False, checks=check)).what
-    with Stubber(it.aws.client("s3")) as stub:
+    assert "its name is free" in only(run_checks(project.aws, local=False, checks=check)).what
+    ensure_bucket(project.aws)
+    assert "exists and is yours" in only(run_checks(project.aws, local=False, checks=check)).what
+    with Stubber(project.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
-        finding = only(run_checks(it.aws, local=False, checks=check))
+        finding = only(run_checks(project.aws, local=False, checks=check))
     assert (
         finding.level is PROBLEM
         and "belongs to another account" in finding.what
@@ -220,44 +222,47 @@ def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(project):
 
 
 def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(
-    project,
+    new_project,
 ):
-    it = project()
-    assert "generates the sample" in only(preflight.raw_data(it.aws)).what
-    generate(rentals=50, folder=it.settings.data_dir)
-    assert levels(preflight.raw_data(it.aws)) == [OK]
-    users = it.settings.data_dir / "users.csv"
+    project = new_project()
+    assert "generates the sample" in only(preflight.raw_data(project.aws)).what
+    generate(rentals=50, folder=project.settings.data_dir)
+    assert levels(preflight.raw_data(project.aws)) == [OK]
+    users = project.settings.data_dir / "users.csv"
     users.write_text(
         users.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8"
     )
-    finding = only(preflight.raw_data(it.aws))
+    finding = only(preflight.raw_data(project.aws))
     assert finding.level is PROBLEM and finding.what.startswith(
         f"{users} lacks the column email; its header has user_id"
     )
 
 
-def test_of_several_files_the_one_with_the_missing_column_is_named(project):
-    it = project()
-    generate(rentals=50, folder=it.settings.data_dir)
-    good, bad = it.settings.data_dir / "users.csv", it.settings.data_dir / "users" / "2.csv"
+def test_of_several_files_the_one_with_the_missing_column_is_named(new_project):
+    project = new_project()
+    generate(rentals=50, folder=project.settings.data_dir)
+    good, bad = (
+        project.settings.data_dir / "users.csv",
+        project.settings.data_dir / "users" / "2.csv",
+    )
     bad.parent.mkdir()
     bad.write_text(good.read_text(encoding="utf-8").replace("email", "e-mail", 1), encoding="utf-8")
-    assert only(preflight.raw_data(it.aws)).what.startswith(f"{bad} lacks the column email")
+    assert only(preflight.raw_data(project.aws)).what.startswith(f"{bad} lacks the column email")
     bad.write_bytes(b"\xff\xfe\x00not text")
     assert (
-        only(preflight.raw_data(it.aws)).what
+        only(preflight.raw_data(project.aws)).what
         == f"{bad} has a header that is not UTF-8: save the file as UTF-8"
     )
 
 
-def test_a_table_without_files_is_a_problem(project):
-    it = project()
-    it.settings.data_dir.mkdir(parents=True)
-    (it.settings.data_dir / "users.csv").write_text("user_id\n")
+def test_a_table_without_files_is_a_problem(new_project):
+    project = new_project()
+    project.settings.data_dir.mkdir(parents=True)
+    (project.settings.data_dir / "users.csv").write_text("user_id\n")
     checks = (Check("raw data", preflight.raw_data, needs_aws=False),)
     assert (
         "no CSV file for locations, vehicles"
-        in only(run_checks(it.aws, local=True, checks=checks)).what
+        in only(run_checks(project.aws, local=True, checks=checks)).what
     )
 
 
@@ -282,11 +287,11 @@ def test_a_header_that_is_none_is_a_problem_of_the_file(tmp_path, name, message)
     assert "is empty" in header_problem("users", tmp_path / "empty.csv")
 
 
-def test_files_that_are_not_read_are_named(project):
-    it = project()
-    generate(rentals=50, folder=it.settings.data_dir)
-    (it.settings.data_dir / "rental_transactions.xlsx").touch()
-    found = list(preflight.raw_data(it.aws))
+def test_files_that_are_not_read_are_named(new_project):
+    project = new_project()
+    generate(rentals=50, folder=project.settings.data_dir)
+    (project.settings.data_dir / "rental_transactions.xlsx").touch()
+    found = list(preflight.raw_data(project.aws))
     assert [finding.level for finding in found] == [WARNING, OK]
     assert "rental_transactions.xlsx is not read" in found[0].what
 
@@ -302,12 +307,12 @@ def test_another_separator_is_recognised(tmp_path, separator, name):
     )
 
 
-def test_job_sources_must_parse_on_the_oldest_node(project, monkeypatch, tmp_path):
-    it = project()
-    assert levels(preflight.job_sources(it.aws)) == [OK]
+def test_job_sources_must_parse_on_the_oldest_node(new_project, monkeypatch, tmp_path):
+    project = new_project()
+    assert levels(preflight.job_sources(project.aws)) == [OK]
     (tmp_path / "job.py").write_text("x = 1\nif (n := 5) > 3:\n    pass\n")
     monkeypatch.setattr(preflight, "job_files", lambda: [tmp_path / "job.py"])
-    finding = only(preflight.job_sources(it.aws))
+    finding = only(preflight.job_sources(project.aws))
     assert finding.level is PROBLEM and "job.py, line 2" in finding.what
 
 
@@ -321,11 +326,11 @@ def simulated(*decisions):
     return {"EvaluationResults": results, "IsTruncated": False}
 
 
-def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(project):
-    it = project()
+def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(new_project):
+    project = new_project()
     role = {"Path": "/x/", "RoleName": "Admin", "RoleId": "A" * 16, "CreateDate": datetime.now(UTC)}
     arn = "arn:aws:iam::123456789012:role/x/Admin"
-    with Stubber(it.aws.client("sts")) as sts, Stubber(it.aws.client("iam")) as iam:
+    with Stubber(project.aws.client("sts")) as sts, Stubber(project.aws.client("iam")) as iam:
         session = {
             "Account": "123456789012",
             "UserId": "x",
@@ -336,7 +341,7 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
         iam.add_response("get_role", {"Role": {**role, "Arn": arn}}, {"RoleName": "Admin"})
         for decision in ("allowed", "implicitDeny", "allowed", "explicitDeny"):
             iam.add_response("simulate_principal_policy", simulated((f"x:{decision}", decision)))
-        finding = only(preflight.rights(it.aws))
+        finding = only(preflight.rights(project.aws))
         iam.assert_no_pending_responses()
     assert finding.level is WARNING and finding.what.endswith("x:implicitDeny, x:explicitDeny")
 
@@ -354,53 +359,53 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
         ("emr-spark-8.1.0", OK),
     ],
 )
-def test_the_end_of_support_is_a_warning(project, label, level):
-    it = project(EMR_RELEASE_LABEL=label)
-    assert levels(preflight_cluster.release_support(it.aws, date(2026, 11, 23))) == [level]
+def test_the_end_of_support_is_a_warning(new_project, label, level):
+    project = new_project(EMR_RELEASE_LABEL=label)
+    assert levels(preflight_cluster.release_support(project.aws, date(2026, 11, 23))) == [level]
 
 
-def test_nothing_is_said_of_a_release_whose_end_is_not_known(project):
-    it = project(EMR_RELEASE_LABEL="emr-9.0.0")
-    assert list(preflight_cluster.release_support(it.aws)) == []
+def test_nothing_is_said_of_a_release_whose_end_is_not_known(new_project):
+    project = new_project(EMR_RELEASE_LABEL="emr-9.0.0")
+    assert list(preflight_cluster.release_support(project.aws)) == []
 
 
-def test_a_release_must_exist_and_have_spark_and_needs_no_hadoop(project):
-    it = project()
+def test_a_release_must_exist_and_have_spark_and_needs_no_hadoop(new_project):
+    project = new_project()
     spark, hive = [{"Name": "Spark", "Version": "4.1.1"}], [{"Name": "Hive", "Version": "3"}]
     for answer, level in ((spark, OK), (hive, PROBLEM)):
-        with answers(it, "emr", describe_release_label={"Applications": answer}):
-            assert levels(preflight_cluster.applications(it.aws)) == [level]
-    with answers(it, "emr", describe_release_label="ValidationException"):
-        finding = only(preflight_cluster.applications(it.aws))
+        with answers(project, "emr", describe_release_label={"Applications": answer}):
+            assert levels(preflight_cluster.applications(project.aws)) == [level]
+    with answers(project, "emr", describe_release_label="ValidationException"):
+        finding = only(preflight_cluster.applications(project.aws))
     assert finding.level is PROBLEM and "does not know the release emr-7.13.0" in finding.what
 
 
-def test_instance_types_must_be_offered_and_supported(project):
-    it = project(EMR_RELEASE_LABEL="emr-7.9.0", EMR_CORE_INSTANCE_TYPE="m9.xlarge")
-    offered, unknown = preflight_cluster.instance_types(it.aws)
+def test_instance_types_must_be_offered_and_supported(new_project):
+    project = new_project(EMR_RELEASE_LABEL="emr-7.9.0", EMR_CORE_INSTANCE_TYPE="m9.xlarge")
+    offered, unknown = preflight_cluster.instance_types(project.aws)
     assert offered.level is OK and "m5.xlarge is offered in us-east-1" in offered.what
     assert unknown.level is PROBLEM and "us-east-1 does not offer m9.xlarge" in unknown.what
 
 
 def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(
-    project, monkeypatch
+    new_project, monkeypatch
 ):
-    it = project()
+    project = new_project()
     pages = [
         {"SupportedInstanceTypes": [{"Type": "m4.large"}], "Marker": "x"},
         {"SupportedInstanceTypes": [{"Type": "z"}]},
     ]
-    with Stubber(it.aws.client("emr")) as stub:
+    with Stubber(project.aws.client("emr")) as stub:
         for page in pages:
             stub.add_response("list_supported_instance_types", page)
-        finding = only(preflight_cluster.instance_types(it.aws))
+        finding = only(preflight_cluster.instance_types(project.aws))
         stub.assert_no_pending_responses()
     assert finding.level is PROBLEM and "does not support m5.xlarge" in finding.what
 
 
-def test_the_subnet_s_zone_is_where_a_type_must_be_offered(project, subnet):
-    it = project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
-    assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(it.aws)).what
+def test_the_subnet_s_zone_is_where_a_type_must_be_offered(new_project, subnet):
+    project = new_project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
+    assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(project.aws)).what
 
 
 RUNNING = [
@@ -446,16 +451,19 @@ XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultV
     ],
 )
 def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
-    project, market, quotas, found
+    new_project, market, quotas, found
 ):
-    it = project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
-    with Stubber(it.aws.client("ec2")) as ec2, Stubber(it.aws.client("service-quotas")) as limits:
+    project = new_project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
+    with (
+        Stubber(project.aws.client("ec2")) as ec2,
+        Stubber(project.aws.client("service-quotas")) as limits,
+    ):
         ec2.add_response("describe_instance_types", XLARGE)
         for code, quota in zip(("L-1216C47A", "L-34B43A08"), quotas, strict=False):
             ec2.add_response("describe_instances", {"Reservations": [{"Instances": RUNNING}]})
             asked = {"ServiceCode": "ec2", "QuotaCode": code}
             limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, asked)
-        findings = list(preflight_cluster.vcpu_quota(it.aws))
+        findings = list(preflight_cluster.vcpu_quota(project.aws))
         limits.assert_no_pending_responses()
     assert [
         (finding.level, words in finding.what)
@@ -463,19 +471,19 @@ def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
     ] == [(level, True) for level, _ in found]
 
 
-def test_spot_needs_ec2_s_role_for_it(project):
-    assert list(preflight_cluster.spot_role(project().aws)) == []
-    it = project(EMR_CORE_MARKET="spot")
-    with answers(it, "iam", get_role="NoSuchEntity"):
-        assert "create-service-linked-role" in only(preflight_cluster.spot_role(it.aws)).fix
+def test_spot_needs_ec2_s_role_for_it(new_project):
+    assert list(preflight_cluster.spot_role(new_project().aws)) == []
+    project = new_project(EMR_CORE_MARKET="spot")
+    with answers(project, "iam", get_role="NoSuchEntity"):
+        assert "create-service-linked-role" in only(preflight_cluster.spot_role(project.aws)).fix
 
 
-def test_the_key_pair_must_exist_in_the_region(project, client):
-    assert levels(preflight_cluster.key_pair(project().aws)) == [OK]
+def test_the_key_pair_must_exist_in_the_region(new_project, client):
+    assert levels(preflight_cluster.key_pair(new_project().aws)) == [OK]
     client("ec2").create_key_pair(KeyName="there")
     for name, level in (("there", OK), ("nowhere", PROBLEM)):
-        it = project(EMR_EC2_KEY_NAME=name)
-        assert levels(preflight_cluster.key_pair(it.aws)) == [level]
+        project = new_project(EMR_EC2_KEY_NAME=name)
+        assert levels(preflight_cluster.key_pair(project.aws)) == [level]
 
 
 @pytest.fixture
@@ -500,26 +508,26 @@ def way_out(client, subnet):
     )
 
 
-def network(project, subnet_id):
-    it = project(EMR_SUBNET_ID=subnet_id)
-    return list(preflight_cluster.network(it.aws))
+def network(new_project, subnet_id):
+    project = new_project(EMR_SUBNET_ID=subnet_id)
+    return list(preflight_cluster.network(project.aws))
 
 
-def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(project, subnet):
+def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(new_project, subnet):
     assert (
         "there is no subnet-0123456789abcdef0"
-        in only(network(project, "subnet-0123456789abcdef0")).what
+        in only(network(new_project, "subnet-0123456789abcdef0")).what
     )
-    finding, _ = network(project, subnet["SubnetId"])
+    finding, _ = network(new_project, subnet["SubnetId"])
     assert (
         finding.level is PROBLEM and f"no route leads out of {subnet['SubnetId']}" in finding.what
     )
 
 
 def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
-    project, subnet, way_out, client
+    new_project, subnet, way_out, client
 ):
-    route, tag = network(project, subnet["SubnetId"])
+    route, tag = network(new_project, subnet["SubnetId"])
     assert (route.level, tag.level) == (OK, PROBLEM)
     both = [subnet["SubnetId"], subnet["VpcId"]]
     assert (
@@ -527,7 +535,7 @@ def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
         " Key=for-use-with-amazon-emr-managed-policies,Value=true" in tag.fix
     )
     client("ec2").create_tags(Resources=both, Tags=[preflight_cluster.EMR_MANAGED_POLICY_TAG])
-    assert levels(network(project, subnet["SubnetId"])) == [OK, OK]
+    assert levels(network(new_project, subnet["SubnetId"])) == [OK, OK]
 
 
 @pytest.mark.parametrize(
@@ -540,62 +548,69 @@ def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
     ],
 )
 def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(
-    project, subnet, way_out, client, policies, found
+    new_project, subnet, way_out, client, policies, found
 ):
-    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
-    role = {"RoleName": it.settings.emr_service_role}
+    project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
+    role = {"RoleName": project.settings.emr_service_role}
     client("iam").create_role(**role, AssumeRolePolicyDocument="{}")
     for policy in policies:
         client("iam").attach_role_policy(
             **role, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}"
         )
-    assert levels(preflight_cluster.network(it.aws)) == found
+    assert levels(preflight_cluster.network(project.aws)) == found
 
 
 @pytest.mark.parametrize(("answer", "left"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
-def test_the_tags_are_set_when_a_person_agrees(project, subnet, way_out, monkeypatch, answer, left):
-    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+def test_the_tags_are_set_when_a_person_agrees(
+    new_project, subnet, way_out, monkeypatch, answer, left
+):
+    project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     questions = []
     monkeypatch.setattr(preflight, "CHECKS", (Check("network", preflight_cluster.network),))
     preflight.apply_fixes(
-        it.aws, it.console, yes=False, ask=lambda question: questions.append(question) or answer
+        project.aws,
+        project.console,
+        yes=False,
+        ask=lambda question: questions.append(question) or answer,
     )
-    assert len(questions) == 1 and "aws ec2 create-tags" in it.out.getvalue()
-    assert levels(network(project, subnet["SubnetId"])) == left
+    assert len(questions) == 1 and "aws ec2 create-tags" in project.out.getvalue()
+    assert levels(network(new_project, subnet["SubnetId"])) == left
 
 
-def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(project, monkeypatch):
+def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(
+    new_project, monkeypatch
+):
     def nobody(_):
         raise EOFError
 
-    it, changed = project(), []
+    project, changed = new_project(), []
     broken = problem("x", "", "", apply_fix=lambda: changed.append(1))
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
     with pytest.raises(ConfigError, match="use --yes"):
-        preflight.apply_fixes(it.aws, it.console, yes=False, ask=nobody)
+        preflight.apply_fixes(project.aws, project.console, yes=False, ask=nobody)
     assert changed == []
 
 
-def test_where_nothing_can_be_put_right_nobody_is_asked(project, monkeypatch):
-    it = project()
+def test_where_nothing_can_be_put_right_nobody_is_asked(new_project, monkeypatch):
+    project = new_project()
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
-    preflight.apply_fixes(it.aws, it.console, yes=True)
-    assert "nothing for --fix to do" in it.err.getvalue()
+    preflight.apply_fixes(project.aws, project.console, yes=True)
+    assert "nothing for --fix to do" in project.err.getvalue()
 
 
 # --- the state machine
 
 
-def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(project):
-    it = project()
-    found = run_checks(it.aws, local=True, checks=(preflight.STATE_MACHINE,))
+def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(new_project):
+    project = new_project()
+    found = run_checks(project.aws, local=True, checks=(preflight.STATE_MACHINE,))
     assert levels(found) == [OK] and "accepts the definition" in found[0].what
 
 
 def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(
-    project, monkeypatch
+    new_project, monkeypatch
 ):
-    it = project()
+    project = new_project()
     made = state_machine_definition.definition
 
     def with_unknown_field(*arguments):
@@ -604,48 +619,50 @@ def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_p
         return definition
 
     monkeypatch.setattr(state_machine_definition, "definition", with_unknown_field)
-    finding = only(run_checks(it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
+    finding = only(run_checks(project.aws, local=True, checks=(preflight.STATE_MACHINE,)))
     assert finding.level is PROBLEM
     assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
 
 
-def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(project, no_if_match):
-    it = project()
-    finding = only(run_checks(it.aws, local=True, checks=(preflight.STATE_MACHINE,)))
+def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(new_project, no_if_match):
+    project = new_project()
+    finding = only(run_checks(project.aws, local=True, checks=(preflight.STATE_MACHINE,)))
     assert finding.level is WARNING
     assert "does not know IfMatch" in finding.what and "step 4" in finding.fix
 
 
-def test_a_refusal_without_a_reason_is_a_problem_too(project):
-    it = project()
+def test_a_refusal_without_a_reason_is_a_problem_too(new_project):
+    project = new_project()
     with answers(
-        it, "stepfunctions", validate_state_machine_definition={"result": "FAIL", "diagnostics": []}
+        project,
+        "stepfunctions",
+        validate_state_machine_definition={"result": "FAIL", "diagnostics": []},
     ):
-        assert levels(state_machine.definition_is_valid(it.aws)) == [PROBLEM]
+        assert levels(state_machine.definition_is_valid(project.aws)) == [PROBLEM]
 
 
-def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(project):
-    it = project()
-    findings = list(preflight_cluster.network(it.aws))
+def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(new_project):
+    project = new_project()
+    findings = list(preflight_cluster.network(project.aws))
     assert findings and all(isinstance(finding, Finding) for finding in findings)
     assert "subnet-" in findings[0].what
 
 
-def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(project, subnet):
-    it = project(EMR_SUBNET_ID=subnet["SubnetId"])
+def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(new_project, subnet):
+    project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
     endpoint = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}
     for routes, expected in (([nat], [OK, WARNING]), ([nat, endpoint], [OK])):
         with (
-            Stubber(it.aws.client("ec2")) as ec2,
-            answers(it, "iam", list_attached_role_policies={"AttachedPolicies": []}),
+            Stubber(project.aws.client("ec2")) as ec2,
+            answers(project, "iam", list_attached_role_policies={"AttachedPolicies": []}),
         ):
             ec2.add_response("describe_subnets", {"Subnets": [subnet]})
             ec2.add_response(
                 "describe_route_tables",
                 {"RouteTables": [{"Associations": [{"Main": True}], "Routes": routes}]},
             )
-            findings = list(preflight_cluster.network(it.aws))
+            findings = list(preflight_cluster.network(project.aws))
         assert levels(findings) == expected
     assert "$0.045" not in findings[0].why
 
@@ -659,22 +676,22 @@ def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(proj
         ({"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}, False),
     ],
 )
-def test_the_nodes_need_a_route_out_of_their_subnet(project, route, leads_out):
-    it = project()
+def test_the_nodes_need_a_route_out_of_their_subnet(new_project, route, leads_out):
+    project = new_project()
     tables = {"RouteTables": [{"Associations": [{"Main": True}], "Routes": [route]}]}
     with answers(
-        it,
+        project,
         "ec2",
         describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]},
         describe_route_tables=tables,
     ):
-        finding = next(preflight_cluster.network(it.aws))
+        finding = next(preflight_cluster.network(project.aws))
     assert finding.level is (OK if leads_out else PROBLEM) and "s-1" in finding.what
 
 
-def test_the_error_stream_of_a_check_is_not_the_result(project):
-    it = project()
-    generate(rentals=50, folder=it.settings.data_dir)
-    require_ready(it.aws, it.console, local=True)
-    assert isinstance(it.err, io.StringIO) and "findings, no problem" in it.err.getvalue()
-    assert str(ROOT) not in it.out.getvalue()
+def test_the_error_stream_of_a_check_is_not_the_result(new_project):
+    project = new_project()
+    generate(rentals=50, folder=project.settings.data_dir)
+    require_ready(project.aws, project.console, local=True)
+    assert isinstance(project.err, io.StringIO) and "findings, no problem" in project.err.getvalue()
+    assert str(ROOT) not in project.out.getvalue()

@@ -27,49 +27,51 @@ DEFINITION = json.dumps(
 
 
 @pytest.fixture
-def account(project, tmp_path):
+def account(new_project, tmp_path):
     """A project with all that the setup makes."""
-    it = project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
-    generate(rentals=50, folder=it.settings.data_dir)
-    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
-    setup_aws_environment(it.aws, it.console)
-    setup_glue_crawlers(it.aws, it.console)
-    deploy_step_functions(it.aws, it.console)
-    return it
+    project = new_project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
+    generate(rentals=50, folder=project.settings.data_dir)
+    setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
+    setup_aws_environment(project.aws, project.console)
+    setup_glue_crawlers(project.aws, project.console)
+    deploy_step_functions(project.aws, project.console)
+    return project
 
 
-def orchestration(it, prefix):
+def orchestration(project, prefix):
     """Somebody else's state machine, and what starts and watches it."""
-    role = it.aws.client("iam").get_role(RoleName=it.settings.step_functions_role_name)["Role"][
-        "Arn"
-    ]
-    create = it.aws.client("stepfunctions").create_state_machine
+    role = project.aws.client("iam").get_role(RoleName=project.settings.step_functions_role_name)[
+        "Role"
+    ]["Arn"]
+    create = project.aws.client("stepfunctions").create_state_machine
     machine = create(name=f"{prefix}-machine", definition=DEFINITION, roleArn=role)[
         "stateMachineArn"
     ]
-    it.aws.client("events").put_rule(
+    project.aws.client("events").put_rule(
         Name=f"{prefix}-rule", EventPattern=json.dumps({"source": ["x"]})
     )
-    topic = it.aws.client("sns").create_topic(Name=f"{prefix}-topic")["TopicArn"]
-    it.aws.client("events").put_targets(Rule=f"{prefix}-rule", Targets=[{"Id": "1", "Arn": topic}])
-    it.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log")
-    it.aws.client("cloudwatch").put_metric_alarm(
+    topic = project.aws.client("sns").create_topic(Name=f"{prefix}-topic")["TopicArn"]
+    project.aws.client("events").put_targets(
+        Rule=f"{prefix}-rule", Targets=[{"Id": "1", "Arn": topic}]
+    )
+    project.aws.client("logs").create_log_group(logGroupName=f"/{prefix}/log")
+    project.aws.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{prefix}-alarm", ComparisonOperator="GreaterThanThreshold",
         EvaluationPeriods=1, MetricName="x",
         Namespace="AWS/States", Period=60, Statistic="Sum", Threshold=1.0,
     )  # fmt: skip
-    it.aws.client("lambda").create_function(
+    project.aws.client("lambda").create_function(
         FunctionName=f"{prefix}-function",
         Runtime="python3.11",
         Role=role,
         Handler="x.y",
         Code={"ZipFile": code()},
     )
-    scheduler = it.aws.client("iam").get_role(RoleName=scheduler_role_name(it.settings))["Role"][
-        "Arn"
-    ]
+    scheduler = project.aws.client("iam").get_role(RoleName=scheduler_role_name(project.settings))[
+        "Role"
+    ]["Arn"]
     target = {"Arn": machine, "RoleArn": scheduler}
-    it.aws.client("scheduler").create_schedule(
+    project.aws.client("scheduler").create_schedule(
         Name=f"{prefix}-schedule",
         ScheduleExpression="rate(1 day)",
         FlexibleTimeWindow={"Mode": "OFF"},
@@ -85,13 +87,15 @@ def code():
     return stream.getvalue()
 
 
-def tear_down(it, **flags):
-    return teardown(it.aws, it.console, **{"yes": True, **flags})
+def tear_down(project, **flags):
+    return teardown(project.aws, project.console, **{"yes": True, **flags})
 
 
-def left(it, **flags):
+def left(project, **flags):
     """Kinds of what a teardown would still remove, in its order."""
-    things, _ = find_leftovers(it.aws, it.console, delete_data=flags.get("delete_data", False))
+    things, _ = find_leftovers(
+        project.aws, project.console, delete_data=flags.get("delete_data", False)
+    )
     return list(dict.fromkeys(thing.kind for thing in things))
 
 
@@ -143,8 +147,10 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
         s3.head_bucket(Bucket=bucket)
 
 
-def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, project):
-    other = project(SCHEDULE_EXPRESSION="rate(1 day)")  # another environment of the same account
+def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, new_project):
+    other = new_project(
+        SCHEDULE_EXPRESSION="rate(1 day)"
+    )  # another environment of the same account
     setup_iam_roles(other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
     setup_glue_parts(other)
     machine = orchestration(other, "foreign")
@@ -165,10 +171,12 @@ def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, proj
     aws.client("scheduler").delete_schedule(Name="foreign-schedule")
 
 
-def test_roles_that_serve_another_region_stay(project):
-    it = project()
-    setup_iam_roles(it.aws, it.console, file=it.settings.data_dir.parent / "roles.json")
-    elsewhere = project(ENVIRONMENT=it.settings.environment, AWS_REGION="eu-west-1")
+def test_roles_that_serve_another_region_stay(new_project):
+    project = new_project()
+    setup_iam_roles(
+        project.aws, project.console, file=project.settings.data_dir.parent / "roles.json"
+    )
+    elsewhere = new_project(ENVIRONMENT=project.settings.environment, AWS_REGION="eu-west-1")
     things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
     assert [thing for thing in things if thing.kind == "role"] == []
     assert {one.reason for one in kept if one.kind == "role"} == {
@@ -176,21 +184,23 @@ def test_roles_that_serve_another_region_stay(project):
     }
 
 
-def setup_glue_parts(it):
-    it.aws.client("glue").create_database(
-        DatabaseInput={"Name": it.settings.glue_database_name}, Tags=it.aws.tags
+def setup_glue_parts(project):
+    project.aws.client("glue").create_database(
+        DatabaseInput={"Name": project.settings.glue_database_name}, Tags=project.aws.tags
     )
 
 
-def test_things_of_our_names_without_our_tags_are_named_with_the_reason(project):
-    it = project()
-    it.aws.client("iam").create_role(
-        RoleName=it.settings.emr_service_role, AssumeRolePolicyDocument="{}"
+def test_things_of_our_names_without_our_tags_are_named_with_the_reason(new_project):
+    project = new_project()
+    project.aws.client("iam").create_role(
+        RoleName=project.settings.emr_service_role, AssumeRolePolicyDocument="{}"
     )
-    it.aws.client("s3").create_bucket(Bucket=it.settings.s3_bucket_name)
-    it.aws.client("glue").create_database(DatabaseInput={"Name": it.settings.glue_database_name})
-    it.aws.client("athena").create_work_group(Name=it.settings.athena_workgroup)
-    things, kept = find_leftovers(it.aws, it.console, delete_data=True)
+    project.aws.client("s3").create_bucket(Bucket=project.settings.s3_bucket_name)
+    project.aws.client("glue").create_database(
+        DatabaseInput={"Name": project.settings.glue_database_name}
+    )
+    project.aws.client("athena").create_work_group(Name=project.settings.athena_workgroup)
+    things, kept = find_leftovers(project.aws, project.console, delete_data=True)
     assert things == []
     assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
     assert {one.reason for one in kept} == {
@@ -229,21 +239,21 @@ def test_running_executions_are_stopped_before_their_state_machine_goes(account)
         things[0].remove()
 
 
-def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(project):
-    it = project()
-    with Stubber(it.aws.client("s3")) as stub:
+def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(new_project):
+    project = new_project()
+    with Stubber(project.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
-        things, kept = find_leftovers(it.aws, it.console, delete_data=True)
+        things, kept = find_leftovers(project.aws, project.console, delete_data=True)
     assert things == [] and [
         (one.kind, "belongs to another account" in one.reason) for one in kept
     ] == [("bucket", True)]
 
 
-def test_a_security_configuration_is_named_because_it_carries_no_tags(project):
-    name = f"imdsv2-{project().settings.environment}"
-    it = project(EMR_SECURITY_CONFIGURATION=name)
-    it.aws.client("emr").create_security_configuration(Name=name, SecurityConfiguration="{}")
-    _, kept = find_leftovers(it.aws, it.console, delete_data=False)
+def test_a_security_configuration_is_named_because_it_carries_no_tags(new_project):
+    name = f"imdsv2-{new_project().settings.environment}"
+    project = new_project(EMR_SECURITY_CONFIGURATION=name)
+    project.aws.client("emr").create_security_configuration(Name=name, SecurityConfiguration="{}")
+    _, kept = find_leftovers(project.aws, project.console, delete_data=False)
     assert [(one.kind, one.name) for one in kept] == [("security configuration", name)]
     assert f"delete-security-configuration --name {name}" in kept[0].reason
 
@@ -263,14 +273,14 @@ def answering(*answers):
 
 
 @pytest.fixture
-def found(project, monkeypatch):
+def found(new_project, monkeypatch):
     """``found(things...)``: a project where the teardown finds these."""
 
     def make(*things):
         monkeypatch.setattr(
             "car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(things), [])
         )
-        return project()
+        return new_project()
 
     return make
 
@@ -290,17 +300,17 @@ def gone():
     ("delete_data", "answer"), [(False, "no"), (False, ""), (True, "yes"), (True, "another-bucket")]
 )
 def test_any_other_answer_removes_nothing(found, gone, delete_data, answer):
-    it = found(gone.thing("bucket", "b"), gone.thing("role", "r"))
+    project = found(gone.thing("bucket", "b"), gone.thing("role", "r"))
     with pytest.raises(ConfigError, match="nothing was removed"):
-        tear_down(it, yes=False, delete_data=delete_data, ask=answering(answer))
+        tear_down(project, yes=False, delete_data=delete_data, ask=answering(answer))
     assert gone == []
 
 
 def test_for_the_data_the_bucket_s_name_is_asked_for(found, gone):
-    it = found(gone.thing("bucket", "b"))
-    ask = answering(it.settings.s3_bucket_name)
-    tear_down(it, yes=False, delete_data=True, ask=ask)
-    assert gone == ["b"] and it.settings.s3_bucket_name in ask.asked[0]
+    project = found(gone.thing("bucket", "b"))
+    ask = answering(project.settings.s3_bucket_name)
+    tear_down(project, yes=False, delete_data=True, ask=ask)
+    assert gone == ["b"] and project.settings.s3_bucket_name in ask.asked[0]
 
 
 def test_without_the_data_yes_is_enough(found, gone):
@@ -325,9 +335,9 @@ def refusal(code):
 
 
 def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
-    it = found(Resource("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
+    project = found(Resource("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
     with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
-        tear_down(it)
+        tear_down(project)
     assert gone == ["b"]
     assert "topic a: AWS answered AccessDenied: no Ask an administrator" in caught.value.details[0]
 
@@ -336,27 +346,27 @@ def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_go
     "code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
 )
 def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
-    it = found(Resource("topic", "a", refusal(code)))
-    assert tear_down(it).removed == ["topic a"]
+    project = found(Resource("topic", "a", refusal(code)))
+    assert tear_down(project).removed == ["topic a"]
 
 
-def test_a_bucket_that_is_still_written_to_is_told_of(project, monkeypatch):
-    it = project()
-    ensure_bucket(it.aws)
-    s3 = it.aws.client("s3")
-    s3.put_object(Bucket=it.settings.s3_bucket_name, Key="logs/x", Body=b"")
+def test_a_bucket_that_is_still_written_to_is_told_of(new_project, monkeypatch):
+    project = new_project()
+    ensure_bucket(project.aws)
+    s3 = project.aws.client("s3")
+    s3.put_object(Bucket=project.settings.s3_bucket_name, Key="logs/x", Body=b"")
     monkeypatch.setattr(s3, "delete_objects", lambda **_: {})  # a new object is there each time
-    (bucket,), _ = find_leftovers(it.aws, it.console, delete_data=True)
+    (bucket,), _ = find_leftovers(project.aws, project.console, delete_data=True)
     with pytest.raises(DataLakeError, match="still being written to"):
         bucket.remove()
 
 
-def test_something_of_ours_that_no_step_makes_is_named(project):
-    it = project()
-    it.aws.client("sqs").create_queue(
-        QueueName=f"{it.settings.environment}-queue", tags=it.aws.tags
+def test_something_of_ours_that_no_step_makes_is_named(new_project):
+    project = new_project()
+    project.aws.client("sqs").create_queue(
+        QueueName=f"{project.settings.environment}-queue", tags=project.aws.tags
     )
-    _, kept = find_leftovers(it.aws, it.console, delete_data=False)
+    _, kept = find_leftovers(project.aws, project.console, delete_data=False)
     assert (
         isinstance(kept[0], Kept)
         and kept[0].kind == "tagged"

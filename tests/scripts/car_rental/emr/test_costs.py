@@ -33,22 +33,22 @@ def product(*prices):
 
 
 @pytest.fixture
-def on_aws(project, monkeypatch):
+def on_aws(new_project, monkeypatch):
     """A project that takes itself for one on AWS; its calls are answered by stubs."""
-    it = project()
-    it.aws.client("pricing", "us-east-1"), it.aws.client("emr")
-    monkeypatch.setattr(type(it.settings), "is_local", False)
-    return it
+    project = new_project()
+    project.aws.client("pricing", "us-east-1"), project.aws.client("emr")
+    monkeypatch.setattr(type(project.settings), "is_local", False)
+    return project
 
 
-def test_the_cluster_of_the_example_costs_what_three_nodes_cost(project):
-    settings = project().settings
+def test_the_cluster_of_the_example_costs_what_three_nodes_cost(new_project):
+    settings = new_project().settings
     assert cluster_nodes(settings) == {"m5.xlarge": 3}
     assert hour_of_cluster(settings, table_prices("us-east-1")) == Decimal("0.72")
 
 
-def test_nodes_of_two_types_are_counted_each(project):
-    settings = project(EMR_CORE_INSTANCE_TYPE="r5.xlarge", EMR_CORE_INSTANCE_COUNT="4").settings
+def test_nodes_of_two_types_are_counted_each(new_project):
+    settings = new_project(EMR_CORE_INSTANCE_TYPE="r5.xlarge", EMR_CORE_INSTANCE_COUNT="4").settings
     assert cluster_nodes(settings) == {"m5.xlarge": 1, "r5.xlarge": 4}
 
 
@@ -58,16 +58,16 @@ def test_a_dearer_region_makes_ec2_dearer_and_emr_s_fee_not():
     assert there["m5.2xlarge"] - there["m5.xlarge"] == there["m5.xlarge"]
 
 
-def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(project):
-    settings = project(EMR_CORE_INSTANCE_TYPE="x9.xlarge").settings
+def test_a_region_or_a_type_that_is_not_in_the_table_has_no_price_and_says_so(new_project):
+    settings = new_project(EMR_CORE_INSTANCE_TYPE="x9.xlarge").settings
     assert hour_of_cluster(settings, table_prices("us-east-1")) is None
     assert table_prices("mars-north-1").per_hour == {}
     lines = price_lines(settings, Prices({}, ""))
     assert {text for what, text in lines if "cluster" in what} == {"price not known"}
 
 
-def test_the_small_costs_are_named_too(project):
-    lines = dict(price_lines(project().settings, table_prices("us-east-1")))
+def test_the_small_costs_are_named_too(new_project):
+    lines = dict(price_lines(new_project().settings, table_prices("us-east-1")))
     disks = next(
         amount for what, amount in lines.items() if "disks (64 GB each) and public IPv4" in what
     )
@@ -116,16 +116,16 @@ def instance(kind, minutes, market="ON_DEMAND"):
     }
 
 
-def usage_of(it, monkeypatch, *instances, now=None):
+def usage_of(project, monkeypatch, *instances, now=None):
     monkeypatch.setattr(costs, "find_prices", lambda aws, types: table_prices("us-east-1"))
-    with Stubber(it.aws.client("emr")) as stub:
+    with Stubber(project.aws.client("emr")) as stub:
         stub.add_response("list_instances", {"Instances": list(instances)}, {"ClusterId": "j-1"})
-        return used(it.aws, "j-1", now)
+        return used(project.aws, "j-1", now)
 
 
-def test_each_instance_counts_from_its_own_start_to_its_own_end(project, monkeypatch):
+def test_each_instance_counts_from_its_own_start_to_its_own_end(new_project, monkeypatch):
     usage = usage_of(
-        project(),
+        new_project(),
         monkeypatch,
         instance("m5.xlarge", 30),
         instance("m5.xlarge", 60),
@@ -136,32 +136,34 @@ def test_each_instance_counts_from_its_own_start_to_its_own_end(project, monkeyp
     assert usage.summary() == "1.50 h of m5.xlarge + 1.00 h of r5.xlarge: $0.68"
 
 
-def test_one_that_still_runs_counts_until_now_and_every_one_a_minute_at_least(project, monkeypatch):
+def test_one_that_still_runs_counts_until_now_and_every_one_a_minute_at_least(
+    new_project, monkeypatch
+):
     now = BEGAN + timedelta(hours=2)
     usage = usage_of(
-        project(), monkeypatch, instance("m5.xlarge", None), instance("r5.xlarge", 0), now=now
+        new_project(), monkeypatch, instance("m5.xlarge", None), instance("r5.xlarge", 0), now=now
     )
     assert usage.hours["m5.xlarge"] == 2
     assert usage.hours["r5.xlarge"] * 60 == pytest.approx(1)
 
 
-def test_one_that_was_only_asked_for_cost_nothing(project, monkeypatch):
+def test_one_that_was_only_asked_for_cost_nothing(new_project, monkeypatch):
     asked_for = {
         "InstanceType": "m5.xlarge",
         "Market": "ON_DEMAND",
         "Status": {"State": "AWAITING_FULFILLMENT", "Timeline": {}},
     }
-    usage = usage_of(project(), monkeypatch, asked_for)
+    usage = usage_of(new_project(), monkeypatch, asked_for)
     assert usage.summary() == "no instance: $0.00"
 
 
-def test_spot_instances_cost_at_most_what_is_said(project, monkeypatch):
-    usage = usage_of(project(), monkeypatch, instance("m5.xlarge", 60, "SPOT"))
+def test_spot_instances_cost_at_most_what_is_said(new_project, monkeypatch):
+    usage = usage_of(new_project(), monkeypatch, instance("m5.xlarge", 60, "SPOT"))
     assert usage.summary() == "1.00 h of m5.xlarge: at most $0.24"
 
 
-def test_a_type_without_a_price_leaves_the_hours(project, monkeypatch):
-    usage = usage_of(project(), monkeypatch, instance("x9.xlarge", 60))
+def test_a_type_without_a_price_leaves_the_hours(new_project, monkeypatch):
+    usage = usage_of(new_project(), monkeypatch, instance("x9.xlarge", 60))
     assert usage.summary() == "1.00 h of x9.xlarge: price not known"
     assert dataclasses.asdict(usage)["dollars"] is None
 

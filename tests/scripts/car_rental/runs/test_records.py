@@ -27,9 +27,9 @@ class Result:
 
 
 @pytest.fixture
-def record(project, tmp_path):
+def record(new_project, tmp_path):
     made = RunRecord(["--all"])
-    made.belongs_to(project(RUNS_DIR=str(tmp_path / "runs")).settings)
+    made.belongs_to(new_project(RUNS_DIR=str(tmp_path / "runs")).settings)
     return made
 
 
@@ -137,8 +137,8 @@ def test_before_the_settings_are_known_there_is_no_file_but_a_record(tmp_path):
     assert json.loads(record.as_json())["outcome"] == "failed"
 
 
-def test_secrets_are_in_no_record(project, tmp_path):
-    it = project(
+def test_secrets_are_in_no_record(new_project, tmp_path):
+    it = new_project(
         RUNS_DIR=str(tmp_path), AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="very-secret"
     )
     record = RunRecord([])

@@ -35,26 +35,26 @@ with lake_lock(Aws(settings), Console(), "main"):
 
 
 @pytest.fixture
-def it(project: Callable[..., Any]) -> Any:
-    made = project()
+def lake(new_project: Callable[..., Any]) -> Any:
+    made = new_project()
     ensure_bucket(made.aws)
     return made
 
 
 @pytest.fixture
-def cluster(it: Any, tmp_path: Any) -> Iterator[str]:
-    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
-    yield create_emr_cluster(it.aws, it.console, deadline_minutes=1).cluster_id
-    for one in active_clusters(it.aws):
-        it.aws.client("emr").terminate_job_flows(JobFlowIds=[one["Id"]])
+def cluster(lake: Any, tmp_path: Any) -> Iterator[str]:
+    setup_iam_roles(lake.aws, lake.console, file=tmp_path / "iam_roles.json")
+    yield create_emr_cluster(lake.aws, lake.console, deadline_minutes=1).cluster_id
+    for one in active_clusters(lake.aws):
+        lake.aws.client("emr").terminate_job_flows(JobFlowIds=[one["Id"]])
 
 
 @pytest.fixture
-def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
+def holder(lake: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock of ``it``."""
     names = ("aws_endpoint_url", "s3_bucket_name", "local_aws_dir")
     (tmp_path / "x.env").write_text(
-        "".join(f"{name.upper()}={getattr(it.settings, name)}\n" for name in names)
+        "".join(f"{name.upper()}={getattr(lake.settings, name)}\n" for name in names)
     )
     environ = {"PYTHONPATH": str(ROOT / "scripts")}
     environ |= {
@@ -67,101 +67,106 @@ def holder(it: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def put_lock(it: Any, **owner: str) -> None:
-    it.aws.client("s3").put_object(
-        Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=b"x"
+def put_lock(lake: Any, **owner: str) -> None:
+    lake.aws.client("s3").put_object(
+        Bucket=lake.settings.s3_bucket_name, Key=LOCK_KEY, Metadata=owner, Body=b"x"
     )
 
 
-def owner_now(it: Any) -> dict[str, str]:
-    owner: dict[str, str] = it.aws.client("s3").head_object(
-        Bucket=it.settings.s3_bucket_name, Key=LOCK_KEY
+def owner_now(lake: Any) -> dict[str, str]:
+    owner: dict[str, str] = lake.aws.client("s3").head_object(
+        Bucket=lake.settings.s3_bucket_name, Key=LOCK_KEY
     )["Metadata"]
     return owner
 
 
-def take(it: Any, **options: Any) -> str:
-    with lake_lock(it.aws, it.console, "run_spark_jobs", **options) as lock:
-        assert owner_now(it)["token"] == lock.token
+def take(lake: Any, **options: Any) -> str:
+    with lake_lock(lake.aws, lake.console, "run_spark_jobs", **options) as lock:
+        assert owner_now(lake)["token"] == lock.token
         return lock.token
 
 
-def test_it_is_free_again_behind_the_block_and_after_a_failure_in_it(it: Any) -> None:
-    take(it)
-    with pytest.raises(ValueError), lake_lock(it.aws, it.console, "main"):
+def test_it_is_free_again_behind_the_block_and_after_a_failure_in_it(lake: Any) -> None:
+    take(lake)
+    with pytest.raises(ValueError), lake_lock(lake.aws, lake.console, "main"):
         raise ValueError
-    assert "token" not in owner_now(it)
-    take(it)
+    assert "token" not in owner_now(lake)
+    take(lake)
 
 
 def test_a_process_that_lives_is_named_with_what_to_do(
-    it: Any, holder: subprocess.Popen[str]
+    lake: Any, holder: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(
         DataLakeError, match=r"another run writes the lake: main on .* \(last seen .*--wait"
     ) as caught:
-        take(it)
+        take(lake)
     assert caught.value.where == "run_spark_jobs"
     assert holder.poll() is None
 
 
-def test_a_process_that_lives_is_waited_for(it: Any, holder: subprocess.Popen[str]) -> None:
+def test_a_process_that_lives_is_waited_for(lake: Any, holder: subprocess.Popen[str]) -> None:
     threading.Timer(3, lambda: holder.send_signal(signal.SIGINT)).start()
-    take(it, wait=True)
-    assert "held by main on" in it.err.getvalue()
+    take(lake, wait=True)
+    assert "held by main on" in lake.err.getvalue()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_was_killed_or_stopped_does_not_block(
-    it: Any, holder: subprocess.Popen[str], number: int
+    lake: Any, holder: subprocess.Popen[str], number: int
 ) -> None:
     holder.send_signal(number)
-    take(it)
+    take(lake)
 
 
-def test_a_process_that_was_taken_for_dead_notices_it(it: Any) -> None:
+def test_a_process_that_was_taken_for_dead_notices_it(lake: Any) -> None:
     lost = pytest.raises(
         DataLakeError,
         match="this run was silent for too long: another has taken over the lake's lock",
     )
-    with lost, lake_lock(it.aws, it.console, "main") as lock:
-        put_lock(it, owner="another", token="another/1")
+    with lost, lake_lock(lake.aws, lake.console, "main") as lock:
+        put_lock(lake, owner="another", token="another/1")
         lock.check()
-    assert owner_now(it)["token"] == "another/1"  # and leaves it to that one
+    assert owner_now(lake)["token"] == "another/1"  # and leaves it to that one
 
 
-def test_unfinished_steps_of_its_cluster_keep_it_alive(it: Any, cluster: str) -> None:
-    emr = it.aws.client("emr")
+def test_unfinished_steps_of_its_cluster_keep_it_alive(lake: Any, cluster: str) -> None:
+    emr = lake.aws.client("emr")
     source = b"import time; time.sleep(120)"
-    it.aws.client("s3").put_object(Bucket=it.settings.s3_bucket_name, Key="jobs/x.py", Body=source)
-    submit = {"Jar": "command-runner.jar", "Args": ["spark-submit", it.settings.s3("jobs", "x.py")]}
+    lake.aws.client("s3").put_object(
+        Bucket=lake.settings.s3_bucket_name, Key="jobs/x.py", Body=source
+    )
+    submit = {
+        "Jar": "command-runner.jar",
+        "Args": ["spark-submit", lake.settings.s3("jobs", "x.py")],
+    }
     step = {"HadoopJarStep": submit, "Name": "x"}
-    put_lock(it, owner="main on somewhere", cluster=cluster)
-    take(it)
+    put_lock(lake, owner="main on somewhere", cluster=cluster)
+    take(lake)
     emr.add_job_flow_steps(JobFlowId=cluster, Steps=[{**step, "ActionOnFailure": "CONTINUE"}])
-    put_lock(it, owner="main on somewhere", cluster=cluster)
+    put_lock(lake, owner="main on somewhere", cluster=cluster)
     with pytest.raises(
         DataLakeError, match=f"main on somewhere; cluster {cluster} has unfinished steps"
     ):
-        take(it)
+        take(lake)
 
 
 GONE = "arn:aws:states:us-east-1:123456789012:execution:machine:gone"
 
 
 @pytest.mark.parametrize("owner", [{}, {"owner": "x", "cluster": "j-GONE"}, {"execution": GONE}])
-def test_an_owner_that_aws_does_not_know_does_not_block(it: Any, owner: dict[str, str]) -> None:
-    put_lock(it, **owner)
+def test_an_owner_that_aws_does_not_know_does_not_block(lake: Any, owner: dict[str, str]) -> None:
+    put_lock(lake, **owner)
     began = time.monotonic()
-    take(it)
+    take(lake)
     assert time.monotonic() - began < 10
 
 
-def test_of_many_that_come_at_once_one_is_inside_at_a_time(it: Any) -> None:
+def test_of_many_that_come_at_once_one_is_inside_at_a_time(lake: Any) -> None:
     inside, most = [0], [0]
 
     def enter() -> None:
-        with lake_lock(it.aws, it.console, "main", wait=True):
+        with lake_lock(lake.aws, lake.console, "main", wait=True):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             time.sleep(0.2)
@@ -175,12 +180,12 @@ def test_of_many_that_come_at_once_one_is_inside_at_a_time(it: Any) -> None:
     assert most == [1]
 
 
-def test_a_run_id_that_sorts_before_a_published_run_is_refused(it: Any) -> None:
-    s3, bucket = it.aws.client("s3"), it.settings.s3_bucket_name
+def test_a_run_id_that_sorts_before_a_published_run_is_refused(lake: Any) -> None:
+    s3, bucket = lake.aws.client("s3"), lake.settings.s3_bucket_name
     s3.put_object(Bucket=bucket, Key="processed/location_metrics/run_id=2024-06/part-0.parquet")
-    require_newest(it.aws, "main", "2024-06")
-    require_newest(it.aws, "main", "2024-07")
+    require_newest(lake.aws, "main", "2024-06")
+    require_newest(lake.aws, "main", "2024-07")
     with pytest.raises(
         DataLakeError, match="run 2024-05 sorts before run 2024-06, which is published"
     ):
-        require_newest(it.aws, "main", "2024-05")
+        require_newest(lake.aws, "main", "2024-05")
