@@ -31,7 +31,8 @@ from master_tables import write_masters
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from raw_zone import RawTable
-from rental_rules import CONTESTED, FIELDS, HEADER, KEPT, REJECTED, RENTAL_COLUMNS, verdict_counts
+from rejected_rows import KEPT, REJECTED
+from rental_rules import CONTESTED, FIELDS, RENTAL_COLUMNS, verdict_counts
 
 JOB = "clean_rentals"
 BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
@@ -47,7 +48,7 @@ class Zones:
         self.work = run_folder(join(clean, CLEAN_WORK), run_id)
         self.copies = join(self.work, "raw")
         self.twins = join(self.work, "twins")
-        self.judged = join(self.work, "judged")
+        self.judged = {table: join(self.work, "judged", table) for table in RAW_COLUMNS}
         self.rentals = run_folder(join(clean, CLEAN_RENTALS), run_id)
         self.masters = {table: run_folder(join(clean, table), run_id) for table in MASTERS}
         self.rejected = {table: run_folder(join(rejected, table), run_id) for table in RAW_COLUMNS}
@@ -119,7 +120,7 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
     for note in notes:
         print("NOTE " + note, flush=True)
     lake_job.size_shuffles(spark, zone.size // BYTES_PER_RENTAL)
-    masters = write_masters(spark, zone.tables, zones.masters, zones.rejected)
+    masters = write_masters(spark, zone.tables, zones.judged, zones.masters, zones.rejected)
     summary = {
         "job": JOB,
         "run_id": zones.run_id,
@@ -203,18 +204,19 @@ def write_rentals(
     They are first written to a folder for each verdict. Then the few contested ones are decided,
     and all are moved to their zones.
     """
-    counts, kept = Observation(), join(zones.judged, "verdict=" + KEPT)
-    rentals = judged_rentals(spark, table, masters, zones)
-    rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(zones.judged)
-    judged = spark.read.parquet(zones.judged)
-    settled = rental_rules.settled(with_verdict(judged, CONTESTED))
+    counts, folder = Observation(), zones.judged[RENTALS]
+    rentals, kept = judged_rentals(spark, table, masters, zones), join(folder, "verdict=" + KEPT)
+    rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(folder)
+    judged = spark.read.parquet(folder)
+    contested = judged.where(F.col("verdict") == CONTESTED).select(*RENTAL_COLUMNS, "refused.*")
+    settled = rental_rules.settled(contested)
     if observed(counts)["contested"]:
         winners = settled.where(F.col("verdict") == KEPT).select(*RENTAL_COLUMNS)
         winners.write.mode("append").parquet(kept)
     rejected, by_reason = rejected_rows.write_rejected(
-        with_verdict(judged, REJECTED)
-        .unionByName(settled.where(F.col("verdict") == REJECTED).drop("verdict"))
-        .unionByName(rejected_rows.repeated_headers(with_verdict(judged, HEADER))),
+        rejected_rows.of_judged(judged).unionByName(
+            settled.where(F.col("verdict") == REJECTED).drop("verdict", *RENTAL_COLUMNS)
+        ),
         FIELDS,
         rental_rules.REASONS,
         zones.rejected[RENTALS],
@@ -239,11 +241,6 @@ def judged_rentals(
         rentals = rental_rules.with_masters(rental_rules.parsed(rows), masters)
         parts.append(rental_rules.judged(with_twins(rentals, twin_ids), names))
     return raw_zone.union(parts)
-
-
-def with_verdict(judged: DataFrame, verdict: str) -> DataFrame:
-    """`rental_rules.judged` -> RENTAL_COLUMNS and the fields of `refused`, of this verdict."""
-    return judged.where(F.col("verdict") == verdict).select(*RENTAL_COLUMNS, "refused.*")
 
 
 def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:

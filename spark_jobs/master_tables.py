@@ -14,6 +14,7 @@ from lake_job import observed
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from raw_zone import RawTable
+from rejected_rows import HEADER, KEPT, REJECTED
 from text_fields import flag, integer, text_or_null
 
 REASONS = ["malformed_row", "not_utf8", "missing_id", "bad_id"]
@@ -24,6 +25,7 @@ Counts = Dict[str, Any]
 def write_masters(
     spark: SparkSession,
     tables: Dict[str, RawTable],
+    judged: Dict[str, str],
     clean: Dict[str, str],
     rejected: Dict[str, str],
 ) -> Dict[str, Counts]:
@@ -33,40 +35,46 @@ def write_masters(
     """
     with ThreadPoolExecutor(len(clean)) as writers:
         counts = writers.map(
-            lambda name: write_master(spark, tables[name], clean[name], rejected[name]), clean
+            lambda name: write_master(
+                spark, tables[name], judged[name], clean[name], rejected[name]
+            ),
+            clean,
         )
         return dict(zip(clean, counts))
 
 
 def write_master(
-    spark: SparkSession, table: RawTable, clean_folder: str, rejected_folder: str
+    spark: SparkSession, table: RawTable, judged: str, clean: str, rejected: str
 ) -> Counts:
-    """Write the good rows, one an id, and the bad ones; return how many there are of each."""
-    rows = judged_rows(spark, table)
+    """Write the good rows, one for each id, and the bad ones; return the number of each.
+
+    All rows are first written to the folder `judged`, by their verdict, so that they are read only
+    once.
+    """
     seen, kept = Observation(), Observation()
-    unique = unique_rows(rows.observe(seen, *row_counts()), table.name)
-    good = clean_columns(unique, table.name).observe(kept, F.count(F.lit(1)).alias("rows"))
-    good.write.parquet(clean_folder)
-    # without one good row Spark drops the plan below the shuffle, and its counts with it
-    counts = observed(seen) or rows.agg(*row_counts()).collect()[0].asDict()
-    read, left = counts["lines"] - len(table.files), observed(kept).get("rows", 0)
-    rejected, by_reason = 0, {}  # type: int, Dict[str, int]
-    has_headers = counts["headers"] > len(table.files)
-    if counts["rejected"] or has_headers:
-        rejected, by_reason = rejected_rows.write_rejected(
-            rejected_of(rows, has_headers), RAW_COLUMNS[table.name], REASONS, rejected_folder
+    rows = judged_rows(spark, table)
+    rows.observe(seen, *verdict_counts()).write.partitionBy("verdict").parquet(judged)
+    refused, by_reason = 0, {}  # type: int, Dict[str, int]
+    counts, written = observed(seen), spark.read.parquet(judged)
+    if counts["not_kept"] > len(table.files):
+        refused, by_reason = rejected_rows.write_rejected(
+            rejected_rows.of_judged(written), RAW_COLUMNS[table.name], REASONS, rejected
         )
+    unique = unique_rows(written.where(F.col("verdict") == KEPT), table.name)
+    good = clean_columns(unique, table.name).observe(kept, F.count(F.lit(1)).alias("rows"))
+    good.write.parquet(clean)
+    read, left = counts["lines"] - len(table.files), observed(kept).get("rows", 0)
     return {
         "rows": read,
         "kept": left,
-        "rejected": rejected,
+        "rejected": refused,
         "rejected_by_reason": by_reason,
-        "duplicates": read - rejected - left,
+        "duplicates": read - refused - left,
     }
 
 
 def judged_rows(spark: SparkSession, table: RawTable) -> DataFrame:
-    """All rows of a table: its columns, `id`, `is_header`, and `refused`, NULL in a good row."""
+    """All rows of a table's files, with the columns of `judged`."""
     parts = []
     for names, files in table.by_names().items():
         columns = RAW_COLUMNS[table.name]
@@ -84,55 +92,39 @@ def patterns(table: str, names: Sequence[str]) -> List[str]:
 
 
 def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
-    """`raw_zone.rows` -> the table's columns, `id`, `is_header`, and `refused`.
+    """`raw_zone.rows` -> the table's columns, `verdict` and `refused`.
 
-    `refused` has the fields of `rejected_rows.refused`, and is NULL in a good row. A header that is
-    repeated has the name of a column for its id.
+    `refused` has the fields of `rejected_rows.refused`, and is NULL in a row that is kept. A header
+    in other capitals than the first one has the name of a column for its id.
     """
     columns, id_column = RAW_COLUMNS[table], ID_COLUMNS[table]
-    id_of_row = integer(id_column) if table == "locations" else text_or_null(id_column)
     reason = F.when(F.col(id_column) == "", "missing_id").otherwise("bad_id")
-    is_good = ~F.col("malformed") & ~F.col("not_utf8") & F.col("id").isNotNull()
+    is_good = ~F.col("malformed") & ~F.col("not_utf8") & id_of(table).isNotNull()
     is_good = is_good & (F.lower(id_column) != id_column)
-    return rows.withColumn("id", id_of_row).select(
-        *columns,
-        "id",
-        "is_header",
-        F.when(~is_good, rejected_rows.refused(reason, names, columns)).alias("refused"),
-    )
+    verdict = F.when(F.col("is_header"), HEADER).when(is_good, KEPT).otherwise(REJECTED)
+    refused = F.when(F.col("verdict") != KEPT, rejected_rows.refused(reason, names, columns))
+    return rows.withColumn("verdict", verdict).select(*columns, refused.alias("refused"), "verdict")
 
 
-def row_counts() -> List[Column]:
-    """Aggregates over `judged`: lines, headers, rejected."""
-    rejected = F.col("refused").isNotNull() & ~F.col("is_header")
-    return [
-        F.count(F.lit(1)).alias("lines"),
-        F.count(F.when(F.col("is_header"), 1)).alias("headers"),
-        F.count(F.when(rejected, 1)).alias("rejected"),
-    ]
+def id_of(table: str) -> Column:
+    """The id of a row: an INT of locations, a text of the others; NULL where it is none."""
+    id_column = ID_COLUMNS[table]
+    return integer(id_column) if table == "locations" else text_or_null(id_column)
+
+
+def verdict_counts() -> List[Column]:
+    """Aggregates over `judged`: lines, not_kept."""
+    not_kept = F.when(F.col("verdict") != KEPT, 1)
+    return [F.count(F.lit(1)).alias("lines"), F.count(not_kept).alias("not_kept")]
 
 
 def unique_rows(rows: DataFrame, table: str) -> DataFrame:
-    """`judged` -> `id` and the table's columns, one row for each id.
+    """Rows that are kept -> `id` and the table's columns, one row for each id.
 
-    Of several good rows with one id it takes the smallest by all columns.
+    Of several rows with one id it takes the smallest by all columns.
     """
-    good = rows.where(F.col("refused").isNull() & ~F.col("is_header"))
     smallest = F.min(F.struct(*RAW_COLUMNS[table])).alias("smallest")
-    return good.groupBy("id").agg(smallest).select("id", "smallest.*")
-
-
-def rejected_of(rows: DataFrame, has_headers: bool) -> DataFrame:
-    """`judged` -> the fields of `refused`: rows that break a rule, and headers further down.
-
-    `has_headers`: a file has more than one header. Looking for them reads the table once more.
-    """
-    refused = F.col("refused").isNotNull()
-    bad = rows.where(refused & ~F.col("is_header")).select("refused.*")
-    if not has_headers:
-        return bad
-    headers = rows.where(refused & F.col("is_header")).select("refused.*")
-    return bad.unionByName(rejected_rows.repeated_headers(headers))
+    return rows.groupBy(id_of(table).alias("id")).agg(smallest).select("id", "smallest.*")
 
 
 def clean_columns(rows: DataFrame, table: str) -> DataFrame:

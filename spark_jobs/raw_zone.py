@@ -6,7 +6,7 @@ Every error of a file is a JobError with the file's name, raised before anything
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from operator import add
+from operator import add, or_
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 from urllib.parse import quote, unquote
 
@@ -15,7 +15,7 @@ import csv_text
 from contract import RAW_COLUMNS, ContractError, Header
 from lake_files import Lake, join
 from lake_job import JobError
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 HEADER_READERS = 8  # threads; a header is one small request to S3 a file
@@ -77,9 +77,7 @@ def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone
             )
     tables = {table: _table(lake, raw, table, names, copies) for table, names in found.read.items()}
     size = sum(sizes[name] for name in found.read[contract.RENTALS])
-    return RawZone(
-        {name: looked_through(spark, table) for name, table in tables.items()}, found.not_read, size
-    )
+    return RawZone(looked_through(spark, tables), found.not_read, size)
 
 
 def _hint(not_read: Dict[str, str]) -> str:
@@ -118,36 +116,50 @@ def read_name(name: str) -> str:
     return name
 
 
-def looked_through(spark: SparkSession, table: RawTable) -> RawTable:
-    """The table with the result of a look at every line of its files.
+def looked_through(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str, RawTable]:
+    """The tables with the result of a look at every line of their files.
 
     It finds lines that leave a quote open, and further headers. Raises JobError for a file that
     cannot be read.
     """
-    lines = csv_text.read_lines(spark, [file.path for file in table.files])
-    line, columns = F.col("line"), RAW_COLUMNS[table.name]
-    of_columns = [F.lower(line).contains(column).cast("INT") for column in columns]
-    has_id = line.contains("_") & F.lower(line).contains("_id")  # all columns only in few lines
-    is_header = has_id & (reduce(add, of_columns) * 2 >= len(columns))
+    files = {file.read_name: file for table in tables.values() for file in table.files}
+    lines = csv_text.read_lines(spark, [file.path for file in files.values()])
     found = (
-        lines.where(line.contains('"') | is_header)
+        lines.withColumn("is_header", looks_like_header())
+        .where(F.col("line").contains('"') | F.col("is_header"))
         .groupBy("source_file")
         .agg(
             F.max(csv_text.opens_quote()).alias("whole"),
-            F.collect_set(F.when(is_header, line)).alias("headers"),
+            F.collect_set(F.when(F.col("is_header"), F.col("line"))).alias("headers"),
         )
     )
     try:
-        rows = found.collect()
+        rows = {file_name(row["source_file"], files): row for row in found.collect()}
     except Exception:  # every release of Spark has an error of its own for a file that is damaged
-        name_damaged(spark, table)
+        name_damaged(spark, files.values())
         raise
-    files = {file.read_name: file for file in table.files}
-    for row in rows:
-        name = file_name(row["source_file"], files)
-        check_other_headers(table.name, files[name], row["headers"])
-        files[name] = files[name]._replace(whole=row["whole"])
-    return RawTable(table.name, list(files.values()))
+    return {name: _with_findings(table, rows) for name, table in tables.items()}
+
+
+def looks_like_header() -> Column:
+    """Returns whether `line` has half of some table's columns; `contract.other_header` decides."""
+    line = F.col("line")
+    tables = [
+        reduce(add, [F.lower(line).contains(name).cast("INT") for name in names]) * 2 >= len(names)
+        for names in RAW_COLUMNS.values()
+    ]
+    # few lines have what every header has; only in those all columns are looked for
+    return line.contains("_") & F.lower(line).contains("_id") & reduce(or_, tables)
+
+
+def _with_findings(table: RawTable, rows: Dict[str, Row]) -> RawTable:
+    files = []
+    for file in table.files:
+        row = rows.get(file.read_name)
+        if row:
+            check_other_headers(table.name, file, row["headers"])
+        files.append(file._replace(whole=bool(row and row["whole"])))
+    return table._replace(files=files)
 
 
 def notes(spark: SparkSession, zone: RawZone) -> List[str]:
@@ -174,8 +186,8 @@ def unclosed_lines(spark: SparkSession, files: Dict[str, RawFile]) -> Dict[str, 
     return {file_name(row["source_file"], files): row["lines"] for row in spoilt.collect()}
 
 
-def name_damaged(spark: SparkSession, table: RawTable) -> None:
-    for file in table.files:
+def name_damaged(spark: SparkSession, files: Iterable[RawFile]) -> None:
+    for file in files:
         try:
             csv_text.read_lines(spark, [file.path]).agg(F.count("line")).collect()
         except Exception as error:  # as above

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from text_fields import utf8_sql
 
 CAME = "came"
+KEPT, REJECTED, HEADER = "kept", "rejected", "header"  # verdicts
 
 
 def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
@@ -35,6 +36,13 @@ def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Co
         F.when(unreadable, F.expr(utf8_sql("line"))).alias("malformed_row"),
         "source_file",
     )
+
+
+def of_judged(judged: DataFrame) -> DataFrame:
+    """`verdict` and `refused` -> the fields of `refused`, of rejected rows and repeated headers."""
+    headers = judged.where(F.col("verdict") == HEADER).select("refused.*")
+    rejected = judged.where(F.col("verdict") == REJECTED).select("refused.*")
+    return rejected.unionByName(repeated_headers(headers))
 
 
 def repeated_headers(headers: DataFrame) -> DataFrame:

@@ -12,7 +12,7 @@ from contract import RAW_COLUMNS, RENTALS
 from csv_text import PLAIN_LINE, PLAIN_TEXT
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from rejected_rows import CAME
+from rejected_rows import CAME, HEADER, KEPT, REJECTED
 from text_fields import (
     BELOW_ZERO,
     INTEGER,
@@ -34,7 +34,7 @@ FORMS = {
     "total_amount": MONEY,
 }
 DUPLICATE = "duplicate_rental_id"
-KEPT, REJECTED, CONTESTED, HEADER = "kept", "rejected", "contested", "header"
+CONTESTED = "contested"  # a verdict until the rows of one id are settled
 RENTAL_COLUMNS = [
     "rental_id",
     "user_key",

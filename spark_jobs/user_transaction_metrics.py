@@ -147,8 +147,10 @@ def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
 
 def renting_users(rentals: DataFrame) -> DataFrame:
     """Rentals -> user_key, the measures of the user's rentals, unique_vehicles_rented."""
-    of_vehicle = rentals.groupBy("user_key", "vehicle_key").agg(
-        *measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds")
+    of_vehicle = (
+        rentals.repartition("user_key")
+        .groupBy("user_key", "vehicle_key")
+        .agg(*measures.totals(), *measures.extremes(), F.sum("seconds").alias("seconds"))
     )
     return of_vehicle.groupBy("user_key").agg(
         *measures.of_sums(),

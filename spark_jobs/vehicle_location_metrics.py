@@ -129,9 +129,10 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
     """Rentals -> location_id, unique_vehicles: vehicles picked up or returned at the location.
 
-    A vehicle that did both counts once.
+    A vehicle that did both counts once. Almost all pairs are different: shuffled by vehicle first,
+    each task has few enough of them for its memory.
     """
-    visits = rentals.select(
+    visits = rentals.repartition("vehicle_key").select(
         F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"),
         "vehicle_key",
     )
