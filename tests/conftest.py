@@ -1,4 +1,4 @@
-"""Shared fixtures: one running local AWS, clients for it, and a project of its own for a test."""
+"""Shared fixtures: one running local AWS, boto3 clients for it, and a new project per test."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from local_aws.data_dir import CLASSES
 from local_aws.overlay import AwsError, Call, Handler
 from local_aws.server import LocalAws
 
-# begun first, so that no worker idles at the end: what takes longest
-LONGEST = (
+# the slowest files start first, so that no worker idles at the end
+SLOWEST = (
     "tests/spark_jobs/",
     "tests/test_pipeline.py",
     "tests/step_functions/test_faults.py",
     "tests/scripts/test_execute_step_functions.py",
 )
-# files that one worker takes together: they share a Spark session
+# files that share a Spark session run in one worker
 TOGETHER = {
     "tests/spark_jobs/test_jobs_against_oracle.py": "jobs",
     "tests/spark_jobs/test_odd_uploads.py": "jobs",
@@ -45,20 +45,20 @@ TOGETHER = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use a Spark session, and puts the files that take longest first."""
+    """Marks the tests that use a Spark session as `jvm`, and puts the slowest files first."""
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("jvm")
 
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        long = [number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)]
-        return min(long, default=len(LONGEST)), item.get_closest_marker("jvm") is None
+    def position(item: pytest.Item) -> tuple[int, bool]:
+        rank = [number for number, start in enumerate(SLOWEST) if item.nodeid.startswith(start)]
+        return min(rank, default=len(SLOWEST)), item.get_closest_marker("jvm") is None
 
-    items.sort(key=place)
+    items.sort(key=position)
 
 
 class ByFile(LoadFileScheduling):
-    """A worker takes whole files, and those that share a Spark session one after the other."""
+    """Gives whole files to a worker; files that share a Spark session go to the same worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
@@ -71,17 +71,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_finish() -> None:
-    """Python's garbage collector no longer looks at what the imports have made, and looks at the
-    rest less often."""
+    """Excludes the imported modules from garbage collection, and collects the rest less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def models_read_once() -> Iterator[None]:
-    """Every session of boto3 reads the services' models anew; in tests, which make hundreds, they
-    share one reader."""
+def shared_model_loader() -> Iterator[None]:
+    """Shares one loader of service models between all boto3 sessions.
+
+    Each of the hundreds of sessions in a test run would otherwise read the models again.
+    """
     patch = pytest.MonkeyPatch()
     patch.setattr(
         botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
@@ -91,9 +92,11 @@ def models_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begun_as_in_a_terminal() -> None:
-    """A shell's background jobs and pytest-xdist's workers begin with signals ignored and a width
-    for tables: not for tests."""
+def signals_as_in_a_terminal() -> None:
+    """Restores the signal handlers and the terminal width that an interactive shell has.
+
+    Background jobs and pytest-xdist's workers start with signals ignored and with a fixed width.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("COLUMNS", None)
@@ -102,26 +105,28 @@ def begun_as_in_a_terminal() -> None:
 
 @pytest.fixture(scope="session")
 def trail() -> CallTrail:
-    """Records the calls that the stand-in's roles make."""
+    """Records the calls that the stand-in makes on behalf of a role."""
     return CallTrail()
 
 
 @pytest.fixture
-def no_if_match(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Step Functions does not know If-Match of s3:putObject, which S3 has had since November
-    2024."""
+def step_functions_without_if_match(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejects definitions with `IfMatch`, like a Step Functions that does not know the field.
+
+    S3 has had If-Match on PutObject since November 2024; Step Functions follows later.
+    """
     handlers = trail.app.handlers
     message = 'The field "IfMatch" is not supported by Step Functions'
     location = "/States/TakeOverLock/Parameters/IfMatch.$"
     problem = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": message}
-    validated = handlers["AWSStepFunctions.ValidateStateMachineDefinition"]
+    validate_unchanged = handlers["AWSStepFunctions.ValidateStateMachineDefinition"]
 
     def validate(call: Call) -> dict[str, Any]:
         if "IfMatch" not in call.body["definition"]:
-            return validated(call)
+            return validate_unchanged(call)
         return {"result": "FAIL", "diagnostics": [{**problem, "location": location}]}
 
-    def refusing(handler: Handler) -> Handler:
+    def rejecting_if_match(handler: Handler) -> Handler:
         def handle(call: Call) -> dict[str, Any]:
             if "IfMatch" in call.body["definition"]:
                 raise AwsError("InvalidDefinition", f"SCHEMA_VALIDATION_FAILED: {message}")
@@ -131,12 +136,12 @@ def no_if_match(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(handlers, "AWSStepFunctions.ValidateStateMachineDefinition", validate)
     for name in ("AWSStepFunctions.CreateStateMachine", "AWSStepFunctions.UpdateStateMachine"):
-        monkeypatch.setitem(handlers, name, refusing(handlers[name]))
+        monkeypatch.setitem(handlers, name, rejecting_if_match(handlers[name]))
 
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory, trail: CallTrail) -> Iterator[LocalAws]:
-    """One server for all tests of a worker; each test uses names of its own in it."""
+    """One server per worker; each test uses names of its own in it."""
     folder = tmp_path_factory.mktemp("local_aws")
     server = LocalAws(folder, launcher=SparkIfImported(folder / CLASSES))
     server.start(trail.around)
@@ -146,24 +151,24 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, trail: CallTrail) -> Iter
 
 @pytest.fixture(scope="session")
 def client(stand_in: LocalAws) -> Callable[[str], Any]:
-    """``client("s3")``: a boto3 client of the stand-in."""
-    made: dict[str, Any] = {}
+    """`client("s3")` returns a boto3 client of the stand-in."""
+    by_service: dict[str, Any] = {}
     clients = Clients(stand_in.url)
 
-    def of(service: str) -> Any:
-        if service not in made:
-            made[service] = clients.client(service)
-        return made[service]
+    def for_service(service: str) -> Any:
+        if service not in by_service:
+            by_service[service] = clients.client(service)
+        return by_service[service]
 
-    return of
+    return for_service
 
 
-_numbers = itertools.count(1)
+_project_numbers = itertools.count(1)
 
 
 @dataclass
 class Project:
-    """A project of its own on the shared stand-in: an environment that no other test uses."""
+    """Settings, session and console of an environment that no other test uses."""
 
     settings: Settings
     aws: Aws
@@ -174,12 +179,12 @@ class Project:
 
 @pytest.fixture
 def new_project(stand_in: LocalAws, tmp_path: Path) -> Callable[..., Project]:
-    """``project(MAX_REJECT_RATE="0.2")``: settings, session and console of a fresh environment."""
+    """`new_project(MAX_REJECT_RATE="0.2")` returns a project in a new environment."""
 
     def make(**overrides: str) -> Project:
         empty = tmp_path / "empty.env"
         empty.touch()
-        names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_numbers)}"}
+        names = {"AWS_ENDPOINT_URL": stand_in.url, "ENVIRONMENT": f"t{next(_project_numbers)}"}
         names |= {
             f"{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("data", "reports", "runs")
         }

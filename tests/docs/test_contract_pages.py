@@ -16,29 +16,31 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
-    """The contract's tables of the sample that the README speaks of."""
+    """The contract's tables of the sample that the README describes."""
     folder: Path = tmp_path_factory.mktemp("sample") / "raw"
     generate(folder=folder, business=True)
     return contract_tables(folder)
 
 
-def described(table: str) -> list[str]:
-    """The columns of a table, in the order in which the page names them."""
+def documented_columns(table: str) -> list[str]:
+    """The columns of a table in the order of the page."""
     (row,) = re.findall(rf"^\| `{table}` \|(.*)\|$", PAGE, re.MULTILINE)
     return re.findall(r"`(\w+)`", row)
 
 
 @pytest.mark.parametrize("table", COLUMNS)
-def test_the_columns_of_the_raw_files(table: str) -> None:
-    assert described(table) == COLUMNS[table]
+def test_the_page_lists_the_columns_of_each_raw_file(table: str) -> None:
+    assert documented_columns(table) == COLUMNS[table]
 
 
 @pytest.mark.parametrize("table", KPI_TABLES)
-def test_the_columns_of_the_published_tables(tables: dict[str, Table], table: str) -> None:
-    assert described(table) == list(tables[table].columns)
+def test_the_page_lists_the_columns_of_each_published_table(
+    tables: dict[str, Table], table: str
+) -> None:
+    assert documented_columns(table) == list(tables[table].columns)
 
 
-def test_every_reason_of_a_rejection() -> None:
+def test_the_page_lists_every_reason_of_a_rejection() -> None:
     oracle = ROOT / "tests" / "oracle"
     rules = "".join(
         (oracle / name).read_text(encoding="utf-8") for name in ("contract.sql", "contract.py")
@@ -57,7 +59,7 @@ def test_every_reason_of_a_rejection() -> None:
     )
 
 
-def test_the_readme_s_numbers_are_those_of_the_sample(tables: dict[str, Table]) -> None:
+def test_the_readme_shows_the_numbers_of_the_sample(tables: dict[str, Table]) -> None:
     kept, rejected = len(tables["kept_rentals"].rows), len(tables["rejected_rentals"].rows)
     revenue = sum(
         row[tables["daily_metrics"].columns.index("total_revenue")]
@@ -76,18 +78,18 @@ def test_the_chart_shows_the_ten_locations_with_the_highest_revenue(
     columns = tables["location_metrics"].columns
     rows = [dict(zip(columns, row, strict=True)) for row in tables["location_metrics"].rows]
     best = sorted(rows, key=lambda row: row["total_revenue"], reverse=True)[:10]
-    drawn = re.findall(
+    texts = re.findall(
         r"<text[^>]*>([^<]+)</text>",
         (ROOT / "docs" / "images" / "top_locations.svg").read_text(encoding="utf-8"),
     )
     names = [row["location_name"] for row in rows]
     labels = [
-        text.partition(" (")[0] for text in drawn
-    ]  # an id follows where several have the name
+        text.partition(" (")[0] for text in texts
+    ]  # an id follows a name that several locations share
     assert [row["location_name"] for row in best] == [label for label in labels if label in names]
     assert all(
         ("(" in text) == (names.count(label) > 1)
-        for text, label in zip(drawn, labels, strict=True)
+        for text, label in zip(texts, labels, strict=True)
         if label in names
     )
-    assert {f"${row['total_revenue']:,.0f}" for row in best} <= set(drawn)
+    assert {f"${row['total_revenue']:,.0f}" for row in best} <= set(texts)

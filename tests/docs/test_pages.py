@@ -1,11 +1,9 @@
-"""The documents say what is: made blocks are up to date, and every command, path, flag, setting and
-link exists."""
+"""The pages are up to date: generated blocks, and every command, path, flag, setting and link."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +12,15 @@ from car_rental.config import ROOT, setting_fields
 from documents import commands
 from documents.blocks import BLOCKS
 from documents.pages import block_names, filled, pages
+from support.repository import text_files
 
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in pages()}
-OF_A_RUN = {"time of a run", "sample"}  # blocks that only write_docs.py --run makes
+BLOCKS_OF_A_RUN = {"time of a run", "sample"}  # blocks that only write_docs.py --run generates
 PROGRAMS = {"python", "make", "jupyter", "cp", "git", "aws", "pip", "."}
-# first parts of paths that only a run makes: folders here and in the bucket
-MADE = set("data runs reports out .venv .env .local_aws iam_roles.json".split())
-MADE |= set("raw clean rejected staging processed logs jobs athena-results".split())
-# somebody's own data; a name in CloudWatch
+# first parts of paths that exist only after a run, here and in the bucket
+CREATED_BY_RUNS = set("data runs reports out .venv .env .local_aws iam_roles.json".split())
+CREATED_BY_RUNS |= set("raw clean rejected staging processed logs jobs athena-results".split())
+# a user's own data, and a namespace of CloudWatch
 NO_PATHS = {
     "users/",
     "users.csv",
@@ -30,24 +29,28 @@ NO_PATHS = {
     "rental_transactions.csv",
     "AWS/States",
 }
-VARIABLES = {"AWS_SHARED_CREDENTIALS_FILE", "NO_PROXY"}  # of the environment, for other programs
-ABSENT = {"months.sql", "monthly_metrics", "rental_month", "v1.2.0"}  # what an example adds
+VARIABLES = {"AWS_SHARED_CREDENTIALS_FILE", "NO_PROXY"}  # environment variables of other programs
+NAMES_OF_EXAMPLES = {
+    "months.sql",
+    "monthly_metrics",
+    "rental_month",
+    "v1.2.0",
+}  # names that the worked example adds
 
 
 def prose(name: str) -> str:
-    """A page without its made blocks, which come from the program itself."""
+    """A page without its generated blocks."""
     return re.sub(r"<!-- made: [^\n]+ -->\n.*?<!-- end -->", "", PAGES[name], flags=re.DOTALL)
 
 
 def spans(name: str) -> list[str]:
-    """The text between backticks on a page. Messages with placeholders have a test of their own."""
+    """The code spans of a page, except messages with placeholders (tested elsewhere)."""
     text = re.sub(r"```.*?```", "", prose(name), flags=re.DOTALL)
     return [span for span in re.findall(r"`([^`\n]+)`", text) if "…" not in span]
 
 
 def command_lines(name: str) -> Iterator[list[str]]:
-    """The commands that a page names, in its blocks of shell and in its text, as words without
-    settings in front."""
+    """The commands in a page's shell blocks and text, as words without leading settings."""
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", prose(name), flags=re.DOTALL)).splitlines()
     inline = [
         span
@@ -68,18 +71,18 @@ def test_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_block_is_known_and_not_empty(name: str) -> None:
-    assert set(block_names(PAGES[name])) <= BLOCKS.keys() | OF_A_RUN
+def test_every_generated_block_has_a_generator_and_is_not_empty(name: str) -> None:
+    assert set(block_names(PAGES[name])) <= BLOCKS.keys() | BLOCKS_OF_A_RUN
     assert len(block_names(PAGES[name])) == PAGES[name].count("<!-- made: ") - PAGES[name].count(
         "`<!-- made: "
     )
     assert "-->\n<!-- end -->" not in PAGES[name]
 
 
-def test_every_block_is_in_a_page() -> None:
+def test_every_generator_is_used_in_a_page() -> None:
     assert {
         block for text in PAGES.values() for block in block_names(text)
-    } == BLOCKS.keys() | OF_A_RUN
+    } == BLOCKS.keys() | BLOCKS_OF_A_RUN
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -97,7 +100,7 @@ def test_every_command_exists_with_its_flags(name: str) -> None:
 
 
 def check_python(words: list[str]) -> None:
-    """A script of ours and its flags, a module that it runs, or the tests that pytest runs."""
+    """Checks the script and flags of a `python` command, or the paths that pytest runs."""
     flags = {word.split("=")[0] for word in words[1:] if word.startswith("--")}
     if words[1:3] == ["-m", "pytest"]:
         assert all((ROOT / word).exists() for word in words[3:] if "/" in word), words
@@ -108,7 +111,7 @@ def check_python(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_flag_is_one_of_a_script(name: str) -> None:
+def test_every_flag_belongs_to_a_script(name: str) -> None:
     known = {
         flag
         for script in [*commands.scripts(), commands.LOCAL_AWS]
@@ -135,15 +138,14 @@ def test_every_path_exists(name: str) -> None:
         if (
             is_path
             and span not in NO_PATHS
-            and span.split("/")[0] not in MADE
-            and span.split("/")[-1] not in ABSENT
+            and span.split("/")[0] not in CREATED_BY_RUNS
+            and span.split("/")[-1] not in NAMES_OF_EXAMPLES
         ):
             assert exists(span, Path(name).parent), f"{name} names {span}"
 
 
 def exists(path: str, folder: Path) -> bool:
-    """Returns whether there is such a file from the root or the page; short folder names may be
-    packages of scripts/."""
+    """Tells whether the path exists below the root, the page's folder or scripts/."""
     return any(
         list(ROOT.glob(f"{place}{path.rstrip('/')}")) for place in ("", f"{folder}/", "scripts/")
     )
@@ -151,28 +153,21 @@ def exists(path: str, folder: Path) -> bool:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_exists(name: str) -> None:
-    given = {found[1] for span in spans(name) if (found := re.match(r"([A-Z][A-Z0-9_]+)=", span))}
-    assert given <= setting_fields().keys() | VARIABLES
+    settings = {
+        found[1] for span in spans(name) if (found := re.match(r"([A-Z][A-Z0-9_]+)=", span))
+    }
+    assert settings <= setting_fields().keys() | VARIABLES
 
 
 @pytest.fixture(scope="module")
 def sources() -> str:
-    """All sources of the project, without the documents."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    names = [
-        name
-        for name in listed.stdout.splitlines()
-        if not name.endswith(".md") and (ROOT / name).is_file()
-    ]
-    if not names:
-        pytest.skip("no git repository here")
-    return "\n".join((ROOT / name).read_text(encoding="utf-8", errors="replace") for name in names)
+    """The text of all sources, without the documents."""
+    return "\n".join(text for name, text in text_files().items() if not name.endswith(".md"))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_name_is_one_of_the_project_s(name: str, sources: str) -> None:
-    known = set(re.findall(r"\w+", sources)) | ABSENT
+def test_every_name_in_a_page_occurs_in_the_sources(name: str, sources: str) -> None:
+    known = set(re.findall(r"\w+", sources)) | NAMES_OF_EXAMPLES
     text = prose(name).split("## What AWS says")[0]
     named = {
         span for span in spans(name) if re.fullmatch(r"[A-Za-z_]\w*", span) and f"`{span}`" in text
@@ -182,7 +177,7 @@ def test_every_name_is_one_of_the_project_s(name: str, sources: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_somewhere(name: str) -> None:
+def test_every_link_has_a_target(name: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[name]):
         if target.startswith("https://"):
             continue
@@ -193,7 +188,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """The anchors that GitHub gives to a page's headings."""
     headings = re.findall(
         r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
     )

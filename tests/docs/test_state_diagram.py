@@ -1,5 +1,4 @@
-"""The diagram of the state machine: few enough states to read, and paths that the definition
-has."""
+"""The state machine's diagram shows the main states, on paths that the definition has."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from documents.state_diagram import MAIN_STATES, state_machine
 LINES = [line.strip() for line in state_machine().splitlines()]
 
 
-def test_every_main_state_is_a_state_of_the_definition():
+def test_the_diagram_shows_every_main_state():
     drawn = " ".join(LINES).split()
     assert [name for name in MAIN_STATES if name not in drawn] == []
 
 
-def test_the_paths_skip_the_states_that_poll_and_retry():
+def test_the_diagram_connects_main_states_across_polls_and_retries():
     path = (
         "ReadLock",
         "LookForNewerRun",
@@ -30,6 +29,6 @@ def test_the_paths_skip_the_states_that_poll_and_retry():
     assert "CleanRentals --> Metrics" in LINES
 
 
-def test_a_failure_while_there_is_a_cluster_leads_to_its_termination():
+def test_the_diagram_leads_a_failure_with_a_cluster_to_its_termination():
     assert "Work --> TerminateAfterFailure: fails" in LINES
     assert "TerminateAfterFailure --> PipelineFailed" in LINES

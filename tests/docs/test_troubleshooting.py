@@ -1,5 +1,7 @@
-"""The troubleshooting page explains every failure that a user can cause: searching it for the
-message finds it."""
+"""The troubleshooting page explains every failure that a user can cause.
+
+Searching the page for a message's words finds its entry.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,17 @@ from typing import Any
 from car_rental.config import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-# what the sources call with a message for the user, and the message's place among the arguments
-CALLS = {
+# functions that take a message for the user -> position of the message in the arguments
+MESSAGE_POSITIONS = {
     **dict.fromkeys(("DataLakeError", "ConfigError", "StillRunning", "Interrupted"), 1),
     **dict.fromkeys(("problem", "warning", "ArgumentTypeError"), 0),
     **dict.fromkeys(("JobError", "ContractError", "StartError", "DataDirError", "JavaNotFound"), 0),
 }
-SHORTEST = 6  # letters: a shorter piece between two values is nothing to search for
+SHORTEST = 6  # letters; a shorter piece between two values is useless in a search
 
 
 def failures() -> Iterator[tuple[str, str]]:
-    """Place and searchable words of each failure that the sources tell of."""
+    """The place and the searchable words of each failure in the sources."""
     for folder in ("main.py", "scripts", "spark_jobs", "local_aws"):
         path = ROOT / folder
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
@@ -34,9 +36,8 @@ def failures() -> Iterator[tuple[str, str]]:
 
 
 def searchable(call: ast.Call) -> str:
-    """The longest piece of the message that is the same in every run; empty where all of it is
-    somebody else's words."""
-    place = CALLS.get(ast.unparse(call.func).removeprefix("argparse."))
+    """The longest constant piece of the message, or an empty string if there is none."""
+    place = MESSAGE_POSITIONS.get(ast.unparse(call.func).removeprefix("argparse."))
     if place is None or len(call.args) <= place:
         return ""
     pieces = [piece for text in texts(call.args[place]) for piece in re.split(r"\{\}|%s", text)]
@@ -45,7 +46,7 @@ def searchable(call: ast.Call) -> str:
 
 
 def texts(node: ast.AST) -> Iterator[str]:
-    """The literal texts of a message, without those that only compute what is filled in."""
+    """The string literals of a message, except those inside the inserted expressions."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif not isinstance(node, (ast.FormattedValue, ast.Subscript)):
@@ -53,12 +54,12 @@ def texts(node: ast.AST) -> Iterator[str]:
             yield from texts(child)
 
 
-def test_each_failure_is_found_by_its_words() -> None:
-    told = dict(failures())
-    assert told and {place: words for place, words in told.items() if words not in PAGE} == {}
+def test_the_words_of_each_failure_are_on_the_page() -> None:
+    places = dict(failures())
+    assert places and {place: words for place, words in places.items() if words not in PAGE} == {}
 
 
-def test_the_errors_of_the_state_machine_are_found() -> None:
+def test_the_errors_of_the_state_machine_are_on_the_page() -> None:
     machine = json.loads(
         (ROOT / "step_functions" / "data_pipeline.asl.json").read_text(encoding="utf-8")
     )
@@ -75,7 +76,7 @@ def states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from states(branch)
 
 
-def test_every_entry_has_a_cause_and_something_to_do() -> None:
+def test_every_entry_has_a_cause_and_a_remedy() -> None:
     rows = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| ")]
     assert [
         row for row in rows if len(row) not in (3, 4) or not all(cell.strip() for cell in row)

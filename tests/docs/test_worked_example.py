@@ -1,5 +1,7 @@
-"""The worked example of the operations page works: done to a copy of the project, the jobs agree
-with the oracle again."""
+"""The worked example on the operations page works.
+
+Applied to a copy of the project, it makes the tests fail first and pass at the end.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +20,26 @@ JOB = "spark_jobs/user_transaction_metrics.py"
 TEST = "tests/spark_jobs/test_jobs_against_oracle.py"
 
 
-def block(language: str) -> str:
-    """The page's one block of code in that language."""
-    (found,) = re.findall(rf"^ +```{language}\n(.*?)^ +```", PAGE, re.MULTILINE | re.DOTALL)
-    return re.sub(r"^ {3}", "", found, flags=re.MULTILINE)
+def code_block(language: str) -> str:
+    """The only code block of the page in that language."""
+    (code,) = re.findall(rf"^ +```{language}\n(.*?)^ +```", PAGE, re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ {3}", "", code, flags=re.MULTILINE)
 
 
-def span(start: str) -> str:
-    """The code between backticks that begins so."""
-    (found,) = re.findall(rf"`({re.escape(start)}[^`]+)`", PAGE)
-    return str(found)
+def code_span(start: str) -> str:
+    """The only code span of the page that begins with ``start``."""
+    (code,) = re.findall(rf"`({re.escape(start)}[^`]+)`", PAGE)
+    return str(code)
 
 
-def change(file: Path, before: str, after: str) -> None:
+def replace_once(file: Path, before: str, after: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count(before) == 1, f"{file.name} has {before!r} {text.count(before)} times"
     file.write_text(text.replace(before, after), encoding="utf-8")
 
 
-def agrees(copy: Path) -> bool:
-    """Returns whether the jobs of the copy compute what its contract asks for."""
+def jobs_agree_with_oracle(copy: Path) -> bool:
+    """Tells whether the copy's jobs compute its contract; fails on any other test failure."""
     command = [
         sys.executable,
         "-m",
@@ -49,25 +51,33 @@ def agrees(copy: Path) -> bool:
         "-p",
         "no:cacheprovider",
     ]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
-    assert done.returncode == 0 or TABLE in done.stdout, done.stdout + done.stderr
-    return done.returncode == 0
+    result = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert result.returncode == 0 or TABLE in result.stdout, result.stdout + result.stderr
+    return result.returncode == 0
 
 
 @pytest.mark.long
-def test_the_tests_ask_for_the_new_table_and_find_it_when_the_job_makes_it(tmp_path: Path) -> None:
+def test_the_oracle_test_fails_after_the_contract_change_and_passes_after_the_job_change(
+    tmp_path: Path,
+) -> None:
     for folder in ("spark_jobs", "scripts", "notebooks", "local_aws", "tests"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "tests" / "oracle" / "contract.sql").open("a", encoding="utf-8") as contract:
-        contract.write("\n" + block("sql"))
-    assert not agrees(tmp_path)
-    made = span(f'"{TABLE}": {TABLE}(')
-    change(tmp_path / JOB, '"user_metrics": ', f'{made},\n        "user_metrics": ')
-    change(tmp_path / JOB, "\n\ndef daily_metrics(", f"\n\n{block('python')}\n\ndef daily_metrics(")
-    conserved = span(f'"{TABLE}": (')
+        contract.write("\n" + code_block("sql"))
+    assert not jobs_agree_with_oracle(tmp_path)
+    table_call = code_span(f'"{TABLE}": {TABLE}(')
+    replace_once(tmp_path / JOB, '"user_metrics": ', f'{table_call},\n        "user_metrics": ')
+    replace_once(
+        tmp_path / JOB,
+        "\n\ndef daily_metrics(",
+        f"\n\n{code_block('python')}\n\ndef daily_metrics(",
+    )
+    conservation_rule = code_span(f'"{TABLE}": (')
     first = '        "daily_metrics": ('
-    change(tmp_path / "spark_jobs" / "contract.py", first, f"        {conserved},\n{first}")
-    assert agrees(tmp_path)
+    replace_once(
+        tmp_path / "spark_jobs" / "contract.py", first, f"        {conservation_rule},\n{first}"
+    )
+    assert jobs_agree_with_oracle(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.processes import with_in_its_environment
+from support.processes import pids_with_environment
 from support.server_process import ENV, Server
 
 from local_aws.__main__ import forget_aws_settings
@@ -221,10 +221,10 @@ def test_whatever_ends_the_server_no_jvm_and_no_worker_outlives_it(
     submit_sleeper(server.clients, SLEEPER % str(working).encode())
     assert wait(working.exists, 90), "the job never got to work"
     mine = f"AWS_ENDPOINT_URL={server.url}"
-    assert len(with_in_its_environment(mine)) >= 5  # supervisor, JVM, driver, worker daemon, worker
+    assert len(pids_with_environment(mine)) >= 5  # supervisor, JVM, driver, worker daemon, worker
     server.send(signum)
     server.end()
-    assert wait(lambda: not with_in_its_environment(mine), 8), with_in_its_environment(mine)
+    assert wait(lambda: not pids_with_environment(mine), 8), pids_with_environment(mine)
 
 
 def submit_sleeper(clients: Clients, script: bytes) -> None:

@@ -69,7 +69,7 @@ def test_it_is_created_then_left_alone(lake: Any) -> None:
 
 
 def test_where_step_functions_does_not_know_if_match_it_gets_a_definition_without_it(
-    lake: Any, no_if_match: None
+    lake: Any, step_functions_without_if_match: None
 ) -> None:
     assert kinds(deploy(lake))["state machine"] == {"created"}
     assert "IfMatch" not in machine(lake)["definition"]

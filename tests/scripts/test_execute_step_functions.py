@@ -28,13 +28,13 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
     """The project with its own definition and jobs that do nothing, well; nothing runs behind the
     test."""
     shared.put_jobs()
-    shared.define()
+    shared.deploy_definition()
     for stream in (shared.out, shared.err):
         stream.truncate(0)
     yield shared
     for execution in running(shared):
         shared.aws.client("stepfunctions").stop_execution(executionArn=execution)
-        shared.forgotten(execution)
+        shared.clusters_left_running(execution)
 
 
 def running(pipeline: Pipeline) -> list[str]:
@@ -51,8 +51,8 @@ def execute(pipeline: Pipeline, **arguments: Any) -> script.ExecutionResult:
 
 
 def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     result = execute(pipeline, run_id=run_id)
     assert result.summary() == f"run {run_id}: 3 rentals read, 2 kept, 1 rejected"
     assert result.counts["tables"] == {"user_metrics": {"rows": 2}}
@@ -77,16 +77,16 @@ def test_the_execution_has_the_run_s_name_and_input(pipeline: Pipeline) -> None:
 
 
 def test_an_execution_that_was_started_by_others_is_picked_up(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     started = pipeline.start(run_id)
     result = execute(pipeline, execution_arn=started)
     assert (result.execution_arn, result.run_id, result.state) == (started, run_id, "SUCCEEDED")
 
 
 def test_the_rejected_rentals_of_the_run_come_into_their_table(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     execute(pipeline, run_id=run_id)
     listed = pipeline.aws.client("glue").get_partitions(
         DatabaseName=pipeline.settings.glue_database_name, TableName="rejected_rentals"
@@ -99,7 +99,7 @@ def test_a_failed_job_is_explained_by_its_log(pipeline: Pipeline) -> None:
     with pytest.raises(DataLakeError) as caught:
         execute(pipeline)
     assert caught.value.where == "Spark job clean_rentals"
-    assert "RuntimeError: no such thing" in caught.value.what
+    assert "RuntimeError: the job fails on purpose" in caught.value.what
     assert caught.value.log.startswith(pipeline.settings.s3("logs/emr/j-"))
 
 
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_the_execution_and_ends_its_cluster(pipeline: Pipeline) -> 
     assert f"has been stopped; cluster {cluster['Id']} is being terminated" in error.what
     assert error.exit_status == ExitStatus.INTERRUPTED == 130
     assert pipeline.describe(execution)["status"] == "ABORTED"
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(
@@ -202,8 +202,8 @@ def test_a_missing_part_is_named_with_the_step_that_brings_it(
 
 
 def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     execute(pipeline, run_id=run_id)
     with pytest.raises(ConfigError, match=f"the execution run-{run_id} of"):
         execute(pipeline, run_id=run_id)

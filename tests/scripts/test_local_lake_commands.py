@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from car_rental.config import ROOT, load_settings
 from open_notebook import names_aws
-from support.processes import with_in_its_environment
+from support.processes import pids_with_environment
 
 from local_aws.clients import Clients
 from local_aws.keys import keys_of
@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     """A folder with settings; no process of a test is left behind it."""
     (tmp_path / "x.env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}\n")
     yield tmp_path
-    for pid in with_in_its_environment(str(tmp_path)):
+    for pid in pids_with_environment(str(tmp_path)):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -50,7 +50,7 @@ def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) ->
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=60) == 0
     assert (home / "lake/s3").is_dir()
-    assert with_in_its_environment(str(home)) == []
+    assert pids_with_environment(str(home)) == []
 
 
 def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_started(
@@ -64,7 +64,7 @@ def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_s
         in words
     )
     assert out.strip()  # Jupyter's own answer
-    assert with_in_its_environment(str(home)) == []
+    assert pids_with_environment(str(home)) == []
 
 
 def test_ctrl_c_is_the_way_to_end_the_notebook(home: Path) -> None:
@@ -76,7 +76,7 @@ def test_ctrl_c_is_the_way_to_end_the_notebook(home: Path) -> None:
         _, words = notebook.communicate(timeout=60)
     assert notebook.returncode == 0, words
     assert "Interrupted" not in words
-    assert with_in_its_environment(str(home)) == []
+    assert pids_with_environment(str(home)) == []
 
 
 def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(home: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
         assert run.stderr
         while "1 setup_iam_roles" not in run.stderr.readline():
             assert run.poll() is None
-        servers = set(with_in_its_environment(str(home))) - {run.pid}
+        servers = set(pids_with_environment(str(home))) - {run.pid}
         for pid in servers:
             os.kill(pid, signal.SIGKILL)
         _, words = run.communicate(timeout=20)

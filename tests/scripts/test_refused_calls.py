@@ -151,7 +151,7 @@ def recordings(patched, settings):
         if name == "setup_aws_environment":
             publish(aws)
         if name == "deploy_step_functions":
-            Pipeline(settings, Aws(settings)).define(without_spark)
+            Pipeline(settings, Aws(settings)).deploy_definition(without_spark)
     return made
 
 

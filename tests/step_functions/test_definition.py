@@ -28,8 +28,8 @@ from support.asl_checks import (
     all_states,
     clusters_left,
     dangling,
+    invalid_parameters,
     lint,
-    misfits,
     uncaught,
     unreachable,
     unsafe_retries,
@@ -45,7 +45,7 @@ CHECKS = (
     uncaught,
     without_timeout,
     unsafe_retries,
-    misfits,
+    invalid_parameters,
     lint,
 )
 
@@ -154,17 +154,17 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
             "StartCrawler",
         ),
         (
-            misfits,
+            invalid_parameters,
             lambda states: states["LookAtCrawl"]["Parameters"].update(Crawler="x"),
             "Unknown parameter in input: ",
         ),
         (
-            misfits,
+            invalid_parameters,
             lambda states: states["CreateCluster"]["Parameters"].pop("Instances"),
             "Missing required parameter",
         ),
         (
-            misfits,
+            invalid_parameters,
             lambda states: states["CleanRentals"]["Parameters"]["Step"].update(Jar="x"),
             "Unknown parameter in Steps[0]",
         ),

@@ -31,7 +31,7 @@ def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipe
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
     """The project with its own definition and jobs that do nothing, well."""
     shared.put_jobs()
-    shared.define()
+    shared.deploy_definition()
     yield shared
 
 
@@ -65,8 +65,8 @@ def failing(times: int, error: AwsError) -> Callable[[Handler], Handler]:
 
 
 def test_a_good_run_shows_its_tables_and_leaves_no_cluster(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
     assert ended["status"] == "SUCCEEDED", ended
@@ -91,9 +91,9 @@ def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twic
 
 
 def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace: Any) -> None:
-    pipeline.define(without_spark)
+    pipeline.deploy_definition(without_spark)
     replace("ElasticMapReduce.RunJobFlow", failing(1, THROTTLED))
-    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    execution = pipeline.start(pipeline.write_run(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
     assert len(pipeline.clusters(execution)) == 1
 
@@ -114,7 +114,7 @@ def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is
         "EMR did not take the Spark job clean_rentals: The step is odd."
     )
     assert pipeline.steps(execution) == {}
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def in_turn(errors: list[AwsError], handler: Handler, call: Call) -> dict[str, Any]:
@@ -125,8 +125,8 @@ def in_turn(errors: list[AwsError], handler: Handler, call: Call) -> dict[str, A
 
 
 def test_the_crawl_begins_when_the_cluster_has_ended(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    pipeline.deploy_definition(without_spark)
+    execution = pipeline.start(pipeline.write_run(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
     (cluster,) = pipeline.clusters(execution)
     events = pipeline.aws.client("stepfunctions").get_execution_history(
@@ -154,7 +154,7 @@ def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace:
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "ClusterDidNotStart")
     assert "did not start" in ended["cause"] and "TERMINAT" in ended["cause"]
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(
@@ -176,7 +176,7 @@ def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(
         "user_transaction_metrics": "CANCELLED",
     }
     assert pipeline.published("job-fails") == set()
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: Any) -> None:
@@ -192,37 +192,37 @@ def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: A
 
         return handle
 
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     replace("AWSGlue.GetCrawler", failed_crawls)
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "CrawlFailed")
     assert "Its log: CloudWatch /aws-glue/crawlers" in ended["cause"]
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(
     pipeline: Pipeline, replace: Any
 ) -> None:
     running = AwsError("CrawlerRunningException", "Crawler has already started")
-    pipeline.define(without_spark)
+    pipeline.deploy_definition(without_spark)
     replace("AWSGlue.StartCrawler", failing(1, running))
-    run_id = pipeline.lay_out(*TABLES)
+    run_id = pipeline.write_run(*TABLES)
     assert pipeline.finish(pipeline.start(run_id))["status"] == "SUCCEEDED"
     assert pipeline.published(run_id) == set(TABLES)
 
 
 def test_a_table_without_rows_of_the_run_fails_the_check(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))  # so that every table exists
-    run_id = pipeline.lay_out(*TABLES[1:])
+    pipeline.deploy_definition(without_spark)
+    pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))  # so that every table exists
+    run_id = pipeline.write_run(*TABLES[1:])
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "TableNotPublished")
     assert f".{TABLES[0]} shows no row of run {run_id}" in ended["cause"]
     assert pipeline.published(run_id) == set(TABLES[1:])
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(
@@ -233,7 +233,7 @@ def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(
     pipeline.wait_for_step(execution, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
     assert pipeline.finish(execution)["status"] == "ABORTED"
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
     assert pipeline.published("stopped") == set()
 
 
@@ -241,22 +241,24 @@ def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(
     pipeline: Pipeline,
 ) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    pipeline.define(lambda machine: machine.update(TimeoutSeconds=5))
+    pipeline.deploy_definition(lambda machine: machine.update(TimeoutSeconds=5))
     execution = pipeline.start("timed-out")
     pipeline.wait_for_step(execution, "clean_rentals")
     assert pipeline.finish(execution)["status"] == "TIMED_OUT"
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
     assert pipeline.published("timed-out") == set()
 
 
 def test_a_job_that_takes_too_long_is_named(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    pipeline.define(lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=1))
+    pipeline.deploy_definition(
+        lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=1)
+    )
     execution = pipeline.start("too-long")
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "SparkJobTookTooLong")
     assert ended["cause"].startswith("Spark job clean_rentals ran longer than")
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -268,9 +270,9 @@ def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_a_termination_that_is_throttled_twice_is_tried_again(
     pipeline: Pipeline, replace: Any
 ) -> None:
-    pipeline.define(without_spark)
+    pipeline.deploy_definition(without_spark)
     replace("ElasticMapReduce.TerminateJobFlows", failing(2, THROTTLED))
-    execution = pipeline.start(pipeline.lay_out(*TABLES))
+    execution = pipeline.start(pipeline.write_run(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
     assert [cluster["Status"]["State"] for cluster in pipeline.clusters(execution)] == [
         "TERMINATED"
@@ -280,26 +282,28 @@ def test_a_termination_that_is_throttled_twice_is_tried_again(
 def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cluster(
     pipeline: Pipeline, replace: Any
 ) -> None:
-    pipeline.define(
+    pipeline.deploy_definition(
         without_spark, lambda machine: machine["States"]["TerminateCluster"].update(Retry=[])
     )
     replace(
         "ElasticMapReduce.TerminateJobFlows",
         failing(1, AwsError("InternalServerError", "Oh.", 500)),
     )
-    run_id = pipeline.lay_out(*TABLES)
+    run_id = pipeline.write_run(*TABLES)
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "ClusterNotTerminated")
     assert f"Run {run_id} is published, but cluster j-" in ended["cause"]
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
     pipeline: Pipeline, replace: Any
 ) -> None:
     pipeline.put_jobs(clean_rentals=BAD)
-    pipeline.define(lambda machine: machine["States"]["TerminateAfterFailure"].update(Retry=[]))
+    pipeline.deploy_definition(
+        lambda machine: machine["States"]["TerminateAfterFailure"].update(Retry=[])
+    )
     replace(
         "ElasticMapReduce.TerminateJobFlows",
         failing(1, AwsError("InternalServerError", "Oh.", 500)),
@@ -311,15 +315,15 @@ def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
         "clean_rentals" in ended["cause"]
         and "could not be terminated and may still cost money" in ended["cause"]
     )
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def test_in_one_application_a_good_run_has_one_step_and_a_bad_one_names_it(
     pipeline: Pipeline,
 ) -> None:
     single = pipeline.with_settings(emr_one_application=True)
-    single.define()
-    run_id = single.lay_out(*TABLES)
+    single.deploy_definition()
+    run_id = single.write_run(*TABLES)
     good = single.start(run_id)
     assert single.finish(good)["status"] == "SUCCEEDED"
     assert single.steps(good) == {"all_jobs": "COMPLETED"}
@@ -327,7 +331,7 @@ def test_in_one_application_a_good_run_has_one_step_and_a_bad_one_names_it(
     single.put_jobs(all_jobs=BAD)
     bad = single.start("one-bad")
     assert single.finish(bad)["cause"].startswith("Spark job all_jobs (step s-")
-    assert single.forgotten(bad) == []
+    assert single.clusters_left_running(bad) == []
 
 
 def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(
@@ -344,12 +348,12 @@ def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_firs
     assert pipeline.describe(first)["status"] == "RUNNING"
     assert pipeline.steps(first) == {"clean_rentals": "RUNNING"}
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=first)
-    assert pipeline.forgotten(first) == []
+    assert pipeline.clusters_left_running(first) == []
 
 
 def test_of_two_executions_started_in_the_same_moment_one_runs(pipeline: Pipeline) -> None:
-    pipeline.define(without_spark)
-    run_id = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    run_id = pipeline.write_run(*TABLES)
     executions = [pipeline.start(run_id), pipeline.start(run_id)]
     ended = [pipeline.finish(execution) for execution in executions]
     assert sorted((one["status"], one.get("error", "")) for one in ended) == [
@@ -378,19 +382,19 @@ def test_an_execution_that_died_does_not_block_the_next_one(
     died = pipeline.start("died")
     pipeline.wait_for_step(died, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
-    pipeline.define(without_spark, conditions)
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
-    assert pipeline.forgotten(died) == []
+    pipeline.deploy_definition(without_spark, conditions)
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.clusters_left_running(died) == []
 
 
 @pytest.mark.parametrize("holder", ["{machine}:long-gone", "no ARN"])
 def test_a_holder_that_nobody_knows_any_more_does_not_block(
     pipeline: Pipeline, holder: str
 ) -> None:
-    pipeline.define(without_spark)
+    pipeline.deploy_definition(without_spark)
     machine = state_machine_arn(pipeline.aws).replace(":stateMachine:", ":execution:")
     put_lock(pipeline, execution=holder.format(machine=machine))
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
 def put_lock(pipeline: Pipeline, **owner: str) -> None:
@@ -406,7 +410,7 @@ def put_lock(pipeline: Pipeline, **owner: str) -> None:
 def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(
     pipeline: Pipeline, conditions: Change
 ) -> None:
-    pipeline.define(
+    pipeline.deploy_definition(
         without_spark,
         lambda machine: machine["States"]["ListenToHolder"].update(Seconds=3),
         conditions,
@@ -417,22 +421,22 @@ def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(
     assert (ended["status"], ended["error"]) == ("FAILED", "AnotherRunWorks")
     assert "run_spark_jobs on " in ended["cause"]
     assert pipeline.clusters(execution) == []
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
 @CONDITIONS
 def test_a_run_by_hand_whose_process_was_killed_does_not_block(
     pipeline: Pipeline, conditions: Change
 ) -> None:
-    pipeline.define(
+    pipeline.deploy_definition(
         without_spark,
         lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1),
         conditions,
     )
     put_lock(pipeline, owner="main on somewhere", token="main/killed", cluster="j-UNKNOWN")
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
     put_lock(pipeline, owner="main on somewhere", token="main/killed")
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
 def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinished_steps(
@@ -442,22 +446,22 @@ def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinis
     stopped = pipeline.start("stopped-with-steps")
     pipeline.wait_for_step(stopped, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
-    pipeline.define(without_spark)
+    pipeline.deploy_definition(without_spark)
     (its_cluster,) = pipeline.clusters(stopped)
     ended = pipeline.finish(pipeline.start())
     if pipeline.steps(stopped) == {"clean_rentals": "RUNNING"}:
         assert (ended["status"], ended["error"]) == ("FAILED", "AnotherRunWorks")
         assert its_cluster["Id"] in ended["cause"]
     pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[its_cluster["Id"]])
-    assert pipeline.forgotten(stopped) == []
-    assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
+    assert pipeline.clusters_left_running(stopped) == []
+    assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
 def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_is_made(
     pipeline: Pipeline,
 ) -> None:
-    pipeline.define(without_spark)
-    published = pipeline.lay_out(*TABLES)
+    pipeline.deploy_definition(without_spark)
+    published = pipeline.write_run(*TABLES)
     assert pipeline.finish(pipeline.start(published))["status"] == "SUCCEEDED"
     execution = pipeline.start("0-0000")
     ended = pipeline.finish(execution)
@@ -481,7 +485,7 @@ def no_reaper(pipeline: Pipeline) -> Iterator[None]:
 def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(
     pipeline: Pipeline, no_reaper: None
 ) -> None:
-    pipeline.define(
+    pipeline.deploy_definition(
         lambda machine: cluster(machine)["AutoTerminationPolicy"].update(IdleTimeout=60)
     )
     pipeline.put_jobs(clean_rentals=SLOW)
@@ -490,7 +494,7 @@ def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
     time.sleep(20)  # the reaper would have ended it by now
     assert [one["Status"]["State"] for one in pipeline.clusters(execution)] == ["WAITING"]
-    assert pipeline.forgotten(execution) == []
+    assert pipeline.clusters_left_running(execution) == []
 
 
 def cluster(machine: dict[str, Any]) -> dict[str, Any]:

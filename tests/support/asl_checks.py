@@ -1,5 +1,4 @@
-"""Checks of a state machine's definition without running it; each returns a list of what is
-wrong."""
+"""Static checks of a state machine's definition; each returns a list of problems."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ _CREATE = "elasticmapreduce:createCluster"
 _STEP = "elasticmapreduce:addStep"
 _CRAWL = "glue:startCrawler"
 _WORK = ("Task", "Parallel", "Map")
-# what the optimized integrations call, where that has another name or shape than the API
+# API operations behind the optimized integrations, and how their parameters map to the request
 _EMR = {
     "createCluster": ("RunJobFlow", lambda given: given),
     "addStep": (
@@ -47,7 +46,7 @@ def all_states(definition: Definition) -> dict[str, dict[str, Any]]:
 
 
 def next_states(state: dict[str, Any], *, caught: bool = True) -> list[str]:
-    """Where the state can lead."""
+    """The names of the states that can follow this one."""
     after = [state[key] for key in ("Next", "Default") if key in state]
     return [
         *after,
@@ -68,7 +67,7 @@ def dangling(definition: Definition) -> list[str]:
 
 
 def unreachable(definition: Definition) -> list[str]:
-    """States that nothing leads to."""
+    """States that no transition leads to."""
     return [
         name
         for machine in machines(definition)
@@ -90,20 +89,25 @@ def _reached(
 
 
 def clusters_left(definition: Definition) -> list[str]:
-    """Ways from the creation of the cluster to an end that pass no terminate state, or that lose
-    the cluster's id."""
+    """Paths on which a cluster could be left running.
+
+    They lead from the creation of the cluster to an end without passing a terminate state, or they
+    overwrite the cluster's id.
+    """
     states = definition["States"]
     (creation,) = (name for name, state in states.items() if _CREATE in state.get("Resource", ""))
     terminations = frozenset(
         name for name, state in states.items() if _TERMINATE in state.get("Resource", "")
     )
-    # a creation that failed made no cluster, so its Catch does not count
+    # a failed creation leaves no cluster, so its Catch is ignored
     exposed = _reached(states, next_states(states[creation], caught=False), terminations)
     place = states[creation]["ResultPath"]
-    return [problem for name in sorted(exposed) for problem in _lets_go(name, states[name], place)]
+    return [
+        problem for name in sorted(exposed) for problem in _cluster_leaks(name, states[name], place)
+    ]
 
 
-def _lets_go(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
+def _cluster_leaks(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
     if state.get("End") or state["Type"] in ("Succeed", "Fail"):
         yield f"{name} is an end"
     if not any(catch["ErrorEquals"] == ["States.ALL"] for catch in state.get("Catch", [])):
@@ -115,10 +119,10 @@ def _lets_go(name: str, state: dict[str, Any], place: str) -> Iterator[str]:
 
 
 def uncaught(definition: Definition) -> list[str]:
-    """Work that must have a Catch and has none, and Spark steps whose timeout is not explained.
+    """Tasks without a Catch, and Spark steps whose timeout has no explanation.
 
-    Inside the Parallel state, its own Catch takes what is not caught; a crawler that runs already
-    is no failure.
+    A failure inside the Parallel state is caught by the Parallel state itself. StartCrawler needs a
+    Catch of its own, because a crawler that is already running is not a failure.
     """
     work = {name: state for name, state in definition["States"].items() if state["Type"] in _WORK}
     work |= {
@@ -149,7 +153,7 @@ def _explains_timeout(definition: Definition, step: dict[str, Any]) -> bool:
 
 
 def without_timeout(definition: Definition) -> list[str]:
-    """Tasks that may wait for ever."""
+    """Tasks that could wait forever."""
     return [
         name
         for name, state in all_states(definition).items()
@@ -158,8 +162,11 @@ def without_timeout(definition: Definition) -> list[str]:
 
 
 def unsafe_retries(definition: Definition) -> list[str]:
-    """Retries of what has no client token (creation, submission), and retries of everything where a
-    repeat could do harm."""
+    """Retries that could repeat a request that is not idempotent.
+
+    These are any retry of a creation or a submission, which have no client token, and retries on
+    all errors anywhere but at the termination.
+    """
     return [
         name
         for name, state in all_states(definition).items()
@@ -173,22 +180,22 @@ def unsafe_retries(definition: Definition) -> list[str]:
     ]
 
 
-def misfits(definition: Definition) -> list[str]:
-    """Parameters that do not fit the API's own model of the call."""
+def invalid_parameters(definition: Definition) -> list[str]:
+    """Parameters that the API's service model rejects."""
     return [
         f"{name}: {report}"
         for name, state in all_states(definition).items()
         if state["Type"] == "Task"
-        for report in [_misfit(state["Resource"], state["Parameters"])]
+        for report in [_model_error(state["Resource"], state["Parameters"])]
         if report
     ]
 
 
-def _misfit(resource: str, parameters: dict[str, Any]) -> str:
+def _model_error(resource: str, parameters: dict[str, Any]) -> str:
     service, action = (
         resource.split(":::", 1)[1].removeprefix("aws-sdk:").removesuffix(".sync").split(":")
     )
-    operation, shaped = (
+    operation, to_request = (
         _EMR[action] if service == "elasticmapreduce" else (action[0].upper() + action[1:], dict)
     )
     model = (
@@ -196,18 +203,19 @@ def _misfit(resource: str, parameters: dict[str, Any]) -> str:
         .get_service_model(_BOTO_NAMES.get(service, service))
         .operation_model(operation)
     )
-    request = _spelled(shaped(_sampled(parameters)), model.input_shape)
+    request = _as_api_members(to_request(_with_sample_values(parameters)), model.input_shape)
     return str(ParamValidator().validate(request, model.input_shape).generate_report())
 
 
-def _sampled(value: Any) -> Any:
-    """The parameters with a sample in the place of each expression: a list for ``States.Array``,
-    else a text."""
+def _with_sample_values(value: Any) -> Any:
+    """Replaces each expression by a sample: a list for ``States.Array``, else a string."""
     if isinstance(value, list):
-        return [_sampled(item) for item in value]
+        return [_with_sample_values(item) for item in value]
     if not isinstance(value, dict):
         return value
-    plain = {key: _sampled(item) for key, item in value.items() if not key.endswith(".$")}
+    plain = {
+        key: _with_sample_values(item) for key, item in value.items() if not key.endswith(".$")
+    }
     sampled = {
         key.removesuffix(".$"): ["sample"] if item.startswith("States.Array(") else "sample"
         for key, item in value.items()
@@ -216,8 +224,8 @@ def _sampled(value: Any) -> Any:
     return plain | sampled
 
 
-def _spelled(request: dict[str, Any], shape: Any) -> dict[str, Any]:
-    """Step Functions spells parameters in PascalCase, whatever the API does."""
+def _as_api_members(request: dict[str, Any], shape: Any) -> dict[str, Any]:
+    """Maps Step Functions' PascalCase parameter names to the API's own spelling."""
     spelling = {member[0].upper() + member[1:]: member for member in shape.members}
     return {spelling.get(key, key): value for key, value in request.items()}
 

@@ -1,8 +1,8 @@
 """Records the requests that reach the stand-in, with the role that signed each one.
 
-``CallTrail`` is a WSGI layer around the stand-in's server. The stand-in signs with a role what AWS
-would do as that role (``local_aws/keys.py::access_key_of``), so a request's signature says whose
-permissions it needs on AWS.
+``CallTrail`` is a WSGI layer around the stand-in's server. The stand-in signs a request with a role
+if AWS would make it as that role (``local_aws/keys.py::access_key_of``). The signature therefore
+tells whose permissions the request needs on AWS.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from urllib.parse import parse_qs, unquote
 from local_aws.wsgi import WsgiApp, signed_by, signed_region, signed_service
 
 _PREFIX = "ROLE."
-_MOST_BYTES = 1 << 20  # of a body that is looked into
+_MAX_BODY_BYTES = 1 << 20  # the largest body that is recorded
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: ``operation`` is that of ``X-Amz-Target``, empty for S3, where method, path and
-    query say it."""
+    """One request to the stand-in.
+
+    ``operation`` comes from ``X-Amz-Target``. It is empty for S3, where method, path and query tell
+    the operation.
+    """
 
     role: str
     service: str
@@ -39,13 +42,13 @@ class Request:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of an operation in JSON."""
-        found: dict[str, Any] = json.loads(self.body or b"{}")
-        return found
+        """The parameters of an operation with a JSON body."""
+        parameters: dict[str, Any] = json.loads(self.body or b"{}")
+        return parameters
 
 
 class CallTrail:
-    """Writes down the requests that roles sign, while ``recording``."""
+    """Collects the requests that roles sign inside `recording`."""
 
     def __init__(self) -> None:
         self.app: Any = None
@@ -53,13 +56,13 @@ class CallTrail:
         self._lock = threading.Lock()
 
     def around(self, app: WsgiApp) -> WsgiApp:
-        """The layer around ``app``."""
+        """Wraps ``app`` in the recording layer."""
         self.app = app
         return self._answer
 
     @contextmanager
     def recording(self) -> Iterator[list[Request]]:
-        """While inside, the requests are in the list that this gives."""
+        """Yields a list that fills with the requests made inside the block."""
         self._requests = requests = []
         try:
             yield requests
@@ -98,9 +101,9 @@ def _request(environ: dict[str, Any]) -> Request | None:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """The body, which stays there for who answers the request."""
+    """Reads the body and puts it back for the application behind this layer."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    assert length <= _MOST_BYTES, f"{environ['PATH_INFO']}: a body of {length} bytes"
+    assert length <= _MAX_BODY_BYTES, f"{environ['PATH_INFO']}: a body of {length} bytes"
     raw: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(raw)
     return raw

@@ -1,5 +1,4 @@
-"""cfn-lint, for what would be a resource of CloudFormation: policies with the names of AWS's
-actions, state machines."""
+"""Runs cfn-lint over policies and state machines, as resources of a CloudFormation template."""
 
 from __future__ import annotations
 
@@ -10,12 +9,12 @@ import cfnlint.api
 
 
 def lint_resources(*resources: tuple[str, dict[str, Any]]) -> list[str]:
-    """The findings of cfn-lint in a template with these resources (type, properties)."""
-    made = {
+    """The findings of cfn-lint in a template with these resources, each (type, properties)."""
+    named = {
         f"Resource{number}": {"Type": kind, "Properties": properties}
         for number, (kind, properties) in enumerate(resources)
     }
-    template = json.dumps({"Resources": made})
+    template = json.dumps({"Resources": named})
     return [
         str(match)
         for match in cfnlint.api.lint(template, cfnlint.api.ManualArgs(regions=["us-east-1"]))

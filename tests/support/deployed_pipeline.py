@@ -1,5 +1,4 @@
-"""A project whose state machine is deployed on the stand-in, with trivial Spark jobs, for tests
-that run it."""
+"""A project whose state machine is deployed on the stand-in, with trivial Spark jobs."""
 
 from __future__ import annotations
 
@@ -31,9 +30,9 @@ from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
 
 GOOD = "print('all is well')"
-BAD = "raise RuntimeError('no such thing')"
+BAD = "raise RuntimeError('the job fails on purpose')"
 SLOW = "import time; time.sleep(120)"
-# raw data's way is not of interest here: what the real jobs would have counted
+# the counts that the real jobs would have written
 SUMMARY = {
     "status": "published",
     "rentals": {"read": 3, "kept": 2, "rejected": 1},
@@ -46,7 +45,7 @@ _run_numbers = itertools.count(1)
 
 @dataclass
 class Pipeline:
-    """A deployed project and what its tests ask of it."""
+    """A deployed project, and the operations that its tests need."""
 
     settings: Settings
     aws: Aws
@@ -58,8 +57,7 @@ class Pipeline:
         return Console(self.out, self.err)
 
     def put_jobs(self, **sources: str) -> None:
-        """Puts trivial jobs in the place of the real ones; those that are not named do nothing, and
-        well."""
+        """Uploads trivial jobs in place of the real ones; jobs that are not named succeed."""
         s3 = self.aws.client("s3")
         for path in job_files():
             source = sources.get(path.stem, GOOD if path.stem in (*JOBS, ONE_APPLICATION) else "")
@@ -67,10 +65,9 @@ class Pipeline:
                 Bucket=self.settings.s3_bucket_name, Key=f"jobs/{path.name}", Body=source.encode()
             )
 
-    def lay_out(self, *tables: str) -> str:
-        """Puts a row into each of ``tables``, as the jobs of a new run would; returns the run's
-        id."""
-        run_id = f"0-{next(_run_numbers):04d}"  # sorts before all that tests give themselves
+    def write_run(self, *tables: str) -> str:
+        """Writes one row to each of ``tables`` as a new run, and returns the run's id."""
+        run_id = f"0-{next(_run_numbers):04d}"  # sorts before the run ids that tests choose
         buffer = io.BytesIO()
         pq.write_table(pa.table({"rentals": [1]}), buffer)
         objects = {
@@ -86,8 +83,8 @@ class Pipeline:
             )
         return run_id
 
-    def define(self, *changes: Callable[[dict[str, Any]], object]) -> None:
-        """Gives the state machine our definition, with ``changes`` made to it."""
+    def deploy_definition(self, *changes: Callable[[dict[str, Any]], object]) -> None:
+        """Updates the state machine with the project's definition after applying ``changes``."""
         machine = definition(self.settings, self.aws.tag_list, self.aws.partition)
         for change in changes:
             change(machine)
@@ -96,14 +93,14 @@ class Pipeline:
         )
 
     def with_settings(self, **settings: Any) -> Pipeline:
-        """The same project with other settings; nothing is deployed yet."""
+        """The same project with other settings; nothing is deployed."""
         return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
 
     def start(self, run_id: str | None = None) -> str:
         """Starts an execution and returns its ARN."""
-        given = json.dumps({"run_id": run_id} if run_id else {})
+        execution_input = json.dumps({"run_id": run_id} if run_id else {})
         started = self.aws.client("stepfunctions").start_execution(
-            stateMachineArn=state_machine_arn(self.aws), input=given
+            stateMachineArn=state_machine_arn(self.aws), input=execution_input
         )
         return str(started["executionArn"])
 
@@ -114,7 +111,7 @@ class Pipeline:
         return described
 
     def finish(self, execution: str) -> dict[str, Any]:
-        """The execution after its end."""
+        """Waits for the end of the execution and returns its description."""
         return until(
             lambda: self.describe(execution),
             lambda described: described["status"] != "RUNNING",
@@ -122,17 +119,17 @@ class Pipeline:
         )
 
     def wait_for_step(self, execution: str, name: str) -> None:
-        """Until a step of that name runs on the execution's cluster."""
+        """Waits until a step of that name runs on the execution's cluster."""
         until(lambda: self.steps(execution).get(name), lambda state: state == "RUNNING", 60)
 
     def clusters(self, execution: str) -> list[dict[str, Any]]:
-        """Every cluster that the execution made."""
+        """All clusters that the execution created."""
         return clusters_of(
             self.aws, execution, self.describe(execution)["startDate"], active_only=False
         )
 
     def steps(self, execution: str) -> dict[str, str]:
-        """The states of the execution's steps, by name."""
+        """The states of the execution's steps by name."""
         emr = self.aws.client("emr")
         listed = [
             step
@@ -141,20 +138,22 @@ class Pipeline:
         ]
         return {step["Name"]: step["Status"]["State"] for step in listed}
 
-    def forgotten(self, execution: str) -> list[str]:
-        """The execution's clusters that do not end within a minute."""
+    def clusters_left_running(self, execution: str) -> list[str]:
+        """The ids of the execution's clusters that have not ended after a minute."""
 
         def running() -> list[str]:
             clusters = self.clusters(execution)
             return [item["Id"] for item in clusters if item["Status"]["State"] not in ENDED]
 
-        return until(running, lambda left: not left, 60)
+        return until(running, lambda ids: not ids, 60)
 
     def published(self, run_id: str) -> set[str]:
-        """The tables that show the run."""
+        """The tables in which the run is registered."""
         glue, database = self.aws.client("glue"), self.settings.glue_database_name
-        there = {table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]}
-        return {table for table in there & set(TABLES) if run_id in self._runs(table)}
+        catalogued = {
+            table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]
+        }
+        return {table for table in catalogued & set(TABLES) if run_id in self._runs(table)}
 
     def _runs(self, table: str) -> set[str]:
         listed = self.aws.client("glue").get_partitions(
@@ -163,43 +162,46 @@ class Pipeline:
         return {partition["Values"][0] for partition in listed["Partitions"]}
 
 
-def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) -> Any:
-    """The value of ``look`` when it is good, or when the time has passed."""
+def until(read: Callable[[], Any], accept: Callable[[Any], bool], seconds: float) -> Any:
+    """Polls ``read`` until ``accept`` holds for its value or time is up; returns the last value."""
     deadline = time.monotonic() + seconds
-    while not good(seen := look()) and time.monotonic() < deadline:
+    while not accept(value := read()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return seen
+    return value
 
 
 def without_spark(machine: dict[str, Any]) -> None:
-    """For tests of what comes after the Spark jobs: every step is skipped."""
+    """Replaces every Spark step by a Pass state, for tests of the states after them."""
     for states in _machines(machine):
         for name in [
             name
             for name, state in states.items()
             if state.get("Resource", "").endswith("addStep.sync")
         ]:
-            kept = {key: states[name][key] for key in ("Next", "End") if key in states[name]}
+            transition = {key: states[name][key] for key in ("Next", "End") if key in states[name]}
             states[name] = {
                 "Type": "Pass",
-                **({} if "End" in kept else {"ResultPath": None}),
-                **kept,
+                **({} if "End" in transition else {"ResultPath": None}),
+                **transition,
             }
-            of_the_step = (
+            helper_states = (
                 "{}TookTooLong",
                 "{}IsThrottled",
                 "Count{}Refusal",
                 "PauseBefore{}",
                 "{}Refused",
             )
-            for other in of_the_step:
-                del states[other.format(name)]
+            for name_format in helper_states:
+                del states[name_format.format(name)]
 
 
 def _machines(machine: dict[str, Any]) -> list[States]:
     states: States = machine["States"]
     inner = [branch for state in states.values() for branch in state.get("Branches", [])]
-    return [states, *(found for branch in inner for found in _machines(branch))]
+    return [
+        states,
+        *(states_of_branch for branch in inner for states_of_branch in _machines(branch)),
+    ]
 
 
 def deployed(url: str, environment: str, folder: Path) -> Pipeline:

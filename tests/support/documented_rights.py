@@ -1,5 +1,7 @@
-"""Rights that AWS documents a role to need and that the stand-in does not ask for, in the
-environment ``recorded``."""
+"""Permissions that AWS documents for a role but that the stand-in's requests never show.
+
+All names are those of the environment ``recorded``.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,17 @@ GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT_ID}"
 TABLE = f"{GLUE}:table/recorded_car_rental_db/user_metrics"
 CATALOG = (f"{GLUE}:catalog", f"{GLUE}:database/recorded_car_rental_db", TABLE)
 EVENTS = f"arn:aws:events:{REGION}:{ACCOUNT_ID}:rule/StepFunctionsGetEventForEMR"
-OURS = {"Project": "car-rental-data-lake", "Environment": "recorded"}
+TAGS = {"Project": "car-rental-data-lake", "Environment": "recorded"}
 CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT_ID}:cluster/j-1"
-TAGGED = {f"elasticmapreduce:ResourceTag/{key}": value for key, value in OURS.items()}
-# a multipart upload, which clients make of what is large
+TAGGED = {f"elasticmapreduce:ResourceTag/{key}": value for key, value in TAGS.items()}
+# clients upload large objects in parts
 MULTIPART = ("AbortMultipartUpload", "ListMultipartUploadParts")
 
 Need = tuple[str, str] | tuple[str, str, dict[str, str]]
 
 
 def each(prefix: str, actions: str, *resources: str) -> list[Need]:
-    """Every one of ``actions`` on every one of ``resources``."""
+    """One need for every pair of action and resource."""
     return [
         (f"{prefix}:{action}", resource) for action in actions.split() for resource in resources
     ]
@@ -45,7 +47,7 @@ DOCUMENTED: dict[str, list[Need]] = {
             *(f"{BUCKET}/{zone}/x" for zone in ("clean", "rejected", "staging", "processed")),
         ),
         ("s3:AbortMultipartUpload", f"{BUCKET}/logs/emr/j-1/x"),
-        # the marker of a folder, as EMRFS of EMR up to 7.9 looks for it and makes it
+        # folder markers, which EMRFS of EMR up to 7.9 reads and writes
         *each("s3", "GetObject", *(f"{BUCKET}/{zone}_$folder$" for zone in ("raw", "jobs"))),
         *(
             need
@@ -60,7 +62,7 @@ DOCUMENTED: dict[str, list[Need]] = {
     ],
     "GLUE_SERVICE_ROLE": [
         # https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html
-        # (AWSGlueServiceRole), bound to this lake
+        # (AWSGlueServiceRole), limited to this lake
         *each("s3", "GetBucketLocation GetBucketAcl", BUCKET),
         *each(
             "glue",

@@ -1,10 +1,10 @@
-"""Decides whether identity policies allow a call, by AWS's rules.
+"""Decides whether an identity policy allows a call, by AWS's rules.
 
-The rules are those for actions, resources and string conditions, without Deny statements.
+Implemented: actions, resources and string conditions of Allow statements.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 
-Not modelled: resource policies, boundaries, service control policies, session policies, NotAction,
-NotResource, variables.
+Not implemented: resource policies, permissions boundaries, service control policies, session
+policies, NotAction, NotResource, policy variables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OPERATORS = {
     "StringEquals": lambda wanted, given: wanted == given,
     "StringLike": lambda wanted, given: matches(wanted, given),
     "ArnEquals": lambda wanted, given: wanted == given,
-    # of requests with one value of the key
+    # correct for requests with one value of the key
     "ForAllValues:StringEquals": lambda wanted, given: wanted == given,
     "ArnLike": lambda wanted, given: matches(wanted, given),
 }
@@ -26,8 +26,10 @@ _OPERATORS = {
 def allows(
     policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None
 ) -> bool:
-    """Returns whether one statement of ``policy`` allows ``action`` on ``resource`` in ``context``
-    (condition key -> value)."""
+    """Tells whether a statement of ``policy`` allows ``action`` on ``resource``.
+
+    ``context`` maps condition keys of the request to their values.
+    """
     return any(
         _statement_allows(statement, action, resource, context or {})
         for statement in policy["Statement"]
@@ -35,8 +37,7 @@ def allows(
 
 
 def unused_grants(policy: Mapping[str, Any], needs: Collection[Any]) -> Iterator[str]:
-    """The actions and resources of ``policy`` that none of ``needs`` (action, resource, context)
-    makes use of."""
+    """The actions and resources of ``policy`` that no need in ``needs`` uses."""
     for statement in policy["Statement"]:
         for part in ("Action", "Resource"):
             for granted in _listed(statement[part]):
@@ -65,16 +66,16 @@ def _statement_allows(
 
 
 def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
-    """A key that the request does not carry never fits."""
-    same = _OPERATORS[operator]
+    """Tells whether all conditions hold; a key that the request does not carry never matches."""
+    matches_value = _OPERATORS[operator]
     return all(
-        key in context and any(same(wanted, context[key]) for wanted in _listed(value))
+        key in context and any(matches_value(wanted, context[key]) for wanted in _listed(value))
         for key, value in keys.items()
     )
 
 
 def matches(pattern: str, text: str) -> bool:
-    """``*`` is any text and ``?`` any character, as IAM has it; brackets are themselves."""
+    """Tells whether ``text`` matches an IAM pattern, in which only ``*`` and ``?`` are special."""
     expression = "".join(
         {"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern
     )

@@ -1,9 +1,9 @@
-"""Maps requests to IAM permissions: actions on resources in a context.
+"""Translates requests to IAM permissions: an action on a resource in a context.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 
-One request may need several permissions: each table that it touches, each object that it deletes,
-each role that it passes. An operation that is not known here is an error, never a call that needs
+One request may need several permissions: for each table that it reads, each object that it deletes,
+each role that it passes. An unknown operation raises an error, so that no request counts as needing
 nothing.
 """
 
@@ -18,15 +18,15 @@ from support.call_trail import Request
 
 from local_aws.clients import ACCOUNT_ID
 
-# parameters of S3's requests that do not make them another operation
-_NO_OTHER_OPERATION = frozenset(
+# query parameters that do not select another S3 operation
+_PLAIN_PARAMETERS = frozenset(
     "x-id list-type prefix max-keys delimiter encoding-type continuation-token start-after".split()
 )
 
 
 @dataclass(frozen=True)
 class Permission:
-    """One thing that a role must be allowed."""
+    """A role's need for one action on one resource."""
 
     role: str
     action: str
@@ -38,8 +38,11 @@ class Permission:
 
 
 class Translator:
-    """Turns requests into permissions. ``client`` makes clients of the stand-in, which knows tags
-    and queries by their ids."""
+    """Translates requests to permissions.
+
+    ``client`` makes clients of the stand-in, which resolve the tags of a cluster and the workgroup
+    of a query.
+    """
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self._client = client
@@ -54,7 +57,7 @@ class Translator:
             needed = list(
                 getattr(self, f"_{request.service}")(name, request.parameters, request.region)
             )
-        return [Permission(request.role, *one) for one in needed]
+        return [Permission(request.role, *need) for need in needed]
 
     def _glue(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
         arn = f"arn:aws:glue:{region}:{ACCOUNT_ID}"
@@ -73,13 +76,13 @@ class Translator:
     def _athena(self, name: str, body: dict[str, Any], region: str) -> Iterator[tuple[Any, ...]]:
         workgroup = body.get("WorkGroup")
         if "QueryExecutionId" in body:
-            found = self._client("athena").get_query_execution(
+            described = self._client("athena").get_query_execution(
                 QueryExecutionId=body["QueryExecutionId"]
             )
-            workgroup = found["QueryExecution"]["WorkGroup"]
+            workgroup = described["QueryExecution"]["WorkGroup"]
         yield f"athena:{name}", f"arn:aws:athena:{region}:{ACCOUNT_ID}:workgroup/{workgroup}"
         if name == "StartQueryExecution":
-            # a query without a database works in `default`
+            # a query without a database runs in `default`
             # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
             database = body.get("QueryExecutionContext", {}).get("Database", "default")
             for resource in ("catalog", f"database/{database}"):
@@ -99,9 +102,9 @@ class Translator:
 
     def _tags_of(self, cluster: str) -> dict[str, str]:
         if cluster not in self._tags:
-            found = self._client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Tags"]
+            described = self._client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Tags"]
             self._tags[cluster] = {
-                f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in found
+                f"elasticmapreduce:ResourceTag/{tag['Key']}": tag["Value"] for tag in described
             }
         return self._tags[cluster]
 
@@ -117,8 +120,10 @@ class Translator:
 
 
 def _run_job_flow(body: dict[str, Any], arn: str) -> Iterator[tuple[Any, ...]]:
-    """With what EMR asks for beside it:
-    https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html"""
+    """RunJobFlow and the permissions that EMR checks with it.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-emr.html
+    """
     yield (
         "elasticmapreduce:RunJobFlow",
         "*",
@@ -135,18 +140,18 @@ def _run_job_flow(body: dict[str, Any], arn: str) -> Iterator[tuple[Any, ...]]:
 
 def _s3(request: Request) -> Iterator[tuple[Any, ...]]:
     bucket, _, key = request.path.removeprefix("/").partition("/")
-    place, query, method = f"arn:aws:s3:::{bucket}", request.query, request.method
-    plain = not query.keys() - _NO_OTHER_OPERATION
+    bucket_arn, query, method = f"arn:aws:s3:::{bucket}", request.query, request.method
+    plain = not query.keys() - _PLAIN_PARAMETERS
     if method in ("GET", "HEAD") and plain:
-        yield ("s3:GetObject", f"{place}/{key}") if key else ("s3:ListBucket", place)
+        yield ("s3:GetObject", f"{bucket_arn}/{key}") if key else ("s3:ListBucket", bucket_arn)
     elif method == "PUT" and key and plain:
-        yield "s3:PutObject", f"{place}/{key}"
+        yield "s3:PutObject", f"{bucket_arn}/{key}"
         if source := request.headers.get("HTTP_X_AMZ_COPY_SOURCE"):
             yield "s3:GetObject", f"arn:aws:s3:::{source.removeprefix('/')}"
     elif method == "DELETE" and key and plain:
-        yield "s3:DeleteObject", f"{place}/{key}"
+        yield "s3:DeleteObject", f"{bucket_arn}/{key}"
     elif method == "POST" and "delete" in query:
         for deleted in re.findall(r"<Key>(.*?)</Key>", request.body.decode()):
-            yield "s3:DeleteObject", f"{place}/{deleted}"
+            yield "s3:DeleteObject", f"{bucket_arn}/{deleted}"
     else:
         raise NotImplementedError(f"{method} {request.path} {dict(query)}")

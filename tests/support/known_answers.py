@@ -1,6 +1,6 @@
-"""Reads known answers of SQL from a file: each case is a query and the answer that it must get.
+"""Reads known answers of SQL from a file: each case is a query and its expected answer.
 
-The answer stands behind ``-->``, one line a row, cells apart by `` | ``::
+The answer follows ``-->``, one row per line, with cells separated by `` | ``::
 
     SELECT 7 / 2 --> 3
 
@@ -8,8 +8,8 @@ The answer stands behind ``-->``, one line a row, cells apart by `` | ``::
     --> 1 | NULL
     --> 2 | ''
 
-No row at all is ``--> (no rows)``. In a file of refusals, ``-->`` is followed by words of the
-error. Lines that begin with ``-- `` are headings and comments.
+An answer without rows is ``--> (no rows)``. In a file of rejected queries, ``-->`` is followed by
+words of the error. Lines that begin with ``-- `` are headings and comments.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARK = "-->"
 
 @dataclass
 class Case:
-    """A query, and the lines of its answer."""
+    """A query and the lines of its expected answer."""
 
     line: int
     sql: str = ""
@@ -32,13 +32,13 @@ class Case:
 
     @property
     def rows(self) -> list[list[str | None]]:
-        """The answer as rows of texts; None is NULL."""
+        """The expected rows of text; None is NULL."""
         rows = [line for line in self.answer if line != "(no rows)"]
         return [[_cell(text) for text in row.split(" | ")] for row in rows]
 
     @property
     def words(self) -> str:
-        """The answer of a query that is refused."""
+        """The expected words of the error."""
         return "\n".join(self.answer)
 
 
@@ -47,7 +47,7 @@ def _cell(text: str) -> str | None:
 
 
 def known_answers(file: Path) -> list[object]:
-    """The cases of a file as pytest's parameters, each with its line as the id."""
+    """The cases of a file as pytest parameters; file and line are their ids."""
     cases: list[Case] = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("-- "):

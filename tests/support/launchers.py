@@ -1,4 +1,4 @@
-"""How the shared stand-in launches the steps of EMR: only jobs that use Spark start a JVM."""
+"""Launchers of EMR steps for the tests' stand-in: only jobs that use Spark start a JVM."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from local_aws.emr.spark import node_environment
 from local_aws.emr.submission import Submission
 from local_aws.mirror import Mirror
 
-# a session or context, or the JVM alone, in which publish_run moves files
-_OF_SPARK = ("pyspark", "of_gateway")
+# words of sources that need the JVM: a session or context, or publish_run's gateway
+_WORDS_OF_SPARK = ("pyspark", "of_gateway")
 
 
 class PlainPython:
-    """Runs an application as plain Python: no JVM, no options of spark-submit, no ``s3://``."""
+    """Runs an application as plain Python: no JVM, no spark-submit options, no ``s3://`` paths."""
 
     def prepare(self) -> None:
         """Nothing to prepare."""
@@ -24,7 +24,7 @@ class PlainPython:
     def command(
         self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
     ) -> Command:
-        """Python with stderr in stdout, where Spark's PythonRunner puts it too."""
+        """Runs Python with stderr merged into stdout, as Spark's PythonRunner does."""
         python = [sys.executable, str(application_file(submission, mirror)), *submission.arguments]
         return Command(
             ["sh", "-c", 'exec "$0" "$@" 2>&1', *python], node_environment(scratch, endpoint_url)
@@ -35,9 +35,9 @@ class PlainPython:
 
 
 class SparkIfImported:
-    """Runs applications that need Spark's JVM with Spark, all others as plain Python.
+    """Runs an application with Spark if its source mentions Spark, else as plain Python.
 
-    ``fallback`` holds the class archive if the user has no cache folder.
+    ``fallback`` is the folder of the class archive if the user has no cache folder.
     """
 
     def __init__(self, fallback: Path) -> None:
@@ -49,15 +49,15 @@ class SparkIfImported:
         return SparkLauncher(self._fallback)
 
     def prepare(self) -> None:
-        """Nothing to prepare: tests use the class archive that ``make`` has made."""
+        """Nothing to prepare: tests use the class archive that ``make`` has created."""
 
     def command(
         self, submission: Submission, mirror: Mirror, scratch: Path, endpoint_url: str
     ) -> Command:
-        """As the launcher for this application has it."""
+        """The command of the launcher that fits the application."""
         application = application_file(submission, mirror)
         source = application.read_text(encoding="utf-8") if application.exists() else ""
-        uses_spark = any(word in source for word in _OF_SPARK)
+        uses_spark = any(word in source for word in _WORDS_OF_SPARK)
         launcher: Launcher = self._spark if uses_spark else self._python
         return launcher.command(submission, mirror, scratch, endpoint_url)
 
@@ -66,5 +66,5 @@ class SparkIfImported:
 
 
 def application_file(submission: Submission, mirror: Mirror) -> Path:
-    """The file of ``mirror`` that holds an application ``s3://<bucket>/<key>``."""
+    """The file of ``mirror`` that holds the application ``s3://<bucket>/<key>``."""
     return mirror.root / submission.application.partition("://")[2]

@@ -1,10 +1,11 @@
-"""Maps the calls of a person's session to IAM permissions.
+"""Translates the calls of a user's session to IAM permissions.
 
-Requests of roles on the wire are in ``iam_permissions.py``.
+``iam_permissions.py`` does the same for the requests of roles.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 
-A call that creates something with tags also tags it; one that hands a role to a service also passes
-the role. An operation that is not known here is an error, never a call that needs nothing.
+A call that creates a tagged resource also needs the permission to tag it. A call that hands a role
+to a service also needs the permission to pass the role. An unknown operation raises an error, so
+that no call counts as needing nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from local_aws.clients import ACCOUNT_ID
 
 PERSON = "the person"
 Need = tuple[Any, ...]
-# S3's operations that have another name as an action
+# S3 operations whose IAM action has another name
 _S3 = {
     "HeadBucket": "ListBucket",
     "ListObjectsV2": "ListBucket",
@@ -33,8 +34,8 @@ _S3 = {
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
-# service of botocore -> IAM's prefix and the parameter that names the thing, with what stands
-# before it in its ARN
+# botocore's service -> IAM's prefix; parameters that name a resource -> prefix of the name in the
+# ARN
 _BY_NAME = {
     "lambda": ("lambda", {"FunctionName": "function:"}),
     "events": ("events", {"Name": "rule/", "Rule": "rule/"}),
@@ -42,7 +43,7 @@ _BY_NAME = {
     "logs": ("logs", {"logGroupName": "log-group:"}),
     "cloudwatch": ("cloudwatch", {"AlarmName": "alarm:"}),
 }
-# actions that know no narrower resource
+# actions that accept no resource but "*"
 _EVERYWHERE = frozenset(
     "events:ListRuleNamesByTarget scheduler:ListSchedules athena:ListWorkGroups"
     " states:ValidateStateMachineDefinition tag:GetResources servicequotas:GetServiceQuota"
@@ -51,7 +52,7 @@ _EVERYWHERE = frozenset(
 
 
 class PersonTranslator(Translator):
-    """Turns a person's calls in ``region`` into permissions."""
+    """Translates a user's calls in ``region`` to permissions."""
 
     def __init__(self, client: Callable[[str], Any], region: str) -> None:
         super().__init__(client)
@@ -66,15 +67,19 @@ class PersonTranslator(Translator):
         return f"arn:aws:{service}:{self._region}:{ACCOUNT_ID}:{name}"
 
     def _named(self, service: str, name: str, given: dict[str, Any]) -> Iterator[Need]:
-        """A call about one thing that a parameter names."""
+        """The need of a call on one resource that a parameter names."""
         prefix, parameters = _BY_NAME[service]
         if f"{prefix}:{name}" in _EVERYWHERE:
             yield f"{prefix}:{name}", "*"
             return
-        for parameter, beginning in parameters.items():
+        for parameter, arn_prefix in parameters.items():
             if parameter in given:
-                thing = str(given[parameter])
-                arn = thing if thing.startswith("arn:") else self._arn(prefix, beginning + thing)
+                resource = str(given[parameter])
+                arn = (
+                    resource
+                    if resource.startswith("arn:")
+                    else self._arn(prefix, arn_prefix + resource)
+                )
                 yield f"{prefix}:{name}", arn
                 if given.get("Tags") or given.get("tags"):
                     yield f"{prefix}:TagResource", arn
@@ -82,7 +87,7 @@ class PersonTranslator(Translator):
         raise NotImplementedError(f"{service}:{name} {given}")
 
     def _person_sts(self, name: str, given: dict[str, Any]) -> Iterator[Need]:
-        assert name == "GetCallerIdentity"  # needs no right
+        assert name == "GetCallerIdentity"  # needs no permission
         yield from ()
 
     def _person_iam(self, name: str, given: dict[str, Any]) -> Iterator[Need]:
@@ -231,8 +236,11 @@ class PersonTranslator(Translator):
             yield f"ec2:{name}", "*"
         else:
             assert name == "CreateTags"
-            for thing in given["Resources"]:
-                yield "ec2:CreateTags", self._arn("ec2", f"{kinds[thing.split('-')[0]]}/{thing}")
+            for resource in given["Resources"]:
+                yield (
+                    "ec2:CreateTags",
+                    self._arn("ec2", f"{kinds[resource.split('-')[0]]}/{resource}"),
+                )
 
     def _person_resourcegroupstaggingapi(self, name: str, given: dict[str, Any]) -> Iterator[Need]:
         yield f"tag:{name}", "*"

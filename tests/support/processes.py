@@ -1,5 +1,7 @@
-"""Which processes live, for tests that look for those that were left behind. Linux only, like what
-they test."""
+"""Finds processes by their environment, for tests that look for processes left behind.
+
+Works on Linux only.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,18 @@ from pathlib import Path
 import psutil
 
 
-def with_in_its_environment(text: str) -> list[int]:
-    """The processes that have ``text`` in their environment, which every child inherits."""
-    found = []
+def pids_with_environment(text: str) -> list[int]:
+    """The ids of processes with ``text`` in their environment, which every child inherits."""
+    pids_found = []
     for pid in psutil.pids():
-        with contextlib.suppress(OSError, psutil.Error):  # it has ended, or is another user's
+        with contextlib.suppress(OSError, psutil.Error):  # it has ended or belongs to another user
             process = psutil.Process(pid)
             environ = [f"{name}={value}" for name, value in process.environ().items()]
             if text in "\0".join(environ) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(pid)
-    return found
+                pids_found.append(pid)
+    return pids_found
 
 
 def user_cache() -> dict[str, str]:
-    """The variable for a run with a HOME of its own: without the class archive that ``make`` made,
-    it would first make one."""
+    """Lets a run with another HOME use the class archive that ``make`` created."""
     return {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")}

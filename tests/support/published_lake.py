@@ -1,5 +1,4 @@
-"""Lakes for the tests of the analysis: the contract's tables of some raw rows, published without
-Spark."""
+"""Lakes for the tests of the analysis: published runs of known rows, written without Spark."""
 
 from __future__ import annotations
 
@@ -63,8 +62,7 @@ _TYPES = {
 
 
 def parquet(table: Table, default: pa.DataType) -> bytes:
-    """``table`` as a Parquet file; a column that has no type of its own here has the
-    ``default``."""
+    """``table`` as a Parquet file; columns without a known type get the ``default``."""
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     arrays = [
         pa.array(cells, _TYPES.get(name, pa.string() if _has_text(cells) else default))
@@ -81,8 +79,10 @@ def _has_text(cells: tuple[Any, ...]) -> bool:
 
 @dataclass
 class PublishedLake:
-    """A project with bucket, catalog and workgroup; ``expected`` holds the contract's tables of
-    each run."""
+    """A project with bucket, catalog and workgroup.
+
+    ``expected`` has the contract's tables of each run.
+    """
 
     settings: Settings
     aws: Aws
@@ -103,14 +103,13 @@ class PublishedLake:
         return cls(settings, aws, folder, {})
 
     def publish(self, run_id: str, rows: dict[str, list[str]]) -> None:
-        """Puts the tables of a good run where the crawler looks, and its rejected rentals where
-        they belong."""
+        """Writes a good run's tables to `processed` and its rejected rentals to `rejected`."""
         for table, lines in rows.items():
             write_table(self.folder / run_id, table, lines)
         self.publish_raw(run_id, self.folder / run_id)
 
     def publish_raw(self, run_id: str, raw: Path) -> None:
-        """The same of a raw folder."""
+        """Publishes the run that the contract computes from a raw folder."""
         self.expected[run_id] = contract_tables(raw)
         for table in KPI_TABLES:
             self._put(
@@ -132,7 +131,7 @@ class PublishedLake:
         )
 
     def put_summary(self, run_id: str, summary: dict[str, Any]) -> None:
-        """The counts that job 1 writes beside the rejected rentals."""
+        """Writes the counts that job 1 leaves beside the rejected rentals."""
         key, body = SUMMARY_KEY.format(run_id=run_id), json.dumps(summary).encode()
         self.aws.client("s3").put_object(Bucket=self.settings.s3_bucket_name, Key=key, Body=body)
 
@@ -146,5 +145,5 @@ class PublishedLake:
 
 
 def quiet() -> Console:
-    """A console that nobody reads."""
+    """A console whose output is discarded."""
     return Console(io.StringIO(), io.StringIO())

@@ -1,5 +1,7 @@
-"""AWS calls written down from a real run against the local AWS, and played back: with one of them
-refused, if asked for."""
+"""Records the AWS calls of a run against the local AWS, and plays them back.
+
+The playback can answer one of the calls with an error.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ from car_rental.aws import Aws
 
 @dataclass
 class Call:
-    """One call: what was asked with which parameters, and what came back."""
+    """One call: operation, parameters and response."""
 
     service: str
     operation: str
     parameters: dict[str, Any]
-    shape: Any  # of the parameters, in botocore's model
+    shape: Any  # shape of the parameters in botocore's model
     status: int = 0
     answer: dict[str, Any] = field(default_factory=dict)
 
@@ -34,21 +36,21 @@ class Call:
 
 
 class Recording(list[Call]):
-    """The calls of a session, in their order, from ``listen_to`` on."""
+    """The calls of a session in their order, from ``listen_to`` on."""
 
     def listen_to(self, aws: Aws) -> None:
         events, pending, lock = aws.session.events, threading.local(), threading.Lock()
 
-        def asked(params: dict[str, Any], model: Any, **_: Any) -> None:
-            shown = {name: value for name, value in params.items() if not hasattr(value, "read")}
+        def on_call(params: dict[str, Any], model: Any, **_: Any) -> None:
+            copyable = {name: value for name, value in params.items() if not hasattr(value, "read")}
             pending.call = Call(
                 model.service_model.service_name,
                 model.name,
-                copy.deepcopy(shown),
+                copy.deepcopy(copyable),
                 model.input_shape,
             )
 
-        def answered(
+        def on_response(
             response_dict: dict[str, Any], parsed_response: dict[str, Any], **_: Any
         ) -> None:
             call, parsed = pending.call, parsed_response
@@ -65,10 +67,10 @@ class Recording(list[Call]):
             with lock:
                 self.append(call)
 
-        events.register("before-parameter-build", asked)
+        events.register("before-parameter-build", on_call)
         events.register(
-            "response-received", answered
-        )  # before botocore makes objects of the JSON texts in it
+            "response-received", on_response
+        )  # before botocore parses JSON strings in the response
 
 
 def _body(content: bytes) -> StreamingBody:
@@ -76,12 +78,11 @@ def _body(content: bytes) -> StreamingBody:
 
 
 class Playback:
-    """Answers a session's calls as they were answered before; the first call named ``refused`` gets
-    ``code`` instead.
+    """Answers a session's calls as recorded; the first call of ``refused`` fails with ``code``.
 
-    When an operation is called more often than it was, its last answer comes again; one that was
-    not called at all, which only cleaning up after the refusal does, succeeds. ``done`` lists what
-    was called.
+    When an operation is called more often than it was recorded, its last response is repeated. An
+    operation that was never recorded succeeds; only the cleanup after the refusal calls one.
+    ``done`` lists the calls.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class Playback:
 
     @contextmanager
     def answering(self, aws: Aws) -> Iterator[None]:
-        """While inside, no call of ``aws`` leaves the process. (Its clients can be used again: to
-        make one takes long.)"""
+        """Inside the block no call of ``aws`` leaves the process.
+
+        Clients can be reused afterwards, because creating one is slow.
+        """
         emitters = [aws.session.events, *(client.meta.events for client in aws.clients.values())]
         for emitter in emitters:
             emitter.register("before-call", self._answer)

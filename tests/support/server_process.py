@@ -1,4 +1,4 @@
-"""`python -m local_aws` as a child process of a test."""
+"""Runs `python -m local_aws` as a child process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_aws.clients import Clients
 from local_aws.keys import Keys, keys_at, keys_of
 
 ROOT = Path(__file__).parents[2]
-# a user with an AWS account, a proxy, and no Java but the wheel's
+# a user with an AWS account, a proxy, and no Java except the wheel's
 ENV = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/nonexistent",
@@ -43,7 +43,7 @@ class Server:
         return self.first_line.replace("READY ", "").replace("AWS_ENDPOINT_URL=", "")
 
     def lines(self, count: int) -> list[str]:
-        """The next lines that it prints."""
+        """Reads the next lines that the server prints."""
         assert self._process.stdout
         printed = [self._process.stdout.readline().strip() for _ in range(count)]
         self._printed += printed
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def clients(self) -> Clients:
-        """Clients with the key that it prints, or that lies in its folder, or that it announces."""
+        """Clients with the key that the server prints, stores in its data folder, or announces."""
         if self.first_line.startswith("AWS_"):
             self.lines(3 - len(self._printed[:3]))
             key, secret = (line.partition("=")[2] for line in self._printed[1:3])
@@ -74,6 +74,6 @@ class Server:
         self._process.stdin = None
 
     def end(self) -> tuple[int, str]:
-        """Its exit code and what it said on stderr."""
-        _, words = self._process.communicate(timeout=30)
-        return self._process.returncode, words
+        """Waits for the server's end; returns its exit code and stderr."""
+        _, stderr = self._process.communicate(timeout=30)
+        return self._process.returncode, stderr

@@ -624,7 +624,9 @@ def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_p
     assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
 
 
-def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(new_project, no_if_match):
+def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(
+    new_project, step_functions_without_if_match
+):
     project = new_project()
     finding = only(run_checks(project.aws, local=True, checks=(preflight.STATE_MACHINE,)))
     assert finding.level is WARNING

@@ -50,13 +50,13 @@ def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) ->
     reaper = cluster_reaper_role_name(pipeline.settings)
     with trail.recording() as requests:
         pipeline.put_jobs()
-        assert pipeline.finish(pipeline.start(pipeline.lay_out(*TABLES)))["status"] == "SUCCEEDED"
-        pipeline.with_settings(emr_one_application=True).define()
+        assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
+        pipeline.with_settings(emr_one_application=True).deploy_definition()
         pipeline.put_jobs(all_jobs=SLOW)
         stopped = pipeline.start("stopped")
         pipeline.wait_for_step(stopped, "all_jobs")
         pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
-        assert pipeline.forgotten(stopped) == []
+        assert pipeline.clusters_left_running(stopped) == []
         logged = lambda: {one.operation for one in requests if one.role == reaper}  # noqa: E731
         until(logged, lambda operations: "PutLogEvents" in operations, 30)
     translator, needs = Translator(client), Asked()

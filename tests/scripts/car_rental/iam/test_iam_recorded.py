@@ -123,7 +123,7 @@ def by_the_state_machine(pipeline: Pipeline) -> None:
     died = pipeline.start("dies")
     pipeline.wait_for_step(died, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
-    assert pipeline.forgotten(died) == []
+    assert pipeline.clusters_left_running(died) == []
 
 
 def read_by_steps(

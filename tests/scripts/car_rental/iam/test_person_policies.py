@@ -256,7 +256,7 @@ def person(
             "setup", lambda aws, it=changed: deploy_step_functions(with_settings(aws, it), console)
         )  # type: ignore[misc]
     pipeline.put_jobs()
-    run_id = pipeline.lay_out(*TABLES)
+    run_id = pipeline.write_run(*TABLES)
     phase(
         "process",
         lambda aws: create_emr_cluster(aws, console),
