@@ -36,11 +36,18 @@ def allows(
     )
 
 
+def denied(policy: Mapping[str, Any], needs: Collection[Any]) -> set[str]:
+    """The needs (action, resource, context) that ``policy`` does not allow, as text."""
+    return {
+        str(need) for need in needs if not allows(policy, need.action, need.resource, need.context)
+    }
+
+
 def unused_grants(policy: Mapping[str, Any], needs: Collection[Any]) -> Iterator[str]:
     """The actions and resources of ``policy`` that no need in ``needs`` uses."""
     for statement in policy["Statement"]:
         for part in ("Action", "Resource"):
-            for granted in _listed(statement[part]):
+            for granted in as_list(statement[part]):
                 alone = {**statement, part: granted}
                 if not any(
                     _statement_allows(alone, need.action, need.resource, need.context)
@@ -56,8 +63,8 @@ def _statement_allows(
     if unknown or statement["Effect"] != "Allow":
         raise NotImplementedError(f"this evaluator does not know {unknown or statement['Effect']}")
     return (
-        any(matches(pattern.lower(), action.lower()) for pattern in _listed(statement["Action"]))
-        and any(matches(pattern, resource) for pattern in _listed(statement["Resource"]))
+        any(matches(pattern.lower(), action.lower()) for pattern in as_list(statement["Action"]))
+        and any(matches(pattern, resource) for pattern in as_list(statement["Resource"]))
         and all(
             _holds(operator, keys, context)
             for operator, keys in statement.get("Condition", {}).items()
@@ -69,7 +76,7 @@ def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -
     """Tells whether all conditions hold; a key that the request does not carry never matches."""
     matches_value = _OPERATORS[operator]
     return all(
-        key in context and any(matches_value(wanted, context[key]) for wanted in _listed(value))
+        key in context and any(matches_value(wanted, context[key]) for wanted in as_list(value))
         for key, value in keys.items()
     )
 
@@ -82,5 +89,5 @@ def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
-def _listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

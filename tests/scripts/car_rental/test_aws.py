@@ -1,4 +1,4 @@
-"""The session: what its helpers make of AWS's answers."""
+"""The AWS session: credentials, profiles, and endpoints that are not AWS."""
 
 import contextlib
 import itertools
@@ -14,21 +14,21 @@ from car_rental.config import Settings
 from car_rental.errors import ConfigError
 
 
-def refusing(code):
+def failing_with(code):
     def get():
         raise ClientError({"Error": {"Code": code}}, "GetThing")
 
     return get
 
 
-def test_an_unknown_thing_is_none_and_any_other_refusal_passes():
+def test_if_exists_returns_none_for_listed_codes_and_raises_any_other_error():
     assert if_exists(lambda: "thing", "NoSuchThing") == "thing"
-    assert if_exists(refusing("NoSuchThing"), "NotFound", "NoSuchThing") is None
+    assert if_exists(failing_with("NoSuchThing"), "NotFound", "NoSuchThing") is None
     with pytest.raises(ClientError, match="AccessDenied"):
-        if_exists(refusing("AccessDenied"), "NoSuchThing")
+        if_exists(failing_with("AccessDenied"), "NoSuchThing")
 
 
-def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkeypatch):
+def test_a_missing_profile_is_an_error_only_without_keys(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     with pytest.raises(ConfigError, match="nosuch"):
         Aws(Settings(aws_profile="nosuch")).client("s3")
@@ -39,14 +39,14 @@ def test_a_profile_that_does_not_exist_does_not_matter_where_keys_are_set(monkey
     assert not aws.has_session_token
 
 
-def test_calls_to_this_machine_go_past_every_proxy(new_project, monkeypatch):
+def test_calls_to_a_local_endpoint_bypass_every_proxy(new_project, monkeypatch):
     for scheme, spell in itertools.product(("HTTP", "HTTPS", "ALL"), (str.upper, str.lower)):
         monkeypatch.setenv(spell(f"{scheme}_PROXY"), "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.com")
     assert new_project().aws.account_id == "123456789012"
 
 
-def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
+def test_the_keys_come_from_the_profile_in_the_settings(monkeypatch, tmp_path):
     profiles = ("default", "lake")
     texts = (
         f"[{name}]\naws_access_key_id = key-of-{name}\naws_secret_access_key = x\n"
@@ -65,7 +65,7 @@ def test_the_keys_are_those_of_the_profile_that_is_set(monkeypatch, tmp_path):
 
 @contextlib.contextmanager
 def web_server(page, status=200):
-    """The URL of a server that answers every request with ``page``."""
+    """Yields the URL of a server that answers every request with ``page``."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -87,7 +87,7 @@ def web_server(page, status=200):
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"not xml"])
-def test_a_web_server_that_is_no_aws_is_called_that(new_project, body):
+def test_a_web_server_is_reported_as_not_aws(new_project, body):
     with web_server(body, status=200 if body else 501) as url:
         aws = new_project(AWS_ENDPOINT_URL=url).aws
         with pytest.raises((ClientError, ResponseParserError, ConfigError)) as caught:
@@ -108,7 +108,7 @@ def test_a_web_server_that_is_no_aws_is_called_that(new_project, body):
         ("iam", "get_role", {"RoleName": "r"}),
     ],
 )
-def test_a_program_that_accepts_every_request_is_not_taken_for_aws(
+def test_a_program_that_accepts_every_request_is_reported_as_not_aws(
     new_project, page, service, operation, parameters
 ):
     with web_server(page) as url:
@@ -118,7 +118,7 @@ def test_a_program_that_accepts_every_request_is_not_taken_for_aws(
     assert "is not AWS" in as_failure(caught.value, "main").what
 
 
-def test_a_bucket_that_another_program_does_not_know_is_not_taken_for_a_missing_one(new_project):
+def test_a_404_from_another_program_is_not_a_missing_bucket(new_project):
     with web_server(b"", status=404) as url:
         client = new_project(AWS_ENDPOINT_URL=url).aws.client("s3")
         with pytest.raises(ConfigError, match="is not AWS"):

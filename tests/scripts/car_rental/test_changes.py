@@ -1,4 +1,4 @@
-"""Changes as data: in the past tense, as a plan, and counted by kind."""
+"""Changes as data: described as done, as planned, and counted by kind."""
 
 import pytest
 from car_rental.changes import Change, Verb, summary
@@ -16,7 +16,7 @@ GROUP, RULE = Change("log group", "/a/b", Verb.CREATED), Change("rule", "r", Ver
         (True, [], "unchanged", "leave as it is"),
     ],
 )
-def test_a_change_is_told_as_done_or_as_planned(existed, changed, done, planned):
+def test_a_change_is_described_as_done_and_as_planned(existed, changed, done, planned):
     change = Change.of("topic", "t", existed=existed, changed=changed)
     assert (change.done, change.planned) == (done, planned)
 
@@ -30,5 +30,5 @@ def test_a_change_is_told_as_done_or_as_planned(existed, changed, done, planned)
         ([], ""),
     ],
 )
-def test_changes_are_counted_by_kind(changes, words):
+def test_changes_are_summarised_by_kind(changes, words):
     assert summary(changes) == words

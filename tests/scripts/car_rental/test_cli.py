@@ -1,5 +1,4 @@
-"""The command line of every script: exit codes, one message a failure, no traceback unless asked
-for."""
+"""The command line of every script: exit codes, one message per failure, a traceback on request."""
 
 import io
 import os
@@ -19,7 +18,7 @@ from documents.commands import docstring, help_text, scripts
 
 
 def outcome(error, show_traceback=False):
-    """Exit code and words of a script that raises ``error``."""
+    """Runs a script that raises ``error``; returns its exit code and stderr."""
     err = io.StringIO()
 
     def work(_):
@@ -41,11 +40,11 @@ def outcome(error, show_traceback=False):
         (RuntimeError("unforeseen"), 1),
     ],
 )
-def test_each_kind_of_end_has_its_exit_code(error, code):
+def test_each_kind_of_error_has_its_exit_code(error, code):
     assert outcome(error)[0] == code
 
 
-def test_a_failure_says_where_what_what_to_do_and_where_the_log_is():
+def test_a_failure_shows_place_cause_details_remedy_and_log():
     _, text = outcome(
         DataLakeError(
             "Spark job x", "step s-1 FAILED.", "Mend it.", log="s3://b/log", details=("line 7",)
@@ -60,7 +59,7 @@ def test_a_failure_says_where_what_what_to_do_and_where_the_log_is():
     ]
 
 
-def test_text_in_brackets_is_shown_as_it_is():
+def test_text_in_brackets_is_not_interpreted_as_markup():
     assert "[red]x[/red]" in outcome(DataLakeError("a", "[red]x[/red]"))[1]
 
 
@@ -88,7 +87,7 @@ def test_text_in_brackets_is_shown_as_it_is():
         (RuntimeError("unforeseen"), ["RuntimeError: unforeseen", "--traceback"]),
     ],
 )
-def test_errors_from_outside_become_one_message(error, words):
+def test_errors_of_libraries_become_one_message(error, words):
     _, text = outcome(error)
     for word in words:
         assert word in text
@@ -96,7 +95,7 @@ def test_errors_from_outside_become_one_message(error, words):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_to_be_ended_politely_counts_as_ctrl_c(number):
+def test_sigterm_and_sighup_count_as_ctrl_c(number):
     def work(_):
         os.kill(os.getpid(), number)
         time.sleep(5)
@@ -106,7 +105,7 @@ def test_to_be_ended_politely_counts_as_ctrl_c(number):
     assert signal.getsignal(number) == before
 
 
-def test_under_nohup_the_end_of_the_terminal_ends_nothing():
+def test_sighup_is_ignored_under_nohup():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         hang_up = lambda _: os.kill(os.getpid(), signal.SIGHUP)  # noqa: E731
@@ -115,12 +114,12 @@ def test_under_nohup_the_end_of_the_terminal_ends_nothing():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_traceback_shows_it(capsys):
+def test_the_flag_traceback_shows_the_traceback(capsys):
     outcome(RuntimeError("unforeseen"), show_traceback=True)
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
-def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
+def test_wrong_settings_are_a_usage_error(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EMR_CORE_INSTANCE_COUNT", "many")
     (tmp_path / "x.env").touch()
     code = cli.run(
@@ -134,7 +133,7 @@ def test_wrong_settings_end_a_script_with_usage(tmp_path, monkeypatch, capsys):
     "script",
     ["main.py --check", "main.py --plan", "main.py --teardown", "scripts/query_lake.py brands"],
 )
-def test_what_was_noticed_about_the_settings_is_said_whatever_runs(script, tmp_path):
+def test_every_command_prints_warnings_about_the_settings(script, tmp_path):
     path = tmp_path / "x.env"
     path.write_text(
         "S3_BUCKET_NAMES=my-lake\nAWS_REGION=eu-west-1\nAWS_REGION=eu-west-2\n", encoding="utf-8"
@@ -153,7 +152,7 @@ def test_what_was_noticed_about_the_settings_is_said_whatever_runs(script, tmp_p
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "1e9"])
-def test_a_senseless_deadline_is_refused(text, capsys):
+def test_an_invalid_timeout_is_a_usage_error(text, capsys):
     parser = cli.parser("x")
     cli.add_timeout(parser, 5)
     with pytest.raises(SystemExit) as caught:
@@ -161,7 +160,7 @@ def test_a_senseless_deadline_is_refused(text, capsys):
     assert caught.value.code == 2
 
 
-def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
+def test_a_deferred_ctrl_c_is_raised_after_the_block_and_a_second_one_at_once():
     done = []
     with pytest.raises(KeyboardInterrupt), ctrl_c_deferred():
         os.kill(os.getpid(), signal.SIGINT)
@@ -175,7 +174,7 @@ def test_ctrl_c_waits_for_the_answer_of_the_one_request_but_not_a_second_time():
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
+def test_help_is_wrapped_to_the_terminal_except_examples_and_flags(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = cli.parser(
         "One two three four five six --seven-eight.\n\n  an example    stays\n\nNine."
@@ -186,10 +185,10 @@ def test_help_fits_the_terminal_keeps_examples_and_breaks_no_flag(monkeypatch):
 
 
 @pytest.mark.parametrize("script", scripts())
-def test_every_script_explains_itself(script):
+def test_every_script_has_help(script):
     assert len(help_text(script).splitlines()) > 6
 
 
 @pytest.mark.parametrize("script", scripts())
-def test_unbroken_lines_of_help_fit_into_80_columns(script):
+def test_examples_in_help_fit_80_columns(script):
     assert all(len(line) <= 80 for line in docstring(script).splitlines() if line.startswith(" "))

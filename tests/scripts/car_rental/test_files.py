@@ -1,4 +1,4 @@
-"""A file that somebody may open at any moment: whole, or as it was before."""
+"""A file is written completely or not at all, because somebody may open it at any moment."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from car_rental.cli import as_failure
 from car_rental.files import write_whole
 
 
-def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -24,7 +24,7 @@ def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
     assert list((tmp_path / "reports").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_the_settings_that_hold_folders(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported_with_the_settings_to_change(tmp_path):
     (tmp_path / "reports").touch()
     with pytest.raises(OSError) as caught:
         write_whole(tmp_path / "reports" / "r.html", "x")
@@ -33,12 +33,12 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_settings_that_hold_fo
     assert "DATA_DIR, LOCAL_AWS_DIR, REPORTS_DIR or RUNS_DIR" in failure.fix
 
 
-def test_a_folder_that_it_makes_is_for_its_owner_alone(tmp_path):
+def test_a_new_folder_is_readable_only_by_its_owner(tmp_path):
     write_whole(tmp_path / "reports" / "r.html", "x")
     assert stat.S_IMODE((tmp_path / "reports").stat().st_mode) == 0o700
 
 
-def test_the_folder_is_made_and_nothing_else_is_left_there(tmp_path):
+def test_the_folder_is_created_and_contains_only_the_file(tmp_path):
     path = tmp_path / "reports" / "r.html"
     write_whole(path, "first")
     write_whole(path, "second é")
@@ -46,7 +46,7 @@ def test_the_folder_is_made_and_nothing_else_is_left_there(tmp_path):
     assert os.listdir(path.parent) == ["r.html"]
 
 
-def test_a_write_that_fails_leaves_what_was_there_before(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 

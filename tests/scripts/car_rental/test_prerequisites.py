@@ -1,4 +1,4 @@
-"""Missing packages, and Ctrl-C while modules are imported, end with one clear line."""
+"""Missing packages, and Ctrl-C during the imports, end with one clear line."""
 
 import os
 import signal
@@ -20,21 +20,21 @@ BARE = {"PATH": os.environ["PATH"]}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_python_without_the_packages_says_how_to_install_them(script):
+def test_missing_packages_are_reported_with_the_command_that_installs_them(script):
     bare = [sys.executable, "-S", "-E", str(ROOT / script), "--help"]
-    done = subprocess.run(bare, cwd=ROOT, env=BARE, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "lacks the packages boto3" in done.stderr
-    assert ".venv/bin/python -m pip install -r requirements.txt" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = subprocess.run(bare, cwd=ROOT, env=BARE, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "lacks the packages boto3" in result.stderr
+    assert ".venv/bin/python -m pip install -r requirements.txt" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6])
-def test_ctrl_c_in_the_first_second_ends_without_a_traceback(seconds):
+def test_ctrl_c_during_the_imports_ends_without_a_traceback(seconds):
     with socket.create_server(
         ("127.0.0.1", 0)
-    ) as silent:  # so that the program never gets to its end by itself
-        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+    ) as silent_server:  # never answers, so that the program cannot end by itself
+        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent_server.getsockname()[1]}"}
         keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"}
         command = [sys.executable, str(ROOT / "main.py"), "--plan"]
         with subprocess.Popen(
@@ -42,10 +42,10 @@ def test_ctrl_c_in_the_first_second_ends_without_a_traceback(seconds):
         ) as process:
             time.sleep(seconds)
             process.send_signal(signal.SIGINT)
-            _, words = process.communicate(timeout=60)
-    if "init_import_site" not in words:  # Python itself had not begun
-        assert (process.returncode, "Traceback" in words, "Interrupted" in words) == (
+            _, stderr = process.communicate(timeout=60)
+    if "init_import_site" not in stderr:  # Python itself had started
+        assert (process.returncode, "Traceback" in stderr, "Interrupted" in stderr) == (
             130,
             False,
             True,
-        ), words
+        ), stderr

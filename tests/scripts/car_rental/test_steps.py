@@ -1,4 +1,4 @@
-"""Names and numbers of the steps."""
+"""The steps' names, numbers and phases."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from car_rental.runs.command_line import command_line
 from car_rental.steps import PHASES, STEPS, numbers
 
 
-def test_steps_are_numbered_in_order_and_each_is_a_script_that_says_its_number():
+def test_steps_are_numbered_in_order_and_each_script_names_its_number():
     assert [step.number for step in STEPS.values()] == list(range(1, 11))
     for step in STEPS.values():
         second_line = (
@@ -16,12 +16,12 @@ def test_steps_are_numbered_in_order_and_each_is_a_script_that_says_its_number()
         assert second_line.startswith(f'"""Step {step.number}: ')
 
 
-def test_phases_are_flags_of_main_and_every_step_is_of_one():
+def test_every_phase_is_a_flag_of_main_and_has_a_step():
     assert {f"--{phase}" for phase in PHASES} <= set(command_line(None).format_help().split())
     assert {step.phase for step in STEPS.values()} == set(PHASES)
 
 
-def test_phases_are_told_by_the_numbers_of_their_steps():
+def test_a_phase_is_described_by_the_numbers_of_its_steps():
     assert [numbers(phase) for phase in PHASES] == [
         "steps 1 to 4",
         "steps 5 to 8",

@@ -1,5 +1,4 @@
-"""Waiting: known states only, a deadline that is no failure, progress at every look, throttling
-survived."""
+"""Waiting: known states only, a resumable deadline, progress at every poll, throttling survived."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -14,7 +13,7 @@ STATES = States(
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that only advances in `sleep`."""
 
     def __init__(self):
         self.now = 100.0
@@ -28,16 +27,16 @@ class Clock:
         return Pace(poll, deadline, clock=lambda: self.now, sleep=self.sleep)
 
 
-def waiting_for(looks, **changes):
-    looks = iter(looks)
+def waiting_for(poll_results, **changes):
+    poll_results = iter(poll_results)
 
     def describe():
-        look = next(looks)
-        if isinstance(look, Exception):
-            raise look
-        return look
+        poll_result = next(poll_results)
+        if isinstance(poll_result, Exception):
+            raise poll_result
+        return poll_result
 
-    given = {
+    arguments = {
         "what": "step s-1",
         "describe": describe,
         "state": str,
@@ -45,35 +44,35 @@ def waiting_for(looks, **changes):
         "explain": lambda state: DataLakeError("step s-1", f"ended {state}"),
         "resume": "look again",
     }
-    return Wait(**{**given, **changes})
+    return Wait(**{**arguments, **changes})
 
 
-def test_it_returns_what_was_seen_in_the_good_state_and_shows_every_look():
-    clock, shown = Clock(), []
-    seen = wait_until(
+def test_waiting_returns_the_description_in_the_good_state_and_shows_every_poll():
+    clock, progress = Clock(), []
+    result = wait_until(
         waiting_for(["PENDING", "RUNNING", "COMPLETED"]),
         clock.pace(),
-        lambda *look: shown.append(look),
+        lambda *poll_result: progress.append(poll_result),
     )
-    assert seen == "COMPLETED"
-    assert shown == [
+    assert result == "COMPLETED"
+    assert progress == [
         ("step s-1", "PENDING", 0.0),
         ("step s-1", "RUNNING", 10.0),
         ("step s-1", "COMPLETED", 20.0),
     ]
 
 
-def test_a_bad_state_raises_its_explanation():
+def test_a_failed_state_raises_its_explanation():
     with pytest.raises(DataLakeError, match="ended FAILED"):
         wait_until(waiting_for(["RUNNING", "FAILED"]), Clock().pace(), lambda *_: None)
 
 
-def test_an_unknown_state_leaves_the_loop():
+def test_an_unknown_state_raises_an_error():
     with pytest.raises(DataLakeError, match="INTERRUPTED, which this program does not know"):
         wait_until(waiting_for(["INTERRUPTED"]), Clock().pace(), lambda *_: None)
 
 
-def test_a_deadline_is_no_failure_and_says_how_to_go_on():
+def test_a_passed_deadline_says_how_to_resume():
     clock = Clock()
     with pytest.raises(
         StillRunning, match="is still running after 1 minutes.*look again"
@@ -83,7 +82,7 @@ def test_a_deadline_is_no_failure_and_says_how_to_go_on():
     assert sum(clock.slept) == 60.0
 
 
-def test_the_last_pause_ends_with_the_deadline():
+def test_the_last_pause_ends_at_the_deadline():
     clock = Clock()
     with pytest.raises(StillRunning):
         wait_until(waiting_for(["RUNNING"] * 99), clock.pace(poll=50.0), lambda *_: None)
@@ -99,14 +98,14 @@ def test_the_last_pause_ends_with_the_deadline():
         EndpointConnectionError(endpoint_url="https://elasticmapreduce.us-east-1.amazonaws.com/"),
     ],
 )
-def test_a_throttled_or_lost_look_says_nothing_about_the_thing(trouble):
+def test_a_throttled_or_failed_poll_is_repeated(trouble):
     assert (
         wait_until(waiting_for([trouble, "COMPLETED"]), Clock().pace(), lambda *_: None)
         == "COMPLETED"
     )
 
 
-def test_a_local_aws_that_has_ended_is_noticed_at_the_first_look():
+def test_an_unreachable_local_aws_is_raised_at_once():
     with pytest.raises(EndpointConnectionError):
         wait_until(
             waiting_for([EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")]),
@@ -115,7 +114,7 @@ def test_a_local_aws_that_has_ended_is_noticed_at_the_first_look():
         )
 
 
-def test_a_throttled_look_for_the_display_does_no_harm():
+def test_a_throttled_call_for_the_display_is_ignored():
     answers = iter(
         [
             ClientError({"Error": {"Code": "ThrottlingException"}}, "GetExecutionHistory"),
@@ -129,24 +128,24 @@ def test_a_throttled_look_for_the_display_does_no_harm():
             raise answer
         return answer
 
-    shown = []
+    progress = []
     wait_until(
         waiting_for(["COMPLETED"] * 2, show=show),
         Clock().pace(),
-        lambda *look: shown.append(look[1]),
+        lambda *poll_result: progress.append(poll_result[1]),
     )
-    assert shown == ["all is well"]
+    assert progress == ["all is well"]
 
 
-def test_any_other_refusal_is_raised():
-    refusal = ClientError(
+def test_any_other_error_is_raised():
+    denial = ClientError(
         {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeStep"
     )
     with pytest.raises(ClientError):
-        wait_until(waiting_for([refusal, "COMPLETED"]), Clock().pace(), lambda *_: None)
+        wait_until(waiting_for([denial, "COMPLETED"]), Clock().pace(), lambda *_: None)
 
 
-def test_ctrl_c_passes_through():
+def test_ctrl_c_is_raised():
     def interrupt(_):
         raise KeyboardInterrupt
 
@@ -158,11 +157,11 @@ def test_ctrl_c_passes_through():
         )
 
 
-def test_the_display_can_say_more_than_the_state():
-    shown = []
+def test_the_display_can_show_more_than_the_state():
+    progress = []
     wait_until(
         waiting_for(["COMPLETED"], show=lambda _: "both COMPLETED"),
         Clock().pace(),
-        lambda *look: shown.append(look[1]),
+        lambda *poll_result: progress.append(poll_result[1]),
     )
-    assert shown == ["both COMPLETED"]
+    assert progress == ["both COMPLETED"]

@@ -1,4 +1,4 @@
-"""The questions in the workgroup: there once each, as their files say, beside what others saved."""
+"""Setup saves each question once in the workgroup and leaves queries of other users alone."""
 
 from __future__ import annotations
 
@@ -14,59 +14,63 @@ from setup_glue_crawlers import ensure_workgroup
 
 
 @pytest.fixture
-def group(new_project: Callable[..., Project]) -> Project:
+def lake(new_project: Callable[..., Project]) -> Project:
     project = new_project()
     ensure_workgroup(project.aws)
     return project
 
 
-def saved(project: Project) -> list[dict[str, Any]]:
+def saved_queries(project: Project) -> list[dict[str, Any]]:
     athena = project.aws.client("athena")
     ids = athena.list_named_queries(WorkGroup=project.settings.athena_workgroup)["NamedQueryIds"]
-    return [athena.get_named_query(NamedQueryId=one)["NamedQuery"] for one in ids]
+    return [athena.get_named_query(NamedQueryId=query_id)["NamedQuery"] for query_id in ids]
 
 
-def test_every_question_is_there_once_however_often_setup_runs(group: Project) -> None:
-    assert ensure_named_queries(group.aws).verb == "created"
-    assert ensure_named_queries(group.aws).verb == "unchanged"
-    assert sorted(query["Name"] for query in saved(group)) == sorted(named_queries.named_queries())
+def test_every_question_is_saved_once_although_setup_runs_twice(lake: Project) -> None:
+    assert ensure_named_queries(lake.aws).verb == "created"
+    assert ensure_named_queries(lake.aws).verb == "unchanged"
+    assert sorted(query["Name"] for query in saved_queries(lake)) == sorted(
+        named_queries.named_queries()
+    )
 
 
-def test_people_find_it_with_its_question_in_the_project_s_database(group: Project) -> None:
-    ensure_named_queries(group.aws)
-    query = next(query for query in saved(group) if query["Name"] == "top_locations")
+def test_a_saved_query_has_its_question_as_description_and_the_project_s_database(
+    lake: Project,
+) -> None:
+    ensure_named_queries(lake.aws)
+    query = next(query for query in saved_queries(lake) if query["Name"] == "top_locations")
     assert query["Description"].startswith("Which locations earn the most?")
-    assert query["Database"] == group.settings.glue_database_name
+    assert query["Database"] == lake.settings.glue_database_name
     assert query["QueryString"].startswith("-- Which locations earn the most?")
 
 
-def test_a_changed_file_changes_the_saved_question(
-    group: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_file_updates_the_saved_query(
+    lake: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(named_queries, "QUERIES", tmp_path)
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because.\nSELECT 1\n")
-    ensure_named_queries(group.aws)
+    ensure_named_queries(lake.aws)
     file.write_text("-- Why?\n-- Because.\nSELECT 2\n")
-    assert ensure_named_queries(group.aws).verb == "updated"
-    assert [query["QueryString"][-9:] for query in saved(group)] == ["SELECT 2\n"]
+    assert ensure_named_queries(lake.aws).verb == "updated"
+    assert [query["QueryString"][-9:] for query in saved_queries(lake)] == ["SELECT 2\n"]
 
 
-def test_queries_that_others_saved_are_left_alone(group: Project) -> None:
-    mine = {
+def test_queries_that_other_users_saved_are_left_alone(lake: Project) -> None:
+    foreign_query = {
         "Name": "top_locations",
         "Database": "my_db",
         "QueryString": "SELECT 1",
-        "WorkGroup": group.settings.athena_workgroup,
+        "WorkGroup": lake.settings.athena_workgroup,
     }
-    group.aws.client("athena").create_named_query(**mine)
-    ensure_named_queries(group.aws)
-    assert [query["QueryString"] for query in saved(group) if query["Database"] == "my_db"] == [
-        "SELECT 1"
-    ]
+    lake.aws.client("athena").create_named_query(**foreign_query)
+    ensure_named_queries(lake.aws)
+    assert [
+        query["QueryString"] for query in saved_queries(lake) if query["Database"] == "my_db"
+    ] == ["SELECT 1"]
 
 
-def test_a_file_is_read_as_question_comment_and_sql(tmp_path: Path) -> None:
+def test_a_query_file_is_parsed_into_question_comment_and_sql(tmp_path: Path) -> None:
     file = tmp_path / "mine.sql"
     file.write_text("-- Why?\n-- Because\n-- of this.\nSELECT 1 -- one\n")
     assert NamedQuery.of_file(file) == NamedQuery(

@@ -1,4 +1,4 @@
-"""A plan says what a run would do, and sends nothing that could change anything."""
+"""A plan describes what a run would do and sends only requests that read."""
 
 import re
 
@@ -18,61 +18,60 @@ SETUP = (setup_iam_roles, setup_aws_environment, setup_glue_crawlers, deploy_ste
 
 @pytest.fixture
 def planned(new_project, monkeypatch, tmp_path):
-    """A project and ``plan()``: the plan's text, while every operation that is really sent is
-    written down in ``sent``."""
+    """A project with `plan()`, which returns the plan's text; `sent` lists the operations sent."""
     monkeypatch.setitem(setup_iam_roles.__kwdefaults__, "file", tmp_path / "iam_roles.json")
-    it = new_project(ALERT_EMAIL="data@example.com", SCHEDULE_EXPRESSION="rate(1 day)")
-    generate(rentals=50, folder=it.settings.data_dir)
-    it.sent = []
+    project = new_project(ALERT_EMAIL="data@example.com", SCHEDULE_EXPRESSION="rate(1 day)")
+    generate(rentals=50, folder=project.settings.data_dir)
+    project.sent = []
 
     def plan(setup=SETUP, phases=("setup", "process", "analyze")):
-        aws = Aws(it.settings, plan_only=True)
+        aws = Aws(project.settings, plan_only=True)
         aws.session.events.register(
-            "before-send", lambda event_name, **_: it.sent.append(event_name.split(".")[-1])
+            "before-send", lambda event_name, **_: project.sent.append(event_name.split(".")[-1])
         )
-        it.out.truncate(0)
-        show_plan(aws, it.console, setup, phases)
-        return it.out.getvalue()
+        project.out.truncate(0)
+        show_plan(aws, project.console, setup, phases)
+        return project.out.getvalue()
 
-    it.plan = plan
-    return it
+    project.plan = plan
+    return project
 
 
-def only_looks(operation):
+def only_reads(operation):
     return re.match(r"(Get|List|Describe|Head|Validate)[A-Z]", operation)
 
 
-def test_in_an_empty_account_everything_would_be_created_and_nothing_is(planned, tmp_path):
+def test_the_plan_of_an_empty_account_creates_everything_and_changes_nothing(planned, tmp_path):
     text = planned.plan()
     assert "leave as it is" not in text and "leave 0 as they are" in text
-    made_by_step_4 = ("state machine", "function", "topic", "alarm", "rule", "schedule")
-    for what in (
+    created_by_step_4 = ("state machine", "function", "topic", "alarm", "rule", "schedule")
+    for resource in (
         "EMR_DefaultRole",
         "car-rental-data-lake",
         "car_rental_db",
         "crawler",
         "named queries",
-        *made_by_step_4,
+        *created_by_step_4,
     ):
-        assert re.search(rf"{what}.*create", text), what
+        assert re.search(rf"{resource}.*create", text), resource
     assert re.search(r"cluster .*: 3 m5.xlarge, emr-7.13.0 +create", text)
     assert "$0.72" in text and "$0.30" in text and "what stays" in text
     assert "Step Functions accepts the definition" in text
     assert (
         planned.sent
-        and [operation for operation in planned.sent if not only_looks(operation)] == []
+        and [operation for operation in planned.sent if not only_reads(operation)] == []
     )
     assert not (tmp_path / "iam_roles.json").exists()
     assert "upload" not in planned.err.getvalue() and "created" not in planned.err.getvalue()
 
 
-def test_after_the_setup_everything_would_be_left_alone(planned):
+def test_the_plan_after_the_setup_leaves_everything_as_it_is(planned):
     for step in SETUP:
         step(planned.aws, planned.console)
     text = planned.plan()
     setup = text.split("process, steps 5 to 8")[0]
     assert "create" not in setup.replace("created", "") and "send 0," in setup
-    things = (
+    resources = (
         "EMR_DefaultRole",
         "bucket",
         "car_rental_db",
@@ -83,12 +82,12 @@ def test_after_the_setup_everything_would_be_left_alone(planned):
         "rule",
         "schedule",
     )
-    for what in things:
-        assert re.search(rf"{what}.*leave as it is", setup), what
-    assert [operation for operation in planned.sent if not only_looks(operation)] == []
+    for resource in resources:
+        assert re.search(rf"{resource}.*leave as it is", setup), resource
+    assert [operation for operation in planned.sent if not only_reads(operation)] == []
 
 
-def test_drift_would_be_changed_and_stays_as_it_is(planned):
+def test_the_plan_reports_drift_without_correcting_it(planned):
     for step in SETUP:
         step(planned.aws, planned.console)
     name, iam = planned.settings.glue_service_role, planned.aws.client("iam")
@@ -100,7 +99,7 @@ def test_drift_would_be_changed_and_stays_as_it_is(planned):
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == []
 
 
-def test_an_active_cluster_is_told_of(planned):
+def test_the_plan_reports_an_active_cluster(planned):
     for step in SETUP:
         step(planned.aws, planned.console)
     cluster_id = create_emr_cluster(planned.aws, planned.console).cluster_id
@@ -110,7 +109,7 @@ def test_an_active_cluster_is_told_of(planned):
         planned.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def test_without_raw_data_none_is_generated(planned):
+def test_the_plan_generates_no_raw_data(planned):
     for path in planned.settings.data_dir.iterdir():
         path.unlink()
     planned.plan()
@@ -126,12 +125,12 @@ def test_without_raw_data_none_is_generated(planned):
         ("athena", lambda client: client.start_query_execution(QueryString="SELECT 1")),
     ],
 )
-def test_a_call_that_changes_something_is_refused_before_it_is_sent(new_project, service, call):
+def test_a_plan_only_session_blocks_calls_that_change_something(new_project, service, call):
     with pytest.raises(DataLakeError, match="could change something: not sent"):
         call(Aws(new_project().settings, plan_only=True).client(service))
 
 
-def test_the_plan_of_a_phase_is_about_that_phase_alone(planned):
+def test_the_plan_of_one_phase_omits_the_other_phases(planned):
     text = planned.plan(setup=(), phases=["analyze"])
     assert "10 analyze" in text and "cluster" not in text and "Prices" not in text
     text = planned.plan(setup=(), phases=["process"])
@@ -142,7 +141,7 @@ def test_the_plan_of_a_phase_is_about_that_phase_alone(planned):
     )
 
 
-def test_the_plan_of_the_state_machine_is_not_that_of_a_run_by_hand(planned):
+def test_the_plan_of_the_state_machine_differs_from_the_plan_of_the_steps(planned):
     by_hand = planned.plan((), ("process",))
     orchestrated = planned.plan((), ("orchestrate",))
     assert "process, steps 5 to 8" in by_hand and "run in one step" in by_hand

@@ -1,4 +1,4 @@
-"""The checks before a run that costs money: each finds its fault, and is silent without one."""
+"""The checks before a run that costs money: each finds its fault and passes without it."""
 
 import io
 from contextlib import contextmanager
@@ -31,9 +31,8 @@ def only(findings):
 
 
 @contextmanager
-def answers(project, service, **operations):
-    """While inside, ``service`` gives these answers in this order; an exception's text stands for
-    an error's code."""
+def stubbed(project, service, **operations):
+    """Stubs ``service`` with these responses in their order; a string is an error's code."""
     with Stubber(project.aws.client(service)) as stub:
         for operation, answer in operations.items():
             if isinstance(answer, str):
@@ -44,10 +43,10 @@ def answers(project, service, **operations):
         stub.assert_no_pending_responses()
 
 
-# --- the run of the checks
+# --- running the checks
 
 
-def test_findings_come_with_their_reason_and_remedy(new_project, monkeypatch):
+def test_a_problem_stops_the_run_and_is_shown_with_its_remedy(new_project, monkeypatch):
     project = new_project()
     found = [
         ok("fine"),
@@ -66,9 +65,7 @@ def test_findings_come_with_their_reason_and_remedy(new_project, monkeypatch):
     assert "-> Mend it." in project.out.getvalue()
 
 
-def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_well(
-    new_project, monkeypatch
-):
+def test_warnings_do_not_stop_a_run_and_a_quiet_check_shows_only_warnings(new_project, monkeypatch):
     project = new_project()
     monkeypatch.setattr(
         preflight,
@@ -79,7 +76,7 @@ def test_warnings_alone_do_not_stop_a_run_and_a_quiet_check_leaves_out_what_is_w
     assert "odd" in project.out.getvalue() and "fine" not in project.out.getvalue()
 
 
-def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(new_project):
+def test_local_mode_names_the_checks_that_need_aws_and_runs_the_others(new_project):
     project = new_project()
     generate(rentals=50, folder=project.settings.data_dir)
     findings = run_checks(project.aws, local=True)
@@ -88,23 +85,22 @@ def test_locally_what_needs_aws_is_named_as_not_checked_and_the_rest_is_checked(
         name in unchecked.what for name in ("identity", "bucket", "vCPU quota", "network", "rights")
     )
     assert "local mode" in unchecked.why
-    # raw data, job sources, support of the release, and the definition, which the stand-in
-    # validates
+    # raw data, job sources, end of support, and the definition, which the stand-in validates
     assert levels(findings).count(OK) == 4
 
 
-def test_without_an_identity_nothing_else_is_asked(new_project):
+def test_no_other_check_runs_without_an_identity(new_project):
     project = new_project()
-    asked = []
+    calls = []
     checks = (
         Check("identity", preflight.identity),
-        Check("bucket", lambda *_: asked.append(1) or []),
+        Check("bucket", lambda *_: calls.append(1) or []),
     )
-    with answers(project, "sts", get_caller_identity="ExpiredToken"):
+    with stubbed(project, "sts", get_caller_identity="ExpiredToken"):
         findings = run_checks(project.aws, local=False, checks=checks)
     assert levels(findings) == [PROBLEM, Level.UNCHECKED]
     assert "expired" in findings[0].fix
-    assert asked == []
+    assert calls == []
 
 
 @pytest.mark.parametrize(
@@ -114,15 +110,15 @@ def test_without_an_identity_nothing_else_is_asked(new_project):
         EndpointConnectionError(endpoint_url="https://ec2"),
     ],
 )
-def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(new_project, error):
-    def refused(*_):
+def test_a_check_that_aws_denies_is_a_warning_and_the_others_run(new_project, error):
+    def failing_check(*_):
         raise error
 
     project = new_project()
     findings = run_checks(
         project.aws,
         local=False,
-        checks=(Check("network", refused), Check("next", lambda *_: [ok("x")])),
+        checks=(Check("network", failing_check), Check("next", lambda *_: [ok("x")])),
     )
     assert levels(findings) == [WARNING, OK]
     assert (
@@ -132,7 +128,7 @@ def test_a_check_that_aws_refuses_is_a_warning_and_the_others_go_on(new_project,
     )
 
 
-def test_an_error_of_ours_is_a_problem_with_its_remedy(new_project):
+def test_a_project_error_in_a_check_becomes_a_problem_with_its_remedy(new_project):
     def broken(*_):
         raise DataLakeError("bucket", "is taken.", "Choose another.")
 
@@ -144,10 +140,10 @@ def test_an_error_of_ours_is_a_problem_with_its_remedy(new_project):
 # --- identity, region, credentials
 
 
-def test_the_root_user_is_warned_of(new_project):
+def test_the_root_user_is_a_warning(new_project):
     project = new_project()
     answer = {"Account": "000000000000", "Arn": "arn:aws:iam::000000000000:root", "UserId": "x"}
-    with answers(project, "sts", get_caller_identity=answer):
+    with stubbed(project, "sts", get_caller_identity=answer):
         assert levels(preflight.identity(project.aws)) == [OK, WARNING]
 
 
@@ -155,25 +151,25 @@ def test_the_root_user_is_warned_of(new_project):
     ("region", "level"),
     [("eu-west-1", OK), ("us-gov-west-1", OK), ("cn-north-1", PROBLEM), ("eu-wset-1", WARNING)],
 )
-def test_a_region_that_boto3_does_not_know_is_a_warning(new_project, region, level):
+def test_an_unknown_region_is_a_warning_and_an_unsupported_one_a_problem(
+    new_project, region, level
+):
     project = new_project(AWS_REGION=region)
     assert levels(preflight.region(project.aws)) == [level]
 
 
 @pytest.mark.parametrize(
-    ("left", "level"),
+    ("remaining", "level"),
     [(timedelta(hours=5), OK), (timedelta(minutes=20), WARNING), (timedelta(minutes=-1), PROBLEM)],
 )
-def test_temporary_credentials_must_outlive_a_run(new_project, monkeypatch, left, level):
+def test_temporary_credentials_have_to_outlast_a_run(new_project, monkeypatch, remaining, level):
     project = new_project()
     monkeypatch.setattr(type(project.aws), "has_session_token", True)
-    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + left).isoformat())
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + remaining).isoformat())
     assert levels(preflight.credentials(project.aws)) == [level]
 
 
-def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are_fine(
-    new_project, monkeypatch
-):
+def test_temporary_credentials_of_unknown_expiry_are_a_warning(new_project, monkeypatch):
     project = new_project()
     monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
     assert levels(preflight.credentials(project.aws)) == [OK]
@@ -184,7 +180,7 @@ def test_temporary_credentials_without_an_end_are_a_warning_and_lasting_ones_are
 # --- roles
 
 
-def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(new_project):
+def test_roles_of_another_region_or_with_a_path_are_problems(new_project):
     project = new_project()
     check = (Check("roles", preflight.existing_roles),)
     assert levels(run_checks(project.aws, local=False, checks=check)) == [OK]
@@ -205,7 +201,7 @@ def test_roles_that_these_settings_cannot_use_are_problems_before_step_1_stops(n
 # --- bucket and data
 
 
-def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(new_project):
+def test_a_bucket_name_that_another_account_owns_is_a_problem(new_project):
     project = new_project()
     check = (Check("bucket", preflight.bucket),)
     assert "its name is free" in only(run_checks(project.aws, local=False, checks=check)).what
@@ -221,9 +217,7 @@ def test_the_bucket_is_free_then_ours_and_somebody_else_s_is_a_problem(new_proje
     )
 
 
-def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_with_its_file(
-    new_project,
-):
+def test_a_missing_column_of_raw_data_is_named_with_its_file(new_project):
     project = new_project()
     assert "generates the sample" in only(preflight.raw_data(project.aws)).what
     generate(rentals=50, folder=project.settings.data_dir)
@@ -238,7 +232,7 @@ def test_raw_data_is_fine_when_absent_or_complete_and_a_missing_column_is_named_
     )
 
 
-def test_of_several_files_the_one_with_the_missing_column_is_named(new_project):
+def test_the_faulty_one_of_several_raw_files_is_named(new_project):
     project = new_project()
     generate(rentals=50, folder=project.settings.data_dir)
     good, bad = (
@@ -255,7 +249,7 @@ def test_of_several_files_the_one_with_the_missing_column_is_named(new_project):
     )
 
 
-def test_a_table_without_files_is_a_problem(new_project):
+def test_a_raw_table_without_files_is_a_problem(new_project):
     project = new_project()
     project.settings.data_dir.mkdir(parents=True)
     (project.settings.data_dir / "users.csv").write_text("user_id\n")
@@ -274,7 +268,7 @@ def test_a_table_without_files_is_a_problem(new_project):
         ("u.csv.GZ", "cannot be read"),
     ],
 )
-def test_a_header_that_is_none_is_a_problem_of_the_file(tmp_path, name, message):
+def test_an_unreadable_or_empty_header_is_a_problem_of_its_file(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00not text")
     assert message in header_problem("users", tmp_path / name)
     (tmp_path / "odd.csv").write_bytes(
@@ -282,12 +276,12 @@ def test_a_header_that_is_none_is_a_problem_of_the_file(tmp_path, name, message)
     )
     assert (
         header_problem("users", tmp_path / "odd.csv") == ""
-    )  # a byte order mark and blank lines: the jobs take it too
+    )  # a byte order mark and blank lines are valid in the jobs too
     (tmp_path / "empty.csv").touch()
     assert "is empty" in header_problem("users", tmp_path / "empty.csv")
 
 
-def test_files_that_are_not_read_are_named(new_project):
+def test_files_that_no_job_reads_are_named(new_project):
     project = new_project()
     generate(rentals=50, folder=project.settings.data_dir)
     (project.settings.data_dir / "rental_transactions.xlsx").touch()
@@ -297,7 +291,7 @@ def test_files_that_are_not_read_are_named(new_project):
 
 
 @pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
-def test_another_separator_is_recognised(tmp_path, separator, name):
+def test_a_wrong_separator_is_recognised(tmp_path, separator, name):
     (tmp_path / "users.csv").write_text(
         separator.join(f'"{column}"' for column in RAW_COLUMNS["users"]) + "\n"
     )
@@ -307,7 +301,7 @@ def test_another_separator_is_recognised(tmp_path, separator, name):
     )
 
 
-def test_job_sources_must_parse_on_the_oldest_node(new_project, monkeypatch, tmp_path):
+def test_job_sources_have_to_parse_on_the_oldest_release(new_project, monkeypatch, tmp_path):
     project = new_project()
     assert levels(preflight.job_sources(project.aws)) == [OK]
     (tmp_path / "job.py").write_text("x = 1\nif (n := 5) > 3:\n    pass\n")
@@ -319,14 +313,14 @@ def test_job_sources_must_parse_on_the_oldest_node(new_project, monkeypatch, tmp
 # --- rights
 
 
-def simulated(*decisions):
+def simulation(*decisions):
     results = [
         {"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions
     ]
     return {"EvaluationResults": results, "IsTruncated": False}
 
 
-def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(new_project):
+def test_denied_actions_of_a_session_s_role_are_a_warning(new_project):
     project = new_project()
     role = {"Path": "/x/", "RoleName": "Admin", "RoleId": "A" * 16, "CreateDate": datetime.now(UTC)}
     arn = "arn:aws:iam::123456789012:role/x/Admin"
@@ -340,13 +334,13 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
             sts.add_response("get_caller_identity", session)
         iam.add_response("get_role", {"Role": {**role, "Arn": arn}}, {"RoleName": "Admin"})
         for decision in ("allowed", "implicitDeny", "allowed", "explicitDeny"):
-            iam.add_response("simulate_principal_policy", simulated((f"x:{decision}", decision)))
+            iam.add_response("simulate_principal_policy", simulation((f"x:{decision}", decision)))
         finding = only(preflight.rights(project.aws))
         iam.assert_no_pending_responses()
     assert finding.level is WARNING and finding.what.endswith("x:implicitDeny, x:explicitDeny")
 
 
-# --- the cluster's needs
+# --- the cluster
 
 
 @pytest.mark.parametrize(
@@ -359,35 +353,35 @@ def test_denied_actions_are_named_as_a_warning_and_a_session_counts_as_its_role(
         ("emr-spark-8.1.0", OK),
     ],
 )
-def test_the_end_of_support_is_a_warning(new_project, label, level):
+def test_a_release_near_its_end_of_support_is_a_warning(new_project, label, level):
     project = new_project(EMR_RELEASE_LABEL=label)
     assert levels(preflight_cluster.release_support(project.aws, date(2026, 11, 23))) == [level]
 
 
-def test_nothing_is_said_of_a_release_whose_end_is_not_known(new_project):
+def test_a_release_of_unknown_end_of_support_has_no_finding(new_project):
     project = new_project(EMR_RELEASE_LABEL="emr-9.0.0")
     assert list(preflight_cluster.release_support(project.aws)) == []
 
 
-def test_a_release_must_exist_and_have_spark_and_needs_no_hadoop(new_project):
+def test_a_release_has_to_exist_and_to_contain_spark(new_project):
     project = new_project()
     spark, hive = [{"Name": "Spark", "Version": "4.1.1"}], [{"Name": "Hive", "Version": "3"}]
     for answer, level in ((spark, OK), (hive, PROBLEM)):
-        with answers(project, "emr", describe_release_label={"Applications": answer}):
+        with stubbed(project, "emr", describe_release_label={"Applications": answer}):
             assert levels(preflight_cluster.applications(project.aws)) == [level]
-    with answers(project, "emr", describe_release_label="ValidationException"):
+    with stubbed(project, "emr", describe_release_label="ValidationException"):
         finding = only(preflight_cluster.applications(project.aws))
     assert finding.level is PROBLEM and "does not know the release emr-7.13.0" in finding.what
 
 
-def test_instance_types_must_be_offered_and_supported(new_project):
+def test_instance_types_have_to_be_offered_in_the_region_and_supported_by_emr(new_project):
     project = new_project(EMR_RELEASE_LABEL="emr-7.9.0", EMR_CORE_INSTANCE_TYPE="m9.xlarge")
     offered, unknown = preflight_cluster.instance_types(project.aws)
     assert offered.level is OK and "m5.xlarge is offered in us-east-1" in offered.what
     assert unknown.level is PROBLEM and "us-east-1 does not offer m9.xlarge" in unknown.what
 
 
-def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is_read(
+def test_an_instance_type_missing_on_every_page_of_supported_types_is_a_problem(
     new_project, monkeypatch
 ):
     project = new_project()
@@ -403,7 +397,7 @@ def test_a_type_that_the_release_does_not_support_is_a_problem_and_every_page_is
     assert finding.level is PROBLEM and "does not support m5.xlarge" in finding.what
 
 
-def test_the_subnet_s_zone_is_where_a_type_must_be_offered(new_project, subnet):
+def test_instance_types_have_to_be_offered_in_the_subnet_s_zone(new_project, subnet):
     project = new_project(EMR_SUBNET_ID=subnet["SubnetId"], EMR_RELEASE_LABEL="emr-7.9.0")
     assert subnet["AvailabilityZone"] in only(preflight_cluster.instance_types(project.aws)).what
 
@@ -415,7 +409,7 @@ RUNNING = [
         "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2},
         "InstanceLifecycle": "spot",
     },
-    # the GPU family has a quota of its own
+    # GPU families have a quota of their own
     {"InstanceType": "p4d.24xlarge", "CpuOptions": {"CoreCount": 48, "ThreadsPerCore": 2}},
 ]
 XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultVCpus": 4}}]}
@@ -450,7 +444,7 @@ XLARGE = {"InstanceTypes": [{"InstanceType": "m5.xlarge", "VCpuInfo": {"DefaultV
         ),
     ],
 )
-def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
+def test_the_vcpu_quota_of_the_market_has_to_fit_the_cluster_beside_running_instances(
     new_project, market, quotas, found
 ):
     project = new_project(EMR_CORE_MARKET=market)  # three m5.xlarge of 4 vCPUs each
@@ -461,8 +455,8 @@ def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
         ec2.add_response("describe_instance_types", XLARGE)
         for code, quota in zip(("L-1216C47A", "L-34B43A08"), quotas, strict=False):
             ec2.add_response("describe_instances", {"Reservations": [{"Instances": RUNNING}]})
-            asked = {"ServiceCode": "ec2", "QuotaCode": code}
-            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, asked)
+            calls = {"ServiceCode": "ec2", "QuotaCode": code}
+            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, calls)
         findings = list(preflight_cluster.vcpu_quota(project.aws))
         limits.assert_no_pending_responses()
     assert [
@@ -471,14 +465,14 @@ def test_each_market_has_a_quota_that_must_hold_what_runs_and_the_cluster(
     ] == [(level, True) for level, _ in found]
 
 
-def test_spot_needs_ec2_s_role_for_it(new_project):
+def test_spot_instances_need_the_service_linked_role_of_ec2(new_project):
     assert list(preflight_cluster.spot_role(new_project().aws)) == []
     project = new_project(EMR_CORE_MARKET="spot")
-    with answers(project, "iam", get_role="NoSuchEntity"):
+    with stubbed(project, "iam", get_role="NoSuchEntity"):
         assert "create-service-linked-role" in only(preflight_cluster.spot_role(project.aws)).fix
 
 
-def test_the_key_pair_must_exist_in_the_region(new_project, client):
+def test_the_key_pair_has_to_exist_in_the_region(new_project, client):
     assert levels(preflight_cluster.key_pair(new_project().aws)) == [OK]
     client("ec2").create_key_pair(KeyName="there")
     for name, level in (("there", OK), ("nowhere", PROBLEM)):
@@ -488,14 +482,14 @@ def test_the_key_pair_must_exist_in_the_region(new_project, client):
 
 @pytest.fixture
 def subnet(client):
-    """A subnet of a new VPC, without a way out and without tags."""
+    """A subnet of a new VPC, without tags and without a route to the internet."""
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]
     return ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.9.1.0/24")["Subnet"]
 
 
 @pytest.fixture
-def way_out(client, subnet):
+def internet_route(client, subnet):
     """Gives the subnet's VPC an internet gateway and a default route to it."""
     ec2 = client("ec2")
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -513,7 +507,7 @@ def network(new_project, subnet_id):
     return list(preflight_cluster.network(project.aws))
 
 
-def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(new_project, subnet):
+def test_a_missing_subnet_and_one_without_a_route_out_are_problems(new_project, subnet):
     assert (
         "there is no subnet-0123456789abcdef0"
         in only(network(new_project, "subnet-0123456789abcdef0")).what
@@ -524,8 +518,8 @@ def test_a_subnet_that_does_not_exist_or_leads_nowhere_is_a_problem(new_project,
     )
 
 
-def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
-    new_project, subnet, way_out, client
+def test_an_untagged_network_is_a_problem_with_the_command_that_tags_it(
+    new_project, subnet, internet_route, client
 ):
     route, tag = network(new_project, subnet["SubnetId"])
     assert (route.level, tag.level) == (OK, PROBLEM)
@@ -543,12 +537,12 @@ def test_a_network_without_the_tag_is_a_problem_with_the_command_that_adds_it(
     [
         (["AmazonElasticMapReduceRole"], [OK]),
         (["AmazonEMRServicePolicy_v2"], [OK, PROBLEM]),
-        # another policy may allow what v2 does not
+        # a second policy may allow what v2 does not
         (["AmazonEMRServicePolicy_v2", "AmazonElasticMapReduceRole"], [OK, WARNING]),
     ],
 )
-def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(
-    new_project, subnet, way_out, client, policies, found
+def test_the_network_tag_is_required_only_with_the_v2_policy(
+    new_project, subnet, internet_route, client, policies, found
 ):
     project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     role = {"RoleName": project.settings.emr_service_role}
@@ -560,9 +554,9 @@ def test_the_tag_is_needed_where_the_service_role_has_the_v2_policy_alone(
     assert levels(preflight_cluster.network(project.aws)) == found
 
 
-@pytest.mark.parametrize(("answer", "left"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
-def test_the_tags_are_set_when_a_person_agrees(
-    new_project, subnet, way_out, monkeypatch, answer, left
+@pytest.mark.parametrize(("answer", "remaining"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
+def test_the_network_is_tagged_if_the_user_agrees(
+    new_project, subnet, internet_route, monkeypatch, answer, remaining
 ):
     project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     questions = []
@@ -574,24 +568,22 @@ def test_the_tags_are_set_when_a_person_agrees(
         ask=lambda question: questions.append(question) or answer,
     )
     assert len(questions) == 1 and "aws ec2 create-tags" in project.out.getvalue()
-    assert levels(network(new_project, subnet["SubnetId"])) == left
+    assert levels(network(new_project, subnet["SubnetId"])) == remaining
 
 
-def test_off_a_terminal_nothing_is_changed_and_the_flag_that_answers_is_named(
-    new_project, monkeypatch
-):
-    def nobody(_):
+def test_without_a_terminal_fix_changes_nothing_and_names_the_flag_yes(new_project, monkeypatch):
+    def no_terminal(_):
         raise EOFError
 
     project, changed = new_project(), []
-    broken = problem("x", "", "", apply_fix=lambda: changed.append(1))
-    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [broken]),))
+    fixable = problem("x", "", "", apply_fix=lambda: changed.append(1))
+    monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [fixable]),))
     with pytest.raises(ConfigError, match="use --yes"):
-        preflight.apply_fixes(project.aws, project.console, yes=False, ask=nobody)
+        preflight.apply_fixes(project.aws, project.console, yes=False, ask=no_terminal)
     assert changed == []
 
 
-def test_where_nothing_can_be_put_right_nobody_is_asked(new_project, monkeypatch):
+def test_fix_asks_nothing_if_no_problem_is_fixable(new_project, monkeypatch):
     project = new_project()
     monkeypatch.setattr(preflight, "CHECKS", (Check("x", lambda *_: [problem("x", "", "")]),))
     preflight.apply_fixes(project.aws, project.console, yes=True)
@@ -601,20 +593,20 @@ def test_where_nothing_can_be_put_right_nobody_is_asked(new_project, monkeypatch
 # --- the state machine
 
 
-def test_step_functions_accepts_the_definition_and_the_stand_in_is_asked_too(new_project):
+def test_the_definition_is_valid_for_step_functions_in_local_mode_too(new_project):
     project = new_project()
     found = run_checks(project.aws, local=True, checks=(preflight.STATE_MACHINE,))
     assert levels(found) == [OK] and "accepts the definition" in found[0].what
 
 
-def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_place(
+def test_an_unknown_field_in_the_definition_is_a_problem_that_names_its_place(
     new_project, monkeypatch
 ):
     project = new_project()
-    made = state_machine_definition.definition
+    original_definition = state_machine_definition.definition
 
     def with_unknown_field(*arguments):
-        definition = made(*arguments)
+        definition = original_definition(*arguments)
         definition["States"]["TakeNewLock"]["Parameters"]["IfUnheardOf"] = "*"
         return definition
 
@@ -624,7 +616,7 @@ def test_a_field_that_step_functions_does_not_know_is_a_problem_that_names_its_p
     assert "/States/TakeNewLock/Parameters" in finding.what and "IfUnheardOf" in finding.what
 
 
-def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(
+def test_a_step_functions_without_if_match_is_a_warning(
     new_project, step_functions_without_if_match
 ):
     project = new_project()
@@ -633,9 +625,9 @@ def test_a_step_functions_without_if_match_is_a_warning_and_not_a_problem(
     assert "does not know IfMatch" in finding.what and "step 4" in finding.fix
 
 
-def test_a_refusal_without_a_reason_is_a_problem_too(new_project):
+def test_a_definition_rejected_without_a_reason_is_a_problem(new_project):
     project = new_project()
-    with answers(
+    with stubbed(
         project,
         "stepfunctions",
         validate_state_machine_definition={"result": "FAIL", "diagnostics": []},
@@ -643,21 +635,21 @@ def test_a_refusal_without_a_reason_is_a_problem_too(new_project):
         assert levels(state_machine.definition_is_valid(project.aws)) == [PROBLEM]
 
 
-def test_without_a_subnet_those_of_the_default_vpc_are_looked_at(new_project):
+def test_the_default_vpc_is_checked_if_no_subnet_is_set(new_project):
     project = new_project()
     findings = list(preflight_cluster.network(project.aws))
     assert findings and all(isinstance(finding, Finding) for finding in findings)
     assert "subnet-" in findings[0].what
 
 
-def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(new_project, subnet):
+def test_a_nat_gateway_without_an_s3_endpoint_is_a_warning(new_project, subnet):
     project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
     endpoint = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active"}
     for routes, expected in (([nat], [OK, WARNING]), ([nat, endpoint], [OK])):
         with (
             Stubber(project.aws.client("ec2")) as ec2,
-            answers(project, "iam", list_attached_role_policies={"AttachedPolicies": []}),
+            stubbed(project, "iam", list_attached_role_policies={"AttachedPolicies": []}),
         ):
             ec2.add_response("describe_subnets", {"Subnets": [subnet]})
             ec2.add_response(
@@ -678,10 +670,10 @@ def test_a_nat_gateway_without_an_endpoint_for_s3_is_told_of_with_its_price(new_
         ({"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}, False),
     ],
 )
-def test_the_nodes_need_a_route_out_of_their_subnet(new_project, route, leads_out):
+def test_a_subnet_needs_an_active_route_out(new_project, route, leads_out):
     project = new_project()
     tables = {"RouteTables": [{"Associations": [{"Main": True}], "Routes": [route]}]}
-    with answers(
+    with stubbed(
         project,
         "ec2",
         describe_subnets={"Subnets": [{"SubnetId": "s-1", "VpcId": "v-1"}]},
@@ -691,7 +683,7 @@ def test_the_nodes_need_a_route_out_of_their_subnet(new_project, route, leads_ou
     assert finding.level is (OK if leads_out else PROBLEM) and "s-1" in finding.what
 
 
-def test_the_error_stream_of_a_check_is_not_the_result(new_project):
+def test_the_summary_of_the_checks_goes_to_stderr(new_project):
     project = new_project()
     generate(rentals=50, folder=project.settings.data_dir)
     require_ready(project.aws, project.console, local=True)

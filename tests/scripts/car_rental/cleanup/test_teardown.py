@@ -1,5 +1,4 @@
-"""The teardown finds all that is ours, removes it in an order that works, and touches nothing
-else."""
+"""The teardown removes all resources of the project in a working order, and no others."""
 
 import io
 import json
@@ -28,7 +27,7 @@ DEFINITION = json.dumps(
 
 @pytest.fixture
 def account(new_project, tmp_path):
-    """A project with all that the setup makes."""
+    """A project after its setup."""
     project = new_project(SCHEDULE_EXPRESSION="rate(1 day)", ALERT_EMAIL="data@example.com")
     generate(rentals=50, folder=project.settings.data_dir)
     setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
@@ -38,8 +37,8 @@ def account(new_project, tmp_path):
     return project
 
 
-def orchestration(project, prefix):
-    """Somebody else's state machine, and what starts and watches it."""
+def create_foreign_resources(project, prefix):
+    """Creates resources without the project's tags; returns the state machine's ARN."""
     role = project.aws.client("iam").get_role(RoleName=project.settings.step_functions_role_name)[
         "Role"
     ]["Arn"]
@@ -65,7 +64,7 @@ def orchestration(project, prefix):
         Runtime="python3.11",
         Role=role,
         Handler="x.y",
-        Code={"ZipFile": code()},
+        Code={"ZipFile": function_archive()},
     )
     scheduler = project.aws.client("iam").get_role(RoleName=scheduler_role_name(project.settings))[
         "Role"
@@ -80,7 +79,7 @@ def orchestration(project, prefix):
     return machine
 
 
-def code():
+def function_archive():
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("x.py", "def y(*_): pass")
@@ -91,17 +90,17 @@ def tear_down(project, **flags):
     return teardown(project.aws, project.console, **{"yes": True, **flags})
 
 
-def left(project, **flags):
-    """Kinds of what a teardown would still remove, in its order."""
-    things, _ = find_leftovers(
+def kinds_left(project, **flags):
+    """The kinds of resources that a teardown would still remove, in its order."""
+    resources, _ = find_leftovers(
         project.aws, project.console, delete_data=flags.get("delete_data", False)
     )
-    return list(dict.fromkeys(thing.kind for thing in things))
+    return list(dict.fromkeys(resource.kind for resource in resources))
 
 
-def test_everything_goes_in_its_order_and_the_bucket_stays(account):
+def test_everything_but_the_bucket_is_removed_in_order(account):
     create_emr_cluster(account.aws, account.console)
-    assert left(account) == [
+    assert kinds_left(account) == [
         *(
             "schedule",
             "rule",
@@ -116,27 +115,27 @@ def test_everything_goes_in_its_order_and_the_bucket_stays(account):
         *("database", "workgroup", "role"),
     ]
     result = tear_down(account)
-    assert result.failed == [] and left(account) == []
-    assert [(one.kind, one.name) for one in result.kept] == [
+    assert result.failed == [] and kinds_left(account) == []
+    assert [(item.kind, item.name) for item in result.kept] == [
         ("bucket", account.settings.s3_bucket_name)
     ]
     assert (
         account.aws.client("s3").list_objects_v2(Bucket=account.settings.s3_bucket_name)["KeyCount"]
         > 0
     )
-    # moto remembers the tags of Glue's things that are gone
+    # moto keeps the tags of deleted Glue resources
     assert [
         arn for arn in tagged_arns(account.aws) if ":s3:::" not in arn and ":glue:" not in arn
     ] == []
 
 
-def test_twice_is_fine(account):
+def test_a_second_teardown_finds_nothing_to_remove(account):
     tear_down(account)
     result = tear_down(account)
     assert result.removed == [] and "nothing to remove" in account.err.getvalue()
 
 
-def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(account):
+def test_delete_data_removes_the_bucket_with_all_versions_and_unfinished_uploads(account):
     s3, bucket = account.aws.client("s3"), account.settings.s3_bucket_name
     s3.put_object(Bucket=bucket, Key="jobs/publish_run.py", Body=b"second version")
     s3.delete_object(Bucket=bucket, Key="jobs/publish_run.py")
@@ -147,15 +146,17 @@ def test_with_its_data_the_bucket_goes_with_every_version_and_unfinished_upload(
         s3.head_bucket(Bucket=bucket)
 
 
-def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, new_project):
-    other = new_project(
+def test_resources_without_the_environment_s_tags_are_not_touched(account, new_project):
+    foreign = new_project(
         SCHEDULE_EXPRESSION="rate(1 day)"
     )  # another environment of the same account
-    setup_iam_roles(other.aws, other.console, file=other.settings.data_dir.parent / "other.json")
-    setup_glue_parts(other)
-    machine = orchestration(other, "foreign")
+    setup_iam_roles(
+        foreign.aws, foreign.console, file=foreign.settings.data_dir.parent / "other.json"
+    )
+    create_database(foreign)
+    machine = create_foreign_resources(foreign, "foreign")
     tear_down(account, delete_data=True)
-    aws, function = other.aws, "foreign-function"
+    aws, function = foreign.aws, "foreign-function"
     assert (
         aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["status"]
         == "ACTIVE"
@@ -166,31 +167,31 @@ def test_a_thing_without_our_tags_is_not_touched_whatever_its_name(account, new_
     assert aws.client("scheduler").get_schedule(Name="foreign-schedule")
     assert aws.client("cloudwatch").describe_alarms(AlarmNames=["foreign-alarm"])["MetricAlarms"]
     assert aws.client("logs").describe_log_groups(logGroupNamePrefix="/foreign/log")["logGroups"]
-    assert aws.client("iam").get_role(RoleName=other.settings.emr_service_role)
-    assert aws.client("glue").get_database(Name=other.settings.glue_database_name)
+    assert aws.client("iam").get_role(RoleName=foreign.settings.emr_service_role)
+    assert aws.client("glue").get_database(Name=foreign.settings.glue_database_name)
     aws.client("scheduler").delete_schedule(Name="foreign-schedule")
 
 
-def test_roles_that_serve_another_region_stay(new_project):
+def test_roles_of_another_region_are_kept(new_project):
     project = new_project()
     setup_iam_roles(
         project.aws, project.console, file=project.settings.data_dir.parent / "roles.json"
     )
     elsewhere = new_project(ENVIRONMENT=project.settings.environment, AWS_REGION="eu-west-1")
-    things, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
-    assert [thing for thing in things if thing.kind == "role"] == []
-    assert {one.reason for one in kept if one.kind == "role"} == {
+    resources, kept = find_leftovers(elsewhere.aws, elsewhere.console, delete_data=True)
+    assert [resource for resource in resources if resource.kind == "role"] == []
+    assert {item.reason for item in kept if item.kind == "role"} == {
         "it serves this environment in us-east-1"
     }
 
 
-def setup_glue_parts(project):
+def create_database(project):
     project.aws.client("glue").create_database(
         DatabaseInput={"Name": project.settings.glue_database_name}, Tags=project.aws.tags
     )
 
 
-def test_things_of_our_names_without_our_tags_are_named_with_the_reason(new_project):
+def test_untagged_resources_with_the_project_s_names_are_kept_and_named(new_project):
     project = new_project()
     project.aws.client("iam").create_role(
         RoleName=project.settings.emr_service_role, AssumeRolePolicyDocument="{}"
@@ -200,15 +201,15 @@ def test_things_of_our_names_without_our_tags_are_named_with_the_reason(new_proj
         DatabaseInput={"Name": project.settings.glue_database_name}
     )
     project.aws.client("athena").create_work_group(Name=project.settings.athena_workgroup)
-    things, kept = find_leftovers(project.aws, project.console, delete_data=True)
-    assert things == []
-    assert {one.kind for one in kept} == {"role", "bucket", "database", "workgroup"}
-    assert {one.reason for one in kept} == {
+    resources, kept = find_leftovers(project.aws, project.console, delete_data=True)
+    assert resources == []
+    assert {item.kind for item in kept} == {"role", "bucket", "database", "workgroup"}
+    assert {item.reason for item in kept} == {
         "it lacks the project's tags: something else created it"
     }
 
 
-def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(account):
+def test_a_database_with_a_foreign_table_is_kept_without_the_project_s_tables(account):
     glue, database = account.aws.client("glue"), account.settings.glue_database_name
     for table in ("user_metrics", "my_own_table"):
         glue.create_table(DatabaseName=database, TableInput={"Name": table})
@@ -217,10 +218,10 @@ def test_our_tables_go_and_a_database_with_a_table_of_somebody_else_stays(accoun
     assert [table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]] == [
         "my_own_table"
     ]
-    assert {one.kind for one in result.kept} == {"table", "database", "bucket"}
+    assert {item.kind for item in result.kept} == {"table", "database", "bucket"}
 
 
-def test_running_executions_are_stopped_before_their_state_machine_goes(account):
+def test_running_executions_are_stopped_first(account):
     with Stubber(account.aws.client("stepfunctions")) as stub:
         arn = f"{state_machine_arn(account.aws).replace('stateMachine', 'execution')}:run-1"
         execution = {
@@ -231,54 +232,54 @@ def test_running_executions_are_stopped_before_their_state_machine_goes(account)
             "startDate": 0,
         }
         stub.add_response("list_executions", {"executions": [execution]})
-        things, _ = find_leftovers(account.aws, account.console, delete_data=False)
-        assert (things[0].kind, things[0].name) == ("execution", "run-1")
+        resources, _ = find_leftovers(account.aws, account.console, delete_data=False)
+        assert (resources[0].kind, resources[0].name) == ("execution", "run-1")
         stub.add_response(
             "stop_execution", {"stopDate": 0}, {"executionArn": arn, "cause": "teardown"}
         )
-        things[0].remove()
+        resources[0].remove()
 
 
-def test_a_bucket_that_may_not_be_looked_at_is_named_and_not_touched(new_project):
+def test_a_bucket_of_another_account_is_kept_and_named(new_project):
     project = new_project()
     with Stubber(project.aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", http_status_code=403)
-        things, kept = find_leftovers(project.aws, project.console, delete_data=True)
-    assert things == [] and [
-        (one.kind, "belongs to another account" in one.reason) for one in kept
+        resources, kept = find_leftovers(project.aws, project.console, delete_data=True)
+    assert resources == [] and [
+        (item.kind, "belongs to another account" in item.reason) for item in kept
     ] == [("bucket", True)]
 
 
-def test_a_security_configuration_is_named_because_it_carries_no_tags(new_project):
+def test_a_security_configuration_is_kept_and_named_because_it_has_no_tags(new_project):
     name = f"imdsv2-{new_project().settings.environment}"
     project = new_project(EMR_SECURITY_CONFIGURATION=name)
     project.aws.client("emr").create_security_configuration(Name=name, SecurityConfiguration="{}")
     _, kept = find_leftovers(project.aws, project.console, delete_data=False)
-    assert [(one.kind, one.name) for one in kept] == [("security configuration", name)]
+    assert [(item.kind, item.name) for item in kept] == [("security configuration", name)]
     assert f"delete-security-configuration --name {name}" in kept[0].reason
 
 
-# --- asking, and failures
+# --- questions and failures
 
 
-def answering(*answers):
-    asked = []
+def answers_with(*answers):
+    questions = []
 
     def ask(question):
-        asked.append(question)
-        return answers[len(asked) - 1]
+        questions.append(question)
+        return answers[len(questions) - 1]
 
-    ask.asked = asked
+    ask.questions = questions
     return ask
 
 
 @pytest.fixture
-def found(new_project, monkeypatch):
-    """``found(things...)``: a project where the teardown finds these."""
+def project_with(new_project, monkeypatch):
+    """`project_with(resources...)`: a project in which the teardown finds these."""
 
-    def make(*things):
+    def make(*resources):
         monkeypatch.setattr(
-            "car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(things), [])
+            "car_rental.cleanup.teardown.find_leftovers", lambda *_, **__: (list(resources), [])
         )
         return new_project()
 
@@ -286,82 +287,84 @@ def found(new_project, monkeypatch):
 
 
 @pytest.fixture
-def gone():
-    """The names of removed things; ``gone.thing(kind, name)`` makes one."""
+def removed():
+    """The names of removed resources; `removed.resource(kind, name)` creates one."""
 
-    class Gone(list):
-        def thing(self, kind, name):
+    class Removed(list):
+        def resource(self, kind, name):
             return Resource(kind, name, lambda: self.append(name))
 
-    return Gone()
+    return Removed()
 
 
 @pytest.mark.parametrize(
     ("delete_data", "answer"), [(False, "no"), (False, ""), (True, "yes"), (True, "another-bucket")]
 )
-def test_any_other_answer_removes_nothing(found, gone, delete_data, answer):
-    project = found(gone.thing("bucket", "b"), gone.thing("role", "r"))
+def test_nothing_is_removed_without_the_expected_answer(project_with, removed, delete_data, answer):
+    project = project_with(removed.resource("bucket", "b"), removed.resource("role", "r"))
     with pytest.raises(ConfigError, match="nothing was removed"):
-        tear_down(project, yes=False, delete_data=delete_data, ask=answering(answer))
-    assert gone == []
+        tear_down(project, yes=False, delete_data=delete_data, ask=answers_with(answer))
+    assert removed == []
 
 
-def test_for_the_data_the_bucket_s_name_is_asked_for(found, gone):
-    project = found(gone.thing("bucket", "b"))
-    ask = answering(project.settings.s3_bucket_name)
+def test_delete_data_asks_for_the_bucket_s_name(project_with, removed):
+    project = project_with(removed.resource("bucket", "b"))
+    ask = answers_with(project.settings.s3_bucket_name)
     tear_down(project, yes=False, delete_data=True, ask=ask)
-    assert gone == ["b"] and project.settings.s3_bucket_name in ask.asked[0]
+    assert removed == ["b"] and project.settings.s3_bucket_name in ask.questions[0]
 
 
-def test_without_the_data_yes_is_enough(found, gone):
-    tear_down(found(gone.thing("role", "r")), yes=False, ask=answering("yes"))
-    assert gone == ["r"]
+def test_a_teardown_without_the_data_asks_for_yes(project_with, removed):
+    tear_down(project_with(removed.resource("role", "r")), yes=False, ask=answers_with("yes"))
+    assert removed == ["r"]
 
 
-def test_off_a_terminal_it_says_that_yes_answers(found, gone):
-    def nobody(_):
+def test_without_a_terminal_nothing_is_removed_and_the_flag_yes_is_named(project_with, removed):
+    def no_terminal(_):
         raise EOFError
 
     with pytest.raises(ConfigError, match="use --yes"):
-        tear_down(found(gone.thing("role", "r")), yes=False, ask=nobody)
-    assert gone == []
+        tear_down(project_with(removed.resource("role", "r")), yes=False, ask=no_terminal)
+    assert removed == []
 
 
-def refusal(code):
+def fail_with(function_archive):
     def remove():
-        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "DeleteTopic")
+        raise ClientError({"Error": {"Code": function_archive, "Message": "no"}}, "DeleteTopic")
 
     return remove
 
 
-def test_a_thing_that_cannot_be_removed_is_named_with_its_reason_and_the_rest_goes(found, gone):
-    project = found(Resource("topic", "a", refusal("AccessDenied")), gone.thing("role", "b"))
+def test_a_failed_removal_is_reported_and_the_rest_is_removed(project_with, removed):
+    project = project_with(
+        Resource("topic", "a", fail_with("AccessDenied")), removed.resource("role", "b")
+    )
     with pytest.raises(DataLakeError, match="1 could not be removed") as caught:
         tear_down(project)
-    assert gone == ["b"]
+    assert removed == ["b"]
     assert "topic a: AWS answered AccessDenied: no Ask an administrator" in caught.value.details[0]
 
 
 @pytest.mark.parametrize(
-    "code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
+    "function_archive", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
 )
-def test_a_thing_that_went_in_the_meantime_counts_as_removed(found, code):
-    project = found(Resource("topic", "a", refusal(code)))
+def test_a_resource_that_no_longer_exists_counts_as_removed(project_with, function_archive):
+    project = project_with(Resource("topic", "a", fail_with(function_archive)))
     assert tear_down(project).removed == ["topic a"]
 
 
-def test_a_bucket_that_is_still_written_to_is_told_of(new_project, monkeypatch):
+def test_a_bucket_that_is_still_written_to_is_a_failure(new_project, monkeypatch):
     project = new_project()
     ensure_bucket(project.aws)
     s3 = project.aws.client("s3")
     s3.put_object(Bucket=project.settings.s3_bucket_name, Key="logs/x", Body=b"")
-    monkeypatch.setattr(s3, "delete_objects", lambda **_: {})  # a new object is there each time
+    monkeypatch.setattr(s3, "delete_objects", lambda **_: {})  # the bucket never becomes empty
     (bucket,), _ = find_leftovers(project.aws, project.console, delete_data=True)
     with pytest.raises(DataLakeError, match="still being written to"):
         bucket.remove()
 
 
-def test_something_of_ours_that_no_step_makes_is_named(new_project):
+def test_a_tagged_resource_that_no_step_creates_is_named(new_project):
     project = new_project()
     project.aws.client("sqs").create_queue(
         QueueName=f"{project.settings.environment}-queue", tags=project.aws.tags

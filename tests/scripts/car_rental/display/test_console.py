@@ -1,4 +1,4 @@
-"""The console: results on stdout, words on stderr, plain lines wherever it is not a terminal."""
+"""The console writes results to stdout, messages to stderr, and plain lines off a terminal."""
 
 import io
 import re
@@ -32,20 +32,19 @@ class Terminal(io.StringIO):
         (io.StringIO(), {}, True),
     ],
 )
-def test_lines_are_plain_off_a_terminal_and_when_asked_for(stream, environ, plain):
+def test_output_is_plain_off_a_terminal_and_on_request(stream, environ, plain):
     assert is_plain(stream, environ) is plain
 
 
 @pytest.fixture
-def console():
+def captured():
     out, err = io.StringIO(), io.StringIO()
     return Console(out, err), out, err
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A console on a terminal of 80 columns; ``screen()`` is what it wrote, without control
-    codes."""
+    """A console on a terminal of 80 columns, its text without control codes, and its stream."""
     for name in ("CI", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -58,62 +57,60 @@ def terminal(monkeypatch):
     )
 
 
-def test_words_go_to_stderr_and_results_to_stdout(console):
-    it, out, err = console
-    it.note("working")
-    it.warn("look here")
-    it.result("j-1")
-    it.table("T", ("a",), [("x",)])
+def test_messages_go_to_stderr_and_results_to_stdout(captured):
+    console, out, err = captured
+    console.note("working")
+    console.warn("look here")
+    console.result("j-1")
+    console.table("T", ("a",), [("x",)])
     assert "j-1" in out.getvalue() and "x" in out.getvalue()
     assert "working" in err.getvalue() and "! look here" in err.getvalue()
     assert "working" not in out.getvalue()
 
 
-def test_progress_is_a_line_a_change_of_state(console):
-    it, _, err = console
+def test_plain_progress_is_one_line_per_change_of_state(captured):
+    console, _, err = captured
     for elapsed, state in enumerate(["PENDING", "PENDING", "RUNNING", "RUNNING"]):
-        it.progress("step", state, elapsed)
+        console.progress("step", state, elapsed)
     assert err.getvalue().splitlines() == ["  step: PENDING (0 s)", "  step: RUNNING (2 s)"]
 
 
-def test_plain_output_has_no_escape_codes_and_no_broken_lines(console):
-    it, _, err = console
-    it.fail(DataLakeError("somewhere", "x" * 300))
+def test_plain_output_has_no_escape_codes_and_no_wrapped_lines(captured):
+    console, _, err = captured
+    console.fail(DataLakeError("somewhere", "x" * 300))
     assert "\x1b" not in err.getvalue()
     assert "x" * 300 in err.getvalue()
 
 
-def test_money_is_shown_to_the_cent_and_counts_with_commas(console):
-    it, out, _ = console
-    it.table("", ("n", "sum"), [(1234567, Decimal("1234.50")), (None, Decimal("0.00"))])
+def test_amounts_are_shown_to_the_cent_and_counts_with_commas(captured):
+    console, out, _ = captured
+    console.table("", ("n", "sum"), [(1234567, Decimal("1234.50")), (None, Decimal("0.00"))])
     assert "1,234,567" in out.getvalue()
     assert "1,234.50" in out.getvalue()
     assert "0.00" in out.getvalue()
 
 
-def test_words_that_are_broken_stay_indented_on_a_terminal(terminal):
-    it, screen, _ = terminal
-    it.note("word " * 30)
-    it.warn("word " * 30)
+def test_wrapped_messages_stay_indented_on_a_terminal(terminal):
+    console, screen, _ = terminal
+    console.note("word " * 30)
+    console.warn("word " * 30)
     assert all(line.startswith("  ") for line in screen().splitlines())
 
 
-def test_text_behind_a_label_is_broken_beside_it_on_a_terminal_and_nowhere_in_a_pipe(
-    terminal, console
-):
-    it, screen, _ = terminal
-    it.labelled("problem", ["word " * 30, "-> mend it"])
+def test_labelled_text_is_wrapped_beside_its_label_on_a_terminal_only(terminal, captured):
+    console, screen, _ = terminal
+    console.labelled("problem", ["word " * 30, "-> mend it"])
     assert [line[:8].strip() for line in screen().splitlines()] == ["problem", "", "", ""]
-    it, out, _ = console
-    it.labelled("problem", ["word " * 30, "-> mend it"])
+    console, out, _ = captured
+    console.labelled("problem", ["word " * 30, "-> mend it"])
     assert out.getvalue() == f"{'problem':<12} {'word ' * 30}\n{'':<12} -> mend it\n"
 
 
 # --- the steps of a run
 
 
-def run_of(console, name, *, error=None):
-    """One step from begin to end, in which something is waited for."""
+def run_step(console, name, *, error=None):
+    """Runs one step that waits for something and has a result."""
     run = StepRun(STEPS[name], datetime.now(UTC))
     with console.step(run):
         console.progress("crawler x", "RUNNING", 1)
@@ -123,27 +120,27 @@ def run_of(console, name, *, error=None):
             raise error
 
 
-def test_off_a_terminal_a_step_is_its_name_what_was_heard_and_how_it_ended(console):
-    it, out, err = console
-    with it.board([STEPS["run_glue_crawlers"]]):
-        run_of(it, "run_glue_crawlers")
+def test_plain_output_of_a_step_is_its_name_progress_and_outcome(captured):
+    console, out, err = captured
+    with console.board([STEPS["run_glue_crawlers"]]):
+        run_step(console, "run_glue_crawlers")
     assert err.getvalue().splitlines() == [
         "7 run_glue_crawlers",
         "  crawler x: RUNNING (1 s)",
         "  done in 0.0 s: 7 tables",
     ]
-    it.summary()
+    console.summary()
     assert "   7 run_glue_crawlers  ok" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
 @pytest.mark.parametrize("error", [None, DataLakeError("x", "broke"), KeyboardInterrupt()])
-def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_results_follow(
+def test_the_board_keeps_its_final_state_restores_the_cursor_and_is_followed_by_results(
     terminal, error
 ):
-    it, screen, stream = terminal
+    console, screen, stream = terminal
     planned = [STEPS["run_glue_crawlers"], STEPS["terminate_emr_cluster"]]
-    with pytest.raises(type(error)) if error else nullcontext(), it.board(planned):
-        run_of(it, "run_glue_crawlers", error=error)
+    with pytest.raises(type(error)) if error else nullcontext(), console.board(planned):
+        run_step(console, "run_glue_crawlers", error=error)
     final = screen()[screen().rindex("  result") :]
     assert ("7 run_glue_crawlers      failed" if error else "7 run_glue_crawlers      ok") in final
     assert ("crawler x: RUNNING" if error else "7 tables") in final
@@ -152,22 +149,22 @@ def test_on_a_terminal_the_board_stays_as_it_ended_the_cursor_comes_back_and_res
     assert max(map(len, final.splitlines())) <= 80
 
 
-def test_the_board_shows_at_once_for_what_a_step_waits(terminal):
-    it, screen, _ = terminal
+def test_the_board_shows_immediately_what_a_step_waits_for(terminal):
+    console, screen, _ = terminal
     run = StepRun(STEPS["create_emr_cluster"], datetime.now(UTC))
-    with it.board([run.step]), it.step(run), it.waiting("cluster j-1 starts"):
+    with console.board([run.step]), console.step(run), console.waiting("cluster j-1 starts"):
         pass
     assert "cluster j-1 starts" in screen()
 
 
-def test_without_a_terminal_a_long_silence_says_what_is_waited_for(monkeypatch):
+def test_plain_output_names_a_long_wait(monkeypatch):
     monkeypatch.setattr("car_rental.display.console.QUIET_SECONDS", 0.05)
     err = io.StringIO()
-    it = Console(io.StringIO(), err)
-    with it.waiting("the local AWS starts"):
+    console = Console(io.StringIO(), err)
+    with console.waiting("the local AWS starts"):
         time.sleep(0.3)
-    with it.waiting("nothing new"):
-        it.note("done already")
+    with console.waiting("nothing new"):
+        console.note("done already")
         time.sleep(0.3)
     assert err.getvalue() == "  ... the local AWS starts\n  done already\n"
 
@@ -178,10 +175,10 @@ ARN = (
 )
 
 
-def test_an_arn_is_not_broken_over_lines(terminal):
-    it, _, stream = terminal
-    it.note(f"execution {ARN}")
-    it.fail(
+def test_an_arn_is_not_wrapped(terminal):
+    console, _, stream = terminal
+    console.note(f"execution {ARN}")
+    console.fail(
         DataLakeError(
             "execution", "FAILED.", "Look at it.", details=("short", ARN), log=f"s3://bucket/{ARN}"
         )
@@ -192,43 +189,43 @@ def test_an_arn_is_not_broken_over_lines(terminal):
     assert "short" in printed
 
 
-def test_a_warning_stays_above_the_board(terminal):
-    it, screen, _ = terminal
-    with it.board([STEPS["analyze"]]):
-        it.warn("look here")
+def test_a_warning_is_printed_above_the_board(terminal):
+    console, screen, _ = terminal
+    with console.board([STEPS["analyze"]]):
+        console.warn("look here")
     assert screen().rindex("look here") < screen().rindex("10 analyze")
 
 
-def test_results_wait_until_the_board_has_ended_also_those_for_a_pipe(terminal):
+def test_results_are_printed_after_the_board_also_into_a_pipe(terminal):
     _, _, stream = terminal
     out = io.StringIO()
-    it = Console(out, stream)
-    with it.board([STEPS["run_glue_crawlers"]]):
-        run_of(it, "run_glue_crawlers")
+    console = Console(out, stream)
+    with console.board([STEPS["run_glue_crawlers"]]):
+        run_step(console, "run_glue_crawlers")
         assert out.getvalue() == ""
-    it.summary()
+    console.summary()
     assert (
         out.getvalue().splitlines()[0] == "an answer"
         and "7 run_glue_crawlers  ok" in out.getvalue()
     )
 
 
-def test_a_step_that_is_left_out_is_on_the_board(terminal):
-    it, screen, _ = terminal
-    with it.board([STEPS["analyze"]]):
-        it.left_out(STEPS["analyze"], "--from begins later")
+def test_a_skipped_step_is_on_the_board(terminal):
+    console, screen, _ = terminal
+    with console.board([STEPS["analyze"]]):
+        console.left_out(STEPS["analyze"], "--from begins later")
     assert "10 analyze  left out" in screen()
 
 
-# --- a picture of it
+# --- the picture of a run
 
 
-def test_the_picture_shows_the_end_of_the_run_and_not_its_way(console, tmp_path):
-    it, _, _ = console
-    with it.board([STEPS["run_glue_crawlers"]]):
-        run_of(it, "run_glue_crawlers")
-    it.fail(DataLakeError("Spark job x", "broke & burnt", "Mend it.", log="s3://b/log"))
-    it.save_picture(tmp_path / "run.svg", "python main.py --all")
+def test_the_picture_shows_the_final_state_without_progress(captured, tmp_path):
+    console, _, _ = captured
+    with console.board([STEPS["run_glue_crawlers"]]):
+        run_step(console, "run_glue_crawlers")
+    console.fail(DataLakeError("Spark job x", "broke & burnt", "Mend it.", log="s3://b/log"))
+    console.save_picture(tmp_path / "run.svg", "python main.py --all")
     words = ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()
     text = " ".join("".join(words).replace("\xa0", " ").split())
     for part in (
@@ -244,21 +241,19 @@ def test_the_picture_shows_the_end_of_the_run_and_not_its_way(console, tmp_path)
     assert "RUNNING" not in text
 
 
-def test_the_picture_of_a_failed_run_shows_what_was_heard_last_and_every_result_whole(
-    console, tmp_path
-):
-    it, _, _ = console
+def test_the_picture_of_a_failed_run_shows_the_last_progress_and_full_results(captured, tmp_path):
+    console, _, _ = captured
     long = StepRun(
         STEPS["setup_iam_roles"], datetime.now(UTC), outcome="ok", summary="word " * 30 + "end"
     )
     with (
         pytest.raises(DataLakeError),
-        it.board([STEPS["setup_iam_roles"], STEPS["run_glue_crawlers"]]),
+        console.board([STEPS["setup_iam_roles"], STEPS["run_glue_crawlers"]]),
     ):
-        with it.step(long):
+        with console.step(long):
             pass
-        run_of(it, "run_glue_crawlers", error=DataLakeError("x", "broke"))
-    it.save_picture(tmp_path / "run.svg", "python main.py --all")
+        run_step(console, "run_glue_crawlers", error=DataLakeError("x", "broke"))
+    console.save_picture(tmp_path / "run.svg", "python main.py --all")
     text = "".join(
         ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8")).itertext()
     ).replace("\xa0", " ")
@@ -270,15 +265,15 @@ def test_the_picture_of_a_failed_run_shows_what_was_heard_last_and_every_result_
     )
 
 
-def test_a_picture_loads_nothing_from_elsewhere(console, tmp_path):
-    it, _, _ = console
-    it.save_picture(tmp_path / "run.svg", "python main.py")
+def test_the_picture_loads_no_external_resource(captured, tmp_path):
+    console, _, _ = captured
+    console.save_picture(tmp_path / "run.svg", "python main.py")
     assert "url(" not in re.sub(
         r"url\(#[^)]*\)", "", (tmp_path / "run.svg").read_text(encoding="utf-8")
     )
 
 
-def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tmp_path, capsys):
+def test_a_picture_path_that_cannot_be_written_is_a_usage_error(tmp_path, capsys):
     for path, why in (
         (tmp_path / "none" / "x.svg", "there is no folder"),
         (tmp_path, "it is a folder"),
@@ -299,16 +294,16 @@ def test_a_picture_that_cannot_be_written_is_wrong_usage_before_anything_runs(tm
         (Interrupted("x", "y"), "INTERRUPTED x"),
     ],
 )
-def test_only_a_failure_is_called_one(terminal, error, word):
-    it, screen, _ = terminal
-    it.fail(error)
+def test_each_kind_of_end_has_its_own_heading(terminal, error, word):
+    console, screen, _ = terminal
+    console.fail(error)
     assert f"╭─ {word} ─" in screen()
 
 
-def test_the_board_leaves_room_for_the_echo_of_ctrl_c(terminal):
-    it, screen, _ = terminal
-    with it.board([STEPS["analyze"]]):
+def test_the_board_leaves_three_columns_for_the_echo_of_ctrl_c(terminal):
+    console, screen, _ = terminal
+    with console.board([STEPS["analyze"]]):
         run = StepRun(STEPS["analyze"], datetime.now(UTC), outcome="ok", summary="word " * 40)
-        with it.step(run):
+        with console.step(run):
             pass
     assert max(len(line) for line in screen().splitlines()) <= 77

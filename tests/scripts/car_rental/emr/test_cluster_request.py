@@ -1,5 +1,4 @@
-"""The cluster request and the Spark steps fit EMR's service model and keep the promises that AWS
-does not check."""
+"""Cluster request and Spark steps fit EMR's service model and the rules beyond it."""
 
 import itertools
 from datetime import UTC, datetime
@@ -32,8 +31,8 @@ def settings(tmp_path):
     return make
 
 
-def problems(operation, parameters):
-    """The objections of botocore's model to the parameters of an operation."""
+def validation_errors(operation, parameters):
+    """The errors of botocore's validation of an operation's parameters."""
     return (
         ParamValidator()
         .validate(parameters, EMR.operation_model(operation).input_shape)
@@ -41,13 +40,18 @@ def problems(operation, parameters):
     )
 
 
-def test_the_request_fits_emr_s_model(settings):
-    full = settings(
+def test_the_default_request_fits_emr_s_model(settings):
+    full_settings = settings(
         EMR_EC2_KEY_NAME="key",
         EMR_SUBNET_ID="subnet-0123456789abcdef0",
         EMR_RELEASE_LABEL="emr-6.10.0",
     )
-    assert problems("RunJobFlow", cluster_request(full, [{"Key": "Project", "Value": "x"}])) == ""
+    assert (
+        validation_errors(
+            "RunJobFlow", cluster_request(full_settings, [{"Key": "Project", "Value": "x"}])
+        )
+        == ""
+    )
 
 
 @pytest.fixture
@@ -63,9 +67,9 @@ def every_option(settings):
     )
 
 
-def test_every_option_fits_emr_s_model_and_says_what_was_asked_for(every_option):
+def test_a_request_with_every_option_fits_emr_s_model_and_contains_each(every_option):
     request = cluster_request(every_option, [{"Key": "Project", "Value": "x"}])
-    assert problems("RunJobFlow", request) == ""
+    assert validation_errors("RunJobFlow", request) == ""
     assert request["SecurityConfiguration"] == "imdsv2"
     assert request["Configurations"] == [
         {
@@ -79,12 +83,12 @@ def test_every_option_fits_emr_s_model_and_says_what_was_asked_for(every_option)
         "MaximumCapacityUnits": 5,
     }
     limits["MaximumOnDemandCapacityUnits"] = (
-        0  # else scaling would fill up with on-demand instances first
+        0  # otherwise scaling would add on-demand instances first
     )
     assert request["ManagedScalingPolicy"] == {"ComputeLimits": limits}
 
 
-def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
+def test_spot_is_used_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
     instances = cluster_request(every_option, [])["Instances"]
     primary, core = instances["InstanceFleets"]
     assert (primary["TargetOnDemandCapacity"], "TargetSpotCapacity" in primary) == (1, False)
@@ -92,7 +96,7 @@ def test_spot_is_for_core_nodes_only_and_falls_back_to_on_demand(every_option):
     assert (
         core["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
     )
-    # EMR refuses groups beside fleets, and takes the subnets of fleets as a list
+    # EMR rejects groups beside fleets and takes a list of subnets for fleets
     assert not {"InstanceGroups", "Ec2SubnetId"} & instances.keys()
     assert instances["Ec2SubnetIds"] == ["subnet-0123456789abcdef0"]
 
@@ -106,12 +110,12 @@ def test_managed_scaling_counts_instances_in_groups_and_is_off_by_default(settin
     )
 
 
-def test_the_check_against_the_model_can_fail(settings):
+def test_the_model_check_finds_an_unknown_parameter(settings):
     broken = {**cluster_request(settings(), []), "StepConcurrency": 2, "Name": 7}
-    assert "StepConcurrency" in problems("RunJobFlow", broken)
+    assert "StepConcurrency" in validation_errors("RunJobFlow", broken)
 
 
-def test_an_idle_cluster_ends_itself(settings):
+def test_an_idle_cluster_terminates_after_the_timeout(settings):
     request = cluster_request(settings(EMR_IDLE_TIMEOUT_SECONDS="600"), [])
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 600}
     assert request["Instances"]["TerminationProtected"] is False
@@ -124,31 +128,31 @@ def test_roles_with_a_path_are_sent_as_their_arns(settings):
     assert request["JobFlowRole"] == "arn:aws:iam::123456789012:instance-profile/service-role/Mine"
 
 
-def test_a_setting_that_is_empty_is_not_sent(settings):
+def test_empty_settings_are_left_out_of_the_request(settings):
     request = cluster_request(settings(), [])
     assert not {"Ec2KeyName", "Ec2SubnetId"} & request["Instances"].keys()
     assert not {"Configurations", "SecurityConfiguration", "ManagedScalingPolicy"} & request.keys()
 
 
-def test_the_managed_policy_s_tag_is_there_beside_ours(settings):
+def test_the_request_has_the_managed_policy_s_tag_beside_the_project_s(settings):
     tags = cluster_request(settings(), [{"Key": "Project", "Value": "x"}])["Tags"]
     assert {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"} in tags
     assert {"Key": "Project", "Value": "x"} in tags
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_step_fits_emr_s_model_and_its_argument_list_holds_only_text(settings, job):
+def test_a_spark_step_fits_emr_s_model_and_has_only_text_arguments(settings, job):
     step = spark_step(settings(), job, "2024-01-01T00-00-00.000Z")
-    assert problems("AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]}) == ""
+    assert validation_errors("AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]}) == ""
     assert all(isinstance(argument, str) and argument for argument in step["HadoopJarStep"]["Args"])
 
 
-def test_concurrent_steps_continue_on_failure_as_emr_demands(settings):
+def test_concurrent_steps_continue_on_failure_as_emr_requires(settings):
     assert max(len(stage) for stage in STAGES) <= STEP_CONCURRENCY
     assert {spark_step(settings(), job, "r")["ActionOnFailure"] for job in JOBS} == {"CONTINUE"}
 
 
-def test_every_job_has_a_source_and_gets_the_shared_modules(settings):
+def test_every_job_has_a_source_and_is_submitted_with_the_shared_modules(settings):
     stems = {path.stem for path in job_files()}
     assert set(JOBS) <= stems
     arguments = spark_step(settings(), "clean_rentals", "r")["HadoopJarStep"]["Args"]
@@ -160,22 +164,22 @@ def test_every_job_has_a_source_and_gets_the_shared_modules(settings):
     assert "s3://car-rental-data-lake/jobs/clean_rentals.py" in arguments
 
 
-def test_one_application_gets_the_command_line_of_every_job_and_all_modules(settings):
+def test_one_application_is_submitted_with_all_jobs_and_modules(settings):
     step = spark_step(settings(), ONE_APPLICATION, "r", "me")["HadoopJarStep"]["Args"]
     shared = step[step.index("--py-files") + 1].split(",")
     modules = {path.stem for path in job_files()} - {ONE_APPLICATION}
     assert {uri.rsplit("/", 1)[1].removesuffix(".py") for uri in shared} == modules
     start = step.index(f"s3://car-rental-data-lake/jobs/{ONE_APPLICATION}.py") + 1
     commands = " ".join(step[start:]).split(" -- ")
-    alone = [spark_step(settings(), job, "r", "me")["HadoopJarStep"]["Args"] for job in JOBS]
+    single_steps = [spark_step(settings(), job, "r", "me")["HadoopJarStep"]["Args"] for job in JOBS]
     assert commands == [
         " ".join([job, *args[-args[::-1].index(f"s3://car-rental-data-lake/jobs/{job}.py") :]])
-        for job, args in zip(JOBS, alone, strict=True)
+        for job, args in zip(JOBS, single_steps, strict=True)
     ]
 
 
 @pytest.mark.parametrize("mode", ["client", "cluster"])
-def test_the_deploy_mode_is_a_setting_but_for_a_job_without_a_spark_context(settings, mode):
+def test_the_deploy_mode_applies_to_jobs_with_a_spark_context_only(settings, mode):
     for job in JOBS:
         arguments = spark_step(settings(EMR_DEPLOY_MODE=mode), job, "r")["HadoopJarStep"]["Args"]
         expected = "client" if job == "publish_run" else mode
@@ -183,13 +187,13 @@ def test_the_deploy_mode_is_a_setting_but_for_a_job_without_a_spark_context(sett
         assert ("spark.yarn.maxAppAttempts=1" in arguments) is (expected == "cluster")
 
 
-def test_the_jobs_that_run_in_cluster_mode_are_those_that_make_a_spark_session():
+def test_jobs_without_a_spark_context_are_listed():
     for job in JOBS:
         source = next(path for path in job_files() if path.stem == job).read_text(encoding="utf-8")
         assert ("of_gateway" in source) is (job in WITHOUT_SPARK_CONTEXT), job
 
 
-def test_run_ids_sort_by_their_time_and_hold_no_colon():
+def test_run_ids_sort_by_time_and_contain_no_colon():
     moments = [
         datetime(2024, 2, 29, 23, 59, 59, 999000, UTC),
         datetime(2024, 3, 1, tzinfo=UTC),

@@ -1,4 +1,4 @@
-"""The probable cause of a failed step, found in logs as Spark writes them."""
+"""The probable cause of a failed step is found in logs as Spark writes them."""
 
 from car_rental.emr.step_logs import find_cause
 
@@ -13,12 +13,12 @@ pyspark.errors.exceptions.captured.AnalysisException: [PATH_NOT_FOUND] Path does
 """
 
 
-def test_our_jobs_own_error_line_is_the_cause():
+def test_the_error_line_of_a_job_is_the_cause():
     text = "INFO x\nERROR clean_rentals: users.csv lacks the column email\n" + TRACEBACK
     assert find_cause(text) == ("ERROR clean_rentals: users.csv lacks the column email", ())
 
 
-def test_of_a_python_traceback_the_error_and_the_last_frames():
+def test_the_cause_of_a_python_traceback_is_its_error_with_the_last_frames():
     headline, lines = find_cause(TRACEBACK)
     assert headline.endswith("AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://b/raw.")
     assert lines[-2:] == (
@@ -27,7 +27,7 @@ def test_of_a_python_traceback_the_error_and_the_last_frames():
     )
 
 
-def test_of_java_exceptions_the_last_cause():
+def test_the_cause_of_nested_java_exceptions_is_the_innermost():
     text = (
         'Exception in thread "main" org.apache.spark.SparkException: Job aborted\n\tat'
         " x.y(Z.java:1)\nCaused by: java.io.IOException: Broken pipe\n\tat a.b(C.java:2)\n"
@@ -35,11 +35,11 @@ def test_of_java_exceptions_the_last_cause():
     assert find_cause(text) == ("Caused by: java.io.IOException: Broken pipe", ())
 
 
-def test_a_log_without_a_cause_has_none():
+def test_a_log_without_an_error_has_no_cause():
     assert find_cause("24/05/01 12:00:00 INFO all is well\n") is None
 
 
-def test_a_full_disk_is_named_whatever_the_traceback_says():
+def test_a_full_disk_is_the_cause_before_any_traceback():
     text = (
         "Traceback (most recent call last):\n  File\npy4j.Py4JJavaError: o2\njava.io.IOException:"
         " No space left on device\n"

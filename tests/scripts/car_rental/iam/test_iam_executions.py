@@ -1,8 +1,6 @@
-"""A role may do what an execution of the state machine asks of it, and what AWS documents beyond
-that.
+"""Each role allows what an execution of the state machine calls and what AWS documents.
 
-The jobs do nothing here; ``test_iam_recorded.py`` has those of Spark, and finds grants that nothing
-needs.
+The jobs do nothing here. ``test_iam_recorded.py`` runs the real Spark jobs and finds unused grants.
 """
 
 from __future__ import annotations
@@ -17,25 +15,17 @@ from contract import KPI_TABLES as TABLES
 from support.call_trail import CallTrail
 from support.deployed_pipeline import SLOW, Pipeline, deployed, until
 from support.documented_rights import DOCUMENTED
-from support.iam_evaluator import allows
+from support.iam_evaluator import denied
 from support.iam_permissions import Permission, Translator
 
 from local_aws.clients import ACCOUNT_ID
 from local_aws.server import LocalAws
 
-Asked = dict[str, list[Permission]]
+Needs = dict[str, list[Permission]]
 
 
-def rendered(settings: Settings) -> dict[str, Role]:
+def rendered_roles(settings: Settings) -> dict[str, Role]:
     return {role.key: role for role in roles(settings, ACCOUNT_ID, "aws")}
-
-
-def denied(role: Role, needs: list[Permission]) -> set[str]:
-    return {
-        str(need)
-        for need in needs
-        if not allows(role.policy, need.action, need.resource, need.context)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +34,11 @@ def pipeline(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pi
 
 
 @pytest.fixture(scope="module")
-def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) -> Asked:
-    """By the name of the role: what it asked for in an execution that ends well and one, in one
-    application, that is stopped."""
+def needs_by_role(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) -> Needs:
+    """The needs of each role in a good execution and in one that is stopped.
+
+    The stopped execution runs all jobs in one application.
+    """
     reaper = cluster_reaper_role_name(pipeline.settings)
     with trail.recording() as requests:
         pipeline.put_jobs()
@@ -57,16 +49,19 @@ def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) ->
         pipeline.wait_for_step(stopped, "all_jobs")
         pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
         assert pipeline.clusters_left_running(stopped) == []
-        logged = lambda: {one.operation for one in requests if one.role == reaper}  # noqa: E731
-        until(logged, lambda operations: "PutLogEvents" in operations, 30)
-    translator, needs = Translator(client), Asked()
+
+        def operations_of_reaper() -> set[str]:
+            return {request.operation for request in requests if request.role == reaper}
+
+        until(operations_of_reaper, lambda operations: "PutLogEvents" in operations, 30)
+    translator, needs = Translator(client), Needs()
     for request in requests:
         needs.setdefault(request.role, []).extend(translator.permissions(request))
     return needs
 
 
 @pytest.mark.parametrize(
-    ("key", "seen"),
+    ("key", "expected"),
     [
         (
             "STEP_FUNCTIONS_ROLE_ARN",
@@ -76,23 +71,32 @@ def asked(pipeline: Pipeline, trail: CallTrail, client: Callable[[str], Any]) ->
         ("LAMBDA_ROLE", {"elasticmapreduce:ListClusters", "elasticmapreduce:TerminateJobFlows"}),
     ],
 )
-def test_a_role_may_do_all_that_an_execution_asks_of_it(
-    pipeline: Pipeline, asked: Asked, key: str, seen: set[str]
+def test_a_role_allows_every_call_of_an_execution(
+    pipeline: Pipeline, needs_by_role: Needs, key: str, expected: set[str]
 ) -> None:
-    role = rendered(pipeline.settings)[key]
-    assert seen <= {need.action for need in asked[role.name]}  # else nothing was recorded
-    assert denied(role, [need for need in asked[role.name] if not of_others(need)]) == set()
+    role = rendered_roles(pipeline.settings)[key]
+    assert expected <= {
+        need.action for need in needs_by_role[role.name]
+    }  # otherwise nothing was recorded
+    assert (
+        denied(
+            role.policy, [need for need in needs_by_role[role.name] if not is_foreign_cluster(need)]
+        )
+        == set()
+    )
 
 
-def of_others(need: Permission) -> bool:
-    """A look at a cluster of another test: the reaper looks at all, and takes AWS's refusal for
-    "not ours"."""
+def is_foreign_cluster(need: Permission) -> bool:
+    """Tells whether the reaper read a cluster of another test.
+
+    The reaper reads all clusters; AWS denies it those that are not the project's.
+    """
     environment = need.context.get("elasticmapreduce:ResourceTag/Environment")
     return need.action == "elasticmapreduce:DescribeCluster" and environment != "executions"
 
 
 @pytest.mark.parametrize("key", DOCUMENTED)
-def test_a_role_may_do_what_aws_documents(key: str) -> None:
+def test_a_role_allows_what_aws_documents(key: str) -> None:
     settings = Settings(
         environment="recorded",
         s3_bucket_name="recorded-car-rental-data-lake",
@@ -100,5 +104,5 @@ def test_a_role_may_do_what_aws_documents(key: str) -> None:
         athena_workgroup="recorded-car-rental",
         emr_ec2_instance_profile="recorded-EMR_EC2_DefaultRole",
     )
-    role = rendered(settings)[key]
-    assert denied(role, [Permission(role.name, *need) for need in DOCUMENTED[key]]) == set()
+    role = rendered_roles(settings)[key]
+    assert denied(role.policy, [Permission(role.name, *need) for need in DOCUMENTED[key]]) == set()

@@ -1,5 +1,7 @@
-"""The IAM policies as they are rendered: valid, small enough, bound to our resources, with every
-exception written down."""
+"""The rendered IAM policies are valid, small enough and limited to the project's resources.
+
+Every exception is listed here.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,13 @@ from car_rental.iam import roles as iam_roles
 from car_rental.iam.roles import EMR_SERVICE_POLICIES, MAX_INLINE_BYTES, Role, roles
 from car_rental.s3 import lake_bucket
 from support.cfn_linter import lint_resources
+from support.iam_evaluator import as_list
 
 ACCOUNT = "123456789012"
 KEY = "01234567-89ab-cdef-0123-456789abcdef"
 TEMPLATES = Path(iam_roles.__file__).with_name("policies")
 BUCKET_POLICIES = Path(lake_bucket.__file__).with_name("bucket_policies")
-# IAM's prefix -> botocore's service, where an action is an operation of the same name
+# IAM's prefix -> botocore's service whose operations have the actions' names
 SERVICES = {
     "athena": "athena",
     "elasticmapreduce": "emr",
@@ -33,7 +36,7 @@ SERVICES = {
     "states": "stepfunctions",
     "xray": "xray",
 }
-# actions that are permissions only: no operation has their name
+# actions without an operation of the same name
 PERMISSIONS_ONLY = {
     "iam:PassRole",
     *(f"logs:{verb}LogDelivery" for verb in ("Create", "Get", "Update", "Delete")),
@@ -49,7 +52,7 @@ S3_ACTIONS = {
         "s3:ListMultipartUploadParts",
     ),
 }
-# longest value each of these settings can have
+# the longest valid value of each setting
 LONGEST = {
     "S3_BUCKET_NAME": "b" * 58,
     "ENVIRONMENT": "prod",
@@ -62,20 +65,20 @@ LONGEST = {
 
 
 def settings_with(tmp_path: Path, **overrides: str) -> Settings:
-    """Settings that nothing on this machine has a say in."""
+    """Settings that ignore this machine's environment and files."""
     (tmp_path / "empty.env").touch()
     return load_settings({}, tmp_path / "empty.env", overrides)
 
 
 @pytest.fixture
 def rendered(tmp_path: Path) -> list[Role]:
-    """Every role, the scheduler's included."""
+    """Every role, including the scheduler's."""
     return roles(settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)"), ACCOUNT, "aws")
 
 
 @pytest.fixture
 def role_of(rendered: list[Role]) -> Callable[[str], Role]:
-    """A role by its setting."""
+    """Returns a role by the name of its setting."""
     return {role.key: role for role in rendered}.__getitem__
 
 
@@ -89,11 +92,7 @@ def statements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def test_every_template_is_used_and_every_role_has_both() -> None:
+def test_every_role_has_a_policy_and_a_trust_template_and_every_template_is_used() -> None:
     names = {
         path.name.removesuffix(".json").removesuffix(".trust") for path in TEMPLATES.glob("*.json")
     } - {"lake_key"}
@@ -109,12 +108,14 @@ def test_every_template_is_used_and_every_role_has_both() -> None:
         assert (TEMPLATES / f"{name}.json").exists() and (TEMPLATES / f"{name}.trust.json").exists()
 
 
-def test_no_template_names_a_partition_or_an_account() -> None:
+def test_no_template_contains_a_partition_or_an_account() -> None:
     for path in [*TEMPLATES.rglob("*.json"), *BUCKET_POLICIES.glob("*.json")]:
         assert re.findall(r"arn:aws|::\d{12}:", path.read_text(encoding="utf-8")) == [], path
 
 
-def test_a_resource_of_everything_is_only_where_the_readme_says_why(rendered: list[Role]) -> None:
+def test_every_statement_with_the_resource_star_is_explained_in_the_readme(
+    rendered: list[Role],
+) -> None:
     readme = (
         (TEMPLATES / "README.md")
         .read_text(encoding="utf-8")
@@ -136,7 +137,7 @@ def test_a_resource_of_everything_is_only_where_the_readme_says_why(rendered: li
     )
 
 
-def test_no_action_is_a_wildcard_and_each_one_exists(rendered: list[Role]) -> None:
+def test_every_action_exists_and_none_is_a_wildcard(rendered: list[Role]) -> None:
     session = botocore.session.Session()
     operations = {
         prefix: set(session.get_service_model(service).operation_names)
@@ -146,13 +147,13 @@ def test_no_action_is_a_wildcard_and_each_one_exists(rendered: list[Role]) -> No
         for statement in statements(role.policy):
             for action in statement["Action"]:
                 prefix, name = action.split(":")
-                known = action in S3_ACTIONS | PERMISSIONS_ONLY or name in operations.get(
+                exists = action in S3_ACTIONS | PERMISSIONS_ONLY or name in operations.get(
                     prefix, ()
                 )
-                assert known, f"{role.name}: {action}"
+                assert exists, f"{role.name}: {action}"
 
 
-def test_roles_are_passed_by_exact_name_to_one_service(rendered: list[Role]) -> None:
+def test_roles_are_passed_by_exact_name_to_exactly_one_service(rendered: list[Role]) -> None:
     passed = {
         (
             role.key,
@@ -175,18 +176,20 @@ def test_roles_are_passed_by_exact_name_to_one_service(rendered: list[Role]) -> 
                 assert "*" not in statement["Resource"][0]
 
 
-def test_every_arn_is_of_our_account_region_or_bucket(rendered: list[Role]) -> None:
-    ours = (
+def test_every_arn_is_in_the_account_and_region_or_in_the_bucket(rendered: list[Role]) -> None:
+    project_arn = (
         rf"arn:aws:(s3:::car-rental-data-lake(/.*)?|iam::{ACCOUNT}:role/.+|"
         rf"[a-z]+:us-east-1:{ACCOUNT}:.+)"
     )
     for role in rendered:
         for statement in statements(role.policy):
             for resource in statement["Resource"]:
-                assert resource == "*" or re.fullmatch(ours, resource), f"{role.name}: {resource}"
+                assert resource == "*" or re.fullmatch(project_arn, resource), (
+                    f"{role.name}: {resource}"
+                )
 
 
-def test_where_a_name_is_open_it_is_below_something_of_ours(rendered: list[Role]) -> None:
+def test_wildcards_in_arns_are_below_names_of_the_project(rendered: list[Role]) -> None:
     open_ended = {
         resource.split(":", 5)[-1]
         for role in rendered
@@ -205,9 +208,9 @@ def test_where_a_name_is_open_it_is_below_something_of_ours(rendered: list[Role]
     }
 
 
-def test_clusters_are_only_used_and_ended_by_our_tags(rendered: list[Role]) -> None:
-    set_up = ("AddTags", "PutAutoTerminationPolicy", "PutManagedScalingPolicy")
-    untagged = {f"elasticmapreduce:{operation}" for operation in (*set_up, "ListClusters")}
+def test_calls_on_clusters_require_the_project_s_tags(rendered: list[Role]) -> None:
+    at_creation = ("AddTags", "PutAutoTerminationPolicy", "PutManagedScalingPolicy")
+    untagged = {f"elasticmapreduce:{operation}" for operation in (*at_creation, "ListClusters")}
     for role in rendered:
         for statement in statements(role.policy):
             emr = {
@@ -221,7 +224,7 @@ def test_clusters_are_only_used_and_ended_by_our_tags(rendered: list[Role]) -> N
                 )
 
 
-def test_no_role_may_delete_the_bucket_or_the_raw_data(rendered: list[Role]) -> None:
+def test_no_role_may_write_or_delete_raw_data_or_jobs(rendered: list[Role]) -> None:
     for role in rendered:
         for statement in statements(role.policy):
             if {"s3:DeleteObject", "s3:PutObject"} & set(statement["Action"]):
@@ -232,7 +235,7 @@ def test_no_role_may_delete_the_bucket_or_the_raw_data(rendered: list[Role]) -> 
                 ]
 
 
-def test_the_nodes_reach_every_place_that_the_steps_name(
+def test_the_nodes_may_read_every_s3_folder_in_the_steps_arguments(
     role_of: Callable[[str], Role], tmp_path: Path
 ) -> None:
     settings = settings_with(tmp_path)
@@ -244,11 +247,11 @@ def test_the_nodes_reach_every_place_that_the_steps_name(
     }
     for job in JOBS:
         arguments = ",".join(spark_step(settings, job, "r1")["HadoopJarStep"]["Args"])
-        for place in re.findall(r"s3://([^,/]+/[^,/]+)", arguments):
-            assert place in readable or f"{place}/data_pipeline" in readable, f"{job}: {place}"
+        for folder in re.findall(r"s3://([^,/]+/[^,/]+)", arguments):
+            assert folder in readable or f"{folder}/data_pipeline" in readable, f"{job}: {folder}"
 
 
-def test_folder_markers_of_the_s3_connector_are_covered(role_of: Callable[[str], Role]) -> None:
+def test_the_nodes_may_use_the_folder_marker_of_each_prefix(role_of: Callable[[str], Role]) -> None:
     resources = [
         resource
         for statement in statements(role_of("EMR_EC2_INSTANCE_PROFILE").policy)
@@ -266,7 +269,7 @@ def test_folder_markers_of_the_s3_connector_are_covered(role_of: Callable[[str],
 
 
 @pytest.mark.parametrize("emr_policy", sorted(EMR_SERVICE_POLICIES))
-def test_policies_fit_into_a_role_even_with_the_longest_names(
+def test_policies_fit_the_size_limits_with_the_longest_names(
     tmp_path: Path, emr_policy: str
 ) -> None:
     for role in roles(settings_with(tmp_path, **LONGEST), ACCOUNT, "aws-us-gov", emr_policy):
@@ -275,8 +278,8 @@ def test_policies_fit_into_a_role_even_with_the_longest_names(
         assert len(role.name) <= 64 and len(role.purpose) <= 1_000
 
 
-def as_resources(wanted: list[Role]) -> list[tuple[str, dict[str, Any]]]:
-    """The roles as CloudFormation has them."""
+def as_resources(every_role: list[Role]) -> list[tuple[str, dict[str, Any]]]:
+    """The roles as resources of a CloudFormation template."""
     return [
         (
             "AWS::IAM::Role",
@@ -285,12 +288,12 @@ def as_resources(wanted: list[Role]) -> list[tuple[str, dict[str, Any]]]:
                 "Policies": [{"PolicyName": "Needed", "PolicyDocument": role.policy}],
             },
         )
-        for role in wanted
+        for role in every_role
     ]
 
 
-def test_the_linter_has_nothing_to_say_of_any_policy(tmp_path: Path) -> None:
-    wanted = roles(
+def test_the_linter_finds_nothing_in_any_policy(tmp_path: Path) -> None:
+    every_role = roles(
         settings_with(tmp_path, SCHEDULE_EXPRESSION="rate(1 day)", KMS_KEY_ID=KEY), ACCOUNT, "aws"
     )
     text = (
@@ -303,14 +306,14 @@ def test_the_linter_has_nothing_to_say_of_any_policy(tmp_path: Path) -> None:
         "AWS::S3::BucketPolicy",
         {"Bucket": "car-rental-data-lake", "PolicyDocument": json.loads(text)},
     )
-    assert lint_resources(*as_resources(wanted), bucket) == []
+    assert lint_resources(*as_resources(every_role), bucket) == []
 
 
 @pytest.mark.parametrize(
     ("part", "wrong"),
     [("Action", "s3:GetObjekt"), ("Resource", "arn:aws:glue"), ("Effekt", "Allow")],
 )
-def test_the_linter_can_find_something(rendered: list[Role], part: str, wrong: str) -> None:
+def test_the_linter_finds_a_wrong_element(rendered: list[Role], part: str, wrong: str) -> None:
     rendered[1].policy["Statement"][0][part] = wrong
     assert len(lint_resources(*as_resources(rendered))) == 1
 
@@ -325,22 +328,18 @@ def test_statement_ids_are_letters_and_digits_and_unique(rendered: list[Role]) -
             )
 
 
-def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(
-    rendered: list[Role],
-) -> None:
+def test_trust_policies_require_the_account_if_the_service_sends_it(rendered: list[Role]) -> None:
     source_arns = {
         "EMR_SERVICE_ROLE": f"arn:aws:elasticmapreduce:us-east-1:{ACCOUNT}:*",
         "STEP_FUNCTIONS_ROLE_ARN": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:*",
-        # not a schedule's ARN: the scheduler sends that of the group
+        # the scheduler sends the ARN of the group, not of the schedule
         "SCHEDULER_ROLE": f"arn:aws:scheduler:us-east-1:{ACCOUNT}:schedule-group/default",
     }
     for role in rendered:
         (statement,) = role.trust["Statement"]
         condition = statement.get("Condition", {})
         if role.key == "EMR_EC2_INSTANCE_PROFILE":
-            assert (
-                condition == {}
-            )  # EC2 sends no source: with a condition no instance could ever take it on
+            assert condition == {}  # EC2 sends no source, so a condition would block every instance
         else:
             assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
             assert condition.get("ArnLike", {}).get("aws:SourceArn") == source_arns.get(role.key)
@@ -353,8 +352,8 @@ def test_trust_is_bound_to_our_account_where_the_service_says_for_whom_it_asks(
 def test_the_scheduler_has_a_role_only_with_a_schedule(
     tmp_path: Path, role_of: Callable[[str], Role]
 ) -> None:
-    without = {role.key for role in roles(settings_with(tmp_path), ACCOUNT, "aws")}
-    assert "SCHEDULER_ROLE" not in without and len(without) == 5
+    keys_without_schedule = {role.key for role in roles(settings_with(tmp_path), ACCOUNT, "aws")}
+    assert "SCHEDULER_ROLE" not in keys_without_schedule and len(keys_without_schedule) == 5
     assert (
         role_of("SCHEDULER_ROLE")
         .policy["Statement"][0]["Resource"]
@@ -362,7 +361,7 @@ def test_the_scheduler_has_a_role_only_with_a_schedule(
     )
 
 
-def test_a_switch_chooses_the_policy_of_the_emr_service(tmp_path: Path) -> None:
+def test_the_flag_selects_the_managed_policy_of_the_emr_service(tmp_path: Path) -> None:
     newer, older = (
         f"arn:aws:iam::aws:policy/{EMR_SERVICE_POLICIES[version]}" for version in ("v2", "v1")
     )
@@ -371,7 +370,7 @@ def test_a_switch_chooses_the_policy_of_the_emr_service(tmp_path: Path) -> None:
         assert (service.managed, service.unwanted) == ((attached,), (unwanted,))
 
 
-def test_environments_have_roles_of_their_own(tmp_path: Path) -> None:
+def test_each_environment_has_its_own_roles(tmp_path: Path) -> None:
     dev, prod = (
         {role.name for role in roles(settings_with(tmp_path, ENVIRONMENT=name), ACCOUNT, "aws")}
         for name in ("dev", "prod")
@@ -379,7 +378,7 @@ def test_environments_have_roles_of_their_own(tmp_path: Path) -> None:
     assert {f"prod-{name}" for name in dev} == prod
 
 
-def test_a_given_role_of_the_state_machine_keeps_its_path(tmp_path: Path) -> None:
+def test_a_state_machine_role_given_as_arn_keeps_its_path(tmp_path: Path) -> None:
     arn = "arn:aws:iam::000000000000:role/service-role/Mine"
     settings = settings_with(tmp_path, STEP_FUNCTIONS_ROLE_ARN=arn)
     (role,) = (
@@ -390,7 +389,9 @@ def test_a_given_role_of_the_state_machine_keeps_its_path(tmp_path: Path) -> Non
     assert (role.arn, role.name, role.path) == (arn, "Mine", "/service-role/")
 
 
-def test_the_instance_profile_is_what_the_setting_takes(role_of: Callable[[str], Role]) -> None:
+def test_the_shown_arn_of_the_nodes_is_their_instance_profile(
+    role_of: Callable[[str], Role],
+) -> None:
     assert (
         role_of("EMR_EC2_INSTANCE_PROFILE").shown_arn
         == f"arn:aws:iam::{ACCOUNT}:instance-profile/EMR_EC2_DefaultRole"
@@ -398,26 +399,26 @@ def test_the_instance_profile_is_what_the_setting_takes(role_of: Callable[[str],
     assert role_of("EMR_SERVICE_ROLE").shown_arn == f"arn:aws:iam::{ACCOUNT}:role/EMR_DefaultRole"
 
 
-@pytest.mark.parametrize("given", [KEY, f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"])
-def test_with_a_key_who_uses_the_lake_s_objects_may_use_exactly_that_key_through_s3(
-    tmp_path: Path, given: str
+@pytest.mark.parametrize("kms_key_id", [KEY, f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"])
+def test_roles_that_use_the_lake_s_objects_may_use_exactly_its_key_through_s3(
+    tmp_path: Path, kms_key_id: str
 ) -> None:
-    found = {}
-    for role in roles(settings_with(tmp_path, KMS_KEY_ID=given), ACCOUNT, "aws"):
+    statements_by_role = {}
+    for role in roles(settings_with(tmp_path, KMS_KEY_ID=kms_key_id), ACCOUNT, "aws"):
         for statement in role.policy["Statement"]:
             if statement["Sid"] == "UseTheLakesKey":
-                found[role.key] = statement
-    assert set(found) == {
+                statements_by_role[role.key] = statement
+    assert set(statements_by_role) == {
         "EMR_EC2_INSTANCE_PROFILE",
         "GLUE_SERVICE_ROLE",
         "STEP_FUNCTIONS_ROLE_ARN",
     }
-    for statement in found.values():
+    for statement in statements_by_role.values():
         assert statement["Resource"] == f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY}"
         assert statement["Condition"] == {
             "StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
         }
 
 
-def test_without_a_key_no_role_may_use_any(rendered: list[Role]) -> None:
+def test_no_role_may_use_a_key_if_none_is_set(rendered: list[Role]) -> None:
     assert "kms:" not in json.dumps([role.policy for role in rendered])

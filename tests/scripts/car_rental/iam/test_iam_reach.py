@@ -1,7 +1,7 @@
-"""Each role's policy allows the calls that its work needs, and none that it must never make.
+"""Each role's policy allows the calls that its work needs, and no call of a list of others.
 
-The calls are listed by hand from what the services are documented to do; ``test_iam_recorded.py``
-has those that are made.
+The lists are written by hand after the services' documentation; ``test_iam_recorded.py`` compares
+with the calls of a real run.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ ELSEWHERE = "arn:aws:s3:::somebody-elses-bucket"
 REGION = f"us-east-1:{ACCOUNT}"
 MACHINE = f"arn:aws:states:{REGION}:stateMachine:CarRentalDataPipeline"
 CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:cluster/j-1"
-OURS = {"Project": "car-rental-data-lake", "Environment": "dev"}
-REQUESTED = {f"aws:RequestTag/{key}": value for key, value in OURS.items()}
+TAGS = {"Project": "car-rental-data-lake", "Environment": "dev"}
+REQUESTED = {f"aws:RequestTag/{key}": value for key, value in TAGS.items()}
 KEYS = (
     *("EMR_SERVICE_ROLE", "EMR_EC2_INSTANCE_PROFILE", "GLUE_SERVICE_ROLE", "LAMBDA_ROLE"),
     *("STEP_FUNCTIONS_ROLE_ARN", "SCHEDULER_ROLE"),
 )
 ADMIN = f"arn:aws:iam::{ACCOUNT}:role/Admin"
 
-# what no role may do, whatever the request says of itself
+# calls that no role may make in any context
 NEVER = [
     *(
         ("s3:DeleteBucket", BUCKET),
@@ -74,12 +74,12 @@ NEVER = [
         ("secretsmanager:GetSecretValue", "*"),
     ),
 ]
-# contexts that a request could come with: none, and those that open a condition of some role
+# contexts of a request: none, and those that fulfil a condition of some role
 CONTEXTS = [
     {},
     {"iam:PassedToService": "ec2.amazonaws.com"},
     {"iam:PassedToService": "elasticmapreduce.amazonaws.com"},
-    {f"elasticmapreduce:ResourceTag/{key}": value for key, value in OURS.items()},
+    {f"elasticmapreduce:ResourceTag/{key}": value for key, value in TAGS.items()},
 ]
 
 
@@ -93,22 +93,24 @@ def role_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Role]:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize(("action", "resource"), NEVER)
-def test_no_role_may(role_of: Callable[[str], Role], key: str, action: str, resource: str) -> None:
+def test_no_role_allows_a_forbidden_call(
+    role_of: Callable[[str], Role], key: str, action: str, resource: str
+) -> None:
     assert not [
         context for context in CONTEXTS if allows(role_of(key).policy, action, resource, context)
     ]
 
 
-# it names EMR_EC2_DefaultRole without an account, but nobody can pass a role of another account
-# anyway
-MANAGED_NEVER = [one for one in NEVER if not (one[0] == "iam:PassRole" and OTHER in one[1])]
+# AWS's policy names EMR_EC2_DefaultRole without an account; a role of another account cannot be
+# passed in any case
+MANAGED_NEVER = [call for call in NEVER if not (call[0] == "iam:PassRole" and OTHER in call[1])]
 
 
 @pytest.mark.parametrize(
     ("action", "resource"),
     [*MANAGED_NEVER, ("ec2:TerminateInstances", f"arn:aws:ec2:{REGION}:instance/i-untagged")],
 )
-def test_nor_does_aws_s_own_policy_of_the_emr_service_let_it(
+def test_aws_s_managed_policy_of_the_emr_service_allows_no_forbidden_call(
     role_of: Callable[[str], Role], action: str, resource: str
 ) -> None:
     (attached,) = role_of("EMR_SERVICE_ROLE").managed
@@ -155,9 +157,9 @@ NEEDED = [
         f"arn:aws:glue:{REGION}:table/car_rental_db/user_metrics",
         {},
     ),
-    ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**OURS)),
+    ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**TAGS)),
     ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:RunJobFlow", "*", REQUESTED),
-    ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:AddJobFlowSteps", CLUSTER, tagged(**OURS)),
+    ("STEP_FUNCTIONS_ROLE_ARN", "elasticmapreduce:AddJobFlowSteps", CLUSTER, tagged(**TAGS)),
     (
         "STEP_FUNCTIONS_ROLE_ARN",
         "iam:PassRole",
@@ -175,7 +177,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize(("key", "action", "resource", "context"), NEEDED)
-def test_a_role_may_do_what_it_needs(
+def test_a_role_allows_the_calls_that_its_work_needs(
     role_of: Callable[[str], Role], key: str, action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert allows(role_of(key).policy, action, resource, context)
@@ -185,12 +187,12 @@ BEYOND = [
     ("GLUE_SERVICE_ROLE", "s3:GetObject", f"{BUCKET}/raw/users/users.csv", {}),
     ("GLUE_SERVICE_ROLE", "s3:PutObject", f"{BUCKET}/processed/user_metrics/x", {}),
     ("EMR_EC2_INSTANCE_PROFILE", "s3:GetObject", f"{BUCKET}/athena-results/x.csv", {}),
-    ("EMR_EC2_INSTANCE_PROFILE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**OURS)),
+    ("EMR_EC2_INSTANCE_PROFILE", "elasticmapreduce:TerminateJobFlows", CLUSTER, tagged(**TAGS)),
     (
         "LAMBDA_ROLE",
         "elasticmapreduce:TerminateJobFlows",
         CLUSTER,
-        tagged(**{**OURS, "Environment": "prod"}),
+        tagged(**{**TAGS, "Environment": "prod"}),
     ),
     ("LAMBDA_ROLE", "elasticmapreduce:TerminateJobFlows", CLUSTER, {}),
     ("LAMBDA_ROLE", "elasticmapreduce:RunJobFlow", "*", REQUESTED),
@@ -219,7 +221,7 @@ BEYOND = [
 
 
 @pytest.mark.parametrize(("key", "action", "resource", "context"), BEYOND)
-def test_a_role_may_not_do_what_belongs_to_another_role_or_to_others(
+def test_a_role_does_not_allow_calls_of_other_roles_or_environments(
     role_of: Callable[[str], Role], key: str, action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert not allows(role_of(key).policy, action, resource, context)
@@ -236,13 +238,13 @@ def policy(**statement: object) -> dict[str, object]:
     }
 
 
-def test_the_evaluator_knows_wildcards_conditions_and_what_it_does_not_know() -> None:
+def test_the_evaluator_handles_wildcards_and_conditions_and_raises_on_unknown_elements() -> None:
     assert allows(policy(), "S3:getobject", "arn:aws:s3:::b/x/y") and not allows(
         policy(), "s3:PutObject", "arn:aws:s3:::b/x"
     )
-    bound = policy(Condition={"StringEquals": {"aws:SourceAccount": [ACCOUNT, OTHER]}})
-    assert allows(bound, "s3:GetObject", "arn:aws:s3:::b/x", {"aws:SourceAccount": OTHER})
-    assert not allows(bound, "s3:GetObject", "arn:aws:s3:::b/x")
+    with_condition = policy(Condition={"StringEquals": {"aws:SourceAccount": [ACCOUNT, OTHER]}})
+    assert allows(with_condition, "s3:GetObject", "arn:aws:s3:::b/x", {"aws:SourceAccount": OTHER})
+    assert not allows(with_condition, "s3:GetObject", "arn:aws:s3:::b/x")
     with pytest.raises(NotImplementedError):
         allows(policy(Effect="Deny"), "s3:GetObject", "arn:aws:s3:::b/x")
     with pytest.raises(KeyError):

@@ -1,22 +1,20 @@
-"""The policies fit what is called: every recorded call of a role is allowed, no grant is without a
-call, and no more is.
+"""The policies fit a recorded run: every call is allowed, and every grant is used.
 
-The whole pipeline runs on the stand-in, once by hand with the real Spark jobs and once by the state
-machine, and an execution is stopped so that the Lambda function has a cluster to end. Each request
-that AWS would make as a role is written down (``call_trail.py``), translated into permissions
-(``iam_permissions.py``), and held against the role's policy (``iam_evaluator.py``).
+The whole pipeline runs on the stand-in, once step by step with the real Spark jobs and once by the
+state machine. An execution is stopped, so that the cluster reaper has a cluster to terminate. Each
+request that AWS would make as a role is recorded (``call_trail.py``), translated to permissions
+(``iam_permissions.py``), and compared with the role's policy (``iam_evaluator.py``).
 
-What is added by hand, because the stand-in does not do it:
+Two kinds of needs are added, because the stand-in does not show them:
 
-- what Spark reads (``read_by_steps``): all objects below the ``s3://`` arguments of the steps; the
-  stand-in copies whole buckets in. What it writes and deletes, and the logs that it leaves, are
-  recorded.
-- ``DOCUMENTED``: what AWS's guides ask for beside the calls that are seen.
+- the objects that Spark reads (``read_by_steps``): all objects below the ``s3://`` arguments of the
+  steps, because the stand-in copies whole buckets. Writes, deletions and logs are recorded.
+- ``DOCUMENTED``: permissions that AWS's guides require beyond the recorded calls.
 
-Not modelled: EMRFS's own pattern of requests beyond ``DOCUMENTED``; what EMR does as its service
-role in EC2 (AWS's managed policy, which is AWS's); KMS; EventBridge Scheduler, which does not run
-here; resource policies, the bucket's included; service control policies, permissions boundaries;
-trust policies (``test_iam_policies.py`` has them).
+Not modelled: requests of EMRFS beyond ``DOCUMENTED``; calls that EMR makes in EC2 as its service
+role (AWS's own managed policy covers them); KMS; EventBridge Scheduler, which does not run here;
+resource policies; service control policies; permissions boundaries; trust policies
+(``test_iam_policies.py`` tests them).
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from setup_aws_environment import setup_aws_environment
 from support.call_trail import CallTrail, Request
 from support.deployed_pipeline import SLOW, Pipeline, deployed, until
 from support.documented_rights import BUCKET, DOCUMENTED, TAGGED
-from support.iam_evaluator import allows, unused_grants
+from support.iam_evaluator import allows, denied, unused_grants
 from support.iam_permissions import Permission, Translator
 from terminate_emr_cluster import terminate_emr_cluster
 
@@ -52,7 +50,7 @@ class Recorded:
     seen: list[Permission]
 
     def needs(self, key: str) -> list[Permission]:
-        """All that a role needs: recorded, read by Spark's steps, documented."""
+        """All needs of a role: recorded, read by Spark's steps, documented."""
         name = self.roles[key].name
         return [need for need in self.seen if need.role == name] + [
             Permission(name, *need) for need in DOCUMENTED[key]
@@ -70,32 +68,40 @@ def recorded(
     generate(rentals=60, seed=5, folder=folder)
     with trail.recording() as requests:
         pipeline = deployed(stand_in.url, "recorded", folder)
-        by_hand(pipeline)
-        by_the_state_machine(pipeline)
+        run_steps(pipeline)
+        run_state_machine(pipeline)
         reaper = cluster_reaper_role_name(pipeline.settings)
 
-        def its_calls() -> set[str]:
+        def reaper_operations() -> set[str]:
             return {request.operation for request in requests if request.role == reaper}
 
-        until(its_calls, lambda seen: "PutLogEvents" in seen, 30)  # the last thing it does
-    wanted = {role.key: role for role in roles(pipeline.settings, ACCOUNT_ID, "aws")}
+        until(
+            reaper_operations, lambda operations: "PutLogEvents" in operations, 30
+        )  # its last call
+    roles_by_key = {role.key: role for role in roles(pipeline.settings, ACCOUNT_ID, "aws")}
     translator = Translator(client)
-    ours = [
-        request for request in requests if request.role in {role.name for role in wanted.values()}
+    role_requests = [
+        request
+        for request in requests
+        if request.role in {role.name for role in roles_by_key.values()}
     ]
-    seen = [permission for request in ours for permission in translator.permissions(request)]
+    seen = [
+        permission for request in role_requests for permission in translator.permissions(request)
+    ]
     seen = [
         permission
         for permission in seen
-        if not (permission.role == reaper and is_of_others(permission))
+        if not (permission.role == reaper and is_foreign_cluster(permission))
     ]
-    nodes = wanted["EMR_EC2_INSTANCE_PROFILE"].name
-    return Recorded(wanted, [*seen, *read_by_steps(pipeline, nodes, seen, requests)])
+    nodes = roles_by_key["EMR_EC2_INSTANCE_PROFILE"].name
+    return Recorded(roles_by_key, [*seen, *read_by_steps(pipeline, nodes, seen, requests)])
 
 
-def is_of_others(permission: Permission) -> bool:
-    """A look at a cluster that is not the project's: the reaper looks at all, and takes AWS's
-    refusal for "not ours"."""
+def is_foreign_cluster(permission: Permission) -> bool:
+    """Tells whether the reaper read a cluster that is not the project's.
+
+    The reaper reads all clusters; AWS denies it those that are not the project's.
+    """
     tags = permission.context.items() & TAGGED.items()
     return permission.action == "elasticmapreduce:DescribeCluster" and len(tags) < len(TAGGED)
 
@@ -104,8 +110,8 @@ pytestmark = [pytest.mark.jvm, pytest.mark.all]
 RUN = "2026-11-23T03-20-06.123Z"
 
 
-def by_hand(pipeline: Pipeline) -> None:
-    """Steps 5 to 8 with the real Spark jobs."""
+def run_steps(pipeline: Pipeline) -> None:
+    """Runs steps 5 to 8 with the real Spark jobs."""
     aws, console = pipeline.aws, pipeline.console
     setup_aws_environment(aws, console)
     create_emr_cluster(aws, console)
@@ -114,30 +120,29 @@ def by_hand(pipeline: Pipeline) -> None:
     terminate_emr_cluster(aws, console)
 
 
-def by_the_state_machine(pipeline: Pipeline) -> None:
-    """Step 9 with jobs that do nothing, over the run that is there; then an execution that dies and
-    leaves its cluster."""
+def run_state_machine(pipeline: Pipeline) -> None:
+    """Runs step 9 over the existing run with jobs that do nothing, then stops an execution."""
     pipeline.put_jobs()
     execute_step_functions(pipeline.aws, pipeline.console, run_id=RUN)
     pipeline.put_jobs(clean_rentals=SLOW)
-    died = pipeline.start("dies")
-    pipeline.wait_for_step(died, "clean_rentals")
-    pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
-    assert pipeline.clusters_left_running(died) == []
+    stopped = pipeline.start("stopped")
+    pipeline.wait_for_step(stopped, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
+    assert pipeline.clusters_left_running(stopped) == []
 
 
 def read_by_steps(
     pipeline: Pipeline, role: str, seen: list[Permission], requests: list[Request]
 ) -> Iterator[Permission]:
-    """The objects below the ``s3://`` arguments of all submitted steps, deleted ones included."""
+    """Permissions to read the objects below the steps' ``s3://`` arguments, deleted ones too."""
     bucket = f"s3://{pipeline.settings.s3_bucket_name}/"
     pages = (
         pipeline.aws.client("s3")
         .get_paginator("list_objects_v2")
         .paginate(Bucket=pipeline.settings.s3_bucket_name)
     )
-    there = {item["Key"] for page in pages for item in page["Contents"]}
-    there |= {
+    keys = {item["Key"] for page in pages for item in page["Contents"]}
+    keys |= {
         need.resource.partition("/")[2]
         for need in seen
         if need.role == role and need.action == "s3:PutObject"
@@ -156,27 +161,18 @@ def read_by_steps(
     }
     yield Permission(role, "s3:ListBucket", BUCKET)
     for prefix in (part.removeprefix(bucket) for part in arguments if part.startswith(bucket)):
-        for key in there:
+        for key in keys:
             if key == prefix or key.startswith(f"{prefix}/"):
                 yield Permission(role, "s3:GetObject", f"{BUCKET}/{key}")
 
 
-def denied(role: Role, needs: list[Permission]) -> set[str]:
-    """Those of ``needs`` that the role's policy does not allow."""
-    return {
-        str(need)
-        for need in needs
-        if not allows(role.policy, need.action, need.resource, need.context)
-    }
+@pytest.mark.parametrize("key", DOCUMENTED)
+def test_a_role_allows_every_recorded_and_documented_call(recorded: Recorded, key: str) -> None:
+    assert denied(recorded.roles[key].policy, recorded.needs(key)) == set()
 
 
 @pytest.mark.parametrize("key", DOCUMENTED)
-def test_all_that_a_role_needs_its_policy_allows(recorded: Recorded, key: str) -> None:
-    assert denied(recorded.roles[key], recorded.needs(key)) == set()
-
-
-@pytest.mark.parametrize("key", DOCUMENTED)
-def test_no_grant_is_without_a_call(recorded: Recorded, key: str) -> None:
+def test_a_role_grants_nothing_that_no_call_uses(recorded: Recorded, key: str) -> None:
     assert list(unused_grants(recorded.roles[key].policy, recorded.needs(key))) == []
 
 
@@ -202,8 +198,9 @@ def test_no_grant_is_without_a_call(recorded: Recorded, key: str) -> None:
         ),
     ],
 )
-def test_each_role_was_seen_at_its_work(recorded: Recorded, key: str, actions: str) -> None:
-    """Else the tests above would hold for a recording of nothing."""
+def test_the_recording_contains_the_main_calls_of_each_role(
+    recorded: Recorded, key: str, actions: str
+) -> None:
     name = recorded.roles[key].name
     assert (
         set(actions.split()) - {need.action for need in recorded.seen if need.role == name} == set()
@@ -211,16 +208,16 @@ def test_each_role_was_seen_at_its_work(recorded: Recorded, key: str, actions: s
 
 
 @pytest.mark.parametrize("key", DOCUMENTED)
-def test_without_any_one_of_its_statements_a_role_would_be_refused_something(
-    recorded: Recorded, key: str
-) -> None:
+def test_every_statement_of_a_role_is_needed(recorded: Recorded, key: str) -> None:
     role = recorded.roles[key]
-    for left_out in role.policy["Statement"]:
+    for removed in role.policy["Statement"]:
         rest = {
             **role.policy,
-            "Statement": [one for one in role.policy["Statement"] if one is not left_out],
+            "Statement": [
+                statement for statement in role.policy["Statement"] if statement is not removed
+            ],
         }
         needs = recorded.needs(key)
         assert [
             need for need in needs if not allows(rest, need.action, need.resource, need.context)
-        ], left_out["Sid"]
+        ], removed["Sid"]

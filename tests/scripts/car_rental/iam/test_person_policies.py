@@ -1,8 +1,8 @@
-"""The policies for the person who runs the scripts: each phase's calls are allowed, and no grant is
-without a call.
+"""The policies for a user allow the calls of each phase and nothing else.
 
-Every phase runs once against the stand-in, what changes things twice: with other settings the
-second time. ``UNSEEN`` has what the stand-in does not show; a call of another phase is not allowed.
+Every phase runs once against the stand-in; the phases that change resources run again with other
+settings. ``UNSEEN`` lists calls that the stand-in never receives. A phase's policy does not allow
+the calls of another phase.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from setup_iam_roles import main as step_1
 from setup_iam_roles import setup_iam_roles
 from support.cfn_linter import lint_resources
 from support.deployed_pipeline import Pipeline
-from support.iam_evaluator import allows, unused_grants
+from support.iam_evaluator import as_list, denied, unused_grants
 from support.iam_permissions import Permission
 from support.person_permissions import PERSON, PersonTranslator
 from support.recorded_calls import Recording
@@ -67,14 +67,13 @@ OURS = {
 Need = tuple[Any, ...]
 
 
-def of(service: str, name: str) -> str:
+def arn(service: str, name: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{name}"
 
 
-# IAM's simulator tells anybody's rights: no policy here allows it, and --check says that it could
-# not be asked
-ASKABLE = [check for check in CHECKS if check.name != "rights"]
-NETWORK = [of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")]
+# the check of rights needs IAM's simulator, which no policy here allows
+CHECKS_WITHOUT_RIGHTS = [check for check in CHECKS if check.name != "rights"]
+NETWORK = [arn("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")]
 
 
 def each(
@@ -91,7 +90,7 @@ def role(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT_ID}:role/{NAME}-{name}"
 
 
-# files that differ are sent, large ones in parts; what KMS encrypts is compared by its metadata
+# changed files are uploaded, large ones in parts; encrypted files are compared by their metadata
 BRING_FILES = each(
     "s3", "GetObject PutObject AbortMultipartUpload", f"{BUCKET}/raw/x", f"{BUCKET}/jobs/x"
 )
@@ -99,17 +98,16 @@ FAILED_RUN = [
     *BRING_FILES,
     *each("s3", "ListAllMyBuckets", "*"),
     *each("s3", "GetObject", f"{BUCKET}/logs/emr/x", f"{BUCKET}/rejected/x"),
-    # what a cluster cost; the stand-in has no instances
+    # the cost of a cluster; the stand-in has no instances
     *each("elasticmapreduce", "ListInstances", CLUSTER),
     *each("elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS),
 ]
 REJECTED = each(
     "glue", "CreateTable CreatePartition DeletePartition GetTables GetPartitions", *CATALOG
 )
-SCHEDULE = of("scheduler", f"schedule/default/{NAME}-car-rental-pipeline")
+SCHEDULE = arn("scheduler", f"schedule/default/{NAME}-car-rental-pipeline")
 MACHINE = f"{NAME}-CarRentalDataPipeline"
-# what the stand-in does not show of a phase: repairs, failures, what AWS asks for on behalf of a
-# call
+# calls that the stand-in never receives: repairs, failures, checks that AWS makes for a call
 UNSEEN: dict[str, list[Need]] = {
     "check": [
         *each("ec2", "DescribeKeyPairs DescribeInstances DescribeInstanceTypes", "*"),
@@ -118,7 +116,7 @@ UNSEEN: dict[str, list[Need]] = {
         *each(
             "ec2",
             "CreateTags",
-            *(of("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")),
+            *(arn("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")),
             context={"aws:TagKeys": EMR_MANAGED_POLICY_TAG["Key"]},
         ),
         *each(
@@ -142,13 +140,13 @@ UNSEEN: dict[str, list[Need]] = {
         *each(
             "athena",
             "UpdateWorkGroup UpdateNamedQuery",
-            of("athena", f"workgroup/{NAME}-car-rental"),
+            arn("athena", f"workgroup/{NAME}-car-rental"),
         ),
-        *each("states", "TagResource", of("states", f"stateMachine:{MACHINE}")),
+        *each("states", "TagResource", arn("states", f"stateMachine:{MACHINE}")),
         *each(
             "lambda",
             "UpdateFunctionCode UpdateFunctionConfiguration GetFunction",
-            of("lambda", f"function:{NAME}-car-rental-cluster-reaper"),
+            arn("lambda", f"function:{NAME}-car-rental-cluster-reaper"),
         ),
         *each("sns", "Unsubscribe", "*"),
         *each("scheduler", "UpdateSchedule", SCHEDULE),
@@ -156,7 +154,7 @@ UNSEEN: dict[str, list[Need]] = {
     "process": [
         *FAILED_RUN,
         *REJECTED,
-        *each("states", "DescribeExecution", of("states", f"execution:{MACHINE}:x")),
+        *each("states", "DescribeExecution", arn("states", f"execution:{MACHINE}:x")),
         *each("elasticmapreduce", "PutManagedScalingPolicy", CLUSTER),
         *each("elasticmapreduce", "CancelSteps", CLUSTER, context=OURS),
         (
@@ -171,12 +169,12 @@ UNSEEN: dict[str, list[Need]] = {
         *each("elasticmapreduce", "ListClusters", "*"),
         *each("elasticmapreduce", "DescribeCluster", CLUSTER),
         *each("elasticmapreduce", "ListSteps", CLUSTER, context=OURS),
-        *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
+        *each("states", "StopExecution", arn("states", f"execution:{MACHINE}:x")),
     ],
     "analyze": [
         # https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
-        # Athena does everything with the rights of the caller
-        *each("athena", "StopQueryExecution", of("athena", f"workgroup/{NAME}-car-rental")),
+        # Athena uses the caller's rights for all work
+        *each("athena", "StopQueryExecution", arn("athena", f"workgroup/{NAME}-car-rental")),
         *each(
             "glue",
             "GetDatabase GetTable GetTables GetPartition GetPartitions BatchGetPartition",
@@ -195,9 +193,9 @@ UNSEEN: dict[str, list[Need]] = {
         *each(
             "elasticmapreduce", "SetTerminationProtection TerminateJobFlows", CLUSTER, context=OURS
         ),
-        *each("states", "StopExecution", of("states", f"execution:{MACHINE}:x")),
+        *each("states", "StopExecution", arn("states", f"execution:{MACHINE}:x")),
         *each("glue", "StopCrawler", f"{GLUE}:crawler/{NAME}-car-rental-processed"),
-        *each("athena", "GetWorkGroup", of("athena", f"workgroup/{NAME}-car-rental")),
+        *each("athena", "GetWorkGroup", arn("athena", f"workgroup/{NAME}-car-rental")),
         *each("s3", "AbortMultipartUpload", f"{BUCKET}/x"),
     ],
 }
@@ -205,7 +203,7 @@ UNSEEN: dict[str, list[Need]] = {
 
 @dataclasses.dataclass
 class Person:
-    """The policies of one lake, and what its phases were seen to need."""
+    """The policies of one lake, and the recorded needs of its phases."""
 
     aws: Aws
     seen: dict[str, list[Permission]] = dataclasses.field(default_factory=dict)
@@ -232,20 +230,20 @@ def person(
     }
     settings = load_settings({}, folder / "empty.env", flags)
     pipeline = Pipeline(settings, Aws(settings))
-    found, translator = Person(pipeline.aws), PersonTranslator(client, REGION)
+    person, translator = Person(pipeline.aws), PersonTranslator(client, REGION)
 
-    def phase(name: str, *work: Callable[[Aws], object]) -> None:
+    def phase(name: str, *steps: Callable[[Aws], object]) -> None:
         recording = Recording()
-        for step in work:
+        for step in steps:
             session = Aws(pipeline.settings)
             recording.listen_to(session)
             step(session)
         needs = [need for call in recording for need in translator.needs(call)]
-        found.seen.setdefault(name, []).extend(needs)
+        person.seen.setdefault(name, []).extend(needs)
 
     console, file = pipeline.console, folder / "iam_roles.json"
     plain = {"alert_email": "", "schedule_expression": ""}
-    phase("check", lambda aws: preflight(aws, local=False, checks=ASKABLE))
+    phase("check", lambda aws: preflight(aws, local=False, checks=CHECKS_WITHOUT_RIGHTS))
     phase("roles", *[lambda aws: setup_iam_roles(aws, console, file=file)] * 2)
     phase("roles", lambda aws: setup_iam_roles(aws, console, file=file, emr_policy="v1"))
     for step in (setup_aws_environment, setup_glue_crawlers, deploy_step_functions):
@@ -253,7 +251,10 @@ def person(
     for changes in (plain, {"emr_step_timeout_minutes": 60}):
         changed = dataclasses.replace(pipeline.settings, **changes)  # type: ignore[arg-type]
         phase(
-            "setup", lambda aws, it=changed: deploy_step_functions(with_settings(aws, it), console)
+            "setup",
+            lambda aws, settings=changed: deploy_step_functions(
+                with_settings(aws, settings), console
+            ),
         )  # type: ignore[misc]
     pipeline.put_jobs()
     run_id = pipeline.write_run(*TABLES)
@@ -272,7 +273,7 @@ def person(
         lambda aws: Athena(aws).run("SELECT 1 AS one"),
     )
     phase("teardown", lambda aws: teardown(aws, console, delete_data=True, yes=True))
-    return found
+    return person
 
 
 def with_settings(aws: Aws, settings: Settings) -> Aws:
@@ -280,29 +281,19 @@ def with_settings(aws: Aws, settings: Settings) -> Aws:
     return aws
 
 
-def denied(policy: dict[str, Any], needs: list[Permission]) -> set[str]:
-    return {
-        str(need) for need in needs if not allows(policy, need.action, need.resource, need.context)
-    }
-
-
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_a_person_with_the_policy_of_a_phase_may_do_all_that_it_does(
-    person: Person, phase: str
-) -> None:
-    assert len(person.seen[phase]) > 2  # else nothing was recorded
+def test_the_policy_of_a_phase_allows_every_call_of_the_phase(person: Person, phase: str) -> None:
+    assert len(person.seen[phase]) > 2  # otherwise nothing was recorded
     assert denied(person.policy(phase), person.needs(phase)) == set()
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_the_policy_of_a_phase_grants_nothing_that_it_does_not_need(
-    person: Person, phase: str
-) -> None:
+def test_the_policy_of_a_phase_grants_nothing_that_no_call_uses(person: Person, phase: str) -> None:
     assert list(unused_grants(person.policy(phase), person.needs(phase))) == []
 
 
 @pytest.mark.parametrize("phase", ["check", "setup", "process", "orchestrate", "analyze"])
-def test_only_the_policy_of_step_1_and_the_teardown_s_touch_what_roles_may_do(
+def test_only_the_policies_of_step_1_and_teardown_may_change_roles(
     person: Person, phase: str
 ) -> None:
     actions = {
@@ -318,21 +309,23 @@ def test_only_the_policy_of_step_1_and_the_teardown_s_touch_what_roles_may_do(
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_the_policy_of_a_phase_fits_into_a_managed_policy(person: Person, phase: str) -> None:
+def test_the_policy_of_a_phase_fits_the_size_limit_of_a_managed_policy(
+    person: Person, phase: str
+) -> None:
     text = json.dumps(person.policy(phase), separators=(",", ":"))
     assert len(text) <= MAX_MANAGED_CHARACTERS
 
 
-def test_the_linter_knows_every_action_and_has_nothing_to_say(person: Person) -> None:
-    made = [
+def test_the_linter_finds_nothing_in_the_policies_of_the_phases(person: Person) -> None:
+    policies = [
         ("AWS::IAM::ManagedPolicy", {"PolicyDocument": person.policy(phase)})
         for phase in PERSON_PHASES
     ]
-    assert lint_resources(*made) == []
+    assert lint_resources(*policies) == []
 
 
 @pytest.mark.parametrize("phase", PERSON_PHASES)
-def test_step_1_prints_the_policy_of_a_phase_and_makes_nothing(
+def test_step_1_prints_the_policy_of_a_phase(
     stand_in: LocalAws,
     phase: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -343,7 +336,3 @@ def test_step_1_prints_the_policy_of_a_phase_and_makes_nothing(
     assert step_1(["--show-policy", phase]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {statement["Effect"] for statement in printed["Statement"]} == {"Allow"}
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -1,5 +1,4 @@
-"""The notebook's kernel: this Python whatever the user has installed, nothing left behind, and
-Ctrl-C reaches the cell."""
+"""The notebook's kernel runs this Python, passes Ctrl-C to the cell and leaves no process."""
 
 from __future__ import annotations
 
@@ -18,12 +17,11 @@ from car_rental.report.kernel import CellError, Kernel
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A home folder that does not exist, and a user's kernel of the usual name that cannot
-    start."""
+    """A HOME that does not exist, and a user's kernel named python3 that cannot start."""
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(
-        json.dumps({"argv": ["/bin/false"], "display_name": "theirs", "language": "python"})
+        json.dumps({"argv": ["/bin/false"], "display_name": "broken", "language": "python"})
     )
     return {
         **os.environ,
@@ -33,14 +31,14 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_cells_run_one_after_the_other_in_this_python(
+def test_cells_share_their_state_and_run_in_this_python(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUPYTER_PATH", environ["JUPYTER_PATH"])
     with Kernel(tmp_path, environ) as kernel:
         assert kernel.run("import os, sys; answer = 6 * 7") == []
-        (shown,) = kernel.run("f'{answer} {sys.executable} {os.getcwd()}'")
-        assert shown["data"]["text/plain"] == repr(f"42 {sys.executable} {tmp_path}")
+        (output,) = kernel.run("f'{answer} {sys.executable} {os.getcwd()}'")
+        assert output["data"]["text/plain"] == repr(f"42 {sys.executable} {tmp_path}")
         (printed,) = kernel.run("print('a\\nb')")
         assert (printed["output_type"], printed["text"]) == ("stream", "a\nb\n")
         process = int(kernel.run("os.getpid()")[0]["data"]["text/plain"])
@@ -48,7 +46,7 @@ def test_cells_run_one_after_the_other_in_this_python(
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_an_error_of_a_cell_brings_its_name_and_what_was_shown_before(
+def test_a_failed_cell_raises_its_error_with_the_outputs_before_it(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     with Kernel(tmp_path, environ) as kernel:
@@ -58,7 +56,7 @@ def test_an_error_of_a_cell_brings_its_name_and_what_was_shown_before(
         assert kernel.run("'goes on'")
 
 
-def test_ctrl_c_lets_the_cell_clean_up_and_passes_on(
+def test_ctrl_c_interrupts_the_cell_which_cleans_up(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     marker = tmp_path / "cleaned"
@@ -75,8 +73,6 @@ def test_ctrl_c_lets_the_cell_clean_up_and_passes_on(
     assert time.monotonic() - began < 30
 
 
-def test_a_kernel_that_dies_is_an_error_and_no_endless_wait(
-    environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_kernel_that_dies_raises_an_error(environ: dict[str, str], tmp_path: Path) -> None:
     with Kernel(tmp_path, environ) as kernel, pytest.raises(DataLakeError, match="died"):
         kernel.run("import os; os._exit(1)")

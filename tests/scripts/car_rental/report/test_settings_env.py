@@ -1,4 +1,4 @@
-"""Settings reach a child process exactly as they are."""
+"""Settings reach a child process unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from car_rental.config import load_settings
-from car_rental.report.settings_env import VARIABLE, received, settings_environment
+from car_rental.report.settings_env import received, settings_environment
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from car_rental.report.settings_env import VARIABLE, received, settings_environm
         },
     ],
 )
-def test_the_settings_arrive_as_they_were_handed_over(
+def test_settings_survive_the_way_through_the_environment(
     values: dict[str, str], tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty.env"
@@ -35,14 +35,13 @@ def test_the_settings_arrive_as_they_were_handed_over(
     assert received(settings_environment(settings)) == settings
 
 
-def test_the_settings_handed_over_win_over_the_environment(tmp_path: Path) -> None:
+def test_passed_settings_take_precedence_over_the_environment(tmp_path: Path) -> None:
     empty = tmp_path / "empty.env"
     empty.touch()
     settings = load_settings({"ATHENA_WORKGROUP": "mine"}, empty)
-    other = {"ATHENA_WORKGROUP": "other", "AWS_ENDPOINT_URL": "http://elsewhere"}
-    assert received({**other, **settings_environment(settings)}) == settings
+    environment = {"ATHENA_WORKGROUP": "other", "AWS_ENDPOINT_URL": "http://elsewhere"}
+    assert received({**environment, **settings_environment(settings)}) == settings
 
 
-def test_without_a_handover_the_environment_counts() -> None:
-    assert VARIABLE not in {"ATHENA_WORKGROUP": "other"}
+def test_the_environment_counts_if_no_settings_are_passed() -> None:
     assert received({"ATHENA_WORKGROUP": "other"}).athena_workgroup == "other"

@@ -1,4 +1,4 @@
-"""The local AWS as a child of one command: its end is named."""
+"""The local AWS as a child of one command: errors name its end or its version."""
 
 import io
 import os
@@ -15,14 +15,14 @@ from car_rental.errors import DataLakeError
 from car_rental.runs.local_server import local_lake
 
 
-def test_a_server_that_the_system_killed_is_said_to_have_been_killed(tmp_path):
+def test_a_server_killed_by_the_system_is_named_as_the_cause(tmp_path):
     (tmp_path / ".env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}", encoding="utf-8")
     settings = load_settings({}, tmp_path / ".env")
     err = io.StringIO()
     console = Console(io.StringIO(), err)
     with (
         pytest.raises(DataLakeError, match="SIGKILL.*memory") as caught,
-        local_lake(settings, console) as here,
+        local_lake(settings, console) as local_settings,
     ):
         [server] = [
             child for child in psutil.Process().children() if "local_aws" in child.cmdline()
@@ -30,14 +30,14 @@ def test_a_server_that_the_system_killed_is_said_to_have_been_killed(tmp_path):
         os.kill(server.pid, signal.SIGKILL)
         while server.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.02)
-        terminate_after_failure(Aws(here), console, "j-1")
+        terminate_after_failure(Aws(local_settings), console, "j-1")
         raise DataLakeError("step", "no answer")
     assert "2 GB" in caught.value.fix
     assert "j-1 has ended with the local AWS" in err.getvalue()
     assert "cost" not in err.getvalue()
 
 
-def test_a_lake_of_another_version_is_refused_with_a_command_that_works_here(tmp_path):
+def test_a_lake_of_another_version_is_rejected_with_the_command_that_replaces_it(tmp_path):
     (tmp_path / ".env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}", encoding="utf-8")
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake/state.jsonl").write_text('{"local_aws": 99}\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The lake's lock: one writer at a time, and only a dead one is passed by."""
+"""The lake's lock admits one writer at a time; only a dead owner loses it."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ with lake_lock(Aws(settings), Console(), "main"):
 
 @pytest.fixture
 def lake(new_project: Callable[..., Any]) -> Any:
-    made = new_project()
-    ensure_bucket(made.aws)
-    return made
+    project = new_project()
+    ensure_bucket(project.aws)
+    return project
 
 
 @pytest.fixture
 def cluster(lake: Any, tmp_path: Any) -> Iterator[str]:
     setup_iam_roles(lake.aws, lake.console, file=tmp_path / "iam_roles.json")
     yield create_emr_cluster(lake.aws, lake.console, deadline_minutes=1).cluster_id
-    for one in active_clusters(lake.aws):
-        lake.aws.client("emr").terminate_job_flows(JobFlowIds=[one["Id"]])
+    for cluster in active_clusters(lake.aws):
+        lake.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
 
 
 @pytest.fixture
 def holder(lake: Any, tmp_path: Any) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock of ``it``."""
+    """Another process that holds the lake's lock."""
     names = ("aws_endpoint_url", "s3_bucket_name", "local_aws_dir")
     (tmp_path / "x.env").write_text(
         "".join(f"{name.upper()}={getattr(lake.settings, name)}\n" for name in names)
@@ -73,53 +73,53 @@ def put_lock(lake: Any, **owner: str) -> None:
     )
 
 
-def owner_now(lake: Any) -> dict[str, str]:
+def current_owner(lake: Any) -> dict[str, str]:
     owner: dict[str, str] = lake.aws.client("s3").head_object(
         Bucket=lake.settings.s3_bucket_name, Key=LOCK_KEY
     )["Metadata"]
     return owner
 
 
-def take(lake: Any, **options: Any) -> str:
+def take_lock(lake: Any, **options: Any) -> str:
     with lake_lock(lake.aws, lake.console, "run_spark_jobs", **options) as lock:
-        assert owner_now(lake)["token"] == lock.token
+        assert current_owner(lake)["token"] == lock.token
         return lock.token
 
 
-def test_it_is_free_again_behind_the_block_and_after_a_failure_in_it(lake: Any) -> None:
-    take(lake)
+def test_the_lock_is_released_after_the_block_and_after_a_failure(lake: Any) -> None:
+    take_lock(lake)
     with pytest.raises(ValueError), lake_lock(lake.aws, lake.console, "main"):
         raise ValueError
-    assert "token" not in owner_now(lake)
-    take(lake)
+    assert "token" not in current_owner(lake)
+    take_lock(lake)
 
 
-def test_a_process_that_lives_is_named_with_what_to_do(
+def test_a_living_owner_is_named_with_the_flag_that_waits(
     lake: Any, holder: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(
         DataLakeError, match=r"another run writes the lake: main on .* \(last seen .*--wait"
     ) as caught:
-        take(lake)
+        take_lock(lake)
     assert caught.value.where == "run_spark_jobs"
     assert holder.poll() is None
 
 
-def test_a_process_that_lives_is_waited_for(lake: Any, holder: subprocess.Popen[str]) -> None:
+def test_a_living_owner_can_be_waited_for(lake: Any, holder: subprocess.Popen[str]) -> None:
     threading.Timer(3, lambda: holder.send_signal(signal.SIGINT)).start()
-    take(lake, wait=True)
+    take_lock(lake, wait=True)
     assert "held by main on" in lake.err.getvalue()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_was_killed_or_stopped_does_not_block(
+def test_a_killed_or_stopped_owner_does_not_block(
     lake: Any, holder: subprocess.Popen[str], number: int
 ) -> None:
     holder.send_signal(number)
-    take(lake)
+    take_lock(lake)
 
 
-def test_a_process_that_was_taken_for_dead_notices_it(lake: Any) -> None:
+def test_an_owner_that_lost_the_lock_fails_and_leaves_it_to_the_new_owner(lake: Any) -> None:
     lost = pytest.raises(
         DataLakeError,
         match="this run was silent for too long: another has taken over the lake's lock",
@@ -127,10 +127,12 @@ def test_a_process_that_was_taken_for_dead_notices_it(lake: Any) -> None:
     with lost, lake_lock(lake.aws, lake.console, "main") as lock:
         put_lock(lake, owner="another", token="another/1")
         lock.check()
-    assert owner_now(lake)["token"] == "another/1"  # and leaves it to that one
+    assert current_owner(lake)["token"] == "another/1"
 
 
-def test_unfinished_steps_of_its_cluster_keep_it_alive(lake: Any, cluster: str) -> None:
+def test_an_owner_with_unfinished_steps_on_its_cluster_keeps_the_lock(
+    lake: Any, cluster: str
+) -> None:
     emr = lake.aws.client("emr")
     source = b"import time; time.sleep(120)"
     lake.aws.client("s3").put_object(
@@ -142,27 +144,27 @@ def test_unfinished_steps_of_its_cluster_keep_it_alive(lake: Any, cluster: str) 
     }
     step = {"HadoopJarStep": submit, "Name": "x"}
     put_lock(lake, owner="main on somewhere", cluster=cluster)
-    take(lake)
+    take_lock(lake)
     emr.add_job_flow_steps(JobFlowId=cluster, Steps=[{**step, "ActionOnFailure": "CONTINUE"}])
     put_lock(lake, owner="main on somewhere", cluster=cluster)
     with pytest.raises(
         DataLakeError, match=f"main on somewhere; cluster {cluster} has unfinished steps"
     ):
-        take(lake)
+        take_lock(lake)
 
 
 GONE = "arn:aws:states:us-east-1:123456789012:execution:machine:gone"
 
 
 @pytest.mark.parametrize("owner", [{}, {"owner": "x", "cluster": "j-GONE"}, {"execution": GONE}])
-def test_an_owner_that_aws_does_not_know_does_not_block(lake: Any, owner: dict[str, str]) -> None:
+def test_an_owner_unknown_to_aws_does_not_block(lake: Any, owner: dict[str, str]) -> None:
     put_lock(lake, **owner)
     began = time.monotonic()
-    take(lake)
+    take_lock(lake)
     assert time.monotonic() - began < 10
 
 
-def test_of_many_that_come_at_once_one_is_inside_at_a_time(lake: Any) -> None:
+def test_concurrent_writers_hold_the_lock_one_after_the_other(lake: Any) -> None:
     inside, most = [0], [0]
 
     def enter() -> None:
@@ -180,7 +182,7 @@ def test_of_many_that_come_at_once_one_is_inside_at_a_time(lake: Any) -> None:
     assert most == [1]
 
 
-def test_a_run_id_that_sorts_before_a_published_run_is_refused(lake: Any) -> None:
+def test_a_run_id_that_sorts_before_a_published_run_is_rejected(lake: Any) -> None:
     s3, bucket = lake.aws.client("s3"), lake.settings.s3_bucket_name
     s3.put_object(Bucket=bucket, Key="processed/location_metrics/run_id=2024-06/part-0.parquet")
     require_newest(lake.aws, "main", "2024-06")
