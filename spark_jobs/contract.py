@@ -7,8 +7,9 @@ it needs nothing but the standard library of Python 3.7.
 import codecs
 import csv
 import io
+import os
 import re
-from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 # --- zones of the lake, each a folder of the bucket, and what runs write into them
 RAW, CLEAN, REJECTED, STAGING, PROCESSED = "raw", "clean", "rejected", "staging", "processed"
@@ -106,15 +107,19 @@ MAX_TEXT_BYTES = 10000  # a longer id, name or address makes its row malformed
 # --- raw files
 SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is no raw data
 CSV_SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
-# tables, packed or not; no checksum of Hadoop
+# tables, packed or not, also copies and half of a download: x.csv~, x.csv (1), x.csv.part
 DATA_SUFFIX = re.compile(
-    r"\.(csv|tsv|tab|txt|xls[xmb]?|ods|json|jsonl|parquet|orc|avro)(\.(?!crc$)[a-z0-9]+)?$",
+    r"\.(csv|tsv|tab|txt|xls[xmb]?|ods|json|jsonl|parquet|orc|avro|zip|gz|bz2|7z)(?![a-z0-9])",
     re.IGNORECASE,
 )
-CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f]")
+NO_DATA = re.compile(r"^\._|^\.~lock\.|\.crc$")  # left behind by macOS, LibreOffice, Hadoop
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SURROGATES = re.compile("[\ud800-\udfff]")  # in place of bytes of a name that are no UTF-8
 HEADER_BYTES = 1 << 16  # a header ends within so many bytes
 BLANK_BYTES = 1 << 24  # a header begins within so many bytes
 MAX_COLUMNS = 1000
+LINES_ABOVE_HEADER = 50  # so many lines are searched for a header below a title
+NO_UTF8_HEADER = "has a header that is not UTF-8: save the file as UTF-8"
 OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 # how files begin that are no text: the name says .csv, the content is something else
 FORMATS = {
@@ -156,25 +161,59 @@ class ContractError(ValueError):
     """
 
 
-def raw_files(paths: Iterable[str]) -> RawFiles:
+def raw_files(paths: Iterable[str], folder: str = "") -> RawFiles:
     """Sort the files of a raw zone into those that are read and those that are not.
 
-    Read are `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]`; hidden files are ignored.
+    Read are `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]`; hidden files are ignored. `folder`:
+    where they lie, if that is on this machine; what is no file there is refused.
     """
     files = RawFiles({table: [] for table in RAW_COLUMNS}, {}, {})
     for path in sorted(paths):
         table, reason = table_of(path), _why_not_read(path)
         if _is_hidden(path):
             continue
+        refused = _why_refused(path) or (_why_no_file(os.path.join(folder, path)) if folder else "")
         if reason:
-            files.not_read[_printable(path)] = reason
-        elif CONTROL_CHARACTERS.search(path):
-            files.refused[_printable(path)] = "has a control character in its name: rename it"
-        elif ":" in path:
-            files.refused[path] = "has a ':' in its name, which Hadoop cannot read: rename it"
+            files.not_read[printable(path)] = reason
+        elif refused:
+            files.refused[printable(path)] = refused
         else:
             files.read[table].append(path)
     return files
+
+
+def files_below(folder: str) -> List[str]:
+    """The paths, relative to a folder of this machine, of all files below it; [] without a folder.
+
+    Links to folders are followed. A folder that is reached a second time counts as a file.
+    """
+    if not os.path.isdir(folder):
+        return []
+    return [os.path.relpath(path, folder) for path in _files_below(folder, set())]
+
+
+def _files_below(folder: str, visited: Set[str]) -> Iterator[str]:
+    visited.add(os.path.realpath(folder))
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and os.path.realpath(path) not in visited:
+            yield from _files_below(path, visited)
+        else:
+            yield path
+
+
+def _why_refused(path: str) -> str:
+    if SURROGATES.search(path):
+        return "has a name that is not UTF-8: rename it"
+    if CONTROL_CHARACTERS.search(path):
+        return "has a control character in its name: rename it"
+    return "has a ':' in its name, which Hadoop cannot read: rename it" if ":" in path else ""
+
+
+def _why_no_file(path: str) -> str:
+    if not os.path.exists(path):
+        return "is a link to a file that does not exist: repair or remove it"
+    return "" if os.path.isfile(path) else "is no regular file: remove it"
 
 
 def table_of(path: str) -> str:
@@ -185,8 +224,9 @@ def table_of(path: str) -> str:
     return first if first in RAW_COLUMNS else ""
 
 
-def _printable(path: str) -> str:
-    return CONTROL_CHARACTERS.sub(lambda found: f"\\x{ord(found.group()):02x}", path)
+def printable(text: str) -> str:
+    """The text with an escape in place of each character that a terminal does not show as one."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _is_hidden(path: str) -> bool:
@@ -195,8 +235,8 @@ def _is_hidden(path: str) -> bool:
     Examples: `_SUCCESS`, `.DS_Store`, `._part.csv`. A table below a hidden folder is not hidden.
     """
     name = path.rpartition("/")[2]
-    no_data = name.startswith("._") or not DATA_SUFFIX.search(name)
-    return path == SAMPLE_MANIFEST or (_is_private(path) and no_data)
+    no_data = NO_DATA.search(name) or not DATA_SUFFIX.search(name)
+    return path == SAMPLE_MANIFEST or bool(_is_private(path) and no_data)
 
 
 def _is_private(path: str) -> bool:
@@ -216,17 +256,20 @@ def _why_not_read(path: str) -> str:
     return ""
 
 
-def file_header(read: Callable[[int], bytes]) -> Header:
-    """The header of a file; `read(count)` returns its first bytes, unzipped.
+def file_header(table: str, read: Callable[[int], bytes]) -> Header:
+    """The header of a table's file; `read(count)` returns its first bytes, unzipped.
 
-    Reads on while it finds nothing but blank lines. Raises ContractError when there is no header.
+    Reads on while it finds nothing but blank lines. Raises ContractError when there is no header
+    with all columns of the table.
     """
     count = 2 * HEADER_BYTES
     start = read(count)
     while len(start) == count < BLANK_BYTES and len(_text(start).encode("utf-8")) < HEADER_BYTES:
         count *= 4
         start = read(count)
-    return read_header(start)
+    header = read_header(start)
+    check_header(table, header, _text(start))
+    return header
 
 
 def _text(start: bytes) -> str:
@@ -249,6 +292,8 @@ def read_header(start: bytes) -> Header:
     if not text:
         raise ContractError("is empty, it has not even a header: upload it again, or delete it")
     lines = list(io.StringIO(text, newline=None))  # LF, CRLF and CR all end a line
+    if "\0" in lines[0]:
+        raise ContractError(NO_UTF8_HEADER)
     reader = csv.reader(lines)
     try:
         names = next(reader)
@@ -292,32 +337,56 @@ def other_header(table: str, header: Header, line: str) -> bool:
     )
 
 
-def check_header(table: str, header: Header) -> None:
-    """Raise ContractError unless the header has every column of the table exactly once."""
+def check_header(table: str, header: Header, text: str = "") -> None:
+    """Raise ContractError unless the header has every column of the table exactly once.
+
+    `text`: the start of the file, in which the header may stand further down.
+    """
     columns, names = RAW_COLUMNS[table], header.names
     missing = [column for column in columns if column not in names]
-    if missing and (NOT_UTF8 in header.text or "\0" in header.text):
-        raise ContractError("has a header that is not UTF-8: save the file as UTF-8")
-    for separator, word in OTHER_SEPARATORS.items():
-        if missing and set(columns) <= {
-            name.strip(WHITE_SPACE + '"') for name in header.text.split(separator)
-        }:
-            raise ContractError(f"has columns separated by {word}, not by ','")
     if missing:
-        raise ContractError(
-            "lacks the column{} {}; its header has {}".format(
-                "s" if len(missing) > 1 else "", ", ".join(missing), _shortened(names)
-            )
-        )
+        raise ContractError(_why_missing(columns, missing, header, text))
     twice = [column for column in columns if names.count(column) > 1]
     if twice:
-        raise ContractError("has the column {} twice".format(", ".join(twice)))
+        raise ContractError("has the column {} twice: remove one".format(", ".join(twice)))
     if len(names) > MAX_COLUMNS:
         raise ContractError(
             f"has {len(names)} columns, at most {MAX_COLUMNS} are read: is it the right file?"
         )
 
 
+def _why_missing(columns: Sequence[str], missing: Sequence[str], header: Header, text: str) -> str:
+    """The most likely reason for the columns that are missing, and the remedy."""
+    if NOT_UTF8 in header.text:
+        return NO_UTF8_HEADER
+    if len(header.names) == 1 and _has_all(columns, header.text, ","):
+        return "has each line in quotes as a whole: remove these quotes"
+    for separator, word in OTHER_SEPARATORS.items():
+        if _has_all(columns, header.text, separator):
+            return f"has columns separated by {word}, not by ',': save it with commas"
+    below = text.splitlines()[1:LINES_ABOVE_HEADER]
+    if any(_has_all(columns, line, mark) for line in below for mark in (",", *OTHER_SEPARATORS)):
+        return "has other lines above its header: delete them"
+    spelled = {_letters(name): name for name in header.names}
+    if all(_letters(column) in spelled for column in missing):
+        pairs = [f"{spelled[_letters(column)]} for {column}" for column in missing]
+        return f"spells {_shortened(pairs)}: correct its header"
+    if len(missing) == len(columns):
+        return f"has no header: its first line names none of the columns {', '.join(columns)}"
+    return "lacks the column{} {}; its header has {}".format(
+        "s" if len(missing) > 1 else "", ", ".join(missing), _shortened(header.names)
+    )
+
+
+def _has_all(columns: Sequence[str], line: str, separator: str) -> bool:
+    return set(columns) <= {name.strip(WHITE_SPACE + '"') for name in line.split(separator)}
+
+
+def _letters(name: str) -> str:
+    """The letters of a column's name: spelling differs by case, blanks and invisible characters."""
+    return re.sub("[^a-z]", "", name.lower())
+
+
 def _shortened(names: Sequence[str]) -> str:
-    text = ", ".join(names)
+    text = printable(", ".join(names))
     return text if len(text) <= 300 else text[:300] + " ..."

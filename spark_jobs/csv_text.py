@@ -27,7 +27,6 @@ _FIELD = f"(?:{_CLOSED}|{_LITERAL})"
 _QUOTED_FIELD = sql_text(whole_match(f"{_QUOTED}[{WHITE_SPACE}]*+"))
 _INSIDE = r'\A"((?:[^"]|"")*+)"'
 _UNTIL_CLOSED = '(?:[^"]|"")*+'  # the rest of a line within quotes, up to the quote that closes it
-_WELL_FORMED = whole_match(f"(?:{_FIELD},)*+{_FIELD}")
 # A line may leave a quote open, begun outside or within quotes. What follows a closing quote
 # belongs to its field.
 _ANY_FIELD = f'(?:{_QUOTED}[^,]*+|(?!")[^,]*+)'
@@ -150,8 +149,8 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
             "plain",
             ~F.col("unclosed") & ~F.col("is_long") & line.rlike(whole_match(",".join(patterns))),
         )
-        .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields()))
-        .withColumn("odd_fields", F.when(_fit(patterns), F.col("odd_fields")))
+        .withColumn("odd_fields", F.when(~plain & ~F.col("unclosed"), _odd_fields(len(patterns))))
+        .withColumn("odd_fields", F.when(_are_short(patterns), F.col("odd_fields")))
     )
     not_utf8 = ~plain & line.rlike(NOT_UTF8)
     return told.select(
@@ -162,7 +161,11 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
         (~plain & ~not_utf8 & F.col("odd_fields").isNull()).alias("malformed"),
         F.when(plain, line.isin(*headers))
         # every header names an id column; this cheap test spares the other lines the slow trim
-        .otherwise(line.contains("_id") & F.expr(trim_sql(utf8_sql("line"))).isin(*headers))
+        .otherwise(
+            ~F.col("unclosed")
+            & line.contains("_id")
+            & F.expr(trim_sql(utf8_sql("line"))).isin(*headers)
+        )
         .alias("is_header"),
         F.when(plain, F.split("line", ",")).otherwise(F.col("odd_fields")).alias("fields"),
     )
@@ -177,18 +180,18 @@ def _is_blank() -> Column:
     return ~begins_with_ascii & (F.expr(trim_sql("line")) == "")
 
 
-def _fit(patterns: Sequence[str]) -> Column:
-    """Returns whether `odd_fields` are as many as `patterns`, and no text is too long."""
+def _are_short(patterns: Sequence[str]) -> Column:
+    """Returns whether no text among `odd_fields` is too long."""
     texts = [place for place, text in enumerate(patterns) if text in (PLAIN_TEXT, PLAIN_WORDS)]
     lengths = [f"octet_length(odd_fields[{place}])" for place in texts]
-    are_short = F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
-    return (F.size("odd_fields") == len(patterns)) & (~F.col("is_long") | are_short)
+    return ~F.col("is_long") | F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
 
 
-def _odd_fields() -> Column:
-    """The fields of any `line`, NULL unless it is well-formed."""
+def _odd_fields(count: int) -> Column:
+    """The fields of any `line`, NULL unless it is well-formed and has so many fields."""
     fields = f"transform({raw_fields()}, field -> {trim_sql(unquoted_sql('field'))})"
-    return F.when(F.col("line").rlike(_WELL_FORMED), F.expr(fields))
+    well_formed = whole_match(f"(?:{_FIELD},){{{count - 1}}}+{_FIELD}")
+    return F.when(F.col("line").rlike(well_formed), F.expr(fields))
 
 
 def raw_fields() -> str:

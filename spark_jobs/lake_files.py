@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, Dict, List
 
-from contract import RUN_FOLDER
+from contract import RUN_FOLDER, files_below
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 
@@ -70,8 +70,25 @@ class Lake:
         if not file_system.rename(self._path(source), self._path(target)):
             raise OSError(f"could not move {source} to {target}")
 
+    def local_path(self, uri: str) -> str:
+        """The path of a file on this machine, '' if it is elsewhere."""
+        qualified = self._file_system(uri).makeQualified(self._path(uri)).toUri()
+        return str(qualified.getPath()) if qualified.getScheme() == "file" else ""
+
+    def ignore_checksums(self, folder: str) -> None:
+        """Reads files on this machine that were edited after Hadoop wrote them, and their .crc."""
+        if self.local_path(folder):
+            self._file_system(folder).setVerifyChecksum(False)
+
     def tree(self, uri: str) -> Dict[str, int]:
-        """Path, relative to the folder, and bytes of every file below it, however deep."""
+        """Path, relative to the folder, and bytes of every file below it, however deep.
+
+        Hadoop passes over links that lead nowhere and does not notice those that lead in circles,
+        so a folder on this machine is listed without it.
+        """
+        folder = self.local_path(uri)
+        if folder:
+            return {path: _size(os.path.join(folder, path)) for path in files_below(folder)}
         if not self.exists(uri):
             return {}
         root = (
@@ -96,20 +113,22 @@ class Lake:
         path, io = self._path(uri), self._jvm.org.apache.commons.io
         try:
             stream = self._file_system(uri).open(path)
-            try:
-                codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(
-                    self._configuration
-                ).getCodec(path)
-                plain = codec.createInputStream(stream) if codec else stream
-                return bytes(io.IOUtils.toByteArray(io.input.BoundedInputStream(plain, count)))
-            finally:
-                stream.close()
         except Py4JJavaError as error:
-            reason = error.java_exception.getMessage()
+            reason = _reason(error)
+            raise OSError(f"cannot be opened ({reason}): allow the job to read it") from error
+        try:
+            codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(
+                self._configuration
+            ).getCodec(path)
+            plain = codec.createInputStream(stream) if codec else stream
+            return bytes(io.IOUtils.toByteArray(io.input.BoundedInputStream(plain, count)))
+        except Py4JJavaError as error:
             raise OSError(
-                f"cannot be read ({reason}): it is damaged, cut off or no gzip file; upload it"
-                " again as .csv or .csv.gz"
+                f"cannot be read ({_reason(error)}): it is damaged, cut off or no gzip file;"
+                " upload it again as .csv or .csv.gz"
             ) from error
+        finally:
+            stream.close()
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file within the lake."""
@@ -171,6 +190,15 @@ def print_to_stderr(line: str) -> None:
         SparkContext._jvm.java.lang.System.err.println(line)
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def _reason(error: Py4JJavaError) -> str:
+    """The message of a Java exception in one line."""
+    return " ".join(str(error.java_exception.getMessage()).split())
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.isfile(path) else 0
 
 
 def join(folder: str, *names: str) -> str:

@@ -65,8 +65,12 @@ def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone
 
     `copies` is a folder for copies of files that Spark cannot open.
     """
-    sizes = lake.tree(raw)
-    found = contract.raw_files(sizes)
+    try:
+        sizes = lake.tree(raw)
+    except OSError as error:
+        raise JobError(f"{raw} cannot be listed: {error}") from error
+    lake.ignore_checksums(raw)
+    found = contract.raw_files(sizes, lake.local_path(raw))
     for name, reason in found.refused.items():
         raise JobError(f"{join(raw, name)} {reason}")
     for table, names in found.read.items():
@@ -97,8 +101,7 @@ def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
         path = join(copies, read_name(name))
         lake.copy(join(raw, name), path)
     try:
-        header = contract.file_header(lambda count: lake.start(path, count))
-        contract.check_header(table, header)
+        header = contract.file_header(table, lambda count: lake.start(path, count))
     except (ContractError, OSError) as error:
         raise JobError(f"{join(raw, name)} {error}") from error
     return RawFile(path, quote(join(raw, name), safe="/:"), name, header)

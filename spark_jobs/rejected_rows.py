@@ -92,7 +92,7 @@ def problem(
     rows, rejected = counts["rows"], counts["rejected"]
     if not counts["kept"]:
         words = f"not one of {rows} {rows_of} could be kept"
-    elif rejected > max_reject_rate * rows:
+    elif rejected / rows > max_reject_rate:  # exact at the limit, unlike the product
         words = (
             f"{rejected} of {rows} {rows_of} are rejected, more than the share of"
             f" {max_reject_rate} that is allowed"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
+from pathlib import Path
 
 import contract
 import pytest
@@ -13,6 +15,7 @@ from contract import (
     Header,
     check_header,
     file_header,
+    files_below,
     other_header,
     raw_files,
     read_header,
@@ -51,6 +54,11 @@ def test_csv_files_anywhere_below_a_tables_folder_and_beside_it_are_read() -> No
         ("rental_transactions/.2024/apr.parquet", "begins with '_' or '.'"),
         ("rental_transactions/.part.csv", "begins with '_' or '.'"),
         ("rental_transactions/_new.csv.bz2", "begins with '_' or '.'"),
+        ("rental_transactions/_new.csv~", "begins with '_' or '.'"),
+        ("rental_transactions/_new.csv (1)", "begins with '_' or '.'"),
+        ("rental_transactions/_new.csv.gz.part", "begins with '_' or '.'"),
+        ("rental_transactions/_new.zip", "begins with '_' or '.'"),
+        ("rental_transactions/.new.gz", "begins with '_' or '.'"),
         ("users/.ipynb_checkpoints/x-checkpoint.csv", "begins with '_' or '.'"),
         (".users/part.csv.gz", "belongs to no table"),
     ],
@@ -69,6 +77,7 @@ def test_every_other_file_is_named_with_the_reason(path: str, word: str) -> None
         "users/._part.csv",
         "users/_SUCCESS",
         "users/.part-00000.csv.crc",
+        "users/.part-00000.csv.gz.crc",
         "users/.~lock.part.csv#",
         "users/_temporary/0/_SUCCESS",
         "__MACOSX/users/._part.csv",
@@ -80,14 +89,52 @@ def test_hidden_files_need_no_word(path: str) -> None:
     assert raw_files([path]) == raw_files([])
 
 
-def test_a_name_that_hadoop_cannot_read_is_refused() -> None:
-    assert "rename it" in raw_files(["users/b_10:00.csv"]).refused["users/b_10:00.csv"]
+@pytest.mark.parametrize(
+    ("path", "name", "reason"),
+    [
+        ("users/b_10:00.csv", "users/b_10:00.csv", "has a ':' in its name, which Hadoop cannot"),
+        ("users/a\nb.csv", r"users/a\nb.csv", "has a control character in its name: rename it"),
+        ("users/a\x9b1mb.csv", r"users/a\x9b1mb.csv", "has a control character in its name"),
+        ("users/a\u2028b.csv", r"users/a\u2028b.csv", "has a control character in its name"),
+        ("users/caf\udce9.csv", r"users/caf\udce9.csv", "has a name that is not UTF-8: rename it"),
+    ],
+)
+def test_a_name_that_hadoop_cannot_read_is_refused_and_printed_on_one_line(
+    path: str, name: str, reason: str
+) -> None:
+    refused = raw_files([path]).refused
+    assert refused[name].startswith(reason)
 
 
-def test_a_name_with_a_line_break_is_refused_and_printed_on_one_line() -> None:
-    files = raw_files(["users/a\nb.csv", "users/a\tb.txt"])
-    assert files.refused == {r"users/a\x0ab.csv": "has a control character in its name: rename it"}
-    assert list(files.not_read) == [r"users/a\x09b.txt"]
+def test_names_that_are_not_read_are_printed_on_one_line_without_control_characters() -> None:
+    names = ["users/a\tb.txt", "users/\x1b[2J.txt", "users/caf\udce9.txt", "users/Zoë 🚗.txt"]
+    assert sorted(raw_files(names).not_read) == [
+        "users/Zoë 🚗.txt",
+        r"users/\x1b[2J.txt",
+        r"users/a\tb.txt",
+        r"users/caf\udce9.txt",
+    ]
+
+
+def test_what_is_no_file_on_this_machine_is_refused_and_circles_are_walked_once(
+    tmp_path: Path,
+) -> None:
+    users = tmp_path / "users"
+    (users / "2024").mkdir(parents=True)
+    (users / "2024" / "a.csv").touch()
+    (users / "gone.csv").symlink_to(tmp_path / "nowhere")
+    (users / "itself.csv").symlink_to("itself.csv")
+    (users / "loop").symlink_to(users)
+    os.mkfifo(users / "pipe.csv")
+    files = raw_files(files_below(str(tmp_path)), str(tmp_path))
+    assert files.read["users"] == ["users/2024/a.csv"]
+    assert list(files.not_read) == ["users/loop"]
+    assert {name: why.partition(":")[0] for name, why in files.refused.items()} == {
+        "users/gone.csv": "is a link to a file that does not exist",
+        "users/itself.csv": "is a link to a file that does not exist",
+        "users/pipe.csv": "is no regular file",
+    }
+    assert files_below(str(tmp_path / "nowhere")) == []
 
 
 @pytest.mark.parametrize(
@@ -117,12 +164,13 @@ def test_a_header_may_have_a_line_break_within_quotes() -> None:
 )
 def test_a_header_may_come_behind_any_number_of_blank_lines(blank: bytes) -> None:
     content = blank + USERS.encode() + b"\nU1,Zo\xc3\xab" + b"x" * contract.HEADER_BYTES
-    assert file_header(lambda count: content[:count]).names == contract.RAW_COLUMNS["users"]
+    header = file_header("users", lambda count: content[:count])
+    assert header.names == contract.RAW_COLUMNS["users"]
 
 
 def test_a_file_of_nothing_but_blank_lines_is_empty() -> None:
     with pytest.raises(ContractError, match="is empty"):
-        file_header(lambda count: (b"\n" * 9_999_999)[:count])
+        file_header("users", lambda count: (b"\n" * 9_999_999)[:count])
 
 
 def test_a_file_that_is_gzipped_twice_is_to_be_unpacked() -> None:
@@ -199,12 +247,10 @@ def test_a_file_without_a_header_is_an_error(start: bytes, message: str) -> None
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (
-            USERS.replace("email", "e-mail").encode(),
-            "lacks the column email; its header has user_id",
-        ),
+        (USERS.replace("email", "mail").encode(), "lacks the column email; its header has user_id"),
         (USERS.encode("utf-16"), "not UTF-8"),
         (USERS.encode("utf-16-be"), "not UTF-8"),
+        (b"\xef\xbb\xbf\r\n" + USERS.encode("utf-16-le"), "not UTF-8"),
         ((USERS + ",email").encode(), "the column email twice"),
         ((USERS + ",x" * 1000).encode(), "has 1009 columns"),
     ],
@@ -212,6 +258,32 @@ def test_a_file_without_a_header_is_an_error(start: bytes, message: str) -> None
 def test_a_header_must_have_each_column_once(header: bytes, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_header("users", read_header(header))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (f"Users of April,,,,\n{USERS}\n", "has other lines above its header: delete them"),
+        (f",,,,,,,,\r\n{USERS}\r\n", "has other lines above its header"),
+        (f"sep=,\n{USERS}\n", "has other lines above its header"),
+        (f"sep=;\r\n{USERS.replace(',', ';')}\r\n", "has other lines above its header"),
+        (f'# export\r# "2024"\r\ufeff"{USERS}"\r', "has other lines above its header"),
+        (USERS.replace(",", ";"), "has columns separated by ';', not by ','"),
+        (USERS.replace(",", " \t "), "has columns separated by tabs, not by ','"),
+        (f'"{USERS}"\n"U1,Ann"\n', "has each line in quotes as a whole"),
+        (USERS.title(), "spells User_Id for user_id, First_Name for first_name"),
+        (USERS.replace("is_active", "isActive"), "spells isActive for is_active: correct its"),
+        (USERS.replace("user_id", "user id"), "spells user id for user_id"),
+        (USERS.replace("user_id", "user\u2060_id"), r"spells user\\u2060_id for user_id"),
+        (USERS.replace("email", "\x1b[31m"), r"lacks the column email; .* \\x1b\[31m,"),
+        ("U1,Ann,Lee,ann@example.com,1,D1,,,1", "has no header: its first line names none"),
+        ("<!DOCTYPE html>\n<html>", "has no header: its first line names none of the columns"),
+    ],
+)
+def test_the_reason_for_missing_columns_is_told(start: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message) as error:
+        file_header("users", lambda count: start.encode()[:count])
+    assert "ann@example.com" not in str(error.value)
 
 
 def test_bytes_that_are_no_utf8_do_no_harm_in_the_name_of_another_column() -> None:

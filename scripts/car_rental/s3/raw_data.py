@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +61,7 @@ def list_raw_files(folder: Path) -> RawData:
     Raises ``DataLakeError`` for a file that no job can read: a dangling link, or a name that Hadoop
     rejects.
     """
-    paths = list(_files(folder, set())) if folder.is_dir() else []
-    found = contract.raw_files(path.relative_to(folder).as_posix() for path in paths)
-    for name in [name for names in found.read.values() for name in names]:
-        if not (folder / name).exists():
-            found.refused[name] = "is a link to a file that does not exist: repair or remove it"
-        elif not (folder / name).is_file():
-            found.refused[name] = "is no regular file: remove it"
+    found = contract.raw_files(contract.files_below(str(folder)), str(folder))
     if found.refused:
         problems = "; ".join(f"{name} {reason}" for name, reason in found.refused.items())
         raise DataLakeError(
@@ -81,28 +74,13 @@ def list_raw_files(folder: Path) -> RawData:
     )
 
 
-def _files(folder: Path, visited: set[Path]) -> Iterator[Path]:
-    """All files below the folder. Linked folders are followed once each."""
-    real = folder.resolve()
-    if real in visited:
-        yield folder  # a second link to a folder: a file to be named as not read
-        return
-    visited.add(real)
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield from _files(path, visited)
-        else:
-            yield path
-
-
 def header_problem(table: str, path: Path) -> str:
     """The problem with the header of a file, as a sentence without a subject.
 
     Empty if there is none.
     """
     try:
-        header = contract.file_header(lambda count: _start(path, count))
-        contract.check_header(table, header)
+        contract.file_header(table, lambda count: _start(path, count))
     except contract.ContractError as error:
         return str(error)
     return ""
