@@ -1,4 +1,4 @@
-"""Fixtures of the steps' tests."""
+"""Fixtures for the tests of the steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from setup_iam_roles import setup_iam_roles
 
 @pytest.fixture
 def lake(new_project: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
-    """A project with bucket and roles, whose clusters are ended behind the test."""
+    """A project with bucket and roles; its clusters are terminated after the test."""
     project = new_project()
     ensure_bucket(project.aws)
     setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")

@@ -1,5 +1,4 @@
-"""Step 10 before there is anything to analyse, and when something is missing: one clear message
-that names the step to run."""
+"""Step 10 without published data or with a missing part names the step to run."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from setup_glue_crawlers import ensure_database, ensure_workgroup
 
 
 @pytest.fixture
-def catalog(new_project: Callable[..., Project]) -> Project:
+def empty_catalog(new_project: Callable[..., Project]) -> Project:
     """A workgroup and a database without tables."""
     project = new_project()
     ensure_workgroup(project.aws)
@@ -43,80 +42,76 @@ def register(project: Project, table: str, *runs: str) -> None:
         )
 
 
-def refusal(project: Project) -> DataLakeError:
+def failed_analysis(project: Project) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
         analyze(project.aws, project.console)
     assert not project.settings.reports_dir.exists()
     return caught.value
 
 
-def test_analysis_without_a_workgroup_names_the_step_to_run(
-    new_project: Callable[..., Project],
-) -> None:
-    error = refusal(new_project())
+def test_a_missing_workgroup_names_the_step_to_run(new_project: Callable[..., Project]) -> None:
+    error = failed_analysis(new_project())
     assert "Athena workgroup" in str(error)
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_a_workgroup_without_a_results_location_is_named(
+def test_a_workgroup_without_a_results_location_names_the_step_to_run(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project()
     project.aws.client("athena").create_work_group(
         Name=project.settings.athena_workgroup, Configuration={}
     )
-    error = refusal(project)
+    error = failed_analysis(project)
     assert "no results location" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_analysis_without_a_database_names_the_step_to_run(
-    new_project: Callable[..., Project],
-) -> None:
+def test_a_missing_database_names_the_step_to_run(new_project: Callable[..., Project]) -> None:
     project = new_project()
     ensure_workgroup(project.aws)
-    error = refusal(project)
+    error = failed_analysis(project)
     assert "database" in error.what
     assert "setup_glue_crawlers.py" in error.fix
 
 
-def test_analysis_before_the_first_run_names_the_phase_to_run(catalog: Project) -> None:
-    error = refusal(catalog)
+def test_an_analysis_before_the_first_run_names_the_phase_to_run(empty_catalog: Project) -> None:
+    error = failed_analysis(empty_catalog)
     assert "nothing has been published yet" in error.what
     assert "main.py --process" in error.fix
 
 
-def test_a_missing_table_stops_the_analysis(catalog: Project) -> None:
+def test_a_missing_table_stops_the_analysis(empty_catalog: Project) -> None:
     for table in TABLES[1:]:
-        register(catalog, table, "r1")
-    error = refusal(catalog)
-    assert f"{catalog.settings.glue_database_name}.{TABLES[0]} is missing" in error.what
+        register(empty_catalog, table, "r1")
+    error = failed_analysis(empty_catalog)
+    assert f"{empty_catalog.settings.glue_database_name}.{TABLES[0]} is missing" in error.what
     assert "run_glue_crawlers.py" in error.fix
 
 
-def test_an_empty_table_stops_the_analysis(catalog: Project) -> None:
-    register(catalog, TABLES[0])
+def test_an_empty_table_stops_the_analysis(empty_catalog: Project) -> None:
+    register(empty_catalog, TABLES[0])
     for table in TABLES[1:]:
-        register(catalog, table, "r1")
-    error = refusal(catalog)
+        register(empty_catalog, table, "r1")
+    error = failed_analysis(empty_catalog)
     assert f"{TABLES[0]} holds no run" in error.what
     assert "main.py --process" in error.fix
 
 
-def test_a_table_that_lags_behind_stops_the_analysis(catalog: Project) -> None:
-    register(catalog, TABLES[0], "r1")
+def test_a_table_without_the_newest_run_stops_the_analysis(empty_catalog: Project) -> None:
+    register(empty_catalog, TABLES[0], "r1")
     for table in TABLES[1:]:
-        register(catalog, table, "r1", "r2")
-    error = refusal(catalog)
+        register(empty_catalog, table, "r1", "r2")
+    error = failed_analysis(empty_catalog)
     assert f"{TABLES[0]} does not show the newest run, r2" in error.what
     assert "run_glue_crawlers.py" in error.fix
 
 
-def test_the_published_runs_are_those_that_every_table_shows(catalog: Project) -> None:
-    register(catalog, TABLES[0], "r2", "r3")
+def test_a_run_is_published_if_every_table_has_its_partition(empty_catalog: Project) -> None:
+    register(empty_catalog, TABLES[0], "r2", "r3")
     for table in TABLES[1:]:
-        register(catalog, table, "r1", "r2", "r3")
-    assert published_runs(catalog.aws) == ["r2", "r3"]
+        register(empty_catalog, table, "r1", "r2", "r3")
+    assert published_runs(empty_catalog.aws) == ["r2", "r3"]
 
 
 # --- the table of rejected rentals
@@ -129,47 +124,47 @@ def rejected_runs(project: Project) -> set[str]:
     return {partition["Values"][0] for partition in partitions["Partitions"]}
 
 
-def reject(project: Project, run: str) -> None:
+def write_rejected_file(project: Project, run: str) -> None:
     key = f"rejected/rental_transactions/run_id={run}/part-0.parquet"
     project.aws.client("s3").put_object(Bucket=project.settings.s3_bucket_name, Key=key, Body=b"")
 
 
-def test_rejected_rentals_are_shown_of_published_runs_that_wrote_them(catalog: Project) -> None:
-    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
+def test_rejected_rentals_of_published_runs_are_registered(empty_catalog: Project) -> None:
+    empty_catalog.aws.client("s3").create_bucket(Bucket=empty_catalog.settings.s3_bucket_name)
     for run in ("r1", "r2-failed"):
-        reject(catalog, run)
-    register_rejected_rentals(catalog.aws, ["r1", "r3-wrote-nothing"])
-    assert rejected_runs(catalog) == {"r1"}
+        write_rejected_file(empty_catalog, run)
+    register_rejected_rentals(empty_catalog.aws, ["r1", "r3-wrote-nothing"])
+    assert rejected_runs(empty_catalog) == {"r1"}
 
 
-def test_rejected_rentals_of_a_pruned_run_are_shown_no_more(catalog: Project) -> None:
-    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
+def test_rejected_rentals_of_a_pruned_run_are_unregistered(empty_catalog: Project) -> None:
+    empty_catalog.aws.client("s3").create_bucket(Bucket=empty_catalog.settings.s3_bucket_name)
     for run in ("r1", "r2"):
-        reject(catalog, run)
-    register_rejected_rentals(catalog.aws, ["r1"])
-    register_rejected_rentals(catalog.aws, ["r2"])
-    assert rejected_runs(catalog) == {"r2"}
+        write_rejected_file(empty_catalog, run)
+    register_rejected_rentals(empty_catalog.aws, ["r1"])
+    register_rejected_rentals(empty_catalog.aws, ["r2"])
+    assert rejected_runs(empty_catalog) == {"r2"}
 
 
-# --- a notebook that fails
+# --- failures in a notebook
 
 
 def notebook(folder: Path, *cells: str) -> Path:
     path = folder / "small.ipynb"
-    made = [
+    code_cells = [
         {"cell_type": "code", "metadata": {}, "source": [cell], "outputs": []} for cell in cells
     ]
-    path.write_text(json.dumps({"cells": made}))
+    path.write_text(json.dumps({"cells": code_cells}))
     return path
 
 
-def failing(project: Project, folder: Path, *cells: str) -> DataLakeError:
+def failed_notebook(project: Project, folder: Path, *cells: str) -> DataLakeError:
     with pytest.raises(DataLakeError) as caught:
         execute(notebook(folder, *cells), project.settings, project.console)
     return caught.value
 
 
-OPEN = f"""
+OPEN_LAKE = f"""
 import sys
 sys.path.insert(0, {str(report.TEMPLATE.parent)!r})
 from lake import Lake, show_errors_briefly
@@ -178,28 +173,32 @@ lake = Lake.open()
 """
 
 
-def test_a_failed_query_arrives_with_its_reason_its_sql_line_and_what_to_do(
-    catalog: Project, tmp_path: Path
+def test_a_failed_query_in_a_notebook_keeps_its_reason_sql_line_and_remedy(
+    empty_catalog: Project, tmp_path: Path
 ) -> None:
-    catalog.aws.client("s3").create_bucket(Bucket=catalog.settings.s3_bucket_name)
-    error = failing(catalog, tmp_path, OPEN, "lake.answer('brands')")
+    empty_catalog.aws.client("s3").create_bucket(Bucket=empty_catalog.settings.s3_bucket_name)
+    error = failed_notebook(empty_catalog, tmp_path, OPEN_LAKE, "lake.answer('brands')")
     assert error.where == "Athena query brands"
     assert "TABLE_NOT_FOUND" in error.what
     assert "main.py --process" in error.fix
     assert any("FROM brand_metrics" in line for line in error.details)
 
 
-def test_a_refusal_of_aws_arrives_as_a_message(catalog: Project, tmp_path: Path) -> None:
-    error = failing(
-        catalog,
+def test_an_aws_error_in_a_notebook_names_the_operation(
+    empty_catalog: Project, tmp_path: Path
+) -> None:
+    error = failed_notebook(
+        empty_catalog,
         tmp_path,
-        OPEN,
+        OPEN_LAKE,
         "lake.aws.client('s3').head_bucket(Bucket='no-such-bucket-anywhere')",
     )
     assert "HeadBucket" in error.where
 
 
-def test_another_error_names_the_notebook_and_the_cell(catalog: Project, tmp_path: Path) -> None:
-    error = failing(catalog, tmp_path, "1 + 1", "[][0]")
+def test_any_other_error_names_the_notebook_and_the_cell(
+    empty_catalog: Project, tmp_path: Path
+) -> None:
+    error = failed_notebook(empty_catalog, tmp_path, "1 + 1", "[][0]")
     assert error.where.endswith("small.ipynb, cell 2")
     assert "IndexError: list index out of range" in error.what

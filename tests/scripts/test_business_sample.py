@@ -1,5 +1,4 @@
-"""The sample that looks like a business: its shapes, its price rule, and that each month is the
-same whenever it is added."""
+"""The business-like sample has its distributions and prices, and every month is reproducible."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def rows(sql: duckdb.DuckDBPyConnection, query: str) -> dict[Any, Any]:
     return dict(sql.execute(query).fetchall())
 
 
-def test_the_first_five_months_are_as_many_rentals_as_the_guide_s_set_has(
+def test_the_first_five_months_have_as_many_rentals_as_the_guide_s_sample(
     sql: duckdb.DuckDBPyConnection,
 ) -> None:
     assert sql.execute("SELECT count(*) FROM r WHERE start < '2024-06-01'").fetchone() == (20_080,)
@@ -56,39 +55,42 @@ def test_the_first_five_months_are_as_many_rentals_as_the_guide_s_set_has(
     ).fetchone() == (True, True)
 
 
-def test_business_grows_beside_the_seasons(sql: duckdb.DuckDBPyConnection) -> None:
+def test_rentals_grow_from_month_to_month(sql: duckdb.DuckDBPyConnection) -> None:
     months = list(rows(sql, "SELECT month(start), count(*) FROM r GROUP BY 1 ORDER BY 1").values())
     assert months[7] > months[5] > months[3] > months[0] * 1.2
 
 
-def test_rush_hours_and_weekends_stand_out(sql: duckdb.DuckDBPyConnection) -> None:
+def test_rush_hours_and_saturdays_have_the_most_rentals(sql: duckdb.DuckDBPyConnection) -> None:
     hours = rows(sql, "SELECT hour(start), count(*) FROM r WHERE isodow(start) <= 5 GROUP BY 1")
     assert min(hours[8], hours[17]) > 1.4 * hours[13] > 5 * hours[3]
     days = rows(sql, "SELECT isodow(start), count(*) FROM r GROUP BY 1")
     assert max(days, key=lambda day: days[day]) == 6 and min(days, key=lambda day: days[day]) == 2
 
 
-def test_airports_earn_more_than_other_places(sql: duckdb.DuckDBPyConnection) -> None:
-    a_place = (
+def test_airports_have_more_rentals_than_other_locations(sql: duckdb.DuckDBPyConnection) -> None:
+    rentals_per_location = (
         "SELECT location_name LIKE '%Airport', count(*) / count(DISTINCT location_id) FROM r JOIN"
         " locations "
     )
-    places = rows(sql, a_place + "ON pickup_location = location_id GROUP BY 1")
-    assert places[True] > 3 * places[False]
+    airports = rows(sql, rentals_per_location + "ON pickup_location = location_id GROUP BY 1")
+    assert airports[True] > 3 * airports[False]
 
 
-def test_customers_come_back_and_new_ones_join(sql: duckdb.DuckDBPyConnection) -> None:
+def test_most_customers_rent_again_and_their_number_grows(sql: duckdb.DuckDBPyConnection) -> None:
     customers = list(
         rows(
             sql, "SELECT month(start), count(DISTINCT user_id) FROM r GROUP BY 1 ORDER BY 1"
         ).values()
     )
     assert customers[-1] > 1.3 * customers[0]
-    each = rows(sql, "SELECT user_id, count(*) FROM r GROUP BY 1").values()
-    assert sum(count > 1 for count in each) > 0.7 * len(each) and 20 < max(each) < 150
+    rentals_per_user = rows(sql, "SELECT user_id, count(*) FROM r GROUP BY 1").values()
+    assert (
+        sum(count > 1 for count in rentals_per_user) > 0.7 * len(rentals_per_user)
+        and 20 < max(rentals_per_user) < 150
+    )
 
 
-def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_type_and_ends_elsewhere(
+def test_a_rental_costs_its_hours_times_the_rate_of_its_type_and_ends_elsewhere(
     sql: duckdb.DuckDBPyConnection,
 ) -> None:
     wrong = sql.execute("""
@@ -103,7 +105,7 @@ def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_type_and_ends_else
     assert sql.execute("SELECT count(*) - count(DISTINCT rental_id) FROM r").fetchone() == (0,)
 
 
-def test_a_seed_fixes_every_byte_of_every_month(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_for_every_month(tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):
         generate(500, 3, tmp_path / name, business=True)
@@ -114,28 +116,28 @@ def test_a_seed_fixes_every_byte_of_every_month(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
-def test_the_manifest_counts_the_defects_of_later_months_too(tmp_path: Path) -> None:
+def test_the_manifest_counts_the_defects_of_later_months(tmp_path: Path) -> None:
     generate(2_000, 3, tmp_path, 0.1, business=True)
     name = add_month(tmp_path)
-    told = json.loads((tmp_path / "sample_data.json").read_text())
+    manifest = json.loads((tmp_path / "sample_data.json").read_text())
     lines = sum(
         len(list(csv.reader((tmp_path / file).open()))) - 1
         for file in ("rental_transactions.csv", name)
     )
-    assert told["rows"]["rental_transactions"] == lines
-    assert told["rejected"] + told["odd_but_kept"] == round(lines * 0.1)
-    assert Counter(told["by_reason"]).total() >= told["rejected"]
-    assert told["months"][-1] == "2024-06"
+    assert manifest["rows"]["rental_transactions"] == lines
+    assert manifest["rejected"] + manifest["odd_but_kept"] == round(lines * 0.1)
+    assert Counter(manifest["by_reason"]).total() >= manifest["rejected"]
+    assert manifest["months"][-1] == "2024-06"
 
 
 @pytest.mark.parametrize("rentals", [1, 5, 40])
-def test_small_samples_have_months_too(tmp_path: Path, rentals: int) -> None:
-    made = generate(rentals, 1, tmp_path, 0.5, business=True)
-    assert made.rows["rental_transactions"] == rentals
+def test_small_samples_can_grow_by_a_month(tmp_path: Path, rentals: int) -> None:
+    sample = generate(rentals, 1, tmp_path, 0.5, business=True)
+    assert sample.rows["rental_transactions"] == rentals
     assert add_month(tmp_path) == "rental_transactions/2024-06.csv"
 
 
-def test_months_may_be_larger_than_what_is_made_at_a_time(
+def test_ids_stay_unique_across_chunks_of_a_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generator, "CHUNK", 100)
@@ -145,7 +147,7 @@ def test_months_may_be_larger_than_what_is_made_at_a_time(
     assert len(set(ids)) == 2_000
 
 
-def test_a_new_sample_takes_the_months_of_the_old_one_along(tmp_path: Path) -> None:
+def test_a_new_sample_replaces_the_months_of_the_old_one(tmp_path: Path) -> None:
     generate(500, 1, tmp_path, business=True)
     name = add_month(tmp_path)
     assert tmp_path / name in find_raw_files(tmp_path).files["rental_transactions"]
@@ -153,17 +155,17 @@ def test_a_new_sample_takes_the_months_of_the_old_one_along(tmp_path: Path) -> N
     assert not (tmp_path / name).exists() and find_raw_files(tmp_path).not_read.keys() <= {
         "sample_data.json"
     }
-    assert add_month(tmp_path) == ""  # one that is spread evenly does not grow
+    assert add_month(tmp_path) == ""  # an evenly spread sample does not grow
 
 
-def test_the_next_month_of_an_empty_folder_is_a_sample_and_other_peoples_data_stay(
+def test_next_month_starts_a_sample_in_an_empty_folder_and_leaves_foreign_data_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--next-month", "--rentals", "300", "--output", str(tmp_path)]
-    assert main(asked) == 0 and main(asked) == 0
+    flags = ["--next-month", "--rentals", "300", "--output", str(tmp_path)]
+    assert main(flags) == 0 and main(flags) == 0
     assert (tmp_path / "rental_transactions/2024-06.csv").exists()
     (tmp_path / "users.csv").write_text("mine")
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert main(asked) == 0
+    assert main(flags) == 0
     assert "holds other data: it stays" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -1,5 +1,4 @@
-"""Step 9 against the stand-in: what it starts, shows and prints, why an execution failed, and what
-Ctrl-C does."""
+"""Step 9 on the stand-in: start, progress, result, causes of failures, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -25,8 +24,7 @@ def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipe
 
 @pytest.fixture
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
-    """The project with its own definition and jobs that do nothing, well; nothing runs behind the
-    test."""
+    """The deployed project with its definition and good jobs; executions end after the test."""
     shared.put_jobs()
     shared.deploy_definition()
     for stream in (shared.out, shared.err):
@@ -46,37 +44,37 @@ def running(pipeline: Pipeline) -> list[str]:
 
 
 def execute(pipeline: Pipeline, **arguments: Any) -> script.ExecutionResult:
-    given = {"deadline_minutes": 2, **arguments}
-    return execute_step_functions(pipeline.aws, pipeline.console, **given)
+    all_arguments = {"deadline_minutes": 2, **arguments}
+    return execute_step_functions(pipeline.aws, pipeline.console, **all_arguments)
 
 
-def test_a_run_is_followed_to_its_end_and_counted(pipeline: Pipeline) -> None:
+def test_an_execution_is_followed_to_its_end_and_summarised(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     result = execute(pipeline, run_id=run_id)
     assert result.summary() == f"run {run_id}: 3 rentals read, 2 kept, 1 rejected"
     assert result.counts["tables"] == {"user_metrics": {"rows": 2}}
     assert result.cluster_id == pipeline.clusters(result.execution_arn)[0]["Id"]
-    shown = pipeline.err.getvalue()
+    printed = pipeline.err.getvalue()
     order = [
-        shown.index(words)
-        for words in ("create cluster", "terminate cluster", "start crawler", "count rows")
+        printed.index(event)
+        for event in ("create cluster", "terminate cluster", "start crawler", "count rows")
     ]
     assert order == sorted(order)
 
 
-def test_the_execution_has_the_run_s_name_and_input(pipeline: Pipeline) -> None:
+def test_an_execution_is_named_after_its_run_and_started_once(pipeline: Pipeline) -> None:
     assert execution_name("2026-11-23T03-20-06.123Z") == "run-2026-11-23T03-20-06-123Z"
     pipeline.put_jobs(clean_rentals=SLOW)
     result = execute(pipeline, run_id="named", wait=False)
     assert result.execution_arn.endswith(":run-named")
     assert (result.state, result.summary()) == ("RUNNING", "run named: RUNNING")
-    again = execute(pipeline, run_id="named", wait=False)
-    assert again.execution_arn == result.execution_arn
+    second = execute(pipeline, run_id="named", wait=False)
+    assert second.execution_arn == result.execution_arn
     assert running(pipeline) == [result.execution_arn]
 
 
-def test_an_execution_that_was_started_by_others_is_picked_up(pipeline: Pipeline) -> None:
+def test_a_foreign_execution_can_be_followed_by_its_arn(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     started = pipeline.start(run_id)
@@ -84,7 +82,7 @@ def test_an_execution_that_was_started_by_others_is_picked_up(pipeline: Pipeline
     assert (result.execution_arn, result.run_id, result.state) == (started, run_id, "SUCCEEDED")
 
 
-def test_the_rejected_rentals_of_the_run_come_into_their_table(pipeline: Pipeline) -> None:
+def test_the_rejected_rentals_of_the_run_are_registered(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     execute(pipeline, run_id=run_id)
@@ -94,7 +92,7 @@ def test_the_rejected_rentals_of_the_run_come_into_their_table(pipeline: Pipelin
     assert [run_id] in [partition["Values"] for partition in listed["Partitions"]]
 
 
-def test_a_failed_job_is_explained_by_its_log(pipeline: Pipeline) -> None:
+def test_a_failed_job_is_explained_by_its_step_log(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=BAD)
     with pytest.raises(DataLakeError) as caught:
         execute(pipeline)
@@ -103,9 +101,9 @@ def test_a_failed_job_is_explained_by_its_log(pipeline: Pipeline) -> None:
     assert caught.value.log.startswith(pipeline.settings.s3("logs/emr/j-"))
 
 
-def test_a_failure_that_is_no_job_s_says_what_the_execution_says(pipeline: Pipeline) -> None:
+def test_any_other_failure_shows_the_error_of_the_execution(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    first = pipeline.start("blocks")
+    first = pipeline.start("first")
     pipeline.wait_for_step(first, "clean_rentals")
     with pytest.raises(
         DataLakeError, match=f"AnotherExecutionRuns: {first} runs over the same data"
@@ -114,16 +112,16 @@ def test_a_failure_that_is_no_job_s_says_what_the_execution_says(pipeline: Pipel
     assert "--execution-arn" in caught.value.fix
 
 
-def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(
+def test_without_permission_to_list_clusters_the_error_of_the_execution_is_shown(
     pipeline: Pipeline, monkeypatch: Any
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
+    def deny(*_: Any, **__: Any) -> None:
         raise ClientError(
             {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListClusters"
         )
 
     pipeline.put_jobs(clean_rentals=BAD)
-    monkeypatch.setattr(script, "clusters_of", refuse)
+    monkeypatch.setattr(script, "clusters_of", deny)
     with pytest.raises(DataLakeError, match="FAILED States.TaskFailed: Spark job clean_rentals"):
         execute(pipeline)
     assert (
@@ -132,14 +130,14 @@ def test_a_look_at_the_jobs_that_is_refused_leaves_what_the_execution_says(
     )
 
 
-def test_when_the_deadline_passes_the_execution_goes_on(pipeline: Pipeline) -> None:
+def test_a_passed_deadline_leaves_the_execution_running(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     with pytest.raises(StillRunning, match="--execution-arn arn:aws:states"):
         execute(pipeline, deadline_minutes=0.02)
     assert len(running(pipeline)) == 1
 
 
-class Impatient(Console):
+class ConsoleWithCtrlC(Console):
     """A console whose user presses Ctrl-C when the first Spark job begins."""
 
     def progress(self, what: str, state: str, elapsed: float) -> None:
@@ -148,16 +146,16 @@ class Impatient(Console):
             raise KeyboardInterrupt
 
 
-def interrupt(pipeline: Pipeline, run_id: str) -> Interrupted:
-    console = Impatient(pipeline.out, pipeline.err)
+def interrupted_execution(pipeline: Pipeline, run_id: str) -> Interrupted:
+    console = ConsoleWithCtrlC(pipeline.out, pipeline.err)
     pipeline.put_jobs(clean_rentals=SLOW)
     with pytest.raises(Interrupted) as caught:
         execute_step_functions(pipeline.aws, console, run_id=run_id)
     return caught.value
 
 
-def test_ctrl_c_stops_the_execution_and_ends_its_cluster(pipeline: Pipeline) -> None:
-    error = interrupt(pipeline, "once")
+def test_ctrl_c_stops_the_execution_and_terminates_its_cluster(pipeline: Pipeline) -> None:
+    error = interrupted_execution(pipeline, "once")
     execution = error.what.split()[0]
     (cluster,) = pipeline.clusters(execution)
     assert f"has been stopped; cluster {cluster['Id']} is being terminated" in error.what
@@ -166,20 +164,20 @@ def test_ctrl_c_stops_the_execution_and_ends_its_cluster(pipeline: Pipeline) -> 
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_a_second_ctrl_c_leaves_at_once_and_says_what_may_still_run(
+def test_a_second_ctrl_c_exits_at_once_and_names_the_execution(
     pipeline: Pipeline, monkeypatch: Any
 ) -> None:
-    def impatient(*_: Any) -> None:
+    def second_ctrl_c(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "stop", impatient)
-    error = interrupt(pipeline, "twice")
+    monkeypatch.setattr(script, "stop", second_ctrl_c)
+    error = interrupted_execution(pipeline, "twice")
     (execution,) = running(pipeline)
     assert error.what.startswith(f"{execution} may still run")
     assert error.fix == f"Stop it: aws stepfunctions stop-execution --execution-arn {execution}"
 
 
-def test_a_missing_part_is_named_with_the_step_that_brings_it(
+def test_a_missing_bucket_or_state_machine_names_its_step(
     pipeline: Pipeline, new_project: Callable[..., Any]
 ) -> None:
     without_bucket = new_project()
@@ -201,7 +199,7 @@ def test_a_missing_part_is_named_with_the_step_that_brings_it(
         )
 
 
-def test_a_run_id_of_an_execution_that_ended_is_refused(pipeline: Pipeline) -> None:
+def test_a_run_id_of_an_ended_execution_is_an_error(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     execute(pipeline, run_id=run_id)
@@ -221,7 +219,7 @@ def test_a_dry_run_starts_nothing(
     assert running(pipeline) == []
 
 
-def test_no_wait_prints_the_arn_alone(
+def test_no_wait_prints_only_the_arn(
     pipeline: Pipeline, capsys: Any, monkeypatch: Any, tmp_path: Any
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", pipeline.settings.aws_endpoint_url)

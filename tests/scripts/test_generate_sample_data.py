@@ -1,5 +1,4 @@
-"""The sample data: its distributions, that a seed fixes every byte, and that what it says it
-planted is what SQL finds."""
+"""The sample data: distributions, reproducible bytes, and planted defects that SQL finds."""
 
 from __future__ import annotations
 
@@ -26,9 +25,11 @@ from generate_sample_data import main
 REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
 
 
-def read(folder: Path, table: str) -> pa.Table:
-    """A raw file as text: fields trimmed, a malformed row flagged and its fields padded or cut to
-    the header's number."""
+def read_raw_table(folder: Path, table: str) -> pa.Table:
+    """A raw file as text, with malformed rows flagged.
+
+    Fields are trimmed; a malformed row is padded or cut to the header's length.
+    """
     with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert tuple(header) == contract.RAW_COLUMNS[table]
@@ -40,54 +41,54 @@ def read(folder: Path, table: str) -> pa.Table:
     return pa.table({"row_number": range(len(rows)), "malformed": malformed, **columns})
 
 
-def opened(folder: Path) -> duckdb.DuckDBPyConnection:
-    """The raw files as DuckDB tables of text, and the view ``reasons``."""
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with the raw files as tables of text, and the view ``reasons``."""
     connection = duckdb.connect()
     for table in TABLES:
-        connection.register("raw", read(folder, table))
+        connection.register("raw", read_raw_table(folder, table))
         connection.execute(f"CREATE TABLE {table} AS FROM raw")
     connection.execute(f"CREATE TABLE reasons AS {REASONS_SQL}")
     return connection
 
 
-def found_reasons(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
-    """Each rental's reasons."""
+def reasons_of_rentals(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
+    """The reasons of each rental, one list per rental."""
     return [row[0].split() for row in connection.execute("SELECT reasons FROM reasons").fetchall()]
 
 
 @pytest.fixture(scope="module")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> SampleData:
-    """The guide-sized set with its usual defects."""
+def guide_sample(tmp_path_factory: pytest.TempPathFactory) -> SampleData:
+    """The sample of the guide's size with its default defects."""
     return generate(folder=tmp_path_factory.mktemp("guide"), seed=7)
 
 
 @pytest.fixture(scope="module")
-def sql(guide: SampleData) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The guide-sized set as DuckDB tables of text."""
-    with opened(guide.folder) as connection:
+def sql(guide_sample: SampleData) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The sample of the guide's size as tables of text."""
+    with connect(guide_sample.folder) as connection:
         yield connection
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The guide-sized set without any defect."""
+    """The sample of the guide's size without defects."""
     folder = generate(folder=tmp_path_factory.mktemp("clean"), defects=0).folder
-    with opened(folder) as connection:
+    with connect(folder) as connection:
         yield connection
 
 
-def test_the_contracts_rules_find_exactly_the_planted_defects(
-    guide: SampleData, sql: duckdb.DuckDBPyConnection
+def test_the_contract_s_rules_find_exactly_the_planted_defects(
+    guide_sample: SampleData, sql: duckdb.DuckDBPyConnection
 ) -> None:
-    reasons = found_reasons(sql)
-    assert Counter(reason for row in reasons for reason in row) == guide.by_reason
-    assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide.rejected)
+    reasons = reasons_of_rentals(sql)
+    assert Counter(reason for row in reasons for reason in row) == guide_sample.by_reason
+    assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide_sample.rejected)
 
 
-def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(
-    guide: SampleData,
+def test_every_reason_is_planted_below_the_limit_of_rejected_rentals(
+    guide_sample: SampleData,
 ) -> None:
-    assert set(guide.by_reason) == {
+    assert set(guide_sample.by_reason) == {
         *(
             "malformed_row",
             "missing_rental_id",
@@ -105,34 +106,38 @@ def test_every_reason_of_the_contract_is_planted_well_below_what_fails_a_run(
         ),
         *("unknown_pickup_location", "unknown_dropoff_location", "duplicate_rental_id"),
     }
-    assert 0.008 < guide.rejected / guide.rows["rental_transactions"] <= 0.01
-    assert guide.odd_but_kept > 0
+    assert 0.008 < guide_sample.rejected / guide_sample.rows["rental_transactions"] <= 0.01
+    assert guide_sample.odd_but_kept > 0
 
 
 @pytest.mark.parametrize("rentals", [1, 2, 3, 10, 57, 1_000])
 @pytest.mark.parametrize("defects", [0.0, 0.1, 0.5])
-def test_small_sets_of_any_rate_have_the_defects_that_they_claim(
+def test_small_samples_contain_the_defects_that_they_report(
     tmp_path: Path, rentals: int, defects: float
 ) -> None:
-    made = generate(rentals, 3, tmp_path, defects)
-    with opened(tmp_path) as connection:
-        reasons = found_reasons(connection)
+    sample = generate(rentals, 3, tmp_path, defects)
+    with connect(tmp_path) as connection:
+        reasons = reasons_of_rentals(connection)
     assert len(reasons) == rentals
-    assert sum(map(bool, reasons)) == made.rejected == round(rentals * defects) - made.odd_but_kept
-    assert Counter(reason for row in reasons for reason in row) == made.by_reason
+    assert (
+        sum(map(bool, reasons)) == sample.rejected == round(rentals * defects) - sample.odd_but_kept
+    )
+    assert Counter(reason for row in reasons for reason in row) == sample.by_reason
 
 
-def test_defects_take_turns_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kinds_of_defects_alternate_across_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generator, "CHUNK", 700)
-    made = generate(100 * len(RENTAL_DEFECTS), 3, tmp_path, 0.1)
-    once = sum("malformed_row" in defect.reasons for defect in RENTAL_DEFECTS)
-    assert made.by_reason["malformed_row"] == 10 * once
-    ids = read(tmp_path, "rental_transactions").column("rental_id").to_pylist()
+    sample = generate(100 * len(RENTAL_DEFECTS), 3, tmp_path, 0.1)
+    malformed_defects = sum("malformed_row" in defect.reasons for defect in RENTAL_DEFECTS)
+    assert sample.by_reason["malformed_row"] == 10 * malformed_defects
+    ids = read_raw_table(tmp_path, "rental_transactions").column("rental_id").to_pylist()
     assert len(ids) == 100 * len(RENTAL_DEFECTS)
 
 
-def test_odd_rows_of_the_master_tables_are_as_counted(
-    guide: SampleData, sql: duckdb.DuckDBPyConnection
+def test_odd_rows_of_master_tables_are_reported_correctly(
+    guide_sample: SampleData, sql: duckdb.DuckDBPyConnection
 ) -> None:
     for table, key in (
         ("users", "user_id"),
@@ -140,20 +145,21 @@ def test_odd_rows_of_the_master_tables_are_as_counted(
         ("locations", "location_id"),
     ):
         ids = [row[0] for row in sql.execute(f"SELECT {key} FROM {table}").fetchall()]
-        assert ids.count("") == guide.oddities[table]["missing_id"], table
+        assert ids.count("") == guide_sample.oddities[table]["missing_id"], table
         assert (
-            len(ids) - ids.count("") - len(set(ids) - {""}) == guide.oddities[table]["duplicate_id"]
+            len(ids) - ids.count("") - len(set(ids) - {""})
+            == guide_sample.oddities[table]["duplicate_id"]
         ), table
     empty = sql.execute(
         "SELECT count(*) FILTER (brand = ''), count(*) FILTER (vehicle_type = '') FROM vehicles"
     ).fetchone()
     assert empty == (
-        guide.oddities["vehicles"]["empty_brand"],
-        guide.oddities["vehicles"]["empty_vehicle_type"],
+        guide_sample.oddities["vehicles"]["empty_brand"],
+        guide_sample.oddities["vehicles"]["empty_vehicle_type"],
     )
 
 
-def test_odd_rows_stay_in_their_place(
+def test_odd_rows_are_spread_over_the_file_without_moving_other_rows(
     sql: duckdb.DuckDBPyConnection, clean: duckdb.DuckDBPyConnection
 ) -> None:
     in_order = "SELECT vehicle_id FROM vehicles WHERE row_number < 109584 ORDER BY row_number"
@@ -161,13 +167,13 @@ def test_odd_rows_stay_in_their_place(
     odd = sql.execute(
         "SELECT row_number FROM vehicles WHERE brand = '' ORDER BY row_number"
     ).fetchnumpy()["row_number"]
-    assert len(np.unique(odd // 10_000)) == 11  # all over the file
+    assert len(np.unique(odd // 10_000)) == 11  # in every part of the file
 
 
-def test_without_defects_nothing_is_refused_and_no_id_occurs_twice(
+def test_a_sample_without_defects_has_no_reasons_and_no_duplicates(
     clean: duckdb.DuckDBPyConnection,
 ) -> None:
-    assert not any(found_reasons(clean))
+    assert not any(reasons_of_rentals(clean))
     distinct = clean.execute(
         "SELECT count(DISTINCT rental_id), count(DISTINCT user_id) FROM rental_transactions"
     ).fetchone()
@@ -184,25 +190,27 @@ def test_without_defects_nothing_is_refused_and_no_id_occurs_twice(
     ).fetchone() == (300, 300)
 
 
-def test_a_rental_costs_its_whole_hours_times_the_rate_of_its_vehicles_type(
+def test_a_rental_costs_its_hours_times_the_rate_of_its_type(
     clean: duckdb.DuckDBPyConnection,
 ) -> None:
-    wrong = clean.execute("""
+    arguments = clean.execute("""
         SELECT count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)
         WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type
             WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
               * epoch(rental_end_time::TIMESTAMP - rental_start_time::TIMESTAMP) / 3600
         """).fetchone()
-    assert wrong == (0,)
+    assert arguments == (0,)
 
 
-def test_hours_and_starts_are_uniform(clean: duckdb.DuckDBPyConnection) -> None:
+def test_durations_and_start_days_are_uniformly_distributed(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
     hours = clean.execute(
         "SELECT date_diff('hour', rental_start_time::TIMESTAMP, rental_end_time::TIMESTAMP) AS"
         " hours FROM rental_transactions"
     ).fetchnumpy()["hours"]
     assert (hours.min(), hours.max()) == (1, 72)
-    assert chi_squared(hours) < 120  # 71 degrees of freedom: by chance once in 4,000 seeds
+    assert chi_squared(hours) < 120  # 71 degrees of freedom; fails for one seed in 4,000
     starts = clean.execute(
         "SELECT min(rental_start_time), max(rental_start_time) FROM rental_transactions"
     ).fetchone()
@@ -216,12 +224,12 @@ def test_hours_and_starts_are_uniform(clean: duckdb.DuckDBPyConnection) -> None:
 
 
 def chi_squared(values: np.ndarray) -> float:
-    """How far the counts of the values are from being all the same."""
+    """The chi-squared statistic of the values against a uniform distribution."""
     counts = np.unique(values, return_counts=True)[1]
     return float(((counts - counts.mean()) ** 2 / counts.mean()).sum())
 
 
-def test_types_are_rented_forty_forty_twenty_from_a_fleet_of_thirds(
+def test_vehicle_types_have_their_shares_of_rentals_and_fleet(
     clean: duckdb.DuckDBPyConnection,
 ) -> None:
     rented = clean.execute(
@@ -240,31 +248,33 @@ def test_types_are_rented_forty_forty_twenty_from_a_fleet_of_thirds(
     assert vehicles == pytest.approx(18_180, abs=150)
 
 
-def test_a_users_rentals_stand_together_one_to_three_each(clean: duckdb.DuckDBPyConnection) -> None:
+def test_a_user_has_one_to_three_consecutive_rentals(clean: duckdb.DuckDBPyConnection) -> None:
     users = (
         clean.execute("SELECT user_id FROM rental_transactions ORDER BY row_number")
         .fetchnumpy()["user_id"]
         .astype(str)
     )
-    begins = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
-    assert len(begins) == len(set(users)) == 10_000
-    lengths, counts = np.unique(np.diff(np.append(begins, len(users))), return_counts=True)
+    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
+    assert len(starts) == len(set(users)) == 10_000
+    lengths, counts = np.unique(np.diff(np.append(starts, len(users))), return_counts=True)
     assert dict(zip(lengths.tolist(), counts.tolist(), strict=True))[2] == pytest.approx(
         3_333, abs=200
     )
     assert set(lengths) <= {1, 2, 3, 4} and counts[:3].sum() > 9_900
 
 
-def test_pickup_and_dropoff_differ_and_use_every_location(clean: duckdb.DuckDBPyConnection) -> None:
-    found = clean.execute("""
+def test_pickup_and_dropoff_locations_differ_and_cover_all_locations(
+    clean: duckdb.DuckDBPyConnection,
+) -> None:
+    counts = clean.execute("""
         SELECT count(*) FILTER (pickup_location = dropoff_location),
                count(DISTINCT pickup_location), count(DISTINCT dropoff_location)
         FROM rental_transactions
         """).fetchone()
-    assert found == (0, 300, 300)
+    assert counts == (0, 300, 300)
 
 
-def test_people_and_places_look_real(clean: duckdb.DuckDBPyConnection) -> None:
+def test_users_and_locations_have_plausible_values(clean: duckdb.DuckDBPyConnection) -> None:
     active = clean.execute("SELECT avg(is_active::INT) FROM users").fetchone()
     assert active == (pytest.approx(0.8, abs=0.01),)
     mails = clean.execute("SELECT email FROM users").fetchnumpy()["email"]
@@ -281,7 +291,7 @@ def test_people_and_places_look_real(clean: duckdb.DuckDBPyConnection) -> None:
     ).fetchone() == (True,)
 
 
-def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(
+def test_ids_times_and_amounts_have_the_contract_s_formats(
     clean: duckdb.DuckDBPyConnection,
 ) -> None:
     formats = {
@@ -300,62 +310,62 @@ def test_ids_are_ten_hex_digits_and_times_are_in_the_contracts_formats(
 
 
 @pytest.mark.parametrize("table", ["rentals", "users", "vehicles"])
-def test_ids_never_collide_and_never_are_the_unused_one(table: str) -> None:
+def test_ids_are_unique_and_never_the_unused_id(table: str) -> None:
     ids = hex_ids(np.arange(500_000), table)
     assert len(set(ids.to_pylist())) == 500_000
     assert UNUSED_ID not in set(ids.to_pylist())
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_different_ones(tmp_path: Path) -> None:
     folders = [
         generate(2_000, seed, tmp_path / name).folder
         for seed, name in ((5, "a"), (5, "b"), (6, "c"))
     ]
     for table in TABLES:
-        first, again, other = ((folder / f"{table}.csv").read_bytes() for folder in folders)
+        first, again, another_seed = ((folder / f"{table}.csv").read_bytes() for folder in folders)
         assert first == again
-        assert first != other
+        assert first != another_seed
 
 
 @pytest.mark.parametrize(
     ("rentals", "renters"), [(1, 1), (7, 7), (20_080, 10_000), (50_000, 4_000), (12, 10)]
 )
-def test_rentals_are_shared_out_to_the_last_one(rentals: int, renters: int) -> None:
+def test_all_rentals_are_distributed_to_the_renters(rentals: int, renters: int) -> None:
     counts = rentals_per_renter(rentals, renters, np.random.default_rng(0))
     assert len(counts) == renters
     assert counts.min() >= 1
     assert counts.sum() == rentals
 
 
-def test_everything_else_grows_with_the_rentals() -> None:
-    known = [
+def test_master_tables_and_days_grow_with_the_number_of_rentals() -> None:
+    sizes = [
         (s.users, s.vehicles, s.locations, s.days)
         for s in map(sizes_for, (20_080, 1_000_000, 10_000_000))
     ]
-    assert known == [
+    assert sizes == [
         (30_000, 109_584, 300, 152),
         (450_000, 300_000, 800, 366),
         (2_000_000, 500_000, 1_500, 731),
     ]
-    between = [
+    users = [
         sizes_for(rentals).users
         for rentals in (1, 100, 20_080, 300_000, 1_000_000, 5_000_000, 10_000_000)
     ]
-    assert between == sorted(set(between))
+    assert users == sorted(set(users))
 
 
-def test_the_manifest_says_what_was_planted(guide: SampleData) -> None:
-    manifest = json.loads((guide.folder / "sample_data.json").read_text(encoding="utf-8"))
-    assert manifest["by_reason"] == guide.by_reason
+def test_the_manifest_contains_defects_rows_and_bytes(guide_sample: SampleData) -> None:
+    manifest = json.loads((guide_sample.folder / "sample_data.json").read_text(encoding="utf-8"))
+    assert manifest["by_reason"] == guide_sample.by_reason
     assert manifest["rows"]["rental_transactions"] == 20_080
     assert manifest["bytes"] == {
-        table: (guide.folder / f"{table}.csv").stat().st_size for table in TABLES
+        table: (guide_sample.folder / f"{table}.csv").stat().st_size for table in TABLES
     }
 
 
-def test_its_own_files_are_replaced_and_nothing_else_is_left_behind(tmp_path: Path) -> None:
+def test_a_new_sample_replaces_the_old_one_and_leaves_no_temporary_folder(tmp_path: Path) -> None:
     generate(500, 1, tmp_path)
-    (tmp_path / ".generating").mkdir()  # as a killed run leaves it
+    (tmp_path / ".generating").mkdir()  # left by a killed run
     generate(100, 1, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*(f"{table}.csv" for table in TABLES), "sample_data.json"]
@@ -363,9 +373,7 @@ def test_its_own_files_are_replaced_and_nothing_else_is_left_behind(tmp_path: Pa
 
 
 @pytest.mark.parametrize("manifest", [None, "{", "{}", '{"bytes": {"users": 3}}'])
-def test_other_peoples_files_are_only_replaced_by_force(
-    tmp_path: Path, manifest: str | None
-) -> None:
+def test_foreign_files_are_replaced_only_with_force(tmp_path: Path, manifest: str | None) -> None:
     (tmp_path / "users.csv").write_text("mine", encoding="utf-8")
     if manifest is not None:
         (tmp_path / "sample_data.json").write_text(manifest, encoding="utf-8")
@@ -376,9 +384,7 @@ def test_other_peoples_files_are_only_replaced_by_force(
     assert (tmp_path / "users.csv").read_text(encoding="utf-8") != "mine"
 
 
-def test_a_failure_in_the_middle_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_leaves_the_old_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = generate(100, 1, tmp_path)
     users = (tmp_path / "users.csv").read_bytes()
 
@@ -395,18 +401,18 @@ def test_a_failure_in_the_middle_leaves_what_was_there(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "arguments",
     [{"rentals": 0}, {"rentals": 10**12}, {"seed": -1}, {"defects": 0.6}, {"defects": -0.1}],
 )
-def test_a_request_that_makes_no_sense_is_refused_before_anything_is_written(
-    tmp_path: Path, wrong: dict[str, float]
+def test_an_invalid_argument_is_an_error_before_anything_is_written(
+    tmp_path: Path, arguments: dict[str, float]
 ) -> None:
     with pytest.raises(ConfigError, match="Choose"):
-        generate(folder=tmp_path / "new", **wrong)  # type: ignore[arg-type]
+        generate(folder=tmp_path / "new", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
 
 
-def test_too_little_space_is_said_before_it_is_used_up(
+def test_too_little_disk_space_is_an_error_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
@@ -417,16 +423,16 @@ def test_too_little_space_is_said_before_it_is_used_up(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line_writes_and_tells(
+def test_the_command_line_writes_the_sample_and_prints_its_defects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--rentals", "3000", "--seed", "2", "--output", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
-    assert "rental_transactions.csv" in shown and "3,000" in shown
-    assert "malformed_row" in shown and "rentals to be rejected" in shown
+    printed = capsys.readouterr().out
+    assert "rental_transactions.csv" in printed and "3,000" in printed
+    assert "malformed_row" in printed and "rentals to be rejected" in printed
 
 
-def test_the_command_line_plants_nothing_when_asked(
+def test_the_command_line_can_leave_out_defects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--rentals", "3000", "--defects", "0", "--output", str(tmp_path)]) == 0
@@ -441,16 +447,16 @@ def test_the_command_line_writes_to_data_dir_by_default(
     assert (tmp_path / "elsewhere" / "users.csv").exists()
 
 
-def test_a_folder_that_cannot_be_is_one_line_and_exit_code_1(
+def test_a_folder_that_cannot_be_created_is_one_line_and_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--rentals", "50", "--output", str(tmp_path / "file")]) == 1
-    shown = capsys.readouterr().err
-    assert "cannot write to" in shown and "--output" in shown
-    assert "Traceback" not in shown
+    printed = capsys.readouterr().err
+    assert "cannot write to" in printed and "--output" in printed
+    assert "Traceback" not in printed
 
 
-def test_a_wrong_number_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rentals", "0"]) == 2
     assert "Choose a number from 1" in capsys.readouterr().err

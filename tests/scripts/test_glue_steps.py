@@ -1,5 +1,4 @@
-"""Steps 3 and 7: the catalog converges, and a crawl is judged by its own end and by what readers
-then see."""
+"""Steps 3 and 7: the catalog converges, and a crawl succeeds if every table shows the run."""
 
 import io
 import json
@@ -36,7 +35,7 @@ def lake(new_project):
 
 
 def setup(project):
-    """The change of each resource."""
+    """Runs step 3; returns the change of each resource."""
     return {
         change.resource: change.done
         for change in setup_glue_crawlers(project.aws, project.console).changes
@@ -47,8 +46,8 @@ def crawl(project):
     return run_glue_crawlers(project.aws, project.console, deadline_minutes=1)
 
 
-def publish(project, run_id, tables=TABLES):
-    """Puts one small Parquet file into the run's folder of each table."""
+def write_run(project, run_id, tables=TABLES):
+    """Writes one small Parquet file to the run's folder of each table."""
     stream = io.BytesIO()
     pq.write_table(pa.table({"total_revenue": [1], "name": ["x"]}), stream)
     for table in tables:
@@ -58,18 +57,20 @@ def publish(project, run_id, tables=TABLES):
         )
 
 
-def test_everything_is_created_then_unchanged(lake):
+def test_a_second_setup_changes_nothing(lake):
     assert set(setup(lake).values()) == {"created"}
     assert set(setup(lake).values()) == {"unchanged"}
 
 
-def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(new_project):
-    plain = new_project().settings
-    arn = f"arn:aws:iam::123456789012:role/service-role/{plain.glue_service_role}"
-    project = new_project(ENVIRONMENT=plain.environment, GLUE_SERVICE_ROLE=arn)
+def test_a_role_with_a_path_is_passed_to_glue_as_its_arn(new_project):
+    default_settings = new_project().settings
+    arn = f"arn:aws:iam::123456789012:role/service-role/{default_settings.glue_service_role}"
+    project = new_project(ENVIRONMENT=default_settings.environment, GLUE_SERVICE_ROLE=arn)
     ensure_bucket(project.aws)
     project.aws.client("iam").create_role(
-        RoleName=plain.glue_service_role, Path="/service-role/", AssumeRolePolicyDocument=ROLE_TRUST
+        RoleName=default_settings.glue_service_role,
+        Path="/service-role/",
+        AssumeRolePolicyDocument=ROLE_TRUST,
     )
     assert set(setup(project).values()) == {"created"}
     assert (
@@ -81,7 +82,7 @@ def test_a_role_with_a_path_is_handed_to_glue_as_its_arn(new_project):
     assert set(setup(project).values()) == {"unchanged"}
 
 
-def test_the_crawler_has_one_target_a_table_at_table_level(lake):
+def test_the_crawler_has_one_target_per_table_at_table_level(lake):
     setup(lake)
     crawler = lake.aws.client("glue").get_crawler(Name=crawlers(lake.settings)[0].name)["Crawler"]
     paths = [target["Path"] for target in crawler["Targets"]["S3Targets"]]
@@ -89,23 +90,23 @@ def test_the_crawler_has_one_target_a_table_at_table_level(lake):
     assert '"TableLevelConfiguration": 3' in crawler["Configuration"]
 
 
-def test_the_crawler_makes_no_partition_index_because_its_role_may_not(lake):
+def test_the_crawler_creates_no_partition_index_because_its_role_may_not(lake):
     setup(lake)
     crawler = lake.aws.client("glue").get_crawler(Name=crawlers(lake.settings)[0].name)["Crawler"]
     assert json.loads(crawler["Configuration"])["CreatePartitionIndex"] is False
     assert "PartitionIndex" not in (POLICIES / "glue_crawler.json").read_text(encoding="utf-8")
 
 
-def test_a_crawler_that_drifted_is_brought_back(lake):
+def test_a_drifted_crawler_is_corrected(lake):
     setup(lake)
     crawler = crawlers(lake.settings)[0]
-    lake.aws.client("glue").update_crawler(Name=crawler.name, Description="mine now")
+    lake.aws.client("glue").update_crawler(Name=crawler.name, Description="changed by hand")
     changes = setup(lake)
     assert changes[f"crawler {crawler.name}"] == "updated"
     assert set(setup(lake).values()) == {"unchanged"}
 
 
-def test_a_workgroup_that_drifted_is_brought_back(lake):
+def test_a_drifted_workgroup_is_corrected(lake):
     setup(lake)
     lake.aws.client("athena").update_work_group(
         WorkGroup=lake.settings.athena_workgroup,
@@ -114,7 +115,7 @@ def test_a_workgroup_that_drifted_is_brought_back(lake):
     assert setup(lake)[f"workgroup {lake.settings.athena_workgroup}"] == "updated"
 
 
-def test_without_its_role_the_step_says_to_run_step_1(new_project):
+def test_a_missing_role_names_step_1(new_project):
     project = new_project()
     ensure_bucket(project.aws)
     with pytest.raises(DataLakeError, match="Glue cannot assume the role.*setup_iam_roles.py"):
@@ -130,12 +131,12 @@ def test_the_crawler_request_fits_glue_s_model(lake):
     assert ParamValidator().validate(request, shape).generate_report() == ""
 
 
-def test_a_crawl_publishes_every_table_of_the_run(lake):
+def test_a_crawl_registers_the_run_in_every_table(lake):
     setup(lake)
-    publish(lake, "2024-01-01T00-00-00.000Z")
+    write_run(lake, "2024-01-01T00-00-00.000Z")
     result = crawl(lake)
     assert result.partitions == {table: ["2024-01-01T00-00-00.000Z"] for table in TABLES}
-    publish(lake, "2024-01-02T00-00-00.000Z")
+    write_run(lake, "2024-01-02T00-00-00.000Z")
     assert crawl(lake).newest == "2024-01-02T00-00-00.000Z"
 
 
@@ -146,16 +147,16 @@ def test_a_crawl_before_any_run_names_the_step_to_run(lake):
 
 
 def test_a_crawl_without_its_crawler_names_the_step_to_run(lake):
-    publish(lake, "r1")
+    write_run(lake, "r1")
     with pytest.raises(DataLakeError, match="does not exist.*setup_glue_crawlers.py"):
         crawl(lake)
 
 
-def test_a_half_published_run_is_not_crawled(lake):
+def test_a_run_interrupted_while_publishing_is_not_crawled(lake):
     setup(lake)
-    publish(lake, "r1")
+    write_run(lake, "r1")
     crawl(lake)
-    publish(lake, "r2", TABLES[:3])
+    write_run(lake, "r2", TABLES[:3])
     lake.aws.client("s3").put_object(
         Bucket=lake.settings.s3_bucket_name, Key="staging/run_id=r2/_publishing.json", Body=b"{}"
     )
@@ -167,10 +168,10 @@ def test_a_half_published_run_is_not_crawled(lake):
     assert [partition["Values"] for partition in partitions["Partitions"]] == [["r1"]]
 
 
-def test_pruned_runs_leave_the_catalog(lake):
+def test_a_crawl_removes_pruned_runs_from_the_catalog(lake):
     setup(lake)
-    publish(lake, "r1")
-    publish(lake, "r2")
+    write_run(lake, "r1")
+    write_run(lake, "r2")
     crawl(lake)
     s3, bucket = lake.aws.client("s3"), lake.settings.s3_bucket_name
     for table in TABLES:
@@ -178,20 +179,20 @@ def test_pruned_runs_leave_the_catalog(lake):
     assert crawl(lake).partitions == {table: ["r2"] for table in TABLES}
 
 
-def test_a_crawler_that_still_shows_the_crawl_before_is_waited_for(lake, monkeypatch):
-    """Right after StartCrawler, Glue may answer READY with the end of the crawl before."""
+def test_a_crawler_that_still_shows_the_previous_crawl_is_polled_again(lake, monkeypatch):
+    """Right after StartCrawler, Glue may answer READY with the end of the previous crawl."""
     setup(lake)
-    publish(lake, "r1")
+    write_run(lake, "r1")
     crawl(lake)
-    publish(lake, "r2")
+    write_run(lake, "r2")
     glue = lake.aws.client("glue")
     get, start, stale = glue.get_crawler, glue.start_crawler, []
 
-    def start_and_show_nothing_yet(**arguments):
+    def start_with_stale_state(**arguments):
         stale.extend([get(**arguments)] * 2)
         return start(**arguments)
 
-    monkeypatch.setattr(glue, "start_crawler", start_and_show_nothing_yet)
+    monkeypatch.setattr(glue, "start_crawler", start_with_stale_state)
     monkeypatch.setattr(
         glue, "get_crawler", lambda **arguments: stale.pop() if stale else get(**arguments)
     )
@@ -199,11 +200,9 @@ def test_a_crawler_that_still_shows_the_crawl_before_is_waited_for(lake, monkeyp
 
 
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED"])
-def test_a_crawl_that_ends_badly_is_a_failure_also_when_the_catalog_has_the_run_already(
-    lake, monkeypatch, outcome
-):
+def test_a_failed_crawl_is_a_failure_although_the_run_is_registered(lake, monkeypatch, outcome):
     setup(lake)
-    publish(lake, "r1")
+    write_run(lake, "r1")
     crawl(lake)
     glue = lake.aws.client("glue")
     get = glue.get_crawler
@@ -217,9 +216,9 @@ def test_a_crawl_that_ends_badly_is_a_failure_also_when_the_catalog_has_the_run_
         crawl(lake)
 
 
-def test_a_crawl_that_fails_says_why(lake):
+def test_an_unreadable_file_fails_the_crawl(lake):
     setup(lake)
-    publish(lake, "r1")
+    write_run(lake, "r1")
     key = f"processed/{TABLES[0]}/run_id=r1/part-0.parquet"
     lake.aws.client("s3").put_object(
         Bucket=lake.settings.s3_bucket_name, Key=key, Body=b"PAR1 this is no Parquet PAR1"
@@ -230,7 +229,7 @@ def test_a_crawl_that_fails_says_why(lake):
 
 def test_ctrl_c_stops_the_crawl(lake, monkeypatch):
     setup(lake)
-    publish(lake, "r1")
+    write_run(lake, "r1")
 
     def interrupt(what, state, elapsed):
         if state == "RUNNING":
@@ -271,7 +270,7 @@ def test_a_failed_crawl_shows_the_last_lines_of_its_log(new_project):
     assert failure.details == tuple(f"[run] line {number}" for number in range(5, 15))
 
 
-def test_a_crawl_without_a_log_is_a_failure_all_the_same(new_project):
+def test_a_failed_crawl_without_a_log_is_reported(new_project):
     project = new_project()
     failure = crawl_failure(
         project.aws,

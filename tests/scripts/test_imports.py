@@ -1,5 +1,4 @@
-"""The import graph of scripts/: arrows go from main.py over the step scripts to the library, and
-never back."""
+"""The import graph of scripts/ leads from main.py over the steps to the library, without cycles."""
 
 from __future__ import annotations
 
@@ -23,46 +22,46 @@ MODULES = {module_name(path): path for path in SCRIPTS.rglob("*.py")}
 
 
 def imported_by(path: Path) -> set[str]:
-    """The modules of scripts/ that a file imports, wherever in the file it does so."""
-    found = set()
+    """The modules of scripts/ that a file imports anywhere."""
+    imported = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found & MODULES.keys() - {LIBRARY}
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return imported & MODULES.keys() - {LIBRARY}
 
 
 IMPORTS = {name: imported_by(path) for name, path in MODULES.items()}
 IN_LIBRARY = {name: imports for name, imports in IMPORTS.items() if name.startswith(LIBRARY + ".")}
 
 
-def room(module: str) -> str:
-    """The folder of a module in the library, or the module itself if it is in none."""
+def folder_of(module: str) -> str:
+    """The library's folder of a module, or the module itself if it is in none."""
     return module.split(".")[1]
 
 
-def test_no_room_of_the_library_imports_itself_over_others():
-    rooms: dict[str, set[str]] = {}
+def test_folders_of_the_library_import_each_other_without_a_cycle():
+    folders: dict[str, set[str]] = {}
     for module, imports in IN_LIBRARY.items():
-        rooms.setdefault(room(module), set()).update(
-            {room(name) for name in imports} - {room(module)}
+        folders.setdefault(folder_of(module), set()).update(
+            {folder_of(name) for name in imports} - {folder_of(module)}
         )
-    check_order(rooms)
+    check_no_cycle(folders)
 
 
-def test_no_module_of_the_library_imports_itself_over_others():
-    check_order(IN_LIBRARY)
+def test_modules_of_the_library_import_each_other_without_a_cycle():
+    check_no_cycle(IN_LIBRARY)
 
 
-def check_order(graph: dict[str, set[str]]) -> None:
+def check_no_cycle(graph: dict[str, set[str]]) -> None:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        pytest.fail(f"imports in a circle: {' <- '.join(error.args[1])}")
+        pytest.fail(f"import cycle: {' <- '.join(error.args[1])}")
 
 
-def test_the_library_imports_no_script():
+def test_no_module_of_the_library_imports_a_script():
     assert {
         name: imports - IN_LIBRARY.keys()
         for name, imports in IN_LIBRARY.items()
@@ -70,7 +69,7 @@ def test_the_library_imports_no_script():
     } == {}
 
 
-def test_no_script_imports_another():
+def test_no_script_imports_another_script():
     scripts = MODULES.keys() - IN_LIBRARY.keys() - {LIBRARY}
     assert set(STEPS) <= scripts
     assert {name: IMPORTS[name] & scripts for name in scripts if IMPORTS[name] & scripts} == {}

@@ -1,5 +1,4 @@
-"""`make serve` and `make notebook` on the lake of this machine: what they say, what they share, and
-what they end."""
+"""`make serve` and `make notebook` with the lake on this machine."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ from support.processes import pids_with_environment
 from local_aws.clients import Clients
 from local_aws.keys import keys_of
 
-pytestmark = pytest.mark.jvm  # servers of their own
+pytestmark = pytest.mark.jvm  # starts servers
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A folder with settings; no process of a test is left behind it."""
+    """A folder with settings; leftover processes are killed after the test."""
     (tmp_path / "x.env").write_text(f"LOCAL_AWS_DIR={tmp_path / 'lake'}\n")
     yield tmp_path
     for pid in pids_with_environment(str(tmp_path)):
@@ -38,48 +37,46 @@ def start(home: Path, script: str, *flags: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_lake_is_served_and_asked_by_other_commands_meanwhile(home: Path) -> None:
+def test_other_commands_use_a_lake_that_is_being_served(home: Path) -> None:
     with start(home, "serve_lake.py", "--port", "0") as server:
         assert server.stdout
         url = server.stdout.readline().strip().removeprefix("AWS_ENDPOINT_URL=")
         Clients(url, keys_of(home / "lake")).client("s3").create_bucket(Bucket="lake")
-        with start(home, "query_lake.py", "--local", "SELECT 1") as other:
-            _, words = other.communicate(timeout=60)
-        assert f"local AWS at {url}, which serves this lake already" in words
-        assert "python main.py --setup --local" in words  # what fills it, as it is typed here
+        with start(home, "query_lake.py", "--local", "SELECT 1") as client:
+            _, stderr = client.communicate(timeout=60)
+        assert f"local AWS at {url}, which serves this lake already" in stderr
+        assert "python main.py --setup --local" in stderr  # the command that fills the lake
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=60) == 0
     assert (home / "lake/s3").is_dir()
     assert pids_with_environment(str(home)) == []
 
 
-def test_the_notebook_opens_on_the_lake_here_says_so_and_ends_with_all_that_it_started(
-    home: Path,
-) -> None:
+def test_the_notebook_names_its_lake_and_leaves_no_process(home: Path) -> None:
     with start(home, "open_notebook.py", "--", "--version") as notebook:
-        out, words = notebook.communicate(timeout=120)
-    assert notebook.returncode == 0, words
+        out, stderr = notebook.communicate(timeout=120)
+    assert notebook.returncode == 0, stderr
     assert (
         f"the notebook looks at the lake on this machine, in {home}/lake; it is empty: make demo"
-        in words
+        in stderr
     )
-    assert out.strip()  # Jupyter's own answer
+    assert out.strip()  # Jupyter's version
     assert pids_with_environment(str(home)) == []
 
 
-def test_ctrl_c_is_the_way_to_end_the_notebook(home: Path) -> None:
+def test_ctrl_c_ends_the_notebook_without_an_error(home: Path) -> None:
     with start(home, "open_notebook.py", "--", "--no-browser") as notebook:
         assert notebook.stderr
         while "is running at" not in notebook.stderr.readline():
             assert notebook.poll() is None
         notebook.send_signal(signal.SIGINT)
-        _, words = notebook.communicate(timeout=60)
-    assert notebook.returncode == 0, words
-    assert "Interrupted" not in words
+        _, stderr = notebook.communicate(timeout=60)
+    assert notebook.returncode == 0, stderr
+    assert "Interrupted" not in stderr
     assert pids_with_environment(str(home)) == []
 
 
-def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(home: Path) -> None:
+def test_a_local_aws_killed_during_a_step_is_reported(home: Path) -> None:
     (home / "data").mkdir()
     with (home / "x.env").open("a") as file:
         file.write("".join(f"{name.upper()}_DIR={home / name}\n" for name in ("data", "runs")))
@@ -101,9 +98,9 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
         servers = set(pids_with_environment(str(home))) - {run.pid}
         for pid in servers:
             os.kill(pid, signal.SIGKILL)
-        _, words = run.communicate(timeout=20)
+        _, stderr = run.communicate(timeout=20)
     assert run.returncode == 1
-    assert "was killed in the middle of the run (SIGKILL)" in words and "Traceback" not in words
+    assert "was killed in the middle of the run (SIGKILL)" in stderr and "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(
@@ -115,7 +112,7 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_noticed_within_seconds(ho
         ("AWS_REGION=eu-west-1", False),
     ],
 )
-def test_the_notebook_looks_at_aws_only_where_the_settings_name_it(
+def test_the_notebook_uses_aws_only_if_the_settings_name_it(
     tmp_path: Path, line: str, expected: bool
 ) -> None:
     (tmp_path / "x.env").write_text(line)

@@ -1,5 +1,4 @@
-"""SQL from the command line: rows in each format, the newest run by default, saved queries, errors,
-and Ctrl-C."""
+"""SQL from the command line: formats, the newest run by default, saved queries, errors, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -36,13 +35,13 @@ def lake(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Publis
 
 @pytest.fixture
 def env(lake: PublishedLake, tmp_path: Path) -> list[str]:
-    """The flags that mean the lake of this module."""
+    """The flags that select this module's lake."""
     file = tmp_path / "x.env"
     file.write_text(f"AWS_ENDPOINT_URL={lake.settings.aws_endpoint_url}\nENVIRONMENT=sql\n")
     return ["--env", str(file)]
 
 
-def test_in_a_pipe_it_prints_csv_of_the_newest_run_and_the_facts_on_stderr(
+def test_a_pipe_gets_csv_of_the_newest_run_and_stderr_the_statistics(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([TYPES, *env]) == 0
@@ -51,7 +50,7 @@ def test_in_a_pipe_it_prints_csv_of_the_newest_run_and_the_facts_on_stderr(
     assert "2 rows of the newest run, r2" in err and "bytes read" in err and "$0.00005" in err
 
 
-def test_a_query_that_names_run_id_sees_every_run(
+def test_a_query_that_names_run_id_reads_every_run(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -77,7 +76,7 @@ def test_a_query_that_names_run_id_sees_every_run(
         "SELECT s FROM (SELECT sum(total_revenue) AS s FROM vehicle_type_metrics)",
     ],
 )
-def test_the_newest_run_is_meant_however_the_table_is_named(
+def test_the_newest_run_is_the_default_in_every_form_of_a_query(
     env: list[str], capsys: pytest.CaptureFixture[str], sql: str
 ) -> None:
     assert main([sql, *env]) == 0
@@ -105,7 +104,7 @@ def test_json_lines_keep_types_and_every_digit(
     }
 
 
-def test_the_table_for_people_has_numbers_on_the_right(
+def test_a_table_aligns_numbers_to_the_right(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([TYPES, "--format", "table", *env]) == 0
@@ -117,7 +116,7 @@ def test_the_table_for_people_has_numbers_on_the_right(
     ]
 
 
-def test_rows_too_wide_for_a_table_are_printed_a_value_a_line(
+def test_rows_wider_than_the_terminal_are_printed_one_value_per_line(
     env: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -131,14 +130,14 @@ def test_rows_too_wide_for_a_table_are_printed_a_value_a_line(
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_a_table_shows_numbers_as_sql_takes_them(
+def test_a_table_shows_numbers_without_separators(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["SELECT 4711 AS id", "--format", "table", *env]) == 0
     assert capsys.readouterr().out.split() == ["id", "4711"]
 
 
-def test_describe_lists_columns_and_types_and_is_free(
+def test_describe_lists_columns_and_costs_nothing(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["DESCRIBE vehicle_type_metrics", *env]) == 0
@@ -148,18 +147,18 @@ def test_describe_lists_columns_and_types_and_is_free(
     assert "free" in err and "$" not in err
 
 
-def test_on_a_terminal_it_is_a_table(env: list[str]) -> None:
+def test_a_terminal_gets_a_table(env: list[str]) -> None:
     parent, child = pty.openpty()
     command = [sys.executable, str(ROOT / "scripts/query_lake.py"), TYPES, *env]
-    done = subprocess.run(command, stdout=child, stderr=subprocess.PIPE, text=True, timeout=60)
+    result = subprocess.run(command, stdout=child, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(child)
-    shown = os.read(parent, 10_000).decode()
+    printed = os.read(parent, 10_000).decode()
     os.close(parent)
-    assert done.returncode == 0, done.stderr
-    assert "vehicle_type  total_revenue" in re.sub(r"\x1b\[[\d;]*m", "", shown)
+    assert result.returncode == 0, result.stderr
+    assert "vehicle_type  total_revenue" in re.sub(r"\x1b\[[\d;]*m", "", printed)
 
 
-def test_a_wrong_column_is_marked_in_the_line_that_was_typed(
+def test_a_wrong_column_is_marked_in_its_sql_line(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["SELECT vehicle_type,\n       nonsense\nFROM vehicle_type_metrics", *env]) == 1
@@ -172,21 +171,19 @@ def test_a_wrong_column_is_marked_in_the_line_that_was_typed(
     assert out == ""
 
 
-def test_sql_that_cannot_be_read_is_marked_too(
-    env: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_syntax_error_names_its_line(env: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["SELECT vehicle_type FRO vehicle_type_metrics WHERE", *env]) == 1
     assert "line 1:" in capsys.readouterr().err
 
 
-def test_a_saved_query_is_asked_by_its_name(
+def test_a_project_query_runs_by_its_name(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["top_locations", *env]) == 0
     assert "Harbour" in capsys.readouterr().out
 
 
-def test_a_query_that_somebody_saved_in_the_workgroup_is_asked_by_its_name(
+def test_a_query_saved_by_another_user_runs_by_its_name(
     lake: PublishedLake, env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lake.aws.client("athena").create_named_query(
@@ -199,21 +196,19 @@ def test_a_query_that_somebody_saved_in_the_workgroup_is_asked_by_its_name(
     assert capsys.readouterr().out == "n\n7\n"
 
 
-def test_an_unknown_name_is_wrong_usage_and_the_nearest_is_named(
+def test_an_unknown_name_is_a_usage_error_that_suggests_the_nearest(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["top_location", *env]) == 2
     assert "Did you mean top_locations?" in capsys.readouterr().err
 
 
-def test_without_sql_the_saved_queries_are_listed_and_nothing_is_asked(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_without_sql_the_project_queries_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "Which locations earn the most?" in capsys.readouterr().out
 
 
-def test_a_file_and_standard_input_hold_a_query(
+def test_a_query_is_read_from_a_file_or_standard_input(
     env: list[str],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -231,7 +226,7 @@ def test_a_file_and_standard_input_hold_a_query(
     assert "holds no SQL" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_enough_is_no_failure(env: list[str]) -> None:
+def test_a_closed_pipe_is_not_a_failure(env: list[str]) -> None:
     sql = "SELECT a, b FROM UNNEST(sequence(1, 200)) AS t (a), UNNEST(sequence(1, 200)) AS u (b)"
     command = [sys.executable, str(ROOT / "scripts/query_lake.py"), sql, *env]
     with subprocess.Popen(
@@ -240,12 +235,12 @@ def test_a_reader_that_has_enough_is_no_failure(env: list[str]) -> None:
         assert process.stdout and process.stderr
         assert process.stdout.readline() == "a,b\n"
         process.stdout.close()
-        words = process.stderr.read()
-    assert process.returncode == 0, words
-    assert "Traceback" not in words and "BrokenPipe" not in words
+        stderr = process.stderr.read()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr and "BrokenPipe" not in stderr
 
 
-def test_ctrl_c_cancels_the_query(lake: PublishedLake, env: list[str]) -> None:
+def test_ctrl_c_cancels_the_running_query(lake: PublishedLake, env: list[str]) -> None:
     numbers = "UNNEST(sequence(1, 10000))"
     sql = (
         f"SELECT count(*) AS cancelled FROM {numbers} AS t (a), {numbers} AS u (b), {numbers} AS v"
@@ -276,13 +271,13 @@ def test_ctrl_c_cancels_the_query(lake: PublishedLake, env: list[str]) -> None:
     ) as process:
         wait_for("RUNNING")
         process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=30)
-    assert process.returncode == 130, words
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
     wait_for("CANCELLED")
-    assert "has been stopped" in words
+    assert "has been stopped" in stderr
 
 
-def test_a_table_that_nothing_publishes_is_not_promised_by_processing(
+def test_a_table_that_no_job_publishes_does_not_suggest_processing(
     env: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["SELECT * FROM nope", *env]) == 1
@@ -290,7 +285,7 @@ def test_a_table_that_nothing_publishes_is_not_promised_by_processing(
     assert "SHOW TABLES" in err and "--process" not in err
 
 
-def test_a_lake_without_tables_names_the_step_to_run(
+def test_an_empty_lake_names_the_step_to_run(
     stand_in: LocalAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.env").write_text(f"AWS_ENDPOINT_URL={stand_in.url}\nENVIRONMENT=nothing\n")

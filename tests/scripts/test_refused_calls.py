@@ -1,9 +1,8 @@
-"""Each AWS call of each step, refused for want of rights and by throttling: where, what, what to
-do, and the exit code.
+"""Each AWS call of each step, denied and throttled: message, remedy and exit code.
 
-The calls are written down once from a run of every step against the local AWS (``steps``), and then
-played back with one of them refused. ``CALLS`` lists them, so that each has a test of its own; a
-test holds the list and the run together.
+The calls are recorded once from a run of every step against the local AWS (``STEPS``), and then
+played back with one of them failing. ``CALLS`` lists them, so that each has its own test;
+``test_the_list_of_calls_is_complete`` compares the list with the recording.
 """
 
 import io
@@ -42,20 +41,20 @@ from terminate_emr_cluster import terminate_emr_cluster
 
 CALLS = json.loads(Path(__file__).with_name("aws_calls.json").read_text(encoding="utf-8"))
 RUN = "2026-11-23T03-20-06.123Z"
-# looks at something that takes time: throttled, they are simply repeated at the next look
-LOOKS = {
+# polls: a throttled one is repeated at the next interval
+POLLS = {
     *("emr:DescribeCluster", "emr:ListSteps", "glue:GetCrawler", "athena:GetQueryExecution"),
     *("stepfunctions:DescribeExecution", "stepfunctions:GetExecutionHistory"),
 }
-# requests that are sent once and repeated only when they were throttled
+# requests that are repeated only after throttling
 SENT_AGAIN = {"emr:RunJobFlow", "emr:AddJobFlowSteps"}
-# the first such call of the step is no look but a question, and throttling fails the step there
-QUESTIONS = {
+# calls that a step makes once before it polls; throttling fails the step there
+SINGLE_CALLS = {
     *(("terminate_emr_cluster", "emr:DescribeCluster"), ("setup_glue_crawlers", "glue:GetCrawler")),
     ("execute_step_functions", "stepfunctions:DescribeExecution"),
 }
-# a refusal that is no failure: the teardown names the bucket as not removed, and step 4 sends the
-# definition unvalidated
+# denials that are not failures: teardown reports the bucket as kept, and step 4 deploys without
+# validation
 TOLERATED = {
     ("tear_down", "s3:HeadBucket"),
     ("deploy_step_functions", "stepfunctions:ValidateStateMachineDefinition"),
@@ -67,7 +66,12 @@ THROTTLED = {
     "lambda": "TooManyRequestsException",
     "sns": "Throttled",
 }
-OLD_STYLE = ("s3", "iam", "sts", "cloudwatch")  # services that say AccessDenied, without Exception
+OLD_STYLE = (
+    "s3",
+    "iam",
+    "sts",
+    "cloudwatch",
+)  # services whose code is AccessDenied without "Exception"
 
 
 def query(aws, console):
@@ -97,7 +101,7 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory):
-    """The steps without what takes long and asks AWS nothing: real Spark jobs, the notebook."""
+    """Replaces the slow parts of the steps that call no AWS: Spark jobs and the notebook."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("refused")
     patch.setitem(setup_iam_roles.__kwdefaults__, "file", folder / "iam_roles.json")
@@ -112,16 +116,20 @@ def patched(tmp_path_factory):
 
 
 @pytest.fixture
-def at_once(recordings, monkeypatch):
-    """The recordings, to be played back without pauses."""
+def recordings_without_pauses(recordings, monkeypatch):
+    """The recordings, with polls that do not wait."""
     monkeypatch.setattr(Settings, "timing", replace(ON_THIS_MACHINE, poll_seconds=0.0))
     return recordings
 
 
 def trivial_step(settings, job, run_id, owner):
-    made = spark_step(settings, "clean_rentals", run_id)
+    created = spark_step(settings, "clean_rentals", run_id)
     arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py")]
-    return {**made, "Name": job, "HadoopJarStep": {**made["HadoopJarStep"], "Args": arguments}}
+    return {
+        **created,
+        "Name": job,
+        "HadoopJarStep": {**created["HadoopJarStep"], "Args": arguments},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -135,40 +143,40 @@ def settings(stand_in, tmp_path_factory):
     }
     flags["REPORTS_DIR"] = str(folder / "reports")
     options = {"SCHEDULE_EXPRESSION": "rate(1 day)", "ALERT_EMAIL": "data@example.com"}
-    made = load_settings({}, folder / "x.env", {**flags, **options})
-    generate(rentals=50, folder=made.data_dir)
-    return made
+    created = load_settings({}, folder / "x.env", {**flags, **options})
+    generate(rentals=50, folder=created.data_dir)
+    return created
 
 
 @pytest.fixture(scope="module")
 def recordings(patched, settings):
-    """Every step once against the local AWS: its calls, by the step's name."""
-    made = {}
+    """The calls of every step against the local AWS, by the step's name."""
+    created = {}
     for name, step in STEPS.items():
-        aws, made[name] = Aws(settings), Recording()
-        made[name].listen_to(aws)
+        aws, created[name] = Aws(settings), Recording()
+        created[name].listen_to(aws)
         step(aws, Console(io.StringIO(), io.StringIO()))
         if name == "setup_aws_environment":
-            publish(aws)
+            write_run(aws)
         if name == "deploy_step_functions":
             Pipeline(settings, Aws(settings)).deploy_definition(without_spark)
-    return made
+    return created
 
 
-def publish(aws):
-    """A job that does nothing, and what a run of the real ones leaves."""
+def write_run(aws):
+    """Uploads a job that does nothing, and the files that a real run leaves."""
     stream = io.BytesIO()
     pq.write_table(pa.table({"total_revenue": [1]}), stream)
     files = {
         f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES
     }
     files |= {"jobs/job.py": b"print('well')", SUMMARY_KEY.format(run_id=RUN): b"{}"}
-    made = Aws(aws.settings).client("s3")
+    created = Aws(aws.settings).client("s3")
     for key, content in files.items():
-        made.put_object(Bucket=aws.settings.s3_bucket_name, Key=key, Body=content)
+        created.put_object(Bucket=aws.settings.s3_bucket_name, Key=key, Body=content)
 
 
-def test_the_list_of_calls_is_what_the_steps_call(recordings):
+def test_the_list_of_calls_is_complete(recordings):
     assert {
         step: sorted({call.name for call in calls}) for step, calls in recordings.items()
     } == CALLS
@@ -177,15 +185,14 @@ def test_the_list_of_calls_is_what_the_steps_call(recordings):
 SESSIONS: dict[str, Aws] = {}
 
 
-def with_refusal(recordings, settings, step, call, code):
-    """Plays ``step`` back with ``call`` refused; returns the exit code, what was said, and what was
-    called."""
+def play_back(recordings, settings, step, call, code):
+    """Plays ``step`` back with ``call`` failing; returns exit code, stderr and the calls made."""
     status = (
         403 if code in ("403", *DENIED.values(), "AccessDenied", "AccessDeniedException") else 400
     )
     err, playback = io.StringIO(), Playback(recordings[step], call, code, status)
     aws = SESSIONS.setdefault(step, Aws(settings))
-    vars(aws).pop("account_id", None)  # it is asked for once a session
+    vars(aws).pop("account_id", None)  # read once per session
     with playback.answering(aws):
         exit_code = cli.guard(
             step, False, Console(io.StringIO(), err), lambda console: STEPS[step](aws, console)
@@ -198,48 +205,52 @@ each_call = pytest.mark.parametrize(
 )
 
 
-def explains(text, call, code):
-    """Returns whether a failure says where it was, what AWS said, and what to do."""
+def is_explained(text, call, code):
+    """Tells whether a message has the place, AWS's error and a remedy."""
     operation = call.split(":")[1]
     return "FAILED " in text and (operation in text or code in text) and "-> " in text
 
 
 @each_call
-def test_without_the_right_to_it(at_once, settings, step, call):
+def test_a_denied_call_fails_the_step_with_an_explanation(
+    recordings_without_pauses, settings, step, call
+):
     service, operation = call.split(":")
     code = DENIED.get(service, "AccessDenied" if service in OLD_STYLE else "AccessDeniedException")
     if operation.startswith("Head"):
-        code = "403"  # an answer without a body has no other name for it
-    exit_code, text, done = with_refusal(at_once, settings, step, call, code)
+        code = "403"  # a HEAD response has no body and so no other code
+    exit_code, text, calls = play_back(recordings_without_pauses, settings, step, call, code)
     tolerated = (step, call) in TOLERATED
     assert exit_code == (ExitStatus.OK if tolerated else ExitStatus.FAILED), text
-    assert tolerated or explains(text, call, code), text
+    assert tolerated or is_explained(text, call, code), text
     if (
         step == "execute_step_functions"
-        and "stepfunctions:StartExecution" in done
-        and call in LOOKS
+        and "stepfunctions:StartExecution" in calls
+        and call in POLLS
     ):
         assert "goes on: python scripts/execute_step_functions.py --execution-arn arn:" in text
-    if step == "create_emr_cluster" and "emr:RunJobFlow" in done and call != "emr:RunJobFlow":
-        assert "emr:TerminateJobFlows" in done, "the cluster would be left"
+    if step == "create_emr_cluster" and "emr:RunJobFlow" in calls and call != "emr:RunJobFlow":
+        assert "emr:TerminateJobFlows" in calls, "the cluster was not terminated"
 
 
 @each_call
-def test_throttled_to_the_end_of_all_retries(at_once, settings, step, call):
+def test_a_call_that_stays_throttled_fails_the_step_unless_it_is_a_poll(
+    recordings_without_pauses, settings, step, call
+):
     service = call.split(":")[0]
     code = THROTTLED.get(service, "ThrottlingException")
-    exit_code, text, _ = with_refusal(at_once, settings, step, call, code)
+    exit_code, text, _ = play_back(recordings_without_pauses, settings, step, call, code)
     if exit_code == ExitStatus.OK:
-        assert call in LOOKS | SENT_AGAIN and (step, call) not in QUESTIONS, (
-            "a failure passed as good"
+        assert call in POLLS | SENT_AGAIN and (step, call) not in SINGLE_CALLS, (
+            "a failure ended with exit code 0"
         )
         return
-    assert exit_code == ExitStatus.FAILED and explains(text, call, code), text
+    assert exit_code == ExitStatus.FAILED and is_explained(text, call, code), text
 
 
-def test_played_back_whole_every_step_ends_well(at_once, settings):
+def test_every_step_succeeds_when_played_back_without_an_error(recordings_without_pauses, settings):
     for step in STEPS:
-        exit_code, text, _ = with_refusal(at_once, settings, step, "", "")
+        exit_code, text, _ = play_back(recordings_without_pauses, settings, step, "", "")
         assert exit_code == ExitStatus.OK, f"{step}: {text}"
 
 
@@ -247,9 +258,9 @@ def test_played_back_whole_every_step_ends_well(at_once, settings):
 
 
 def wrong_values(shape, value, where):
-    """Parts of ``value`` that break the service's model, but that botocore would send.
+    """Parts of ``value`` that break the service's model although botocore would send them.
 
-    These are unknown enumeration values, broken limits and wrong types.
+    They are unknown enumeration values, exceeded limits and wrong types.
     """
     if shape.type_name == "structure":
         for name, part in value.items():
@@ -262,7 +273,7 @@ def wrong_values(shape, value, where):
             yield from wrong_values(shape.value, part, f"{where}{{}}")
     elif getattr(shape, "enum", []) and value not in shape.enum:
         yield f"{where}: {value!r} is none of {shape.enum}"
-    most = shape.metadata.get("max")
+    limit = shape.metadata.get("max")
     size = (
         value
         if shape.type_name in ("integer", "long", "float", "double")
@@ -270,11 +281,11 @@ def wrong_values(shape, value, where):
         if hasattr(value, "__len__")
         else 0
     )
-    if most is not None and size > most:
-        yield f"{where}: more than {most}"
+    if limit is not None and size > limit:
+        yield f"{where}: more than {limit}"
 
 
-def test_every_request_keeps_to_the_service_s_model(recordings):
+def test_every_request_fits_the_service_s_model(recordings):
     wrong = [
         problem
         for calls in recordings.values()
@@ -285,7 +296,7 @@ def test_every_request_keeps_to_the_service_s_model(recordings):
     assert wrong == []
 
 
-def test_the_check_against_the_model_can_fail(recordings):
+def test_the_model_check_finds_wrong_values(recordings):
     call = next(
         call for call in recordings["setup_glue_crawlers"] if call.name == "glue:CreateCrawler"
     )

@@ -1,4 +1,4 @@
-"""No setting is ignored: each one arrives in what is sent to AWS, or has a test of its own."""
+"""Every setting takes effect: its value is in a request to AWS, or another test shows it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from car_rental.iam.roles import roles
 from car_rental.state_machine.definition import definition
 from deploy_step_functions import ensure_state_machine
 
-Place = Callable[[Settings], Any]
+BuildRequest = Callable[[Settings], Any]
 
 
-def cluster(settings: Settings) -> Any:
-    """Step 5's request, which is in the state machine too."""
+def cluster_request_of(settings: Settings) -> Any:
+    """Step 5's request, which the state machine contains too."""
     machine = definition(settings, [], "aws")["States"]
     (creation,) = (
         state for state in machine.values() if "createCluster" in state.get("Resource", "")
@@ -46,7 +46,7 @@ def steps(settings: Settings) -> Any:
 
 
 def crawler(settings: Settings) -> Any:
-    return [crawler_request(settings, one) for one in crawlers(settings)]
+    return [crawler_request(settings, crawler_of_lake) for crawler_of_lake in crawlers(settings)]
 
 
 def policies(settings: Settings) -> Any:
@@ -64,7 +64,7 @@ def session(settings: Settings) -> Any:
 
 
 def deployed(settings: Settings) -> Any:
-    """Step 4's request for a state machine that is not there yet."""
+    """Step 4's request to create a state machine."""
     aws, request = Aws(settings), dict[str, Any]()
     aws.client("sts").get_caller_identity = lambda: {"Account": "123456789012"}
 
@@ -85,8 +85,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIA4", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
 SPOT = {"EMR_CORE_MARKET": "spot"}
 SCALED = {"EMR_MAX_CORE_INSTANCE_COUNT": "973"}
 KEY_ID = "01234567-89ab-cdef-0123-456789abcdef"
-# setting, value, where the value must arrive, other settings that are needed
-ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
+# setting, value, request that contains the value, other settings that it needs
+IN_REQUESTS: list[tuple[str, str, BuildRequest, dict[str, str]]] = [
     ("AWS_ACCESS_KEY_ID", "AKIA5", session, KEYS),
     ("AWS_SECRET_ACCESS_KEY", "0ther", session, KEYS),
     ("AWS_SESSION_TOKEN", "t0ken", session, KEYS),
@@ -97,25 +97,25 @@ ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
     ("S3_BUCKET_NAME", "other-lake", crawler, {}),
     ("S3_BUCKET_NAME", "other-lake", policies, {}),
     ("KMS_KEY_ID", KEY_ID, policies, {}),
-    ("EMR_CLUSTER_NAME", "other-cluster", cluster, {}),
-    ("EMR_RELEASE_LABEL", "emr-6.11.1", cluster, {}),
-    ("EMR_EC2_KEY_NAME", "other-key", cluster, {}),
-    ("EMR_EC2_KEY_NAME", "other-key", cluster, SPOT),
-    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster, {}),
-    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster, SPOT),
-    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster, {}),
-    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster, SPOT),
-    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, {}),
-    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, SPOT),
-    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster, {}),
-    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster, SPOT),
-    ("EMR_MAX_CORE_INSTANCE_COUNT", "972", cluster, {}),
-    ("EMR_CORE_INSTANCE_COUNT", "971", cluster, {**SPOT, **SCALED}),
-    ("EMR_SPARK_CONF", "spark.executor.memory=7g", cluster, {}),
-    ("EMR_SECURITY_CONFIGURATION", "imdsv2", cluster, {}),
-    ("EMR_IDLE_TIMEOUT_SECONDS", "1234", cluster, {}),
-    ("EMR_SERVICE_ROLE", "OtherServiceRole", cluster, {}),
-    ("EMR_EC2_INSTANCE_PROFILE", "OtherNodes", cluster, {}),
+    ("EMR_CLUSTER_NAME", "other-cluster", cluster_request_of, {}),
+    ("EMR_RELEASE_LABEL", "emr-6.11.1", cluster_request_of, {}),
+    ("EMR_EC2_KEY_NAME", "other-key", cluster_request_of, {}),
+    ("EMR_EC2_KEY_NAME", "other-key", cluster_request_of, SPOT),
+    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster_request_of, {}),
+    ("EMR_MASTER_INSTANCE_TYPE", "m7g.4xlarge", cluster_request_of, SPOT),
+    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster_request_of, {}),
+    ("EMR_CORE_INSTANCE_TYPE", "r6i.8xlarge", cluster_request_of, SPOT),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster_request_of, {}),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster_request_of, SPOT),
+    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster_request_of, {}),
+    ("EMR_SUBNET_ID", "subnet-0123456789abcdef0", cluster_request_of, SPOT),
+    ("EMR_MAX_CORE_INSTANCE_COUNT", "972", cluster_request_of, {}),
+    ("EMR_CORE_INSTANCE_COUNT", "971", cluster_request_of, {**SPOT, **SCALED}),
+    ("EMR_SPARK_CONF", "spark.executor.memory=7g", cluster_request_of, {}),
+    ("EMR_SECURITY_CONFIGURATION", "imdsv2", cluster_request_of, {}),
+    ("EMR_IDLE_TIMEOUT_SECONDS", "1234", cluster_request_of, {}),
+    ("EMR_SERVICE_ROLE", "OtherServiceRole", cluster_request_of, {}),
+    ("EMR_EC2_INSTANCE_PROFILE", "OtherNodes", cluster_request_of, {}),
     ("EMR_DEPLOY_MODE", "cluster", steps, {}),
     ("MAX_REJECT_RATE", "0.37", steps, {}),
     ("MAX_REJECT_RATE", "0.37", machine, {}),
@@ -132,7 +132,7 @@ ARRIVING: list[tuple[str, str, Place, dict[str, str]]] = [
     ("STEP_FUNCTIONS_ROLE_ARN", "arn:aws:iam::000000000000:role/Own", deployed, KEYS),
     ("ENVIRONMENT", "prod", policies, {}),
 ]
-# values that arrive in another form
+# values that have another form in the request
 VALUES = {
     "EMR_SPARK_CONF": ('"spark.executor.memory": "7g"',),
     "EMR_STEP_TIMEOUT_MINUTES": (f'"TimeoutSeconds": {17 * 60}',),
@@ -140,7 +140,7 @@ VALUES = {
     "EMR_DEPLOY_MODE": ('"--deploy-mode", "cluster"',),
     "ENVIRONMENT": ("prod-CarRentalDataPipeline", "prod-EMR_EC2_DefaultRole"),
 }
-# settings whose effect is no value in a request: the test that shows it
+# settings that are not in a request, and the test of each
 SHOWN_BY = {
     "AWS_PROFILE": "tests/scripts/car_rental/test_aws.py",
     "DATA_DIR": "tests/test_main.py",
@@ -155,39 +155,45 @@ SHOWN_BY = {
 
 
 @pytest.fixture
-def of(tmp_path: Path) -> Callable[..., Settings]:
-    """``of(KEEP_RUNS="3")``: the defaults with these values."""
+def settings_with(tmp_path: Path) -> Callable[..., Settings]:
+    """`settings_with(KEEP_RUNS="3")`: the defaults with these values."""
     empty = tmp_path / "empty.env"
     empty.touch()
     return lambda **values: load_settings({}, empty, values)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "place", "others"),
+    ("setting", "value", "build_request", "others"),
     [
         pytest.param(*case, id=f"{case[0]}-{case[2].__name__}{'-with' if case[3] else ''}")
-        for case in ARRIVING
+        for case in IN_REQUESTS
     ],
 )
-def test_a_setting_arrives_where_it_counts(
-    of: Callable[..., Settings], setting: str, value: str, place: Place, others: dict[str, str]
+def test_a_setting_is_in_the_request_that_needs_it(
+    settings_with: Callable[..., Settings],
+    setting: str,
+    value: str,
+    build_request: BuildRequest,
+    others: dict[str, str],
 ) -> None:
-    with_it = json.dumps(place(of(**{**others, setting: value})))
-    without = json.dumps(place(of(**others)))
+    with_setting = json.dumps(build_request(settings_with(**{**others, setting: value})))
+    without_setting = json.dumps(build_request(settings_with(**others)))
     for part in VALUES.get(setting, (value,)):
-        assert part in with_it and part not in without
+        assert part in with_setting and part not in without_setting
 
 
-@pytest.mark.parametrize("place", [cluster, steps, crawler, machine])
-def test_nothing_goes_to_another_bucket(of: Callable[..., Settings], place: Place) -> None:
-    arrived = json.dumps(place(of(S3_BUCKET_NAME="other-lake")))
-    assert "s3://other-lake/" in arrived and of().s3_bucket_name not in arrived
+@pytest.mark.parametrize("build_request", [cluster_request_of, steps, crawler, machine])
+def test_every_request_uses_the_bucket_in_the_settings(
+    settings_with: Callable[..., Settings], build_request: BuildRequest
+) -> None:
+    text = json.dumps(build_request(settings_with(S3_BUCKET_NAME="other-lake")))
+    assert "s3://other-lake/" in text and settings_with().s3_bucket_name not in text
 
 
-def test_every_setting_is_here() -> None:
-    assert {case[0] for case in ARRIVING} | SHOWN_BY.keys() == setting_fields().keys()
+def test_every_setting_has_a_test() -> None:
+    assert {case[0] for case in IN_REQUESTS} | SHOWN_BY.keys() == setting_fields().keys()
 
 
 @pytest.mark.parametrize(("setting", "file"), SHOWN_BY.items())
-def test_a_setting_with_a_test_of_its_own_is_named_there(setting: str, file: str) -> None:
+def test_the_test_of_a_setting_names_the_setting(setting: str, file: str) -> None:
     assert setting.lower() in (ROOT / file).read_text(encoding="utf-8").lower()

@@ -1,4 +1,4 @@
-"""Step 2: the bucket in every state it can be found in, and uploads that skip what is there."""
+"""Step 2 creates or corrects the bucket and uploads only files that changed."""
 
 import json
 import os
@@ -39,7 +39,9 @@ def keys(project, prefix=""):
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(new_project, region):
+def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_every_region(
+    new_project, region
+):
     project = new_project(AWS_REGION=region)
     assert ensure_bucket(project.aws).verb == "created"
     s3, bucket = project.aws.client("s3"), project.settings.s3_bucket_name
@@ -59,9 +61,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_tls_only_in_any_region(ne
     )["TagSet"]
 
 
-def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_raw_after_thirty(
-    new_project,
-):
+def test_lifecycle_rules_delete_logs_results_staging_and_old_versions_only(new_project):
     project = new_project()
     ensure_bucket(project.aws)
     rules = project.aws.client("s3").get_bucket_lifecycle_configuration(
@@ -78,11 +78,11 @@ def test_what_is_old_goes_and_data_never_but_what_was_replaced_after_a_day_and_r
         for rule in rules
         if "NoncurrentVersionExpiration" in rule
     }
-    # of two rules about one object the one that removes earlier counts
+    # the rule that expires an object first applies
     assert versions == {"": 30, "clean/": 1, "rejected/": 1, "staging/": 1, "processed/": 1}
 
 
-def test_the_bucket_s_policy_speaks_of_the_bucket_in_its_partition(new_project):
+def test_the_bucket_s_policy_names_the_bucket_in_its_partition(new_project):
     project = new_project(AWS_REGION="us-gov-west-1")
     ensure_bucket(project.aws)
     (statement,) = json.loads(
@@ -92,31 +92,30 @@ def test_the_bucket_s_policy_speaks_of_the_bucket_in_its_partition(new_project):
     assert statement["Resource"] == [arn, f"{arn}/*"]
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(5, True), (45, False)])
-def test_of_a_bucket_that_was_just_made_a_failed_step_says_what_s3_may_answer(
-    new_project, minutes, told
-):
+@pytest.mark.parametrize(("minutes", "mentioned"), [(5, True), (45, False)])
+def test_the_note_about_a_new_bucket_is_given_for_half_an_hour(new_project, minutes, mentioned):
     project = new_project()
     ensure_bucket(project.aws)
     assert (
-        bool(young_bucket_note(project.aws, datetime.now(UTC) + timedelta(minutes=minutes))) is told
+        bool(young_bucket_note(project.aws, datetime.now(UTC) + timedelta(minutes=minutes)))
+        is mentioned
     )
 
 
-def test_where_buckets_may_not_be_listed_nothing_is_said_of_their_age(new_project):
+def test_the_note_about_a_new_bucket_is_omitted_without_permission_to_list_buckets(new_project):
     project = new_project()
     with Stubber(project.aws.client("s3")) as stub:
         stub.add_client_error("list_buckets", "AccessDenied")
         assert young_bucket_note(project.aws) == ""
 
 
-def test_a_second_time_changes_nothing(new_project):
+def test_a_second_setup_leaves_the_bucket_unchanged(new_project):
     project = new_project()
     ensure_bucket(project.aws)
     assert ensure_bucket(project.aws).verb == "unchanged"
 
 
-def test_drift_is_brought_back_and_named(new_project):
+def test_drift_of_the_bucket_is_corrected_and_named(new_project):
     project = new_project()
     ensure_bucket(project.aws)
     s3, bucket = project.aws.client("s3"), project.settings.s3_bucket_name
@@ -125,38 +124,39 @@ def test_drift_is_brought_back_and_named(new_project):
     assert ensure_bucket(project.aws).done == "updated (versioned, TLS only)"
 
 
-def test_settings_of_others_on_the_bucket_stay(new_project):
+def test_foreign_policy_statements_and_tags_of_the_bucket_are_kept(new_project):
     project = new_project()
     s3, bucket = project.aws.client("s3"), project.settings.s3_bucket_name
     s3.create_bucket(Bucket=bucket)
-    theirs = {
+    foreign_statement = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:DeleteBucket",
         "Resource": f"arn:aws:s3:::{bucket}",
     }
     s3.put_bucket_policy(
-        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]})
+        Bucket=bucket,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [foreign_statement]}),
     )
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Owner", "Value": "them"}]})
     ensure_bucket(project.aws)
     statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
-    assert theirs in statements and len(statements) == 2
+    assert foreign_statement in statements and len(statements) == 2
     assert {"Key": "Owner", "Value": "them"} in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     assert ensure_bucket(project.aws).verb == "unchanged"
 
 
-def test_a_bucket_in_another_region_is_a_clear_error(new_project):
-    there, here = (
+def test_a_bucket_in_another_region_is_an_error(new_project):
+    elsewhere, local = (
         new_project(AWS_REGION="eu-west-1", ENVIRONMENT="region"),
         new_project(ENVIRONMENT="region"),
     )
-    ensure_bucket(there.aws)
+    ensure_bucket(elsewhere.aws)
     with pytest.raises(
         DataLakeError,
         match="region-car-rental-data-lake is in eu-west-1, but AWS_REGION is us-east-1",
     ):
-        ensure_bucket(here.aws)
+        ensure_bucket(local.aws)
 
 
 def test_a_missing_bucket_names_the_step_to_run(new_project):
@@ -164,9 +164,7 @@ def test_a_missing_bucket_names_the_step_to_run(new_project):
         require_bucket(new_project().aws, "x")
 
 
-def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_changed(
-    new_project, raw
-):
+def test_raw_data_and_jobs_are_uploaded_and_again_only_if_changed(new_project, raw):
     project = new_project()
     first = setup_aws_environment(project.aws, project.console)
     assert first.uploads.sent == len(RAW_TABLES) + len(job_files())
@@ -183,7 +181,7 @@ def test_raw_data_and_jobs_go_to_their_folders_and_a_second_time_only_what_chang
     assert body == (USERS + "2\n").encode()
 
 
-def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_made(
+def test_a_header_that_breaks_the_contract_stops_the_step_before_it_creates_anything(
     new_project, raw
 ):
     (raw / "users.csv").write_text(USERS.replace(",", ";") + "1;2\n")
@@ -201,7 +199,7 @@ def test_a_file_whose_header_is_not_the_contract_s_stops_it_before_anything_is_m
         require_bucket(project.aws, "x")
 
 
-def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(new_project, raw):
+def test_local_changes_are_reported_and_uploaded_on_request(new_project, raw):
     project = new_project()
     setup_aws_environment(project.aws, project.console)
     warn_of_differences(project.aws, project.console)
@@ -214,24 +212,24 @@ def test_what_differs_between_here_and_the_lake_is_named_and_brought_on_request(
         "raw/users.csv, raw/users/2.csv here differ from those in the lake"
         in project.err.getvalue()
     )
-    (raw / "locations.csv").unlink()  # what lies in the lake alone stays there
+    (raw / "locations.csv").unlink()  # files that exist only in the lake are kept
     assert upload_files(project.aws, project.console).sent == 2
     assert {"raw/users/2.csv", "raw/locations.csv"} <= set(keys(project, "raw/"))
     assert "raw/locations.csv is not in" in project.err.getvalue()
 
 
-def test_unchanged_files_cost_no_request_each(new_project, raw):
+def test_unchanged_files_need_no_request_each(new_project, raw):
     project = new_project()
     setup_aws_environment(project.aws, project.console)
-    sent = []
+    operations = []
     project.aws.client("s3").meta.events.register(
-        "before-send.s3", lambda event_name, **_: sent.append(event_name)
+        "before-send.s3", lambda event_name, **_: operations.append(event_name)
     )
     assert upload_files(project.aws, project.console).sent == 0
-    assert [name for name in sent if "HeadObject" in name] == []
+    assert [name for name in operations if "HeadObject" in name] == []
 
 
-def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(new_project, raw):
+def test_a_raw_file_that_exists_only_in_the_lake_is_reported(new_project, raw):
     project = new_project()
     setup_aws_environment(project.aws, project.console)
     project.aws.client("s3").put_object(
@@ -241,7 +239,7 @@ def test_a_raw_file_that_this_folder_does_not_hold_is_pointed_out(new_project, r
     assert "raw/users/old.csv is not in" in project.err.getvalue()
 
 
-def test_a_raw_file_in_the_lake_that_no_job_can_read_is_pointed_out(new_project, raw):
+def test_a_raw_file_in_the_lake_that_no_job_can_read_is_reported(new_project, raw):
     project = new_project()
     setup_aws_environment(project.aws, project.console)
     project.aws.client("s3").put_object(
@@ -251,10 +249,10 @@ def test_a_raw_file_in_the_lake_that_no_job_can_read_is_pointed_out(new_project,
     assert "raw/users/b_10:00.csv has a ':' in its name" in project.err.getvalue()
 
 
-def test_csv_files_below_and_beside_a_tables_folder_go_up_and_every_other_is_named(
+def test_csv_files_in_and_beside_a_table_s_folder_are_uploaded_and_others_reported(
     new_project, raw
 ):
-    read = [
+    csv_files = [
         "users/a.csv",
         "users/2024/apr.csv",
         "users/year=2024/B.CSV",
@@ -262,45 +260,45 @@ def test_csv_files_below_and_beside_a_tables_folder_go_up_and_every_other_is_nam
         "users.csv",
     ]
     not_read = ["users/_x.csv", "users/may.txt", "users (1).csv", "Users/jun.csv"]
-    for name in [*read[:-1], *not_read]:
+    for name in [*csv_files[:-1], *not_read]:
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(USERS)
     project = new_project()
     result = setup_aws_environment(project.aws, project.console)
-    others = [f"raw/{table}.csv" for table in RAW_TABLES if table != "users"]
-    assert keys(project, "raw/") == sorted([*others, *(f"raw/{name}" for name in read)])
+    other_tables = [f"raw/{table}.csv" for table in RAW_TABLES if table != "users"]
+    assert keys(project, "raw/") == sorted([*other_tables, *(f"raw/{name}" for name in csv_files)])
     assert sorted(result.not_read) == sorted(not_read)
     for name in not_read:
         assert f"{raw / name} is not read" in project.err.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("users/gone.csv", "does not exist"), ("users/b_10:00.csv", "rename it")]
+    ("name", "cause"), [("users/gone.csv", "does not exist"), ("users/b_10:00.csv", "rename it")]
 )
-def test_a_raw_file_that_no_job_can_read_ends_the_step_and_is_named(new_project, raw, name, word):
+def test_a_raw_file_that_no_job_can_read_fails_the_step(new_project, raw, name, cause):
     (raw / "users").mkdir()
     (raw / name).symlink_to(raw / ("nowhere" if "gone" in name else "users.csv"))
     project = new_project()
-    with pytest.raises(DataLakeError, match=f"{name}.*{word}"):
+    with pytest.raises(DataLakeError, match=f"{name}.*{cause}"):
         setup_aws_environment(project.aws, project.console)
 
 
-def test_folders_that_link_to_each_other_are_listed_once(raw):
+def test_a_cycle_of_linked_folders_is_listed_once(raw):
     (raw / "users").mkdir()
     (raw / "users" / "loop").symlink_to(raw / "users")
-    found = find_raw_files(raw)
-    assert found.files["users"] == [raw / "users.csv"]
-    assert list(found.not_read) == ["users/loop"]
+    raw_files = find_raw_files(raw)
+    assert raw_files.files["users"] == [raw / "users.csv"]
+    assert list(raw_files.not_read) == ["users/loop"]
 
 
-def test_a_raw_file_that_is_a_pipe_is_refused_before_anything_waits_for_it(raw):
+def test_a_pipe_among_the_raw_files_is_an_error(raw):
     (raw / "users").mkdir()
     os.mkfifo(raw / "users" / "pipe.csv")
     with pytest.raises(DataLakeError, match="users/pipe.csv is no regular file"):
         find_raw_files(raw)
 
 
-def test_a_table_without_a_file_fails_before_anything_is_made(new_project, raw):
+def test_a_table_without_files_fails_before_anything_is_created(new_project, raw):
     (raw / "users.csv").unlink()
     project = new_project()
     with pytest.raises(DataLakeError, match="no CSV file for users; there is locations.csv"):
@@ -315,7 +313,7 @@ def test_a_folder_with_only_hidden_files_counts_as_empty(tmp_path):
     assert is_empty(tmp_path)
 
 
-def test_the_script_makes_a_sample_where_there_is_no_data(
+def test_the_script_generates_a_sample_if_there_is_no_data(
     new_project, tmp_path, monkeypatch, capsys
 ):
     project = new_project(DATA_DIR=str(tmp_path / "fresh"))
@@ -328,7 +326,7 @@ def test_the_script_makes_a_sample_where_there_is_no_data(
     assert {f"raw/{table}.csv" for table in RAW_TABLES} == set(keys(project, "raw/"))
 
 
-def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothing(new_project):
+def test_the_bucket_is_encrypted_with_the_key_in_the_settings(new_project):
     key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
     project = new_project(KMS_KEY_ID=key)
     assert ensure_bucket(project.aws).verb == "created"
@@ -344,7 +342,7 @@ def test_a_key_of_one_s_own_encrypts_the_bucket_and_a_second_time_changes_nothin
     assert ensure_bucket(project.aws).verb == "unchanged"
 
 
-def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(new_project):
+def test_foreign_encryption_of_the_bucket_is_kept_if_no_key_is_set(new_project):
     key = "01234567-89ab-cdef-0123-456789abcdef"
     project = new_project()
     ensure_bucket(project.aws)
@@ -358,17 +356,15 @@ def test_without_a_key_a_bucket_that_somebody_encrypts_otherwise_stays_as_it_is(
     assert ensure_bucket(project.aws).verb == "unchanged"
 
 
-def test_a_missing_security_configuration_is_made_with_imdsv2_and_an_existing_one_is_left(
-    new_project,
-):
+def test_a_missing_security_configuration_is_created_and_an_existing_one_kept(new_project):
     project = new_project(EMR_SECURITY_CONFIGURATION=f"imdsv2-{new_project().settings.environment}")
     assert ensure_security_configuration(project.aws).verb == "created"
     emr = project.aws.client("emr")
-    made = emr.describe_security_configuration(Name=project.settings.emr_security_configuration)[
-        "SecurityConfiguration"
-    ]
+    configuration = emr.describe_security_configuration(
+        Name=project.settings.emr_security_configuration
+    )["SecurityConfiguration"]
     assert (
-        json.loads(made)["InstanceMetadataServiceConfiguration"][
+        json.loads(configuration)["InstanceMetadataServiceConfiguration"][
             "MinimumInstanceMetadataServiceVersion"
         ]
         == 2
@@ -376,7 +372,7 @@ def test_a_missing_security_configuration_is_made_with_imdsv2_and_an_existing_on
     assert ensure_security_configuration(project.aws).verb == "unchanged"
 
 
-def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(new_project, tmp_path, monkeypatch):
+def test_the_upload_of_a_large_file_shows_its_progress(new_project, tmp_path, monkeypatch):
     project = new_project()
     ensure_bucket(project.aws)
     path = tmp_path / "big.csv"
@@ -386,6 +382,6 @@ def test_a_file_that_goes_up_in_parts_shows_how_far_it_is(new_project, tmp_path,
         uploads, "TRANSFER", TransferConfig(multipart_threshold=mib, multipart_chunksize=5 * mib)
     )
     assert upload_all(project.aws, [Upload(path, "raw/users/big.csv")], project.console).sent == 1
-    shown = [line.split(": ")[1] for line in project.err.getvalue().splitlines()]
-    assert shown[0].startswith("21.0 MB") and shown[-1].startswith("100 % of 21.0 MB")
-    assert 3 <= len(shown) <= 11
+    progress = [line.split(": ")[1] for line in project.err.getvalue().splitlines()]
+    assert progress[0].startswith("21.0 MB") and progress[-1].startswith("100 % of 21.0 MB")
+    assert 3 <= len(progress) <= 11
