@@ -101,6 +101,10 @@ WIDE = ",".join([*COLUMNS["users"], *(f"c{number}" for number in range(20500))])
             lambda raw: (raw / "users" / "b_10:00.csv").touch(),
             ["users/b_10:00.csv has a ':'", "rename it"],
         ),
+        (
+            lambda raw: (raw / "users" / "gone.csv").symlink_to(raw / "nowhere"),
+            ["users/gone.csv is a link to a file that does not exist", "repair or remove it"],
+        ),
         (lambda raw: zipped(raw, b""), ["b.csv.gz cannot be read", "upload it again"]),
         (lambda raw: zipped(raw, gzip.compress(b"")), ["b.csv.gz is empty"]),
         (lambda raw: zipped(raw, gzip.compress(PACKED)), ["b.csv.gz is gzipped once more"]),
@@ -206,11 +210,14 @@ def test_too_many_bad_rentals_fail_the_run_with_the_counts_by_reason(run: Run, r
 
 
 def test_as_many_bad_rentals_as_are_allowed(run: Run, raw: Path) -> None:
-    write_table(raw, "rental_transactions", [*ROWS["rental_transactions"], BAD_RENTAL])
-    assert run.validate(raw, 0.2)["rentals"]["rejected_by_reason"] == {
-        "end_not_after_start": 1,
-        "negative_amount": 1,
-        "unknown_dropoff_location": 1,
+    good = [GOOD[0].replace("R1", f"good{number}") for number in range(71)]
+    bad = [BAD_RENTAL.replace("R9", f"bad{number}") for number in range(29)]
+    write_table(raw, "rental_transactions", [*good, *bad])
+    # 0.29 * 100 is less than 29 as a float
+    assert run.validate(raw, 0.29)["rentals"]["rejected_by_reason"] == {
+        "end_not_after_start": 29,
+        "negative_amount": 29,
+        "unknown_dropoff_location": 29,
     }
 
 

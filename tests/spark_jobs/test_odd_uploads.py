@@ -141,6 +141,11 @@ RENTAL_FILES = {
     "rental_transactions/ends.csv": (
         csv_file(rental("crcrlf"), end="\r\r\n") + rental("no line end").encode()
     ),
+    "rental_transactions/edited.csv": csv_file(rental("edited")),
+    "rental_transactions/.edited.csv.crc": b"crc\0\0\0\2\0" + bytes(4),
+    "rental_transactions/open_behind.csv": csv_file(
+        rental("last good"), rental("open", user_id='"U1'), HEADER, rental("swallowed")
+    ),
     "rental_transactions/latin.csv": (
         csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1")
     ),
@@ -175,6 +180,9 @@ MASTER_FILES = {
     "users/latin.csv": (
         (",".join(COLUMNS["users"]) + ",Straße\nU5,Zoë,y,z,1,D,,,1,ok\n").encode("latin-1")
     ),
+    "locations/cp1252.csv": csv_file(
+        "5,Caf\u00e9,5 Road,X,MA,1,1,1", header=",".join(COLUMNS["locations"])
+    ).replace(b"\xc3\xa9", "\u2019".encode("cp1252")),
     "locations/more.csv": csv_file(
         "99999999999,Far,1 Road,X,MA,1,1,1",
         "3,Pier,3 Road, Suite 5,Town,MA,02110,42.3,-71.0",
@@ -274,11 +282,13 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "quoted header",
         "columns",
         "same",
+        "edited",
+        "last good",
         "crcrlf",
         "no line end",
     }
     assert max(map(len, kept)) == 10_000
-    assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8"}
+    assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8", "swallowed"}
     assert not {name for name in kept if name.startswith("long ")}
 
 
@@ -297,7 +307,7 @@ def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
     }
     assert reasons == {
         "users": [*["malformed_row"] * 4, "missing_id", "not_utf8"],
-        "locations": ["bad_id", "malformed_row"],
+        "locations": ["bad_id", "malformed_row", "not_utf8"],
         "vehicles": ["bad_id"],
     }
 
