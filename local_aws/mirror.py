@@ -188,7 +188,7 @@ class Mirror:
             path = self._path(name)
             if not name.endswith("/"):
                 path.unlink()
-                _checksum_of(path).unlink(missing_ok=True)
+                _delete_checksum(path)
                 path = path.parent
             self._remove_empty(path)
 
@@ -206,7 +206,7 @@ class Mirror:
         part = self.root / f".{uuid.uuid4()}.part"
         with part.open("wb") as file:
             shutil.copyfileobj(answer["Body"], file, 1 << 20)
-        _checksum_of(path).unlink(missing_ok=True)
+        _delete_checksum(path)
         part.replace(path)
         self._remember(name, _Synced(answer["ETag"], _file_state(path.stat())), _headers(answer))
 
@@ -342,8 +342,10 @@ def _is_private(name: str) -> bool:
     return bool(_CHECKSUM.fullmatch(file)) or any(_STAGING.fullmatch(folder) for folder in folders)
 
 
-def _checksum_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.crc")
+def _delete_checksum(path: Path) -> None:
+    """Deletes the checksum of a file; there is none, or its name would be too long."""
+    with contextlib.suppress(OSError):
+        path.with_name(f".{path.name}.crc").unlink()
 
 
 def _headers(answer: dict[str, Any]) -> dict[str, str]:

@@ -115,6 +115,7 @@ DATA_SUFFIX = re.compile(
 NO_DATA = re.compile(r"^\._|^\.~lock\.|\.crc$")  # left behind by macOS, LibreOffice, Hadoop
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATES = re.compile("[\ud800-\udfff]")  # in place of bytes of a name that are no UTF-8
+MAX_PATH_BYTES = 1024 - len("raw/")  # of a key in S3
 HEADER_BYTES = 1 << 16  # a header ends within so many bytes
 BLANK_BYTES = 1 << 24  # a header begins within so many bytes
 MAX_COLUMNS = 1000
@@ -207,6 +208,8 @@ def _why_refused(path: str) -> str:
         return "has a name that is not UTF-8: rename it"
     if CONTROL_CHARACTERS.search(path):
         return "has a control character in its name: rename it"
+    if len(path.encode("utf-8")) > MAX_PATH_BYTES:
+        return f"has a path of more than {MAX_PATH_BYTES} bytes, too long for S3: shorten it"
     return "has a ':' in its name, which Hadoop cannot read: rename it" if ":" in path else ""
 
 

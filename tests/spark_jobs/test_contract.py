@@ -96,6 +96,11 @@ def test_hidden_files_need_no_word(path: str) -> None:
         ("users/a\nb.csv", r"users/a\nb.csv", "has a control character in its name: rename it"),
         ("users/a\x9b1mb.csv", r"users/a\x9b1mb.csv", "has a control character in its name"),
         ("users/a\u2028b.csv", r"users/a\u2028b.csv", "has a control character in its name"),
+        (
+            f"users/{1011 * 'a'}.csv",
+            f"users/{1011 * 'a'}.csv",
+            "has a path of more than 1020 bytes",
+        ),
         ("users/caf\udce9.csv", r"users/caf\udce9.csv", "has a name that is not UTF-8: rename it"),
     ],
 )
