@@ -234,10 +234,10 @@ def _run_on(arguments: argparse.Namespace, chosen: Sequence[str], run: Run) -> N
         )
         run_phases(run, chosen)
     except BaseException:
-        if run.record.steps and run.record.steps[-1].step.name in RESUMABLE:
-            run.console.note(
-                f"to pick it up: the same command with --from {run.record.steps[-1].step.name}"
-            )
+        failed = run.record.steps[-1].step.name if run.record.steps else None
+        # a run that failed in its first step is simply run again
+        if failed in RESUMABLE and failed != run.steps[0]:
+            run.console.note(f"to pick it up: the same command with --from {failed}")
         raise
 
 

@@ -483,3 +483,12 @@ def test_a_failed_run_says_how_to_pick_it_up(steps, env_file, monkeypatch, capsy
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--env", env_file]) == 1
     assert "the same command with --from run_glue_crawlers" in capsys.readouterr().err
+
+
+def test_a_run_that_failed_in_its_first_step_is_not_told_to_begin_with_that_step(
+    steps, env_file, monkeypatch, capsys
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    steps.fail = "create_emr_cluster"
+    assert main.main(["--process", "--env", env_file]) == 1
+    assert "--from" not in capsys.readouterr().err

@@ -20,10 +20,11 @@ class DataLakeError(Exception):
 
     ``where`` names the step or thing that failed, ``what`` the cause, ``fix`` the remedy. ``log``
     is the URI of a log, and ``details`` holds lines that belong to the cause, such as the last
-    frames of a traceback.
+    frames of a traceback. ``label`` is the word in front of the message.
     """
 
     exit_status = ExitStatus.FAILED
+    label = "FAILED"
 
     def __init__(
         self, where: str, what: str, fix: str = "", *, log: str = "", details: tuple[str, ...] = ()
@@ -49,9 +50,17 @@ class StillRunning(DataLakeError):
     """
 
     exit_status = ExitStatus.STILL_RUNNING
+    label = "STILL RUNNING"
 
 
 class Interrupted(DataLakeError):
     """Ctrl-C, after the running work has been stopped. ``what`` says how."""
 
     exit_status = ExitStatus.INTERRUPTED
+    label = "INTERRUPTED"
+
+
+class Declined(DataLakeError):
+    """The user did not confirm a change. Nothing has been done, and nothing has failed."""
+
+    label = "NOT DONE"

@@ -16,7 +16,7 @@ from car_rental.config import ROOT
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 # functions that take a message for the user -> position of the message in the arguments
 MESSAGE_POSITIONS = {
-    **dict.fromkeys(("DataLakeError", "ConfigError", "StillRunning", "Interrupted"), 1),
+    **dict.fromkeys(("DataLakeError", "ConfigError", "Declined", "StillRunning", "Interrupted"), 1),
     **dict.fromkeys(("problem", "warning", "ArgumentTypeError"), 0),
     **dict.fromkeys(("JobError", "ContractError", "StartError", "DataDirError", "JavaNotFound"), 0),
 }

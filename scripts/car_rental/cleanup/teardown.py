@@ -19,7 +19,7 @@ from car_rental.aws import Aws, error_code, explain
 from car_rental.cleanup.leftovers import Kept, Resource, find_leftovers
 from car_rental.config import Settings
 from car_rental.display.console import Console
-from car_rental.errors import ConfigError, DataLakeError
+from car_rental.errors import ConfigError, DataLakeError, Declined
 
 # error codes of resources that are gone: the tagging API may list them for a while
 _GONE = frozenset(
@@ -92,7 +92,7 @@ def _show(things: Sequence[Resource], kept: Sequence[Kept], console: Console) ->
 
 
 def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
-    """Raises ``ConfigError`` unless a person agrees; for the bucket, by typing its name."""
+    """Raises ``Declined`` unless the user types yes; for the bucket, unless they type its name."""
     wanted, question = "yes", "Remove all this? Type yes"
     if with_bucket:
         wanted = settings.s3_bucket_name
@@ -106,7 +106,9 @@ def _confirm(settings: Settings, with_bucket: bool, ask: Ask) -> None:
             "teardown", "there was no answer.", "Without a terminal, use --yes."
         ) from None
     if answer != wanted:
-        raise ConfigError("teardown", f"{answer!r} is not {wanted!r}: nothing was removed.")
+        raise Declined(
+            "teardown", f"nothing was removed: you answered {answer!r}, and not {wanted!r}."
+        )
 
 
 def _remove(thing: Resource, console: Console) -> str:

@@ -25,7 +25,6 @@ from car_rental.display.rendering import (
     rich_console,
     values_records,
     values_table,
-    verdict,
 )
 from car_rental.errors import DataLakeError
 from car_rental.steps import Step, StepRun
@@ -151,7 +150,7 @@ class Console:
         box = failure_box(whole)
         self._shown.append(box)
         if self._plain:
-            lines = [f"{verdict(error)} {error.where}", *failure_lines(error)]
+            lines = [f"{error.label} {error.where}", *failure_lines(error)]
             self._err.print(Text("\n".join(lines)), soft_wrap=True)
         else:
             self._err.print(box)

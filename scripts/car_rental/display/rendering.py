@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from car_rental.errors import DataLakeError, ExitStatus
+from car_rental.errors import DataLakeError
 from rich.console import Console as RichConsole
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -17,7 +17,6 @@ from rich.text import Text
 
 _BOX_WIDTH = 100  # columns; longer lines are hard to read
 LABEL_WIDTH = 12  # columns
-_NO_FAILURES = (ExitStatus.STILL_RUNNING, ExitStatus.INTERRUPTED)
 
 
 def is_plain(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
@@ -123,17 +122,10 @@ def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLa
     return rest, [*long, *([f"log: {log}"] if log else [])]
 
 
-def verdict(error: DataLakeError) -> str:
-    """The label of an error: a timeout or Ctrl-C is not called a failure."""
-    return (
-        error.exit_status.name.replace("_", " ") if error.exit_status in _NO_FAILURES else "FAILED"
-    )
-
-
 def failure_box(error: DataLakeError) -> RenderableType:
     """A failure as a box, titled with its place."""
-    title = Text(f"{verdict(error)} {error.where}", style="bold")
-    colour = "yellow" if error.exit_status in _NO_FAILURES else "red"
+    title = Text(f"{error.label} {error.where}", style="bold")
+    colour = "red" if error.label == DataLakeError.label else "yellow"
     return _Box(title, Text("\n".join(failure_lines(error)), overflow="fold"), colour)
 
 

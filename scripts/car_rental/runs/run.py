@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Run:
     aws: Aws
     console: Console
     record: RunRecord
-    steps: Collection[str] = frozenset(STEPS)
+    steps: Sequence[str] = tuple(STEPS)
     roles_file: Path = ROLES_FILE
     keep_cluster: bool = False
     wait: bool = False

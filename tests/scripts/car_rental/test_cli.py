@@ -12,7 +12,7 @@ from car_rental import cli
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from car_rental.config import ROOT
 from car_rental.display.console import Console
-from car_rental.errors import ConfigError, DataLakeError, Interrupted, StillRunning
+from car_rental.errors import ConfigError, DataLakeError, Declined, Interrupted, StillRunning
 from car_rental.signals import ctrl_c_deferred
 from documents.commands import docstring, help_text, scripts
 
@@ -34,6 +34,7 @@ def outcome(error, show_traceback=False):
         (None, 0),
         (DataLakeError("x", "broke"), 1),
         (ConfigError("x", "wrong"), 2),
+        (Declined("x", "the answer was no"), 1),
         (StillRunning("x", "runs"), 3),
         (Interrupted("x", "stopped"), 130),
         (KeyboardInterrupt(), 130),

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from car_rental.cleanup.leftovers import Kept, Resource, find_leftovers, tagged_arns
 from car_rental.cleanup.teardown import teardown
-from car_rental.errors import ConfigError, DataLakeError
+from car_rental.errors import ConfigError, DataLakeError, Declined
 from car_rental.iam.roles import scheduler_role_name
 from car_rental.s3.lake_bucket import ensure_bucket
 from car_rental.sample.generator import generate
@@ -302,7 +302,7 @@ def removed():
 )
 def test_nothing_is_removed_without_the_expected_answer(project_with, removed, delete_data, answer):
     project = project_with(removed.resource("bucket", "b"), removed.resource("role", "r"))
-    with pytest.raises(ConfigError, match="nothing was removed"):
+    with pytest.raises(Declined, match="nothing was removed"):
         tear_down(project, yes=False, delete_data=delete_data, ask=answers_with(answer))
     assert removed == []
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from car_rental.display.console import Console
 from car_rental.display.rendering import is_plain
-from car_rental.errors import DataLakeError, Interrupted, StillRunning
+from car_rental.errors import DataLakeError, Declined, Interrupted, StillRunning
 from car_rental.steps import STEPS, StepRun
 
 import main
@@ -291,6 +291,7 @@ def test_a_picture_path_that_cannot_be_written_is_a_usage_error(tmp_path, capsys
     [
         (DataLakeError("x", "y"), "FAILED x"),
         (StillRunning("x", "y"), "STILL RUNNING x"),
+        (Declined("x", "y"), "NOT DONE x"),
         (Interrupted("x", "y"), "INTERRUPTED x"),
     ],
 )
