@@ -19,6 +19,7 @@ from car_rental.config import ROOT
 from car_rental.sample.generator import generate
 from car_rental.steps import PHASES, STEPS
 from oracle.contract import KPI_TABLES, contract_tables, published_table
+from support.polling import wait_for
 from support.processes import pids_with_environment, user_cache
 from support.run_records import is_running, newest_record
 
@@ -91,13 +92,6 @@ def is_in(home: Path, step: str, before: int) -> bool:
     return is_running(record, step) and (
         step != "create_emr_cluster" or "cluster_id" in record["ids"]
     )
-
-
-def wait_for(condition, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not hold in time"
-        time.sleep(0.005)
 
 
 def check_killed_run(home: Path, number: signal.Signals, code: int, stderr: str) -> None:

@@ -27,7 +27,7 @@ from car_rental.config import ROOT
 from car_rental.s3.raw_data import RAW_TABLES
 from car_rental.sample.generator import generate
 from oracle.contract import KPI_TABLES, contract_tables, published_table
-from support.deployed_pipeline import until
+from support.polling import until
 from support.processes import user_cache
 from support.run_records import is_running, newest_record
 

@@ -1,4 +1,4 @@
-"""The stand-in answers programs of this machine that have the lake's key, and nobody else."""
+"""The stand-in answers programs of this machine that have the lake's key, and no others."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ LIST_CLUSTERS = {
 
 
 @pytest.fixture
-def ask(stand_in: LocalAws) -> Callable[..., tuple[int, str, dict[str, str]]]:
-    """``ask("POST", "/", {"Origin": ...})``: status, body and headers of the answer to such a
-    request."""
+def send_request(stand_in: LocalAws) -> Callable[..., tuple[int, str, dict[str, str]]]:
+    """`send_request("POST", "/", {"Origin": ...})` returns status, body and headers."""
 
     def send(
         method: str, path: str, headers: dict[str, str], body: str = ""
     ) -> tuple[int, str, dict[str, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", stand_in.port, timeout=30)
         connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return answer.status, answer.read().decode(), found
+        response = connection.getresponse()
+        response_headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, response.read().decode(), response_headers
 
     return send
 
@@ -58,18 +57,16 @@ def client_with(stand_in: LocalAws, service: str, key: str, secret: str, **confi
     "host",
     ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example", ""],
 )
-def test_a_host_that_is_not_this_machine_is_refused(ask: Any, host: str) -> None:
-    status, body, _ = ask("GET", "/", {"Host": host})
+def test_a_foreign_host_name_is_rejected(send_request: Any, host: str) -> None:
+    status, body, _ = send_request("GET", "/", {"Host": host})
     assert (status, "is not this machine" in body) == (403, True)
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:5000", "localhost", "LOCALHOST:1", "lake.localhost:5000", "[::1]:5000"]
 )
-def test_the_names_of_this_machine_pass_and_then_a_signature_is_asked_for(
-    ask: Any, host: str
-) -> None:
-    status, body, _ = ask("POST", "/", {"Host": host, **LIST_CLUSTERS}, "{}")
+def test_local_host_names_are_accepted_but_need_a_signature(send_request: Any, host: str) -> None:
+    status, body, _ = send_request("POST", "/", {"Host": host, **LIST_CLUSTERS}, "{}")
     assert (status, "MissingAuthenticationTokenException" in body) == (400, True)
 
 
@@ -84,23 +81,25 @@ def test_the_names_of_this_machine_pass_and_then_a_signature_is_asked_for(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_a_request_of_a_web_page_is_refused_and_nothing_is_allowed_to_it(
-    ask: Any, method: str, headers: dict[str, str]
+def test_a_request_from_a_web_page_is_rejected_without_cors_headers(
+    send_request: Any, method: str, headers: dict[str, str]
 ) -> None:
     preflight = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "x-amz-target",
     }
-    status, body, sent = ask(method, "/", {**headers, **preflight, **LIST_CLUSTERS})
+    status, body, response_headers = send_request(
+        method, "/", {**headers, **preflight, **LIST_CLUSTERS}
+    )
     assert (status, "web pages may not" in body) == (403, True)
-    assert [name for name in sent if name.startswith("access-control")] == []
+    assert [name for name in response_headers if name.startswith("access-control")] == []
 
 
-def test_no_good_answer_lets_other_pages_read_it(stand_in: LocalAws) -> None:
-    answer = Clients(stand_in.url).client("s3").list_buckets()
+def test_a_successful_response_has_no_cors_headers(stand_in: LocalAws) -> None:
+    response = Clients(stand_in.url).client("s3").list_buckets()
     assert [
         name
-        for name in answer["ResponseMetadata"]["HTTPHeaders"]
+        for name in response["ResponseMetadata"]["HTTPHeaders"]
         if name.startswith("access-control")
     ] == []
 
@@ -118,7 +117,7 @@ def test_no_good_answer_lets_other_pages_read_it(stand_in: LocalAws) -> None:
     ],
 )
 @pytest.mark.parametrize("key", ["local", "AKIA" + "1" * 16, "LOCAL0123456789ABCD"])
-def test_an_unknown_key_is_refused_in_the_words_of_aws(
+def test_an_unknown_key_is_rejected_with_aws_s_error_code(
     stand_in: LocalAws, service: str, operation: str, code: str, key: str
 ) -> None:
     with pytest.raises(ClientError, match=code):
@@ -133,7 +132,7 @@ def test_an_unknown_key_is_refused_in_the_words_of_aws(
         ("s3", "list_buckets", "SignatureDoesNotMatch"),
     ],
 )
-def test_a_wrong_secret_is_refused_for_the_lake_and_for_roles(
+def test_a_wrong_secret_is_rejected_for_the_lake_and_for_roles(
     stand_in: LocalAws, service: str, operation: str, code: str
 ) -> None:
     for key in (stand_in.keys.access_key_id, access_key_of("EMR_EC2_DefaultRole")):
@@ -144,7 +143,7 @@ def test_a_wrong_secret_is_refused_for_the_lake_and_for_roles(
             )()
 
 
-def test_a_body_or_path_other_than_the_signed_one_is_refused(stand_in: LocalAws) -> None:
+def test_a_body_other_than_the_signed_one_is_rejected(stand_in: LocalAws) -> None:
     client = client_with(
         stand_in, "glue", stand_in.keys.access_key_id, stand_in.keys.secret_access_key
     )
@@ -156,7 +155,9 @@ def test_a_body_or_path_other_than_the_signed_one_is_refused(stand_in: LocalAws)
 
 
 @pytest.mark.parametrize("version", ["s3v4", None])
-def test_presigned_urls_work_until_they_expire(stand_in: LocalAws, version: str | None) -> None:
+def test_presigned_urls_are_valid_until_they_expire(
+    stand_in: LocalAws, version: str | None
+) -> None:
     keys = stand_in.keys
     config: dict[str, Any] = {"signature_version": version, "s3": {"addressing_style": "path"}}
     s3 = client_with(stand_in, "s3", keys.access_key_id, keys.secret_access_key, **config)
@@ -176,7 +177,7 @@ def test_presigned_urls_work_until_they_expire(stand_in: LocalAws, version: str 
     "key",
     ["plain", "a b", "a+b=c&d", "ü/é", "a//b", "100%", "a%20b", "~x", "q?x=1", "#x", "'\"()*!"],
 )
-def test_every_key_of_an_object_can_be_signed(stand_in: LocalAws, key: str) -> None:
+def test_requests_for_any_object_key_can_be_signed(stand_in: LocalAws, key: str) -> None:
     s3 = Clients(stand_in.url).client("s3")
     s3.create_bucket(Bucket="signed-keys")
     s3.put_object(Bucket="signed-keys", Key=key, Body=b"x", Metadata={"a": "two  spaces"})
@@ -186,7 +187,7 @@ def test_every_key_of_an_object_can_be_signed(stand_in: LocalAws, key: str) -> N
     ]
 
 
-def test_a_lake_has_one_key_which_is_random_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_lake_has_its_own_random_key_readable_only_by_the_owner(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     first = keys_of(tmp_path / "one")
@@ -196,19 +197,19 @@ def test_a_lake_has_one_key_which_is_random_and_for_its_owner_alone(tmp_path: Pa
     assert first.secret_access_key not in repr(first)
 
 
-def test_each_role_has_a_secret_of_its_own() -> None:
-    keys, other = Keys("LOCAL1", "s"), Keys("LOCAL1", "t")
+def test_each_role_has_its_own_secret() -> None:
+    keys, other_keys = Keys("LOCAL1", "s"), Keys("LOCAL1", "t")
     secrets = {
         keys.secret_of("LOCAL1"),
         keys.secret_of(access_key_of("a")),
         keys.secret_of(access_key_of("b")),
     }
     assert len(secrets) == 3
-    assert keys.secret_of(access_key_of("a")) != other.secret_of(access_key_of("a"))
+    assert keys.secret_of(access_key_of("a")) != other_keys.secret_of(access_key_of("a"))
     assert keys.secret_of("LOCAL2") is None
 
 
-def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real_one(
+def test_the_project_s_clients_use_the_lake_s_key_instead_of_real_credentials(
     new_project: Any, stand_in: LocalAws
 ) -> None:
     real = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -219,7 +220,7 @@ def test_the_project_s_own_clients_find_the_key_by_the_endpoint_and_send_no_real
     assert urlsplit(stand_in.url).hostname == "127.0.0.1"
 
 
-def test_a_full_disk_is_no_bug_and_says_what_is_full(
+def test_a_full_disk_is_reported_as_such(
     stand_in: LocalAws, trail: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Any:

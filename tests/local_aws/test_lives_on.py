@@ -1,22 +1,21 @@
-"""A lake in a data folder lives on: the next server there has all that the one before was told,
-however that one ended."""
+"""A lake in a data folder survives its server, also a killed one."""
 
 from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.polling import wait_for
 from support.server_process import Server
 
 from local_aws.state_log import FILE, StateLog, UnknownState
 
-pytestmark = pytest.mark.jvm  # servers that are killed, one after the other
+pytestmark = pytest.mark.jvm  # starts and kills servers
 
 TRUST = json.dumps(
     {
@@ -35,7 +34,7 @@ PASS = json.dumps(
 Client = Callable[[str], Any]
 
 
-class Lives:
+class Servers:
     """Servers on one folder, one after the other."""
 
     def __init__(self, folder: Path) -> None:
@@ -43,8 +42,8 @@ class Lives:
         self._server: Server | None = None
         self.notes: list[str] = []
 
-    def next(self) -> Client:
-        """Kills the server, and starts another on the same folder; returns clients of that."""
+    def restart(self) -> Client:
+        """Kills the server and starts another on the same folder; returns clients of it."""
         self.kill()
         self._server = server = Server("--die-with-parent", "--data-dir", str(self.folder))
         self.notes = []
@@ -61,10 +60,10 @@ class Lives:
 
 
 @pytest.fixture
-def lives(tmp_path: Path) -> Iterator[Lives]:
-    made = Lives(tmp_path)
-    yield made
-    made.kill()
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    servers = Servers(tmp_path)
+    yield servers
+    servers.kill()
 
 
 def objects(client: Client, bucket: str = "lake") -> dict[str, bytes]:
@@ -75,8 +74,8 @@ def objects(client: Client, bucket: str = "lake") -> dict[str, bytes]:
     }
 
 
-def test_objects_come_back_with_what_was_said_of_them(lives: Lives) -> None:
-    s3 = lives.next()("s3")
+def test_objects_survive_with_their_metadata(servers: Servers) -> None:
+    s3 = servers.restart()("s3")
     s3.create_bucket(Bucket="lake")
     s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(
@@ -92,7 +91,7 @@ def test_objects_come_back_with_what_was_said_of_them(lives: Lives) -> None:
     s3.copy_object(Bucket="lake", Key="copy", CopySource="lake/raw/b é=1+2.csv")
     s3.delete_object(Bucket="lake", Key="gone")
     s3.delete_objects(Bucket="lake", Delete={"Objects": [{"Key": "gone/2"}], "Quiet": True})
-    client = lives.next()
+    client = servers.restart()
     assert objects(client) == {"raw/b é=1+2.csv": b"1", "copy": b"1", "folder/": b""}
     head = client("s3").head_object(Bucket="lake", Key="raw/b é=1+2.csv")
     assert (head["Metadata"], head["ContentType"]) == ({"sha256": "abc"}, "text/csv")
@@ -100,16 +99,16 @@ def test_objects_come_back_with_what_was_said_of_them(lives: Lives) -> None:
 
 
 @pytest.mark.all
-def test_an_object_that_came_in_parts_comes_back(lives: Lives, tmp_path: Path) -> None:
-    client = lives.next()
+def test_an_object_uploaded_in_parts_survives(servers: Servers, tmp_path: Path) -> None:
+    client = servers.restart()
     client("s3").create_bucket(Bucket="lake")
     (tmp_path / "big").write_bytes(b"0123456789" * 1_000_000)
     client("s3").upload_file(str(tmp_path / "big"), "lake", "raw/big")
-    assert len(objects(lives.next())["raw/big"]) == 10_000_000
+    assert len(objects(servers.restart())["raw/big"]) == 10_000_000
 
 
-def test_roles_catalog_crawlers_workgroups_and_machines_come_back(lives: Lives) -> None:
-    client = lives.next()
+def test_roles_catalog_crawlers_queries_and_topics_survive(servers: Servers) -> None:
+    client = servers.restart()
     client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(POLICY))
     client("iam").attach_role_policy(
@@ -142,7 +141,7 @@ def test_roles_catalog_crawlers_workgroups_and_machines_come_back(lives: Lives) 
         TopicArn=topic, Protocol="email", Endpoint="a@example.com"
     )["SubscriptionArn"]
 
-    client = lives.next()
+    client = servers.restart()
     assert client("iam").get_role_policy(RoleName="r", PolicyName="p")["PolicyDocument"] == POLICY
     attached = client("iam").list_attached_role_policies(RoleName="r")["AttachedPolicies"]
     assert [policy["PolicyName"] for policy in attached] == ["AmazonS3ReadOnlyAccess"]
@@ -154,11 +153,11 @@ def test_roles_catalog_crawlers_workgroups_and_machines_come_back(lives: Lives) 
         == "SELECT 1"
     )
     listed = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    assert [one["SubscriptionArn"] for one in listed] == [subscription]
+    assert [item["SubscriptionArn"] for item in listed] == [subscription]
 
 
-def test_an_execution_that_ended_is_still_told_of(lives: Lives) -> None:
-    client = lives.next()
+def test_ended_executions_survive_with_their_history(servers: Servers) -> None:
+    client = servers.restart()
     role = client("iam").create_role(
         RoleName="r", AssumeRolePolicyDocument=TRUST.replace("glue", "states")
     )["Role"]["Arn"]
@@ -167,28 +166,25 @@ def test_an_execution_that_ended_is_still_told_of(lives: Lives) -> None:
         "stateMachineArn"
     ]
     execution = states.start_execution(stateMachineArn=machine, name="one")["executionArn"]
-    saved = lambda: '"SUCCEEDED"' in (lives.folder / FILE).read_text()  # noqa: E731
-    wait_for(saved)
-    for _ in range(2):  # what was read is written again
-        states = lives.next()("stepfunctions")
+    wait_for(lambda: '"SUCCEEDED"' in (servers.folder / FILE).read_text())
+    for _ in range(2):  # the second restart reads the state that the first one wrote
+        states = servers.restart()("stepfunctions")
     assert states.describe_execution(executionArn=execution)["output"] == '{"ok": true}'
     assert [
-        one["name"] for one in states.list_executions(stateMachineArn=machine)["executions"]
+        item["name"] for item in states.list_executions(stateMachineArn=machine)["executions"]
     ] == ["one"]
     kinds = [
         event["type"] for event in states.get_execution_history(executionArn=execution)["events"]
     ]
     assert (kinds[0], kinds[-1]) == ("ExecutionStarted", "ExecutionSucceeded")
     assert states.describe_state_machine(stateMachineArn=machine)["definition"] == PASS
-    again = states.start_execution(stateMachineArn=machine, name="two")["executionArn"]
-    wait_for(lambda: states.describe_execution(executionArn=again)["status"] == "SUCCEEDED")
+    second = states.start_execution(stateMachineArn=machine, name="two")["executionArn"]
+    wait_for(lambda: states.describe_execution(executionArn=second)["status"] == "SUCCEEDED")
     assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 2
 
 
-def test_a_cluster_and_an_execution_that_ran_when_the_server_was_killed_have_ended(
-    lives: Lives,
-) -> None:
-    client = lives.next()
+def test_running_clusters_and_executions_end_with_the_server(servers: Servers) -> None:
+    client = servers.restart()
     trust = TRUST.replace("glue", "states")
     client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)
     client("iam").create_instance_profile(InstanceProfileName="r")
@@ -210,82 +206,73 @@ def test_a_cluster_and_an_execution_that_ran_when_the_server_was_killed_have_end
     ]
     execution = states.start_execution(stateMachineArn=machine)["executionArn"]
 
-    client = lives.next()
+    client = servers.restart()
     described = client("emr").describe_cluster(ClusterId=cluster)["Cluster"]
     assert described["Status"]["State"] == "TERMINATED_WITH_ERRORS"
     assert "local AWS ended" in described["Status"]["StateChangeReason"]["Message"]
     assert described["Tags"] == tags
-    client("emr").terminate_job_flows(JobFlowIds=[cluster])  # ended already: does no harm
+    client("emr").terminate_job_flows(JobFlowIds=[cluster])  # it has ended already
     assert client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
 
 
-def test_leftovers_of_a_killed_step_are_removed_with_a_word(lives: Lives) -> None:
-    s3 = lives.next()("s3")
+def test_files_of_a_killed_step_are_removed_and_reported(servers: Servers) -> None:
+    s3 = servers.restart()("s3")
     s3.create_bucket(Bucket="lake")
     s3.put_object(Bucket="lake", Key="a", Body=b"1")
-    lives.kill()
-    (lives.folder / "s3/lake/staging").mkdir()
-    (lives.folder / "s3/lake/staging/half.parquet").write_bytes(b"PAR")
-    assert objects(lives.next()) == {"a": b"1"}
-    assert not (lives.folder / "s3/lake/staging").exists()
-    assert "staging/half.parquet" in lives.notes[0]
+    servers.kill()
+    (servers.folder / "s3/lake/staging").mkdir()
+    (servers.folder / "s3/lake/staging/half.parquet").write_bytes(b"PAR")
+    assert objects(servers.restart()) == {"a": b"1"}
+    assert not (servers.folder / "s3/lake/staging").exists()
+    assert "staging/half.parquet" in servers.notes[0]
 
 
 @pytest.mark.all
-def test_half_a_line_at_the_end_of_the_log_is_dropped(lives: Lives) -> None:
-    lives.next()("s3").create_bucket(Bucket="lake")
-    lives.kill()
-    with (lives.folder / FILE).open("a") as file:
+def test_an_incomplete_last_line_of_the_log_is_dropped(servers: Servers) -> None:
+    servers.restart()("s3").create_bucket(Bucket="lake")
+    servers.kill()
+    with (servers.folder / FILE).open("a") as file:
         file.write('{"request": {"meth')
-    assert lives.next()("s3").list_buckets()["Buckets"][0]["Name"] == "lake"
-    assert "meth\n" not in (lives.folder / FILE).read_text()
+    assert servers.restart()("s3").list_buckets()["Buckets"][0]["Name"] == "lake"
+    assert "meth\n" not in (servers.folder / FILE).read_text()
 
 
 @pytest.mark.all
-def test_the_log_does_not_grow_by_what_has_been_overtaken(lives: Lives) -> None:
-    s3 = lives.next()("s3")
+def test_the_log_is_compacted_on_restart(servers: Servers) -> None:
+    s3 = servers.restart()("s3")
     s3.create_bucket(Bucket="lake")
     for number in range(20):
         s3.put_object(Bucket="lake", Key="a", Body=str(number).encode())
-    lives.next()
-    assert (
-        len((lives.folder / FILE).read_text().splitlines()) == 3
-    )  # the version, the bucket, the object
+    servers.restart()
+    assert len((servers.folder / FILE).read_text().splitlines()) == 3  # version, bucket and object
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ('{"local_aws": 99}\n', "another version of the local AWS (format 99; this one reads 1)"),
         ("nonsense\n", "another version"),
         ('{"local_aws": 1}\nnonsense\n{"gone": "x"}\n', "damaged in line 2"),
     ],
 )
-def test_a_state_that_cannot_be_read_is_refused_with_the_way_out_and_left_as_it_is(
-    tmp_path: Path, content: str, words: str
+def test_an_unreadable_state_is_an_error_that_names_fresh_and_changes_nothing(
+    tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(UnknownState) as caught:
         StateLog(tmp_path)
-    assert words in str(caught.value) and "--fresh" in str(caught.value)
+    assert message in str(caught.value) and "--fresh" in str(caught.value)
     assert (tmp_path / FILE).read_text() == content
 
 
 @pytest.mark.all
-def test_reading_and_running_are_not_written_down(lives: Lives) -> None:
-    client = lives.next()
+def test_reads_and_failed_requests_are_not_logged(servers: Servers) -> None:
+    client = servers.restart()
     client("s3").create_bucket(Bucket="lake")
-    before = (lives.folder / FILE).read_text()
+    before = (servers.folder / FILE).read_text()
     client("glue").get_databases()
     client("sts").get_caller_identity()
     client("iam").list_roles()
     with pytest.raises(ClientError):
         client("glue").create_table(DatabaseName="missing", TableInput={"Name": "t"})
-    assert (lives.folder / FILE).read_text() == before
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
+    assert (servers.folder / FILE).read_text() == before

@@ -1,4 +1,4 @@
-"""The memory that there is: a container's limit counts, in both versions of control groups."""
+"""The available memory respects a container's limit, in both versions of control groups."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ MACHINE = memory_bytes(Path("/nonexistent"))
         ("sys/fs/cgroup/a/memory.max", f"{GIGABYTE}\n", GIGABYTE),
     ],
 )
-def test_a_limit_counts_where_there_is_one(
+def test_a_container_s_limit_applies_if_there_is_one(
     tmp_path: Path, file: str, text: str, expected: int
 ) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
@@ -29,5 +29,5 @@ def test_a_limit_counts_where_there_is_one(
     assert memory_bytes(tmp_path) == expected
 
 
-def test_it_is_told_in_gigabytes() -> None:
+def test_memory_is_described_in_gigabytes() -> None:
     assert in_words(2 * GIGABYTE) == "2.0 GB"

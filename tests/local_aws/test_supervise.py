@@ -1,4 +1,4 @@
-"""Nothing that a supervised command started outlives the process that wanted it."""
+"""No process started by a supervised command outlives its owner."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.polling import holds_within
 
 from local_aws import process, supervise
 from local_aws.process import SupervisedProcess
 
 ENV = {"PATH": os.environ["PATH"]}
-# a process that supervises a shell with a child, and would do so for a minute
+# supervises a shell with a child for a minute
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -40,16 +40,7 @@ def start(tmp_path: Path, script: str, **options: float) -> SupervisedProcess:
     )
 
 
-def within(seconds: float, condition: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -57,40 +48,40 @@ def lives(pid: int) -> bool:
 
 
 def pids_of(tmp_path: Path, count: int) -> list[int]:
-    """The process ids that the script wrote to ``pids``, once there are ``count``."""
+    """Waits for ``count`` process ids in the file ``pids``, and returns them."""
     file = tmp_path / "pids"
-    assert within(5, lambda: file.exists() and len(file.read_text().split()) == count)
+    assert holds_within(5, lambda: file.exists() and len(file.read_text().split()) == count)
     return [int(pid) for pid in file.read_text().split()]
 
 
-def test_the_exit_code_and_the_output_are_the_commands(tmp_path: Path) -> None:
+def test_exit_code_and_output_are_those_of_the_command(tmp_path: Path) -> None:
     assert start(tmp_path, "echo hello; echo oh >&2; exit 7").wait() == 7
     assert ((tmp_path / "out").read_text(), (tmp_path / "err").read_text()) == ("hello\n", "oh\n")
 
 
-def test_a_killed_command_exits_as_in_a_shell(tmp_path: Path) -> None:
+def test_a_killed_command_has_a_shell_s_exit_code(tmp_path: Path) -> None:
     assert start(tmp_path, "kill -9 $$").wait() == 128 + signal.SIGKILL
 
 
-def test_letting_go_ends_the_command_and_its_children(tmp_path: Path) -> None:
+def test_end_terminates_the_command_and_its_children(tmp_path: Path) -> None:
     running = start(tmp_path, "sleep 60 & echo $! $$ > pids; wait")
     pids = pids_of(tmp_path, 2)
     running.end()
     assert running.wait() == 128 + signal.SIGTERM
-    assert not any(lives(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
-def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
     running = start(
         tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.3
     )
     [pid] = pids_of(tmp_path, 1)
     running.end()
     assert running.wait() == 128 + signal.SIGKILL
-    assert not lives(pid)
+    assert not is_alive(pid)
 
 
-def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
+def test_a_process_is_killed_at_once_without_a_grace_period(tmp_path: Path) -> None:
     running = start(
         tmp_path, "trap '' TERM; echo $$ > pids; while :; do sleep 0.1; done", grace=0.0
     )
@@ -101,7 +92,7 @@ def test_without_a_grace_period_it_is_killed_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - began < process.GRACE_SECONDS
 
 
-def test_a_process_left_behind_in_another_process_group_is_ended(tmp_path: Path) -> None:
+def test_a_leftover_process_in_another_process_group_is_killed(tmp_path: Path) -> None:
     child = (
         "import os, time; os.setpgid(0, 0); open('pids', 'w').write(str(os.getpid()));"
         " time.sleep(60)"
@@ -112,10 +103,10 @@ def test_a_process_left_behind_in_another_process_group_is_ended(tmp_path: Path)
     )
     assert running.wait() == 3
     [pid] = pids_of(tmp_path, 1)
-    assert not lives(pid)
+    assert not is_alive(pid)
 
 
-def test_sigkill_of_the_owner_ends_everything(tmp_path: Path) -> None:
+def test_sigkill_of_the_owner_ends_the_command_and_its_children(tmp_path: Path) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, ENV["PATH"]],
         cwd=tmp_path,
@@ -124,7 +115,7 @@ def test_sigkill_of_the_owner_ends_everything(tmp_path: Path) -> None:
     pids = pids_of(tmp_path, 3)
     owner.kill()
     owner.wait()
-    assert within(5, lambda: not any(lives(pid) for pid in pids))
+    assert holds_within(5, lambda: not any(is_alive(pid) for pid in pids))
 
 
 def test_sigkill_of_the_supervisor_ends_the_command(tmp_path: Path) -> None:
@@ -132,24 +123,22 @@ def test_sigkill_of_the_supervisor_ends_the_command(tmp_path: Path) -> None:
     command, supervisor = pids_of(tmp_path, 2)
     os.kill(supervisor, signal.SIGKILL)
     running.wait()
-    assert within(5, lambda: not lives(command))
+    assert holds_within(5, lambda: not is_alive(command))
 
 
-def test_a_process_that_ends_before_it_is_looked_at_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_process_that_ends_during_the_listing_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     monkeypatch.setattr("psutil.pids", lambda: [ended.pid, os.getppid()])
     assert supervise.session_members(os.getsid(os.getppid())) == [os.getppid()]
 
 
-def test_the_niceness_is_the_commands(tmp_path: Path) -> None:
+def test_the_command_runs_with_the_niceness(tmp_path: Path) -> None:
     start(tmp_path, "nice", niceness=7).wait()
     assert (tmp_path / "out").read_text() == "7\n"
 
 
-def test_files_open_for_writing_are_seen_and_those_only_read_are_not(tmp_path: Path) -> None:
+def test_only_files_open_for_writing_are_listed(tmp_path: Path) -> None:
     (tmp_path / "read").write_text("x")
     running = start(tmp_path, "exec 5>written 6<read; echo $$ > pids; sleep 60")
     pids_of(tmp_path, 1)
@@ -161,6 +150,6 @@ def test_files_open_for_writing_are_seen_and_those_only_read_are_not(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses which process to kill")
-def test_a_command_is_killed_before_the_server_when_memory_runs_out(tmp_path: Path) -> None:
+def test_the_command_is_a_better_target_of_the_oom_killer_than_the_server(tmp_path: Path) -> None:
     assert start(tmp_path, "cat /proc/self/oom_score_adj").wait() == 0
     assert int((tmp_path / "out").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())

@@ -1,4 +1,4 @@
-"""Work that nobody does here is refused with the operation's name, not answered as done."""
+"""Operations that the stand-in does not execute are rejected by name instead of acknowledged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Client = Callable[[str], Any]
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "arguments", "named"),
+    ("service", "operation", "arguments", "unsupported"),
     [
         ("glue", "start_job_run", {"JobName": "j"}, "AWSGlue:StartJobRun"),
         ("glue", "start_workflow_run", {"Name": "w"}, "AWSGlue:StartWorkflowRun"),
@@ -53,19 +53,19 @@ Client = Callable[[str], Any]
         ),
     ],
 )
-def test_work_that_is_not_done_here_is_refused_by_name(
-    client: Client, service: str, operation: str, arguments: dict[str, str], named: str
+def test_operations_that_are_not_executed_are_rejected_by_name(
+    client: Client, service: str, operation: str, arguments: dict[str, str], unsupported: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
         getattr(client(service), operation)(**arguments)
     error = caught.value.response
     assert error["Error"]["Code"] == "LocalAwsNotSupported"
-    assert named in error["Error"]["Message"]
+    assert unsupported in error["Error"]["Message"]
     assert error["ResponseMetadata"]["RetryAttempts"] == 0
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "arguments", "named"),
+    ("service", "operation", "arguments", "unsupported"),
     [
         (
             "iam",
@@ -80,16 +80,16 @@ def test_work_that_is_not_done_here_is_refused_by_name(
         ("athena", "list_engine_versions", {}, "ListEngineVersions"),
     ],
 )
-def test_what_moto_lacks_is_refused_in_the_protocol_of_each_service(
-    client: Client, service: str, operation: str, arguments: dict[str, Any], named: str
+def test_operations_unknown_to_moto_are_rejected_in_each_service_s_protocol(
+    client: Client, service: str, operation: str, arguments: dict[str, Any], unsupported: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
         getattr(client(service), operation)(**arguments)
     error = caught.value.response["Error"]
     assert error["Code"] == "LocalAwsNotSupported"
-    assert named in error["Message"]
+    assert unsupported in error["Message"]
 
 
-def test_the_rest_of_those_services_still_answers(client: Client) -> None:
+def test_other_operations_of_these_services_are_answered(client: Client) -> None:
     assert client("batch").describe_job_queues()["jobQueues"] == []
     assert client("emr-serverless").list_applications()["applications"] == []

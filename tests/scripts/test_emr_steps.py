@@ -19,7 +19,7 @@ from car_rental.errors import ConfigError, DataLakeError, Interrupted
 from car_rental.s3.lake_bucket import ensure_bucket
 from create_emr_cluster import create_emr_cluster
 from run_spark_jobs import explain_step, run_spark_jobs
-from support.deployed_pipeline import until
+from support.polling import until
 from terminate_emr_cluster import terminate_emr_cluster
 
 # a job's name decides how it ends

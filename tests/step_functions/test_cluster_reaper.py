@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from car_rental.emr.cluster_request import cluster_request
 from car_rental.s3.lake_bucket import ensure_bucket
 from setup_iam_roles import setup_iam_roles
-from support.deployed_pipeline import until
+from support.polling import until
 
 from step_functions import cluster_reaper
 from step_functions.cluster_reaper import made_by, reap

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import itertools
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from contract import KPI_TABLES as TABLES
 from deploy_step_functions import deploy_step_functions
 from setup_glue_crawlers import setup_glue_crawlers
 from setup_iam_roles import setup_iam_roles
+from support.polling import until
 
 GOOD = "print('all is well')"
 BAD = "raise RuntimeError('the job fails on purpose')"
@@ -160,14 +160,6 @@ class Pipeline:
             DatabaseName=self.settings.glue_database_name, TableName=table
         )
         return {partition["Values"][0] for partition in listed["Partitions"]}
-
-
-def until(read: Callable[[], Any], accept: Callable[[Any], bool], seconds: float) -> Any:
-    """Polls ``read`` until ``accept`` holds for its value or time is up; returns the last value."""
-    deadline = time.monotonic() + seconds
-    while not accept(value := read()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return value
 
 
 def without_spark(machine: dict[str, Any]) -> None:

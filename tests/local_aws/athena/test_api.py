@@ -1,5 +1,4 @@
-"""Athena's API on the local AWS: a query's life, its results by API and file, workgroups, DDL,
-writes, and what is scanned."""
+"""Athena's API on the local AWS: executions, results, workgroups, DDL, writes and bytes scanned."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+from support.lake import Lake
 
 from local_aws.server import LocalAws
 
@@ -28,24 +27,13 @@ TRIPLES = (
 ENDLESS = f"SELECT count(*) FROM {TRIPLES} WHERE x * y * z % 7 = 3"
 
 
-class Lake:
+class AthenaLake(Lake):
     """A bucket and a database of one test, and queries over them."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
-        self.s3, self.glue, self.athena = client("s3"), client("glue"), client("athena")
-        self.bucket = f"lake-{uuid.uuid4().hex[:8]}"
-        self.database = self.bucket.replace("-", "_")
+        super().__init__(client)
+        self.athena = client("athena")
         self.output = f"s3://{self.bucket}/athena-results/"
-        self.s3.create_bucket(Bucket=self.bucket)
-        self.glue.create_database(DatabaseInput={"Name": self.database})
-
-    def put(self, key: str, body: bytes | str) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-
-    def put_parquet(self, key: str, **columns: Any) -> None:
-        sink = io.BytesIO()
-        pq.write_table(pa.table(columns), sink)
-        self.put(key, sink.getvalue())
 
     def text(self, url: str) -> str:
         bucket, _, key = url.removeprefix("s3://").partition("/")
@@ -69,27 +57,27 @@ class Lake:
             time.sleep(0.01)
         raise AssertionError(f"{query_id} does not end")
 
-    def done(self, sql: str, **more: Any) -> dict[str, Any]:
+    def succeed(self, sql: str, **more: Any) -> dict[str, Any]:
         execution = self.wait(self.start(sql, **more))
         assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
         return execution
 
-    def failed(self, sql: str, **more: Any) -> str:
+    def failure_reason(self, sql: str, **more: Any) -> str:
         execution = self.wait(self.start(sql, **more))
         assert execution["Status"]["State"] == "FAILED"
         return str(execution["Status"]["StateChangeReason"])
 
     def rows(self, sql: str, **more: Any) -> list[list[str | None]]:
-        """A SELECT's rows without its header; all rows of anything else."""
-        execution = self.done(sql, **more)
-        answer = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
-        found = [
+        """The rows of a SELECT without its header, or all rows of another statement."""
+        execution = self.succeed(sql, **more)
+        results = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+        entry = [
             [cell.get("VarCharValue") for cell in row["Data"]]
-            for row in answer["ResultSet"]["Rows"]
+            for row in results["ResultSet"]["Rows"]
         ]
-        return found[1:] if execution["SubstatementType"] in ("SELECT", "EXECUTE") else found
+        return entry[1:] if execution["SubstatementType"] in ("SELECT", "EXECUTE") else entry
 
-    def refused(self, sql: str, **more: Any) -> str:
+    def rejection(self, sql: str, **more: Any) -> str:
         with pytest.raises(ClientError) as caught:
             self.start(sql, **more)
         assert caught.value.response["Error"]["Code"] == "InvalidRequestException"
@@ -97,13 +85,13 @@ class Lake:
 
 
 @pytest.fixture
-def lake(client: Callable[[str], Any]) -> Lake:
-    return Lake(client)
+def lake(client: Callable[[str], Any]) -> AthenaLake:
+    return AthenaLake(client)
 
 
 @pytest.fixture
-def metrics(lake: Lake) -> Lake:
-    """A lake with one published table: two runs registered, a third that lies there and is not."""
+def metrics(lake: AthenaLake) -> AthenaLake:
+    """A lake with one table: two registered runs, and a third that is only in S3."""
     for number, run in enumerate(("2024-01-01", "2024-01-02", "2024-01-03"), 1):
         lake.put_parquet(
             f"processed/metrics/run_id={run}/part.parquet",
@@ -111,24 +99,24 @@ def metrics(lake: Lake) -> Lake:
             city=["A", None],
             revenue=pa.array([Decimal("10.55") * number, Decimal("0.10")], pa.decimal128(38, 2)),
         )
-    lake.done(
+    lake.succeed(
         "CREATE EXTERNAL TABLE metrics (id int, city string, revenue decimal(38,2)) PARTITIONED BY"
         f" (run_id string) STORED AS PARQUET LOCATION 's3://{lake.bucket}/processed/metrics/'"
     )
     for run in ("2024-01-01", "2024-01-02"):
-        lake.done(f"ALTER TABLE metrics ADD PARTITION (run_id = '{run}')")
+        lake.succeed(f"ALTER TABLE metrics ADD PARTITION (run_id = '{run}')")
     return lake
 
 
-# a query's life
+# --- executions
 
 
-def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
-    execution = metrics.done(
+def test_a_query_returns_its_rows_by_api_and_as_csv(metrics: AthenaLake) -> None:
+    execution = metrics.succeed(
         "SELECT id, city, revenue FROM metrics WHERE run_id = '2024-01-02' ORDER BY id"
     )
-    answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
-    rows = answer["ResultSet"]["Rows"]
+    results = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    rows = results["ResultSet"]["Rows"]
     assert rows[0]["Data"] == [
         {"VarCharValue": "id"},
         {"VarCharValue": "city"},
@@ -143,8 +131,8 @@ def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
         {"VarCharValue": "2"},
         {},
         {"VarCharValue": "0.10"},
-    ]  # NULL has no value
-    columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    ]  # NULL has no VarCharValue
+    columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     assert [(column["Type"], column["Precision"], column["Scale"]) for column in columns] == [
         ("integer", 10, 0), ("varchar", 2147483647, 0), ("decimal", 38, 2),
     ]  # fmt: skip
@@ -153,16 +141,16 @@ def test_a_query_succeeds_with_rows_by_api_and_as_csv(metrics: Lake) -> None:
     assert metrics.text(location) == '"id","city","revenue"\n"1","A","21.10"\n"2",,"0.10"\n'
 
 
-def test_quotes_and_line_ends_survive_the_csv(lake: Lake) -> None:
-    execution = lake.done("SELECT 'say \"hi\"' AS a, 'two' || chr(10) || 'lines' AS b, '' AS c")
+def test_quotes_and_line_breaks_are_preserved_in_the_csv(lake: AthenaLake) -> None:
+    execution = lake.succeed("SELECT 'say \"hi\"' AS a, 'two' || chr(10) || 'lines' AS b, '' AS c")
     rows = list(
         csv.reader(io.StringIO(lake.text(execution["ResultConfiguration"]["OutputLocation"])))
     )
     assert rows == [["a", "b", "c"], ['say "hi"', "two\nlines", ""]]
 
 
-def test_an_execution_tells_what_it_is(lake: Lake) -> None:
-    execution = lake.done("SELECT 1")
+def test_an_execution_describes_its_statement_workgroup_and_times(lake: AthenaLake) -> None:
+    execution = lake.succeed("SELECT 1")
     assert (execution["StatementType"], execution["SubstatementType"], execution["WorkGroup"]) == (
         "DML",
         "SELECT",
@@ -174,8 +162,8 @@ def test_an_execution_tells_what_it_is(lake: Lake) -> None:
     assert execution["QueryExecutionContext"] == {"Database": lake.database}
 
 
-def test_results_come_in_pages_of_at_most_a_thousand(lake: Lake) -> None:
-    query_id = lake.done("SELECT x FROM UNNEST(sequence(1, 2500)) t(x) ORDER BY x")[
+def test_results_are_paged_by_a_thousand_rows(lake: AthenaLake) -> None:
+    query_id = lake.succeed("SELECT x FROM UNNEST(sequence(1, 2500)) t(x) ORDER BY x")[
         "QueryExecutionId"
     ]
     pages = list(lake.athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
@@ -183,7 +171,7 @@ def test_results_come_in_pages_of_at_most_a_thousand(lake: Lake) -> None:
     assert pages[2]["ResultSet"]["Rows"][-1]["Data"][0]["VarCharValue"] == "2500"
 
 
-def test_a_failed_query_has_a_reason_and_no_results(lake: Lake) -> None:
+def test_a_failed_query_has_a_reason_and_no_results_to_read(lake: AthenaLake) -> None:
     execution = lake.wait(lake.start("SELECT * FROM nowhere"))
     reason = (
         f"TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.{lake.database}.nowhere' does not exist"
@@ -197,35 +185,35 @@ def test_a_failed_query_has_a_reason_and_no_results(lake: Lake) -> None:
         lake.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
 
 
-def test_a_missing_schema_is_named(lake: Lake) -> None:
+def test_an_unknown_schema_is_named(lake: AthenaLake) -> None:
     assert (
-        lake.failed("SELECT * FROM nodb.t")
+        lake.failure_reason("SELECT * FROM nodb.t")
         == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
     )
 
 
-def test_no_output_location_no_bucket_and_no_sense_are_refused_at_once(lake: Lake) -> None:
-    assert lake.refused("SELECT 1", ResultConfiguration={}).startswith(
+def test_an_invalid_request_is_rejected_before_the_query_starts(lake: AthenaLake) -> None:
+    assert lake.rejection("SELECT 1", ResultConfiguration={}).startswith(
         "No output location provided."
     )
-    gone = {"OutputLocation": "s3://no-such-bucket-at-all/out/"}
-    assert "Unable to verify/create output bucket" in lake.refused(
-        "SELECT 1", ResultConfiguration=gone
+    missing_bucket = {"OutputLocation": "s3://no-such-bucket-at-all/out/"}
+    assert "Unable to verify/create output bucket" in lake.rejection(
+        "SELECT 1", ResultConfiguration=missing_bucket
     )
-    assert "mismatched input 'SELEC'" in lake.refused("SELEC 1")
-    assert "WorkGroup nobody is not found" in lake.refused("SELECT 1", WorkGroup="nobody")
+    assert "mismatched input 'SELEC'" in lake.rejection("SELEC 1")
+    assert "WorkGroup nobody is not found" in lake.rejection("SELECT 1", WorkGroup="nobody")
 
 
-def test_a_client_request_token_starts_a_query_once(lake: Lake) -> None:
+def test_the_same_client_request_token_starts_one_query(lake: AthenaLake) -> None:
     token = uuid.uuid4().hex
     first = lake.start("SELECT 1", ClientRequestToken=token)
     assert lake.start("SELECT 1", ClientRequestToken=token) == first
-    assert "Idempotent parameters do not match" in lake.refused(
+    assert "Idempotent parameters do not match" in lake.rejection(
         "SELECT 2", ClientRequestToken=token
     )
 
 
-def test_a_running_query_can_be_stopped(lake: Lake) -> None:
+def test_a_running_query_can_be_stopped(lake: AthenaLake) -> None:
     query_id = lake.start(ENDLESS)
     while (
         lake.athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"][
@@ -242,10 +230,10 @@ def test_a_running_query_can_be_stopped(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("pause", [0, 0.005, 0.05])
-def test_a_query_that_is_stopped_right_after_its_start_runs_no_longer(
-    lake: Lake, stand_in: LocalAws, caplog: pytest.LogCaptureFixture, pause: float
+def test_a_query_stopped_right_after_its_start_frees_its_slot(
+    lake: AthenaLake, stand_in: LocalAws, caplog: pytest.LogCaptureFixture, pause: float
 ) -> None:
-    lake.done("CREATE TABLE numbers AS SELECT x FROM UNNEST(sequence(1, 10000)) t(x)")
+    lake.succeed("CREATE TABLE numbers AS SELECT x FROM UNNEST(sequence(1, 10000)) t(x)")
     endless = "SELECT count(*) AS n FROM numbers a, numbers b, numbers c WHERE a.x * b.x > c.x"
     query_id = lake.start(f"CREATE TABLE products AS {endless}")
     time.sleep(pause)
@@ -255,30 +243,30 @@ def test_a_query_that_is_stopped_right_after_its_start_runs_no_longer(
         "CANCELLED",
         "Query cancelled by user",
     )
-    for number in range(5):  # as many as run at the same time, and one more
+    for number in range(5):  # one more than can run at the same time
         assert lake.rows(f"SELECT {number}") == [[str(number)]]
     assert lake.rows("SHOW TABLES") == [["numbers"]]
     assert "failed in local_aws" not in caplog.text
 
 
-def test_a_stopped_query_has_no_results(lake: Lake) -> None:
+def test_a_stopped_query_has_no_results(lake: AthenaLake) -> None:
     query_id = lake.start(ENDLESS)
     lake.athena.stop_query_execution(QueryExecutionId=query_id)
     with pytest.raises(ClientError, match="Could not find results"):
         lake.athena.get_query_results(QueryExecutionId=query_id)
 
 
-def test_a_result_is_reused_where_the_client_asks_for_it(metrics: Lake) -> None:
+def test_a_result_is_reused_on_request(metrics: AthenaLake) -> None:
     reuse = {"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 5}}
     sql = "SELECT count(*) AS n FROM metrics"
-    first = metrics.done(sql)
-    metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
-    again = metrics.done(sql, ResultReuseConfiguration=reuse)
-    assert again["ResultReuseConfiguration"] == reuse
-    assert again["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": True}
-    assert again["Statistics"]["DataScannedInBytes"] == 0
+    first = metrics.succeed(sql)
+    metrics.succeed("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
+    reused = metrics.succeed(sql, ResultReuseConfiguration=reuse)
+    assert reused["ResultReuseConfiguration"] == reuse
+    assert reused["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": True}
+    assert reused["Statistics"]["DataScannedInBytes"] == 0
     assert (
-        again["ResultConfiguration"]["OutputLocation"]
+        reused["ResultConfiguration"]["OutputLocation"]
         == first["ResultConfiguration"]["OutputLocation"]
     )
     assert metrics.rows(sql, ResultReuseConfiguration=reuse) == [["4"]]
@@ -294,22 +282,20 @@ def test_a_result_is_reused_where_the_client_asks_for_it(metrics: Lake) -> None:
         ("'abc'", "abc"),
         ("1 + 1", "2"),
         ("DATE '2020-01-01'", "2020-01-01"),
-        ("abc", "abc"),  # a name and what does not parse are texts
+        ("abc", "abc"),  # names and unparsable expressions are text
         ("it's", "it's"),
         ("1 FROM metrics", "1 FROM metrics"),
     ],
 )
-def test_a_parameter_is_an_expression_or_else_a_text(
-    lake: Lake, parameter: str, value: str
-) -> None:
+def test_a_parameter_is_an_expression_or_text(lake: AthenaLake, parameter: str, value: str) -> None:
     assert lake.rows("SELECT ? AS v", ExecutionParameters=[parameter]) == [[value]]
     assert lake.rows("SELECT 1", ExecutionParameters=[parameter]) == [["1"]]
 
 
-def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
+def test_executions_are_listed_newest_first_and_read_in_batches(lake: AthenaLake) -> None:
     first, second = (
-        lake.done("SELECT 1")["QueryExecutionId"],
-        lake.done("SELECT 2")["QueryExecutionId"],
+        lake.succeed("SELECT 1")["QueryExecutionId"],
+        lake.succeed("SELECT 2")["QueryExecutionId"],
     )
     assert lake.athena.list_query_executions(MaxResults=2)["QueryExecutionIds"] == [second, first]
     unknown = str(uuid.uuid4())
@@ -318,29 +304,29 @@ def test_executions_are_listed_and_read_in_batches(lake: Lake) -> None:
     assert batch["UnprocessedQueryExecutionIds"][0]["QueryExecutionId"] == unknown
 
 
-# workgroups
+# --- workgroups
 
 
-def test_an_enforcing_workgroup_overrides_the_clients_location(lake: Lake) -> None:
+def test_an_enforcing_workgroup_overrides_the_client_s_location(lake: AthenaLake) -> None:
     name = f"group-{lake.bucket}"
-    place = {"OutputLocation": f"s3://{lake.bucket}/enforced/"}
+    location = {"OutputLocation": f"s3://{lake.bucket}/enforced/"}
     lake.athena.create_work_group(
         Name=name,
-        Configuration={"ResultConfiguration": place, "EnforceWorkGroupConfiguration": True},
+        Configuration={"ResultConfiguration": location, "EnforceWorkGroupConfiguration": True},
     )
-    execution = lake.done("SELECT 1", WorkGroup=name)
-    assert execution["ResultConfiguration"]["OutputLocation"].startswith(place["OutputLocation"])
+    execution = lake.succeed("SELECT 1", WorkGroup=name)
+    assert execution["ResultConfiguration"]["OutputLocation"].startswith(location["OutputLocation"])
     assert lake.athena.list_query_executions(WorkGroup=name)["QueryExecutionIds"] == [
         execution["QueryExecutionId"]
     ]
 
 
-def test_the_workgroups_cutoff_ends_a_query_that_scans_more(lake: Lake) -> None:
+def test_the_workgroup_s_byte_limit_cancels_a_query(lake: AthenaLake) -> None:
     noise = random.Random(0)
     lake.put_parquet(
         "big/a.parquet", x=[noise.random() for _ in range(1_400_000)], y=[1] * 1_400_000
-    )  # 11 MB of x
-    lake.done(
+    )  # x takes 11 MB
+    lake.succeed(
         "CREATE EXTERNAL TABLE big (x double, y bigint) STORED AS PARQUET LOCATION"
         f" 's3://{lake.bucket}/big/'"
     )
@@ -356,27 +342,27 @@ def test_the_workgroups_cutoff_ends_a_query_that_scans_more(lake: Lake) -> None:
     )  # fmt: skip
 
 
-# what is seen and what is scanned
+# --- rows and bytes read
 
 
-def test_only_registered_partitions_are_seen(metrics: Lake) -> None:
+def test_only_registered_partitions_are_read(metrics: AthenaLake) -> None:
     assert metrics.rows("SELECT DISTINCT run_id FROM metrics ORDER BY 1") == [
         ["2024-01-01"],
         ["2024-01-02"],
     ]
-    metrics.done("MSCK REPAIR TABLE metrics")
+    metrics.succeed("MSCK REPAIR TABLE metrics")
     assert metrics.rows("SELECT max(run_id) FROM metrics") == [["2024-01-03"]]
 
 
-def test_hidden_objects_are_no_data(metrics: Lake) -> None:
+def test_hidden_objects_are_not_read(metrics: AthenaLake) -> None:
     for key in ("_SUCCESS", "_temporary/0/part.parquet", ".part.parquet.crc"):
         metrics.put(f"processed/metrics/run_id=2024-01-01/{key}", "no parquet")
     assert metrics.rows("SELECT count(id) FROM metrics") == [["4"]]
 
 
-def test_the_bytes_scanned_are_those_of_the_columns_and_partitions_read(metrics: Lake) -> None:
+def test_bytes_scanned_count_only_the_columns_and_partitions_read(metrics: AthenaLake) -> None:
     def scanned(sql: str) -> int:
-        return int(metrics.done(sql)["Statistics"]["DataScannedInBytes"])
+        return int(metrics.succeed(sql)["Statistics"]["DataScannedInBytes"])
 
     one_column_of_one_run = scanned("SELECT id FROM metrics WHERE run_id = '2024-01-01'")
     assert one_column_of_one_run > 0
@@ -388,32 +374,32 @@ def test_the_bytes_scanned_are_those_of_the_columns_and_partitions_read(metrics:
     assert scanned("SELECT count(*), max(run_id) FROM metrics") == 0
 
 
-def test_pruning_does_not_turn_an_outer_joins_condition_around(metrics: Lake) -> None:
+def test_partition_pruning_preserves_the_condition_of_an_outer_join(metrics: AthenaLake) -> None:
     sql = """SELECT count(*) FROM metrics a LEFT JOIN metrics b
         ON a.id = b.id AND a.run_id = b.run_id
              WHERE a.run_id = '2024-01-01' AND b.run_id IS NULL"""
     assert metrics.rows(sql) == [["0"]]
 
 
-def test_the_newest_run_is_found_by_a_subquery(metrics: Lake) -> None:
+def test_a_subquery_selects_the_newest_run(metrics: AthenaLake) -> None:
     newest = "SELECT sum(revenue) FROM metrics WHERE run_id = (SELECT max(run_id) FROM metrics)"
     assert metrics.rows(newest) == [["21.20"]]
 
 
-def test_a_number_is_no_run_id(metrics: Lake) -> None:
-    assert metrics.failed("SELECT * FROM metrics WHERE run_id = 2024").endswith(
+def test_a_run_id_cannot_be_compared_with_a_number(metrics: AthenaLake) -> None:
+    assert metrics.failure_reason("SELECT * FROM metrics WHERE run_id = 2024").endswith(
         "Cannot apply operator: varchar = integer"
     )
 
 
-def test_names_may_say_catalog_and_database(metrics: Lake) -> None:
+def test_a_table_name_may_include_catalog_and_database(metrics: AthenaLake) -> None:
     context: dict[str, Any] = {"QueryExecutionContext": {"Database": "default"}}
     three = f'SELECT count(*) FROM "AwsDataCatalog"."{metrics.database}"."metrics"'
     two = f"SELECT count(metrics.id) FROM {metrics.database}.metrics"
     assert metrics.rows(three, **context) == metrics.rows(two, **context) == [["4"]]
 
 
-def test_partitions_and_information_schema_are_tables(metrics: Lake) -> None:
+def test_partitions_and_information_schema_can_be_queried(metrics: AthenaLake) -> None:
     assert metrics.rows('SELECT * FROM "metrics$partitions" ORDER BY run_id') == [
         ["2024-01-01"],
         ["2024-01-02"],
@@ -430,9 +416,9 @@ def test_partitions_and_information_schema_are_tables(metrics: Lake) -> None:
     ]
 
 
-def test_a_file_whose_type_does_not_fit_the_catalog_is_bad_data(metrics: Lake) -> None:
+def test_a_file_with_another_type_than_the_catalog_is_bad_data(metrics: AthenaLake) -> None:
     metrics.put_parquet("processed/metrics/run_id=2024-01-02/part.parquet", id=["text"])
-    reason = metrics.failed("SELECT id FROM metrics")
+    reason = metrics.failure_reason("SELECT id FROM metrics")
     assert (
         reason.startswith("HIVE_BAD_DATA: Field id's type")
         and "incompatible with type integer" in reason
@@ -442,10 +428,10 @@ def test_a_file_whose_type_does_not_fit_the_catalog_is_bad_data(metrics: Lake) -
     ]  # a missing column is NULL
 
 
-def test_a_query_takes_parameters(metrics: Lake) -> None:
+def test_a_query_accepts_parameters_and_prepared_statements(metrics: AthenaLake) -> None:
     sql = "SELECT id FROM metrics WHERE city = ? AND run_id = ?"
     assert metrics.rows(sql, ExecutionParameters=["'A'", "'2024-01-01'"]) == [["1"]]
-    metrics.done(f"PREPARE by_city FROM {sql}")
+    metrics.succeed(f"PREPARE by_city FROM {sql}")
     assert metrics.rows("EXECUTE by_city USING 'A', '2024-01-02'") == [["1"]]
     assert (
         metrics.athena.get_prepared_statement(StatementName="by_city", WorkGroup="primary")[
@@ -453,18 +439,20 @@ def test_a_query_takes_parameters(metrics: Lake) -> None:
         ]["QueryStatement"]
         == sql
     )
-    metrics.done("DEALLOCATE PREPARE by_city")
-    assert "PreparedStatement by_city was not found" in metrics.failed(
+    metrics.succeed("DEALLOCATE PREPARE by_city")
+    assert "PreparedStatement by_city was not found" in metrics.failure_reason(
         "EXECUTE by_city USING 'A', '2024-01-02'"
     )
 
 
-# text files
+# --- text files
 
 
-def test_lazy_simple_serde_cuts_at_commas_and_makes_null_of_what_does_not_parse(lake: Lake) -> None:
+def test_lazy_simple_serde_splits_at_commas_and_reads_invalid_values_as_null(
+    lake: AthenaLake,
+) -> None:
     lake.put("raw/a.csv", 'id,name,price\n1,a,1.5\n2,"b, c",9\nx,\\N,zz\n4\n')
-    lake.done(
+    lake.succeed(
         "CREATE EXTERNAL TABLE raw (id int, name string, price double) ROW FORMAT DELIMITED FIELDS"
         f" TERMINATED BY ',' LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES"
         " ('skip.header.line.count'='1')"
@@ -477,17 +465,21 @@ def test_lazy_simple_serde_cuts_at_commas_and_makes_null_of_what_does_not_parse(
     ]
 
 
-def text_table(lake: Lake, columns: str, body: str, serde: dict[str, str], **more: Any) -> None:
-    """The table ``t`` over one text file; ``serde``: the properties of LazySimpleSerDe, or of
-    another ``library``."""
+def text_table(
+    lake: AthenaLake, columns: str, body: str, serde: dict[str, str], **more: Any
+) -> None:
+    """Creates the table ``t`` over one text file.
+
+    ``serde`` has the properties of LazySimpleSerDe, or of another ``library``.
+    """
     lake.put("t/a", body.encode())
     library = more.pop("library", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe")
-    named = [
+    column_definitions = [
         dict(zip(("Name", "Type"), column.split(" ", 1), strict=True))
         for column in columns.split(", ")
     ]
     descriptor = {
-        "Columns": named,
+        "Columns": column_definitions,
         "Location": f"s3://{lake.bucket}/t/",
         "SerdeInfo": {"SerializationLibrary": library, "Parameters": serde},
     }
@@ -502,7 +494,7 @@ def text_table(lake: Lake, columns: str, body: str, serde: dict[str, str], **mor
 
 COMMA = {"field.delim": ","}
 LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
-    # an escaped separator is text; an escape that is escaped is one
+    # an escaped separator or escape character is text
     (
         "a string, b string",
         "1,b\\,c\n2,\\\\\n",
@@ -510,10 +502,10 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
         [["1", "b,c"], ["2", "\\"]],
     ),
     ("a string, b string", "1,b\\,c\n", COMMA, [["1", "b\\"]]),
-    # NULL is looked for before escapes are taken out
+    # NULL is recognised before escapes are removed
     ("a string, b string", "\\N,\\\\N\n", COMMA | {"escape.delim": "\\"}, [[None, "\\N"]]),
     ("a string, b string", "-,x\n", COMMA | {"serialization.null.format": "-"}, [[None, "x"]]),
-    # separators by number, and the first character of a longer one
+    # separators given by number; only the first character of a longer one counts
     ("a string, b string", "1\tx\n", {"field.delim": "9"}, [["1", "x"]]),
     ("a string, b string", "1|x\n", {"serialization.format": "||"}, [["1", "x"]]),
     (
@@ -522,7 +514,7 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
         COMMA | {"serialization.last.column.takes.rest": "true"},
         [["1", "x,y"]],
     ),
-    # what is no value of the type is NULL, an empty field too
+    # invalid values and empty fields are NULL
     ("a boolean, b boolean", "true,FALSE\n,1\n", COMMA, [["true", "false"], [None, None]]),
     ("a int, b double", ",\n7,x\n", COMMA, [[None, None], ["7", None]]),
     (
@@ -532,7 +524,7 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
         [[None, "1.01"], ["2024-02-29", None]],
     ),
     ("a varchar(2), b binary", "abc,aGk=\n", COMMA, [["ab", "68 69"]]),
-    # values inside values
+    # nested values
     (
         "a array<int>, b map<string,int>, c struct<x:int,y:array<string>>",
         "1:x:3,k=1:l=2,7:p=q\n,,\n",
@@ -550,41 +542,41 @@ LAZY: list[tuple[str, str, dict[str, str], list[list[str | None]]]] = [
 
 
 @pytest.mark.parametrize(("columns", "body", "serde", "rows"), LAZY)
-def test_lazy_simple_serde_follows_its_properties(
-    lake: Lake, columns: str, body: str, serde: dict[str, str], rows: list[list[str | None]]
+def test_lazy_simple_serde_respects_its_properties(
+    lake: AthenaLake, columns: str, body: str, serde: dict[str, str], rows: list[list[str | None]]
 ) -> None:
     text_table(lake, columns, body, serde)
     assert lake.rows("SELECT * FROM t") == rows
 
 
-def test_header_and_footer_lines_are_no_rows(lake: Lake) -> None:
+def test_header_and_footer_lines_are_skipped(lake: AthenaLake) -> None:
     lines = {"skip.header.line.count": "2", "skip.footer.line.count": "1"}
     text_table(lake, "a string", "head\nmore head\nrow\nfoot\n", {}, **lines)
     assert lake.rows("SELECT * FROM t") == [["row"]]
 
 
 @pytest.mark.parametrize("serde", [{"serialization.encoding": "latin1"}, {"line.delim": ";"}])
-def test_text_that_cannot_be_read_here_is_refused_by_name(
-    lake: Lake, serde: dict[str, str]
+def test_unsupported_text_formats_are_rejected_by_name(
+    lake: AthenaLake, serde: dict[str, str]
 ) -> None:
     text_table(lake, "a string", "x\n", serde)
-    assert "local_aws does not support this" in lake.failed("SELECT * FROM t")
+    assert "local_aws does not support this" in lake.failure_reason("SELECT * FROM t")
 
 
 OPEN_CSV = [
     ('1,"b, c"\n2,\n', {}, [["1", "b, c"], ["2", ""]]),
     ('"say ""hi""","a\\"b"\n', {}, [['say "hi"', 'a"b']]),
-    ("1,c:\\x\n", {}, [["1", "c:x"]]),  # an escape outside quotes disappears, as opencsv has it
+    ("1,c:\\x\n", {}, [["1", "c:x"]]),  # opencsv drops an escape outside quotes
     ('a,bc"d"ef\n', {}, [["a", 'bc"d"ef']]),
-    ('1,"b\n2,c"\n', {}, [["1", "b"], ["2", "c"]]),  # a line is a row, whatever is open
+    ('1,"b\n2,c"\n', {}, [["1", "b"], ["2", "c"]]),  # a line break ends a row even inside quotes
     ("1;'b;c'\n", {"separatorChar": ";", "quoteChar": "'"}, [["1", "b;c"]]),
     ('1,"b~"c"\n', {"escapeChar": "~"}, [["1", 'b"c']]),
 ]
 
 
 @pytest.mark.parametrize(("body", "serde", "rows"), OPEN_CSV)
-def test_open_csv_serde_follows_its_properties(
-    lake: Lake, body: str, serde: dict[str, str], rows: list[list[str | None]]
+def test_open_csv_serde_respects_its_properties(
+    lake: AthenaLake, body: str, serde: dict[str, str], rows: list[list[str | None]]
 ) -> None:
     text_table(
         lake,
@@ -596,15 +588,15 @@ def test_open_csv_serde_follows_its_properties(
     assert lake.rows("SELECT * FROM t") == rows
 
 
-def test_text_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
+def test_text_written_by_insert_is_read_back_unchanged(lake: AthenaLake) -> None:
     text_table(lake, "a string, b array<int>, c binary", "", COMMA | {"escape.delim": "\\"})
-    lake.done("INSERT INTO t SELECT 'x,y\\', ARRAY[1, NULL], CAST('hi' AS varbinary)")
+    lake.succeed("INSERT INTO t SELECT 'x,y\\', ARRAY[1, NULL], CAST('hi' AS varbinary)")
     assert lake.rows("SELECT * FROM t") == [["x,y\\", "[1, null]", "68 69"]]
 
 
-def test_open_csv_serde_understands_quotes_and_gives_text(lake: Lake) -> None:
+def test_ddl_creates_a_table_with_open_csv_serde(lake: AthenaLake) -> None:
     lake.put("raw/a.csv", 'id,name\n1,"b, c"\n2,\n')
-    lake.done(
+    lake.succeed(
         "CREATE EXTERNAL TABLE raw (id string, name string) ROW FORMAT SERDE"
         " 'org.apache.hadoop.hive.serde2.OpenCSVSerde' WITH SERDEPROPERTIES ('separatorChar'=',')"
         f" LOCATION 's3://{lake.bucket}/raw/' TBLPROPERTIES ('skip.header.line.count'='1')"
@@ -612,9 +604,9 @@ def test_open_csv_serde_understands_quotes_and_gives_text(lake: Lake) -> None:
     assert lake.rows("SELECT * FROM raw") == [["1", "b, c"], ["2", ""]]
 
 
-def test_json_lines_are_read(lake: Lake) -> None:
+def test_ddl_creates_a_table_over_json_lines(lake: AthenaLake) -> None:
     lake.put("raw/a.json", '{"Id": 1, "tags": ["x"], "in": {"a": 1.5}}\n{"Id": 2}\n')
-    lake.done(
+    lake.succeed(
         "CREATE EXTERNAL TABLE raw (id bigint, tags array<string>, `in` struct<a:double>) "
         f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/raw/'"
     )
@@ -623,7 +615,7 @@ def test_json_lines_are_read(lake: Lake) -> None:
     ]
 
 
-def test_the_json_serde_follows_its_properties(lake: Lake) -> None:
+def test_the_json_serde_respects_its_properties(lake: AthenaLake) -> None:
     serde = {"ignore.malformed.json": "true", "dots.in.keys": "true", "mapping.at": "timestamp"}
     library = "org.openx.data.jsonserde.JsonSerDe"
     text_table(
@@ -636,16 +628,16 @@ def test_the_json_serde_follows_its_properties(lake: Lake) -> None:
     assert lake.rows("SELECT * FROM t") == [["1", "now"], [None, None]]
 
 
-def test_json_that_is_written_is_read_again_as_it_was(lake: Lake) -> None:
+def test_json_written_by_create_table_as_is_read_back_unchanged(lake: AthenaLake) -> None:
     nested = "MAP(ARRAY['K'], ARRAY[DATE '2024-02-29']) AS m, ARRAY[ROW(1)] AS a"
-    lake.done(f"CREATE TABLE j WITH (format = 'JSON') AS SELECT {nested}")
+    lake.succeed(f"CREATE TABLE j WITH (format = 'JSON') AS SELECT {nested}")
     assert lake.rows("SELECT * FROM j") == [["{K=2024-02-29}", "[{field0=1}]"]]
-    assert "local_aws does not support this: binary" in lake.failed(
+    assert "local_aws does not support this: binary" in lake.failure_reason(
         "CREATE TABLE k WITH (format = 'JSON') AS SELECT X'00' AS b"
     )
 
 
-def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
+def test_nested_values_of_json_are_read(lake: AthenaLake) -> None:
     text_table(
         lake,
         "s struct<day:date,tags:array<string>>, m map<string,bigint>",
@@ -654,17 +646,17 @@ def test_values_inside_values_of_json_are_read(lake: Lake) -> None:
         library="org.openx.data.jsonserde.JsonSerDe",
     )
     assert lake.rows("SELECT m FROM t") == [["{K=1}"], [None]]
-    assert lake.failed("SELECT s FROM t").startswith("HIVE_BAD_DATA")
+    assert lake.failure_reason("SELECT s FROM t").startswith("HIVE_BAD_DATA")
     lake.put("t/a", '{"S": {"Day": "2024-02-29", "tags": ["x", null]}}\n')
     assert lake.rows("SELECT s FROM t") == [["{day=2024-02-29, tags=[x, null]}"]]
 
 
-def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> None:
-    lake.done(
+def test_dates_and_decimals_in_json_are_read_back_unchanged(lake: AthenaLake) -> None:
+    lake.succeed(
         "CREATE EXTERNAL TABLE j (d date, t timestamp, m decimal(5,2)) ROW FORMAT SERDE"
         f" 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/j/'"
     )
-    lake.done(
+    lake.succeed(
         "INSERT INTO j VALUES (DATE '2024-02-29', TIMESTAMP '2024-02-29 10:00:00', DECIMAL '1.50'),"
         " (NULL, NULL, NULL)"
     )
@@ -675,23 +667,23 @@ def test_dates_and_decimals_in_json_are_read_as_they_are_written(lake: Lake) -> 
         [None, None, None],
     ]
     lake.put("j/bad.json", '{"d": "yesterday"}\n')
-    assert lake.failed("SELECT d FROM j").startswith("HIVE_BAD_DATA")
+    assert lake.failure_reason("SELECT d FROM j").startswith("HIVE_BAD_DATA")
 
 
-def test_a_format_that_is_not_done_is_refused_by_name(lake: Lake) -> None:
-    lake.done(
+def test_an_unsupported_serde_is_rejected_by_name(lake: AthenaLake) -> None:
+    lake.succeed(
         "CREATE EXTERNAL TABLE o (x int) ROW FORMAT SERDE 'org.x.OrcSerde' LOCATION"
         f" 's3://{lake.bucket}/o/'"
     )
-    assert lake.failed("SELECT * FROM o").startswith(
+    assert lake.failure_reason("SELECT * FROM o").startswith(
         "NOT_SUPPORTED: local_aws does not support this: tables with the SerDe org.x.OrcSerde"
     )
 
 
-# DDL
+# --- DDL
 
 
-def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
+def test_show_and_describe_list_the_catalog(metrics: AthenaLake) -> None:
     assert metrics.rows("SHOW TABLES") == [["metrics"]]
     assert metrics.rows("SHOW TABLES 'x*'") == []
     assert [metrics.database] in metrics.rows("SHOW DATABASES")
@@ -708,8 +700,8 @@ def test_show_and_describe_tell_of_the_catalog(metrics: Lake) -> None:
     assert "PARTITIONED BY" in statement and f"s3://{metrics.bucket}/processed/metrics" in statement
 
 
-def test_ddl_writes_plain_text_results(metrics: Lake) -> None:
-    execution = metrics.done("SHOW TABLES")
+def test_results_of_ddl_are_plain_text(metrics: AthenaLake) -> None:
+    execution = metrics.succeed("SHOW TABLES")
     location = execution["ResultConfiguration"]["OutputLocation"]
     assert (execution["StatementType"], location[-4:], metrics.text(location)) == (
         "UTILITY",
@@ -718,22 +710,22 @@ def test_ddl_writes_plain_text_results(metrics: Lake) -> None:
     )
 
 
-def test_databases_and_tables_come_and_go(metrics: Lake) -> None:
+def test_databases_and_tables_are_created_and_dropped(metrics: AthenaLake) -> None:
     name = f"{metrics.database}_two"
-    metrics.done(f"CREATE DATABASE {name}")
-    assert "already exists" in metrics.failed(f"CREATE DATABASE {name}")
-    metrics.done(f"CREATE DATABASE IF NOT EXISTS {name}")
-    metrics.done(f"CREATE EXTERNAL TABLE {name}.t (x int) LOCATION 's3://{metrics.bucket}/x/'")
-    assert "is not empty" in metrics.failed(f"DROP DATABASE {name}")
-    metrics.done(f"DROP DATABASE {name} CASCADE")
-    metrics.done("DROP TABLE metrics")
-    assert "Table not found" in metrics.failed("DROP TABLE metrics")
-    metrics.done("DROP TABLE IF EXISTS metrics")
+    metrics.succeed(f"CREATE DATABASE {name}")
+    assert "already exists" in metrics.failure_reason(f"CREATE DATABASE {name}")
+    metrics.succeed(f"CREATE DATABASE IF NOT EXISTS {name}")
+    metrics.succeed(f"CREATE EXTERNAL TABLE {name}.t (x int) LOCATION 's3://{metrics.bucket}/x/'")
+    assert "is not empty" in metrics.failure_reason(f"DROP DATABASE {name}")
+    metrics.succeed(f"DROP DATABASE {name} CASCADE")
+    metrics.succeed("DROP TABLE metrics")
+    assert "Table not found" in metrics.failure_reason("DROP TABLE metrics")
+    metrics.succeed("DROP TABLE IF EXISTS metrics")
 
 
-def test_a_table_is_kept_as_athena_keeps_it(lake: Lake) -> None:
-    """As PyAthena's tests see it on AWS."""
-    lake.done(
+def test_ddl_stores_the_same_table_as_athena(lake: AthenaLake) -> None:
+    """The expected values are those that PyAthena's tests find on AWS."""
+    lake.succeed(
         "CREATE EXTERNAL TABLE t (a int COMMENT 'one') COMMENT 'all' "
         f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{lake.bucket}/t/'"
     )
@@ -753,43 +745,43 @@ def test_a_table_is_kept_as_athena_keeps_it(lake: Lake) -> None:
     assert ["  `a` int COMMENT 'one')"] in lake.rows("SHOW CREATE TABLE t")
 
 
-def test_a_table_that_is_not_there_cannot_be_described(lake: Lake) -> None:
+def test_describing_a_missing_table_is_an_error(lake: AthenaLake) -> None:
     envelope = (
         "Entity Not Found (Service: AmazonDataCatalog; Status Code: 400; Error Code:"
         " EntityNotFoundException; "
     )
-    assert lake.refused("DESCRIBE nope").startswith(envelope)
-    assert lake.refused("DESC `nowhere`.`nope`").startswith(envelope)
-    assert "local_aws does not support this: DESCRIBE EXTENDED" in lake.refused(
+    assert lake.rejection("DESCRIBE nope").startswith(envelope)
+    assert lake.rejection("DESC `nowhere`.`nope`").startswith(envelope)
+    assert "local_aws does not support this: DESCRIBE EXTENDED" in lake.rejection(
         "DESCRIBE EXTENDED nope"
     )
 
 
-def test_queries_that_name_no_database_run_in_default(lake: Lake) -> None:
+def test_queries_without_a_database_run_in_default(lake: AthenaLake) -> None:
     name = f"t_{lake.database}"
-    lake.done(f"CREATE TABLE {name} AS SELECT 1 AS x", QueryExecutionContext={})
+    lake.succeed(f"CREATE TABLE {name} AS SELECT 1 AS x", QueryExecutionContext={})
     assert lake.rows(f"SELECT * FROM default.{name}") == [["1"]]
     assert ["default"] in lake.rows("SHOW DATABASES")
 
 
-def test_partitions_are_dropped_and_tables_altered(metrics: Lake) -> None:
-    metrics.done("ALTER TABLE metrics DROP PARTITION (run_id = '2024-01-01')")
-    metrics.done("ALTER TABLE metrics ADD COLUMNS (note string)")
+def test_partitions_are_dropped_and_columns_added(metrics: AthenaLake) -> None:
+    metrics.succeed("ALTER TABLE metrics DROP PARTITION (run_id = '2024-01-01')")
+    metrics.succeed("ALTER TABLE metrics ADD COLUMNS (note string)")
     assert metrics.rows("SELECT DISTINCT run_id, note FROM metrics") == [["2024-01-02", None]]
 
 
 @pytest.mark.parametrize(
     "statement", ["DELETE FROM t", "MERGE INTO t USING u ON true", "VACUUM t", "SHOW FUNCTIONS"]
 )
-def test_statements_that_are_not_done_are_refused_by_name(lake: Lake, statement: str) -> None:
-    assert "local_aws does not support this" in lake.failed(statement)
+def test_unsupported_statements_are_rejected_by_name(lake: AthenaLake, statement: str) -> None:
+    assert "local_aws does not support this" in lake.failure_reason(statement)
 
 
-# writes
+# --- writes
 
 
-def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
-    execution = metrics.done(
+def test_create_table_as_creates_a_partitioned_table(metrics: AthenaLake) -> None:
+    execution = metrics.succeed(
         "CREATE TABLE copy WITH (format = 'PARQUET', partitioned_by = ARRAY['run_id'], "
         f"external_location = 's3://{metrics.bucket}/copy/') "
         "AS SELECT id, revenue, run_id FROM metrics"
@@ -800,8 +792,8 @@ def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
         ["2024-01-02", "21.20"],
     ]
     assert len(metrics.text(execution["Statistics"]["DataManifestLocation"]).splitlines()) == 2
-    assert "already exists" in metrics.failed("CREATE TABLE copy AS SELECT 1 AS x")
-    assert "Column name not specified" in metrics.failed("CREATE TABLE other AS SELECT 1")
+    assert "already exists" in metrics.failure_reason("CREATE TABLE copy AS SELECT 1 AS x")
+    assert "Column name not specified" in metrics.failure_reason("CREATE TABLE other AS SELECT 1")
 
 
 @pytest.mark.parametrize(
@@ -811,14 +803,14 @@ def test_create_table_as_makes_a_partitioned_table(metrics: Lake) -> None:
         "INSERT INTO metrics (id, run_id) VALUES (1, 'n'), (2, 'n')",
     ],
 )
-def test_a_statement_that_writes_answers_the_number_of_its_rows(
-    metrics: Lake, statement: str
+def test_a_writing_statement_returns_the_number_of_rows(
+    metrics: AthenaLake, statement: str
 ) -> None:
-    execution = metrics.done(statement)
-    answer = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
-    assert answer["UpdateCount"] == 2 and answer["ResultSet"]["Rows"] == []
+    execution = metrics.succeed(statement)
+    results = metrics.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    assert results["UpdateCount"] == 2 and results["ResultSet"]["Rows"] == []
     assert [
-        column["Name"] for column in answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+        column["Name"] for column in results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     ] == ["rows"]
     assert (
         execution["ResultConfiguration"]["OutputLocation"]
@@ -826,8 +818,8 @@ def test_a_statement_that_writes_answers_the_number_of_its_rows(
     )
 
 
-def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
-    metrics.done(
+def test_create_table_as_accepts_table_type_hive_only(metrics: AthenaLake) -> None:
+    metrics.succeed(
         "CREATE TABLE copy WITH (table_type = 'HIVE', is_external = true, format = 'parquet') AS"
         " SELECT 1 AS x"
     )
@@ -835,44 +827,46 @@ def test_a_hive_table_may_be_called_one(metrics: Lake) -> None:
     iceberg = (
         "CREATE TABLE other WITH (table_type = 'ICEBERG', is_external = false) AS SELECT 1 AS x"
     )
-    assert "local_aws does not support this: table_type = ICEBERG" in metrics.failed(iceberg)
+    assert "local_aws does not support this: table_type = ICEBERG" in metrics.failure_reason(
+        iceberg
+    )
 
 
-def test_insert_into_adds_rows_and_partitions(metrics: Lake) -> None:
-    metrics.done("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
-    metrics.done("INSERT INTO metrics (id, run_id) VALUES (10, 'new')")
+def test_insert_adds_rows_and_partitions(metrics: AthenaLake) -> None:
+    metrics.succeed("INSERT INTO metrics SELECT 9, 'Z', DECIMAL '1.00', 'new'")
+    metrics.succeed("INSERT INTO metrics (id, run_id) VALUES (10, 'new')")
     assert metrics.rows(
         "SELECT id, city, revenue FROM metrics WHERE run_id = 'new' ORDER BY id"
     ) == [["9", "Z", "1.00"], ["10", None, None]]
-    assert "mismatched column types" in metrics.failed(
+    assert "mismatched column types" in metrics.failure_reason(
         "INSERT INTO metrics SELECT 'x', 'Z', DECIMAL '1.00', 'new'"
     )
 
 
-def test_an_insert_fits_values_to_the_columns_and_loses_none(lake: Lake) -> None:
-    lake.done(
+def test_an_insert_converts_values_to_the_column_types_without_loss(lake: AthenaLake) -> None:
+    lake.succeed(
         "CREATE EXTERNAL TABLE t (small tinyint, f float, d decimal(5,2), day date, name"
         f" varchar(3)) STORED AS PARQUET LOCATION 's3://{lake.bucket}/t/'"
     )
-    lake.done("INSERT INTO t VALUES (1, 0.25, 1.005, TIMESTAMP '2024-02-29 10:00:00', 'abc  ')")
+    lake.succeed("INSERT INTO t VALUES (1, 0.25, 1.005, TIMESTAMP '2024-02-29 10:00:00', 'abc  ')")
     assert lake.rows("SELECT * FROM t") == [["1", "0.25", "1.01", "2024-02-29", "abc"]]
-    assert lake.failed("INSERT INTO t (small) VALUES (1000)").startswith(
+    assert lake.failure_reason("INSERT INTO t (small) VALUES (1000)").startswith(
         "NUMERIC_VALUE_OUT_OF_RANGE"
     )
-    assert "Cannot truncate non-space characters" in lake.failed(
+    assert "Cannot truncate non-space characters" in lake.failure_reason(
         "INSERT INTO t (name) VALUES ('abcd')"
     )
-    assert "mismatched column types" in lake.failed("INSERT INTO t (small) VALUES ('1')")
+    assert "mismatched column types" in lake.failure_reason("INSERT INTO t (small) VALUES ('1')")
     assert lake.rows("SELECT count(*) FROM t") == [["1"]]
 
 
-def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
-    place = f"s3://{metrics.bucket}/unloaded/"
+def test_unload_writes_files_to_an_empty_location_only(metrics: AthenaLake) -> None:
+    location = f"s3://{metrics.bucket}/unloaded/"
     unload = (
-        f"UNLOAD (SELECT id, city FROM metrics ORDER BY id) TO '{place}' WITH (format = 'JSON',"
+        f"UNLOAD (SELECT id, city FROM metrics ORDER BY id) TO '{location}' WITH (format = 'JSON',"
         " compression = 'NONE')"
     )
-    execution = metrics.done(unload)
+    execution = metrics.succeed(unload)
     written = metrics.text(execution["Statistics"]["DataManifestLocation"]).split()
     assert sorted(json.loads(line)["id"] for line in metrics.text(written[0]).splitlines()) == [
         1,
@@ -880,29 +874,29 @@ def test_unload_writes_files_where_nothing_lies(metrics: Lake) -> None:
         2,
         2,
     ]
-    assert metrics.failed(unload).startswith("HIVE_PATH_ALREADY_EXISTS")
+    assert metrics.failure_reason(unload).startswith("HIVE_PATH_ALREADY_EXISTS")
 
 
-def test_no_rows_are_no_object(metrics: Lake) -> None:
-    place = f"s3://{metrics.bucket}/unloaded/"
-    execution = metrics.done(
-        f"UNLOAD (SELECT id FROM metrics WHERE false) TO '{place}' WITH (format = 'PARQUET')"
+def test_unload_without_rows_writes_no_object(metrics: AthenaLake) -> None:
+    location = f"s3://{metrics.bucket}/unloaded/"
+    execution = metrics.succeed(
+        f"UNLOAD (SELECT id FROM metrics WHERE false) TO '{location}' WITH (format = 'PARQUET')"
     )
     assert metrics.text(execution["Statistics"]["DataManifestLocation"]) == ""
     assert "Contents" not in metrics.s3.list_objects_v2(Bucket=metrics.bucket, Prefix="unloaded/")
 
 
-def test_columns_are_described_as_athena_describes_them(metrics: Lake) -> None:
-    """As PyAthena's tests see it on AWS."""
+def test_result_columns_have_athena_s_types_and_precisions(metrics: AthenaLake) -> None:
+    """The expected values are those that PyAthena's tests find on AWS."""
     described = {}
     for sql in (
         "SELECT CAST('x' AS varbinary) AS b, now() AS at, 0.33 AS f",
         "SHOW COLUMNS IN metrics",
     ):
-        answer = metrics.athena.get_query_results(
-            QueryExecutionId=metrics.done(sql)["QueryExecutionId"]
+        results = metrics.athena.get_query_results(
+            QueryExecutionId=metrics.succeed(sql)["QueryExecutionId"]
         )
-        columns = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+        columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
         described |= {column["Name"]: (column["Type"], column["Precision"]) for column in columns}
     assert described == {
         "b": ("varbinary", 1073741824),
@@ -912,25 +906,25 @@ def test_columns_are_described_as_athena_describes_them(metrics: Lake) -> None:
     }
 
 
-def test_views_are_kept_and_queried(metrics: Lake) -> None:
-    metrics.done(
+def test_views_are_stored_and_queried(metrics: AthenaLake) -> None:
+    metrics.succeed(
         "CREATE VIEW totals AS SELECT run_id, sum(revenue) AS total FROM metrics GROUP BY run_id"
     )
     assert metrics.rows("SELECT t.total FROM totals t ORDER BY run_id") == [["10.65"], ["21.20"]]
-    assert "already exists" in metrics.failed("CREATE VIEW totals AS SELECT 1 AS x")
-    metrics.done("CREATE OR REPLACE VIEW totals AS SELECT 1 AS x")
+    assert "already exists" in metrics.failure_reason("CREATE VIEW totals AS SELECT 1 AS x")
+    metrics.succeed("CREATE OR REPLACE VIEW totals AS SELECT 1 AS x")
     assert metrics.rows("SELECT * FROM totals") == [["1"]]
     assert metrics.rows("SHOW VIEWS") == [["totals"]]
-    metrics.done("DROP VIEW totals")
+    metrics.succeed("DROP VIEW totals")
 
 
-# the catalog by Athena's API
+# --- the catalog in Athena's API
 
 
-def test_the_catalog_is_glues(metrics: Lake) -> None:
+def test_the_catalog_api_reads_glue(metrics: AthenaLake) -> None:
     athena, catalog = metrics.athena, "AwsDataCatalog"
     assert catalog in [
-        found["CatalogName"] for found in athena.list_data_catalogs()["DataCatalogsSummary"]
+        entry["CatalogName"] for entry in athena.list_data_catalogs()["DataCatalogsSummary"]
     ]
     assert athena.get_data_catalog(Name=catalog)["DataCatalog"]["Type"] == "GLUE"
     assert (
@@ -945,7 +939,7 @@ def test_the_catalog_is_glues(metrics: Lake) -> None:
     listed = athena.list_table_metadata(CatalogName=catalog, DatabaseName=metrics.database)[
         "TableMetadataList"
     ]
-    assert [found["Name"] for found in listed] == ["metrics"]
+    assert [entry["Name"] for entry in listed] == ["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -957,8 +951,8 @@ def test_the_catalog_is_glues(metrics: Lake) -> None:
         ("list_table_metadata", {"DatabaseName": "nope"}),
     ],
 )
-def test_a_name_unknown_to_the_catalog_is_told_in_athenas_envelope(
-    metrics: Lake, operation: str, names: dict[str, str]
+def test_an_unknown_name_in_the_catalog_api_is_a_metadata_exception(
+    metrics: AthenaLake, operation: str, names: dict[str, str]
 ) -> None:
     request = {"CatalogName": "AwsDataCatalog", "DatabaseName": metrics.database} | names
     with pytest.raises(metrics.athena.exceptions.MetadataException) as caught:

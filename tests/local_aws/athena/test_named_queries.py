@@ -1,4 +1,4 @@
-"""Named queries and changed workgroups of the local Athena behave as AWS's."""
+"""Named queries and workgroup updates of the local Athena."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _names = itertools.count(1)
 
 
 @pytest.fixture
-def group(client: Callable[[str], Any]) -> str:
+def workgroup(client: Callable[[str], Any]) -> str:
     name = f"saved-{next(_names)}"
     configuration = {
         "ResultConfiguration": {"OutputLocation": "s3://results/a/"},
@@ -23,32 +23,36 @@ def group(client: Callable[[str], Any]) -> str:
     return name
 
 
-def save(athena: Any, group: str, name: str, sql: str = "SELECT 1") -> str:
+def save(athena: Any, workgroup: str, name: str, sql: str = "SELECT 1") -> str:
     return str(
-        athena.create_named_query(Name=name, Database="db", QueryString=sql, WorkGroup=group)[
+        athena.create_named_query(Name=name, Database="db", QueryString=sql, WorkGroup=workgroup)[
             "NamedQueryId"
         ]
     )
 
 
-def test_two_named_queries_may_have_one_name(client: Callable[[str], Any], group: str) -> None:
+def test_two_named_queries_may_have_the_same_name(
+    client: Callable[[str], Any], workgroup: str
+) -> None:
     athena = client("athena")
-    ids = {save(athena, group, "same"), save(athena, group, "same")}
-    assert set(athena.list_named_queries(WorkGroup=group)["NamedQueryIds"]) == ids
+    ids = {save(athena, workgroup, "same"), save(athena, workgroup, "same")}
+    assert set(athena.list_named_queries(WorkGroup=workgroup)["NamedQueryIds"]) == ids
 
 
-def test_named_queries_are_listed_page_by_page(client: Callable[[str], Any], group: str) -> None:
+def test_named_queries_are_listed_in_pages(client: Callable[[str], Any], workgroup: str) -> None:
     athena = client("athena")
-    ids = [save(athena, group, f"q{number}") for number in range(5)]
+    ids = [save(athena, workgroup, f"q{number}") for number in range(5)]
     pages = athena.get_paginator("list_named_queries").paginate(
-        WorkGroup=group, PaginationConfig={"PageSize": 2}
+        WorkGroup=workgroup, PaginationConfig={"PageSize": 2}
     )
     assert [page["NamedQueryIds"] for page in pages] == [ids[:2], ids[2:4], ids[4:]]
 
 
-def test_a_named_query_can_be_changed_and_deleted(client: Callable[[str], Any], group: str) -> None:
+def test_a_named_query_can_be_updated_and_deleted(
+    client: Callable[[str], Any], workgroup: str
+) -> None:
     athena = client("athena")
-    query_id = save(athena, group, "mine")
+    query_id = save(athena, workgroup, "mine")
     athena.update_named_query(NamedQueryId=query_id, Name="mine", QueryString="SELECT 2")
     assert athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]["QueryString"] == "SELECT 2"
     athena.delete_named_query(NamedQueryId=query_id)
@@ -56,23 +60,23 @@ def test_a_named_query_can_be_changed_and_deleted(client: Callable[[str], Any], 
         athena.get_named_query(NamedQueryId=query_id)
 
 
-def test_many_named_queries_come_at_once(client: Callable[[str], Any], group: str) -> None:
+def test_named_queries_are_read_in_batches(client: Callable[[str], Any], workgroup: str) -> None:
     athena = client("athena")
-    query_id = save(athena, group, "mine")
-    answer = athena.batch_get_named_query(NamedQueryIds=[query_id, "no-such-id-here"])
-    assert [query["Name"] for query in answer["NamedQueries"]] == ["mine"]
-    assert [one["NamedQueryId"] for one in answer["UnprocessedNamedQueryIds"]] == [
+    query_id = save(athena, workgroup, "mine")
+    batch = athena.batch_get_named_query(NamedQueryIds=[query_id, "no-such-id-here"])
+    assert [query["Name"] for query in batch["NamedQueries"]] == ["mine"]
+    assert [unprocessed["NamedQueryId"] for unprocessed in batch["UnprocessedNamedQueryIds"]] == [
         "no-such-id-here"
     ]
 
 
-def test_a_named_query_needs_its_workgroup(client: Callable[[str], Any]) -> None:
+def test_a_named_query_requires_an_existing_workgroup(client: Callable[[str], Any]) -> None:
     with pytest.raises(ClientError, match="InvalidRequestException"):
         save(client("athena"), "no-such-group", "mine")
 
 
-def test_a_change_of_a_workgroup_leaves_the_rest_as_it_was(
-    client: Callable[[str], Any], group: str
+def test_a_workgroup_update_leaves_other_settings_unchanged(
+    client: Callable[[str], Any], workgroup: str
 ) -> None:
     athena = client("athena")
     updates = {
@@ -80,9 +84,9 @@ def test_a_change_of_a_workgroup_leaves_the_rest_as_it_was(
         "RemoveBytesScannedCutoffPerQuery": True,
     }
     athena.update_work_group(
-        WorkGroup=group, ConfigurationUpdates={**updates, "EnforceWorkGroupConfiguration": True}
+        WorkGroup=workgroup, ConfigurationUpdates={**updates, "EnforceWorkGroupConfiguration": True}
     )
-    changed = athena.get_work_group(WorkGroup=group)["WorkGroup"]
+    changed = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
     assert changed["Description"] == "mine"
     assert changed["Configuration"]["ResultConfiguration"]["OutputLocation"] == "s3://results/b/"
     assert changed["Configuration"]["EnforceWorkGroupConfiguration"] is True

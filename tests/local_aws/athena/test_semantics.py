@@ -1,5 +1,4 @@
-"""The local Athena answers, and refuses, as Trino's documentation says: known answers, on the
-engine alone."""
+"""The local Athena's engine gives the rows and errors of Trino's documentation."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from local_aws.athena.syntax import Source
 
 Run = Callable[[str], Result]
 HERE = Path(__file__).parent
-STARTED = datetime(2024, 3, 5, 10, 20, 30)  # what now() is in these tests
+STARTED = datetime(2024, 3, 5, 10, 20, 30)  # the value of now() in these tests
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +37,19 @@ def run() -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("case", known_answers(HERE / "answers.sql"))
-def test_a_query_has_the_rows_that_trino_gives(run: Run, case: Case) -> None:
+def test_a_query_returns_trino_s_rows(run: Run, case: Case) -> None:
     assert run(case.sql).rows == case.rows
 
 
 @pytest.mark.parametrize("case", known_answers(HERE / "refusals.sql"))
-def test_a_query_that_trino_refuses_fails_with_trinos_words(run: Run, case: Case) -> None:
+def test_an_invalid_query_fails_with_trino_s_message(run: Run, case: Case) -> None:
     with pytest.raises(QueryFailed) as caught:
         run(case.sql)
     assert case.words in caught.value.reason
 
 
 @pytest.mark.parametrize(
-    ("sql", "words"),
+    ("sql", "message"),
     [
         ("SELEC 1", "line 1:1: mismatched input 'SELEC'"),
         ("SELECT 1 FROM", "line 1:14: mismatched input '<EOF>'"),
@@ -63,13 +62,13 @@ def test_a_query_that_trino_refuses_fails_with_trinos_words(run: Run, case: Case
         ("USE db", "mismatched input 'USE'"),
     ],
 )
-def test_a_syntax_error_is_refused_before_the_query_starts(sql: str, words: str) -> None:
+def test_a_syntax_error_is_found_by_the_parser(sql: str, message: str) -> None:
     with pytest.raises(InvalidSyntax) as caught:
         parse(sql)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_columns_without_a_name_are_counted_and_named_ones_keep_their_letters(run: Run) -> None:
+def test_unnamed_columns_are_numbered_and_named_columns_keep_their_case(run: Run) -> None:
     names = [
         name
         for name, _ in run(
@@ -91,11 +90,11 @@ def test_columns_without_a_name_are_counted_and_named_ones_keep_their_letters(ru
         (0.0, "0.0"),
     ],
 )
-def test_doubles_are_written_as_java_writes_them(value: float, text: str) -> None:
+def test_doubles_are_formatted_as_in_java(value: float, text: str) -> None:
     assert java_double(value) == text
 
 
-def test_a_real_has_the_fewest_digits_that_tell_it_apart() -> None:
+def test_a_real_has_the_fewest_digits_that_identify_it() -> None:
     assert [java_real(value) for value in (0.10000000149011612, 16777216.0, float("nan"))] == [
         "0.1",
         "1.6777216E7",

@@ -1,4 +1,4 @@
-"""The archive of Spark's classes: made once, by one, kept where it can be, and never in the way."""
+"""The archive of Spark's classes is created once, shared by all servers, and never required."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from local_aws.emr.class_archive import ClassArchive
 from local_aws.emr.spark import Spark
 from local_aws.java import Java, find_java
 
-# a Java that dumps what it is asked to, and notes every call; a file named fail makes it fail, one
-# named slow take a minute
+# writes the requested archive and counts its calls; a file "fail" makes it fail, "slow" makes it
+# take a minute
 FAKE_JAVA = """#!/bin/sh
 echo called >> {home}/calls
 [ -e {home}/fail ] && echo "out of luck" && exit 1
@@ -54,11 +54,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path)
 
 
-def test_before_it_is_made_java_is_told_nothing_of_it(machine: Machine) -> None:
+def test_java_gets_no_flags_before_the_archive_exists(machine: Machine) -> None:
     assert machine.archive().java_flags() == []
 
 
-def test_it_is_made_once_and_found_by_every_later_server(machine: Machine) -> None:
+def test_an_archive_is_created_once_and_used_by_later_servers(machine: Machine) -> None:
     assert machine.archive().make()
     calls = machine.calls()
     assert machine.archive().make()
@@ -70,13 +70,13 @@ def test_it_is_made_once_and_found_by_every_later_server(machine: Machine) -> No
     assert auto == "-Xshare:auto"
 
 
-def test_another_pyspark_gets_another_archive(machine: Machine, tmp_path: Path) -> None:
+def test_a_changed_pyspark_needs_a_new_archive(machine: Machine, tmp_path: Path) -> None:
     machine.archive().make()
     (machine.spark.home / "jars/new.jar").touch()
     assert not machine.archive().exists()
 
 
-def test_a_failure_leaves_nothing_half_made(
+def test_a_failed_creation_leaves_no_files(
     machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (machine.home / "fail").touch()
@@ -86,7 +86,9 @@ def test_a_failure_leaves_nothing_half_made(
     assert not list((tmp_path / "cache").rglob("making"))
 
 
-def test_while_one_makes_it_others_do_without(machine: Machine, tmp_path: Path) -> None:
+def test_servers_run_without_the_archive_while_another_creates_it(
+    machine: Machine, tmp_path: Path
+) -> None:
     machine.archive().make()
     [top] = (tmp_path / "cache").rglob("spark.jsa")
     top.unlink()
@@ -98,7 +100,7 @@ def test_while_one_makes_it_others_do_without(machine: Machine, tmp_path: Path) 
     assert machine.archive().make()
 
 
-def test_where_the_cache_cannot_be_written_the_data_folder_keeps_it(
+def test_the_data_folder_is_used_if_the_cache_is_not_writable(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -107,7 +109,7 @@ def test_where_the_cache_cannot_be_written_the_data_folder_keeps_it(
     assert list(machine.fallback.rglob("spark.jsa"))
 
 
-def test_where_nothing_can_be_written_it_works_without(
+def test_no_archive_is_created_if_no_folder_is_writable(
     machine: Machine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -121,27 +123,25 @@ def test_where_nothing_can_be_written_it_works_without(
     assert machine.archive().java_flags() == []
 
 
-def test_archives_of_environments_that_are_gone_are_removed(
-    machine: Machine, tmp_path: Path
-) -> None:
-    gone = Machine(tmp_path / "gone")
-    gone.archive().make()
+def test_archives_of_removed_environments_are_deleted(machine: Machine, tmp_path: Path) -> None:
+    removed = Machine(tmp_path / "gone")
+    removed.archive().make()
     [old] = (tmp_path / "cache").rglob("spark.jsa")
-    (gone.spark.home / "jars").rmdir()
-    gone.spark.home.rmdir()
+    (removed.spark.home / "jars").rmdir()
+    removed.spark.home.rmdir()
     machine.archive().make()
     assert not old.exists()
     assert machine.archive().exists()
 
 
-def test_an_old_java_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_java_gets_no_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     old = Machine(tmp_path, major=11)
     assert not old.archive().make()
     assert old.calls() == 0
 
 
-def test_after_close_nothing_is_begun(machine: Machine) -> None:
+def test_no_creation_starts_after_close(machine: Machine) -> None:
     archive = machine.archive()
     archive.close()
     assert not archive.make()
@@ -150,7 +150,7 @@ def test_after_close_nothing_is_begun(machine: Machine) -> None:
 
 @pytest.mark.jvm
 @pytest.mark.long
-def test_the_real_java_maps_the_real_archive(
+def test_spark_loads_its_classes_from_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -160,11 +160,11 @@ def test_the_real_java_maps_the_real_archive(
     command = Spark.installed(find_java()).command(
         ["--version"], tmp_path, [*archive.java_flags(), "-Xlog:class+load"]
     )
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "org.apache.spark.deploy.SparkSubmit source: shared objects file (top)" in said.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "org.apache.spark.deploy.SparkSubmit source: shared objects file (top)" in result.stdout
 
 
-def test_close_returns_when_nothing_of_the_making_lives(machine: Machine, tmp_path: Path) -> None:
+def test_close_kills_a_running_creation(machine: Machine, tmp_path: Path) -> None:
     (machine.home / "slow").touch()
     archive, pid = machine.archive(), machine.home / "pid"
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The cause of a failure, found in a step's logs."""
+"""The cause of a failure is found in a step's logs."""
 
 from __future__ import annotations
 
@@ -43,13 +43,11 @@ Traceback (most recent call last):
         ("", "", ("", "stderr")),
     ],
 )
-def test_the_cause_is_the_line_that_says_why(
-    stdout: str, stderr: str, cause: tuple[str, str]
-) -> None:
+def test_the_cause_is_the_last_error_line(stdout: str, stderr: str, cause: tuple[str, str]) -> None:
     assert DriverOutput(stdout, stderr).cause() == cause
 
 
-def test_a_missing_bucket_is_named_as_s3_names_it() -> None:
+def test_a_missing_bucket_gets_s3_s_message() -> None:
     hadoop = (
         "java.io.IOException: Could not initialize target File System for URI : s3://gone-bucket/"
     )
@@ -60,5 +58,5 @@ def test_a_missing_bucket_is_named_as_s3_names_it() -> None:
     assert "NoSuchBucket; Bucket: gone-bucket" in output.cause()[0]
 
 
-def test_output_without_a_missing_bucket_stays_as_it_is() -> None:
+def test_output_without_a_missing_bucket_is_unchanged() -> None:
     assert DriverOutput("a", "b").with_aws_errors() == DriverOutput("a", "b")

@@ -1,4 +1,4 @@
-"""The options of a spark-submit that one machine can use, and those refused by name."""
+"""The arguments of spark-submit: kept for one machine, dropped, or rejected by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from local_aws.emr.submission import local_conf, parse_submission
 from local_aws.overlay import AwsError
 
 
-def test_options_after_the_application_are_the_applications_own() -> None:
+def test_options_after_the_application_are_its_arguments() -> None:
     parsed = parse_submission(
         [
             "spark-submit",
@@ -26,7 +26,7 @@ def test_options_after_the_application_are_the_applications_own() -> None:
     assert parsed.options == ()
 
 
-def test_options_that_only_shape_a_cluster_are_dropped() -> None:
+def test_options_that_only_size_a_cluster_are_dropped() -> None:
     cluster_only = [
         *(
             "--master",
@@ -74,18 +74,18 @@ def test_options_of_the_application_are_kept_in_order() -> None:
     assert list(parse_submission(["spark-submit", *kept, "x.py"]).options) == kept
 
 
-def test_an_option_and_its_value_may_be_one_argument() -> None:
+def test_an_option_may_be_joined_with_its_value() -> None:
     parsed = parse_submission(["spark-submit", "--name=a=b", "--conf=spark.x=y=z", "x.py"])
     assert parsed.options == ("--name", "a=b", "--conf", "spark.x=y=z")
 
 
 @pytest.mark.parametrize(("mode", "cluster"), [("client", False), ("cluster", True)])
-def test_the_deploy_mode_is_known(mode: str, cluster: bool) -> None:
+def test_the_deploy_mode_is_recognised(mode: str, cluster: bool) -> None:
     assert parse_submission(["spark-submit", "--deploy-mode", mode, "x.py"]).cluster_mode is cluster
 
 
 @pytest.mark.parametrize(
-    ("args", "named"),
+    ("args", "unsupported"),
     [
         ([], "without arguments"),
         (["s3-dist-cp", "--src", "a"], "s3-dist-cp"),
@@ -117,13 +117,13 @@ def test_the_deploy_mode_is_known(mode: str, cluster: bool) -> None:
         ),
     ],
 )
-def test_work_that_cannot_run_here_is_refused_by_name(args: list[str], named: str) -> None:
+def test_unsupported_submissions_are_rejected_by_name(args: list[str], unsupported: str) -> None:
     with pytest.raises(AwsError) as caught:
         parse_submission(args)
     assert caught.value.code == "LocalAwsNotSupported"
-    assert named in caught.value.message
+    assert unsupported in caught.value.message
 
 
-def test_spark_defaults_become_options_without_what_shapes_a_cluster() -> None:
+def test_spark_defaults_become_options_except_sizes_of_the_cluster() -> None:
     properties = {"spark.sql.shuffle.partitions": "7", "spark.executor.memory": "18g"}
     assert local_conf(properties) == ["--conf", "spark.sql.shuffle.partitions=7"]

@@ -1,5 +1,4 @@
-"""EventBridge Scheduler on the local AWS: schedules are checked as AWS checks them, and never
-fire."""
+"""EventBridge Scheduler on the local AWS validates schedules like AWS and never fires them."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ ROLE = "arn:aws:iam::123456789012:role/SchedulesTest"
 
 @pytest.fixture(scope="module")
 def scheduler(client: Callable[[str], Any]) -> Any:
-    """The scheduler's client, beside a role that it may assume and one that it may not."""
+    """The scheduler's client, with a role that it may assume and one that it may not."""
     for name, service in (("SchedulesTest", "scheduler"), ("SchedulesTestOther", "lambda")):
         principal = {"Service": f"{service}.amazonaws.com"}
         trust = {
@@ -51,20 +50,20 @@ def schedule(expression: str = "rate(1 day)", role: str = ROLE, name: str = "") 
         "cron(0,30 0 1 1,7 ? *)",
     ],
 )
-def test_a_schedule_is_kept_and_says_that_it_never_fires(
+def test_a_schedule_is_stored_with_a_warning_that_it_never_fires(
     scheduler: Any, caplog: pytest.LogCaptureFixture, expression: str
 ) -> None:
-    wanted = schedule(expression)
-    scheduler.create_schedule(**wanted)
-    assert scheduler.get_schedule(Name=wanted["Name"])["ScheduleExpression"] == expression
-    assert f"schedule {wanted['Name']} is stored, but never fires here" in caplog.text
+    requested = schedule(expression)
+    scheduler.create_schedule(**requested)
+    assert scheduler.get_schedule(Name=requested["Name"])["ScheduleExpression"] == expression
+    assert f"schedule {requested['Name']} is stored, but never fires here" in caplog.text
 
 
 @pytest.mark.parametrize(
     "expression",
     [
-        "cron(0 3 * * ?)",  # five fields, as in crontab
-        "cron(0 3 * * * *)",  # one of the two days must be a question mark
+        "cron(0 3 * * ?)",  # five fields as in crontab
+        "cron(0 3 * * * *)",  # day of month or day of week has to be a question mark
         "cron(0 3 ? * ? *)",
         "cron(60 3 * * ? *)",
         "cron(0 24 * * ? *)",
@@ -76,7 +75,7 @@ def test_a_schedule_is_kept_and_says_that_it_never_fires(
         "at(tomorrow)",
     ],
 )
-def test_an_expression_that_aws_refuses_is_refused(scheduler: Any, expression: str) -> None:
+def test_an_invalid_schedule_expression_is_rejected(scheduler: Any, expression: str) -> None:
     with pytest.raises(
         scheduler.exceptions.ValidationException, match="Invalid Schedule Expression"
     ):
@@ -84,10 +83,10 @@ def test_an_expression_that_aws_refuses_is_refused(scheduler: Any, expression: s
 
 
 @pytest.mark.parametrize("role", ["Nobody", "SchedulesTestOther"])
-def test_a_role_that_the_scheduler_cannot_assume_is_refused(scheduler: Any, role: str) -> None:
-    wanted = schedule(name=f"kept-{role}")
-    scheduler.create_schedule(**wanted)
-    wanted["Target"]["RoleArn"] = f"arn:aws:iam::123456789012:role/{role}"
+def test_a_schedule_needs_a_role_that_the_scheduler_may_assume(scheduler: Any, role: str) -> None:
+    requested = schedule(name=f"kept-{role}")
+    scheduler.create_schedule(**requested)
+    requested["Target"]["RoleArn"] = f"arn:aws:iam::123456789012:role/{role}"
     for write in (
         scheduler.update_schedule,
         lambda **changed: scheduler.create_schedule(**{**changed, "Name": "new"}),
@@ -96,5 +95,5 @@ def test_a_role_that_the_scheduler_cannot_assume_is_refused(scheduler: Any, role
             scheduler.exceptions.ValidationException,
             match="must allow AWS EventBridge Scheduler to assume",
         ):
-            write(**wanted)
-    assert scheduler.get_schedule(Name=wanted["Name"])["Target"]["RoleArn"] == ROLE
+            write(**requested)
+    assert scheduler.get_schedule(Name=requested["Name"])["Target"]["RoleArn"] == ROLE

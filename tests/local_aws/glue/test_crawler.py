@@ -1,10 +1,8 @@
-"""Crawlers of the local AWS: what they find in S3, what they write to the catalog, and AWS's states
-and refusals."""
+"""Crawlers of the local AWS: tables and partitions found, states, and rejected requests."""
 
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import time
 import uuid
@@ -12,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+from support.lake import Lake
 
 ROLE = "crawler-role"
 TABLE_LEVEL_3 = {
@@ -24,25 +22,10 @@ TABLE_LEVEL_3 = {
 }
 
 
-class Lake:
-    """A bucket and a database of one test, with what one does to them."""
+class CrawledLake(Lake):
+    """A bucket, a database, and crawlers over them."""
 
-    def __init__(self, client: Callable[[str], Any]) -> None:
-        self.s3, self.glue, self.client = client("s3"), client("glue"), client
-        self.bucket = f"lake-{uuid.uuid4().hex[:8]}"
-        self.database = self.bucket.replace("-", "_")
-        self.s3.create_bucket(Bucket=self.bucket)
-        self.glue.create_database(DatabaseInput={"Name": self.database})
-
-    def put(self, key: str, body: bytes | str) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-
-    def put_parquet(self, key: str, **columns: list[Any] | pa.Array) -> None:
-        sink = io.BytesIO()
-        pq.write_table(pa.table(columns), sink)
-        self.put(key, sink.getvalue())
-
-    def define(self, *paths: str, name: str = "", **more: Any) -> str:
+    def create_crawler(self, *paths: str, name: str = "", **more: Any) -> str:
         name = name or f"crawler-{uuid.uuid4().hex[:8]}"
         targets = {
             "S3Targets": [
@@ -65,7 +48,7 @@ class Lake:
         raise AssertionError(f"{name} is still {crawler['State']}")
 
     def crawled(self, *paths: str, **more: Any) -> dict[str, dict[str, Any]]:
-        last = self.crawl(self.define(*paths, **more))
+        last = self.crawl(self.create_crawler(*paths, **more))
         assert last["Status"] == "SUCCEEDED", last
         return self.tables()
 
@@ -76,13 +59,13 @@ class Lake:
         }
 
     def partitions(self, table: str) -> list[list[str]]:
-        found = self.glue.get_partitions(DatabaseName=self.database, TableName=table)["Partitions"]
-        return sorted(partition["Values"] for partition in found)
+        listed = self.glue.get_partitions(DatabaseName=self.database, TableName=table)["Partitions"]
+        return sorted(partition["Values"] for partition in listed)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def role(client: Callable[[str], Any]) -> None:
-    """A role that Glue may assume, and one that it may not."""
+def roles(client: Callable[[str], Any]) -> None:
+    """A role that Glue may assume, one with a path, and one that Glue may not assume."""
     for name, service in ((ROLE, "glue"), ("emr-role", "elasticmapreduce")):
         principal = {"Service": f"{service}.amazonaws.com"}
         trust = {
@@ -95,22 +78,22 @@ def role(client: Callable[[str], Any]) -> None:
 
 
 @pytest.fixture
-def lake(client: Callable[[str], Any]) -> Lake:
-    return Lake(client)
+def lake(client: Callable[[str], Any]) -> CrawledLake:
+    return CrawledLake(client)
 
 
 def columns(table: dict[str, Any]) -> dict[str, str]:
     return {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
 
 
-def keys(table: dict[str, Any]) -> dict[str, str]:
+def partition_keys(table: dict[str, Any]) -> dict[str, str]:
     return {column["Name"]: column["Type"] for column in table["PartitionKeys"]}
 
 
-# what is found
+# --- tables and columns
 
 
-def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lake: Lake) -> None:
+def test_a_folder_of_runs_becomes_a_table_partitioned_by_run_id(lake: CrawledLake) -> None:
     for run in ("2024-01-01", "2024-01-02"):
         lake.put_parquet(
             f"processed/user_metrics/run_id={run}/part-0.parquet",
@@ -121,7 +104,7 @@ def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lak
         "user_metrics"
     ]
     assert columns(table) == {"user_id": "string", "total": "int"}
-    assert keys(table) == {"run_id": "string"}
+    assert partition_keys(table) == {"run_id": "string"}
     assert lake.partitions("user_metrics") == [["2024-01-01"], ["2024-01-02"]]
     assert table["StorageDescriptor"]["Location"] == f"s3://{lake.bucket}/processed/user_metrics/"
     assert table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].endswith(
@@ -131,7 +114,7 @@ def test_a_parquet_folder_with_run_ids_becomes_a_table_partitioned_by_run_id(lak
     assert (table["Parameters"]["recordCount"], table["Parameters"]["objectCount"]) == ("2", "2")
 
 
-def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
+def test_parquet_types_get_glue_s_type_names(lake: CrawledLake) -> None:
     lake.put_parquet(
         "t/a.parquet",
         i=pa.array([1], pa.int32()),
@@ -160,12 +143,12 @@ def test_parquet_types_get_the_names_that_glue_gives_them(lake: Lake) -> None:
         (
             "first,last\nada,lovelace\nalan,turing\n",
             {"col0": "string", "col1": "string"},
-        ),  # all text: AWS sees no header
+        ),  # only text, so AWS finds no header
         ("id,day\n1,2024-01-01\n2,2024-01-02\n", {"id": "bigint", "day": "string"}),
     ],
 )
-def test_csv_columns_follow_awss_header_and_type_rules(
-    lake: Lake, text: str, expected: dict[str, str]
+def test_csv_columns_follow_aws_s_rules_for_headers_and_types(
+    lake: CrawledLake, text: str, expected: dict[str, str]
 ) -> None:
     lake.put("raw/things/data.csv", text)
     table = lake.crawled("raw/things/")["things"]
@@ -176,7 +159,7 @@ def test_csv_columns_follow_awss_header_and_type_rules(
     }
 
 
-def test_gzipped_csv_and_json_lines_are_read(lake: Lake) -> None:
+def test_gzipped_csv_and_json_lines_are_classified(lake: CrawledLake) -> None:
     lake.put("raw/zipped/data.csv.gz", gzip.compress(b"id,n\na,1\nb,2\n"))
     lake.put(
         "raw/lines/data.json", '{"Id": 1, "tags": ["a"], "in": {"x": 1.5}}\n{"Id": 5000000000}\n'
@@ -191,12 +174,12 @@ def test_gzipped_csv_and_json_lines_are_read(lake: Lake) -> None:
     }
 
 
-def test_one_column_of_text_is_unknown_to_the_classifiers(lake: Lake) -> None:
+def test_a_single_text_column_is_classified_as_unknown(lake: CrawledLake) -> None:
     lake.put("raw/words/data.csv", "word\none\ntwo\n")
     assert lake.crawled("raw/words/")["words"]["Parameters"]["classification"] == "UNKNOWN"
 
 
-def test_hidden_files_markers_and_exclusions_are_not_seen(lake: Lake) -> None:
+def test_hidden_files_folder_markers_and_exclusions_are_ignored(lake: CrawledLake) -> None:
     lake.put_parquet("t/run_id=1/a.parquet", x=[1])
     for key in (
         "t/run_id=1/_SUCCESS",
@@ -211,34 +194,36 @@ def test_hidden_files_markers_and_exclusions_are_not_seen(lake: Lake) -> None:
     assert table["Parameters"]["objectCount"] == "1"
 
 
-def test_a_star_in_an_exclusion_does_not_cross_a_slash(lake: Lake) -> None:
+def test_a_star_in_an_exclusion_does_not_cross_a_slash(lake: CrawledLake) -> None:
     lake.put_parquet("t/p=1/a.parquet", x=[1])
     assert list(lake.crawled("t/", exclusions=["*.parquet"])) == ["t"]
     assert (
         lake.crawl(
-            lake.define("t/", exclusions=["{p,q}=[0-9]/?.parquet"], name=f"none-{lake.bucket}")
+            lake.create_crawler(
+                "t/", exclusions=["{p,q}=[0-9]/?.parquet"], name=f"none-{lake.bucket}"
+            )
         )["Status"]
         == "SUCCEEDED"
     )
 
 
-def test_similar_siblings_merge_without_a_table_level_and_stay_apart_with_one(lake: Lake) -> None:
+def test_similar_sibling_folders_merge_unless_a_table_level_is_set(lake: CrawledLake) -> None:
     for name in ("jan", "feb"):
         lake.put_parquet(f"sales/{name}/a.parquet", x=[1])
     merged = lake.crawled("sales/")
-    assert keys(merged["sales"]) == {"partition_0": "string"}
+    assert partition_keys(merged["sales"]) == {"partition_0": "string"}
     level_3 = {"Version": 1.0, "Grouping": {"TableLevelConfiguration": 3}}
     apart = lake.crawled("sales/", Configuration=json.dumps(level_3), TablePrefix="t_")
     assert {"t_jan", "t_feb"} <= apart.keys()
 
 
-def test_dissimilar_siblings_become_tables_of_their_own(lake: Lake) -> None:
+def test_dissimilar_sibling_folders_become_separate_tables(lake: CrawledLake) -> None:
     lake.put_parquet("p/users/a.parquet", user=["u"], age=[1])
     lake.put_parquet("p/cars/a.parquet", plate=["x"], seats=[4])
     assert lake.crawled("p/").keys() == {"users", "cars"}
 
 
-def test_a_name_taken_by_another_location_gets_a_hash(lake: Lake) -> None:
+def test_a_table_name_in_use_gets_a_hash(lake: CrawledLake) -> None:
     lake.put_parquet("a/data/x.parquet", x=[1])
     lake.put_parquet("b/data/x.parquet", y=["1"])
     names = sorted(lake.crawled("a/data/", "b/data/"))
@@ -246,17 +231,17 @@ def test_a_name_taken_by_another_location_gets_a_hash(lake: Lake) -> None:
     assert names[1].startswith("data_") and len(names[1]) == len("data_") + 32
 
 
-def test_names_are_made_of_lower_case_letters_digits_and_underscores(lake: Lake) -> None:
+def test_table_names_are_lower_case_with_underscores(lake: CrawledLake) -> None:
     lake.put_parquet("My-Data.v2/a.parquet", x=[1])
     assert list(lake.crawled("My-Data.v2/", TablePrefix="raw_")) == ["raw_my_data_v2"]
 
 
-# recrawls
+# --- later crawls
 
 
-def test_a_second_crawl_adds_partitions_and_columns(lake: Lake) -> None:
+def test_a_second_crawl_adds_partitions_and_columns(lake: CrawledLake) -> None:
     lake.put_parquet("t/run_id=1/a.parquet", x=[1])
-    name = lake.define(
+    name = lake.create_crawler(
         "t/",
         Configuration=json.dumps(
             TABLE_LEVEL_3 | {"Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
@@ -273,9 +258,11 @@ def test_a_second_crawl_adds_partitions_and_columns(lake: Lake) -> None:
     assert [column["Name"] for column in first["StorageDescriptor"]["Columns"]] == ["x", "y"]
 
 
-def test_update_behavior_log_leaves_the_schema_and_still_adds_partitions(lake: Lake) -> None:
+def test_update_behavior_log_keeps_the_schema_but_adds_partitions(lake: CrawledLake) -> None:
     lake.put_parquet("t/run_id=1/a.parquet", x=[1])
-    name = lake.define("t/", SchemaChangePolicy={"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"})
+    name = lake.create_crawler(
+        "t/", SchemaChangePolicy={"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
+    )
     lake.crawl(name)
     lake.put_parquet("t/run_id=2/a.parquet", x=[1], y=[1], z=[1])
     lake.glue.update_crawler(
@@ -289,21 +276,21 @@ def test_update_behavior_log_leaves_the_schema_and_still_adds_partitions(lake: L
     assert lake.partitions("t") == [["1"], ["2"]]
 
 
-def test_merge_new_columns_keeps_a_type_set_by_hand(lake: Lake) -> None:
+def test_merge_new_columns_keeps_a_changed_type(lake: CrawledLake) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
     merge = {
         "Version": 1.0,
         "CrawlerOutput": {"Tables": {"AddOrUpdateBehavior": "MergeNewColumns"}},
     }
-    name = lake.define("t/", Configuration=json.dumps(merge))
+    name = lake.create_crawler("t/", Configuration=json.dumps(merge))
     lake.crawl(name)
     table = lake.tables()["t"]
     table["StorageDescriptor"]["Columns"] = [{"Name": "x", "Type": "decimal(10,0)"}]
-    wanted = {
+    table_input = {
         key: table[key]
         for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
     }
-    lake.glue.update_table(DatabaseName=lake.database, TableInput=wanted)
+    lake.glue.update_table(DatabaseName=lake.database, TableInput=table_input)
     lake.put_parquet("t/a.parquet", x=[1], y=["n"])
     lake.crawl(name)
     assert columns(lake.tables()["t"]) == {"x": "decimal(10,0)", "y": "string"}
@@ -317,13 +304,13 @@ def test_merge_new_columns_keeps_a_type_set_by_hand(lake: Lake) -> None:
         ("DEPRECATE_IN_DATABASE", {"t", "gone"}, [["1"], ["2"]]),
     ],
 )
-def test_folders_that_are_gone_follow_the_delete_behavior(
-    lake: Lake, behavior: str, tables: set[str], partitions: list[list[str]]
+def test_deleted_folders_follow_the_delete_behavior(
+    lake: CrawledLake, behavior: str, tables: set[str], partitions: list[list[str]]
 ) -> None:
     for key in ("t/run_id=1/a.parquet", "t/run_id=2/a.parquet", "gone/a.parquet"):
         lake.put_parquet(key, x=[1])
     policy = {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": behavior}
-    name = lake.define("t/", "gone/", SchemaChangePolicy=policy)
+    name = lake.create_crawler("t/", "gone/", SchemaChangePolicy=policy)
     lake.crawl(name)
     for key in ("t/run_id=1/a.parquet", "gone/a.parquet"):
         lake.s3.delete_object(Bucket=lake.bucket, Key=key)
@@ -334,14 +321,12 @@ def test_folders_that_are_gone_follow_the_delete_behavior(
         assert "DEPRECATED_BY_CRAWLER" in lake.tables()["gone"]["Parameters"]
 
 
-# states, history, log
+# --- states and logs
 
 
-def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run(
-    lake: Lake,
-) -> None:
+def test_a_crawl_ends_in_ready_with_last_crawl_metrics_and_log(lake: CrawledLake) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
-    name = lake.define("t/")
+    name = lake.create_crawler("t/")
     before = lake.glue.get_crawler(Name=name)["Crawler"]
     assert before["State"] == "READY" and "LastCrawl" not in before
     last = lake.crawl(name)
@@ -362,20 +347,20 @@ def test_the_states_go_from_ready_to_ready_and_last_crawl_comes_only_after_a_run
     assert any("Created table t" in event["message"] for event in events)
 
 
-def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
+def test_a_running_crawler_can_only_be_stopped(
+    lake: CrawledLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
-    name = lake.define("t/")
+    name = lake.create_crawler("t/")
     monkeypatch.setattr("local_aws.glue.component.data_files", lambda *_: time.sleep(0.5) or [])
     lake.glue.start_crawler(Name=name)
-    for refused in (
+    for blocked_call in (
         lambda: lake.glue.start_crawler(Name=name),
         lambda: lake.glue.update_crawler(Name=name, Description="x"),
         lambda: lake.glue.delete_crawler(Name=name),
     ):
         with pytest.raises(lake.glue.exceptions.CrawlerRunningException):
-            refused()
+            blocked_call()
     lake.glue.stop_crawler(Name=name)
     assert lake.glue.get_crawler(Name=name)["Crawler"]["State"] == "STOPPING"
     with pytest.raises(lake.glue.exceptions.CrawlerStoppingException):
@@ -387,48 +372,48 @@ def test_a_running_crawler_can_neither_start_nor_change_and_can_be_stopped(
         lake.glue.stop_crawler(Name=name)
 
 
-def test_a_missing_bucket_fails_the_crawl_and_an_empty_prefix_does_not(lake: Lake) -> None:
+def test_a_missing_bucket_fails_the_crawl_but_an_empty_prefix_does_not(lake: CrawledLake) -> None:
     assert lake.crawled("nothing/here/") == {}
     bucket, lake.bucket = lake.bucket, "no-such-bucket-anywhere"
-    last = lake.crawl(lake.define("t/"))
+    last = lake.crawl(lake.create_crawler("t/"))
     lake.bucket = bucket
     assert last["Status"] == "FAILED" and "NoSuchBucket" in last["ErrorMessage"]
 
 
-def test_a_crawl_creates_the_database_that_its_crawler_names(lake: Lake) -> None:
+def test_a_crawl_creates_a_missing_database(lake: CrawledLake) -> None:
     lake.put_parquet("t/a.parquet", x=[1])
     lake.database += "_new"
-    name = lake.define("t/")
+    name = lake.create_crawler("t/")
     with pytest.raises(lake.glue.exceptions.EntityNotFoundException):
         lake.glue.get_database(Name=lake.database)
     assert lake.crawl(name)["Status"] == "SUCCEEDED"
     assert list(lake.tables()) == ["t"]
 
 
-def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
-    name = lake.define("t/", Tags={"a": "b"})
+def test_crawlers_are_listed_updated_and_deleted(lake: CrawledLake) -> None:
+    name = lake.create_crawler("t/", Tags={"a": "b"})
     assert name in lake.glue.list_crawlers()["CrawlerNames"]
     lake.glue.update_crawler(Name=name, Description="new words")
-    got = lake.glue.batch_get_crawlers(CrawlerNames=[name, "other"])
+    batch = lake.glue.batch_get_crawlers(CrawlerNames=[name, "other"])
     assert (
-        got["Crawlers"][0]["Description"],
-        got["Crawlers"][0]["Version"],
-        got["CrawlersNotFound"],
+        batch["Crawlers"][0]["Description"],
+        batch["Crawlers"][0]["Version"],
+        batch["CrawlersNotFound"],
     ) == ("new words", 2, ["other"])
     lake.glue.delete_crawler(Name=name)
     with pytest.raises(lake.glue.exceptions.EntityNotFoundException):
         lake.glue.get_crawler(Name=name)
 
 
-# refusals
+# --- rejected requests
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"Role": "no-such-role"}, "unable to assume provided role"),
         ({"Role": "emr-role"}, "unable to assume provided role"),
-        # a bare name stands for a role without a path
+        # a name without a path is another role
         ({"Role": "pathed-role"}, "unable to assume provided role"),
         ({"Targets": {}}, "At least one crawler target"),
         ({"Targets": {"S3Targets": [{"Path": "bucket/t/"}]}}, "not an S3 path"),
@@ -459,28 +444,15 @@ def test_crawlers_are_listed_updated_and_deleted(lake: Lake) -> None:
         ),
     ],
 )
-def test_a_wrong_or_impossible_crawler_is_refused(
-    lake: Lake, change: dict[str, Any], words: str
+def test_an_invalid_or_unsupported_crawler_is_rejected(
+    lake: CrawledLake, change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ClientError, match=words) as caught:
-        lake.define("t/", **change)
+    with pytest.raises(ClientError, match=message) as caught:
+        lake.create_crawler("t/", **change)
     assert caught.value.response["Error"]["Code"] == "InvalidInputException"
 
 
-def test_a_role_with_a_path_is_known_by_its_arn(lake: Lake) -> None:
+def test_a_role_with_a_path_is_given_by_its_arn(lake: CrawledLake) -> None:
     arn = lake.client("iam").get_role(RoleName="pathed-role")["Role"]["Arn"]
     lake.put_parquet("t/a.parquet", x=[1])
-    assert lake.crawl(lake.define("t/", Role=arn))["Status"] == "SUCCEEDED"
-
-
-def test_seven_small_targets_are_crawled_in_well_under_a_second(lake: Lake) -> None:
-    roots = [f"processed/table_{number}/" for number in range(7)]
-    for root in roots:
-        lake.put_parquet(f"{root}run_id=1/a.parquet", x=[1])
-    lake.crawl(lake.define(*roots, name=f"warm-{lake.bucket}"))
-    lake.put_parquet(f"{roots[0]}run_id=2/a.parquet", x=[1])
-    name = lake.define(*roots, Configuration=json.dumps(TABLE_LEVEL_3))
-    started = time.monotonic()
-    lake.crawl(name)
-    assert time.monotonic() - started < 2  # 0.2 s on a quiet machine
-    assert len(lake.tables()) == 7
+    assert lake.crawl(lake.create_crawler("t/", Role=arn))["Status"] == "SUCCEEDED"

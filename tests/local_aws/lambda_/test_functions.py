@@ -1,5 +1,4 @@
-"""Lambda functions of the stand-in run when they are invoked, and when an execution ends that an
-EventBridge rule looks for."""
+"""Lambda functions of the stand-in run by invocation and by EventBridge rules."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.polling import wait_for
 
 ROLE = "FunctionsTest"
 CODE = """
@@ -46,7 +46,7 @@ def keep(event, context):
 
 
 class Functions:
-    """Makes functions and reads what they logged."""
+    """Creates functions and reads their logs."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self.api, self.logs, self.s3 = client("lambda"), client("logs"), client("s3")
@@ -71,38 +71,35 @@ class Functions:
             "Environment": {"Variables": {"TABLE": "rentals"}},
             **more,
         }
-        made = self.api.create_function(
+        created = self.api.create_function(
             FunctionName=name,
             Handler=f"code.{handler}",
             Role=self.role,
             Code={"ZipFile": package.getvalue()},
             **settings,
         )
-        return str(made["FunctionArn"])
+        return str(created["FunctionArn"])
 
     def invoke(self, name: str, event: Any = None, **more: Any) -> tuple[dict[str, Any], Any]:
-        answer = self.api.invoke(
+        response = self.api.invoke(
             FunctionName=name, Payload=json.dumps(event or {}).encode(), **more
         )
-        payload = answer["Payload"].read()
-        return answer, json.loads(payload) if payload else None
+        payload = response["Payload"].read()
+        return response, json.loads(payload) if payload else None
 
     def logged(self, name: str) -> list[str]:
-        found = self.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
-        return [event["message"] for event in found]
+        listed = self.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        return [event["message"] for event in listed]
 
-    def kept(self, key: str, seconds: float = 10) -> Any:
-        """The events that the handler ``keep`` received."""
-        deadline = time.monotonic() + seconds
-        while key not in self.objects():
-            assert time.monotonic() < deadline, self.objects()
-            time.sleep(0.05)
+    def stored_event(self, key: str, seconds: float = 10) -> Any:
+        """Waits for the event that the handler ``keep`` stored under ``key``."""
+        wait_for(lambda: key in self.objects(), seconds)
         return json.loads(self.s3.get_object(Bucket="functions-test", Key=key)["Body"].read())
 
     def objects(self) -> list[str]:
         return [
-            found["Key"]
-            for found in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])
+            listed["Key"]
+            for listed in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])
         ]
 
 
@@ -111,14 +108,14 @@ def functions(client: Callable[[str], Any]) -> Functions:
     return Functions(client)
 
 
-def test_a_function_runs_with_nothing_but_its_own_environment(
+def test_a_function_runs_with_only_its_own_environment(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_USER", "1")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of the user")
     functions.create("echo", "echo")
-    answer, result = functions.invoke("echo", {"a": 1}, LogType="Tail")
-    assert (answer["StatusCode"], "FunctionError" in answer) == (200, False)
+    response, result = functions.invoke("echo", {"a": 1}, LogType="Tail")
+    assert (response["StatusCode"], "FunctionError" in response) == (200, False)
     assert (result["event"], result["name"], "functions-test" in result["buckets"]) == (
         {"a": 1},
         "echo",
@@ -127,63 +124,63 @@ def test_a_function_runs_with_nothing_but_its_own_environment(
     assert result["environ"]["TABLE"] == "rentals"
     assert not {"SECRET_OF_THE_USER", "AWS_SESSION_TOKEN"} & result["environ"].keys()
     assert 5000 < result["left"] <= 10000
-    assert "heard {'a': 1}\nto stderr\n" in base64.b64decode(answer["LogResult"]).decode()
+    assert "heard {'a': 1}\nto stderr\n" in base64.b64decode(response["LogResult"]).decode()
     lines = functions.logged("echo")
     assert lines[0] == f"START RequestId: {result['id']} Version: $LATEST"
     assert lines[1:3] == ["heard {'a': 1}", "to stderr"]
     assert lines[-1].startswith(f"REPORT RequestId: {result['id']}\tDuration: ")
 
 
-def test_an_error_of_a_function_is_its_answer_and_is_logged(functions: Functions) -> None:
+def test_an_error_of_a_function_is_returned_and_logged(functions: Functions) -> None:
     functions.create("fail", "fail")
-    answer, error = functions.invoke("fail")
-    assert answer["FunctionError"] == "Unhandled"
+    response, error = functions.invoke("fail")
+    assert response["FunctionError"] == "Unhandled"
     assert (error["errorType"], error["errorMessage"]) == ("ValueError", "no such rental")
     assert "code.py" in error["stackTrace"][0]
     assert "ValueError: no such rental" in functions.logged("fail")
 
 
-def test_a_function_that_takes_too_long_is_killed(functions: Functions) -> None:
+def test_a_function_is_killed_after_its_timeout(functions: Functions) -> None:
     functions.create("sleep", "sleep", Timeout=1)
-    answer, error = functions.invoke("sleep")
-    assert answer["FunctionError"] == "Unhandled"
+    response, error = functions.invoke("sleep")
+    assert response["FunctionError"] == "Unhandled"
     assert error["errorMessage"].endswith("Task timed out after 1.00 seconds")
     assert "sleeping" in functions.logged("sleep")
 
 
-def test_a_function_that_leaves_without_a_word_has_failed(functions: Functions) -> None:
+def test_a_function_that_exits_without_a_result_has_failed(functions: Functions) -> None:
     functions.create("leave", "leave")
     assert "Runtime exited" in functions.invoke("leave")[1]["errorMessage"]
 
 
-def test_a_handler_that_is_not_there_is_an_error(functions: Functions) -> None:
+def test_a_missing_handler_is_an_error(functions: Functions) -> None:
     functions.create("missing", "no_such_handler")
     assert functions.invoke("missing")[1]["errorType"] == "AttributeError"
 
 
-def test_an_asynchronous_invocation_is_answered_at_once(functions: Functions) -> None:
+def test_an_asynchronous_invocation_returns_before_the_function_ends(functions: Functions) -> None:
     functions.create("later", "keep")
-    answer, result = functions.invoke("later", {"id": "asynchronous"}, InvocationType="Event")
-    assert (answer["StatusCode"], result) == (202, None)
-    assert functions.kept("asynchronous") == {"id": "asynchronous"}
+    response, result = functions.invoke("later", {"id": "asynchronous"}, InvocationType="Event")
+    assert (response["StatusCode"], result) == (202, None)
+    assert functions.stored_event("asynchronous") == {"id": "asynchronous"}
 
 
-def test_functions_that_cannot_run_here_are_refused_by_name(functions: Functions) -> None:
+def test_an_unsupported_runtime_is_rejected_by_name(functions: Functions) -> None:
     functions.create("javascript", "echo", Runtime="nodejs20.x")
     with pytest.raises(ClientError, match="LocalAwsNotSupported.*javascript of runtime nodejs20.x"):
         functions.invoke("javascript")
 
 
-def test_an_unknown_function_is_refused(functions: Functions) -> None:
+def test_invoking_an_unknown_function_is_an_error(functions: Functions) -> None:
     with pytest.raises(functions.api.exceptions.ResourceNotFoundException):
         functions.invoke("nobody")
 
 
-# EventBridge
+# --- EventBridge
 
 
-class Rules:
-    """Rules that look for the end of executions of one machine."""
+class WatchedMachine:
+    """A state machine, and rules that match the end of its executions."""
 
     def __init__(self, client: Callable[[str], Any], functions: Functions) -> None:
         self.events, self.sfn, self.functions = client("events"), client("stepfunctions"), functions
@@ -224,41 +221,47 @@ class Rules:
                 SourceArn=rule,
             )
 
-    def run(self, good: bool = False) -> dict[str, Any]:
-        return self._run(self.machine, {"good": good})
+    def run(self, succeeds: bool = False) -> dict[str, Any]:
+        return self._run(self.machine, {"good": succeeds})
 
     def run_machine(self, name: str, definition: dict[str, Any], **data: Any) -> dict[str, Any]:
-        made = self.sfn.create_state_machine(
+        created = self.sfn.create_state_machine(
             name=name, definition=json.dumps(definition), roleArn=self.functions.role
         )
-        return self._run(made["stateMachineArn"], data)
+        return self._run(created["stateMachineArn"], data)
 
     def _run(self, machine: str, data: dict[str, Any]) -> dict[str, Any]:
         execution = self.sfn.start_execution(stateMachineArn=machine, input=json.dumps(data))[
             "executionArn"
         ]
-        while (found := self.sfn.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        while (described := self.sfn.describe_execution(executionArn=execution))[
+            "status"
+        ] == "RUNNING":
             time.sleep(0.02)
-        return dict(found)
+        return dict(described)
 
 
 @pytest.fixture(scope="module")
-def rules(client: Callable[[str], Any], functions: Functions) -> Rules:
-    return Rules(client, functions)
+def watched(client: Callable[[str], Any], functions: Functions) -> WatchedMachine:
+    return WatchedMachine(client, functions)
 
 
-def test_the_end_of_an_execution_runs_the_function_of_a_rule(
-    rules: Rules, functions: Functions
+def event_keys(functions: Functions) -> list[str]:
+    """The keys of stored events of EventBridge, which are UUIDs."""
+    return [key for key in functions.objects() if len(key) == 36]
+
+
+def test_a_failed_execution_invokes_the_target_of_a_rule(
+    watched: WatchedMachine, functions: Functions
 ) -> None:
     target = functions.create("reaper", "keep")
-    rules.add("reaper-rule", target)
-    assert rules.run(good=True)["status"] == "SUCCEEDED"
-    ended = rules.run()
-    deadline = time.monotonic() + 10
-    while not (events := [functions.kept(key) for key in functions.objects() if len(key) == 36]):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    (event,) = events  # and none of the execution that went well
+    watched.add("reaper-rule", target)
+    assert watched.run(succeeds=True)["status"] == "SUCCEEDED"
+    ended = watched.run()
+    wait_for(lambda: event_keys(functions), 10)
+    (event,) = map(
+        functions.stored_event, event_keys(functions)
+    )  # no event of the successful execution
     assert (event["source"], event["detail-type"]) == (
         "aws.states",
         "Step Functions Execution Status Change",
@@ -270,14 +273,16 @@ def test_the_end_of_an_execution_runs_the_function_of_a_rule(
         "Lost",
         "the car is gone",
     )
-    assert (detail["stateMachineArn"], detail["input"]) == (rules.machine, '{"good": false}')
+    assert (detail["stateMachineArn"], detail["input"]) == (watched.machine, '{"good": false}')
     assert detail["stopDate"] == int(ended["stopDate"].timestamp() * 1000)
 
 
-def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -> None:
+def test_a_state_machine_invokes_functions_and_catches_their_errors(
+    watched: WatchedMachine, functions: Functions
+) -> None:
     functions.create("stated", "fail")
     functions.create("stated-well", "keep")
-    good, bad = (
+    succeeds, bad = (
         {
             "Type": "Task",
             "Resource": "arn:aws:states:::lambda:invoke",
@@ -288,38 +293,35 @@ def test_a_state_machine_invokes_functions(rules: Rules, functions: Functions) -
     )
     catch = [{"ErrorEquals": ["ValueError"], "ResultPath": "$.failure", "Next": "Done"}]
     states = {
-        "Good": good | {"Next": "Bad"},
+        "Good": succeeds | {"Next": "Bad"},
         "Bad": bad | {"Catch": catch, "Next": "Done"},
         "Done": {"Type": "Succeed"},
     }
-    ended = rules.run_machine("invoking", {"StartAt": "Good", "States": states}, id="stated")
+    ended = watched.run_machine("invoking", {"StartAt": "Good", "States": states}, id="stated")
     output = json.loads(ended["output"])
-    assert functions.kept("stated") == {"id": "stated"}
+    assert functions.stored_event("stated") == {"id": "stated"}
     assert (output["answer"]["StatusCode"], output["answer"]["Payload"]) == (200, None)
     assert output["failure"]["Error"] == "ValueError"
     assert "no such rental" in output["failure"]["Cause"]
 
 
-def test_an_undeliverable_event_is_logged(
-    rules: Rules, functions: Functions, caplog: pytest.LogCaptureFixture
+def test_events_that_cannot_be_delivered_are_logged(
+    watched: WatchedMachine, functions: Functions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rules.add(
+    watched.add(
         "unpermitted",
         functions.create("unpermitted", "keep"),
         permitted=False,
         Input='{"id": "unpermitted"}',
     )
-    rules.add("mail", "arn:aws:sns:us-east-1:123456789012:alerts", permitted=False)
-    rules.add("failing", functions.create("failing", "fail"))
-    rules.run()
-    wanted = (
+    watched.add("mail", "arn:aws:sns:us-east-1:123456789012:alerts", permitted=False)
+    watched.add("failing", functions.create("failing", "fail"))
+    watched.run()
+    expected = (
         "add-permission",
         "alerts: local_aws delivers unchanged events to Lambda functions only",
         "no such rental",
     )
-    deadline = time.monotonic() + 10
-    while not all(text in caplog.text for text in wanted):
-        assert time.monotonic() < deadline, caplog.text
-        time.sleep(0.05)
+    wait_for(lambda: all(text in caplog.text for text in expected), 10)
     assert "unpermitted" not in functions.objects()
     assert "ValueError: no such rental" in functions.logged("failing")

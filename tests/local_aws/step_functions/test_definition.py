@@ -1,5 +1,4 @@
-"""Definitions are refused where AWS refuses them, each kind of mistake shown on a broken copy of a
-good one."""
+"""Invalid definitions are rejected like on AWS; each mistake is made in a copy of a good one."""
 
 from __future__ import annotations
 
@@ -139,7 +138,7 @@ def test_a_good_definition_has_no_problems() -> None:
     assert problems(GOOD) == []
 
 
-# what is done to the states of a copy, and what is said about it
+# change to the states of a copy, and the expected problem
 BREAKS: dict[str, tuple[Break, str]] = {
     "next to nowhere": (
         lambda s: s["Pause"].update(Next="Gone"),
@@ -268,15 +267,15 @@ BREAKS: dict[str, tuple[Break, str]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_definition_is_told_where(name: str) -> None:
-    change, said = BREAKS[name]
+def test_a_mistake_is_reported_with_its_location(name: str) -> None:
+    change, expected = BREAKS[name]
     broken = copy.deepcopy(GOOD)
     change(broken["States"])
-    found = problems(broken)
-    assert any(said in problem for problem in found), found
+    found_problems = problems(broken)
+    assert any(expected in problem for problem in found_problems), found_problems
 
 
-def test_a_start_at_nowhere_is_told() -> None:
+def test_a_missing_start_state_is_reported() -> None:
     assert "MISSING_TRANSITION_TARGET: Missing 'StartAt' target: Gone at /StartAt" in problems(
         GOOD | {"StartAt": "Gone"}
     )
@@ -285,7 +284,7 @@ def test_a_start_at_nowhere_is_told() -> None:
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", '{"StartAt": "A", "StartAt": "B", "States": {}}']
 )
-def test_text_that_is_no_definition_is_told(text: str) -> None:
+def test_text_that_is_not_a_definition_has_problems(text: str) -> None:
     assert definition_problems(text)
 
 
@@ -306,7 +305,7 @@ def test_text_that_is_no_definition_is_told(text: str) -> None:
         f"{SDK}glue:startCrawler.waitForTaskToken",
     ],
 )
-def test_an_integration_that_is_not_carried_out_here_is_named(resource: str) -> None:
+def test_an_unsupported_integration_is_rejected_by_name(resource: str) -> None:
     state = {"Type": "Task", "Resource": resource, "Parameters": {}, "End": True}
     (problem,) = definition_problems(json.dumps({"StartAt": "A", "States": {"A": state}}))
     assert (problem.code, problem.message) == (
@@ -315,7 +314,7 @@ def test_an_integration_that_is_not_carried_out_here_is_named(resource: str) -> 
     )
 
 
-def test_jsonata_is_named() -> None:
+def test_jsonata_is_rejected_by_name() -> None:
     (problem,) = definition_problems(json.dumps(GOOD | {"QueryLanguage": "JSONata"}))
     assert (problem.code, "JSONata" in problem.message, problem.location) == (
         "LocalAwsNotSupported",
@@ -324,7 +323,7 @@ def test_jsonata_is_named() -> None:
     )
 
 
-def test_maps_in_distributed_mode_are_named() -> None:
+def test_distributed_maps_are_rejected_by_name() -> None:
     changed = copy.deepcopy(GOOD)
     changed["States"]["Each"]["ItemProcessor"]["ProcessorConfig"] = {
         "Mode": "DISTRIBUTED",

@@ -1,5 +1,4 @@
-"""Step Functions against the running stand-in: definitions that really run, on real clusters and
-real queries."""
+"""Step Functions on the running stand-in: definitions with real clusters and queries."""
 
 from __future__ import annotations
 
@@ -42,8 +41,8 @@ CLUSTER: dict[str, Any] = {
 }
 
 
-class Workflow:
-    """Makes state machines and runs them."""
+class Machines:
+    """Creates state machines and runs them."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self.sfn, self.emr = client("stepfunctions"), client("emr")
@@ -69,10 +68,10 @@ class Workflow:
     def create(self, definition: dict[str, Any] | str, **more: Any) -> str:
         name = f"workflow-{next(self._numbers)}"
         text = definition if isinstance(definition, str) else json.dumps(definition)
-        made = self.sfn.create_state_machine(
+        created = self.sfn.create_state_machine(
             **{"name": name, "definition": text, "roleArn": ROLE, **more}
         )
-        return str(made["stateMachineArn"])
+        return str(created["stateMachineArn"])
 
     def start(self, definition: dict[str, Any] | str, data: Any = None) -> str:
         machine = self.create(definition)
@@ -83,29 +82,31 @@ class Workflow:
         )
 
     def wait(self, execution: str, seconds: float = 30) -> dict[str, Any]:
-        """The execution at its end."""
+        """Waits for the end of the execution and returns its description."""
         deadline = time.monotonic() + seconds
-        while (found := self.sfn.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        while (described := self.sfn.describe_execution(executionArn=execution))[
+            "status"
+        ] == "RUNNING":
             assert time.monotonic() < deadline, self.events(execution)
             time.sleep(0.02)
-        return dict(found)
+        return dict(described)
 
     def run(self, definition: dict[str, Any] | str, data: Any = None) -> dict[str, Any]:
         return self.wait(self.start(definition, data))
 
     def output(self, definition: dict[str, Any] | str, data: Any = None) -> Any:
-        ended = self.run(definition, data)
-        assert ended["status"] == "SUCCEEDED", ended
-        return json.loads(ended["output"])
+        result = self.run(definition, data)
+        assert result["status"] == "SUCCEEDED", result
+        return json.loads(result["output"])
 
     def events(self, execution: str) -> list[dict[str, Any]]:
         return list(
             self.sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
         )
 
-    def until(self, execution: str, event: str, seconds: float = 20) -> None:
+    def wait_for_event(self, execution: str, event: str, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
-        while event not in (found["type"] for found in self.events(execution)):
+        while event not in (described["type"] for described in self.events(execution)):
             assert time.monotonic() < deadline, self.events(execution)
             time.sleep(0.02)
 
@@ -114,9 +115,9 @@ class Workflow:
 
     def step_states(self, cluster: str, name: str) -> list[str]:
         steps = self.emr.list_steps(ClusterId=cluster)["Steps"]
-        return [found["Status"]["State"] for found in steps if found["Name"] == name]
+        return [described["Status"]["State"] for described in steps if described["Name"] == name]
 
-    def until_step(self, cluster: str, name: str, state: str, seconds: float = 10) -> None:
+    def wait_for_step(self, cluster: str, name: str, state: str, seconds: float = 10) -> None:
         deadline = time.monotonic() + seconds
         while self.step_states(cluster, name) != [state]:
             assert time.monotonic() < deadline, self.step_states(cluster, name)
@@ -124,39 +125,45 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def workflow(client: Callable[[str], Any]) -> Workflow:
-    return Workflow(client)
+def machines(client: Callable[[str], Any]) -> Machines:
+    return Machines(client)
 
 
 @pytest.fixture(scope="session")
-def busy(workflow: Workflow) -> Iterator[str]:
-    """A cluster whose one step at a time runs for a minute: all others are PENDING for as long as a
-    test takes."""
-    cluster_id = workflow.emr.run_job_flow(**CLUSTER)["JobFlowId"]
-    workflow.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[spark_submit("sleep")])
+def busy(machines: Machines) -> Iterator[str]:
+    """A cluster whose only slot is taken by a slow step, so that other steps stay PENDING."""
+    cluster_id = machines.emr.run_job_flow(**CLUSTER)["JobFlowId"]
+    machines.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[spark_submit("sleep")])
     yield cluster_id
-    workflow.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    machines.emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
 @pytest.fixture(scope="session")
-def bare(workflow: Workflow) -> Iterator[str]:
+def bare(machines: Machines) -> Iterator[str]:
     """A cluster without Spark, on which every step fails at once."""
-    cluster_id = workflow.emr.run_job_flow(**CLUSTER | {"Applications": []})["JobFlowId"]
+    cluster_id = machines.emr.run_job_flow(**CLUSTER | {"Applications": []})["JobFlowId"]
     yield cluster_id
-    workflow.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    machines.emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
 def chain(**states: dict[str, Any]) -> dict[str, Any]:
-    """A definition of ``states`` one after the other, but for those that say otherwise."""
+    """A definition of ``states`` in sequence, except those with a transition of their own."""
     names = list(states)
     follow: list[dict[str, Any]] = [*({"Next": name} for name in names[1:]), {"End": True}]
-    linked = {name: _linked(states[name], way) for name, way in zip(names, follow, strict=True)}
+    linked = {
+        name: _linked(states[name], transition)
+        for name, transition in zip(names, follow, strict=True)
+    }
     return {"StartAt": names[0], "States": linked}
 
 
-def _linked(state: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
-    goes_already = state.keys() & {"Next", "End"} or state["Type"] in ("Succeed", "Fail", "Choice")
-    return state if goes_already else state | way
+def _linked(state: dict[str, Any], transition: dict[str, Any]) -> dict[str, Any]:
+    has_transition = state.keys() & {"Next", "End"} or state["Type"] in (
+        "Succeed",
+        "Fail",
+        "Choice",
+    )
+    return state if has_transition else state | transition
 
 
 def task(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -186,7 +193,7 @@ def athena(sql: str) -> dict[str, Any]:
 
 
 def caught(state: dict[str, Any], *errors: str) -> dict[str, Any]:
-    """``state``, and its error as the execution's output."""
+    """A definition of ``state`` whose error becomes the execution's output."""
     states = chain(
         Try=state
         | {"Catch": [{"ErrorEquals": list(errors), "ResultPath": "$.failure", "Next": "Caught"}]}
@@ -195,56 +202,54 @@ def caught(state: dict[str, Any], *errors: str) -> dict[str, Any]:
     return states
 
 
-# EMR
+# --- EMR
 
 
-def test_a_cluster_is_made_and_goes_again(workflow: Workflow) -> None:
+def test_a_cluster_is_created_and_terminated(machines: Machines) -> None:
     terminate = task(f"{EMR}terminateCluster.sync", {"ClusterId.$": "$.made.ClusterId"})
-    made = workflow.output(
+    created = machines.output(
         chain(Make=task(f"{EMR}createCluster.sync", CLUSTER, ResultPath="$.made"), End=terminate)
     )
-    assert workflow.state(made["ClusterId"]) == "TERMINATED"
-    assert made["Cluster"]["Status"]["State"] == "TERMINATED"
+    assert machines.state(created["ClusterId"]) == "TERMINATED"
+    assert created["Cluster"]["Status"]["State"] == "TERMINATED"
 
 
-def test_a_failed_step_is_a_failed_task_with_the_step_as_its_cause(
-    workflow: Workflow, bare: str
-) -> None:
-    failure = workflow.output(caught(step(), "States.TaskFailed"), {"cluster": bare})
+def test_a_failed_step_fails_its_task_with_the_step_as_cause(machines: Machines, bare: str) -> None:
+    failure = machines.output(caught(step(), "States.TaskFailed"), {"cluster": bare})
     assert failure["Error"] == "States.TaskFailed"
-    found = json.loads(failure["Cause"])["Step"]
-    assert (found["Name"], found["Status"]["State"]) == ("sleep", "FAILED")
-    assert "spark-submit" in found["Status"]["FailureDetails"]["Message"]
+    described = json.loads(failure["Cause"])["Step"]
+    assert (described["Name"], described["Status"]["State"]) == ("sleep", "FAILED")
+    assert "spark-submit" in described["Status"]["FailureDetails"]["Message"]
 
 
-def test_a_step_that_runs_well_is_described(workflow: Workflow) -> None:
-    made = task(f"{EMR}createCluster", CLUSTER, ResultPath="$.made")
+def test_a_completed_step_is_the_task_s_result(machines: Machines) -> None:
+    created = task(f"{EMR}createCluster", CLUSTER, ResultPath="$.made")
     work = task(
         f"{EMR}addStep.sync",
         {"ClusterId.$": "$.made.ClusterId", "Step": spark_submit("good")},
         ResultPath="$.step",
     )
     off = task(f"{EMR}terminateCluster", {"ClusterId.$": "$.made.ClusterId"}, ResultPath="$.off")
-    ended = workflow.output(chain(Make=made, Work=work, Off=off))
-    assert ended["step"]["Step"]["Status"]["State"] == "COMPLETED"
+    result = machines.output(chain(Make=created, Work=work, Off=off))
+    assert result["step"]["Step"]["Status"]["State"] == "COMPLETED"
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT.*Z", ended["step"]["Step"]["Status"]["Timeline"]["EndDateTime"]
+        r"\d{4}-\d\d-\d\dT.*Z", result["step"]["Step"]["Status"]["Timeline"]["EndDateTime"]
     )
-    assert ended["off"] == {}
+    assert result["off"] == {}
 
 
-def test_a_refused_call_has_the_integrations_one_error_name(workflow: Workflow) -> None:
-    failure = workflow.output(
+def test_a_rejected_emr_call_has_the_integration_s_error_name(machines: Machines) -> None:
+    failure = machines.output(
         caught(step(), "EMR.AmazonElasticMapReduceException"), {"cluster": "j-NONE"}
     )
-    said = (
+    message = (
         "Specified job flow ID does not exist. (Service: AmazonElasticMapReduce; Status Code: 400; "
     )
-    assert failure["Cause"].startswith(f"{said}Error Code: ValidationException; Request ID: ")
+    assert failure["Cause"].startswith(f"{message}Error Code: ValidationException; Request ID: ")
 
 
-def test_a_cluster_that_does_not_start_is_refused(workflow: Workflow) -> None:
-    failure = workflow.output(
+def test_an_invalid_cluster_request_fails_its_task(machines: Machines) -> None:
+    failure = machines.output(
         caught(
             task(f"{EMR}createCluster.sync", CLUSTER | {"ReleaseLabel": "emr-0.0.0"}), "States.ALL"
         )
@@ -255,7 +260,7 @@ def test_a_cluster_that_does_not_start_is_refused(workflow: Workflow) -> None:
     )
 
 
-def test_steps_are_cancelled_and_clusters_protected(workflow: Workflow, busy: str) -> None:
+def test_steps_are_cancelled_and_clusters_protected(machines: Machines, busy: str) -> None:
     cluster = {"ClusterId.$": "$.cluster"}
     add = task(f"{EMR}addStep", {**cluster, "Step": spark_submit("sleep")}, ResultPath="$.added")
     cancel = task(
@@ -275,89 +280,95 @@ def test_steps_are_cancelled_and_clusters_protected(workflow: Workflow, busy: st
         task(f"{EMR}terminateCluster", cluster), "EMR.AmazonElasticMapReduceException"
     )
     guarded = {"Type": "Parallel", "Branches": [terminate], "ResultPath": "$.refused"}
-    ended = workflow.output(
+    result = machines.output(
         chain(Add=add, Cancel=cancel, Protect=protect, Off=guarded, Release=release),
         {"cluster": busy},
     )
-    assert ended["cancelled"]["CancelStepsInfo"]["Status"] == "SUBMITTED"
-    assert "termination protected" in ended["refused"][0]["Cause"]
+    assert result["cancelled"]["CancelStepsInfo"]["Status"] == "SUBMITTED"
+    assert "termination protected" in result["refused"][0]["Cause"]
 
 
-# stopping and timing out
+# --- stops and timeouts
 
 
-def test_stopping_cancels_the_step_and_leaves_the_cluster(workflow: Workflow, busy: str) -> None:
-    execution = workflow.start(chain(Work=step("stopped")), {"cluster": busy})
-    workflow.until(execution, "TaskSubmitted")
-    answer = workflow.sfn.stop_execution(
+def test_stopping_an_execution_cancels_its_step_and_keeps_the_cluster(
+    machines: Machines, busy: str
+) -> None:
+    execution = machines.start(chain(Work=step("stopped")), {"cluster": busy})
+    machines.wait_for_event(execution, "TaskSubmitted")
+    response = machines.sfn.stop_execution(
         executionArn=execution, error="Enough", cause="seen it all"
     )
-    ended = workflow.sfn.describe_execution(executionArn=execution)
-    assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "Enough", "seen it all")
-    assert ended["stopDate"] == answer["stopDate"]
-    last = workflow.events(execution)[-1]
+    result = machines.sfn.describe_execution(executionArn=execution)
+    assert (result["status"], result["error"], result["cause"]) == (
+        "ABORTED",
+        "Enough",
+        "seen it all",
+    )
+    assert result["stopDate"] == response["stopDate"]
+    last = machines.events(execution)[-1]
     assert (last["type"], last["executionAbortedEventDetails"]) == (
         "ExecutionAborted",
         {"error": "Enough", "cause": "seen it all"},
     )
-    assert workflow.step_states(busy, "stopped") == ["CANCELLED"]
-    assert workflow.state(busy) == "RUNNING"
+    assert machines.step_states(busy, "stopped") == ["CANCELLED"]
+    assert machines.state(busy) == "RUNNING"
 
 
-def test_an_execution_can_be_stopped_at_once(workflow: Workflow) -> None:
-    execution = workflow.start(chain(Wait={"Type": "Wait", "Seconds": 60}))
-    workflow.sfn.stop_execution(executionArn=execution)
-    assert workflow.sfn.describe_execution(executionArn=execution)["status"] == "ABORTED"
+def test_a_waiting_execution_can_be_stopped(machines: Machines) -> None:
+    execution = machines.start(chain(Wait={"Type": "Wait", "Seconds": 60}))
+    machines.sfn.stop_execution(executionArn=execution)
+    assert machines.sfn.describe_execution(executionArn=execution)["status"] == "ABORTED"
 
 
-def test_an_execution_can_be_stopped_while_it_waits_to_retry(workflow: Workflow) -> None:
-    again = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60}
-    execution = workflow.start(chain(Try=step(Retry=[again])), {"cluster": "j-NONE"})
-    workflow.until(execution, "TaskFailed")
-    workflow.sfn.stop_execution(executionArn=execution)
-    assert workflow.sfn.describe_execution(executionArn=execution)["status"] == "ABORTED"
+def test_an_execution_can_be_stopped_between_retries(machines: Machines) -> None:
+    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60}
+    execution = machines.start(chain(Try=step(Retry=[retry])), {"cluster": "j-NONE"})
+    machines.wait_for_event(execution, "TaskFailed")
+    machines.sfn.stop_execution(executionArn=execution)
+    assert machines.sfn.describe_execution(executionArn=execution)["status"] == "ABORTED"
 
 
-def test_an_execution_that_takes_too_long_times_out(workflow: Workflow, busy: str) -> None:
+def test_an_execution_ends_after_its_timeout(machines: Machines, busy: str) -> None:
     slow = {"Type": "Parallel", "Branches": [chain(Work=step("late"))]}
-    execution = workflow.start({**chain(All=slow), "TimeoutSeconds": 1}, {"cluster": busy})
-    ended = workflow.wait(execution)
-    assert (ended["status"], "stopDate" in ended) == ("TIMED_OUT", True)
-    workflow.until(execution, "ExecutionTimedOut")
-    assert workflow.events(execution)[-1]["type"] == "ExecutionTimedOut"
-    assert workflow.step_states(busy, "late") == ["CANCELLED"]
-    (listed,) = workflow.sfn.list_executions(
-        stateMachineArn=ended["stateMachineArn"], statusFilter="TIMED_OUT"
+    execution = machines.start({**chain(All=slow), "TimeoutSeconds": 1}, {"cluster": busy})
+    result = machines.wait(execution)
+    assert (result["status"], "stopDate" in result) == ("TIMED_OUT", True)
+    machines.wait_for_event(execution, "ExecutionTimedOut")
+    assert machines.events(execution)[-1]["type"] == "ExecutionTimedOut"
+    assert machines.step_states(busy, "late") == ["CANCELLED"]
+    (listed,) = machines.sfn.list_executions(
+        stateMachineArn=result["stateMachineArn"], statusFilter="TIMED_OUT"
     )["executions"]
-    assert listed["stopDate"] == ended["stopDate"]
+    assert listed["stopDate"] == result["stopDate"]
 
 
-def test_a_task_that_takes_too_long_fails_with_its_own_error(workflow: Workflow, busy: str) -> None:
-    failure = workflow.output(
+def test_a_task_fails_with_states_timeout_after_its_timeout(machines: Machines, busy: str) -> None:
+    failure = machines.output(
         caught(step("too-long", TimeoutSeconds=1), "States.Timeout"), {"cluster": busy}
     )
     assert failure["Error"] == "States.Timeout"
-    workflow.until_step(busy, "too-long", "CANCELLED")
+    machines.wait_for_step(busy, "too-long", "CANCELLED")
 
 
-def test_a_branch_that_fails_ends_its_siblings(workflow: Workflow, busy: str, bare: str) -> None:
+def test_a_failed_branch_ends_its_siblings(machines: Machines, busy: str, bare: str) -> None:
     sibling = chain(Slow=step("sibling"))
     failing = chain(
         Pause={"Type": "Wait", "Seconds": 1},
         Bad=task(f"{EMR}addStep.sync", {"ClusterId": bare, "Step": spark_submit("bad")}),
     )
-    ended = workflow.output(
+    result = machines.output(
         caught({"Type": "Parallel", "Branches": [sibling, failing]}, "States.TaskFailed"),
         {"cluster": busy},
     )
-    assert json.loads(ended["Cause"])["Step"]["Name"] == "bad"
-    workflow.until_step(busy, "sibling", "CANCELLED")
+    assert json.loads(result["Cause"])["Step"]["Name"] == "bad"
+    machines.wait_for_step(busy, "sibling", "CANCELLED")
 
 
-# Athena
+# --- Athena
 
 
-def test_a_query_runs(workflow: Workflow) -> None:
+def test_a_query_is_run_and_its_results_read(machines: Machines) -> None:
     query = task(
         "arn:aws:states:::athena:startQueryExecution.sync",
         athena("SELECT 1 AS one"),
@@ -368,26 +379,26 @@ def test_a_query_runs(workflow: Workflow) -> None:
         {"QueryExecutionId.$": "$.query.QueryExecution.QueryExecutionId"},
         ResultSelector={"one.$": "$.ResultSet.Rows[1].Data[0].VarCharValue"},
     )
-    assert workflow.output(chain(Query=query, Rows=rows)) == {"one": "1"}
+    assert machines.output(chain(Query=query, Rows=rows)) == {"one": "1"}
 
 
-def test_a_query_that_fails_is_a_failed_task(workflow: Workflow) -> None:
+def test_a_failed_query_fails_its_task(machines: Machines) -> None:
     query = task(
         "arn:aws:states:::athena:startQueryExecution.sync", athena("SELECT * FROM nothing_like_it")
     )
-    failure = workflow.output(caught(query, "States.TaskFailed"))
+    failure = machines.output(caught(query, "States.TaskFailed"))
     assert json.loads(failure["Cause"])["QueryExecution"]["Status"]["State"] == "FAILED"
 
 
-def test_a_query_that_is_refused_has_athenas_error(workflow: Workflow) -> None:
+def test_a_rejected_query_has_athena_s_error_name(machines: Machines) -> None:
     query = task(
         "arn:aws:states:::athena:startQueryExecution.sync",
         athena("SELECT 1") | {"WorkGroup": "no-such-group"},
     )
-    assert workflow.output(caught(query, "States.ALL"))["Error"] == "Athena.InvalidRequestException"
+    assert machines.output(caught(query, "States.ALL"))["Error"] == "Athena.InvalidRequestException"
 
 
-# the AWS SDK
+# --- AWS SDK integrations
 
 
 @pytest.mark.parametrize(
@@ -409,45 +420,45 @@ def test_a_query_that_is_refused_has_athenas_error(workflow: Workflow) -> None:
         ("s3:listObjectsV2", {"Bucket": "no-such-bucket"}, "S3.NoSuchBucketException"),
     ],
 )
-def test_errors_of_the_sdk_have_their_services_name(
-    workflow: Workflow, action: str, parameters: dict[str, Any], error: str
+def test_sdk_errors_begin_with_the_service_s_name(
+    machines: Machines, action: str, parameters: dict[str, Any], error: str
 ) -> None:
-    failure = workflow.output(caught(task(f"{SDK}{action}", parameters), error))
+    failure = machines.output(caught(task(f"{SDK}{action}", parameters), error))
     assert (failure["Error"], "Status Code: 4" in failure["Cause"]) == (error, True)
 
 
-def test_the_sdk_answers_in_step_functions_spelling(workflow: Workflow) -> None:
+def test_sdk_results_are_spelled_in_pascal_case(machines: Machines) -> None:
     running = task(
         f"{SDK}sfn:listExecutions",
         {"StateMachineArn.$": "$$.StateMachine.Id", "StatusFilter": "RUNNING", "MaxResults": 2},
     )
-    (execution,) = workflow.output(chain(List=running))["Executions"]
+    (execution,) = machines.output(chain(List=running))["Executions"]
     assert execution["Status"] == "RUNNING"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", execution["StartDate"])
 
 
-def test_objects_are_read(workflow: Workflow) -> None:
-    got = workflow.output(
+def test_an_s3_object_is_read_as_text(machines: Machines) -> None:
+    output = machines.output(
         chain(Get=task(f"{SDK}s3:getObject", {"Bucket": BUCKET, "Key": "jobs/good.py"}))
     )
-    assert got["Body"] == "print('fine')\n"
+    assert output["Body"] == "print('fine')\n"
 
 
-# the language
+# --- the language
 
 
-def test_a_choice_that_matches_nothing_says_so(workflow: Workflow) -> None:
+def test_a_choice_without_a_match_names_its_state(machines: Machines) -> None:
     choose = {
         "Type": "Choice",
         "Choices": [{"Variable": "$.a", "StringEquals": "x", "Next": "End"}],
     }
-    ended = workflow.run(chain(Choose=choose, End={"Type": "Succeed"}), {"a": "y"})
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.NoChoiceMatched")
-    assert "'Choose'" in ended["cause"]
+    result = machines.run(chain(Choose=choose, End={"Type": "Succeed"}), {"a": "y"})
+    assert (result["status"], result["error"]) == ("FAILED", "States.NoChoiceMatched")
+    assert "'Choose'" in result["cause"]
 
 
-def test_retries_are_counted_and_the_rest_of_the_input_is_kept(workflow: Workflow) -> None:
-    again = [
+def test_retries_are_limited_and_the_input_is_kept(machines: Machines) -> None:
+    retry = [
         {
             "ErrorEquals": ["EMR.AmazonElasticMapReduceException"],
             "MaxAttempts": 2,
@@ -457,20 +468,18 @@ def test_retries_are_counted_and_the_rest_of_the_input_is_kept(workflow: Workflo
     ]
     states = chain(
         Try=step(
-            Retry=again,
+            Retry=retry,
             Catch=[{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Caught"}],
         )
     )
     states["States"]["Caught"] = {"Type": "Pass", "End": True}
-    execution = workflow.start(states, {"cluster": "j-NONE"})
-    kept = json.loads(workflow.wait(execution)["output"])
-    assert kept.keys() == {"cluster", "failure"}
-    assert [event["type"] for event in workflow.events(execution)].count("TaskFailed") == 3
+    execution = machines.start(states, {"cluster": "j-NONE"})
+    output = json.loads(machines.wait(execution)["output"])
+    assert output.keys() == {"cluster", "failure"}
+    assert [event["type"] for event in machines.events(execution)].count("TaskFailed") == 3
 
 
-def test_the_first_error_ends_the_execution_as_a_fail_state_passes_it_on(
-    workflow: Workflow, bare: str
-) -> None:
+def test_a_fail_state_passes_on_error_and_cause(machines: Machines, bare: str) -> None:
     states = chain(
         Try=step(
             Catch=[{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Failed"}]
@@ -481,22 +490,22 @@ def test_the_first_error_ends_the_execution_as_a_fail_state_passes_it_on(
         "ErrorPath": "$.failure.Error",
         "CausePath": "$.failure.Cause",
     }
-    ended = workflow.run(states, {"cluster": bare})
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
-    assert json.loads(ended["cause"])["Step"]["Status"]["State"] == "FAILED"
+    result = machines.run(states, {"cluster": bare})
+    assert (result["status"], result["error"]) == ("FAILED", "States.TaskFailed")
+    assert json.loads(result["cause"])["Step"]["Status"]["State"] == "FAILED"
 
 
-def test_the_start_time_is_text_that_intrinsic_functions_take(workflow: Workflow) -> None:
+def test_intrinsic_functions_accept_the_start_time(machines: Machines) -> None:
     day = {
         "day.$": "States.ArrayGetItem(States.StringSplit($$.Execution.StartTime, 'T'), 0)",
         "id.$": "$$.Execution.StartTime",
     }
-    output = workflow.output(chain(Day={"Type": "Pass", "Parameters": day}))
+    output = machines.output(chain(Day={"Type": "Pass", "Parameters": day}))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", output["id"])
     assert output["id"].startswith(output["day"] + "T")
 
 
-def test_intrinsic_functions_take_text_as_it_is_written(workflow: Workflow) -> None:
+def test_intrinsic_functions_accept_unicode_text(machines: Machines) -> None:
     calls = {
         "format": ("States.Format('ü {}', $.t)", "ü 日本"),
         "array": ("States.Array('ß', $.t)", ["ß", "日本"]),
@@ -510,88 +519,90 @@ def test_intrinsic_functions_take_text_as_it_is_written(workflow: Workflow) -> N
         "End": True,
     }
     definition = json.dumps({"StartAt": "Ü", "States": {"Ü": state}}, ensure_ascii=False)
-    assert workflow.output(definition, {"t": "日本"}) == {
+    assert machines.output(definition, {"t": "日本"}) == {
         name: value for name, (_, value) in calls.items()
     }
 
 
-def test_a_parameter_of_a_wrong_type_fails_its_state_and_is_named(workflow: Workflow) -> None:
-    ended = workflow.run(
+def test_a_parameter_of_a_wrong_type_is_a_runtime_error(machines: Machines) -> None:
+    result = machines.run(
         chain(List=task(f"{SDK}emr:listSteps", {"ClusterId": "j-1", "StepIds": "s-1"}))
     )
-    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
-    assert "StepIds" in ended["cause"]
+    assert (result["status"], result["error"]) == ("FAILED", "States.Runtime")
+    assert "StepIds" in result["cause"]
 
 
-def test_a_machine_runs_again_and_again(workflow: Workflow) -> None:
-    machine = workflow.create(chain(Pass={"Type": "Pass"}))
-    runs = [workflow.sfn.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(3)]
-    assert [workflow.wait(run)["status"] for run in runs] == ["SUCCEEDED"] * 3
+def test_a_state_machine_can_run_several_times(machines: Machines) -> None:
+    machine = machines.create(chain(Pass={"Type": "Pass"}))
+    runs = [machines.sfn.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(3)]
+    assert [machines.wait(run)["status"] for run in runs] == ["SUCCEEDED"] * 3
 
 
-def test_the_history_comes_in_pages_and_backwards(workflow: Workflow) -> None:
-    execution = workflow.start(chain(A={"Type": "Pass"}, B={"Type": "Pass"}))
-    workflow.wait(execution)
-    pages = workflow.sfn.get_paginator("get_execution_history").paginate(
+def test_the_history_is_paged_and_reversible(machines: Machines) -> None:
+    execution = machines.start(chain(A={"Type": "Pass"}, B={"Type": "Pass"}))
+    machines.wait(execution)
+    pages = machines.sfn.get_paginator("get_execution_history").paginate(
         executionArn=execution, reverseOrder=True, PaginationConfig={"PageSize": 4}
     )
     ids = [[event["id"] for event in page["events"]] for page in pages]
     assert ids == [[6, 5, 4, 3], [2, 1]]
 
 
-# making and changing
+# --- creation and updates
 
 
 @pytest.mark.parametrize("role", ["NoSuchRole", "WorkflowTestUntrusted"])
-def test_a_role_that_step_functions_cannot_assume_is_refused(workflow: Workflow, role: str) -> None:
+def test_a_state_machine_needs_a_role_that_step_functions_may_assume(
+    machines: Machines, role: str
+) -> None:
     with pytest.raises(
         ClientError, match="nor the regional one is authorized to assume the provided role"
     ) as caught_error:
-        workflow.create(chain(A={"Type": "Pass"}), roleArn=f"arn:aws:iam::123456789012:role/{role}")
+        machines.create(chain(A={"Type": "Pass"}), roleArn=f"arn:aws:iam::123456789012:role/{role}")
     assert caught_error.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_a_broken_definition_is_neither_made_nor_taken_over(workflow: Workflow) -> None:
+def test_an_invalid_definition_is_rejected_on_creation_and_update(machines: Machines) -> None:
     good, broken = chain(A={"Type": "Pass"}), chain(A={"Type": "Pass", "Next": "Gone"})
     with pytest.raises(
-        workflow.sfn.exceptions.InvalidDefinition,
+        machines.sfn.exceptions.InvalidDefinition,
         match="Missing 'Next' target: Gone at /States/A/Next",
     ):
-        workflow.create(broken, name="broken")
+        machines.create(broken, name="broken")
     assert "broken" not in {
-        machine["name"] for machine in workflow.sfn.list_state_machines()["stateMachines"]
+        machine["name"] for machine in machines.sfn.list_state_machines()["stateMachines"]
     }
-    machine = workflow.create(good)
-    with pytest.raises(workflow.sfn.exceptions.InvalidDefinition):
-        workflow.sfn.update_state_machine(stateMachineArn=machine, definition=json.dumps(broken))
+    machine = machines.create(good)
+    with pytest.raises(machines.sfn.exceptions.InvalidDefinition):
+        machines.sfn.update_state_machine(stateMachineArn=machine, definition=json.dumps(broken))
     assert (
-        json.loads(workflow.sfn.describe_state_machine(stateMachineArn=machine)["definition"])
+        json.loads(machines.sfn.describe_state_machine(stateMachineArn=machine)["definition"])
         == good
     )
 
 
-def test_work_that_cannot_run_here_is_refused_by_name(workflow: Workflow) -> None:
+def test_unsupported_state_machines_are_rejected_by_name(machines: Machines) -> None:
     state = task("arn:aws:states:::batch:submitJob.sync", {})
     with pytest.raises(
         ClientError, match="LocalAwsNotSupported.*batch:submitJob.sync at /States/A"
     ):
-        workflow.create(chain(A=state))
+        machines.create(chain(A=state))
     with pytest.raises(ClientError, match="LocalAwsNotSupported.*EXPRESS"):
-        workflow.create(chain(A={"Type": "Pass"}), type="EXPRESS")
+        machines.create(chain(A={"Type": "Pass"}), type="EXPRESS")
 
 
-def test_a_definition_is_validated_without_being_made(workflow: Workflow) -> None:
+def test_a_definition_can_be_validated(machines: Machines) -> None:
     assert (
-        workflow.sfn.validate_state_machine_definition(
+        machines.sfn.validate_state_machine_definition(
             definition=json.dumps(chain(A={"Type": "Pass"}))
         )["result"]
         == "OK"
     )
-    answer = workflow.sfn.validate_state_machine_definition(
+    response = machines.sfn.validate_state_machine_definition(
         definition=json.dumps(chain(A={"Type": "Pass", "Next": "Gone"}))
     )
-    assert answer["result"] == "FAIL"
-    assert answer["diagnostics"] == [
+    assert response["result"] == "FAIL"
+    assert response["diagnostics"] == [
         {
             "severity": "ERROR",
             "code": "MISSING_TRANSITION_TARGET",
@@ -601,39 +612,47 @@ def test_a_definition_is_validated_without_being_made(workflow: Workflow) -> Non
     ]
 
 
-def test_making_the_same_machine_again_gives_the_same_answer(workflow: Workflow) -> None:
-    one = {"name": "twice", "definition": json.dumps(chain(A={"Type": "Pass"})), "roleArn": ROLE}
-    made = workflow.sfn.create_state_machine(**one)
-    again = workflow.sfn.create_state_machine(
-        **one | {"roleArn": f"{ROLE}Other"}, tags=[{"key": "k", "value": "v"}]
+def test_creating_the_same_state_machine_again_returns_the_first(machines: Machines) -> None:
+    request = {
+        "name": "twice",
+        "definition": json.dumps(chain(A={"Type": "Pass"})),
+        "roleArn": ROLE,
+    }
+    created = machines.sfn.create_state_machine(**request)
+    retry = machines.sfn.create_state_machine(
+        **request | {"roleArn": f"{ROLE}Other"}, tags=[{"key": "k", "value": "v"}]
     )
-    assert (again["stateMachineArn"], again["creationDate"]) == (
-        made["stateMachineArn"],
-        made["creationDate"],
+    assert (retry["stateMachineArn"], retry["creationDate"]) == (
+        created["stateMachineArn"],
+        created["creationDate"],
     )
     assert (
-        workflow.sfn.describe_state_machine(stateMachineArn=made["stateMachineArn"])["roleArn"]
+        machines.sfn.describe_state_machine(stateMachineArn=created["stateMachineArn"])["roleArn"]
         == ROLE
     )
 
 
 @pytest.mark.parametrize(
-    "other",
+    "difference",
     [
         {"definition": json.dumps({"StartAt": "B", "States": {"B": {"Type": "Succeed"}}})},
         {"tracingConfiguration": {"enabled": True}},
     ],
 )
-def test_another_machine_of_the_same_name_is_refused(
-    workflow: Workflow, other: dict[str, Any]
+def test_another_state_machine_of_the_same_name_is_rejected(
+    machines: Machines, difference: dict[str, Any]
 ) -> None:
-    one = {"name": "taken", "definition": json.dumps(chain(A={"Type": "Pass"})), "roleArn": ROLE}
-    workflow.sfn.create_state_machine(**one)
-    with pytest.raises(workflow.sfn.exceptions.StateMachineAlreadyExists):
-        workflow.sfn.create_state_machine(**one | other)
+    request = {
+        "name": "taken",
+        "definition": json.dumps(chain(A={"Type": "Pass"})),
+        "roleArn": ROLE,
+    }
+    machines.sfn.create_state_machine(**request)
+    with pytest.raises(machines.sfn.exceptions.StateMachineAlreadyExists):
+        machines.sfn.create_state_machine(**request | difference)
 
 
-def test_the_log_group_has_to_be_there(workflow: Workflow, client: Callable[[str], Any]) -> None:
+def test_the_log_group_has_to_exist(machines: Machines, client: Callable[[str], Any]) -> None:
     arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/states/workflow-test"
     client("logs").create_log_group(logGroupName="/aws/vendedlogs/states/workflow-test")
 
@@ -644,26 +663,24 @@ def test_the_log_group_has_to_be_there(workflow: Workflow, client: Callable[[str
         }
 
     for wrong in (arn, f"{arn}-2:*"):
-        with pytest.raises(workflow.sfn.exceptions.InvalidLoggingConfiguration):
-            workflow.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(wrong))
-    assert workflow.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(f"{arn}:*"))
+        with pytest.raises(machines.sfn.exceptions.InvalidLoggingConfiguration):
+            machines.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(wrong))
+    assert machines.create(chain(A={"Type": "Pass"}), loggingConfiguration=logging(f"{arn}:*"))
 
 
-def test_a_server_that_ends_stops_its_executions_and_leaves_those_of_others_alone(
-    workflow: Workflow, tmp_path: Path
-) -> None:
+def test_a_stopped_server_stops_its_own_executions_only(machines: Machines, tmp_path: Path) -> None:
     wait = chain(Wait={"Type": "Wait", "Seconds": 60})
-    ours = workflow.start(wait)
-    other = LocalAws(tmp_path)
-    other.start()
-    machine = workflow.create(wait)
-    theirs = (
-        Clients(other.url)
+    running_here = machines.start(wait)
+    other_server = LocalAws(tmp_path)
+    other_server.start()
+    machine = machines.create(wait)
+    running_there = (
+        Clients(other_server.url)
         .client("stepfunctions")
         .start_execution(stateMachineArn=machine)["executionArn"]
     )
-    other.stop()
-    assert workflow.sfn.describe_execution(executionArn=theirs)["status"] == "ABORTED"
-    assert workflow.sfn.describe_execution(executionArn=ours)["status"] == "RUNNING"
-    workflow.sfn.stop_execution(executionArn=ours)
-    assert workflow.output(chain(List=task(f"{SDK}s3:listBuckets", {})))["Buckets"]
+    other_server.stop()
+    assert machines.sfn.describe_execution(executionArn=running_there)["status"] == "ABORTED"
+    assert machines.sfn.describe_execution(executionArn=running_here)["status"] == "RUNNING"
+    machines.sfn.stop_execution(executionArn=running_here)
+    assert machines.output(chain(List=task(f"{SDK}s3:listBuckets", {})))["Buckets"]

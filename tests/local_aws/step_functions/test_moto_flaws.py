@@ -1,8 +1,7 @@
-"""Flaws of moto that ``local_aws`` patches: the stand-in does what AWS does, and moto alone still
-does not.
+"""Flaws of moto that ``local_aws`` patches: the stand-in behaves like AWS, moto alone does not.
 
-Each case runs on the stand-in in ``make test``. The tests marked ``moto`` run the same case on a
-moto without our patches, in ``make upgrade``; one that fails there says which patch can go.
+Each case runs on the stand-in in ``make test``. The tests marked ``moto`` run the same case on moto
+without the patches, in ``make upgrade``; a failure there names the patch that can be removed.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from support.polling import wait_for
 
 Client = Callable[[str], Any]
 States = dict[str, Any]
@@ -42,31 +42,31 @@ TLS_ONLY = {
 
 @dataclass
 class Case:
-    """An execution, and one thing about its end."""
+    """An execution and one property of its end."""
 
     name: str
     states: States
-    expected: Any  # on AWS
+    expected: Any  # the value on AWS
     read: Callable[[dict[str, Any]], Any]
     data: dict[str, Any] = field(default_factory=dict)
-    stop_after: str = ""  # the event after which the execution is stopped
+    stop_after: str = ""  # stop the execution after this event
 
 
-def error(ended: dict[str, Any]) -> str | None:
-    return ended.get("error")
+def error(execution: dict[str, Any]) -> str | None:
+    return execution.get("error")
 
 
-def status(ended: dict[str, Any]) -> str:
-    return str(ended["status"])
+def status(execution: dict[str, Any]) -> str:
+    return str(execution["status"])
 
 
-def value(ended: dict[str, Any]) -> Any:
-    """The value that the state computed as ``it``."""
-    return json.loads(ended["output"])["it"] if "output" in ended else ended
+def value(execution: dict[str, Any]) -> Any:
+    """The value that the state computed as ``result``."""
+    return json.loads(execution["output"])["result"] if "output" in execution else execution
 
 
-def last_events(ended: dict[str, Any]) -> list[str]:
-    return list(ended["events"][-2:])
+def last_events(execution: dict[str, Any]) -> list[str]:
+    return list(execution["events"][-2:])
 
 
 def sdk(action: str, **parameters: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def sdk(action: str, **parameters: str) -> dict[str, Any]:
 
 
 def computed(expression: str) -> States:
-    return {"A": {"Type": "Pass", "Parameters": {"it.$": expression}, "End": True}}
+    return {"A": {"Type": "Pass", "Parameters": {"result.$": expression}, "End": True}}
 
 
 def branch(state: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -162,7 +162,7 @@ FLAWS = [
         error,
     ),
     Case("intrinsic functions take the start time", computed(DAY), "SUCCEEDED", status),
-    # Python writes a definition's ü as \\u00fc
+    # Python writes ü in a definition as \\u00fc
     Case(
         "text beyond ASCII is text", computed("States.Format('ü {}', $.t)"), "ü 日本", value, TEXT
     ),
@@ -189,7 +189,7 @@ FLAWS = [
         "names and paths can be escaped",
         {'Ü "1"': {"Type": "Pass", "Parameters": {"it": 1}, "ResultPath": "$['ü']", "End": True}},
         {"ü": {"it": 1}},
-        lambda ended: json.loads(ended.get("output", "{}")),
+        lambda execution: json.loads(execution.get("output", "{}")),
     ),
     Case(
         "a stop ends the pause before a retry",
@@ -203,7 +203,7 @@ FLAWS = [
         "a stop has a cause",
         {"A": WAIT},
         "seen enough",
-        lambda ended: ended.get("cause"),
+        lambda execution: execution.get("cause"),
         {},
         "WaitStateEntered",
     ),
@@ -233,7 +233,7 @@ class Runner:
         return case.read(self.run(case.states, case.data, case.stop_after))
 
     def run(self, states: States, data: dict[str, Any], stop_after: str = "") -> dict[str, Any]:
-        """The execution's description at its end, and the types of its events."""
+        """The execution's description at its end, with the types of its events."""
         definition = json.dumps({"StartAt": next(iter(states)), "States": states})
         name = f"flaw-{uuid.uuid4().hex[:8]}"
         machine = self.sfn.create_state_machine(name=name, definition=definition, roleArn=self.role)
@@ -242,26 +242,20 @@ class Runner:
             "executionArn"
         ]
         if stop_after:
-            self._until(lambda: stop_after in self._events(execution))
+            wait_for(lambda: stop_after in self._events(execution))
             self.sfn.stop_execution(executionArn=execution, error="Enough", cause="seen enough")
         else:
-            self._until(
+            wait_for(
                 lambda: self.sfn.describe_execution(executionArn=execution)["status"] != "RUNNING"
             )
-        ended = self.sfn.describe_execution(executionArn=execution)
-        return {**ended, "events": self._events(execution)}
+        description = self.sfn.describe_execution(executionArn=execution)
+        return {**description, "events": self._events(execution)}
 
     def _events(self, execution: str) -> list[str]:
         return [
             event["type"]
             for event in self.sfn.get_execution_history(executionArn=execution)["events"]
         ]
-
-    def _until(self, happened: Callable[[], bool], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +264,7 @@ def runner(client: Client) -> Runner:
 
 
 @pytest.mark.parametrize("case", FLAWS, ids=lambda case: case.name)
-def test_the_stand_in_does_as_step_functions_does(runner: Runner, case: Case) -> None:
+def test_the_stand_in_behaves_like_step_functions(runner: Runner, case: Case) -> None:
     assert runner.outcome(case) == case.expected
 
 
@@ -288,18 +282,18 @@ def test_the_stand_in_does_as_step_functions_does(runner: Runner, case: Case) ->
         ("Glue.CrawlerRunningException", "Glue.EntityNotFoundException", False),
     ],
 )
-def test_a_catch_handles_the_errors_that_aws_documents(
+def test_a_catch_handles_the_documented_errors(
     runner: Runner, raised: str, handled: str, is_caught: bool
 ) -> None:
-    ended = runner.run(catching(handled), {"error": raised})
-    assert (status(ended), error(ended)) == (
+    execution = runner.run(catching(handled), {"error": raised})
+    assert (status(execution), error(execution)) == (
         ("SUCCEEDED", None) if is_caught else ("FAILED", raised)
     )
 
 
 @contextlib.contextmanager
 def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Iterator[Any]:
-    """``head_object`` of an object in a bucket, which has the policy until the block ends."""
+    """Yields `head_object` of an object in a bucket that has the policy inside the block."""
     s3, name = client("s3"), f"policy-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="a", Body=b"x")
@@ -309,15 +303,17 @@ def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Iterator[An
     }
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     yield lambda: s3.head_object(Bucket=name, Key="a")
-    s3.delete_bucket_policy(Bucket=name)  # the mirror reads all objects of this server
+    s3.delete_bucket_policy(
+        Bucket=name
+    )  # the mirror must be able to read all objects of the server
 
 
-def test_a_tls_only_bucket_takes_requests_on_loopback(client: Client) -> None:
+def test_a_tls_only_bucket_accepts_local_requests(client: Client) -> None:
     with bucket_with_policy(client, TLS_ONLY) as head:
         assert head()["ContentLength"] == 1
 
 
-def test_a_deny_without_a_condition_denies(client: Client) -> None:
+def test_an_unconditional_deny_is_enforced(client: Client) -> None:
     always = {key: part for key, part in TLS_ONLY.items() if key != "Condition"}
     with (
         bucket_with_policy(client, always) as head,
@@ -326,18 +322,18 @@ def test_a_deny_without_a_condition_denies(client: Client) -> None:
         head()
 
 
-# moto without our patches
+# --- moto without the patches
 
 
 @pytest.fixture(scope="module")
 def moto_client() -> Iterator[Client]:
-    """Clients of a moto server in a process of its own, which runs executions."""
+    """Clients of a moto server in its own process, which runs executions."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    # the interpreter's own clients call where MOTO_PORT says
+    # the interpreter's clients use MOTO_PORT
     environ = {
         **os.environ,
         "MOTO_PORT": str(port),
@@ -381,16 +377,16 @@ def moto_runner(moto_client: Client) -> Runner:
 
 @pytest.mark.moto
 @pytest.mark.parametrize("case", FLAWS, ids=lambda case: case.name)
-def test_moto_alone_does_not_do_as_step_functions_does(moto_runner: Runner, case: Case) -> None:
+def test_moto_alone_does_not_behave_like_step_functions(moto_runner: Runner, case: Case) -> None:
     try:
         outcome = moto_runner.outcome(case)
-    except (ClientError, BotoCoreError) as refused:
-        outcome = refused
-    assert outcome != case.expected, "moto does as AWS does now: delete the patch"
+    except (ClientError, BotoCoreError) as error_of_moto:
+        outcome = error_of_moto
+    assert outcome != case.expected, "moto behaves like AWS now: delete the patch"
 
 
 @pytest.mark.moto
-def test_moto_alone_denies_under_a_condition_on_transport(moto_client: Client) -> None:
+def test_moto_alone_ignores_the_condition_of_a_deny(moto_client: Client) -> None:
     with pytest.raises(ClientError), bucket_with_policy(moto_client, TLS_ONLY) as head:
         head()
 
@@ -408,8 +404,8 @@ print(len(listings))
 
 
 @pytest.mark.moto
-def test_moto_alone_lists_its_services_for_each_request() -> None:
-    done = subprocess.run(
+def test_moto_alone_lists_its_services_on_each_request() -> None:
+    result = subprocess.run(
         [sys.executable, "-c", LISTINGS], capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) == 2, "moto lists its services once now: delete the patch"
+    assert int(result.stdout) == 2, "moto lists its services once now: delete the patch"

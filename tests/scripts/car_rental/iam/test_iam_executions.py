@@ -13,10 +13,11 @@ from car_rental.config import Settings
 from car_rental.iam.roles import Role, cluster_reaper_role_name, roles
 from contract import KPI_TABLES as TABLES
 from support.call_trail import CallTrail
-from support.deployed_pipeline import SLOW, Pipeline, deployed, until
+from support.deployed_pipeline import SLOW, Pipeline, deployed
 from support.documented_rights import DOCUMENTED
 from support.iam_evaluator import denied
 from support.iam_permissions import Permission, Translator
+from support.polling import until
 
 from local_aws.clients import ACCOUNT_ID
 from local_aws.server import LocalAws

@@ -32,10 +32,11 @@ from run_glue_crawlers import run_glue_crawlers
 from run_spark_jobs import run_spark_jobs
 from setup_aws_environment import setup_aws_environment
 from support.call_trail import CallTrail, Request
-from support.deployed_pipeline import SLOW, Pipeline, deployed, until
+from support.deployed_pipeline import SLOW, Pipeline, deployed
 from support.documented_rights import BUCKET, DOCUMENTED, TAGGED
 from support.iam_evaluator import allows, denied, unused_grants
 from support.iam_permissions import Permission, Translator
+from support.polling import until
 from terminate_emr_cluster import terminate_emr_cluster
 
 from local_aws.clients import ACCOUNT_ID
