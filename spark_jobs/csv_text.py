@@ -41,15 +41,17 @@ PLAIN_WORDS = f"(?:{_PLAIN}++(?: ++{_PLAIN}++)*+)?+"  # with blanks between word
 
 
 def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """The lines of text files: `line`, `source_file`; headers and blank lines are among them."""
-    return _text(spark, paths).select(
-        F.col("value").alias("line"), F.input_file_name().alias("source_file")
-    )
+    """The lines of text files: `line`; headers and blank lines are among them.
+
+    Spark takes a path for a pattern, and a file's name may hold [ or *.
+    """
+    escaped = [re.sub(r"([\[\]{}*?\\])", r"\\\1", path) for path in paths]
+    return spark.read.text(escaped).withColumnRenamed("value", "line")
 
 
-def _text(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """`value`; Spark takes a path for a pattern, and a file's name may hold [ or *."""
-    return spark.read.text([re.sub(r"([\[\]{}*?\\])", r"\\\1", path) for path in paths])
+def with_source(lines: DataFrame) -> DataFrame:
+    """Adds `source_file`. A filter comes before it: Spark finds the name for each row it has."""
+    return lines.withColumn("source_file", F.input_file_name())
 
 
 def opens_quote() -> Column:
@@ -58,11 +60,11 @@ def opens_quote() -> Column:
 
 
 def plain_records(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file` -> the same and `unclosed`, for files without an open quote.
+    """`line` -> `line`, `source_file`, `unclosed`, for files without an open quote.
 
     Each line is then a record.
     """
-    return lines.withColumn("unclosed", F.lit(False))
+    return with_source(lines).withColumn("unclosed", F.lit(False))
 
 
 def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -71,9 +73,9 @@ def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     The lines between an opening and its closing quote become one record. The lines from a quote
     that is never closed to the end of the file stay apart and are `unclosed`.
     """
-    lines = _text(spark, paths).select(
-        F.col("value").alias("line"),
-        F.input_file_name().alias("source_file"),
+    lines = with_source(read_lines(spark, paths)).select(
+        "line",
+        "source_file",
         F.expr("input_file_block_start()").alias("block"),
         F.monotonically_increasing_id().alias("place"),
     )

@@ -127,13 +127,13 @@ def looked_through(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str
     """
     files = {file.read_name: file for table in tables.values() for file in table.files}
     lines = csv_text.read_lines(spark, [file.path for file in files.values()])
+    is_header = looks_like_header()
     found = (
-        lines.withColumn("is_header", looks_like_header())
-        .where(F.col("line").contains('"') | F.col("is_header"))
+        csv_text.with_source(lines.where(F.col("line").contains('"') | is_header))
         .groupBy("source_file")
         .agg(
             F.max(csv_text.opens_quote()).alias("whole"),
-            F.collect_set(F.when(F.col("is_header"), F.col("line"))).alias("headers"),
+            F.collect_set(F.when(is_header, F.col("line"))).alias("headers"),
         )
     )
     try:

@@ -44,8 +44,6 @@ RENTAL_COLUMNS = [
     "pickup_location",
     "dropoff_location",
     "total_amount",
-    "vehicle_type",
-    "brand",
 ]
 REASONS = [
     "malformed_row",
@@ -101,10 +99,10 @@ def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
 def with_masters(rentals: DataFrame, masters: Dict[str, DataFrame]) -> DataFrame:
     """Left-joins the clean master tables; a NULL key means that the id is unknown.
 
-    Adds user_key, vehicle_key, vehicle_type, brand, known_pickup and known_dropoff.
+    Adds user_key, vehicle_key, known_pickup and known_dropoff.
     """
     users = masters["users"].select("user_id", "user_key")
-    vehicles = masters["vehicles"].select("vehicle_id", "vehicle_key", "vehicle_type", "brand")
+    vehicles = masters["vehicles"].select("vehicle_id", "vehicle_key")
     location, known = F.col("location_id"), F.lit(True)
     pickups = masters["locations"].select(
         location.alias("pickup_location"), known.alias("known_pickup")

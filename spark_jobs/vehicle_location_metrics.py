@@ -31,10 +31,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
 
 
 def tables(run: CleanRun) -> Dict[str, DataFrame]:
-    rentals = run.rentals(
-        "vehicle_key", "vehicle_type", "brand", "pickup_location", "dropoff_location"
-    )
-    vehicles = rented_vehicles(rentals).cache()
+    rentals = run.rentals("vehicle_key", "pickup_location", "dropoff_location")
+    vehicles = rented_vehicles(rentals, run.table("vehicles")).cache()
     return {
         "vehicle_type_metrics": vehicle_type_metrics(vehicles),
         "brand_metrics": brand_metrics(vehicles),
@@ -42,16 +40,15 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
     }
 
 
-def rented_vehicles(rentals: DataFrame) -> DataFrame:
-    """`kpi_job.CleanRun.rentals` -> one row for each vehicle.
+def rented_vehicles(rentals: DataFrame, vehicles: DataFrame) -> DataFrame:
+    """Rentals and the clean vehicles -> one row for each vehicle that was rented.
 
     It has vehicle_type, brand, and the measures of the vehicle's rentals.
     """
-    return (
-        rentals.groupBy("vehicle_key", "vehicle_type", "brand")
-        .agg(*measures.totals(), *measures.extremes(), *measures.times())
-        .drop("vehicle_key")
+    measured = rentals.groupBy("vehicle_key").agg(
+        *measures.totals(), *measures.extremes(), *measures.times()
     )
+    return measured.join(vehicles, on="vehicle_key", how="inner").drop("vehicle_key", "vehicle_id")
 
 
 def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
