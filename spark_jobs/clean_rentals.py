@@ -25,7 +25,7 @@ from contract import (
     RENTALS,
     RUN_SUMMARY,
 )
-from lake_files import Lake, join, run_folder
+from lake_files import Lake, join, literal, run_folder
 from lake_job import JobError, observed
 from master_tables import write_masters
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -186,7 +186,7 @@ def known_masters(
 ) -> Dict[str, DataFrame]:
     """The clean master tables by name; a table that is known to be small is broadcast in joins."""
     return {
-        table: sized(spark.read.parquet(folder), masters[table]["kept"])
+        table: sized(spark.read.parquet(literal(folder)), masters[table]["kept"])
         for table, folder in zones.masters.items()
     }
 
@@ -207,7 +207,7 @@ def write_rentals(
     counts, folder = Observation(), zones.judged[RENTALS]
     rentals, kept = judged_rentals(spark, table, masters, zones), join(folder, "verdict=" + KEPT)
     rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(folder)
-    judged = spark.read.parquet(folder)
+    judged = spark.read.parquet(literal(folder))
     contested = judged.where(F.col("verdict") == CONTESTED).select(*RENTAL_COLUMNS, "refused.*")
     settled = rental_rules.settled(contested)
     if observed(counts)["contested"]:
@@ -248,7 +248,7 @@ def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
     if not lake.exists(folder):
         return {"kept": 0, "revenue": "0.00"}
     revenue = F.sum("total_amount").cast("string").alias("revenue")
-    rentals = spark.read.parquet(folder).agg(F.count(F.lit(1)).alias("kept"), revenue)
+    rentals = spark.read.parquet(literal(folder)).agg(F.count(F.lit(1)).alias("kept"), revenue)
     return dict(rentals.collect()[0].asDict())
 
 
@@ -273,7 +273,9 @@ def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
         .select("id_hash", F.lit(True).alias("has_twin"))
     )
     several.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
-    return sized(spark.read.schema(several.schema).parquet(folder), observed(found).get("ids", 0))
+    return sized(
+        spark.read.schema(several.schema).parquet(literal(folder)), observed(found).get("ids", 0)
+    )
 
 
 def with_twins(rentals: DataFrame, twin_ids: DataFrame) -> DataFrame:

@@ -9,10 +9,10 @@ A file is split between tasks. Only a file that has a line break within quotes i
 whole, see `joined_records`. A line break within quotes becomes LF.
 """
 
-import re
 from typing import Sequence
 
 from contract import MAX_TEXT_BYTES, NOT_UTF8, WHITE_SPACE
+from lake_files import literal
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import sql_text, trim_sql, utf8_sql, whole_match
@@ -41,12 +41,8 @@ PLAIN_WORDS = f"(?:{_PLAIN}++(?: ++{_PLAIN}++)*+)?+"  # with blanks between word
 
 
 def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """The lines of text files: `line`; headers and blank lines are among them.
-
-    Spark takes a path for a pattern, and a file's name may hold [ or *.
-    """
-    escaped = [re.sub(r"([\[\]{}*?\\])", r"\\\1", path) for path in paths]
-    return spark.read.text(escaped).withColumnRenamed("value", "line")
+    """The lines of text files: `line`; headers and blank lines are among them."""
+    return spark.read.text([literal(path) for path in paths]).withColumnRenamed("value", "line")
 
 
 def with_source(lines: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import lake_job
 from contract import CLEAN_RENTALS, CLEAN_SUMMARY, CONSERVED, job_summary
-from lake_files import Lake, join, run_folder
+from lake_files import Lake, join, literal, run_folder
 from lake_job import JobError
 from measures import in_cents
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -37,7 +37,7 @@ class CleanRun:
         return in_cents(self.table(CLEAN_RENTALS), *columns)
 
     def table(self, name: str) -> DataFrame:
-        return self._spark.read.parquet(self._folder(name))
+        return self._spark.read.parquet(literal(self._folder(name)))
 
     def _folder(self, name: str) -> str:
         return run_folder(join(self._clean, name), self._run_id)

@@ -5,6 +5,7 @@ Needs no SparkSession. Only this module calls the JVM, by PySpark's private name
 
 import json
 import os
+import re
 import sys
 from typing import Any, Dict, List
 
@@ -131,17 +132,15 @@ class Lake:
             stream.close()
 
     def copy(self, source: str, target: str) -> None:
-        """Copy a file within the lake."""
+        """Copy a file within the lake. Raises OSError when that fails."""
+        source_system, target_system = self._file_system(source), self._file_system(target)
+        source_path, target_path = self._path(source), self._path(target)
         copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
-        copy(
-            self._file_system(source),
-            self._path(source),
-            self._file_system(target),
-            self._path(target),
-            False,
-            True,
-            self._configuration,
-        )
+        configuration = self._configuration
+        try:
+            copy(source_system, source_path, target_system, target_path, False, True, configuration)
+        except Py4JJavaError as error:
+            raise OSError(f"cannot be copied to {target}: {_reason(error)}") from error
 
     def read_text(self, uri: str) -> str:
         stream = self._file_system(uri).open(self._path(uri))
@@ -203,6 +202,11 @@ def _size(path: str) -> int:
 
 def join(folder: str, *names: str) -> str:
     return "/".join([folder.rstrip("/")] + list(names))
+
+
+def literal(path: str) -> str:
+    """A path for Spark's readers, which take it for a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def run_folder(folder: str, run_id: str) -> str:

@@ -10,6 +10,7 @@ import raw_zone
 import rejected_rows
 from contract import ID_COLUMNS, RAW_COLUMNS
 from csv_text import PLAIN_LINE, PLAIN_WORDS
+from lake_files import literal
 from lake_job import observed
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -55,7 +56,7 @@ def write_master(
     rows = judged_rows(spark, table)
     rows.observe(seen, *verdict_counts()).write.partitionBy("verdict").parquet(judged)
     refused, by_reason = 0, {}  # type: int, Dict[str, int]
-    counts, written = observed(seen), spark.read.parquet(judged)
+    counts, written = observed(seen), spark.read.parquet(literal(judged))
     if counts["not_kept"] > len(table.files):
         refused, by_reason = rejected_rows.write_rejected(
             rejected_rows.of_judged(written), RAW_COLUMNS[table.name], REASONS, rejected

@@ -97,10 +97,10 @@ def _table(lake: Lake, raw: str, table: str, names: Sequence[str], copies: str) 
 
 def _file(lake: Lake, raw: str, table: str, name: str, copies: str) -> RawFile:
     path = join(raw, name)
-    if read_name(name) != name:
-        path = join(copies, read_name(name))
-        lake.copy(join(raw, name), path)
     try:
+        if read_name(name) != name:
+            path = join(copies, read_name(name))
+            lake.copy(join(raw, name), path)
         header = contract.file_header(table, lambda count: lake.start(path, count))
     except (ContractError, OSError) as error:
         raise JobError(f"{join(raw, name)} {error}") from error

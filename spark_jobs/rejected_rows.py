@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from urllib.parse import unquote
 
 from csv_text import came
+from lake_files import literal
 from lake_job import observed
 from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
@@ -105,7 +106,7 @@ def problem(
 
 def _where(spark: SparkSession, folder: str) -> str:
     """Where to look for the rejected rows, and the file that most of them come from."""
-    of_files = spark.read.parquet(folder).groupBy("source_file").count()
+    of_files = spark.read.parquet(literal(folder)).groupBy("source_file").count()
     most, *_ = of_files.orderBy(F.desc("count"), "source_file").collect()
     file = unquote(most["source_file"])
     return f"Most are of {file}. The rejected rows with their reasons are in {folder}"

@@ -8,6 +8,7 @@ published == expected["location_metrics"]
 
 from __future__ import annotations
 
+import glob
 import gzip
 import re
 from collections.abc import Iterator
@@ -82,8 +83,8 @@ def parquet_table(folder: Path, query: str = "SELECT * FROM files") -> Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
-            f"CREATE VIEW files AS FROM read_parquet('{folder}/*.parquet', hive_partitioning ="
-            " false)"
+            f"CREATE VIEW files AS FROM read_parquet('{glob.escape(str(folder))}/*.parquet',"
+            " hive_partitioning = false)"
         )
         return Table.of(connection.sql(query))
 

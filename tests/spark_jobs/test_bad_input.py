@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lake_files import literal
 from lake_job import JobError
 from oracle.contract import COLUMNS
 from oracle.job_runs import Run
@@ -34,7 +35,7 @@ INTERPRETED = {
 def run(tmp_path: Path, spark: SparkSession) -> Iterator[Run]:
     for name, value in INTERPRETED.items():
         spark.conf.set(name, value)
-    yield Run(spark, tmp_path / "lake", "run-1")
+    yield Run(spark, tmp_path / "lake [1] {x}", "run-1")
     for name in INTERPRETED:
         spark.conf.unset(name)
 
@@ -250,7 +251,7 @@ def test_kpi_jobs_do_not_touch_a_run_whose_validation_was_never_finished(
 def test_a_kpi_table_that_does_not_add_up_stops_the_run(run: Run, validated: Path) -> None:
     shutil.copytree(validated, run.clean.parent)
     locations = run.clean / "locations" / "run_id=run-1"
-    only_first = run.spark.read.parquet(str(locations)).where("location_id = 1")
+    only_first = run.spark.read.parquet(literal(str(locations))).where("location_id = 1")
     only_first.write.parquet(str(run.clean / "other"))
     shutil.rmtree(locations)
     (run.clean / "other").rename(locations)
