@@ -103,6 +103,7 @@ KPI_TABLES = tuple(CONSERVED)
 WHITE_SPACE = " \t\n\x0b\x0c\r\u00a0\u200b\ufeff"
 NOT_UTF8 = "\ufffd"  # what decoders write in place of bytes that are no UTF-8
 MAX_TEXT_BYTES = 10000  # a longer id, name or address makes its row malformed
+MAX_RECORD_LINES = 10000  # a quote that is not closed within so many lines counts as never closed
 
 # --- raw files
 SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is no raw data

@@ -11,7 +11,7 @@ whole, see `joined_records`. A line break within quotes becomes LF.
 
 from typing import Sequence
 
-from contract import MAX_TEXT_BYTES, NOT_UTF8, WHITE_SPACE
+from contract import MAX_RECORD_LINES, MAX_TEXT_BYTES, NOT_UTF8, WHITE_SPACE
 from lake_files import literal
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -66,8 +66,9 @@ def plain_records(lines: DataFrame) -> DataFrame:
 def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """The records of files with line breaks within quotes: `line`, `source_file`, `unclosed`.
 
-    The lines between an opening and its closing quote become one record. The lines from a quote
-    that is never closed to the end of the file stay apart and are `unclosed`.
+    The lines between an opening and its closing quote become one record. The lines behind a quote
+    that is not closed within MAX_RECORD_LINES lines stay apart and are `unclosed`: a stray quote
+    would else make a record of a whole file, which no memory holds.
     """
     lines = with_source(read_lines(spark, paths)).select(
         "line",
@@ -122,8 +123,10 @@ def _with_record(lines: DataFrame) -> DataFrame:
     last = F.struct("block", "place")
     is_last = F.col("record") == F.max("record").over(in_file)
     ends_open = F.max(F.struct(last, "open_after")).over(in_file)["open_after"]
+    lines_of_record = F.count(F.lit(1)).over(Window.partitionBy("source_file", "record"))
+    unclosed = (is_last & ends_open) | (lines_of_record > MAX_RECORD_LINES)
     return records.select(
-        "line", "source_file", "block", "place", "record", (is_last & ends_open).alias("unclosed")
+        "line", "source_file", "block", "place", "record", unclosed.alias("unclosed")
     )
 
 

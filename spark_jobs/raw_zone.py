@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 import contract
 import csv_text
-from contract import RAW_COLUMNS, ContractError, Header
+from contract import MAX_RECORD_LINES, RAW_COLUMNS, ContractError, Header
 from lake_files import Lake, join
 from lake_job import JobError
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -173,8 +173,10 @@ def notes(spark: SparkSession, zone: RawZone) -> List[str]:
         unclosed = unclosed_lines(spark, whole) if whole else {}
         for name, file in whole.items():
             if name in unclosed:
-                lost = f"its last {unclosed[name]} lines are malformed"
-                words.append(f"{file.uploaded}: a quote is never closed, so {lost}")
+                words.append(
+                    f"{file.uploaded}: a quote is never closed, or not within {MAX_RECORD_LINES}"
+                    f" lines, so {unclosed[name]} of its lines are malformed"
+                )
             else:
                 words.append(
                     f"{file.uploaded} has line breaks within quotes and is read as a whole"
@@ -183,7 +185,7 @@ def notes(spark: SparkSession, zone: RawZone) -> List[str]:
 
 
 def unclosed_lines(spark: SparkSession, files: Dict[str, RawFile]) -> Dict[str, int]:
-    """By the names of `files`: how many lines a quote that is never closed spoils."""
+    """By the names of `files`: how many lines are malformed by quotes that are not closed."""
     lines = csv_text.joined_records(spark, [file.path for file in files.values()])
     spoilt = lines.where("unclosed").groupBy("source_file").agg(F.count("line").alias("lines"))
     return {file_name(row["source_file"], files): row["lines"] for row in spoilt.collect()}

@@ -40,6 +40,7 @@ COLUMNS = {
 MASTERS = ("locations", "users", "vehicles")
 WHITE_SPACE = " \t\n\v\f\r\u00a0\u200b\ufeff"
 MAX_TEXT_BYTES = 10_000
+MAX_RECORD_LINES = 10_000
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,10 @@ def records(text: str) -> Iterator[Record]:
         if end is None:  # each line that a quote swallows which is never closed
             yield from (Record(line, None) for line in text[at:].split("\n"))
             return
-        yield Record(text[at:end], fields)
+        if text.count("\n", at, end) < MAX_RECORD_LINES:
+            yield Record(text[at:end], fields)
+        else:  # a quote that is not closed within so many lines counts as never closed
+            yield from (Record(line, None) for line in text[at:end].split("\n"))
         at = end + 1
 
 

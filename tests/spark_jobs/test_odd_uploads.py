@@ -146,6 +146,12 @@ RENTAL_FILES = {
     "rental_transactions/open_behind.csv": csv_file(
         rental("last good"), rental("open", user_id='"U1'), HEADER, rental("swallowed")
     ),
+    "rental_transactions/far_away.csv": csv_file(
+        rental("closed", note='"' + "\n" * 9_999 + '"'),
+        rental("closed too late", note='"' + "\n" * 10_000 + '"'),
+        rental("behind it", note=""),
+        header=HEADER + ",note",
+    ),
     "rental_transactions/latin.csv": (
         csv_file(rental("utf8", user_id="Zoë"), header=HEADER) + "Zoë,U1\n".encode("latin-1")
     ),
@@ -283,12 +289,23 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
         "columns",
         "same",
         "edited",
+        "closed",
+        "behind it",
         "last good",
         "crcrlf",
         "no line end",
     }
     assert max(map(len, kept)) == 10_000
-    assert not kept & {"digits", "quotes", "y1969", "y2100", "rental_id", "utf8", "swallowed"}
+    assert not kept & {
+        "digits",
+        "quotes",
+        "y1969",
+        "y2100",
+        "rental_id",
+        "utf8",
+        "swallowed",
+        "closed too late",
+    }
     assert not {name for name in kept if name.startswith("long ")}
 
 
