@@ -1,4 +1,4 @@
-"""The state machine's decisions: each Choice state, run alone, goes where its input says."""
+"""Each Choice state of the state machine, run alone, selects the expected next state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def machine() -> Definition:
 
 @pytest.fixture(scope="module")
 def decide(client: Callable[[str], Any], machine: Definition) -> Decide:
-    """``decide("CrawlHasEnded", input)``: the name of the state that comes next."""
+    """`decide("CrawlHasEnded", input)` returns the name of the next state."""
     sfn = client("stepfunctions")
     trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
     role = client("iam").create_role(RoleName="Choices", AssumeRolePolicyDocument=trust)["Role"][
@@ -43,32 +43,31 @@ def decide(client: Callable[[str], Any], machine: Definition) -> Decide:
             target: {"Type": "Pass", "Result": {"next": target}, "End": True}
             for target in next_states(choice)
         }
-        alone = json.dumps({"StartAt": name, "States": {name: choice, **ends}})
-        made = sfn.create_state_machine(
-            name=f"choice-{uuid.uuid4().hex[:8]}", definition=alone, roleArn=role
+        choice_alone = json.dumps({"StartAt": name, "States": {name: choice, **ends}})
+        created = sfn.create_state_machine(
+            name=f"choice-{uuid.uuid4().hex[:8]}", definition=choice_alone, roleArn=role
         )
         started = sfn.start_execution(
-            stateMachineArn=made["stateMachineArn"], input=json.dumps(data)
+            stateMachineArn=created["stateMachineArn"], input=json.dumps(data)
         )
-        while (ended := sfn.describe_execution(executionArn=started["executionArn"]))[
+        while (described := sfn.describe_execution(executionArn=started["executionArn"]))[
             "status"
         ] == "RUNNING":
             time.sleep(0.02)
-        return str(json.loads(ended["output"])["next"])
+        return str(json.loads(described["output"])["next"])
 
     return choose
 
 
-def crawl(state: str, *, before: str = "", after: str = "", looks: int = 1) -> dict[str, Any]:
-    """The input after a look at the crawler: its state, and when the crawls before and after its
-    start began."""
+def crawl(state: str, *, before: str = "", after: str = "", polls: int = 1) -> dict[str, Any]:
+    """The input after a poll of the crawler, with the start times of the last two crawls."""
 
     def crawler(start: str) -> dict[str, Any]:
         return {
             "Crawler": {"State": state, **({"LastCrawl": {"StartTime": start}} if start else {})}
         }
 
-    return {"Before": crawler(before), "After": crawler(after), "Crawl": {"looks": looks}}
+    return {"Before": crawler(before), "After": crawler(after), "Crawl": {"looks": polls}}
 
 
 @pytest.mark.parametrize(
@@ -76,32 +75,32 @@ def crawl(state: str, *, before: str = "", after: str = "", looks: int = 1) -> d
     [
         (crawl("READY", before=OLD, after=NEW), "CrawlWentWell"),
         (crawl("READY", after=NEW), "CrawlWentWell"),
-        # READY, but what it shows is the crawl before
+        # READY, but with the previous crawl
         (crawl("READY", before=OLD, after=OLD), "WaitForCrawl"),
         (crawl("READY"), "WaitForCrawl"),
         (crawl("RUNNING", before=OLD, after=OLD), "WaitForCrawl"),
         (crawl("STOPPING", before=OLD, after=NEW), "WaitForCrawl"),
-        (crawl("RUNNING", before=OLD, after=OLD, looks=121), "CrawlTookTooLong"),
+        (crawl("RUNNING", before=OLD, after=OLD, polls=121), "CrawlTookTooLong"),
     ],
 )
-def test_a_crawl_has_ended_when_the_crawler_is_idle_and_shows_a_newer_crawl(
+def test_a_crawl_has_ended_if_the_crawler_is_ready_with_a_newer_crawl(
     decide: Decide, data: dict[str, Any], following: str
 ) -> None:
     assert decide("CrawlHasEnded", data) == following
 
 
 @pytest.mark.parametrize(
-    ("status", "well"), [("SUCCEEDED", True), ("FAILED", False), ("CANCELLED", False)]
+    ("status", "succeeded"), [("SUCCEEDED", True), ("FAILED", False), ("CANCELLED", False)]
 )
-def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(
-    decide: Decide, status: str, well: bool
+def test_tables_are_checked_only_after_a_successful_crawl(
+    decide: Decide, status: str, succeeded: bool
 ) -> None:
     data = {"After": {"Crawler": {"State": "READY", "LastCrawl": {"Status": status}}}}
-    assert (decide("CrawlWentWell", data) == "CheckTables") is well
+    assert (decide("CrawlWentWell", data) == "CheckTables") is succeeded
 
 
 @pytest.mark.parametrize(
-    ("state", "looks", "following"),
+    ("state", "polls", "following"),
     [
         ("WAITING", 1, "CleanRentals"),
         ("RUNNING", 1, "CleanRentals"),
@@ -112,8 +111,8 @@ def test_only_a_crawl_that_succeeded_leads_to_the_check_of_the_tables(
         ("STARTING", 121, "ClusterTookTooLong"),
     ],
 )
-def test_steps_are_sent_to_a_cluster_that_is_ready(
-    decide: Decide, state: str, looks: int, following: str
+def test_spark_steps_are_submitted_when_the_cluster_is_ready(
+    decide: Decide, state: str, polls: int, following: str
 ) -> None:
-    data = {"Seen": {"Status": {"State": state}}, "Start": {"looks": looks}}
+    data = {"Seen": {"Status": {"State": state}}, "Start": {"looks": polls}}
     assert decide("ClusterIsReady", data) == following

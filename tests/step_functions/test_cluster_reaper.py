@@ -1,5 +1,4 @@
-"""The cluster reaper: it ends what the dead execution left, protected or not, and nothing else,
-however often it is called."""
+"""The cluster reaper terminates the clusters of a dead execution and no others."""
 
 from __future__ import annotations
 
@@ -22,22 +21,26 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:CarRentalDataPipeli
 
 @pytest.fixture
 def clusters(new_project: Callable[..., Any], tmp_path: Any) -> Iterator[Callable[..., str]]:
-    """``clusters(execution)``: starts a cluster with that tag and returns its id."""
-    it = new_project()
-    ensure_bucket(it.aws)
-    setup_iam_roles(it.aws, it.console, file=tmp_path / "iam_roles.json")
-    made: list[str] = []
+    """`clusters(execution)` starts a cluster with that tag and returns its id."""
+    project = new_project()
+    ensure_bucket(project.aws)
+    setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
+    cluster_ids: list[str] = []
 
     def make(execution: str) -> str:
-        tags = [*it.aws.tag_list, {"Key": "Execution", "Value": execution}]
-        made.append(
-            it.aws.client("emr").run_job_flow(**cluster_request(it.settings, tags))["JobFlowId"]
+        tags = [*project.aws.tag_list, {"Key": "Execution", "Value": execution}]
+        cluster_ids.append(
+            project.aws.client("emr").run_job_flow(**cluster_request(project.settings, tags))[
+                "JobFlowId"
+            ]
         )
-        return made[-1]
+        return cluster_ids[-1]
 
     yield make
-    it.aws.client("emr").set_termination_protection(JobFlowIds=made, TerminationProtected=False)
-    it.aws.client("emr").terminate_job_flows(JobFlowIds=made)
+    project.aws.client("emr").set_termination_protection(
+        JobFlowIds=cluster_ids, TerminationProtected=False
+    )
+    project.aws.client("emr").terminate_job_flows(JobFlowIds=cluster_ids)
 
 
 def state_of(emr: Any, cluster_id: str) -> str:
@@ -45,21 +48,27 @@ def state_of(emr: Any, cluster_id: str) -> str:
 
 
 def is_ended(emr: Any, cluster_id: str) -> bool:
-    """Returns whether the cluster ends soon: TerminateJobFlows is asynchronous."""
+    """Tells whether the cluster ends soon, because TerminateJobFlows is asynchronous."""
     state = until(lambda: state_of(emr, cluster_id), lambda now: now.startswith("TERMINAT"), 10)
     return state.startswith("TERMINAT")
 
 
-def test_it_ends_the_clusters_of_the_execution_and_no_other(clusters: Any, client: Any) -> None:
+def test_the_reaper_terminates_protected_and_other_clusters_of_the_execution_only(
+    clusters: Any, client: Any
+) -> None:
     began = datetime.now(UTC)
-    ours, protected, others = clusters(EXECUTION), clusters(EXECUTION), clusters(f"{EXECUTION}0")
+    unprotected, protected, foreign = (
+        clusters(EXECUTION),
+        clusters(EXECUTION),
+        clusters(f"{EXECUTION}0"),
+    )
     client("emr").set_termination_protection(JobFlowIds=[protected], TerminationProtected=True)
-    assert sorted(reap(client("emr"), EXECUTION, began)) == sorted([ours, protected])
-    assert is_ended(client("emr"), ours)
-    assert not state_of(client("emr"), others).startswith("TERMINAT")
+    assert sorted(reap(client("emr"), EXECUTION, began)) == sorted([unprotected, protected])
+    assert is_ended(client("emr"), unprotected)
+    assert not state_of(client("emr"), foreign).startswith("TERMINAT")
 
 
-def test_called_twice_it_finds_nothing_to_do(clusters: Any, client: Any) -> None:
+def test_a_second_call_terminates_nothing(clusters: Any, client: Any) -> None:
     began = datetime.now(UTC)
     cluster = clusters(EXECUTION + "-twice")
     assert reap(client("emr"), EXECUTION + "-twice", began) == [cluster]
@@ -67,7 +76,7 @@ def test_called_twice_it_finds_nothing_to_do(clusters: Any, client: Any) -> None
     assert reap(client("emr"), EXECUTION + "-twice", began) == []
 
 
-def test_the_event_of_eventbridge_is_understood(
+def test_the_handler_reads_the_event_of_eventbridge(
     clusters: Any, client: Any, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.setattr(cluster_reaper.boto3, "client", client)
@@ -77,8 +86,8 @@ def test_the_event_of_eventbridge_is_understood(
     assert f"ended ABORTED: terminated {cluster}" in capsys.readouterr().out
 
 
-class Refusing:
-    """EMR's client of a role that may not look at the cluster."""
+class DenyingClient:
+    """A client of EMR that answers DescribeCluster with an error."""
 
     def __init__(self, code: str) -> None:
         self._code = code
@@ -87,10 +96,10 @@ class Refusing:
         raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "DescribeCluster")
 
 
-def test_a_cluster_that_its_role_may_not_look_at_is_not_ours() -> None:
-    assert made_by(Refusing("AccessDeniedException"), "j-1", EXECUTION) is False
+def test_a_cluster_that_may_not_be_described_is_not_the_project_s() -> None:
+    assert made_by(DenyingClient("AccessDeniedException"), "j-1", EXECUTION) is False
 
 
-def test_any_other_refusal_is_an_error_so_that_lambda_tries_again() -> None:
+def test_any_other_error_is_raised_so_that_lambda_retries() -> None:
     with pytest.raises(ClientError, match="ThrottlingException"):
-        made_by(Refusing("ThrottlingException"), "j-1", EXECUTION)
+        made_by(DenyingClient("ThrottlingException"), "j-1", EXECUTION)

@@ -1,5 +1,4 @@
-"""The state machine's definition, without running it: its graph, its parameters, its one source for
-cluster and steps."""
+"""The state machine's definition without a run: its graph, parameters, cluster and steps."""
 
 from __future__ import annotations
 
@@ -62,10 +61,10 @@ def test_the_definition_passes_every_check(
     assert check(machine) == []
 
 
-def broken(
+def changed_copy(
     machine: Definition, change: Callable[[dict[str, dict[str, Any]]], object]
 ) -> Definition:
-    """A copy of the definition whose states, by name, ``change`` has changed."""
+    """A copy of the definition after ``change`` has modified its states by name."""
     damaged = copy.deepcopy(machine)
     change(all_states(damaged))
     return damaged
@@ -76,7 +75,7 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
 
 
 @pytest.mark.parametrize(
-    ("check", "change", "found"),
+    ("check", "change", "problem"),
     [
         (dangling, set_to("ReadLock", Next="Nowhere"), "ReadLock -> Nowhere"),
         (dangling, set_to("RunIdIsGiven", Default="Nowhere"), "RunIdIsGiven -> Nowhere"),
@@ -172,18 +171,16 @@ def set_to(name: str, **fields: Any) -> Callable[[dict[str, dict[str, Any]]], ob
         (lint, set_to("StartCrawler", Type="Taks"), "Taks"),
     ],
 )
-def test_each_check_finds_what_it_is_for(
+def test_each_check_finds_its_kind_of_mistake(
     machine: Definition,
     check: Callable[[Definition], list[str]],
     change: Callable[..., object],
-    found: str,
+    problem: str,
 ) -> None:
-    assert found in "\n".join(check(broken(machine, change)))
+    assert problem in "\n".join(check(changed_copy(machine, change)))
 
 
-def test_the_cluster_is_the_one_that_step_5_asks_for_and_carries_the_execution(
-    machine: Definition,
-) -> None:
+def test_the_cluster_request_is_step_5_s_with_the_execution_as_a_tag(machine: Definition) -> None:
     parameters = machine["States"]["CreateCluster"]["Parameters"]
     expected = cluster_request(
         Settings(), [*TAGS, {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}]
@@ -193,7 +190,7 @@ def test_the_cluster_is_the_one_that_step_5_asks_for_and_carries_the_execution(
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(
+def test_the_steps_are_step_6_s_with_the_run_id_as_a_reference(
     machine: Definition, job: str
 ) -> None:
     state = all_states(machine)["".join(word.capitalize() for word in job.split("_"))]
@@ -208,56 +205,47 @@ def test_the_steps_are_those_that_step_6_submits_with_the_run_id_as_a_reference(
     assert step == expected
 
 
-def test_an_expression_within_a_literal_is_escaped() -> None:
+def test_special_characters_in_a_literal_are_escaped() -> None:
     assert quoted(r"it's {a} \ b") == r"'it\'s \{a\} \\ b'"
 
 
-def test_the_checks_work_in_the_lake_s_database_and_not_in_default(machine: Definition) -> None:
-    counted = all_states(machine)["CountRows"]["Parameters"]
-    assert counted["QueryExecutionContext"] == {"Database": Settings().glue_database_name}
+def test_the_checks_query_the_lake_s_database(machine: Definition) -> None:
+    parameters = all_states(machine)["CountRows"]["Parameters"]
+    assert parameters["QueryExecutionContext"] == {"Database": Settings().glue_database_name}
 
 
 def test_every_published_table_is_checked(machine: Definition) -> None:
     assert machine["States"]["Begin"]["Parameters"]["Tables"] == list(TABLES)
 
 
-def test_no_placeholder_is_left_and_none_is_unknown(machine: Definition) -> None:
+def test_every_placeholder_is_filled_and_an_unknown_one_is_an_error(machine: Definition) -> None:
     assert "${" not in json.dumps(machine)
     with pytest.raises(KeyError, match="unheard_of"):
         fill({"a": ["${unheard_of}"]}, {})
 
 
-def test_a_text_that_is_one_placeholder_becomes_the_value_whatever_its_type() -> None:
+def test_a_text_of_one_placeholder_gets_the_value_with_its_type() -> None:
     assert fill({"a": "${n}", "b": ["${n} s", 2]}, {"n": 3}) == {"a": 3, "b": ["3 s", 2]}
 
 
-def test_no_task_outlasts_the_execution_so_that_its_timeout_is_always_caught(
-    machine: Definition,
-) -> None:
+def test_the_timeouts_of_all_tasks_fit_the_execution_s_timeout(machine: Definition) -> None:
     states = all_states(machine)
-    one_after_the_other = (
-        "CleanRentals",
-        "UserTransactionMetrics",
-        "PublishRun",
-        "TerminateCluster",
-    )
-    looks = states["LookAtCrawl"], states["WaitForCrawl"], states["ClusterIsReady"]
-    waiting = 2 * 121 * looks[1]["Seconds"]
+    sequential = ("CleanRentals", "UserTransactionMetrics", "PublishRun", "TerminateCluster")
+    polls = states["LookAtCrawl"], states["WaitForCrawl"], states["ClusterIsReady"]
+    waiting = 2 * 121 * polls[1]["Seconds"]
     assert (
-        sum(states[name]["TimeoutSeconds"] for name in one_after_the_other) + waiting
+        sum(states[name]["TimeoutSeconds"] for name in sequential) + waiting
         < machine["TimeoutSeconds"]
     )
 
 
-def test_looks_are_seconds_apart_on_this_machine_and_half_a_minute_on_aws(
-    machine: Definition,
-) -> None:
+def test_polls_wait_one_second_locally_and_thirty_on_aws(machine: Definition) -> None:
     local = all_states(definition(Settings(aws_endpoint_url="http://127.0.0.1:5000"), TAGS, "aws"))
     assert all_states(machine)["WaitForCrawl"]["Seconds"] == 30
     assert local["WaitForCrawl"]["Seconds"] == 1
 
 
-def test_the_arns_are_of_the_partition() -> None:
+def test_resource_arns_contain_the_partition() -> None:
     govcloud = definition(Settings(aws_region="us-gov-west-1"), TAGS, "aws-us-gov")
     resources = [
         state["Resource"] for state in all_states(govcloud).values() if state["Type"] == "Task"
@@ -290,17 +278,15 @@ VARIANTS = [
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant)[:40])
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_definition_passes_every_check_whatever_is_set(
+def test_the_definition_passes_every_check_with_other_settings(
     variant: dict[str, Any], check: Callable[[Definition], list[str]]
 ) -> None:
     assert check(definition(Settings(**variant), TAGS, "aws")) == []
 
 
-def test_one_application_is_one_state_in_place_of_the_stages_and_the_rest_stays(
-    machine: Definition,
-) -> None:
+def test_one_application_replaces_the_stages_by_one_state(machine: Definition) -> None:
     single = definition(Settings(emr_one_application=True), TAGS, "aws")
-    states, others = all_states(single), all_states(machine)
+    states, other_states = all_states(single), all_states(machine)
     steps = [state for state in states.values() if "addStep" in state.get("Resource", "")]
     assert steps == [states["AllJobs"]]
     assert states["AllJobs"]["Parameters"]["Step"]["Name"] == "all_jobs"
@@ -308,35 +294,35 @@ def test_one_application_is_one_state_in_place_of_the_stages_and_the_rest_stays(
     assert all(f"'{job}'" in arguments for job in JOBS)
     assert not [name for name in states if "CleanRentals" in name or "PublishRun" in name]
     changed = {"Work", "ClusterIsReady", *(name for name in states if "AllJobs" in name)}
-    assert all(states[name] == others[name] for name in states.keys() - changed)
+    assert all(states[name] == other_states[name] for name in states.keys() - changed)
     assert states["AllJobs"]["TimeoutSeconds"] < single["TimeoutSeconds"]
     assert single["TimeoutSeconds"] < machine["TimeoutSeconds"]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_definition_without_if_match_passes_every_check_too(
+def test_the_definition_without_if_match_passes_every_check(
     machine: Definition, check: Callable[[Definition], list[str]]
 ) -> None:
-    plain = without_if_match(machine)
-    assert "IfMatch" in json.dumps(machine) and "IfMatch" not in json.dumps(plain)
-    assert check(plain) == []
+    without_condition = without_if_match(machine)
+    assert "IfMatch" in json.dumps(machine) and "IfMatch" not in json.dumps(without_condition)
+    assert check(without_condition) == []
 
 
-def test_the_cluster_is_terminated_as_soon_as_the_spark_jobs_are_done(machine: Definition) -> None:
+def test_the_cluster_is_terminated_before_the_crawl(machine: Definition) -> None:
     assert machine["States"]["Work"]["Next"] == "TerminateCluster"
     assert machine["States"]["TerminateCluster"]["Next"] == "Publication"
     (publication,) = machine["States"]["Publication"]["Branches"]
     assert {"StartCrawler", "CheckTables"} <= publication["States"].keys()
 
 
-def test_the_lock_is_where_the_role_may_write_it() -> None:
+def test_the_role_may_write_the_lock() -> None:
     policies = DEFINITION.parent.parent / "scripts" / "car_rental" / "iam" / "policies"
     policy = (policies / "state_machine.json").read_text(encoding="utf-8")
     assert f":s3:::${{bucket}}/{LOCK_KEY}" in policy
 
 
 @pytest.mark.parametrize("name", ["TakeNewLock", "TakeOverLock"])
-def test_each_holder_of_the_lock_gives_it_another_etag(machine: Definition, name: str) -> None:
+def test_each_owner_writes_the_lock_with_its_own_etag(machine: Definition, name: str) -> None:
     assert (
         machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"
-    )  # S3 makes the ETag of the body alone
+    )  # S3 computes the ETag from the body

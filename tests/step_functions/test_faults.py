@@ -1,5 +1,4 @@
-"""The state machine when things go wrong: how the execution ends, what is published, and that no
-cluster is left behind."""
+"""Faults during an execution: its end, its published tables, and no cluster left running."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def shared(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Pipe
 
 @pytest.fixture
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
-    """The project with its own definition and jobs that do nothing, well."""
+    """The deployed project with its own definition and good jobs."""
     shared.put_jobs()
     shared.deploy_definition()
     yield shared
@@ -39,32 +38,31 @@ def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
 def replace(
     trail: CallTrail, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, Callable[[Handler], Handler]], None]:
-    """``replace("ElasticMapReduce.RunJobFlow", make)``: puts ``make(handler)`` in the place of an
-    operation's handler."""
+    """`replace("ElasticMapReduce.RunJobFlow", wrap)` replaces a handler by ``wrap(handler)``."""
     handlers: dict[str, Handler] = trail.app.handlers
 
-    def put(operation: str, make: Callable[[Handler], Handler]) -> None:
-        monkeypatch.setitem(handlers, operation, make(handlers[operation]))
+    def replace_handler(operation: str, wrap: Callable[[Handler], Handler]) -> None:
+        monkeypatch.setitem(handlers, operation, wrap(handlers[operation]))
 
-    return put
+    return replace_handler
 
 
 def failing(times: int, error: AwsError) -> Callable[[Handler], Handler]:
-    """An operation that answers its first ``times`` calls with ``error``."""
-    left = [error] * times
+    """Makes an operation answer its first ``times`` calls with ``error``."""
+    remaining_errors = [error] * times
 
-    def make(handler: Handler) -> Handler:
+    def wrap(handler: Handler) -> Handler:
         def handle(call: Call) -> dict[str, Any]:
-            if left:
-                raise left.pop()
+            if remaining_errors:
+                raise remaining_errors.pop()
             return handler(call)
 
         return handle
 
-    return make
+    return wrap
 
 
-def test_a_good_run_shows_its_tables_and_leaves_no_cluster(pipeline: Pipeline) -> None:
+def test_a_good_execution_publishes_all_tables_and_leaves_no_cluster(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     execution = pipeline.start(run_id)
@@ -76,7 +74,7 @@ def test_a_good_run_shows_its_tables_and_leaves_no_cluster(pipeline: Pipeline) -
     ]
 
 
-def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twice(
+def test_a_rejected_cluster_request_fails_the_execution_without_a_retry(
     pipeline: Pipeline, replace: Any
 ) -> None:
     replace(
@@ -90,7 +88,7 @@ def test_a_cluster_that_emr_refuses_ends_the_execution_and_is_not_asked_for_twic
     assert pipeline.clusters(execution) == []
 
 
-def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace: Any) -> None:
+def test_a_throttled_creation_is_retried(pipeline: Pipeline, replace: Any) -> None:
     pipeline.deploy_definition(without_spark)
     replace("ElasticMapReduce.RunJobFlow", failing(1, THROTTLED))
     execution = pipeline.start(pipeline.write_run(*TABLES))
@@ -98,17 +96,17 @@ def test_a_creation_that_is_throttled_is_tried_again(pipeline: Pipeline, replace
     assert len(pipeline.clusters(execution)) == 1
 
 
-def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is_not(
+def test_a_throttled_step_is_submitted_again_but_a_rejected_one_is_not(
     pipeline: Pipeline, replace: Any
 ) -> None:
-    refusals = [THROTTLED, AwsError("ValidationException", "The step is odd.")]
+    errors = [THROTTLED, AwsError("ValidationException", "The step is odd.")]
     replace(
         "ElasticMapReduce.AddJobFlowSteps",
-        lambda handler: lambda call: in_turn(refusals, handler, call),
+        lambda handler: lambda call: in_turn(errors, handler, call),
     )
     execution = pipeline.start("refused")
     ended = pipeline.finish(execution)
-    assert refusals == []
+    assert errors == []
     assert (ended["status"], ended["error"]) == ("FAILED", "EMR.AmazonElasticMapReduceException")
     assert ended["cause"].startswith(
         "EMR did not take the Spark job clean_rentals: The step is odd."
@@ -118,13 +116,13 @@ def test_a_step_that_is_throttled_is_submitted_again_and_one_that_emr_refuses_is
 
 
 def in_turn(errors: list[AwsError], handler: Handler, call: Call) -> dict[str, Any]:
-    """Fails with the next of ``errors``, as long as there is one."""
+    """Raises the next of ``errors``, or calls the handler if there is none."""
     if errors:
         raise errors.pop(0)
     return handler(call)
 
 
-def test_the_crawl_begins_when_the_cluster_has_ended(pipeline: Pipeline) -> None:
+def test_the_crawl_begins_after_the_cluster_has_ended(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     execution = pipeline.start(pipeline.write_run(*TABLES))
     assert pipeline.finish(execution)["status"] == "SUCCEEDED"
@@ -133,19 +131,21 @@ def test_the_crawl_begins_when_the_cluster_has_ended(pipeline: Pipeline) -> None
         executionArn=execution, maxResults=1000
     )["events"]
     (crawl,) = [
-        one
-        for one in events
-        if one.get("stateEnteredEventDetails", {}).get("name") == "StartCrawler"
+        item
+        for item in events
+        if item.get("stateEnteredEventDetails", {}).get("name") == "StartCrawler"
     ]
     assert cluster["Status"]["Timeline"]["EndDateTime"] <= crawl["timestamp"]
 
 
-def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace: Any) -> None:
+def test_a_cluster_that_does_not_start_fails_the_execution_with_the_cause(
+    pipeline: Pipeline, replace: Any
+) -> None:
     def ended_by_others(handler: Handler) -> Handler:
         def handle(call: Call) -> dict[str, Any]:
-            made = handler(call)
-            pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[made["JobFlowId"]])
-            return made
+            created = handler(call)
+            pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[created["JobFlowId"]])
+            return created
 
         return handle
 
@@ -157,9 +157,7 @@ def test_a_cluster_that_does_not_start_is_explained(pipeline: Pipeline, replace:
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(
-    pipeline: Pipeline,
-) -> None:
+def test_a_failed_job_is_named_with_its_log_and_its_sibling_cancelled(pipeline: Pipeline) -> None:
     pipeline.put_jobs(vehicle_location_metrics=BAD, user_transaction_metrics=SLOW)
     execution = pipeline.start("job-fails")
     ended = pipeline.finish(execution)
@@ -179,14 +177,15 @@ def test_a_failing_job_is_named_with_its_log_and_its_sibling_is_cancelled(
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: Any) -> None:
+def test_a_failed_crawl_fails_the_execution(pipeline: Pipeline, replace: Any) -> None:
     def failed_crawls(handler: Handler) -> Handler:
         def handle(call: Call) -> dict[str, Any]:
-            answer = handler(call)
-            last = answer["Crawler"].get("LastCrawl")
+            response = handler(call)
+            last = response["Crawler"].get("LastCrawl")
             return {
                 "Crawler": (
-                    answer["Crawler"] | ({"LastCrawl": last | {"Status": "FAILED"}} if last else {})
+                    response["Crawler"]
+                    | ({"LastCrawl": last | {"Status": "FAILED"}} if last else {})
                 )
             }
 
@@ -202,7 +201,7 @@ def test_a_crawler_that_fails_fails_the_execution(pipeline: Pipeline, replace: A
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(
+def test_a_crawl_that_is_already_running_is_followed_by_another(
     pipeline: Pipeline, replace: Any
 ) -> None:
     running = AwsError("CrawlerRunningException", "Crawler has already started")
@@ -213,9 +212,9 @@ def test_a_crawl_that_runs_already_is_waited_for_and_ours_comes_after_it(
     assert pipeline.published(run_id) == set(TABLES)
 
 
-def test_a_table_without_rows_of_the_run_fails_the_check(pipeline: Pipeline) -> None:
+def test_a_table_without_rows_of_the_run_fails_the_execution(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
-    pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))  # so that every table exists
+    pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))  # creates every table
     run_id = pipeline.write_run(*TABLES[1:])
     execution = pipeline.start(run_id)
     ended = pipeline.finish(execution)
@@ -225,9 +224,7 @@ def test_a_table_without_rows_of_the_run_fails_the_check(pipeline: Pipeline) -> 
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(
-    pipeline: Pipeline,
-) -> None:
+def test_an_execution_stopped_during_a_step_leaves_no_cluster(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     execution = pipeline.start("stopped")
     pipeline.wait_for_step(execution, "clean_rentals")
@@ -237,9 +234,7 @@ def test_an_execution_that_is_stopped_while_a_step_runs_leaves_no_cluster(
     assert pipeline.published("stopped") == set()
 
 
-def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(
-    pipeline: Pipeline,
-) -> None:
+def test_an_execution_timed_out_during_a_step_leaves_no_cluster(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     pipeline.deploy_definition(lambda machine: machine.update(TimeoutSeconds=5))
     execution = pipeline.start("timed-out")
@@ -249,7 +244,7 @@ def test_an_execution_that_times_out_while_a_step_runs_leaves_no_cluster(
     assert pipeline.published("timed-out") == set()
 
 
-def test_a_job_that_takes_too_long_is_named(pipeline: Pipeline) -> None:
+def test_a_job_past_its_timeout_is_named(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     pipeline.deploy_definition(
         lambda machine: work(machine)["CleanRentals"].update(TimeoutSeconds=1)
@@ -267,9 +262,7 @@ def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return states
 
 
-def test_a_termination_that_is_throttled_twice_is_tried_again(
-    pipeline: Pipeline, replace: Any
-) -> None:
+def test_a_throttled_termination_is_retried(pipeline: Pipeline, replace: Any) -> None:
     pipeline.deploy_definition(without_spark)
     replace("ElasticMapReduce.TerminateJobFlows", failing(2, THROTTLED))
     execution = pipeline.start(pipeline.write_run(*TABLES))
@@ -279,7 +272,7 @@ def test_a_termination_that_is_throttled_twice_is_tried_again(
     ]
 
 
-def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cluster(
+def test_a_failed_termination_fails_the_execution_and_the_reaper_terminates_the_cluster(
     pipeline: Pipeline, replace: Any
 ) -> None:
     pipeline.deploy_definition(
@@ -297,7 +290,7 @@ def test_a_termination_that_fails_fails_the_execution_and_the_reaper_ends_the_cl
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
+def test_a_failed_termination_does_not_hide_the_first_failure(
     pipeline: Pipeline, replace: Any
 ) -> None:
     pipeline.put_jobs(clean_rentals=BAD)
@@ -318,9 +311,7 @@ def test_the_first_failure_is_told_also_when_the_termination_after_it_fails(
     assert pipeline.clusters_left_running(execution) == []
 
 
-def test_in_one_application_a_good_run_has_one_step_and_a_bad_one_names_it(
-    pipeline: Pipeline,
-) -> None:
+def test_one_application_is_one_step_and_is_named_on_failure(pipeline: Pipeline) -> None:
     single = pipeline.with_settings(emr_one_application=True)
     single.deploy_definition()
     run_id = single.write_run(*TABLES)
@@ -334,9 +325,7 @@ def test_in_one_application_a_good_run_has_one_step_and_a_bad_one_names_it(
     assert single.clusters_left_running(bad) == []
 
 
-def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_first(
-    pipeline: Pipeline,
-) -> None:
+def test_a_second_execution_fails_and_names_the_running_one(pipeline: Pipeline) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
     first = pipeline.start("first")
     pipeline.wait_for_step(first, "clean_rentals")
@@ -351,46 +340,44 @@ def test_of_two_executions_at_once_the_second_touches_nothing_and_names_the_firs
     assert pipeline.clusters_left_running(first) == []
 
 
-def test_of_two_executions_started_in_the_same_moment_one_runs(pipeline: Pipeline) -> None:
+def test_only_one_of_two_simultaneous_executions_runs(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     executions = [pipeline.start(run_id), pipeline.start(run_id)]
     ended = [pipeline.finish(execution) for execution in executions]
-    assert sorted((one["status"], one.get("error", "")) for one in ended) == [
+    assert sorted((item["status"], item.get("error", "")) for item in ended) == [
         ("FAILED", "AnotherExecutionRuns"),
         ("SUCCEEDED", ""),
     ]
 
 
-def unchanged(_: dict[str, Any]) -> None:
-    """The definition with If-Match."""
+def keep_if_match(_: dict[str, Any]) -> None:
+    """Keeps the definition with If-Match."""
 
 
 def drop_if_match(machine: dict[str, Any]) -> None:
-    """The definition for a Step Functions that does not know If-Match."""
+    """Changes the definition to the one without If-Match."""
     machine.update(without_if_match(machine))
 
 
-CONDITIONS = pytest.mark.parametrize("conditions", [unchanged, drop_if_match])
+CONDITIONS = pytest.mark.parametrize("conditions", [keep_if_match, drop_if_match])
 
 
 @CONDITIONS
-def test_an_execution_that_died_does_not_block_the_next_one(
+def test_a_dead_execution_does_not_block_the_next_one(
     pipeline: Pipeline, conditions: Change
 ) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
-    died = pipeline.start("died")
-    pipeline.wait_for_step(died, "clean_rentals")
-    pipeline.aws.client("stepfunctions").stop_execution(executionArn=died)
+    dead = pipeline.start("died")
+    pipeline.wait_for_step(dead, "clean_rentals")
+    pipeline.aws.client("stepfunctions").stop_execution(executionArn=dead)
     pipeline.deploy_definition(without_spark, conditions)
     assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
-    assert pipeline.clusters_left_running(died) == []
+    assert pipeline.clusters_left_running(dead) == []
 
 
 @pytest.mark.parametrize("holder", ["{machine}:long-gone", "no ARN"])
-def test_a_holder_that_nobody_knows_any_more_does_not_block(
-    pipeline: Pipeline, holder: str
-) -> None:
+def test_an_unknown_owner_of_the_lock_does_not_block(pipeline: Pipeline, holder: str) -> None:
     pipeline.deploy_definition(without_spark)
     machine = state_machine_arn(pipeline.aws).replace(":stateMachine:", ":execution:")
     put_lock(pipeline, execution=holder.format(machine=machine))
@@ -407,7 +394,7 @@ def put_lock(pipeline: Pipeline, **owner: str) -> None:
 
 
 @CONDITIONS
-def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(
+def test_a_living_run_by_hand_is_named_and_not_disturbed(
     pipeline: Pipeline, conditions: Change
 ) -> None:
     pipeline.deploy_definition(
@@ -425,9 +412,7 @@ def test_a_run_by_hand_that_lives_is_named_and_not_disturbed(
 
 
 @CONDITIONS
-def test_a_run_by_hand_whose_process_was_killed_does_not_block(
-    pipeline: Pipeline, conditions: Change
-) -> None:
+def test_a_killed_run_by_hand_does_not_block(pipeline: Pipeline, conditions: Change) -> None:
     pipeline.deploy_definition(
         without_spark,
         lambda machine: machine["States"]["ListenToHolder"].update(Seconds=1),
@@ -439,7 +424,7 @@ def test_a_run_by_hand_whose_process_was_killed_does_not_block(
     assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
-def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinished_steps(
+def test_a_stopped_execution_blocks_while_its_cluster_has_unfinished_steps(
     pipeline: Pipeline, no_reaper: None
 ) -> None:
     pipeline.put_jobs(clean_rentals=SLOW)
@@ -447,17 +432,17 @@ def test_an_execution_that_was_stopped_blocks_as_long_as_its_cluster_has_unfinis
     pipeline.wait_for_step(stopped, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=stopped)
     pipeline.deploy_definition(without_spark)
-    (its_cluster,) = pipeline.clusters(stopped)
+    (cluster_of_stopped,) = pipeline.clusters(stopped)
     ended = pipeline.finish(pipeline.start())
     if pipeline.steps(stopped) == {"clean_rentals": "RUNNING"}:
         assert (ended["status"], ended["error"]) == ("FAILED", "AnotherRunWorks")
-        assert its_cluster["Id"] in ended["cause"]
-    pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[its_cluster["Id"]])
+        assert cluster_of_stopped["Id"] in ended["cause"]
+    pipeline.aws.client("emr").terminate_job_flows(JobFlowIds=[cluster_of_stopped["Id"]])
     assert pipeline.clusters_left_running(stopped) == []
     assert pipeline.finish(pipeline.start(pipeline.write_run(*TABLES)))["status"] == "SUCCEEDED"
 
 
-def test_a_run_id_that_sorts_before_a_published_run_is_refused_before_a_cluster_is_made(
+def test_a_run_id_that_sorts_before_a_published_run_fails_before_a_cluster_is_created(
     pipeline: Pipeline,
 ) -> None:
     pipeline.deploy_definition(without_spark)
@@ -482,7 +467,7 @@ def no_reaper(pipeline: Pipeline) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(
+def test_the_idle_timeout_terminates_a_cluster_without_state_machine_and_reaper(
     pipeline: Pipeline, no_reaper: None
 ) -> None:
     pipeline.deploy_definition(
@@ -492,8 +477,8 @@ def test_without_state_machine_and_reaper_the_idle_timeout_ends_the_cluster(
     execution = pipeline.start("idle")
     pipeline.wait_for_step(execution, "clean_rentals")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=execution)
-    time.sleep(20)  # the reaper would have ended it by now
-    assert [one["Status"]["State"] for one in pipeline.clusters(execution)] == ["WAITING"]
+    time.sleep(20)  # longer than the reaper would need
+    assert [item["Status"]["State"] for item in pipeline.clusters(execution)] == ["WAITING"]
     assert pipeline.clusters_left_running(execution) == []
 
 
