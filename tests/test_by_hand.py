@@ -1,5 +1,4 @@
-"""Every script by hand, one after the other, against `python -m local_aws`: in the guide's order
-and with its flags."""
+"""Every script, run in the guide's order and with its flags against `python -m local_aws`."""
 
 from __future__ import annotations
 
@@ -40,8 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
-    """``script("create_emr_cluster.py", "--region", "us-east-1")`` in a process of its own, with
-    settings from a file."""
+    """`script("create_emr_cluster.py", "--region", "us-east-1")` runs a script in a process."""
     folder = tmp_path_factory.mktemp("hand")
     generate(rentals=2000, seed=3, folder=folder / "data")
     env_file = folder / "x.env"
@@ -57,20 +55,20 @@ def script(server: str, tmp_path_factory: pytest.TempPathFactory) -> Script:
     return run
 
 
-def well(done: subprocess.CompletedProcess[str]) -> str:
-    """The output of a script that ended well."""
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def output_of_success(result: subprocess.CompletedProcess[str]) -> str:
+    """The output of a script that has to succeed."""
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
-def badly(done: subprocess.CompletedProcess[str]) -> str:
-    """The words of a script that failed as it should: no traceback."""
-    assert done.returncode in (1, 2), done.stdout
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def stderr_of_failure(result: subprocess.CompletedProcess[str]) -> str:
+    """The stderr of a script that has to fail without a traceback."""
+    assert result.returncode in (1, 2), result.stdout
+    assert "Traceback" not in result.stderr
+    return result.stderr
 
 
-def test_each_step_says_which_step_has_to_come_before(script: Script) -> None:
+def test_each_step_names_the_step_to_run_first(script: Script) -> None:
     steps = (
         "setup_glue_crawlers",
         "create_emr_cluster",
@@ -79,36 +77,42 @@ def test_each_step_says_which_step_has_to_come_before(script: Script) -> None:
         "execute_step_functions",
     )
     for name in steps:
-        assert "Run step 2 first: python scripts/setup_aws_environment.py" in badly(
+        assert "Run step 2 first: python scripts/setup_aws_environment.py" in stderr_of_failure(
             script(f"{name}.py")
         )
-    assert "setup_iam_roles.py" in badly(script("deploy_step_functions.py"))
+    assert "setup_iam_roles.py" in stderr_of_failure(script("deploy_step_functions.py"))
 
 
-def test_the_guide_s_steps_work_in_its_order(script: Script, tmp_path: Path) -> None:
+def test_the_guide_s_steps_succeed_in_its_order(script: Script, tmp_path: Path) -> None:
     roles = ROOT / "iam_roles.json"
-    kept = roles.read_bytes() if roles.exists() else None
+    roles_before = roles.read_bytes() if roles.exists() else None
     try:
-        well(script("setup_iam_roles.py", "--region", "us-east-1"))
+        output_of_success(script("setup_iam_roles.py", "--region", "us-east-1"))
         assert "hand-StepFunctionsExecutionRole" in json.dumps(json.loads(roles.read_text()))
     finally:
         roles.unlink(missing_ok=True)
-        if kept is not None:
-            roles.write_bytes(kept)
-    well(script("setup_aws_environment.py"))
-    assert "deploy_step_functions.py" in badly(script("execute_step_functions.py"))
-    well(script("setup_glue_crawlers.py"))
-    well(script("deploy_step_functions.py"))
-    assert "run_spark_jobs.py" in badly(script("run_glue_crawlers.py"))
-    cluster_id = well(script("create_emr_cluster.py")).strip()
+        if roles_before is not None:
+            roles.write_bytes(roles_before)
+    output_of_success(script("setup_aws_environment.py"))
+    assert "deploy_step_functions.py" in stderr_of_failure(script("execute_step_functions.py"))
+    output_of_success(script("setup_glue_crawlers.py"))
+    output_of_success(script("deploy_step_functions.py"))
+    assert "run_spark_jobs.py" in stderr_of_failure(script("run_glue_crawlers.py"))
+    cluster_id = output_of_success(script("create_emr_cluster.py")).strip()
     assert cluster_id.startswith("j-")
-    assert "2,000 rentals read" in well(script("run_spark_jobs.py", "--cluster-id", cluster_id))
-    listed = well(script("run_glue_crawlers.py"))
+    assert "2,000 rentals read" in output_of_success(
+        script("run_spark_jobs.py", "--cluster-id", cluster_id)
+    )
+    listed = output_of_success(script("run_glue_crawlers.py"))
     assert [table for table in TABLES if table not in listed] == []
-    assert "TERMINATED" in well(script("terminate_emr_cluster.py", "--cluster-id", cluster_id))
-    assert "is TERMINATED" in badly(script("run_spark_jobs.py", "--cluster-id", cluster_id))
+    assert "TERMINATED" in output_of_success(
+        script("terminate_emr_cluster.py", "--cluster-id", cluster_id)
+    )
+    assert "is TERMINATED" in stderr_of_failure(
+        script("run_spark_jobs.py", "--cluster-id", cluster_id)
+    )
 
 
-def test_the_state_machine_does_the_same_once_more(script: Script) -> None:
-    well(script("execute_step_functions.py"))
-    assert "no active cluster" in badly(script("run_spark_jobs.py"))
+def test_the_state_machine_succeeds_after_the_steps(script: Script) -> None:
+    output_of_success(script("execute_step_functions.py"))
+    assert "no active cluster" in stderr_of_failure(script("run_spark_jobs.py"))

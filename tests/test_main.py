@@ -1,4 +1,4 @@
-"""The phases: which run for which flags, and that a cluster never outlives a failure."""
+"""main.py: the phases for each flag, the cluster's end after a failure, and its messages."""
 
 import io
 import json
@@ -24,7 +24,7 @@ import main
 WITHOUT_SETUP = [name for name, step in STEPS.items() if step.phase != "setup"]
 
 
-def names(*flags):
+def phases_of(*flags):
     """The phases that main.py would run for these flags."""
     return main.phases(main.command_line(None).parse_args(flags))
 
@@ -43,32 +43,32 @@ def names(*flags):
         ([], []),
     ],
 )
-def test_flags_combine_and_phases_keep_their_order(flags, expected):
-    assert names(*flags) == expected
+def test_phases_of_combined_flags_keep_their_order(flags, expected):
+    assert phases_of(*flags) == expected
 
 
-def test_no_flag_shows_help(capsys):
+def test_without_a_flag_help_is_shown(capsys):
     assert main.main([]) == 0
     assert "--setup" in capsys.readouterr().out
 
 
-def test_local_without_a_phase_is_wrong_usage(capsys):
+def test_local_without_a_phase_is_a_usage_error(capsys):
     assert main.main(["--local"]) == 2
 
 
 @pytest.fixture
-def brought(monkeypatch):
-    """How often files were brought to the lake: no test here has a bucket for them."""
-    times = []
+def uploads(monkeypatch):
+    """A list with one entry for each upload of files; no test here has a bucket."""
+    calls = []
     monkeypatch.setattr(main, "require_bucket", lambda aws, where: None)
     monkeypatch.setattr(
-        main, "upload_files", lambda aws, console: times.append(1) or UploadResult(1, 2, 3)
+        main, "upload_files", lambda aws, console: calls.append(1) or UploadResult(1, 2, 3)
     )
-    return times
+    return calls
 
 
 @pytest.fixture
-def run(brought):
+def run(uploads):
     settings = SimpleNamespace(is_local=True, emr_idle_timeout_seconds=1800)
     return Run(
         SimpleNamespace(settings=settings),
@@ -89,11 +89,11 @@ class Result:
 
 
 @pytest.fixture
-def steps(monkeypatch, brought):
-    """Puts fakes in the place of steps 5 to 8 and of the lake's lock.
+def steps(monkeypatch, uploads):
+    """Replaces steps 5 to 8 and the lake's lock by fakes.
 
-    ``steps.fail`` names the step that raises, ``steps.ran`` has those that ran, ``steps.locked``
-    those that ran locked.
+    ``steps.fail`` names the step that raises. ``steps.ran`` lists the steps that ran, and
+    ``steps.locked`` those that ran under the lock.
     """
     log = SimpleNamespace(
         ran=[],
@@ -141,22 +141,22 @@ def steps(monkeypatch, brought):
     return log
 
 
-def test_processing_brings_the_files_that_changed_and_runs_steps_5_to_8(run, steps, brought):
+def test_processing_uploads_changed_files_and_runs_steps_5_to_8(run, steps, uploads):
     main.process(run)
-    assert brought == [1]
+    assert uploads == [1]
     assert steps.ran == [
         "create_emr_cluster",
         "run_spark_jobs",
         "run_glue_crawlers",
         "terminate_emr_cluster",
     ]
-    assert [(went.step.name, went.outcome) for went in run.record.steps] == [
+    assert [(step_run.step.name, step_run.outcome) for step_run in run.record.steps] == [
         (name, "ok") for name in steps.ran
     ]
 
 
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
-def test_every_step_of_the_processing_runs_under_the_lakes_lock(run, steps, fail):
+def test_every_processing_step_runs_under_the_lake_s_lock(run, steps, fail):
     steps.fail = fail
     with pytest.raises(DataLakeError) if fail else nullcontext():
         main.process(run)
@@ -169,29 +169,27 @@ def test_every_step_of_the_processing_runs_under_the_lakes_lock(run, steps, fail
 @pytest.mark.parametrize(
     "where", ["create_emr_cluster", "run_spark_jobs", "run_glue_crawlers", "terminate_emr_cluster"]
 )
-def test_whatever_goes_wrong_the_cluster_is_terminated_and_the_failure_is_passed_on(
-    run, steps, where, error
-):
+def test_a_failure_in_any_step_terminates_the_cluster_and_is_raised(run, steps, where, error):
     steps.fail, steps.error = where, error
     with pytest.raises(type(error)):
         main.process(run)
     assert steps.terminated == ["j-1"]
 
 
-def test_without_a_cluster_there_is_nothing_to_terminate(run, steps):
+def test_a_failure_before_a_cluster_exists_terminates_nothing(run, steps):
     steps.fail, steps.has_made = "create_emr_cluster", None
     with pytest.raises(DataLakeError):
         main.process(run)
     assert steps.terminated == []
 
 
-def test_what_a_setup_in_the_same_run_has_brought_is_not_looked_at_again(run, steps, brought):
+def test_files_are_not_uploaded_again_after_a_setup_in_the_same_run(run, steps, uploads):
     run.steps = [*STEPS]
     main.process(run)
-    assert brought == []
+    assert uploads == []
 
 
-def test_a_refusal_of_aws_names_the_step(run, steps):
+def test_an_aws_error_names_its_step(run, steps):
     steps.fail = "run_glue_crawlers"
     steps.error = ClientError(
         {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetCrawler"
@@ -201,26 +199,22 @@ def test_a_refusal_of_aws_names_the_step(run, steps):
     assert caught.value.where == "run_glue_crawlers (GetCrawler)"
 
 
-def test_a_cluster_that_cannot_be_terminated_is_named_and_the_first_failure_stays(
-    run, steps, monkeypatch
-):
-    def refuse(*_):
+def test_a_failed_termination_is_reported_and_the_first_failure_raised(run, steps, monkeypatch):
+    def raise_error(*_):
         raise RuntimeError("no rights")
 
-    monkeypatch.setattr("car_rental.emr.clusters.terminate", refuse)
-    err = io.StringIO()
-    run.console = Console(io.StringIO(), err)
+    monkeypatch.setattr("car_rental.emr.clusters.terminate", raise_error)
+    stderr = io.StringIO()
+    run.console = Console(io.StringIO(), stderr)
     steps.fail = "run_spark_jobs"
     with pytest.raises(DataLakeError, match="broke"):
         main.process(run)
-    assert "j-1 could not be terminated and may still cost money: no rights" in err.getvalue()
-    assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+    assert "j-1 could not be terminated and may still cost money: no rights" in stderr.getvalue()
+    assert "terminate_emr_cluster.py --cluster-id j-1" in stderr.getvalue()
 
 
 @pytest.mark.parametrize(("keep", "kind"), [(False, DataLakeError), (True, StillRunning)])
-def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(
-    run, steps, priced, keep, kind
-):
+def test_jobs_past_the_deadline_continue_only_on_a_kept_cluster(run, steps, priced, keep, kind):
     error = StillRunning("Spark", "still runs after 240 minutes; it goes on by itself.", "Look.")
     run.keep_cluster, steps.fail, steps.error = keep, "run_spark_jobs", error
     with pytest.raises(kind) as caught:
@@ -229,12 +223,12 @@ def test_jobs_that_run_past_the_deadline_go_on_only_when_the_cluster_is_kept(
     assert ("goes on by itself" in caught.value.what) == keep
 
 
-# --- a cluster that is kept, a run that is picked up, what it cost
+# --- kept clusters, resumed runs, costs
 
 
 @pytest.fixture
 def priced(monkeypatch):
-    """A cluster of one node at half a dollar."""
+    """A cluster of one node at half a dollar per hour."""
     monkeypatch.setattr(cluster_costs, "cluster_nodes", lambda settings: {"m5.xlarge": 1})
     monkeypatch.setattr(
         cluster_costs,
@@ -247,25 +241,25 @@ def priced(monkeypatch):
 
 
 @pytest.mark.parametrize("fail", [None, "run_spark_jobs"])
-def test_a_cluster_that_is_to_be_kept_is_kept_and_its_price_and_end_are_told(
+def test_a_kept_cluster_is_reported_with_its_price_and_termination_command(
     run, steps, priced, fail
 ):
-    run.keep_cluster, steps.fail, err = True, fail, io.StringIO()
-    run.aws.settings.is_local, run.console = False, Console(io.StringIO(), err)
+    run.keep_cluster, steps.fail, stderr = True, fail, io.StringIO()
+    run.aws.settings.is_local, run.console = False, Console(io.StringIO(), stderr)
     with pytest.raises(DataLakeError) if fail else nullcontext():
         main.process(run)
     assert "terminate_emr_cluster" not in steps.ran and steps.terminated == []
-    assert "j-1 is kept. On AWS an hour of it costs: $0.50" in err.getvalue()
-    assert "terminate_emr_cluster.py --cluster-id j-1" in err.getvalue()
+    assert "j-1 is kept. On AWS an hour of it costs: $0.50" in stderr.getvalue()
+    assert "terminate_emr_cluster.py --cluster-id j-1" in stderr.getvalue()
 
 
-def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how_long_it_lives(
-    run, steps
-):
-    run.keep_cluster, err = True, io.StringIO()
-    run.console = Console(io.StringIO(), err)
+def test_a_kept_local_cluster_is_reported_with_its_lifetime(run, steps):
+    run.keep_cluster, stderr = True, io.StringIO()
+    run.console = Console(io.StringIO(), stderr)
     main.process(run)
-    assert "j-1 is kept as long as the local AWS runs" in err.getvalue() and steps.terminated == []
+    assert (
+        "j-1 is kept as long as the local AWS runs" in stderr.getvalue() and steps.terminated == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -290,7 +284,7 @@ def test_a_cluster_of_this_machine_that_is_to_be_kept_costs_nothing_and_says_how
         ("analyze", [], []),
     ],
 )
-def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, active, expected):
+def test_a_run_is_resumed_at_the_given_step(run, steps, monkeypatch, first, active, expected):
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: active[0]["Id"])
     run.steps = main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=bool(active))
     main.run_phases(run, ["process"])
@@ -298,29 +292,29 @@ def test_a_run_is_picked_up_where_it_failed(run, steps, monkeypatch, first, acti
 
 
 @pytest.mark.parametrize(
-    ("first", "left_out"),
+    ("first", "skipped"),
     [
         ("run_spark_jobs", ["5 create_emr_cluster"]),
         ("run_glue_crawlers", ["5 create_emr_cluster", "6 run_spark_jobs"]),
         ("analyze", ["5 create_emr_cluster", "6 run_spark_jobs", "7 run_glue_crawlers"]),
     ],
 )
-def test_each_step_of_the_phase_that_is_left_out_is_named(run, steps, monkeypatch, first, left_out):
+def test_skipped_steps_of_a_resumed_run_are_named(run, steps, monkeypatch, first, skipped):
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: "j-0")
-    run.steps, err = (
+    run.steps, stderr = (
         main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=True),
         io.StringIO(),
     )
-    run.console = Console(io.StringIO(), err)
+    run.console = Console(io.StringIO(), stderr)
     main.run_phases(run, ["process"])
-    lines = err.getvalue().splitlines()
-    assert [step for step, after in pairwise(lines) if "left out" in after] == left_out
+    lines = stderr.getvalue().splitlines()
+    assert [step for step, next_line in pairwise(lines) if "left out" in next_line] == skipped
     assert [done.step.name for done in run.record.steps] == run.steps
     on_board = [step.name for step in main.shown_on_board(run.steps, ["process"])]
     assert ("terminate_emr_cluster" in on_board) == (first == "run_spark_jobs")
 
 
-def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch):
+def test_the_summary_on_aws_shows_the_cluster_s_cost(run, steps, monkeypatch):
     run.aws.settings.is_local = False
     out = io.StringIO()
     run.console = Console(out, io.StringIO())
@@ -332,30 +326,32 @@ def test_on_aws_the_summary_shows_what_the_cluster_cost(run, steps, monkeypatch)
     assert run.record.cost["dollars"] == Decimal("0.36")
 
 
-def test_a_cost_that_cannot_be_told_does_not_spoil_a_good_run(run, steps, monkeypatch):
-    def refuse(aws, cluster_id):
+def test_an_unknown_cost_does_not_fail_a_good_run(run, steps, monkeypatch):
+    def raise_error(aws, cluster_id):
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListInstances")
 
-    run.aws.settings.is_local, err = False, io.StringIO()
-    run.console = Console(io.StringIO(), err)
-    monkeypatch.setattr(cluster_costs, "used", refuse)
+    run.aws.settings.is_local, stderr = False, io.StringIO()
+    run.console = Console(io.StringIO(), stderr)
+    monkeypatch.setattr(cluster_costs, "used", raise_error)
     main.process(run)
-    assert "cannot be determined" in err.getvalue() and run.usage is None
+    assert "cannot be determined" in stderr.getvalue() and run.usage is None
 
 
 def on_aws(run, monkeypatch, usage):
-    """Makes it a run on AWS whose cluster has used ``usage``, or where asking for it raises that;
-    returns its stderr."""
+    """Turns the run into one on AWS whose cluster used ``usage``; returns its stderr.
 
-    def used(aws, cluster_id):
+    If ``usage`` is an exception, reading the usage raises it.
+    """
+
+    def usage_of_cluster(aws, cluster_id):
         if isinstance(usage, BaseException):
             raise usage
         return usage
 
-    run.aws.settings.is_local, err = False, io.StringIO()
-    run.console = Console(io.StringIO(), err)
-    monkeypatch.setattr(cluster_costs, "used", used)
-    return err
+    run.aws.settings.is_local, stderr = False, io.StringIO()
+    run.console = Console(io.StringIO(), stderr)
+    monkeypatch.setattr(cluster_costs, "used", usage_of_cluster)
+    return stderr
 
 
 USAGE = Usage({"m5.xlarge": Decimal("0.3")}, Decimal("0.072"), False)
@@ -363,34 +359,34 @@ USAGE = Usage({"m5.xlarge": Decimal("0.3")}, Decimal("0.072"), False)
 
 @pytest.mark.parametrize("error", [DataLakeError("x", "broke"), KeyboardInterrupt()])
 @pytest.mark.parametrize("where", ["create_emr_cluster", "run_spark_jobs", "terminate_emr_cluster"])
-def test_a_run_that_fails_on_aws_says_and_records_what_its_cluster_has_cost(
+def test_a_failed_run_on_aws_shows_and_records_its_cluster_s_cost(
     run, steps, monkeypatch, where, error
 ):
-    steps.fail, steps.error, err = where, error, on_aws(run, monkeypatch, USAGE)
+    steps.fail, steps.error, stderr = where, error, on_aws(run, monkeypatch, USAGE)
     with pytest.raises(type(error)):
         main.process(run)
-    assert "cluster j-1 has used so far: 0.30 h of m5.xlarge: $0.07" in err.getvalue()
+    assert "cluster j-1 has used so far: 0.30 h of m5.xlarge: $0.07" in stderr.getvalue()
     assert run.record.cost["dollars"] == Decimal("0.072")
     assert run.record.ids["cluster_id"] == "j-1"
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    "error",
     [ClientError({"Error": {"Code": "AccessDenied"}}, "x"), KeyError("bug"), KeyboardInterrupt()],
 )
-def test_a_cost_that_cannot_be_told_does_not_hide_the_failure(run, steps, monkeypatch, refusal):
-    steps.fail, err = "run_spark_jobs", on_aws(run, monkeypatch, refusal)
+def test_an_unknown_cost_does_not_hide_the_failure(run, steps, monkeypatch, error):
+    steps.fail, stderr = "run_spark_jobs", on_aws(run, monkeypatch, error)
     with pytest.raises(DataLakeError, match="broke"):
         main.process(run)
-    assert "cannot be determined" in err.getvalue() and steps.terminated == ["j-1"]
+    assert "cannot be determined" in stderr.getvalue() and steps.terminated == ["j-1"]
 
 
-def test_an_execution_that_fails_on_aws_says_what_its_cluster_has_cost(run, monkeypatch):
+def test_a_failed_execution_on_aws_shows_its_cluster_s_cost(run, monkeypatch):
     def execute_step_functions(*_, on_created):
         on_created("arn:of:execution")
         raise DataLakeError("execution", "broke")
 
-    err = on_aws(run, monkeypatch, USAGE)
+    stderr = on_aws(run, monkeypatch, USAGE)
     monkeypatch.setattr(main, "execute_step_functions", execute_step_functions)
     monkeypatch.setattr(
         cluster_costs, "describe", lambda aws, arn: {"executionArn": arn, "startDate": None}
@@ -400,11 +396,11 @@ def test_an_execution_that_fails_on_aws_says_what_its_cluster_has_cost(run, monk
     )
     with pytest.raises(DataLakeError, match="broke"):
         main.orchestrate(run)
-    assert "cluster j-2 has used so far: 0.30 h" in err.getvalue()
+    assert "cluster j-2 has used so far: 0.30 h" in stderr.getvalue()
     assert run.record.ids == {"execution_arn": "arn:of:execution"}
 
 
-# --- instead of a run, and its record
+# --- checks and records
 
 
 @pytest.fixture
@@ -414,19 +410,17 @@ def env_file(tmp_path):
     return str(path)
 
 
-def test_the_check_of_local_mode_needs_no_aws_and_says_what_it_left_out(env_file, capsys):
+def test_the_check_of_local_mode_needs_no_aws_and_names_omitted_checks(env_file, capsys):
     assert main.main(["--check", "--local", "--env", env_file]) == 0
     assert "not checked" in capsys.readouterr().out
 
 
-def test_the_check_of_local_mode_needs_no_profile(env_file, monkeypatch):
+def test_the_check_of_local_mode_ignores_the_profile(env_file, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     assert main.main(["--check", "--local", "--env", env_file]) == 0
 
 
-def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without_aws(
-    env_file, monkeypatch
-):
+def test_fix_runs_before_the_check_and_not_in_local_mode(env_file, monkeypatch):
     done = []
     monkeypatch.setattr(main, "apply_fixes", lambda *_, yes: done.append(("mended", yes)))
     monkeypatch.setattr(main, "require_ready", lambda *_, local: done.append(("checked", local)))
@@ -435,17 +429,19 @@ def test_fix_puts_right_what_it_can_before_the_check_and_changes_nothing_without
     assert done == [("mended", True), ("checked", False), ("checked", True)]
 
 
-def test_a_problem_makes_the_check_fail_as_wrong_usage(env_file, tmp_path, capsys):
+def test_a_problem_fails_the_check_with_exit_code_2(env_file, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "users.csv").write_text("user_id\n")
     assert main.main(["--check", "--local", "--env", env_file]) == 2
     assert "no CSV file for locations" in capsys.readouterr().out
 
 
-def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
+def test_the_check_reports_all_invalid_settings_at_once(tmp_path, capsys):
     (tmp_path / "x.env").write_text("AWS_REGION=nowhere\nEMR_CORE_INSTANCE_COUNT=many\n")
     assert main.main(["--check", "--env", str(tmp_path / "x.env")]) == 2
-    assert "AWS_REGION" in (err := capsys.readouterr().err) and "EMR_CORE_INSTANCE_COUNT" in err
+    assert (
+        "AWS_REGION" in (stderr := capsys.readouterr().err) and "EMR_CORE_INSTANCE_COUNT" in stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -456,19 +452,17 @@ def test_every_wrong_setting_is_told_at_once_by_the_check(tmp_path, capsys):
         ["--fresh", "--local", "--all", "--from", "analyze"],
     ],
 )
-def test_a_lake_is_emptied_only_for_a_whole_run_on_this_machine(flags, capsys):
+def test_fresh_is_accepted_only_for_a_whole_local_run(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         main.main(flags)
     assert caught.value.code == 2
     assert "--fresh" in capsys.readouterr().err
 
 
-def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
-    steps, env_file, monkeypatch, capsys
-):
+def test_with_json_stdout_contains_only_the_record(steps, env_file, monkeypatch, capsys):
     monkeypatch.setenv(
         "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
-    )  # the steps are fakes: nothing is sent there
+    )  # nothing is sent there, because the steps are fakes
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--json", "--env", env_file]) == 1
     record = json.loads(capsys.readouterr().out)
@@ -476,18 +470,16 @@ def test_with_json_the_record_is_all_that_stands_on_stdout_even_after_a_failure(
     assert "broke" in record["error"]["what"] and record["flags"][0] == "--process"
 
 
-def test_a_failed_run_says_how_to_pick_it_up(steps, env_file, monkeypatch, capsys):
+def test_a_failed_run_names_the_flag_that_resumes_it(steps, env_file, monkeypatch, capsys):
     monkeypatch.setenv(
         "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
-    )  # the steps are fakes: nothing is sent there
+    )  # nothing is sent there, because the steps are fakes
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--env", env_file]) == 1
     assert "the same command with --from run_glue_crawlers" in capsys.readouterr().err
 
 
-def test_a_run_that_failed_in_its_first_step_is_not_told_to_begin_with_that_step(
-    steps, env_file, monkeypatch, capsys
-):
+def test_a_failure_in_the_first_step_suggests_no_resuming(steps, env_file, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     steps.fail = "create_emr_cluster"
     assert main.main(["--process", "--env", env_file]) == 1

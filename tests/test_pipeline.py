@@ -1,10 +1,8 @@
-"""The whole pipeline by one command, on real Spark, a real crawl and real SQL, cut off from the
-rest of the world.
+"""The whole pipeline by one command, on real Spark, crawls and SQL, without a network.
 
-It runs from raw data in two zipped files a table with the columns in another order, with
-real-looking credentials around it and no network. Its first run is killed while its Spark jobs run;
-the numbers that the second one publishes are compared with those that DuckDB computes from the same
-files.
+The raw data are two gzipped files per table with reordered columns. The environment has credentials
+that look real. The first run is killed during its Spark jobs; the tables of the second run are
+compared with those that DuckDB computes from the same files.
 """
 
 from __future__ import annotations
@@ -33,9 +31,8 @@ from support.run_records import is_running, newest_record
 
 pytestmark = pytest.mark.jvm
 BUCKET = "car-rental-data-lake"
-SPARK_STEPS = ("run_spark_jobs", "execute_step_functions")  # a run has one of them
-# every Python process of the run loads this: a connection to another machine is written down and
-# refused
+SPARK_STEPS = ("run_spark_jobs", "execute_step_functions")  # every run has one of them
+# loaded by every Python process of the run: records and blocks connections to other machines
 TRAP = """
 import os, socket
 
@@ -64,8 +61,8 @@ s3 =
 
 
 @dataclass
-class Finished:
-    """A run of main.py that has ended after one that was killed: its words, and where it was."""
+class FinishedRun:
+    """A finished run of main.py after a killed one: exit code, output and folders."""
 
     killed: dict[str, Any]
     code: int
@@ -86,24 +83,23 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample with every kind of defect, then laid out as no generator would."""
+    """A sample with every kind of defect, in files that the generator would not write."""
     folder = tmp_path_factory.mktemp("raw")
     generate(rentals=4000, seed=11, folder=folder, defects=0.03)
     for table in RAW_TABLES:
         plain = folder / f"{table}.csv"
         header, *rows = list(csv.reader(io.StringIO(plain.read_text(encoding="utf-8"), newline="")))
         (folder / table).mkdir()
-        for part, some in enumerate((rows[::2], rows[1::2])):
+        for part, part_rows in enumerate((rows[::2], rows[1::2])):
             order = list(reversed(range(len(header)))) if part else [*range(1, len(header)), 0]
-            write_part(folder / table / f"part-{part}.csv.gz", [header, *some], order)
+            write_part(folder / table / f"part-{part}.csv.gz", [header, *part_rows], order)
         plain.unlink()
     (folder / "sample_data.json").unlink()
     return folder
 
 
 def write_part(path: Path, rows: list[list[str]], order: list[int]) -> None:
-    """A zipped CSV with the columns in ``order``; rows that do not fit the header stay as they
-    are."""
+    """Writes a gzipped CSV with the columns in ``order``; malformed rows stay as they are."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(
         [row[index] for index in order] if len(row) == len(rows[0]) else row for row in rows
@@ -111,8 +107,8 @@ def write_part(path: Path, rows: list[list[str]], order: list[int]) -> None:
     path.write_bytes(gzip.compress(text.getvalue().encode()))
 
 
-def run_main(raw: Path, home: Path, *flags: str) -> Finished:
-    """Runs main.py as a user would, in a hostile environment."""
+def run_main(raw: Path, home: Path, *flags: str) -> FinishedRun:
+    """Kills a first run of main.py in a hostile environment, then runs it again."""
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_text(AWS_CONFIG)
     (home / "trap").mkdir()
@@ -151,16 +147,15 @@ def run_main(raw: Path, home: Path, *flags: str) -> Finished:
         time.sleep(3)
         first.kill()
     (killed,) = (json.loads(path.read_text()) for path in (home / "runs").glob("*.json"))
-    done = subprocess.run(
+    result = subprocess.run(
         command, env=environ, cwd=home, capture_output=True, text=True, timeout=280
     )
-    return Finished(killed, done.returncode, done.stdout, done.stderr, home, raw)
+    return FinishedRun(killed, result.returncode, result.stdout, result.stderr, home, raw)
 
 
 def without_network() -> list[str]:
-    """A command's beginning that leaves it nothing but loopback, Java included, where this machine
-    allows that."""
-    cut = [
+    """The prefix of a command without a network, or an empty list if that is not possible."""
+    unshare = [
         "unshare",
         "--net",
         "--map-root-user",
@@ -172,29 +167,29 @@ def without_network() -> list[str]:
     if (
         shutil.which("unshare")
         and shutil.which("ip")
-        and subprocess.run([*cut, "true"], capture_output=True).returncode == 0
+        and subprocess.run([*unshare, "true"], capture_output=True).returncode == 0
     ):
-        return cut
+        return unshare
     return []
 
 
 @pytest.fixture(
     scope="module", params=["steps", pytest.param("state machine", marks=pytest.mark.all)]
 )
-def finished(
+def finished_run(
     request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Finished:
+) -> FinishedRun:
     flags = ["--all"] if request.param == "steps" else ["--all", "--orchestrate"]
     return run_main(raw, tmp_path_factory.mktemp("home"), *flags)
 
 
-def test_the_first_run_was_killed_in_the_middle(finished: Finished) -> None:
-    assert finished.killed["outcome"] == "running"
-    assert finished.killed["steps"][-1]["name"] in SPARK_STEPS
+def test_the_first_run_was_killed_during_its_spark_jobs(finished_run: FinishedRun) -> None:
+    assert finished_run.killed["outcome"] == "running"
+    assert finished_run.killed["steps"][-1]["name"] in SPARK_STEPS
 
 
-def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finished) -> None:
-    assert finished.code == 0, finished.err
+def test_the_second_run_succeeds_and_prints_its_steps(finished_run: FinishedRun) -> None:
+    assert finished_run.code == 0, finished_run.err
     steps = (
         "1 setup_iam_roles",
         "2 setup_aws_environment",
@@ -202,18 +197,18 @@ def test_killed_and_run_again_it_ends_well_and_says_what_it_did(finished: Finish
         "4 deploy_step_functions",
         "10 analyze",
     )
-    assert [step for step in steps if step not in finished.out] == []
-    assert "rentals read" in finished.out
-    assert str(finished.home / "local_aws") in finished.out.replace("\n", "")
-    assert list((finished.home / "reports").glob("*.html"))
+    assert [step for step in steps if step not in finished_run.out] == []
+    assert "rentals read" in finished_run.out
+    assert str(finished_run.home / "local_aws") in finished_run.out.replace("\n", "")
+    assert list((finished_run.home / "reports").glob("*.html"))
 
 
 @pytest.mark.parametrize("table", KPI_TABLES)
-def test_every_published_number_is_the_contract_s(
-    finished: Finished, table: str, expected: dict
+def test_every_published_table_equals_the_contract_s(
+    finished_run: FinishedRun, table: str, expected: dict
 ) -> None:
-    (run_id,) = finished.run_ids(table)
-    assert published_table(finished.processed, table, run_id) == expected[table]
+    (run_id,) = finished_run.run_ids(table)
+    assert published_table(finished_run.processed, table, run_id) == expected[table]
 
 
 @pytest.fixture(scope="module")
@@ -221,28 +216,28 @@ def expected(raw: Path) -> dict:
     return contract_tables(raw)
 
 
-def test_nothing_lies_where_a_crawler_looks_but_the_tables(finished: Finished) -> None:
-    assert sorted(path.name for path in finished.processed.iterdir()) == sorted(KPI_TABLES)
-    assert {tuple(finished.run_ids(table)) for table in KPI_TABLES} == {
-        tuple(finished.run_ids("user_metrics"))
+def test_the_processed_zone_contains_only_the_tables(finished_run: FinishedRun) -> None:
+    assert sorted(path.name for path in finished_run.processed.iterdir()) == sorted(KPI_TABLES)
+    assert {tuple(finished_run.run_ids(table)) for table in KPI_TABLES} == {
+        tuple(finished_run.run_ids("user_metrics"))
     }
 
 
-def test_no_request_left_this_machine(finished: Finished) -> None:
-    assert finished.code == 0
-    assert not (finished.home / "connections.txt").exists(), (
-        finished.home / "connections.txt"
+def test_no_connection_left_this_machine(finished_run: FinishedRun) -> None:
+    assert finished_run.code == 0
+    assert not (finished_run.home / "connections.txt").exists(), (
+        finished_run.home / "connections.txt"
     ).read_text()
 
 
-def test_no_process_is_left(finished: Finished) -> None:
+def test_no_process_is_left_running(finished_run: FinishedRun) -> None:
     listed = subprocess.run(
         ["ps", "-eo", "args"], capture_output=True, text=True, check=True
     ).stdout
-    assert not [line for line in listed.splitlines() if str(finished.home) in line]
+    assert not [line for line in listed.splitlines() if str(finished_run.home) in line]
 
 
-def test_the_trap_catches_who_leaves_this_machine(tmp_path: Path) -> None:
+def test_the_trap_records_a_connection_to_another_machine(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(TRAP)
     environ = {
         "PYTHONPATH": str(tmp_path),

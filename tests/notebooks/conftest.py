@@ -1,5 +1,4 @@
-"""A lake whose answers are known: a few rentals, counted by hand, published through catalog and
-crawler as two runs."""
+"""A lake with known answers: a few rentals in two published runs, counted by hand."""
 
 from __future__ import annotations
 
@@ -36,8 +35,10 @@ MASTER_COUNTS = {
 
 @pytest.fixture(scope="session")
 def known_lake(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> PublishedLake:
-    """Runs r1 and r2 are published; a run between them and one after them failed and left only what
-    they rejected."""
+    """Runs r1 and r2 are published; two failed runs left only their rejected rentals.
+
+    One failed run is between r1 and r2, the other one after r2.
+    """
     folder: Path = tmp_path_factory.mktemp("known_lake")
     lake = PublishedLake.new(stand_in.url, "known", folder)
     lake.publish("r1", {**MASTERS, "rental_transactions": FIRST})

@@ -1,4 +1,4 @@
-"""The notebook's queries run at once, and none is left running when one fails."""
+"""The notebook's queries run concurrently; a failure stops the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from setup_glue_crawlers import ensure_database, ensure_workgroup
 from support.published_lake import PublishedLake
 
 
-def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:
+def test_every_query_is_sent_once(known_lake: PublishedLake) -> None:
     lake, sent = Lake(known_lake.settings), []
     events = lake.aws.client("athena").meta.events
     events.register("before-call.athena.StartQueryExecution", lambda **_: sent.append(1))
@@ -25,13 +25,11 @@ def test_every_question_is_sent_once(known_lake: PublishedLake) -> None:
     assert len(sent) == len(named_queries())
 
 
-def test_a_run_that_rejected_nothing_is_told_from_one_that_the_catalog_does_not_show(
-    known_lake: PublishedLake,
-) -> None:
+def test_the_rejected_rentals_of_an_unregistered_run_are_unknown(known_lake: PublishedLake) -> None:
     assert Lake(known_lake.settings).rejected_rentals("no-such-run") is None
 
 
-def test_when_a_question_fails_the_others_are_stopped(new_project: Callable[..., Project]) -> None:
+def test_a_failed_query_stops_the_others(new_project: Callable[..., Project]) -> None:
     project = new_project()
     ensure_bucket(project.aws)
     ensure_database(project.aws)
@@ -44,4 +42,4 @@ def test_when_a_question_fails_the_others_are_stopped(new_project: Callable[...,
         lake.answer("brands")
     assert (
         len(stopped) == len(named_queries()) - 2
-    )  # all but the one that failed and the one that is asked later
+    )  # all except the failed query and the one that is sent later

@@ -1,5 +1,4 @@
-"""The notebooks themselves: valid, committed without what they showed, and the one for local
-testing runs from top to bottom."""
+"""The notebooks are valid and committed without output, and local_testing.ipynb runs."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ NOTEBOOKS = sorted(NOTEBOOK.parent.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_is_valid_and_holds_no_output(path: Path) -> None:
+def test_a_notebook_is_valid_and_has_no_output(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
@@ -25,11 +24,11 @@ def test_a_notebook_is_valid_and_holds_no_output(path: Path) -> None:
         assert cell.get("execution_count") is None, cell.id
 
 
-def test_the_guide_s_two_notebooks_are_there() -> None:
+def test_the_guide_s_two_notebooks_exist() -> None:
     assert {path.name for path in NOTEBOOKS} == {"athena_queries.ipynb", "local_testing.ipynb"}
 
 
-def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
+def test_sentences_of_the_analysis_contain_no_typed_numbers() -> None:
     cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     sentences = [
         line
@@ -45,16 +44,16 @@ def test_no_sentence_of_the_analysis_holds_a_number_that_was_typed() -> None:
 
 @pytest.mark.jvm
 @pytest.mark.all
-def test_local_testing_runs_from_top_to_bottom_and_its_checks_hold(
+def test_local_testing_runs_and_its_checks_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     cells = execute(NOTEBOOK.parent / "local_testing.ipynb", load_settings({}), quiet())
-    shown = {
+    texts = {
         cell["id"]: cell["outputs"][-1]["data"]["text/plain"]
         for cell in cells
         if cell.get("outputs")
     }
-    assert "missing_vehicle_id" in shown["rejected-own"]
-    assert "negative_amount" in shown["rejected-own"]
-    assert "by hand as by the job" in shown["check-location"]
+    assert "missing_vehicle_id" in texts["rejected-own"]
+    assert "negative_amount" in texts["rejected-own"]
+    assert "by hand as by the job" in texts["check-location"]

@@ -1,5 +1,4 @@
-"""Every question in SQL: it is Athena's SQL, it names columns that the tables have, and its answer
-is the one counted by hand."""
+"""Every named query is valid Athena SQL, uses existing columns, and gives the known answer."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def share(part: str, whole: str) -> Any:
     return pytest.approx(100 * float(part) / float(whole))
 
 
-# the rows of tests/notebooks/conftest.py, counted by hand
+# the answers for the rows of tests/notebooks/conftest.py, counted by hand
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "run_facts": [
         ("r2", date(2024, 1, 1), date(2024, 1, 9), 4, 5, money("1430.15"), money("286.03"), 3)
@@ -113,18 +112,18 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
 }
 
 
-def test_every_question_has_an_answer_here() -> None:
+def test_every_query_has_a_known_answer() -> None:
     assert set(ANSWERS) == set(QUERIES)
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
-def test_the_answer_is_the_one_counted_by_hand(known_lake: PublishedLake, name: str) -> None:
+def test_a_query_gives_the_known_answer(known_lake: PublishedLake, name: str) -> None:
     answer = Athena(known_lake.aws).run(QUERIES[name].sql, name)
     assert list(answer.rows) == ANSWERS[name]
     assert [type(cell) for cell in answer.rows[0]] == [_exact(cell) for cell in ANSWERS[name][0]]
 
 
-# one run's days, from 1980 to 2024: more than sequence() gives
+# days of one run from 1980 to 2024, more than sequence() returns
 LONG = """WITH daily_metrics (run_id, rental_date, total_transactions, total_revenue) AS (
     VALUES ('r', DATE '1980-01-07', 1, CAST(1 AS DECIMAL(38, 2))), ('r', DATE '2024-12-31', 1,
     CAST(2 AS DECIMAL(38, 2)))
@@ -136,28 +135,28 @@ day_of_week_metrics (run_id, day_number, day_of_week, total_transactions, total_
 """
 
 
-def test_many_years_of_rentals_break_no_calendar(known_lake: PublishedLake) -> None:
-    def asked(name: str) -> list[tuple[Any, ...]]:
+def test_calendars_cover_many_years_of_rentals(known_lake: PublishedLake) -> None:
+    def rows_of(name: str) -> list[tuple[Any, ...]]:
         return list(
             Athena(known_lake.aws).run(LONG + QUERIES[name].sql.split("WITH ", 1)[1], name).rows
         )
 
-    trend = asked("daily_trend")
+    trend = rows_of("daily_trend")
     assert (trend[0][0], trend[-1][0], len(trend)) == (date(2014, 12, 31), date(2024, 12, 31), 3654)
-    # counted by Python's calendar: both begin and end the 16,430 days
+    # Python's calendar counts the same weekdays in these 16,430 days
     days = [
         date(1980, 1, 7) + timedelta(number)
         for number in range((date(2024, 12, 31) - date(1980, 1, 7)).days + 1)
     ]
-    counted = {weekday: sum(day.isoweekday() == weekday for day in days) for weekday in (1, 2)}
-    assert {row[0]: row[2] for row in asked("rentals_by_weekday")} == counted
+    expected = {weekday: sum(day.isoweekday() == weekday for day in days) for weekday in (1, 2)}
+    assert {row[0]: row[2] for row in rows_of("rentals_by_weekday")} == expected
 
 
 def _exact(cell: Any) -> type:
     return float if type(cell).__name__ == "ApproxScalar" else type(cell)
 
 
-def test_the_catalog_shows_the_rejected_rentals_of_published_runs_and_of_no_failed_one(
+def test_the_catalog_contains_rejected_rentals_of_published_runs_only(
     known_lake: PublishedLake,
 ) -> None:
     partitions = known_lake.aws.client("glue").get_partitions(
@@ -167,7 +166,7 @@ def test_the_catalog_shows_the_rejected_rentals_of_published_runs_and_of_no_fail
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_it_is_one_statement_of_athena_s_sql_with_its_question_on_top(query: NamedQuery) -> None:
+def test_a_query_is_one_statement_of_athena_with_a_question(query: NamedQuery) -> None:
     (statement,) = sqlglot.parse(query.sql, read="athena")
     assert isinstance(statement, expressions.Query)
     assert query.question.endswith("?")
@@ -175,12 +174,12 @@ def test_it_is_one_statement_of_athena_s_sql_with_its_question_on_top(query: Nam
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_every_column_is_one_that_its_table_has(query: NamedQuery) -> None:
+def test_every_column_of_a_query_exists(query: NamedQuery) -> None:
     qualified(query.sql)
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_a_typo_in_a_column_is_noticed_without_any_aws(query: NamedQuery) -> None:
+def test_the_column_check_finds_a_misspelt_column(query: NamedQuery) -> None:
     column = next(
         name
         for name in ("total_revenue", "total_spent", "total_transactions", "reasons")
@@ -205,9 +204,8 @@ def columns_of_the_contract() -> dict[str, tuple[str, ...]]:
     return {name: tables[name].columns for name in (*KPI_TABLES, "rejected_rentals")}
 
 
-def test_what_failed_runs_rejected_has_a_table_of_its_own(known_lake: PublishedLake) -> None:
-    """A run after the newest published one may be under way: it is there once it is known to have
-    failed."""
+def test_rejected_rentals_of_failed_runs_have_their_own_table(known_lake: PublishedLake) -> None:
+    """A run after the newest published one is added only when it is known to have failed."""
     sql = (
         "SELECT run_id, rental_id FROM rejected_rentals_of_failed_runs WHERE rental_id = 'R8' ORDER"
         " BY 1"
@@ -220,15 +218,22 @@ def test_what_failed_runs_rejected_has_a_table_of_its_own(known_lake: PublishedL
     assert [row[0] for row in Athena(known_lake.aws).run(sql).rows] == ["r1-failed", "r3-failed"]
 
 
-def test_two_locations_of_one_name_are_told_apart(stand_in: LocalAws, tmp_path: Path) -> None:
+def test_locations_with_the_same_name_are_distinguished_by_id(
+    stand_in: LocalAws, tmp_path: Path
+) -> None:
     lake = PublishedLake.new(stand_in.url, "twins", tmp_path)
-    first, *others = MASTERS["locations"]
+    first, *more_locations = MASTERS["locations"]
     rentals = ["R1,U1,V1,2024-01-01 10:00:00,2024-01-01 12:00:00,1,2,20.00"]
     rentals += ["R2,U1,V1,2024-01-02 10:00:00,2024-01-02 11:00:00,2,1,10.00"]
     rentals += ["R3,U1,V1,2024-01-03 10:00:00,2024-01-03 11:00:00,4,1,5.00"]
     twin = first.replace("1,Airport", "2,Airport", 1)
     lake.publish(
-        "r1", {**MASTERS, "locations": [first, twin, *others[1:]], "rental_transactions": rentals}
+        "r1",
+        {
+            **MASTERS,
+            "locations": [first, twin, *more_locations[1:]],
+            "rental_transactions": rentals,
+        },
     )
     lake.crawl()
     rows = Athena(lake.aws).run(QUERIES["top_locations"].sql).rows

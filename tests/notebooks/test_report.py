@@ -1,5 +1,4 @@
-"""The report: every figure is the contract's, the page is one file that needs nothing else, and a
-browser shows all of it."""
+"""The report has the contract's figures, needs no other file, and works in a browser."""
 
 from __future__ import annotations
 
@@ -46,8 +45,8 @@ class Report:
     terminal: str
 
     def section(self, heading: str) -> Any:
-        (found,) = [part for part in self.page.find_all("section") if part.h2.text == heading]
-        return found
+        (section,) = [part for part in self.page.find_all("section") if part.h2.text == heading]
+        return section
 
     def finding(self, heading: str) -> str:
         return " ".join(part.text for part in self.section(heading).select(".finding"))
@@ -57,7 +56,7 @@ class Report:
         return [[cell.text for cell in row.find_all("td")] for row in rows]
 
     def facts(self) -> dict[str, str]:
-        return {one.dt.text: one.dd.text for one in self.page.select(".head dl > div")}
+        return {fact.dt.text: fact.dd.text for fact in self.page.select(".head dl > div")}
 
 
 def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
@@ -73,7 +72,7 @@ def report_of(lake: PublishedLake, reports: Path, **settings: Any) -> Report:
 
 @pytest.fixture(scope="session")
 def report(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Of some thousand generated rentals, three in a hundred of them bad, in one run."""
+    """The report of 2,000 generated rentals in one run, three in a hundred with defects."""
     folder = tmp_path_factory.mktemp("sample_lake")
     lake = PublishedLake.new(stand_in.url, "sample", folder)
     generate(rentals=2000, seed=7, folder=folder / "raw", defects=0.03)
@@ -84,7 +83,7 @@ def report(stand_in: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Repo
 
 @pytest.fixture(scope="session")
 def known_report(known_lake: PublishedLake, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Of the few rentals that are counted by hand, in two runs, without customer names."""
+    """The report of the lake with known answers, without customer names."""
     return report_of(
         known_lake, tmp_path_factory.mktemp("known_reports"), report_customer_names=False
     )
@@ -92,7 +91,7 @@ def known_report(known_lake: PublishedLake, tmp_path_factory: pytest.TempPathFac
 
 @dataclass(frozen=True)
 class Rental:
-    """A rental that the contract keeps, as the tests' own engine found it in the CSV files."""
+    """A kept rental of the contract."""
 
     rental_id: str
     user_id: str
@@ -118,7 +117,7 @@ def mean(amounts: list[Decimal]) -> Decimal:
 
 
 def sums(pairs: Iterator[tuple[Any, Decimal]]) -> list[tuple[Any, Decimal, int]]:
-    """(key, sum, count), the largest sum first, then by key."""
+    """(key, sum, count) with the largest sum first, then by key."""
     groups: dict[Any, list[Decimal]] = defaultdict(list)
     for key, amount in pairs:
         groups[key].append(amount)
@@ -129,7 +128,9 @@ def sums(pairs: Iterator[tuple[Any, Decimal]]) -> list[tuple[Any, Decimal, int]]
 # --- figures
 
 
-def test_the_head_says_what_the_numbers_are_about(report: Report, kept: list[Rental]) -> None:
+def test_the_head_shows_revenue_rentals_customers_and_days(
+    report: Report, kept: list[Rental]
+) -> None:
     facts = report.facts()
     rejected = len(report.lake.expected[RUN]["rejected_rentals"].rows)
     revenue = sum(rental.amount for rental in kept)
@@ -148,7 +149,7 @@ def test_the_head_says_what_the_numbers_are_about(report: Report, kept: list[Ren
     assert facts["Engine"] == "Athena engine version 3 (local stand-in)"
 
 
-def test_the_head_counts_the_rows_of_master_tables(report: Report, known_report: Report) -> None:
+def test_the_head_shows_the_counts_of_master_tables(report: Report, known_report: Report) -> None:
     facts = known_report.facts()
     counted = "1,204 read, 1,200 kept, 3 rejected (bad_id 1, malformed_row 2), 1 duplicate"
     assert facts["Rows of locations"] == counted
@@ -158,7 +159,7 @@ def test_the_head_counts_the_rows_of_master_tables(report: Report, known_report:
     )
 
 
-def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
+def test_bytes_and_costs_include_all_queries(report: Report) -> None:
     scanned, queries = re.fullmatch(
         r"([\d,]+) by (\d+) queries", report.facts()["Bytes scanned"]
     ).groups()
@@ -171,9 +172,13 @@ def test_bytes_and_cost_are_those_of_all_queries(report: Report) -> None:
     )
 
 
-def test_the_best_locations(report: Report, kept: list[Rental]) -> None:
+def test_the_table_of_locations_has_the_contract_s_figures(
+    report: Report, kept: list[Rental]
+) -> None:
     rows = report.lake.expected[RUN]["location_metrics"].rows
-    times = Counter(row[1] for row in rows)  # two locations of one name are told apart by their ids
+    times = Counter(
+        row[1] for row in rows
+    )  # locations with the same name are distinguished by their ids
     names = {
         row[0]: (row[1] if times[row[1]] == 1 else f"{row[1]} ({row[0]})", row[2]) for row in rows
     }
@@ -194,7 +199,9 @@ def test_the_best_locations(report: Report, kept: list[Rental]) -> None:
     assert f"bring in {sum(shares):.1f}% of all revenue" in finding
 
 
-def test_the_vehicle_types(report: Report, kept: list[Rental]) -> None:
+def test_the_table_of_vehicle_types_has_the_contract_s_figures(
+    report: Report, kept: list[Rental]
+) -> None:
     types = {row[0]: row for row in report.lake.expected[RUN]["vehicle_type_metrics"].rows}
     order = sorted(types.values(), key=lambda row: (-row[1], row[0]))
     revenue = sum(rental.amount for rental in kept)
@@ -215,7 +222,9 @@ def test_the_vehicle_types(report: Report, kept: list[Rental]) -> None:
     assert f"comes from {richest[0]}: {dollars(richest[2])}" in finding
 
 
-def test_the_best_customers(report: Report, kept: list[Rental]) -> None:
+def test_the_table_of_customers_has_the_contract_s_figures(
+    report: Report, kept: list[Rental]
+) -> None:
     names = {row[0]: (row[1:3], row[-1]) for row in report.lake.expected[RUN]["user_metrics"].rows}
     best = sums((rental.user_id, rental.amount) for rental in kept)[:10]
     amounts = defaultdict(list)
@@ -238,7 +247,7 @@ def test_the_best_customers(report: Report, kept: list[Rental]) -> None:
     )
 
 
-def test_the_days(report: Report, kept: list[Rental]) -> None:
+def test_the_figures_of_days_are_the_contract_s(report: Report, kept: list[Rental]) -> None:
     daily = {
         day: total
         for day, total, _ in sums((rental.start.date(), rental.amount) for rental in kept)
@@ -262,7 +271,9 @@ def test_the_days(report: Report, kept: list[Rental]) -> None:
     )
 
 
-def test_the_hours_and_weekdays(report: Report, kept: list[Rental]) -> None:
+def test_the_figures_of_hours_and_weekdays_are_the_contract_s(
+    report: Report, kept: list[Rental]
+) -> None:
     hours = Counter(rental.start.hour for rental in kept)
     busiest = min(hours, key=lambda hour: (-hours[hour], hour))
     days = {rental.start.date() for rental in kept}
@@ -283,7 +294,9 @@ def test_the_hours_and_weekdays(report: Report, kept: list[Rental]) -> None:
     assert f"{min(per_day, key=per_day.__getitem__)} with {min(per_day.values()):.1f}" in finding
 
 
-def test_brands_and_cities(report: Report, kept: list[Rental]) -> None:
+def test_the_tables_of_brands_and_cities_have_the_contract_s_figures(
+    report: Report, kept: list[Rental]
+) -> None:
     tables = report.lake.expected[RUN]
     brand, rentals, revenue, average, _ = max(tables["brand_metrics"].rows, key=lambda row: row[2])
     expected = (
@@ -301,12 +314,14 @@ def test_brands_and_cities(report: Report, kept: list[Rental]) -> None:
     assert expected in report.finding("Which cities bring in the most?")
 
 
-def test_the_best_tenth_of_the_customers(report: Report, kept: list[Rental]) -> None:
+def test_the_share_of_the_best_tenth_of_customers_is_the_contract_s(
+    report: Report, kept: list[Rental]
+) -> None:
     spent = [total for _, total, _ in sums((rental.user_id, rental.amount) for rental in kept)]
     revenue, size = sum(spent), len(spent)
     tenth = size // 10 + (
         size % 10 > 0
-    )  # the first groups are one larger where ten does not divide
+    )  # the first groups are larger by one if the number is not a multiple of ten
     half = sum(size // 10 + (group < size % 10) for group in range(5))
     finding = report.finding("How much of the revenue comes from the best customers?")
     assert (
@@ -315,7 +330,7 @@ def test_the_best_tenth_of_the_customers(report: Report, kept: list[Rental]) -> 
     assert f"the better half {100 * sum(spent[:half]) / revenue:.1f}%" in finding
 
 
-def test_the_fleet(report: Report) -> None:
+def test_the_utilisation_of_the_fleet_is_shown_by_type(report: Report) -> None:
     rows = {row[0]: row for row in report.lake.expected[RUN]["vehicle_type_metrics"].rows}
     shown = {row[0]: row[1:] for row in report.table("How well is the fleet used?")}
     for name, (_, _, revenue, *_rest, vehicles) in rows.items():
@@ -329,7 +344,7 @@ def test_the_fleet(report: Report) -> None:
         ]
 
 
-def test_the_rejected_rentals(report: Report, kept: list[Rental]) -> None:
+def test_the_reasons_of_rejected_rentals_are_counted(report: Report, kept: list[Rental]) -> None:
     rows = report.lake.expected[RUN]["rejected_rentals"].rows
     reasons = Counter(reason for row in rows for reason in row[0])
     first = min(reasons, key=lambda reason: (-reasons[reason], reason))
@@ -338,18 +353,16 @@ def test_the_rejected_rentals(report: Report, kept: list[Rental]) -> None:
     assert f"most often for {first.replace('_', ' ')}: {reasons[first]}" in finding
 
 
-def test_the_first_run_has_nothing_to_compare_with(report: Report) -> None:
+def test_the_first_run_has_no_comparison(report: Report) -> None:
     assert "none before it" in report.finding("What has changed since the run before?")
 
 
-def test_a_later_run_is_compared_with_the_one_before(known_report: Report) -> None:
+def test_a_later_run_is_compared_with_the_previous_one(known_report: Report) -> None:
     finding = known_report.finding("What has changed since the run before?")
     assert finding == "Since the run before: rentals +150.0%, revenue +4651.3%, customers +50.0%."
 
 
-def test_a_lake_with_a_single_free_rental_still_gives_a_report(
-    stand_in: LocalAws, tmp_path: Path
-) -> None:
+def test_a_lake_with_a_single_free_rental_has_a_report(stand_in: LocalAws, tmp_path: Path) -> None:
     lake = PublishedLake.new(stand_in.url, "single", tmp_path)
     lake.publish(
         "r1",
@@ -364,7 +377,7 @@ def test_a_lake_with_a_single_free_rental_still_gives_a_report(
         ["location 3", "Boston", "1", "$0.00", "–"]
     ]
     assert single.finding("Why were rentals rejected?") == "Not one of 1 rentals was rejected."
-    # the only weekday is not called the quietest as well
+    # the only weekday is not also called the quietest
     assert single.finding("When do rentals start?").endswith(
         "The busiest weekday is Monday with 1.0 rentals a day; no other is quieter."
     )
@@ -374,7 +387,7 @@ def test_a_lake_with_a_single_free_rental_still_gives_a_report(
 # --- the terminal
 
 
-def test_the_terminal_shows_three_headline_answers_and_the_path(report: Report) -> None:
+def test_the_terminal_shows_three_headlines_and_the_path(report: Report) -> None:
     titles = [line for line in report.terminal.splitlines() if line and not line.startswith(" ")]
     shown = f"Report: {report.result.page}"
     assert titles == [
@@ -389,15 +402,15 @@ def test_the_terminal_shows_three_headline_answers_and_the_path(report: Report) 
     assert report.result.page.name == f"car_rental_{RUN}.html"
 
 
-def test_amounts_reach_the_terminal_exactly(known_report: Report) -> None:
+def test_the_terminal_shows_exact_amounts(known_report: Report) -> None:
     amounts = re.findall(r"[\d,]+\.\d\d", known_report.terminal.split("Vehicle types")[0])
     assert amounts == ["1,420.05", "10.10", "0.00"]
 
 
-# --- whom it shows
+# --- customers
 
 
-def test_customers_are_named_in_their_table_alone(report: Report) -> None:
+def test_customers_are_named_only_in_their_table(report: Report) -> None:
     _, first, last, *_ = report.table("Who spends the most?")[0]
     name = re.compile(rf"\b{re.escape(first)}\W+{re.escape(last)}\b")
     page = BeautifulSoup(report.result.page.read_text(encoding="utf-8"), "html.parser")
@@ -406,11 +419,11 @@ def test_customers_are_named_in_their_table_alone(report: Report) -> None:
     assert not name.search(page.get_text(" "))
 
 
-def test_the_record_of_the_step_names_nobody(report: Report) -> None:
+def test_the_record_of_the_step_names_no_customer(report: Report) -> None:
     assert set(asdict(report.result)) == {"page", "run_id"}
 
 
-def test_the_switch_leaves_customer_names_out_of_everything(known_report: Report) -> None:
+def test_the_setting_removes_customer_names_from_all_output(known_report: Report) -> None:
     everything = known_report.result.page.read_text(encoding="utf-8") + known_report.terminal
     assert "U1" in everything
     for name in ("Ann", "Lee", "Poe", "First name"):
@@ -420,7 +433,7 @@ def test_the_switch_leaves_customer_names_out_of_everything(known_report: Report
 # --- the page
 
 
-def test_the_page_needs_nothing_from_outside_itself(report: Report) -> None:
+def test_the_page_loads_no_external_resource(report: Report) -> None:
     addresses = [
         tag[name] for name in ("src", "href") for tag in report.page.find_all(attrs={name: True})
     ]
@@ -432,12 +445,12 @@ def test_the_page_needs_nothing_from_outside_itself(report: Report) -> None:
     )
 
 
-def test_no_code_cell_is_on_the_page(report: Report) -> None:
+def test_the_page_shows_no_code_cell(report: Report) -> None:
     assert "lake.answer" not in report.page.text
     assert "How to run this notebook" not in report.page.text
 
 
-def test_every_chart_has_a_title_and_says_in_words_what_it_shows(report: Report) -> None:
+def test_every_chart_has_a_title_and_a_description(report: Report) -> None:
     figures = report.page.find_all("figure")
     assert figures
     for figure in figures:
@@ -445,7 +458,7 @@ def test_every_chart_has_a_title_and_says_in_words_what_it_shows(report: Report)
         assert re.search(r"\d", figure.img["alt"]), figure.figcaption.text
 
 
-def test_every_section_has_its_finding_with_a_number_and_its_query(report: Report) -> None:
+def test_every_section_has_a_finding_with_a_number_and_its_query(report: Report) -> None:
     for section in report.page.find_all("section"):
         assert section.select(".finding"), section.h2.text
         assert section.select("details pre"), section.h2.text
@@ -455,7 +468,7 @@ def test_every_section_has_its_finding_with_a_number_and_its_query(report: Repor
     assert all(re.search(r"\d", text) for text in counted)
 
 
-def test_every_link_leads_somewhere(report: Report) -> None:
+def test_every_link_has_a_target(report: Report) -> None:
     anchors = {section["id"] for section in report.page.find_all("section")}
     assert {link["href"].removeprefix("#") for link in report.page.find_all("a")} == anchors
 
@@ -463,7 +476,7 @@ def test_every_link_leads_somewhere(report: Report) -> None:
 @pytest.mark.jvm
 @needs_a_browser
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_browser_shows_every_chart_and_nothing_sticks_out(
+def test_a_browser_shows_every_chart_within_the_page_s_width(
     report: Report, tmp_path: Path, width: int
 ) -> None:
     seen = look_at(report.result.page, tmp_path, width)
@@ -483,7 +496,7 @@ LOOK = """<script>onload = () => {
 
 
 def look_at(report: Path, folder: Path, width: int) -> dict[str, Any]:
-    """The page in a browser without a network."""
+    """Opens the page in a browser without a network."""
     page = folder / "page.html"
     page.write_text(report.read_text(encoding="utf-8").replace("</body>", LOOK), encoding="utf-8")
     assert CHROMIUM

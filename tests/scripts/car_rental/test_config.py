@@ -1,5 +1,4 @@
-"""The config loader: precedence, types, all problems at once, placeholders, unknown names,
-environments."""
+"""The settings: precedence, types, problems, placeholders, unknown names, environments."""
 
 import re
 from decimal import Decimal
@@ -20,7 +19,7 @@ def env_file(tmp_path):
     return write
 
 
-def test_the_environment_wins_over_the_file_and_the_command_line_over_both(env_file):
+def test_the_command_line_precedes_the_environment_and_the_environment_the_file(env_file):
     path = env_file("S3_BUCKET_NAME=from-file\nAWS_REGION=eu-west-1\nGLUE_DATABASE_NAME=from_file")
     settings = load_settings(
         {"S3_BUCKET_NAME": "from-shell", "AWS_REGION": "eu-west-2"},
@@ -34,7 +33,7 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(env_f
     )
 
 
-def test_the_cli_s_default_region_counts_only_where_no_region_is_set(env_file):
+def test_the_cli_s_default_region_counts_only_if_no_region_is_set(env_file):
     assert (
         load_settings({"AWS_DEFAULT_REGION": "eu-west-1"}, env_file("")).aws_region == "eu-west-1"
     )
@@ -46,7 +45,7 @@ def test_the_cli_s_default_region_counts_only_where_no_region_is_set(env_file):
     )
 
 
-def test_values_have_types(env_file):
+def test_values_are_converted_to_their_types(env_file):
     settings = load_settings(
         {}, env_file("EMR_CORE_INSTANCE_COUNT=5\nMAX_REJECT_RATE=0.1\nDATA_DIR=elsewhere")
     )
@@ -55,7 +54,7 @@ def test_values_have_types(env_file):
     assert settings.data_dir == ROOT / "elsewhere"
 
 
-def test_all_problems_come_at_once_with_variable_value_origin_and_what_is_allowed(env_file):
+def test_all_problems_are_reported_at_once_with_value_origin_and_allowed_values(env_file):
     path = env_file("EMR_CORE_INSTANCE_COUNT=two\nS3_BUCKET_NAME=Upper_Case")
     with pytest.raises(ConfigError) as caught:
         load_settings({"MAX_REJECT_RATE": "5"}, path)
@@ -98,7 +97,7 @@ def test_all_problems_come_at_once_with_variable_value_origin_and_what_is_allowe
         ("EMR_SUBNET_ID", "subnet"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_refused(env_file, name, value):
+def test_an_invalid_value_is_an_error(env_file, name, value):
     with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
         load_settings({name: value}, env_file(""))
     assert caught.value.details[0].startswith(
@@ -107,11 +106,11 @@ def test_a_value_that_is_not_allowed_is_refused(env_file, name, value):
 
 
 @pytest.mark.parametrize("label", ["emr-6.10.0", "emr-7.13.0", "emr-spark-8.1.0"])
-def test_every_form_of_release_label_is_taken(env_file, label):
+def test_every_form_of_release_label_is_accepted(env_file, label):
     assert load_settings({"EMR_RELEASE_LABEL": label}, env_file("")).emr_release_label == label
 
 
-def test_placeholders_and_blanks_count_as_unset(env_file):
+def test_placeholders_and_blank_values_count_as_unset(env_file):
     path = env_file(
         "AWS_ACCESS_KEY_ID=your_access_key_here\nAWS_SECRET_ACCESS_KEY=your_secret_key_here\nAWS_REGION="
     )
@@ -124,7 +123,7 @@ def test_placeholders_and_blanks_count_as_unset(env_file):
 
 
 @pytest.mark.parametrize("most", ["1", "2"])
-def test_managed_scaling_needs_room_to_add_nodes(env_file, most):
+def test_managed_scaling_needs_a_maximum_above_the_core_count(env_file, most):
     with pytest.raises(ConfigError) as caught:
         load_settings(
             {}, env_file(f"EMR_CORE_INSTANCE_COUNT=2\nEMR_MAX_CORE_INSTANCE_COUNT={most}")
@@ -132,7 +131,7 @@ def test_managed_scaling_needs_room_to_add_nodes(env_file, most):
     assert "more than EMR_CORE_INSTANCE_COUNT (2)" in caught.value.details[0]
 
 
-def test_half_a_key_pair_is_refused(env_file):
+def test_an_access_key_without_its_secret_is_an_error(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACCESS_KEY_ID=AKIDEXAMPLE"))
     assert caught.value.details == (
@@ -174,7 +173,7 @@ def test_half_a_key_pair_is_refused(env_file):
         ("=my-lake-1", "line 1: is not a setting"),
     ],
 )
-def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, text, problem):
+def test_an_invalid_line_is_a_problem_with_its_number(env_file, text, problem):
     with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
         load_settings({}, env_file(text))
     assert caught.value.exit_status == ExitStatus.USAGE
@@ -182,7 +181,7 @@ def test_a_line_that_is_not_understood_is_a_problem_with_its_number(env_file, te
     assert detail.startswith(f".env, {problem}")
 
 
-def test_a_secret_whose_quote_is_not_closed_is_one_problem_and_not_a_missing_secret_too(env_file):
+def test_a_secret_with_an_unclosed_quote_is_a_single_problem(env_file):
     text = 'AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY="abc\n'
     with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
         load_settings({}, env_file(text))
@@ -190,7 +189,7 @@ def test_a_secret_whose_quote_is_not_closed_is_one_problem_and_not_a_missing_sec
     assert "close the quote" in problem and "abc" not in problem
 
 
-def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_file):
+def test_invalid_lines_are_reported_with_the_other_problems(env_file):
     with pytest.raises(ConfigError, match="3 settings are wrong") as caught:
         load_settings({}, env_file("my lake\nAWS_REGION=nowhere\n<<<<<<< mine\n"))
     assert [detail[:12] for detail in caught.value.details] == [
@@ -211,12 +210,12 @@ def test_every_line_that_is_not_understood_comes_with_the_other_problems(env_fil
         "'AWS_REGION'=eu-west-1",
     ],
 )
-def test_the_usual_ways_to_write_a_setting_are_understood(env_file, line):
+def test_the_usual_forms_of_a_setting_are_accepted(env_file, line):
     settings = load_settings({}, env_file(f"# words\n\n{line}\n"))
     assert (settings.aws_region, settings.notes) == ("eu-west-1", ())
 
 
-def test_a_dollar_sign_in_a_value_is_what_was_typed(env_file):
+def test_a_dollar_sign_in_a_value_is_kept(env_file):
     path = env_file("x=no\nAWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=abc${x}def$HOME")
     assert load_settings({"x": "no"}, path).aws_secret_access_key == "abc${x}def$HOME"
 
@@ -229,7 +228,7 @@ def credentials(settings: Settings) -> tuple[str, str, str]:
     return settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token
 
 
-def test_a_session_token_of_the_shell_is_not_joined_to_the_keys_of_the_file(env_file):
+def test_keys_of_the_file_are_used_without_the_shell_s_session_token(env_file):
     settings = load_settings({"AWS_SESSION_TOKEN": "tok-of-shell"}, env_file(KEYS_OF_FILE))
     assert credentials(settings) == ("AKIAFILE", "filesecret", "")
     assert settings.notes == (
@@ -237,7 +236,7 @@ def test_a_session_token_of_the_shell_is_not_joined_to_the_keys_of_the_file(env_
     )
 
 
-def test_a_session_token_of_the_file_is_not_joined_to_the_keys_of_the_shell(env_file):
+def test_keys_of_the_shell_are_used_without_the_file_s_session_token(env_file):
     path = env_file(f"{KEYS_OF_FILE}\nAWS_SESSION_TOKEN=tok-of-file")
     assert credentials(load_settings(KEYS_OF_SHELL, path)) == ("AKIASHELL", "shellsecret", "")
     assert credentials(load_settings({}, path)) == ("AKIAFILE", "filesecret", "tok-of-file")
@@ -250,13 +249,13 @@ def test_a_session_token_of_the_file_is_not_joined_to_the_keys_of_the_shell(env_
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_half_a_key_pair_of_the_shell_is_not_completed_by_the_file(env_file, name):
+def test_an_incomplete_key_pair_of_the_shell_is_not_completed_by_the_file(env_file, name):
     with pytest.raises(ConfigError, match="1 setting is wrong") as caught:
         load_settings({name: KEYS_OF_SHELL[name]}, env_file(KEYS_OF_FILE))
     assert f"but {name} is (from the environment)" in caught.value.details[0]
 
 
-def test_a_profile_beside_keys_is_not_used_and_said_not_to_be(env_file):
+def test_a_profile_beside_keys_is_ignored_with_a_warning(env_file):
     settings = load_settings({"AWS_PROFILE": "nosuch"}, env_file(KEYS_OF_FILE))
     assert settings.notes == (
         "the profile 'nosuch' (from the environment) is not used: a key is set (.env).",
@@ -272,7 +271,7 @@ def test_a_profile_beside_keys_is_not_used_and_said_not_to_be(env_file):
         (("", ""), "none of them counts", "car-rental-data-lake"),
     ],
 )
-def test_a_setting_given_twice_is_pointed_out_and_an_empty_one_takes_nothing_away(
+def test_a_duplicate_setting_is_a_warning_and_an_empty_one_is_ignored(
     env_file, values, counting, bucket
 ):
     settings = load_settings({}, env_file("".join(f"S3_BUCKET_NAME={value}\n" for value in values)))
@@ -280,7 +279,7 @@ def test_a_setting_given_twice_is_pointed_out_and_an_empty_one_takes_nothing_awa
     assert settings.s3_bucket_name == bucket
 
 
-def test_secrets_are_in_no_message_and_no_repr(env_file):
+def test_messages_and_repr_contain_no_secret(env_file):
     settings = load_settings(
         {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hush-hush"}, env_file("")
     )
@@ -293,7 +292,7 @@ def test_secrets_are_in_no_message_and_no_repr(env_file):
     assert "hush" not in "".join(caught.value.details)
 
 
-def test_an_unknown_name_is_pointed_out_with_the_nearest_known_one(env_file):
+def test_an_unknown_name_is_reported_with_the_nearest_known_one(env_file):
     notes = load_settings({}, env_file("S3_BUCKETNAME=x-y-z\nCOMPLETELY_ELSE=1")).notes
     assert notes == (
         ".env: S3_BUCKETNAME is not a setting of this project. Did you mean S3_BUCKET_NAME?",
@@ -301,7 +300,7 @@ def test_an_unknown_name_is_pointed_out_with_the_nearest_known_one(env_file):
     )
 
 
-def test_an_environment_gives_its_name_to_what_must_be_unique(env_file):
+def test_names_that_have_to_be_unique_contain_the_environment(env_file):
     path = env_file("")
     dev, prod = load_settings({}, path), load_settings({"ENVIRONMENT": "prod"}, path)
     assert dev.step_functions_state_machine_name == "CarRentalDataPipeline"
@@ -312,7 +311,7 @@ def test_an_environment_gives_its_name_to_what_must_be_unique(env_file):
     assert prod.emr_release_label == dev.emr_release_label
 
 
-def test_arns_copied_from_the_roles_file_count_by_their_name(env_file):
+def test_role_arns_from_the_roles_file_are_reduced_to_names(env_file):
     arn = "arn:aws:iam::000000000000:role/prod-EMR_DefaultRole"
     assert (
         load_settings(
@@ -322,25 +321,30 @@ def test_arns_copied_from_the_roles_file_count_by_their_name(env_file):
     )
 
 
-@pytest.mark.parametrize(("environment", "kept"), [("dev", "Mine"), ("prod", "prod-Mine")])
-def test_a_role_with_a_path_keeps_it(env_file, environment, kept):
+@pytest.mark.parametrize(("environment", "expected"), [("dev", "Mine"), ("prod", "prod-Mine")])
+def test_a_role_arn_with_a_path_is_kept(env_file, environment, expected):
     arn = "arn:aws:iam::000000000000:role/service-role/"
     settings = load_settings(
         {"GLUE_SERVICE_ROLE": f"{arn}Mine", "ENVIRONMENT": environment}, env_file("")
     )
-    assert settings.glue_service_role == arn + kept
+    assert settings.glue_service_role == arn + expected
 
 
-def test_a_name_that_the_environment_makes_too_long_is_refused(env_file):
+def test_a_name_that_the_environment_makes_too_long_is_an_error(env_file):
     with pytest.raises(ConfigError, match="S3_BUCKET_NAME becomes 'prod-a"):
         load_settings({"ENVIRONMENT": "prod", "S3_BUCKET_NAME": "a" * 60}, env_file(""))
 
 
-def test_a_role_arn_of_one_s_own_is_obeyed_in_every_environment(env_file):
-    mine = "arn:aws:iam::000000000000:role/team/Mine"
-    settings = load_settings({"STEP_FUNCTIONS_ROLE_ARN": mine, "ENVIRONMENT": "prod"}, env_file(""))
+def test_a_foreign_role_arn_is_used_in_every_environment(env_file):
+    profile_role = "arn:aws:iam::000000000000:role/team/Mine"
+    settings = load_settings(
+        {"STEP_FUNCTIONS_ROLE_ARN": profile_role, "ENVIRONMENT": "prod"}, env_file("")
+    )
     assert settings.step_functions_role_is_given
-    assert (settings.step_functions_role_arn, settings.step_functions_role_name) == (mine, "Mine")
+    assert (settings.step_functions_role_arn, settings.step_functions_role_name) == (
+        profile_role,
+        "Mine",
+    )
 
 
 @pytest.mark.parametrize(
@@ -356,7 +360,7 @@ def test_only_an_endpoint_on_this_machine_is_local(env_file, url, local):
     assert load_settings({"AWS_ENDPOINT_URL": url}, env_file("")).is_local is local
 
 
-def test_a_missing_settings_file_that_was_asked_for_is_an_error(tmp_path):
+def test_a_missing_settings_file_given_by_flag_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         load_settings({}, tmp_path / "nowhere.env")
 
@@ -366,14 +370,14 @@ def test_a_missing_settings_file_that_was_asked_for_is_an_error(tmp_path):
     [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere")],
     ids=["folder", "dangling"],
 )
-def test_a_settings_file_that_is_there_and_cannot_be_read_is_an_error(tmp_path, make):
+def test_an_unreadable_settings_file_is_an_error(tmp_path, make):
     path = tmp_path / ".env"
     make(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings({}, path)
 
 
-def test_a_misspelt_name_is_named_beside_the_problem_that_it_causes(env_file):
+def test_a_misspelt_name_is_reported_with_the_problem_that_it_causes(env_file):
     with pytest.raises(ConfigError) as caught:
         load_settings({}, env_file("AWS_ACESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=abc"))
     assert (
@@ -388,12 +392,10 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     assert load_settings({}, path).aws_region == "eu-west-1"
 
 
-def test_the_example_names_every_setting_once_with_its_default_and_nothing_else():
+def test_the_example_contains_every_setting_once_with_its_default():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
-    assert [name for name, _ in named] == list(
-        setting_fields()
-    )  # in one order, also in docs/settings.md
+    assert [name for name, _ in named] == list(setting_fields())  # in the order of docs/settings.md
     optional = dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
     defaults = Settings()
     for name, value in optional.items():
@@ -401,7 +403,7 @@ def test_the_example_names_every_setting_once_with_its_default_and_nothing_else(
         assert (kind.parse(value) if value else "") == getattr(defaults, name.lower()), name
 
 
-def test_the_example_explains_every_setting_or_the_group_that_it_is_in():
+def test_the_example_explains_every_setting_or_its_group():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     for above, line in zip(lines, lines[1:], strict=False):
         if re.match(r"#[A-Z][A-Z0-9_]+=", line):
@@ -410,13 +412,13 @@ def test_the_example_explains_every_setting_or_the_group_that_it_is_in():
             assert above, f"{line} has no explanation"
 
 
-def test_the_example_loads_as_it_stands():
+def test_the_example_is_a_valid_settings_file():
     settings = load_settings({}, ROOT / ".env.example")
     assert settings.notes == ()
     assert settings.emr_release_label == "emr-7.13.0"
 
 
-def test_the_guide_s_settings_are_all_in_the_example():
+def test_the_example_contains_all_settings_of_the_guide():
     guide = (
         "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION S3_BUCKET_NAME EMR_CLUSTER_NAME"
         " EMR_RELEASE_LABEL EMR_EC2_KEY_NAME EMR_MASTER_INSTANCE_TYPE EMR_CORE_INSTANCE_TYPE"
