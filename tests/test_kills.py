@@ -117,9 +117,8 @@ def check_next_run_succeeds(home: Path, raw: Path) -> None:
     assert process.returncode == 0, stderr
     processed, expected = home / "local_aws" / "s3" / BUCKET / "processed", contract_tables(raw)
     runs = [{path.name for path in (processed / table).iterdir()} for table in KPI_TABLES]
-    assert all(
-        run_ids == runs[0] for run_ids in runs
-    )  # a run that was killed late may be published too
+    # a run that was killed late may be published too
+    assert all(run_ids == runs[0] for run_ids in runs)
     for table in KPI_TABLES:
         assert (
             published_table(processed, table, max(runs[0]).removeprefix("run_id="))

@@ -460,9 +460,8 @@ def test_fresh_is_accepted_only_for_a_whole_local_run(flags, capsys):
 
 
 def test_with_json_stdout_contains_only_the_record(steps, env_file, monkeypatch, capsys):
-    monkeypatch.setenv(
-        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
-    )  # nothing is sent there, because the steps are fakes
+    # nothing is sent there, because the steps are fakes
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--json", "--env", env_file]) == 1
     record = json.loads(capsys.readouterr().out)
@@ -471,9 +470,8 @@ def test_with_json_stdout_contains_only_the_record(steps, env_file, monkeypatch,
 
 
 def test_a_failed_run_names_the_flag_that_resumes_it(steps, env_file, monkeypatch, capsys):
-    monkeypatch.setenv(
-        "AWS_ENDPOINT_URL", "http://127.0.0.1:9"
-    )  # nothing is sent there, because the steps are fakes
+    # nothing is sent there, because the steps are fakes
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     steps.fail = "run_glue_crawlers"
     assert main.main(["--process", "--env", env_file]) == 1
     assert "the same command with --from run_glue_crawlers" in capsys.readouterr().err

@@ -83,9 +83,8 @@ def test_the_chart_shows_the_ten_locations_with_the_highest_revenue(
         (ROOT / "docs" / "images" / "top_locations.svg").read_text(encoding="utf-8"),
     )
     names = [row["location_name"] for row in rows]
-    labels = [
-        text.partition(" (")[0] for text in texts
-    ]  # an id follows a name that several locations share
+    # an id follows a name that several locations share
+    labels = [text.partition(" (")[0] for text in texts]
     assert [row["location_name"] for row in best] == [label for label in labels if label in names]
     assert all(
         ("(" in text) == (names.count(label) > 1)

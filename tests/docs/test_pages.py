@@ -30,12 +30,8 @@ NO_PATHS = {
     "AWS/States",
 }
 VARIABLES = {"AWS_SHARED_CREDENTIALS_FILE", "NO_PROXY"}  # environment variables of other programs
-NAMES_OF_EXAMPLES = {
-    "months.sql",
-    "monthly_metrics",
-    "rental_month",
-    "v1.2.0",
-}  # names that the worked example adds
+# names that the worked example adds
+NAMES_OF_EXAMPLES = {"months.sql", "monthly_metrics", "rental_month", "v1.2.0"}
 
 
 def prose(name: str) -> str:

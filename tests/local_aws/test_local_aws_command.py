@@ -205,9 +205,8 @@ def test_no_jvm_or_worker_outlives_the_server(start: Start, tmp_path: Path, sign
     submit_sleeper(server.clients, SLEEPER % str(working).encode())
     assert holds_within(90, working.exists), "the job did not start"
     endpoint = f"AWS_ENDPOINT_URL={server.url}"
-    assert (
-        len(pids_with_environment(endpoint)) >= 5
-    )  # supervisor, JVM, driver, worker daemon, worker
+    # supervisor, JVM, driver, worker daemon, worker
+    assert len(pids_with_environment(endpoint)) >= 5
     server.send(signum)
     server.end()
     assert holds_within(8, lambda: not pids_with_environment(endpoint)), pids_with_environment(

@@ -40,6 +40,5 @@ def test_a_failed_query_stops_the_others(new_project: Callable[..., Project]) ->
     lake.ask_all()
     with pytest.raises(DataLakeError, match="TABLE_NOT_FOUND"):
         lake.answer("brands")
-    assert (
-        len(stopped) == len(named_queries()) - 2
-    )  # all except the failed query and the one that is sent later
+    # all except the failed query and the one that is sent later
+    assert len(stopped) == len(named_queries()) - 2

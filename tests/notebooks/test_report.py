@@ -176,9 +176,8 @@ def test_the_table_of_locations_has_the_contract_s_figures(
     report: Report, kept: list[Rental]
 ) -> None:
     rows = report.lake.expected[RUN]["location_metrics"].rows
-    times = Counter(
-        row[1] for row in rows
-    )  # locations with the same name are distinguished by their ids
+    # locations with the same name are distinguished by their ids
+    times = Counter(row[1] for row in rows)
     names = {
         row[0]: (row[1] if times[row[1]] == 1 else f"{row[1]} ({row[0]})", row[2]) for row in rows
     }
@@ -319,9 +318,8 @@ def test_the_share_of_the_best_tenth_of_customers_is_the_contract_s(
 ) -> None:
     spent = [total for _, total, _ in sums((rental.user_id, rental.amount) for rental in kept)]
     revenue, size = sum(spent), len(spent)
-    tenth = size // 10 + (
-        size % 10 > 0
-    )  # the first groups are larger by one if the number is not a multiple of ten
+    # the first groups are larger by one if the number is not a multiple of ten
+    tenth = size // 10 + (size % 10 > 0)
     half = sum(size // 10 + (group < size % 10) for group in range(5))
     finding = report.finding("How much of the revenue comes from the best customers?")
     assert (

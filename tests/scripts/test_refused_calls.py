@@ -66,12 +66,8 @@ THROTTLED = {
     "lambda": "TooManyRequestsException",
     "sns": "Throttled",
 }
-OLD_STYLE = (
-    "s3",
-    "iam",
-    "sts",
-    "cloudwatch",
-)  # services whose code is AccessDenied without "Exception"
+# services whose code is AccessDenied without "Exception"
+OLD_STYLE = ("s3", "iam", "sts", "cloudwatch")
 
 
 def query(aws, console):

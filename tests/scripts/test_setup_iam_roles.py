@@ -158,9 +158,8 @@ def test_the_flag_switches_between_the_managed_policies_of_emr(ready: Any, tmp_p
         older
         == "restored (AmazonElasticMapReduceRole attached, AmazonEMRServicePolicy_v2 detached)"
     )
-    assert (
-        run_step_1(ready, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
-    )  # without the flag, as main.py runs the step
+    # without the flag, as main.py runs the step
+    assert run_step_1(ready, tmp_path)["EMR_SERVICE_ROLE"] == "unchanged"
     newer = run_step_1(ready, tmp_path, emr_policy="v2")["EMR_SERVICE_ROLE"]
     assert (
         newer
@@ -434,9 +433,8 @@ def test_a_role_of_another_account_is_an_error_before_anything_is_created(
     project = new_project()
     project_with_arn = "arn:aws:iam::000000000000:role/Mine"
     assert project.aws.account_id == ACCOUNT
-    project.aws.settings = Settings(
-        step_functions_role_arn=project_with_arn
-    )  # without an endpoint, as on AWS
+    # without an endpoint, as on AWS
+    project.aws.settings = Settings(step_functions_role_arn=project_with_arn)
     with pytest.raises(
         ConfigError, match=f"STEP_FUNCTIONS_ROLE_ARN is {project_with_arn}.*belong to {ACCOUNT}"
     ):

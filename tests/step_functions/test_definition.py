@@ -323,6 +323,5 @@ def test_the_role_may_write_the_lock() -> None:
 
 @pytest.mark.parametrize("name", ["TakeNewLock", "TakeOverLock"])
 def test_each_owner_writes_the_lock_with_its_own_etag(machine: Definition, name: str) -> None:
-    assert (
-        machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"
-    )  # S3 computes the ETag from the body
+    # S3 computes the ETag from the body
+    assert machine["States"][name]["Parameters"]["Body.$"] == "$.Execution"

@@ -68,9 +68,8 @@ class Recording(list[Call]):
                 self.append(call)
 
         events.register("before-parameter-build", on_call)
-        events.register(
-            "response-received", on_response
-        )  # before botocore parses JSON strings in the response
+        # before botocore parses JSON strings in the response
+        events.register("response-received", on_response)
 
 
 def _body(content: bytes) -> StreamingBody:

@@ -127,11 +127,8 @@ def test_a_query_returns_its_rows_by_api_and_as_csv(metrics: AthenaLake) -> None
         {"VarCharValue": "A"},
         {"VarCharValue": "21.10"},
     ]
-    assert rows[2]["Data"] == [
-        {"VarCharValue": "2"},
-        {},
-        {"VarCharValue": "0.10"},
-    ]  # NULL has no VarCharValue
+    # NULL has no VarCharValue
+    assert rows[2]["Data"] == [{"VarCharValue": "2"}, {}, {"VarCharValue": "0.10"}]
     columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     assert [(column["Type"], column["Precision"], column["Scale"]) for column in columns] == [
         ("integer", 10, 0), ("varchar", 2147483647, 0), ("decimal", 38, 2),
@@ -323,9 +320,10 @@ def test_an_enforcing_workgroup_overrides_the_client_s_location(lake: AthenaLake
 
 def test_the_workgroup_s_byte_limit_cancels_a_query(lake: AthenaLake) -> None:
     noise = random.Random(0)
+    # x takes 11 MB
     lake.put_parquet(
         "big/a.parquet", x=[noise.random() for _ in range(1_400_000)], y=[1] * 1_400_000
-    )  # x takes 11 MB
+    )
     lake.succeed(
         "CREATE EXTERNAL TABLE big (x double, y bigint) STORED AS PARQUET LOCATION"
         f" 's3://{lake.bucket}/big/'"
@@ -423,9 +421,8 @@ def test_a_file_with_another_type_than_the_catalog_is_bad_data(metrics: AthenaLa
         reason.startswith("HIVE_BAD_DATA: Field id's type")
         and "incompatible with type integer" in reason
     )
-    assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [
-        [None]
-    ]  # a missing column is NULL
+    # a missing column is NULL
+    assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [[None]]
 
 
 def test_a_query_accepts_parameters_and_prepared_statements(metrics: AthenaLake) -> None:

@@ -355,9 +355,8 @@ def test_cancelling_a_running_step_leaves_no_process(emr: Emr) -> None:
             "RUNNING",
         )
         time.sleep(0.05)
-    assert (
-        len(processes_of(step_id)) >= 3
-    )  # supervisor, JVM, driver; Python workers have another working directory
+    # supervisor, JVM, driver; Python workers have another working directory
+    assert len(processes_of(step_id)) >= 3
     [info] = emr.api.cancel_steps(ClusterId=emr.cluster, StepIds=[step_id])["CancelStepsInfoList"]
     assert info == {"StepId": step_id, "Status": "SUBMITTED"}
     assert emr.wait(step_id)["State"] == "CANCELLED"

@@ -259,9 +259,8 @@ def test_a_failed_execution_invokes_the_target_of_a_rule(
     assert watched.run(succeeds=True)["status"] == "SUCCEEDED"
     ended = watched.run()
     wait_for(lambda: event_keys(functions), 10)
-    (event,) = map(
-        functions.stored_event, event_keys(functions)
-    )  # no event of the successful execution
+    # no event of the successful execution
+    (event,) = map(functions.stored_event, event_keys(functions))
     assert (event["source"], event["detail-type"]) == (
         "aws.states",
         "Step Functions Execution Status Change",

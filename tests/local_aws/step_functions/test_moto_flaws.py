@@ -303,9 +303,8 @@ def bucket_with_policy(client: Client, statement: dict[str, Any]) -> Iterator[An
     }
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     yield lambda: s3.head_object(Bucket=name, Key="a")
-    s3.delete_bucket_policy(
-        Bucket=name
-    )  # the mirror must be able to read all objects of the server
+    # the mirror must be able to read all objects of the server
+    s3.delete_bucket_policy(Bucket=name)
 
 
 def test_a_tls_only_bucket_accepts_local_requests(client: Client) -> None:

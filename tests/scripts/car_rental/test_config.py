@@ -336,13 +336,13 @@ def test_a_name_that_the_environment_makes_too_long_is_an_error(env_file):
 
 
 def test_a_foreign_role_arn_is_used_in_every_environment(env_file):
-    profile_role = "arn:aws:iam::000000000000:role/team/Mine"
+    foreign_role = "arn:aws:iam::000000000000:role/team/Mine"
     settings = load_settings(
-        {"STEP_FUNCTIONS_ROLE_ARN": profile_role, "ENVIRONMENT": "prod"}, env_file("")
+        {"STEP_FUNCTIONS_ROLE_ARN": foreign_role, "ENVIRONMENT": "prod"}, env_file("")
     )
     assert settings.step_functions_role_is_given
     assert (settings.step_functions_role_arn, settings.step_functions_role_name) == (
-        profile_role,
+        foreign_role,
         "Mine",
     )
 

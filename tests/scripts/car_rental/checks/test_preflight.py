@@ -274,9 +274,8 @@ def test_an_unreadable_or_empty_header_is_a_problem_of_its_file(tmp_path, name, 
     (tmp_path / "odd.csv").write_bytes(
         b"\xef\xbb\xbf\r\n\n" + ",".join(RAW_COLUMNS["users"]).encode() + b"\r\n"
     )
-    assert (
-        header_problem("users", tmp_path / "odd.csv") == ""
-    )  # a byte order mark and blank lines are valid in the jobs too
+    # a byte order mark and blank lines are valid in the jobs too
+    assert header_problem("users", tmp_path / "odd.csv") == ""
     (tmp_path / "empty.csv").touch()
     assert "is empty" in header_problem("users", tmp_path / "empty.csv")
 

@@ -147,9 +147,8 @@ def test_delete_data_removes_the_bucket_with_all_versions_and_unfinished_uploads
 
 
 def test_resources_without_the_environment_s_tags_are_not_touched(account, new_project):
-    foreign = new_project(
-        SCHEDULE_EXPRESSION="rate(1 day)"
-    )  # another environment of the same account
+    # another environment of the same account
+    foreign = new_project(SCHEDULE_EXPRESSION="rate(1 day)")
     setup_iam_roles(
         foreign.aws, foreign.console, file=foreign.settings.data_dir.parent / "other.json"
     )

@@ -76,9 +76,8 @@ def test_a_role_allows_every_call_of_an_execution(
     pipeline: Pipeline, needs_by_role: Needs, key: str, expected: set[str]
 ) -> None:
     role = rendered_roles(pipeline.settings)[key]
-    assert expected <= {
-        need.action for need in needs_by_role[role.name]
-    }  # otherwise nothing was recorded
+    # otherwise nothing was recorded
+    assert expected <= {need.action for need in needs_by_role[role.name]}
     assert (
         denied(
             role.policy, [need for need in needs_by_role[role.name] if not is_foreign_cluster(need)]

@@ -76,9 +76,8 @@ def recorded(
         def reaper_operations() -> set[str]:
             return {request.operation for request in requests if request.role == reaper}
 
-        until(
-            reaper_operations, lambda operations: "PutLogEvents" in operations, 30
-        )  # its last call
+        # its last call
+        until(reaper_operations, lambda operations: "PutLogEvents" in operations, 30)
     roles_by_key = {role.key: role for role in roles(pipeline.settings, ACCOUNT_ID, "aws")}
     translator = Translator(client)
     role_requests = [
