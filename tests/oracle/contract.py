@@ -1,9 +1,7 @@
-"""The tests' second opinion: the data contract's tables from a raw folder by DuckDB, sharing no
-code with the Spark jobs.
+"""The oracle: the contract's tables of a raw folder, computed in DuckDB.
 
-expected = contract_tables(raw)                 # {"location_metrics": Table, ..., "kept_rentals",
-"rejected_rentals"} published = published_table(processed, "location_metrics", run_id) assert
-published == expected["location_metrics"]
+It shares no code with the Spark jobs. ``contract_tables(raw)["location_metrics"]`` equals
+``published_table(processed, "location_metrics", run_id)`` if the jobs are correct.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ MAX_RECORD_LINES = 10_000
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows; the rows sorted, so that equal tables are equal."""
+    """Columns and sorted rows, so that equal tables compare equal."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -76,7 +74,7 @@ def contract_tables(raw: Path) -> dict[str, Table]:
 
 
 def published_table(processed: Path, table: str, run_id: str) -> Table:
-    """A published table as any reader of Parquet sees it, for comparison with `contract_tables`."""
+    """A published table as any Parquet reader sees it, comparable with `contract_tables`."""
     return parquet_table(processed / table / f"run_id={run_id}")
 
 
@@ -91,9 +89,9 @@ def parquet_table(folder: Path, query: str = "SELECT * FROM files") -> Table:
 
 
 def raw_text(raw: Path, table: str) -> pa.Table:
-    """Every row of a raw table as text, matched by column name.
+    """Every row of a raw table as text, with columns matched by name.
 
-    `problem` is the reason why a row cannot be split, and `malformed_row` is then its text.
+    `problem` is the reason why a row cannot be split; `malformed_row` is then its text.
     """
     rows = [
         row
@@ -116,9 +114,13 @@ def raw_files(raw: Path, table: str) -> list[Path]:
         for path in raw.iterdir()
         if path.name.lower() in (f"{table}.csv", f"{table}.csv.gz") and path.is_file()
     ]
-    found = [path for path in [*below, *beside] if path.name.lower().endswith((".csv", ".csv.gz"))]
+    csv_files = [
+        path for path in [*below, *beside] if path.name.lower().endswith((".csv", ".csv.gz"))
+    ]
     return sorted(
-        path for path in found if not any(part[0] in "._" for part in path.relative_to(raw).parts)
+        path
+        for path in csv_files
+        if not any(part[0] in "._" for part in path.relative_to(raw).parts)
     )
 
 
@@ -130,14 +132,14 @@ def _rows(file: Path, name: str, columns: list[str]) -> list[dict[str, str | Non
     text = re.sub("\ufffd+", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")).lstrip(
         "\ufeff"
     )
-    found = [record for record in records(text) if record.text.strip(WHITE_SPACE)]
-    header = [field.strip(WHITE_SPACE) for field in found[0].fields or []]
-    return [{**_row(header, record, columns), "source_file": name} for record in found[1:]]
+    non_blank = [record for record in records(text) if record.text.strip(WHITE_SPACE)]
+    header = [field.strip(WHITE_SPACE) for field in non_blank[0].fields or []]
+    return [{**_row(header, record, columns), "source_file": name} for record in non_blank[1:]]
 
 
 def _row(header: list[str], record: Record, columns: list[str]) -> dict[str, str | None]:
     readable = record.fields is not None and len(record.fields) == len(header)
-    if readable and record.fields is not None:  # a text that is longer than any valid one
+    if readable and record.fields is not None:  # a text may exceed the limit
         texts = columns[:3] if columns[0] == "rental_id" else columns
         lengths = [
             len(record.fields[header.index(name)].strip(WHITE_SPACE).encode()) for name in texts
@@ -154,18 +156,18 @@ def _row(header: list[str], record: Record, columns: list[str]) -> dict[str, str
 
 
 class Record(NamedTuple):
-    """A record and its fields, None where a quote is not closed as it should be."""
+    """A record and its fields, which are None if a quote is not closed correctly."""
 
     text: str
     fields: list[str] | None
 
 
 def records(text: str) -> Iterator[Record]:
-    """The records of a CSV text, character by character."""
+    """The records of a CSV text, read character by character."""
     at = 0
     while at < len(text):
         fields, end = _fields(text, at)
-        if end is None:  # each line that a quote swallows which is never closed
+        if end is None:  # a quote is never closed: each line of the rest is a record
             yield from (Record(line, None) for line in text[at:].split("\n"))
             return
         if text.count("\n", at, end) < MAX_RECORD_LINES:
@@ -176,8 +178,7 @@ def records(text: str) -> Iterator[Record]:
 
 
 def _fields(text: str, at: int) -> tuple[list[str] | None, int | None]:
-    """The fields of the record that begins here and where it ends, None where a quote is never
-    closed."""
+    """The fields and the end of the record that begins at ``at``, or None if a quote stays open."""
     fields: list[str] = []
     fits = True
     while True:

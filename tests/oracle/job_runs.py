@@ -1,4 +1,4 @@
-"""A run of the four Spark jobs in this process, and its zones as tests look at them."""
+"""Runs the four Spark jobs in this process, and reads their zones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Run:
             )
 
     def publish(self, keep_runs: int = 30) -> dict[str, Any]:
-        """As the owner of the lake's lock, which each run takes over from the one before it."""
+        """Publishes as the next owner of the lake's lock."""
         zones = Zones(*map(str, [self.clean, self.rejected, self.staging, self.processed]))
         lake, lock = Lake.of_session(self.spark), self.processed.parent / "lock"
         lock.write_text(self.run_id)
@@ -76,7 +76,7 @@ class Run:
         return self.rejected_rows("rental_transactions")
 
     def rejected_rows(self, table: str) -> Table:
-        """The rejected rows of a raw table; no table at all where none is rejected."""
+        """The rejected rows of a raw table; an empty table if there is none."""
         folder = self.rejected / table / f"run_id={self.run_id}"
         return (
             parquet_table(folder, REJECTED_ROWS)

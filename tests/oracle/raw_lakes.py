@@ -1,5 +1,4 @@
-"""Hypothesis strategies for raw zones: small, full of everything that can be wrong or odd, and
-written as odd files."""
+"""Hypothesis strategies for small raw zones with every kind of defect and odd file format."""
 
 from __future__ import annotations
 
@@ -93,15 +92,15 @@ ODD_IDS = ["", "  ", "gone", "U1 x"]
 
 @dataclass(frozen=True)
 class RawFile:
-    """How a file is written: its columns' order, its bytes, its name."""
+    """How a file is written: order of columns, bytes and name."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    line_ends: tuple[str, ...]  # in turns: files of several exports put together
+    line_ends: tuple[str, ...]  # used in turns, as in a file joined from several exports
     quote_all: bool = False
     byte_order_marks: int = 0
     last_line_end: bool = True
-    junk: tuple[bytes, ...] = ()  # lines behind the rows
+    junk: tuple[bytes, ...] = ()  # lines after the rows
     name: str = "part.csv"
 
     def write(self, folder: Path) -> None:
@@ -157,7 +156,7 @@ def write_raw_zone(zone: RawZone, raw: Path) -> None:
 
 
 def mostly(good: list[str], odd: list[str]) -> st.SearchStrategy[str]:
-    """Nine good ones for each odd one: most rentals must be kept for the KPIs to say something."""
+    """A good value in nine of ten cases, so that enough rentals are kept for the KPIs."""
     padding = st.sampled_from([" ", "\t", "\u00a0", "\u200b", "\ufeff "])
     padded = st.tuples(padding, st.sampled_from(good), padding).map("".join)
     return st.integers(0, 29).flatmap(
@@ -171,20 +170,20 @@ def rentals() -> st.SearchStrategy[Row]:
     times = st.integers(0, 14).flatmap(
         lambda n: later if n else st.tuples(st.sampled_from(TIMES), st.sampled_from(TIMES))
     )
-    places = mostly(LOCATIONS, ["", "99", "x", "1.0", "99999999999", "+2", "002"])
+    locations = mostly(LOCATIONS, ["", "99", "x", "1.0", "99999999999", "+2", "002"])
     return st.tuples(
         ids,
         mostly(USERS, ODD_IDS),
         mostly(VEHICLES, ODD_IDS),
         times,
-        places,
-        places,
+        locations,
+        locations,
         mostly(AMOUNTS, BAD_AMOUNTS),
     ).map(lambda row: [row[0], row[1], row[2], *row[3], row[4], row[5], row[6]])
 
 
 def master_rows(table: str, ids: list[str]) -> st.SearchStrategy[list[Row]]:
-    """Each id at least once; then some ids again, and some that are no ids."""
+    """Rows with each id at least once, then duplicates and invalid ids."""
     columns = COLUMNS[table]
     position = columns.index(
         {"users": "user_id", "vehicles": "vehicle_id", "locations": "location_id"}[table]
@@ -195,24 +194,24 @@ def master_rows(table: str, ids: list[str]) -> st.SearchStrategy[list[Row]]:
         "brand": ["", "Nissan", "BMW"],
         "vehicle_type": ["", "basic", "premium"],
     }
-    chosen = (
+    random_rows = (
         st.tuples(*[st.sampled_from(special.get(column, TEXTS)) for column in columns])
         if table != "locations"
         else fields
     )
 
     def with_id(name: str) -> st.SearchStrategy[Row]:
-        return chosen.map(lambda row: [*row[:position], name, *row[position + 1 :]])
+        return random_rows.map(lambda row: [*row[:position], name, *row[position + 1 :]])
 
-    again = st.lists(st.sampled_from([*ids, "", " ", "unused"]).flatmap(with_id), max_size=4)
-    return st.tuples(st.tuples(*[with_id(name) for name in ids]), again).map(
+    more_rows = st.lists(st.sampled_from([*ids, "", " ", "unused"]).flatmap(with_id), max_size=4)
+    return st.tuples(st.tuples(*[with_id(name) for name in ids]), more_rows).map(
         lambda parts: [*parts[0], *parts[1]]
     )
 
 
 @st.composite
 def files(draw: st.DrawFn, table: str, rows: list[Row]) -> list[RawFile]:
-    """The rows, spread over up to three files, each written in a way of its own."""
+    """Distributes the rows over up to three files, each in a format of its own."""
     count = draw(st.integers(1, 3))
     return [draw(raw_file(table, rows[number::count], number)) for number in range(count)]
 
@@ -252,12 +251,12 @@ def raw_file(draw: st.DrawFn, table: str, rows: list[Row], number: int) -> RawFi
 def as_written(
     draw: st.DrawFn, row: dict[str, str], order: list[str], table: str
 ) -> tuple[str, ...]:
-    """Now and then a field too many or too few."""
+    """The fields of a row in the file's order; now and then one too many or too few."""
     fields = [row[name] if name in row else draw(st.sampled_from(TEXTS)) for name in order]
-    slip = draw(st.integers(0, 24))
-    if slip == 1:
+    error = draw(st.integers(0, 24))
+    if error == 1:
         return (*fields, "one more")
-    if slip == 2:
+    if error == 2:
         return tuple(fields[:-1])
     return tuple(fields)
 
@@ -272,13 +271,15 @@ def raw_zones(draw: st.DrawFn) -> RawZone:
     good = ["R-good", "U2", "V2", "2024-05-05 12:00:00", "2024-05-05 13:00:00", "1", "1", "10.00"]
     rows = draw(st.lists(rentals(), min_size=20, max_size=60))
     zone["rental_transactions"] = draw(files("rental_transactions", rows))
-    zone["rental_transactions"].append(sure("rental_transactions", good))
+    zone["rental_transactions"].append(plain_file("rental_transactions", good))
     for table, name in {"users": "U2", "vehicles": "V2", "locations": "1"}.items():
         zone[table].append(
-            sure(table, [name if column == f"{table[:-1]}_id" else "" for column in COLUMNS[table]])
+            plain_file(
+                table, [name if column == f"{table[:-1]}_id" else "" for column in COLUMNS[table]]
+            )
         )
     return zone
 
 
-def sure(table: str, row: Row) -> RawFile:
-    return RawFile(tuple(COLUMNS[table]), (tuple(row),), ("\n",), name="sure.csv")
+def plain_file(table: str, row: Row) -> RawFile:
+    return RawFile(tuple(COLUMNS[table]), (tuple(row),), ("\n",), name="plain.csv")

@@ -1,4 +1,4 @@
-"""A small raw zone that tests spoil in one place."""
+"""A small valid raw zone that tests change in one place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = {
 
 
 def write_small_lake(raw: Path) -> Path:
-    """Four good rentals in one file a table."""
+    """Writes four good rentals, one file per table."""
     for table, rows in ROWS.items():
         write_table(raw, table, rows)
     return raw

@@ -1,5 +1,7 @@
-"""One Spark for all tests of the jobs, in the ANSI mode of its release or in the one that
-SPARK_ANSI asks for."""
+"""One Spark session for all tests of the jobs.
+
+Its ANSI mode is the default of the release or the one in SPARK_ANSI.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,11 @@ DEFAULT = "on" if pyspark.__version__ >= "4" else "off"
 def spark(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SparkSession]:
-    """A small local session with the jobs' own settings. Both are made in one JVM, which the first
-    has warmed up."""
+    """A small local session with the jobs' own settings.
+
+    The first session starts the JVM; the second one, in the same JVM, has the settings of
+    `lake_job`.
+    """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     settings = {
@@ -33,7 +38,7 @@ def spark(
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": "1g",
-        # a full code cache would switch the compiler off in the middle of the tests
+        # a full code cache would switch off the compiler during the tests
         "spark.driver.extraJavaOptions": (
             "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
         ),
@@ -51,8 +56,7 @@ def spark(
 
 @pytest.fixture
 def run_jobs(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    """`run_jobs(raw)`: validate, compute and publish in this process; the run's zones lie under the
-    test's folder."""
+    """`run_jobs(raw)` validates, computes and publishes; the zones are in the test's folder."""
 
     def run(raw: Path, run_id: str = "run-1", max_reject_rate: float = 1.0) -> Run:
         return Run(spark, tmp_path / "lake", run_id).all(raw, max_reject_rate)

@@ -1,5 +1,7 @@
-"""Bad input ends a run with an error that says what, where and what to do, and nothing that a later
-job would take for good."""
+"""Bad input ends a run with one error that names place, cause and remedy.
+
+Nothing is left that a later job would take for complete.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def raw(tmp_path: Path) -> Path:
     return write_small_lake(tmp_path / "raw")
 
 
-# these few rows cost less than the Java that Spark would generate and compile for them
+# faster for a few rows than generating and compiling Java
 INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -40,14 +42,14 @@ def run(tmp_path: Path, spark: SparkSession) -> Iterator[Run]:
         spark.conf.unset(name)
 
 
-def assert_refused(run: Run, raw: Path, *words: str, max_reject_rate: float = 1.0) -> None:
+def assert_rejected(run: Run, raw: Path, *words: str, max_reject_rate: float = 1.0) -> None:
     with pytest.raises(JobError) as error:
         run.validate(raw, max_reject_rate)
     assert "\n" not in str(error.value)
-    for word in words:
-        assert word in str(error.value)
+    for part in words:
+        assert part in str(error.value)
     assert not list(run.clean.glob("rentals/*/_summary.json")), (
-        "the KPI jobs would take it for complete"
+        "the summary would let the KPI jobs start"
     )
 
 
@@ -66,7 +68,7 @@ def no_csv(raw: Path) -> None:
     (raw / "users" / "part.csv").rename(raw / "users" / "part.csv.uploading")
 
 
-def zipped(raw: Path, content: bytes, name: str = "b.csv.gz") -> None:
+def write_gzip(raw: Path, content: bytes, name: str = "b.csv.gz") -> None:
     (raw / "rental_transactions" / name).write_bytes(content)
 
 
@@ -106,45 +108,45 @@ WIDE = ",".join([*COLUMNS["users"], *(f"c{number}" for number in range(20500))])
             lambda raw: (raw / "users" / "gone.csv").symlink_to(raw / "nowhere"),
             ["users/gone.csv is a link to a file that does not exist", "repair or remove it"],
         ),
-        (lambda raw: zipped(raw, b""), ["b.csv.gz cannot be read", "upload it again"]),
-        (lambda raw: zipped(raw, gzip.compress(b"")), ["b.csv.gz is empty"]),
-        (lambda raw: zipped(raw, gzip.compress(PACKED)), ["b.csv.gz is gzipped once more"]),
-        (lambda raw: zipped(raw, PACKED[:-4]), ["b.csv.gz cannot be read", "upload it again"]),
+        (lambda raw: write_gzip(raw, b""), ["b.csv.gz cannot be read", "upload it again"]),
+        (lambda raw: write_gzip(raw, gzip.compress(b"")), ["b.csv.gz is empty"]),
+        (lambda raw: write_gzip(raw, gzip.compress(PACKED)), ["b.csv.gz is gzipped once more"]),
+        (lambda raw: write_gzip(raw, PACKED[:-4]), ["b.csv.gz cannot be read", "upload it again"]),
         (
-            lambda raw: zipped(raw, PACKED[:-8] + b"\1\2\3\4" + PACKED[-4:]),
+            lambda raw: write_gzip(raw, PACKED[:-8] + b"\1\2\3\4" + PACKED[-4:]),
             ["b.csv.gz cannot be read", "upload it again"],
         ),
         (
-            lambda raw: zipped(raw, PACKED + bytes(20)),
+            lambda raw: write_gzip(raw, PACKED + bytes(20)),
             ["b.csv.gz cannot be read", "upload it again"],
         ),
-        (lambda raw: zipped(raw, b"no gzip"), ["b.csv.gz cannot be read", "upload it again"]),
+        (lambda raw: write_gzip(raw, b"no gzip"), ["b.csv.gz cannot be read", "upload it again"]),
         (
-            lambda raw: zipped(raw, LONG[:-2000], "B.CSV.GZ"),
+            lambda raw: write_gzip(raw, LONG[:-2000], "B.CSV.GZ"),
             ["raw/rental_transactions/B.CSV.GZ cannot be read to its end", "upload it again"],
         ),
     ],
     ids=lambda value: value[0][:40] if isinstance(value, list) else "",
 )
-def test_a_file_that_cannot_be_read_is_named(
+def test_an_unreadable_file_is_named_with_cause_and_remedy(
     run: Run, raw: Path, spoil: Callable[[Path], object], words: list[str]
 ) -> None:
     spoil(raw)
-    assert_refused(run, raw, *words)
+    assert_rejected(run, raw, *words)
 
 
-def test_no_raw_zone_at_all(run: Run, tmp_path: Path) -> None:
-    assert_refused(run, tmp_path / "nowhere", "nowhere/", "upload the raw data first")
+def test_a_missing_raw_zone_is_an_error(run: Run, tmp_path: Path) -> None:
+    assert_rejected(run, tmp_path / "nowhere", "nowhere/", "upload the raw data first")
 
 
-def test_a_second_header_with_another_order_of_columns(run: Run, raw: Path) -> None:
+def test_a_second_header_with_another_order_of_columns_is_an_error(run: Run, raw: Path) -> None:
     columns = COLUMNS["rental_transactions"]
     write_table(
         raw,
         "rental_transactions",
         [*GOOD, ",".join([*columns[:5], columns[6], columns[5], columns[7]])],
     )
-    assert_refused(
+    assert_rejected(
         run,
         raw,
         "rental_transactions/part.csv has a second header whose columns come in another order",
@@ -161,17 +163,17 @@ def test_a_second_header_with_another_order_of_columns(run: Run, raw: Path) -> N
         ),
     ],
 )
-def test_a_master_table_that_is_mostly_unusable(
+def test_too_many_rejected_master_rows_fail_the_run(
     run: Run, raw: Path, rows: list[str], words: list[str]
 ) -> None:
     write_table(raw, "users", rows)
-    assert_refused(run, raw, *words, max_reject_rate=0.3)
+    assert_rejected(run, raw, *words, max_reject_rate=0.3)
 
 
-def test_rows_that_are_not_utf8_are_over_the_limit(run: Run, raw: Path) -> None:
+def test_master_rows_that_are_not_utf8_count_as_rejected(run: Run, raw: Path) -> None:
     users = raw / "users" / "part.csv"
     users.write_bytes(users.read_bytes().replace(b"Ann", b"Zo\xeb").replace(b"Bo", b"Jos\xe9"))
-    assert_refused(
+    assert_rejected(
         run,
         raw,
         "not one of 2 rows of users could be kept: not_utf8 2",
@@ -180,15 +182,13 @@ def test_rows_that_are_not_utf8_are_over_the_limit(run: Run, raw: Path) -> None:
     )
 
 
-def test_a_quote_that_is_never_closed_spoils_the_rest_of_its_file_and_is_named(
-    run: Run, raw: Path
-) -> None:
+def test_an_unclosed_quote_makes_the_rest_of_its_file_malformed(run: Run, raw: Path) -> None:
     write_table(
         raw,
         "rental_transactions",
         [GOOD[0], 'R5,"U1,V1,2024-01-01 10:00:00,2024-01-01 11:00:00,1,1,5.00', *GOOD[1:]],
     )
-    assert_refused(
+    assert_rejected(
         run,
         raw,
         "4 of 5 rentals are rejected",
@@ -198,19 +198,19 @@ def test_a_quote_that_is_never_closed_spoils_the_rest_of_its_file_and_is_named(
     )
 
 
-def test_a_header_and_no_rental(run: Run, raw: Path) -> None:
+def test_a_file_without_rentals_fails_the_run(run: Run, raw: Path) -> None:
     write_table(raw, "rental_transactions", [])
-    assert_refused(run, raw, "no rental")
+    assert_rejected(run, raw, "no rental")
 
 
-def test_too_many_bad_rentals_fail_the_run_with_the_counts_by_reason(run: Run, raw: Path) -> None:
+def test_too_many_rejected_rentals_fail_the_run_with_counts_by_reason(run: Run, raw: Path) -> None:
     write_table(raw, "rental_transactions", [*ROWS["rental_transactions"], BAD_RENTAL])
     reasons = "end_not_after_start 1, negative_amount 1, unknown_dropoff_location 1"
-    assert_refused(run, raw, "1 of 5 rentals are rejected", "0.19", reasons, max_reject_rate=0.19)
+    assert_rejected(run, raw, "1 of 5 rentals are rejected", "0.19", reasons, max_reject_rate=0.19)
     assert len(run.rejected_rentals().rows) == 1
 
 
-def test_as_many_bad_rentals_as_are_allowed(run: Run, raw: Path) -> None:
+def test_a_run_may_reject_exactly_the_maximum_rate(run: Run, raw: Path) -> None:
     good = [GOOD[0].replace("R1", f"good{number}") for number in range(71)]
     bad = [BAD_RENTAL.replace("R9", f"bad{number}") for number in range(29)]
     write_table(raw, "rental_transactions", [*good, *bad])
@@ -222,12 +222,10 @@ def test_as_many_bad_rentals_as_are_allowed(run: Run, raw: Path) -> None:
     }
 
 
-def test_not_one_good_rental_is_a_failure_however_many_bad_ones_are_allowed(
-    run: Run, raw: Path
-) -> None:
+def test_a_run_without_a_kept_rental_fails_at_any_reject_rate(run: Run, raw: Path) -> None:
     write_table(raw, "rental_transactions", [BAD_RENTAL])
     reasons = "end_not_after_start 1, negative_amount 1, unknown_dropoff_location 1"
-    assert_refused(run, raw, f"not one of 1 rentals could be kept: {reasons}")
+    assert_rejected(run, raw, f"not one of 1 rentals could be kept: {reasons}")
 
 
 @pytest.fixture(scope="module")
@@ -238,9 +236,7 @@ def validated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "lake"
 
 
-def test_kpi_jobs_do_not_touch_a_run_whose_validation_was_never_finished(
-    run: Run, validated: Path
-) -> None:
+def test_kpi_jobs_reject_a_run_without_a_finished_validation(run: Run, validated: Path) -> None:
     shutil.copytree(validated, run.clean.parent)
     (run.clean / "rentals" / "run_id=run-1" / "_summary.json").unlink()
     with pytest.raises(JobError, match="and to a good end"):
@@ -248,7 +244,7 @@ def test_kpi_jobs_do_not_touch_a_run_whose_validation_was_never_finished(
     assert not run.staging.exists()
 
 
-def test_a_kpi_table_that_does_not_add_up_stops_the_run(run: Run, validated: Path) -> None:
+def test_a_kpi_table_with_missing_rentals_fails_the_run(run: Run, validated: Path) -> None:
     shutil.copytree(validated, run.clean.parent)
     locations = run.clean / "locations" / "run_id=run-1"
     only_first = run.spark.read.parquet(literal(str(locations))).where("location_id = 1")

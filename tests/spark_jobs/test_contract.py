@@ -1,4 +1,4 @@
-"""The contract's own rules: which files are raw data, and what a header must be like."""
+"""The contract's rules about files and headers of raw data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from contract import (
 USERS = ",".join(contract.RAW_COLUMNS["users"])
 
 
-def test_csv_files_anywhere_below_a_tables_folder_and_beside_it_are_read() -> None:
+def test_csv_files_in_and_beside_a_table_s_folder_are_read() -> None:
     paths = [
         "users.csv",
         "users/users.csv",
@@ -40,7 +40,7 @@ def test_csv_files_anywhere_below_a_tables_folder_and_beside_it_are_read() -> No
 
 
 @pytest.mark.parametrize(
-    ("path", "word"),
+    ("path", "reason"),
     [
         ("rental_transactions (1).csv", "belongs to no table"),
         ("Rental_Transactions/jun.csv", "belongs to no table"),
@@ -63,9 +63,9 @@ def test_csv_files_anywhere_below_a_tables_folder_and_beside_it_are_read() -> No
         (".users/part.csv.gz", "belongs to no table"),
     ],
 )
-def test_every_other_file_is_named_with_the_reason(path: str, word: str) -> None:
+def test_any_other_file_is_reported_with_the_reason(path: str, reason: str) -> None:
     files = raw_files([path])
-    assert word in files.not_read[path]
+    assert reason in files.not_read[path]
     assert not any(files.read.values())
 
 
@@ -85,7 +85,7 @@ def test_every_other_file_is_named_with_the_reason(path: str, word: str) -> None
         contract.SAMPLE_MANIFEST,
     ],
 )
-def test_hidden_files_need_no_word(path: str) -> None:
+def test_hidden_files_of_systems_are_ignored(path: str) -> None:
     assert raw_files([path]) == raw_files([])
 
 
@@ -104,14 +104,14 @@ def test_hidden_files_need_no_word(path: str) -> None:
         ("users/caf\udce9.csv", r"users/caf\udce9.csv", "has a name that is not UTF-8: rename it"),
     ],
 )
-def test_a_name_that_hadoop_cannot_read_is_refused_and_printed_on_one_line(
+def test_a_name_that_hadoop_cannot_read_is_an_error_printed_on_one_line(
     path: str, name: str, reason: str
 ) -> None:
     refused = raw_files([path]).refused
     assert refused[name].startswith(reason)
 
 
-def test_names_that_are_not_read_are_printed_on_one_line_without_control_characters() -> None:
+def test_reported_names_contain_no_control_characters() -> None:
     names = ["users/a\tb.txt", "users/\x1b[2J.txt", "users/caf\udce9.txt", "users/Zoë 🚗.txt"]
     assert sorted(raw_files(names).not_read) == [
         "users/Zoë 🚗.txt",
@@ -121,9 +121,7 @@ def test_names_that_are_not_read_are_printed_on_one_line_without_control_charact
     ]
 
 
-def test_what_is_no_file_on_this_machine_is_refused_and_circles_are_walked_once(
-    tmp_path: Path,
-) -> None:
+def test_broken_links_and_pipes_are_errors_and_link_cycles_are_walked_once(tmp_path: Path) -> None:
     users = tmp_path / "users"
     (users / "2024").mkdir(parents=True)
     (users / "2024" / "a.csv").touch()
@@ -153,11 +151,11 @@ def test_what_is_no_file_on_this_machine_is_refused_and_circles_are_walked_once(
         ",".join(f"\u200b {name}\u00a0" for name in contract.RAW_COLUMNS["users"]),
     ],
 )
-def test_a_header_is_the_first_record_that_is_not_blank(text: str) -> None:
+def test_the_header_is_the_first_record_that_is_not_blank(text: str) -> None:
     assert read_header(text.encode()).names == contract.RAW_COLUMNS["users"]
 
 
-def test_a_header_may_have_a_line_break_within_quotes() -> None:
+def test_a_header_may_contain_a_quoted_line_break() -> None:
     header = read_header(f'{USERS},"key\r\nnumber"\r\nU1'.encode())
     assert header == Header(
         f'{USERS},"key\nnumber"', (*contract.RAW_COLUMNS["users"], "key\nnumber")
@@ -167,18 +165,18 @@ def test_a_header_may_have_a_line_break_within_quotes() -> None:
 @pytest.mark.parametrize(
     "blank", [b"\n" * 100_000, b" \r\n" * 100_000, "\u00a0\u200b\n".encode() * 99_999]
 )
-def test_a_header_may_come_behind_any_number_of_blank_lines(blank: bytes) -> None:
+def test_any_number_of_blank_lines_may_precede_the_header(blank: bytes) -> None:
     content = blank + USERS.encode() + b"\nU1,Zo\xc3\xab" + b"x" * contract.HEADER_BYTES
     header = file_header("users", lambda count: content[:count])
     assert header.names == contract.RAW_COLUMNS["users"]
 
 
-def test_a_file_of_nothing_but_blank_lines_is_empty() -> None:
+def test_a_file_of_blank_lines_is_empty() -> None:
     with pytest.raises(ContractError, match="is empty"):
         file_header("users", lambda count: (b"\n" * 9_999_999)[:count])
 
 
-def test_a_file_that_is_gzipped_twice_is_to_be_unpacked() -> None:
+def test_a_file_gzipped_twice_is_an_error() -> None:
     with pytest.raises(ContractError, match="gzipped once more .*: unpack it once"):
         read_header(gzip.compress(b"x"))
 
@@ -192,7 +190,7 @@ def test_a_file_that_is_gzipped_twice_is_to_be_unpacked() -> None:
         (b"PAR1\x15\x04", "Parquet"),
     ],
 )
-def test_a_file_in_another_format_is_told_by_its_content(start: bytes, content: str) -> None:
+def test_a_file_in_another_format_is_recognised_by_its_content(start: bytes, content: str) -> None:
     with pytest.raises(ContractError, match=f"is no CSV file but {content}: save it as .csv"):
         read_header(start)
 
@@ -213,7 +211,7 @@ SWAPPED = ",".join([NAMES[0], NAMES[2], NAMES[1], *NAMES[3:]])
         "U1,Ann,Lee,a,1,D1,,,1" + SWAPPED,
     ],
 )
-def test_a_header_further_down_with_another_order_is_told(line: str) -> None:
+def test_a_second_header_with_another_order_is_recognised(line: str) -> None:
     assert other_header("users", read_header(USERS.encode()), line)
 
 
@@ -231,7 +229,7 @@ def test_a_header_further_down_with_another_order_is_told(line: str) -> None:
         "",
     ],
 )
-def test_a_header_like_the_first_and_other_rows_are_not(line: str) -> None:
+def test_a_repeated_header_and_ordinary_rows_are_not_another_header(line: str) -> None:
     assert not other_header("users", read_header(USERS.encode()), line)
 
 
@@ -244,7 +242,7 @@ def test_a_header_like_the_first_and_other_rows_are_not(line: str) -> None:
         (USERS.encode() + b",x" * contract.HEADER_BYTES, "header of more than"),
     ],
 )
-def test_a_file_without_a_header_is_an_error(start: bytes, message: str) -> None:
+def test_a_file_without_a_valid_header_is_an_error(start: bytes, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         read_header(start[: contract.HEADER_BYTES])
 
@@ -260,7 +258,7 @@ def test_a_file_without_a_header_is_an_error(start: bytes, message: str) -> None
         ((USERS + ",x" * 1000).encode(), "has 1009 columns"),
     ],
 )
-def test_a_header_must_have_each_column_once(header: bytes, message: str) -> None:
+def test_a_header_has_to_contain_each_column_once(header: bytes, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_header("users", read_header(header))
 
@@ -285,11 +283,11 @@ def test_a_header_must_have_each_column_once(header: bytes, message: str) -> Non
         ("<!DOCTYPE html>\n<html>", "has no header: its first line names none of the columns"),
     ],
 )
-def test_the_reason_for_missing_columns_is_told(start: str, message: str) -> None:
+def test_the_reason_for_missing_columns_is_named(start: str, message: str) -> None:
     with pytest.raises(ContractError, match=message) as error:
         file_header("users", lambda count: start.encode()[:count])
     assert "ann@example.com" not in str(error.value)
 
 
-def test_bytes_that_are_no_utf8_do_no_harm_in_the_name_of_another_column() -> None:
+def test_an_additional_column_may_have_a_name_that_is_not_utf8() -> None:
     check_header("users", read_header((USERS + ",Straße").encode("latin-1")))

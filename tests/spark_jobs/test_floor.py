@@ -1,5 +1,4 @@
-"""The jobs' sources run on the oldest node there is, emr-6.10.0: Python 3.7, and nothing but Python
-and Spark on it."""
+"""The jobs run on the oldest supported node, emr-6.10.0, with Python 3.7 and Spark only."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ NODE_HAS = {*sys.stdlib_module_names, "pyspark", "py4j", *[path.stem for path in
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_sources_import_nothing_that_a_node_lacks(source: Path) -> None:
+def test_sources_import_only_modules_of_a_node(source: Path) -> None:
     imported = set()
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -26,7 +25,7 @@ def test_sources_import_nothing_that_a_node_lacks(source: Path) -> None:
     assert imported <= NODE_HAS
 
 
-def test_sources_need_no_newer_python_than_3_7() -> None:
+def test_sources_run_on_python_3_7() -> None:
     vermin = [
         str(Path(sys.executable).with_name("vermin")),
         "--target=3.7-",
@@ -34,7 +33,7 @@ def test_sources_need_no_newer_python_than_3_7() -> None:
         "--violations",
         "--no-parse-comments",
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         [*vermin, *map(str, SOURCES)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,5 +1,4 @@
-"""The Spark jobs and the oracle, given the same raw files, agree on every table, every kept and
-every rejected row."""
+"""The Spark jobs and the oracle agree on every table and every kept and rejected row."""
 
 from __future__ import annotations
 
@@ -27,9 +26,10 @@ def assert_equal_to_oracle(run: Run, raw: Path) -> None:
         assert run.table(table) == expected[table], table
 
 
-def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path) -> None:
-    """Every second line has quotes around its first field, so that it is no plain line that is cut
-    at its commas."""
+def test_jobs_and_oracle_agree_on_a_sample_with_every_defect(
+    run_jobs: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Every second line has a quoted first field, so that both ways to split a line are used."""
     raw = tmp_path / "raw"
     generate_sample_data.main(
         ["--rentals", "3000", "--seed", "7", "--defects", "0.05", "--output", str(raw)]
@@ -43,9 +43,9 @@ def test_a_sample_with_every_defect(run_jobs: Callable[..., Run], tmp_path: Path
 
 
 @pytest.mark.parametrize("users", [1, 5])
-def test_users_who_all_spend_the_same(spark: SparkSession, users: int) -> None:
-    """Nobody spends less than anybody: the percentile of all is 0, also where there are no
-    others."""
+def test_the_percentile_of_users_who_spend_the_same_is_zero(
+    spark: SparkSession, users: int
+) -> None:
     spenders = spark.range(users).selectExpr("string(id) AS user_id", "1000L AS cents")
     assert [row["spending_percentile"] for row in with_percentile(spenders).collect()] == [
         0.0
@@ -60,7 +60,7 @@ def test_users_who_all_spend_the_same(spark: SparkSession, users: int) -> None:
     suppress_health_check=list(HealthCheck),
 )
 @given(zone=raw_zones())
-def test_raw_zones_full_of_oddities(
+def test_jobs_and_oracle_agree_on_odd_raw_zones(
     spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone
 ) -> None:
     assert_jobs_agree_with_oracle(spark, tmp_path_factory.mktemp("zone"), zone)
@@ -75,7 +75,7 @@ def test_raw_zones_full_of_oddities(
     suppress_health_check=list(HealthCheck),
 )
 @given(zone=raw_zones())
-def test_many_more_raw_zones(
+def test_jobs_and_oracle_agree_on_many_odd_raw_zones(
     spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, zone: RawZone
 ) -> None:
     assert_jobs_agree_with_oracle(spark, tmp_path_factory.mktemp("zone"), zone)

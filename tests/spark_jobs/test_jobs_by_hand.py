@@ -1,5 +1,4 @@
-"""The jobs as people and clusters start them: spark-submit, local paths, exit codes, what they
-print."""
+"""The jobs as a user or a cluster starts them: spark-submit, local paths, exit codes, output."""
 
 from __future__ import annotations
 
@@ -47,13 +46,12 @@ def command_line(job: str) -> list[str]:
 
 
 def spark_submit(job: str, folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """A copy of the job alone in a folder, so that it finds the shared modules only where
-    --py-files puts them."""
+    """Submits a copy of the job alone in a folder, so that it needs the modules of --py-files."""
     programs = {ALL} if job == ALL else {*JOB_NAMES, ALL}
     shared = [path for path in sorted(JOBS.glob("*.py")) if path.stem not in programs]
     (folder / "jobs").mkdir(exist_ok=True)
-    alone = folder / "jobs" / f"{job}.py"
-    alone.write_text((JOBS / f"{job}.py").read_text())
+    job_file = folder / "jobs" / f"{job}.py"
+    job_file.write_text((JOBS / f"{job}.py").read_text())
     program = [sys.executable, "-m", "pyspark.find_spark_home"]
     home = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
     command = [
@@ -62,7 +60,7 @@ def spark_submit(job: str, folder: Path, arguments: list[str]) -> subprocess.Com
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "--py-files",
         ",".join(map(str, shared)),
-        str(alone),
+        str(job_file),
         *arguments,
     ]
     return subprocess.run(
@@ -76,19 +74,24 @@ def python(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _environment() -> dict[str, str]:
-    ours = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "PYTHONPATH", "SPARK_ENV_LOADED")
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    spark_variables = (
+        "PYSPARK_GATEWAY_PORT",
+        "PYSPARK_GATEWAY_SECRET",
+        "PYTHONPATH",
+        "SPARK_ENV_LOADED",
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in spark_variables}
+    return {**environment, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 @pytest.mark.jvm
 @pytest.mark.all
-def test_the_four_jobs_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
+def test_the_four_jobs_run_with_spark_submit_on_local_paths(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     for job in JOB_NAMES:
-        done = spark_submit(job, tmp_path, command_line(job))
-        assert done.returncode == 0, done.stderr
-        [summary] = [line for line in done.stdout.splitlines() if line.startswith("RUN_SUMMARY ")]
+        result = spark_submit(job, tmp_path, command_line(job))
+        assert result.returncode == 0, result.stderr
+        [summary] = [line for line in result.stdout.splitlines() if line.startswith("RUN_SUMMARY ")]
         assert json.loads(summary.removeprefix("RUN_SUMMARY "))["run_id"] == "by-hand"
     expected = contract_tables(tmp_path / "raw")
     for table in KPI_TABLES:
@@ -106,60 +109,60 @@ def in_one_application(folder: Path, *jobs: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.jvm
 @pytest.mark.all
-def test_the_four_jobs_in_one_application(tmp_path: Path) -> None:
+def test_the_four_jobs_run_in_one_application(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
-    done = in_one_application(tmp_path, *JOB_NAMES)
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("JOB ")] == [
+    result = in_one_application(tmp_path, *JOB_NAMES)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stdout.splitlines() if line.startswith("JOB ")] == [
         f"JOB {job}" for job in JOB_NAMES
     ]
-    assert done.stdout.count("RUN_SUMMARY ") == len(JOB_NAMES)
+    assert result.stdout.count("RUN_SUMMARY ") == len(JOB_NAMES)
     expected = contract_tables(tmp_path / "raw")
     for table in KPI_TABLES:
         assert published_table(tmp_path / "out" / "processed", table, "by-hand") == expected[table]
 
 
 @pytest.mark.jvm
-def test_a_failure_in_one_application_names_its_job_and_ends_it(tmp_path: Path) -> None:
+def test_a_failed_job_ends_the_application_and_is_named(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
-    done = in_one_application(tmp_path, "vehicle_location_metrics", "clean_rentals")
-    assert done.returncode == 1
+    result = in_one_application(tmp_path, "vehicle_location_metrics", "clean_rentals")
+    assert result.returncode == 1
     file = "out/clean/rentals/run_id=by-hand/_summary.json"
-    assert done.stdout.splitlines()[-1].startswith(
+    assert result.stdout.splitlines()[-1].startswith(
         f"ERROR vehicle_location_metrics: {file} is not there"
     )
-    assert "JOB clean_rentals" not in done.stdout
+    assert "JOB clean_rentals" not in result.stdout
 
 
 @pytest.mark.jvm
-def test_an_expected_failure_is_one_line_on_both_streams_and_exit_code_1(tmp_path: Path) -> None:
+def test_an_expected_failure_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     write_small_lake(tmp_path / "raw")
     (tmp_path / "raw" / "users" / "part.csv").write_text("user_id,first_name\n")
-    done = spark_submit("clean_rentals", tmp_path, command_line("clean_rentals"))
+    result = spark_submit("clean_rentals", tmp_path, command_line("clean_rentals"))
     message = "ERROR clean_rentals: raw/users/part.csv lacks the columns last_name, email"
-    assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith(message)
-    assert done.stdout.count("ERROR clean_rentals") == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("ERROR")] == [
-        done.stdout.splitlines()[-1]
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1].startswith(message)
+    assert result.stdout.count("ERROR clean_rentals") == 1
+    assert [line for line in result.stderr.splitlines() if line.startswith("ERROR")] == [
+        result.stdout.splitlines()[-1]
     ]
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("job", JOB_NAMES)
-@pytest.mark.parametrize("of_all", [False, True], ids=["alone", "in-one-application"])
-def test_help_explains_every_argument(job: str, of_all: bool) -> None:
-    done = python(ALL, job, "--help") if of_all else python(job, "--help")
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: {job}.py")
+@pytest.mark.parametrize("in_application", [False, True], ids=["alone", "in-one-application"])
+def test_help_of_a_job_lists_every_argument(job: str, in_application: bool) -> None:
+    result = python(ALL, job, "--help") if in_application else python(job, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"usage: {job}.py")
     for argument in [name for name in ZONES[job] if name.startswith("--")] + ["--run-id"]:
-        assert argument in done.stdout
+        assert argument in result.stdout
 
 
-def test_the_help_of_one_application_names_the_jobs() -> None:
-    done = python(ALL, "--help")
-    assert done.returncode == 0
-    assert f"jobs: {', '.join(JOB_NAMES)}" in done.stdout
+def test_help_of_the_application_lists_the_jobs() -> None:
+    result = python(ALL, "--help")
+    assert result.returncode == 0
+    assert f"jobs: {', '.join(JOB_NAMES)}" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -173,13 +176,13 @@ def test_the_help_of_one_application_names_the_jobs() -> None:
         ),
     ],
 )
-def test_one_application_refuses_a_wrong_command_line_before_its_first_job(
+def test_an_invalid_command_line_is_rejected_before_the_first_job(
     arguments: list[str], message: str
 ) -> None:
-    done = python(ALL, *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "JOB" not in done.stdout
+    result = python(ALL, *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "JOB" not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_one_application_refuses_a_wrong_command_line_before_its_first_job(
         (["--run-id", "x"], "the following arguments are required: --raw, --clean, --rejected"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(arguments: list[str], message: str) -> None:
-    done = python("clean_rentals", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_an_invalid_argument_is_exit_code_2(arguments: list[str], message: str) -> None:
+    result = python("clean_rentals", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr

@@ -1,5 +1,7 @@
-"""Killed with SIGKILL at any moment, a run gives the same tables when it is run again, and leaves
-no half behind for readers."""
+"""A run killed with SIGKILL at any moment gives the same tables when it is run again.
+
+Readers never see a part of a run.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from oracle.contract import KPI_TABLES, contract_tables
 from oracle.job_runs import Run
 from pyspark.sql import SparkSession
 
-# what a kill leaves is no matter of ANSI mode
+# ANSI mode makes no difference to files
 pytestmark = [pytest.mark.all, pytest.mark.parametrize("spark", ["false"], indirect=True)]
 ROOT = Path(__file__).parents[2]
 CHAIN = """
@@ -34,7 +36,7 @@ with lake_job.session("killed") as spark:
 
 
 class Chain:
-    """The four jobs in a process group of its own."""
+    """The four jobs in a process group of their own."""
 
     def __init__(self, raw: Path, lake: Path, log: Path) -> None:
         path = os.pathsep.join(str(ROOT / folder) for folder in ("spark_jobs", "tests"))
@@ -67,7 +69,7 @@ class Chain:
         for line in self._process.stdout:
             if line.strip() == word:
                 return
-        raise AssertionError(f"the jobs ended without saying '{word}'")
+        raise AssertionError(f"the jobs ended without printing '{word}'")
 
     def kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -75,39 +77,43 @@ class Chain:
 
 
 def published_runs(run: Run) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    runs: dict[str, set[str]] = {}
     for folder in run.processed.glob("*/run_id=*"):
-        found.setdefault(folder.name, set()).add(folder.parent.name)
-    return found
+        runs.setdefault(folder.name, set()).add(folder.parent.name)
+    return runs
 
 
 def kill_and_run_again(spark: SparkSession, folder: Path, times: int) -> None:
     generate(["--rentals", "400", "--seed", "3", "--output", str(folder / "raw")])
     expected = contract_tables(folder / "raw")
-    whole = Chain(folder / "raw", folder / "whole", folder / "whole.log")
+    complete_chain = Chain(folder / "raw", folder / "complete", folder / "complete.log")
     began = time.monotonic()
-    whole.wait_for("done")
+    complete_chain.wait_for("done")
     seconds = time.monotonic() - began
-    whole.kill()
+    complete_chain.kill()
     moments = random.Random(2024)
     for number in range(times):
         lake, moment = folder / f"lake-{number}", moments.uniform(0, seconds)
         chain = Chain(folder / "raw", lake, folder / f"{number}.log")
         time.sleep(moment)
         chain.kill()
-        again = Run(spark, lake, "run-1" if number % 2 else "run-2").all(folder / "raw")
+        second_run = Run(spark, lake, "run-1" if number % 2 else "run-2").all(folder / "raw")
         for table in KPI_TABLES:
-            assert again.table(table) == expected[table], f"{table} after a kill at {moment:.2f} s"
-        assert set(map(frozenset, published_runs(again).values())) == {frozenset(KPI_TABLES)}, (
-            f"killed at {moment:.2f} s"
-        )
+            assert second_run.table(table) == expected[table], (
+                f"{table} after a kill at {moment:.2f} s"
+            )
+        assert set(map(frozenset, published_runs(second_run).values())) == {
+            frozenset(KPI_TABLES)
+        }, f"killed at {moment:.2f} s"
 
 
-def test_killed_at_a_few_moments(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_run_killed_at_two_moments_can_be_run_again(spark: SparkSession, tmp_path: Path) -> None:
     kill_and_run_again(spark, tmp_path, times=2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_killed_at_twenty_moments(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_run_killed_at_twenty_moments_can_be_run_again(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     kill_and_run_again(spark, tmp_path, times=20)

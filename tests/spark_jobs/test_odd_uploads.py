@@ -1,4 +1,4 @@
-"""Odd files as people upload them: those that are read, and those that are refused by name."""
+"""Odd files as users upload them are read, or rejected by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ACROSS = csv_file(
     rental("mixed") + "\r" + rental("cr"),
     rental("mixed 2") + "\r\n" + rental("crlf"),
 )
-FORMS = {  # column -> values that a rental may have, and values that it may not
+FORMS = {  # column -> valid and invalid values of a rental
     "total_amount": (
         ["+5", "5.", ".5", "-0.00", "000012.50", "9999999999.99", "\u00a012.50", "12.50\u200b\t"],
         "1e3 €12 12.345 12.500 NaN Infinity NULL -0.01 --5 (5) 5- 1_000 １２ 10000000000.00".split()
@@ -218,8 +218,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Finished:
-    """A run over the raw zone that has ended: its summary, and all that it printed."""
+class FinishedRun:
+    """A finished run over the raw zone, its summary and its output."""
 
     run: Run
     summary: dict[str, Any]
@@ -227,31 +227,31 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(spark: SparkSession, raw: Path) -> Finished:
+def finished_run(spark: SparkSession, raw: Path) -> FinishedRun:
     run = Run(spark, raw.parent / "lake", "run-1")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         summary = run.validate(raw)
         run.compute()
         run.publish()
-    return Finished(run, summary, printed.getvalue())
+    return FinishedRun(run, summary, printed.getvalue())
 
 
 @pytest.fixture
-def run(finished: Finished) -> Run:
-    return finished.run
+def run(finished_run: FinishedRun) -> Run:
+    return finished_run.run
 
 
-def test_kept_and_rejected_rows_and_tables_are_the_oracles(run: Run, raw: Path) -> None:
+def test_odd_files_give_the_oracle_s_rows_and_tables(run: Run, raw: Path) -> None:
     expected = contract_tables(raw)
     assert run.kept_rentals() == expected["kept_rentals"]
     for table in (RENTALS, *MASTERS):
-        wanted = expected["rejected_rentals" if table == RENTALS else f"rejected_{table}"]
-        assert run.rejected_rows(table).rows == wanted.rows, table
+        expected_rows = expected["rejected_rentals" if table == RENTALS else f"rejected_{table}"]
+        assert run.rejected_rows(table).rows == expected_rows.rows, table
     for table in KPI_TABLES:
         assert run.table(table) == expected[table], table
 
 
-def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None:
+def test_rentals_of_every_readable_file_are_kept(run: Run) -> None:
     kept = {row[0] for row in run.kept_rentals().rows}
     assert kept >= {
         "R1",
@@ -310,14 +310,14 @@ def test_each_file_that_is_read_has_its_rentals_among_the_kept(run: Run) -> None
 
 
 @pytest.mark.parametrize("column", FORMS)
-def test_a_value_in_another_form_is_not_guessed_at(run: Run, column: str) -> None:
+def test_a_value_in_an_invalid_form_is_rejected_instead_of_guessed(run: Run, column: str) -> None:
     kept = {row[0] for row in run.kept_rentals().rows}
     good, bad = FORMS[column]
     assert kept >= {f"good {column} {number}" for number in range(len(good))}
     assert not kept & {f"bad {column} {number}" for number in range(len(bad))}
 
 
-def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
+def test_rejected_master_rows_have_their_reasons(run: Run) -> None:
     reasons = {
         table: sorted(reason for row in run.rejected_rows(table).rows for reason in row[0])
         for table in MASTERS
@@ -329,11 +329,15 @@ def test_rejected_master_rows_are_kept_with_their_reasons(run: Run) -> None:
     }
 
 
-def test_what_is_not_read_is_named_in_the_summary_and_in_the_output(finished: Finished) -> None:
-    assert sorted(finished.summary["not_read"]) == sorted(f"{RENTALS}/{name}" for name in NOT_READ)
+def test_files_that_are_not_read_are_in_the_summary_and_the_output(
+    finished_run: FinishedRun,
+) -> None:
+    assert sorted(finished_run.summary["not_read"]) == sorted(
+        f"{RENTALS}/{name}" for name in NOT_READ
+    )
     for name in NOT_READ:
-        assert f"NOTE {RENTALS}/{name} is not read" in finished.printed
-    assert "across.csv has line breaks within quotes and is read as a whole" in finished.printed
+        assert f"NOTE {RENTALS}/{name} is not read" in finished_run.printed
+    assert "across.csv has line breaks within quotes and is read as a whole" in finished_run.printed
     assert {
-        table: counts["duplicates"] for table, counts in finished.summary["masters"].items()
+        table: counts["duplicates"] for table, counts in finished_run.summary["masters"].items()
     } == {"locations": 1, "users": 0, "vehicles": 0}

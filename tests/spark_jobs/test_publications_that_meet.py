@@ -1,8 +1,7 @@
-"""Two publications at once on one lake: one is stopped before each of its steps while the other
-runs.
+"""Two concurrent publications: one is stopped before each of its changes while the other runs.
 
-Both are real processes, stopped with SIGSTOP and continued; they share the test session's JVM, so
-none has to start one.
+Both are real processes, stopped with SIGSTOP and continued. They share the test session's JVM, so
+that none has to start its own.
 """
 
 from __future__ import annotations
@@ -65,11 +64,10 @@ for line in sys.stdin:
 
 
 class Publisher:
-    """A process that publishes runs one after the other, each stopped before its n-th step if asked
-    for."""
+    """A process that publishes runs one after the other and can stop before its n-th change."""
 
     def __init__(self, spark: SparkSession) -> None:
-        gateway = spark.sparkContext._gateway.gateway_parameters
+        gateway = spark.sparkContext._gateway.gateway_parameters  # noqa: SLF001 - PySpark has no public name
         environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT / "spark_jobs"),
@@ -87,24 +85,24 @@ class Publisher:
     def begin(
         self, folder: Path, run_id: str, owner: str = "", stop_before: int = 0
     ) -> dict[str, object]:
-        """The outcome of the publication, or ``stopped``."""
+        """Starts a publication; returns its outcome, or ``stopped``."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps([str(folder), run_id, owner, stop_before]) + "\n")
         self._process.stdin.flush()
-        told = self._told()
-        if "stopped" in told:
+        outcome = self._outcome()
+        if "stopped" in outcome:
             os.waitpid(self._process.pid, os.WUNTRACED)
-        return told
+        return outcome
 
     def go_on(self) -> dict[str, object]:
-        """The outcome of the publication that was stopped."""
+        """Continues the stopped publication and returns its outcome."""
         self._process.send_signal(signal.SIGCONT)
-        return self._told()
+        return self._outcome()
 
-    def _told(self) -> dict[str, object]:
+    def _outcome(self) -> dict[str, object]:
         assert self._process.stdout
-        told: dict[str, object] = json.loads(self._process.stdout.readline())
-        return told
+        outcome: dict[str, object] = json.loads(self._process.stdout.readline())
+        return outcome
 
     def end(self) -> None:
         self._process.kill()
@@ -120,33 +118,34 @@ def publishers(spark: SparkSession) -> Iterator[tuple[Publisher, Publisher]]:
 
 
 def files_of(zones: Zones, run_id: str) -> list[dict[str, bytes]]:
-    """The files of a run that readers see, by table."""
+    """The files of a published run by table."""
     folders = (zones.processed / table / f"run_id={run_id}" for table in KPI_TABLES)
     return [{path.name: path.read_bytes() for path in folder.glob("part-*")} for folder in folders]
 
 
-def whole(zones: Zones, run_id: str) -> bool:
+def is_complete(zones: Zones, run_id: str) -> bool:
     return files_of(zones, run_id) == [FILES] * len(KPI_TABLES)
 
 
-def no_half_can_be_crawled(zones: Zones) -> bool:
-    """Each run that readers could find is whole, or has an intent, for which a crawl is refused."""
-    found = {path.parent.name for path in zones.processed.glob("*/run_id=*/part-*")}
-    halves = [name for name in found if not whole(zones, name.removeprefix("run_id="))]
-    return all((zones.staging / name / INTENT).exists() for name in halves)
+def no_incomplete_run_can_be_crawled(zones: Zones) -> bool:
+    """Tells whether each incomplete run has an intent, which blocks a crawl."""
+    run_folders = {path.parent.name for path in zones.processed.glob("*/run_id=*/part-*")}
+    incomplete = [
+        name for name in run_folders if not is_complete(zones, name.removeprefix("run_id="))
+    ]
+    return all((zones.staging / name / INTENT).exists() for name in incomplete)
 
 
 STRIDES = [7, pytest.param(1, marks=pytest.mark.long)]
 
 
-# who holds the lock; with `both` it has passed from the first to the second although the first
-# still lives
+# owners of the lock: nobody, or the first and then the second while the first still lives
 @pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("lock", ["nobody", "both"])
 @pytest.mark.parametrize(
     ("first", "second"), [("run-1", "run-2"), ("run-2", "run-1"), ("run-1", "run-1")]
 )
-def test_whoever_says_published_is_whole(
+def test_a_run_reported_as_published_is_complete(
     spark: SparkSession,
     publishers: tuple[Publisher, Publisher],
     tmp_path: Path,
@@ -155,7 +154,7 @@ def test_whoever_says_published_is_whole(
     lock: str,
     stride: int,
 ) -> None:
-    stopped, other = publishers
+    stopped_publisher, other_publisher = publishers
     owners = ("", "") if lock == "nobody" else ("first", "second")
     outcomes = set()
     for step in range(1, MOST_STEPS, stride):
@@ -163,22 +162,24 @@ def test_whoever_says_published_is_whole(
         for run_id in {first, second}:
             zones.stage(run_id)
         zones.lock.write_text("first")
-        told = stopped.begin(zones.lock.parent, first, owners[0], step)
-        if "stopped" not in told:
+        outcome = stopped_publisher.begin(zones.lock.parent, first, owners[0], step)
+        if "stopped" not in outcome:
             break
         if lock == "both":
             zones.lock.write_text("second")
-        by_other = other.begin(zones.lock.parent, second, owners[1])
-        assert whole(zones, second) or not by_other["published"], (
-            f"stopped before step {step}: {by_other}"
+        other_outcome = other_publisher.begin(zones.lock.parent, second, owners[1])
+        assert is_complete(zones, second) or not other_outcome["published"], (
+            f"stopped before step {step}: {other_outcome}"
         )
-        assert no_half_can_be_crawled(zones), f"stopped before step {step}"
-        told = stopped.go_on()
-        assert whole(zones, first) or not told["published"], f"stopped before step {step}: {told}"
-        assert whole(zones, second) or not by_other["published"], (
-            f"stopped before step {step}: {by_other}, {told}"
+        assert no_incomplete_run_can_be_crawled(zones), f"stopped before step {step}"
+        outcome = stopped_publisher.go_on()
+        assert is_complete(zones, first) or not outcome["published"], (
+            f"stopped before step {step}: {outcome}"
         )
-        assert no_half_can_be_crawled(zones), f"stopped before step {step}"
-        outcomes.add((told["published"], by_other["published"]))
+        assert is_complete(zones, second) or not other_outcome["published"], (
+            f"stopped before step {step}: {other_outcome}, {outcome}"
+        )
+        assert no_incomplete_run_can_be_crawled(zones), f"stopped before step {step}"
+        outcomes.add((outcome["published"], other_outcome["published"]))
     assert step > 3 * len(KPI_TABLES)
     assert (True, False) in outcomes or (False, True) in outcomes or first == second

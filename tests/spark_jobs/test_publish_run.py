@@ -1,4 +1,4 @@
-"""publish_run: all seven tables of a run or none, whatever moment it is interrupted at."""
+"""publish_run publishes all seven tables of a run or none, wherever it is interrupted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.parametrize(
     "spark", ["false"], indirect=True
-)  # files are moved alike in ANSI mode
+)  # ANSI mode makes no difference to files
 FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
 
 
@@ -26,13 +26,20 @@ class Interrupted(Exception):
 
 
 class FailingLake(Lake):
-    """Stops at the n-th change; a move may stop half way, as on S3, where it is a copy and a
-    delete."""
+    """Stops at the n-th change.
 
-    def __init__(self, spark: SparkSession, changes: int, how: str) -> None:
-        super().__init__(spark._jvm, spark._jsc.hadoopConfiguration())
-        self._left = changes
-        self._copies = how == "copied" or (how == "in turn" and changes % 2 == 1)
+    A move may stop half way, as on S3, where it is a copy and a delete.
+    """
+
+    changes_left = 0
+    copies = False
+
+    @classmethod
+    def after(cls, spark: SparkSession, changes: int, how: str) -> Lake:
+        lake: Any = cls.of_session(spark)
+        lake.changes_left = changes
+        lake.copies = how == "copied" or (how == "in turn" and changes % 2 == 1)
+        return lake
 
     def delete(self, uri: str) -> None:
         self._change()
@@ -47,35 +54,34 @@ class FailingLake(Lake):
         return super().write_new_json(uri, value)
 
     def move(self, source: str, target: str) -> None:
-        if self._left == 0 and self._copies:
+        if self.changes_left == 0 and self.copies:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
         self._change()
         super().move(source, target)
 
     def _change(self) -> None:
-        if self._left == 0:
+        if self.changes_left == 0:
             raise Interrupted
-        self._left -= 1
+        self.changes_left -= 1
 
 
-# how the change ended that a test interrupts; `make test` looks at every third change, with each of
-# the two in turn
+# how the interrupted change ends; "in turn" alternates both ways over every third change
 HOW = ["in turn", *(pytest.param(how, marks=pytest.mark.all) for how in ("not begun", "copied"))]
 
 
 def interruptions(how: str) -> range:
-    """The changes before which a publication is interrupted; it makes fewer than 100."""
+    """The numbers of changes before an interruption; a publication makes fewer than 100."""
     return range(0, 100, 3 if how == "in turn" else 1)
 
 
 class Zones:
-    """A lake of files that look like staged tables to who only moves them."""
+    """A lake whose files look like staged tables to code that only moves them."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
         self.clean, self.rejected = folder / "clean", folder / "rejected"
         self.staging, self.processed = folder / "staging", folder / "processed"
-        self._spark = spark
+        self.spark = spark
 
     def stage(self, run_id: str) -> None:
         run = self.staging / f"run_id={run_id}"
@@ -105,7 +111,7 @@ class Zones:
         self.summary_file(run_id).write_text(json.dumps(summary))
         self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(
             missing_ok=True
-        )  # Hadoop's, of what it wrote itself
+        )  # Hadoop's checksum of the old content
 
     def summary_file(self, run_id: str) -> Path:
         return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
@@ -117,12 +123,13 @@ class Zones:
     def publish(
         self, run_id: str, keep_runs: int = 30, lake: Lake | None = None, owner: str = ""
     ) -> dict[str, Any]:
-        """With an ``owner`` the lock passes to it first, as it does when the owner before is
-        dead."""
-        lake = lake or Lake.of_session(self._spark)
+        """Publishes a run; with an ``owner``, takes over the lock first."""
+        lake = lake or Lake.of_session(self.spark)
         lock = Lock(lake)
         if owner:
-            self.lock.write_text(json.dumps(f"{owner} j-1"))  # as Step Functions writes it
+            self.lock.write_text(
+                json.dumps(f"{owner} j-1")
+            )  # in the format that Step Functions writes
             lock = Lock(lake, str(self.lock), owner)
         zones = publish_run.Zones(
             *map(str, [self.clean, self.rejected, self.staging, self.processed])
@@ -130,9 +137,9 @@ class Zones:
         return Publication(lake, zones, lock).publish(run_id, keep_runs)
 
     def interrupt(self, run_id: str, changes: int, how: str, owner: str = "") -> bool:
-        """Returns whether the publication was still going on after so many changes."""
+        """Tells whether the publication was interrupted after ``changes`` changes."""
         try:
-            self.publish(run_id, lake=FailingLake(self._spark, changes, how), owner=owner)
+            self.publish(run_id, lake=FailingLake.after(self.spark, changes, how), owner=owner)
         except Interrupted:
             return True
         return False
@@ -141,13 +148,15 @@ class Zones:
         return {str(path): path.read_bytes() for path in sorted(self.processed.rglob("part-*"))}
 
     def published(self) -> dict[str, set[str]]:
-        """run id -> the tables of it that readers would find, whole."""
-        found: dict[str, set[str]] = {}
+        """Run id -> its published tables, which have to be complete."""
+        tables_by_run: dict[str, set[str]] = {}
         for folder in self.processed.glob("*/run_id=*"):
             files = {path.name: path.read_bytes() for path in folder.glob("part-*")}
             assert files == FILES, f"{folder} is incomplete"
-            found.setdefault(folder.name.removeprefix("run_id="), set()).add(folder.parent.name)
-        return found
+            tables_by_run.setdefault(folder.name.removeprefix("run_id="), set()).add(
+                folder.parent.name
+            )
+        return tables_by_run
 
 
 ALL = set(KPI_TABLES)
@@ -158,7 +167,7 @@ def zones(tmp_path: Path, spark: SparkSession) -> Zones:
     return Zones(tmp_path, spark)
 
 
-def test_a_run_is_published_whole_and_its_staging_folder_is_gone(zones: Zones) -> None:
+def test_publishing_moves_all_tables_of_a_run_from_staging(zones: Zones) -> None:
     zones.stage("run-1")
     summary = zones.publish("run-1")
     assert zones.published() == {"run-1": ALL}
@@ -172,14 +181,14 @@ def test_a_run_is_published_whole_and_its_staging_folder_is_gone(zones: Zones) -
     }
 
 
-def test_publishing_a_second_time_changes_nothing(zones: Zones) -> None:
+def test_a_second_publication_changes_nothing(zones: Zones) -> None:
     zones.stage("run-1")
     first = zones.publish("run-1")
     assert zones.publish("run-1") == first
     assert zones.published() == {"run-1": ALL}
 
 
-def test_a_run_that_was_computed_again_takes_the_place_of_its_first_try(zones: Zones) -> None:
+def test_a_recomputed_run_replaces_its_published_tables(zones: Zones) -> None:
     zones.stage("run-1")
     zones.publish("run-1")
     for file in zones.processed.glob("*/run_id=run-1/part-0.parquet"):
@@ -190,7 +199,7 @@ def test_a_run_that_was_computed_again_takes_the_place_of_its_first_try(zones: Z
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_interrupted_anywhere_a_run_can_be_published_again(
+def test_an_interrupted_publication_can_be_repeated(
     tmp_path: Path, spark: SparkSession, how: str
 ) -> None:
     for changes in interruptions(how):
@@ -205,7 +214,7 @@ def test_interrupted_anywhere_a_run_can_be_published_again(
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_interrupted_anywhere_a_run_is_ended_by_the_next_owner_of_the_lock(
+def test_an_interrupted_publication_is_resolved_by_the_next_owner(
     tmp_path: Path, spark: SparkSession, how: str
 ) -> None:
     for changes in interruptions(how):
@@ -222,7 +231,7 @@ def test_interrupted_anywhere_a_run_is_ended_by_the_next_owner_of_the_lock(
     assert changes > 2 * len(KPI_TABLES)
 
 
-def test_undoing_an_interrupted_run_leaves_the_good_ones_alone(zones: Zones) -> None:
+def test_rolling_back_an_interrupted_run_keeps_other_runs(zones: Zones) -> None:
     zones.stage("run-1")
     zones.publish("run-1", owner="first")
     zones.stage("run-2")
@@ -232,7 +241,7 @@ def test_undoing_an_interrupted_run_leaves_the_good_ones_alone(zones: Zones) -> 
     assert zones.published() == {"run-1": ALL, "run-3": ALL}
 
 
-def test_a_run_being_computed_is_not_touched_by_another_ones_publication(zones: Zones) -> None:
+def test_a_publication_leaves_staged_runs_alone(zones: Zones) -> None:
     zones.stage("run-1")
     zones.stage("run-2")
     zones.publish("run-1")
@@ -241,7 +250,7 @@ def test_a_run_being_computed_is_not_touched_by_another_ones_publication(zones: 
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_roll_back_that_is_interrupted_anywhere_is_ended_by_the_next_owner(
+def test_an_interrupted_roll_back_is_finished_by_the_next_owner(
     tmp_path: Path, spark: SparkSession, how: str
 ) -> None:
     for changes in interruptions(how):
@@ -260,7 +269,7 @@ def test_a_roll_back_that_is_interrupted_anywhere_is_ended_by_the_next_owner(
 
 
 @pytest.mark.parametrize("owner", ["", "second"])
-def test_a_publication_that_is_not_known_to_be_dead_is_left_alone(zones: Zones, owner: str) -> None:
+def test_a_publication_that_may_be_alive_is_left_alone(zones: Zones, owner: str) -> None:
     zones.stage("run-1")
     assert zones.interrupt("run-1", 9, "copied", owner="" if owner else "first")
     before = zones.processed_files()
@@ -275,63 +284,71 @@ def test_a_publication_that_is_not_known_to_be_dead_is_left_alone(zones: Zones, 
     assert zones.published() == {"run-1": ALL, "run-2": ALL}
 
 
-def test_a_run_that_has_lost_the_lock_publishes_nothing(zones: Zones) -> None:
+def test_a_run_that_lost_the_lock_publishes_nothing(zones: Zones) -> None:
     zones.stage("run-1")
     for passed_on in (0, 3, 6):
-        lake = PassingLake(zones, passed_on)
+        lake = PassingLake.after(zones, passed_on)
         with pytest.raises(JobError, match="lock names second: another run has taken over"):
             zones.publish("run-1", lake=lake, owner="first")
         assert json.loads(zones.summary_file("run-1").read_text())["status"] == "cleaned"
 
 
 class PassingLake(Lake):
-    """The lock passes to another owner after it was looked at a number of times."""
+    """Passes the lock to another owner after a number of reads."""
 
-    def __init__(self, zones: Zones, looks: int) -> None:
-        super().__init__(zones._spark._jvm, zones._spark._jsc.hadoopConfiguration())
-        self._zones = zones
-        self._looks = looks
+    zones: Zones
+    reads_left = 0
+
+    @classmethod
+    def after(cls, zones: Zones, reads: int) -> Lake:
+        lake: Any = cls.of_session(zones.spark)
+        lake.zones, lake.reads_left = zones, reads
+        return lake
 
     def read_text(self, uri: str) -> str:
-        if uri == str(self._zones.lock):
-            if self._looks == 0:
-                self._zones.lock.write_text("second")
-            self._looks -= 1
+        if uri == str(self.zones.lock):
+            if self.reads_left == 0:
+                self.zones.lock.write_text("second")
+            self.reads_left -= 1
         return super().read_text(uri)
 
 
 class MeddlingLake(Lake):
-    """Another program removes a published file at a moment of the publication."""
+    """Deletes a published file at one moment of the publication."""
 
-    def __init__(self, zones: Zones, moment: str) -> None:
-        super().__init__(zones._spark._jvm, zones._spark._jsc.hadoopConfiguration())
-        self._zones = zones
-        self._moment = moment
+    zones: Zones
+    moment = ""
+
+    @classmethod
+    def at(cls, zones: Zones, moment: str) -> Lake:
+        lake: Any = cls.of_session(zones.spark)
+        lake.zones, lake.moment = zones, moment
+        return lake
 
     def write_new_json(self, uri: str, value: dict[str, Any]) -> bool:
-        if self._moment == "before its outcome":
+        if self.moment == "before its outcome":
             self._meddle()
         return super().write_new_json(uri, value)
 
     def write_json(self, uri: str, value: dict[str, Any]) -> None:
         super().write_json(uri, value)
-        if self._moment == "after its outcome" and uri == str(self._zones.summary_file("run-1")):
+        if self.moment == "after its outcome" and uri == str(self.zones.summary_file("run-1")):
             self._meddle()
 
     def _meddle(self) -> None:
-        (self._zones.processed / KPI_TABLES[3] / "run_id=run-1" / "part-1.parquet").unlink()
+        (self.zones.processed / KPI_TABLES[3] / "run_id=run-1" / "part-1.parquet").unlink()
 
 
 @pytest.mark.parametrize("moment", ["before its outcome", "after its outcome"])
-def test_a_run_that_is_not_whole_at_the_end_is_a_failure(zones: Zones, moment: str) -> None:
+def test_a_publication_that_ends_incomplete_is_a_failure(zones: Zones, moment: str) -> None:
     zones.stage("run-1")
     with pytest.raises(
         JobError, match=f"run run-1 is not whole.*{KPI_TABLES[3]}/run_id=run-1 differs"
     ):
-        zones.publish("run-1", lake=MeddlingLake(zones, moment))
+        zones.publish("run-1", lake=MeddlingLake.at(zones, moment))
 
 
-def test_a_run_that_sorts_before_a_published_one_is_refused(zones: Zones) -> None:
+def test_a_run_that_sorts_before_a_published_one_is_an_error(zones: Zones) -> None:
     for run_id in ("run-1", "run-2"):
         zones.stage(run_id)
     zones.publish("run-2", keep_runs=1)
@@ -341,9 +358,7 @@ def test_a_run_that_sorts_before_a_published_one_is_refused(zones: Zones) -> Non
     assert zones.published() == {"run-2": ALL}
 
 
-def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run_is_there(
-    zones: Zones,
-) -> None:
+def test_a_started_publication_can_finish_beside_a_newer_run(zones: Zones) -> None:
     zones.stage("run-1")
     assert zones.interrupt("run-1", 9, "copied")
     for table in KPI_TABLES:
@@ -356,7 +371,7 @@ def test_a_publication_that_has_begun_may_end_and_is_not_pruned_when_a_newer_run
 
 
 @pytest.mark.parametrize("table", KPI_TABLES)
-def test_a_run_that_lacks_a_file_is_not_published_at_all(zones: Zones, table: str) -> None:
+def test_a_run_with_a_missing_file_is_not_published(zones: Zones, table: str) -> None:
     zones.stage("run-1")
     (zones.staging / "run_id=run-1" / table / "part-1.parquet").unlink()
     with pytest.raises(JobError, match=f"{table} does not hold the 2 files"):
@@ -365,7 +380,7 @@ def test_a_run_that_lacks_a_file_is_not_published_at_all(zones: Zones, table: st
     assert not (zones.staging / "run_id=run-1" / INTENT).exists()
 
 
-def test_a_run_with_a_kpi_job_that_did_not_end_is_not_published(zones: Zones) -> None:
+def test_a_run_with_an_unfinished_kpi_job_is_not_published(zones: Zones) -> None:
     zones.stage("run-1")
     (zones.staging / "run_id=run-1" / "_user_transaction_metrics.json").unlink()
     with pytest.raises(JobError, match="run user_transaction_metrics for run run-1 first"):
@@ -373,7 +388,7 @@ def test_a_run_with_a_kpi_job_that_did_not_end_is_not_published(zones: Zones) ->
     assert zones.published() == {}
 
 
-def test_a_run_that_failed_its_validation_is_not_published(zones: Zones) -> None:
+def test_a_run_with_a_failed_validation_is_not_published(zones: Zones) -> None:
     zones.stage("run-1")
     zones.write_summary("run-1", "failed")
     with pytest.raises(JobError, match="the validation of run run-1 failed"):
@@ -381,21 +396,19 @@ def test_a_run_that_failed_its_validation_is_not_published(zones: Zones) -> None
     assert zones.published() == {}
 
 
-def test_a_run_that_nobody_has_computed_is_a_clear_error(zones: Zones) -> None:
+def test_an_unknown_run_is_an_error(zones: Zones) -> None:
     with pytest.raises(JobError, match="run clean_rentals for run run-9 first"):
         zones.publish("run-9")
 
 
-def test_only_the_newest_runs_are_kept(zones: Zones) -> None:
+def test_pruning_keeps_the_newest_runs(zones: Zones) -> None:
     for number in range(1, 5):
         zones.stage(f"run-{number}")
         zones.publish(f"run-{number}", keep_runs=2)
     assert zones.published() == {"run-3": ALL, "run-4": ALL}
 
 
-def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in_the_other_zones(
-    zones: Zones,
-) -> None:
+def test_pruning_removes_old_runs_from_all_zones(zones: Zones) -> None:
     written = clean_rentals.Zones(str(zones.clean), str(zones.rejected), "run-0").all()
     folders = [zones.staging, *[Path(folder).parent for folder in written]]
     for run_id in ("run-0", "run-1", "run-2", "run-3"):
@@ -404,9 +417,9 @@ def test_pruning_also_clears_what_published_and_failed_runs_of_that_time_left_in
             (folder / f"run_id={run_id}").mkdir(parents=True, exist_ok=True)
     for run_id in ("run-1", "run-2"):
         zones.publish(run_id, keep_runs=1)
-    left = {folder.name: {path.name for path in folder.iterdir()} for folder in folders}
-    kept = {"run_id=run-2", "run_id=run-3"}
-    assert left == {
-        folder.name: kept - {"run_id=run-2"} if folder == zones.staging else kept
+    remaining = {folder.name: {path.name for path in folder.iterdir()} for folder in folders}
+    newest = {"run_id=run-2", "run_id=run-3"}
+    assert remaining == {
+        folder.name: newest - {"run_id=run-2"} if folder == zones.staging else newest
         for folder in folders
     }
