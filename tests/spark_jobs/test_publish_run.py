@@ -15,9 +15,8 @@ from lake_job import JobError
 from publish_run import INTENT, KPI_JOBS, KPI_TABLES, Lock, Publication
 from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.parametrize(
-    "spark", ["false"], indirect=True
-)  # ANSI mode makes no difference to files
+# ANSI mode makes no difference to files
+pytestmark = pytest.mark.parametrize("spark", ["false"], indirect=True)
 FILES = {"part-0.parquet": b"first", "part-1.parquet": b"second one"}
 
 
@@ -109,9 +108,8 @@ class Zones:
         }
         self.summary_file(run_id).parent.mkdir(parents=True, exist_ok=True)
         self.summary_file(run_id).write_text(json.dumps(summary))
-        self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(
-            missing_ok=True
-        )  # Hadoop's checksum of the old content
+        # Hadoop's checksum of the old content
+        self.summary_file(run_id).with_name("._run_summary.json.crc").unlink(missing_ok=True)
 
     def summary_file(self, run_id: str) -> Path:
         return self.rejected / "rental_transactions" / f"run_id={run_id}" / "_run_summary.json"
@@ -127,9 +125,8 @@ class Zones:
         lake = lake or Lake.of_session(self.spark)
         lock = Lock(lake)
         if owner:
-            self.lock.write_text(
-                json.dumps(f"{owner} j-1")
-            )  # in the format that Step Functions writes
+            # in the format that Step Functions writes
+            self.lock.write_text(json.dumps(f"{owner} j-1"))
             lock = Lock(lake, str(self.lock), owner)
         zones = publish_run.Zones(
             *map(str, [self.clean, self.rejected, self.staging, self.processed])
