@@ -47,7 +47,7 @@ class Zones:
         self.run_id = run_id
         self.work = run_folder(join(clean, CLEAN_WORK), run_id)
         self.copies = join(self.work, "raw")
-        self.twins = join(self.work, "twins")
+        self.suspects = join(self.work, "suspects")
         self.judged = {table: join(self.work, "judged", table) for table in RAW_COLUMNS}
         self.rentals = run_folder(join(clean, CLEAN_RENTALS), run_id)
         self.masters = {table: run_folder(join(clean, table), run_id) for table in MASTERS}
@@ -208,7 +208,7 @@ def write_rentals(
     rentals, kept = judged_rentals(spark, table, masters, zones), join(folder, "verdict=" + KEPT)
     rentals.observe(counts, *verdict_counts()).write.partitionBy("verdict").parquet(folder)
     judged = spark.read.parquet(literal(folder))
-    contested = judged.where(F.col("verdict") == CONTESTED).select(*RENTAL_COLUMNS, "refused.*")
+    contested = judged.where(F.col("verdict") == CONTESTED).select(*RENTAL_COLUMNS, "rejection.*")
     settled = rental_rules.settled(contested)
     if observed(counts)["contested"]:
         winners = settled.where(F.col("verdict") == KEPT).select(*RENTAL_COLUMNS)
@@ -235,11 +235,11 @@ def judged_rentals(
     spark: SparkSession, table: RawTable, masters: Dict[str, DataFrame], zones: Zones
 ) -> DataFrame:
     """All rows of the rentals' files, with the columns of `rental_rules.judged`."""
-    twin_ids, parts = twins(spark, table, zones.twins), []
+    suspects, parts = suspect_ids(spark, table, zones.suspects), []
     for names, files in table.by_names().items():
         rows = raw_zone.rows(spark, files, FIELDS, rental_rules.patterns(names))
         rentals = rental_rules.with_masters(rental_rules.parsed(rows), masters)
-        parts.append(rental_rules.judged(with_twins(rentals, twin_ids), names))
+        parts.append(rental_rules.judged(with_suspects(rentals, suspects), names))
     return raw_zone.union(parts)
 
 
@@ -252,11 +252,11 @@ def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
     return dict(rentals.collect()[0].asDict())
 
 
-def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
-    """Hashes of the rental ids that several rows have: `id_hash`, `has_twin`; few rows.
+def suspect_ids(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
+    """Hashes of duplicate rental ids: `id_hash`, `is_suspect`; few rows.
 
-    Two ids of one hash only cause a check more. Written to a file, because Spark takes the count of
-    a group for large: it would shuffle all rentals to join these few.
+    A hash collision only causes an unnecessary check. The hashes are written to a file: without
+    it Spark overestimates their number, and shuffles all rentals to join these few.
     """
     parts = [
         raw_zone.records(spark, files).select(
@@ -270,7 +270,7 @@ def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
         .groupBy("id_hash")
         .count()
         .where("count > 1")
-        .select("id_hash", F.lit(True).alias("has_twin"))
+        .select("id_hash", F.lit(True).alias("is_suspect"))
     )
     several.observe(found, F.count(F.lit(1)).alias("ids")).write.parquet(folder)
     return sized(
@@ -278,12 +278,12 @@ def twins(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
     )
 
 
-def with_twins(rentals: DataFrame, twin_ids: DataFrame) -> DataFrame:
-    """Adds `has_twin`: whether another row may have this rental's id."""
+def with_suspects(rentals: DataFrame, suspects: DataFrame) -> DataFrame:
+    """Adds `is_suspect`: whether another row may have this rental's id."""
     hashed = rentals.withColumn("id_hash", F.xxhash64("rental_id")).join(
-        twin_ids, on="id_hash", how="left"
+        suspects, on="id_hash", how="left"
     )
-    return hashed.withColumn("has_twin", F.col("has_twin").isNotNull())
+    return hashed.withColumn("is_suspect", F.col("is_suspect").isNotNull())
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
     rows are left out. `is_header`: the row is one of `headers`.
     """
     line, plain = F.col("line"), F.col("plain")
-    told = (
+    checked = (
         records.where(~_is_blank())
         .withColumn("is_long", F.expr(f"octet_length(line) > {MAX_TEXT_BYTES}"))
         .withColumn(
@@ -154,7 +154,7 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
         .withColumn("odd_fields", F.when(_are_short(patterns), F.col("odd_fields")))
     )
     not_utf8 = ~plain & line.rlike(NOT_UTF8)
-    return told.select(
+    return checked.select(
         "line",
         "source_file",
         "plain",
@@ -217,8 +217,8 @@ def field(position: int) -> Column:
     return F.expr(trim_sql(f"""if(contains(line, '"'), {quoted}, {plain})"""))
 
 
-def came(names: Sequence[str], wanted: Sequence[str]) -> Column:
-    """The fields of `line` as they came, without their quotes: a struct of `wanted`."""
+def original_fields(names: Sequence[str], wanted: Sequence[str]) -> Column:
+    """The untrimmed fields of `line` without their quotes: a struct of `wanted`."""
     texts = F.expr(f"transform({raw_fields()}, field -> {unquoted_sql('field')})")
     return F.transform(
         F.array(texts),

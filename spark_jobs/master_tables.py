@@ -55,10 +55,10 @@ def write_master(
     seen, kept = Observation(), Observation()
     rows = judged_rows(spark, table)
     rows.observe(seen, *verdict_counts()).write.partitionBy("verdict").parquet(judged)
-    refused, by_reason = 0, {}  # type: int, Dict[str, int]
+    bad, by_reason = 0, {}  # type: int, Dict[str, int]
     counts, written = observed(seen), spark.read.parquet(literal(judged))
     if counts["not_kept"] > len(table.files):
-        refused, by_reason = rejected_rows.write_rejected(
+        bad, by_reason = rejected_rows.write_rejected(
             rejected_rows.of_judged(written), RAW_COLUMNS[table.name], REASONS, rejected
         )
     unique = unique_rows(written.where(F.col("verdict") == KEPT), table.name)
@@ -68,9 +68,9 @@ def write_master(
     return {
         "rows": read,
         "kept": left,
-        "rejected": refused,
+        "rejected": bad,
         "rejected_by_reason": by_reason,
-        "duplicates": read - refused - left,
+        "duplicates": read - bad - left,
     }
 
 
@@ -93,9 +93,9 @@ def patterns(table: str, names: Sequence[str]) -> List[str]:
 
 
 def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
-    """`raw_zone.rows` -> the table's columns, `verdict` and `refused`.
+    """`raw_zone.rows` -> the table's columns, `verdict` and `rejection`.
 
-    `refused` has the fields of `rejected_rows.refused`, and is NULL in a row that is kept. A header
+    `rejection` is that of `rejected_rows.rejection`, NULL in a row that is kept. A header
     in other capitals than the first one has the name of a column for its id.
     """
     columns, id_column = RAW_COLUMNS[table], ID_COLUMNS[table]
@@ -103,8 +103,10 @@ def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
     is_good = ~F.col("malformed") & ~F.col("not_utf8") & id_of(table).isNotNull()
     is_good = is_good & (F.lower(id_column) != id_column)
     verdict = F.when(F.col("is_header"), HEADER).when(is_good, KEPT).otherwise(REJECTED)
-    refused = F.when(F.col("verdict") != KEPT, rejected_rows.refused(reason, names, columns))
-    return rows.withColumn("verdict", verdict).select(*columns, refused.alias("refused"), "verdict")
+    rejection = F.when(F.col("verdict") != KEPT, rejected_rows.rejection(reason, names, columns))
+    return rows.withColumn("verdict", verdict).select(
+        *columns, rejection.alias("rejection"), "verdict"
+    )
 
 
 def id_of(table: str) -> Column:

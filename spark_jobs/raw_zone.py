@@ -81,7 +81,7 @@ def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone
             )
     tables = {table: _table(lake, raw, table, names, copies) for table, names in found.read.items()}
     size = sum(sizes[name] for name in found.read[contract.RENTALS])
-    return RawZone(looked_through(spark, tables), found.not_read, size)
+    return RawZone(inspected(spark, tables), found.not_read, size)
 
 
 def _hint(not_read: Dict[str, str]) -> str:
@@ -119,11 +119,11 @@ def read_name(name: str) -> str:
     return name
 
 
-def looked_through(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str, RawTable]:
-    """The tables with the result of a look at every line of their files.
+def inspected(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str, RawTable]:
+    """The tables, with files that have a line break within quotes marked as `whole`.
 
-    It finds lines that leave a quote open, and further headers. Raises JobError for a file that
-    cannot be read.
+    Every line of every file is read: for quotes that stay open, and for further headers. Raises
+    JobError for a file that cannot be read.
     """
     files = {file.read_name: file for table in tables.values() for file in table.files}
     lines = csv_text.read_lines(spark, [file.path for file in files.values()])

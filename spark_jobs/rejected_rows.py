@@ -1,29 +1,29 @@
 """The rejected zone: rentals and rows of master tables that break a rule.
 
-Each is kept as it came, with all of its reasons.
+Each keeps its original text, with all of its reasons.
 """
 
 from typing import Any, Dict, List, Sequence, Tuple
 from urllib.parse import unquote
 
-from csv_text import came
+from csv_text import original_fields
 from lake_files import literal
 from lake_job import observed
 from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import utf8_sql
 
-CAME = "came"
+ORIGINAL = "original"
 KEPT, REJECTED, HEADER = "kept", "rejected", "header"  # verdicts
 
 
-def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
+def rejection(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
     """The columns of a rejected row, over those of `csv_text.split_records`.
 
-    They are a struct of reasons, CAME, malformed_row and source_file. `reasons`: those of a row
-    that can be split, separated by commas. CAME is a struct of `columns` with the fields as they
-    came, NULL in a row that cannot be split, which is in `malformed_row` as a whole. `names` are
-    those of the header.
+    They are a struct of reasons, ORIGINAL, malformed_row and source_file. `reasons`: those of a row
+    that can be split, separated by commas. ORIGINAL is a struct of `columns` with the original
+    fields. It is NULL in a row that cannot be split, and `malformed_row` then holds the whole row.
+    `names` are those of the header.
     """
     unreadable = F.col("malformed") | F.col("not_utf8")
     all_reasons = (
@@ -33,16 +33,16 @@ def refused(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Co
     )
     return F.struct(
         all_reasons.alias("reasons"),
-        F.when(~unreadable, came(names, columns)).alias(CAME),
+        F.when(~unreadable, original_fields(names, columns)).alias(ORIGINAL),
         F.when(unreadable, F.expr(utf8_sql("line"))).alias("malformed_row"),
         "source_file",
     )
 
 
 def of_judged(judged: DataFrame) -> DataFrame:
-    """`verdict` and `refused` -> the fields of `refused`, of rejected rows and repeated headers."""
-    headers = judged.where(F.col("verdict") == HEADER).select("refused.*")
-    rejected = judged.where(F.col("verdict") == REJECTED).select("refused.*")
+    """The fields of `rejection`, of rows that are rejected or a repeated header."""
+    headers = judged.where(F.col("verdict") == HEADER).select("rejection.*")
+    rejected = judged.where(F.col("verdict") == REJECTED).select("rejection.*")
     return rejected.unionByName(repeated_headers(headers))
 
 
@@ -51,7 +51,7 @@ def repeated_headers(headers: DataFrame) -> DataFrame:
 
     More than one header means that files were concatenated.
     """
-    same_file = Window.partitionBy("source_file").orderBy(CAME)
+    same_file = Window.partitionBy("source_file").orderBy(ORIGINAL)
     numbered = headers.withColumn("number", F.row_number().over(same_file))
     return numbered.where("number > 1").drop("number")
 
@@ -59,14 +59,14 @@ def repeated_headers(headers: DataFrame) -> DataFrame:
 def write_rejected(
     rows: DataFrame, columns: Sequence[str], reasons: Sequence[str], folder: str
 ) -> Tuple[int, Dict[str, int]]:
-    """Write rows with the fields of `refused`; return their number and the count of each reason.
+    """Write rows with the fields of `rejection`; return their number and the count of each reason.
 
     Written are reasons, the columns, malformed_row, source_file.
     """
     counts = Observation()
     rejected = rows.select(
         F.split("reasons", ",").alias("reasons"),
-        *[F.col(CAME)[name].alias(name) for name in columns],
+        *[F.col(ORIGINAL)[name].alias(name) for name in columns],
         "malformed_row",
         "source_file",
     )

@@ -12,7 +12,7 @@ from contract import RAW_COLUMNS, RENTALS
 from csv_text import PLAIN_LINE, PLAIN_TEXT
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from rejected_rows import CAME, HEADER, KEPT, REJECTED
+from rejected_rows import HEADER, KEPT, ORIGINAL, REJECTED
 from text_fields import (
     BELOW_ZERO,
     INTEGER,
@@ -142,14 +142,14 @@ def broken_rules() -> Dict[str, Column]:
 
 
 def judged(rentals: DataFrame, names: Sequence[str]) -> DataFrame:
-    """`parsed`, `with_masters` and `has_twin` -> RENTAL_COLUMNS, `verdict`, and `refused`.
+    """`parsed`, `with_masters` and `is_suspect` -> RENTAL_COLUMNS, `verdict` and `rejection`.
 
-    `has_twin`: another row may have this rental's id. Such a row is contested until it is
-    `settled`. `refused` has the fields of `rejected_rows.refused`, NULL in a row that is kept.
+    `is_suspect`: another row may have this rental's id. Such a row is contested until it is
+    `settled`. `rejection` is that of `rejected_rows.rejection`, NULL in a row that is kept.
     """
     broken = broken_rules()
     unreadable = F.col("malformed") | F.col("not_utf8")
-    contested = F.col("has_twin") & ~unreadable & (F.col("rental_id") != "")
+    contested = F.col("is_suspect") & ~unreadable & (F.col("rental_id") != "")
     verdict = (
         F.when(F.col("is_header"), HEADER)
         .when(contested, CONTESTED)
@@ -157,14 +157,14 @@ def judged(rentals: DataFrame, names: Sequence[str]) -> DataFrame:
         .otherwise(KEPT)
     )
     reasons = F.concat_ws(",", *[F.when(broken[reason], F.lit(reason)) for reason in broken])
-    refused = F.when(F.col("verdict") != KEPT, rejected_rows.refused(reasons, names, FIELDS))
+    rejection = F.when(F.col("verdict") != KEPT, rejected_rows.rejection(reasons, names, FIELDS))
     return rentals.withColumn("verdict", verdict).select(
-        *RENTAL_COLUMNS, refused.alias("refused"), "verdict"
+        *RENTAL_COLUMNS, rejection.alias("rejection"), "verdict"
     )
 
 
 def settled(contested: DataFrame) -> DataFrame:
-    """RENTAL_COLUMNS and the fields of `refused` -> the same with `verdict` and new `reasons`.
+    """RENTAL_COLUMNS and the fields of `rejection` -> the same with `verdict` and new `reasons`.
 
     Of the rows with one id that break no rule the smallest is kept, and then all others are its
     duplicates.
@@ -174,10 +174,10 @@ def settled(contested: DataFrame) -> DataFrame:
     order = [
         valid.desc(),
         *map(F.col, ("start_time", "end_time")),
-        *[F.expr(trim_sql(f"{CAME}.{name}")) for name in ("user_id", "vehicle_id")],
+        *[F.expr(trim_sql(f"{ORIGINAL}.{name}")) for name in ("user_id", "vehicle_id")],
         *map(F.col, ("pickup_location", "dropoff_location", "total_amount")),
-        # the text as it came tells apart what is equal even then
-        *[F.col(CAME)[name] for name in FIELDS],
+        # the original text orders rows whose values are all equal
+        *[F.col(ORIGINAL)[name] for name in FIELDS],
         F.col("source_file"),
     ]
     kept = valid & (F.row_number().over(same_id.orderBy(*order)) == 1)
