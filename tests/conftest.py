@@ -40,7 +40,7 @@ TOGETHER = {
     "tests/spark_jobs/test_odd_uploads.py": "jobs",
     "tests/spark_jobs/test_bad_input.py": "jobs",
     "tests/spark_jobs/test_publish_run.py": "publications",
-    "tests/spark_jobs/test_publications_that_meet.py": "publications",
+    "tests/spark_jobs/test_concurrent_publications.py": "publications",
 }
 
 
