@@ -114,10 +114,7 @@ UNSEEN: dict[str, list[Need]] = {
         *each("servicequotas", "GetServiceQuota", "*"),
         *each("pricing", "GetProducts", "*"),
         *each(
-            "ec2",
-            "CreateTags",
-            *(arn("ec2", f"{kind}/x") for kind in ("subnet", "vpc", "security-group")),
-            context={"aws:TagKeys": EMR_MANAGED_POLICY_TAG["Key"]},
+            "ec2", "CreateTags", *NETWORK, context={"aws:TagKeys": EMR_MANAGED_POLICY_TAG["Key"]}
         ),
         *each(
             "iam",
@@ -252,8 +249,8 @@ def person(
         changed = dataclasses.replace(pipeline.settings, **changes)  # type: ignore[arg-type]
         phase(
             "setup",
-            lambda aws, settings=changed: deploy_step_functions(
-                with_settings(aws, settings), console
+            lambda aws, changed=changed: deploy_step_functions(
+                with_settings(aws, changed), console
             ),
         )  # type: ignore[misc]
     pipeline.put_jobs()
