@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as error:
         if options.traceback:
             raise
-        print(f"local_aws: {error}", file=sys.stderr)
+        if options.die_with_parent:  # it reads the parts, and words them for its own users
+            print(f"FAILED {error.flag or '-'} {error}", flush=True)
+        else:
+            print(f"local_aws: {error}{error.flag and f' ({error.flag})'}", file=sys.stderr)
         return 1
 
 
@@ -148,7 +151,7 @@ def _running(folder: Path, port: int) -> Iterator[LocalAws]:
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise StartError(
-            f"cannot listen on 127.0.0.1:{port}: {why}; choose another port with --port N"
+            f"cannot listen on 127.0.0.1:{port}: {why}; choose another port", "--port N"
         ) from error
     try:
         server.start()

@@ -30,7 +30,7 @@ class InUse(DataDirError):
     """Another server uses the folder. ``url``: its endpoint, if other programs may use it."""
 
     def __init__(self, message: str, url: str) -> None:
-        super().__init__(message)
+        super().__init__(message, "--data-dir")
         self.url = url
 
 
@@ -59,8 +59,8 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
         )
         if foreign:
             raise DataDirError(
-                f"{folder / foreign[0]} was not made by a local AWS; give it another folder with"
-                " --data-dir"
+                f"{folder / foreign[0]} was not made by a local AWS; choose another folder",
+                "--data-dir",
             )
         with (folder / _LOCK_FILE).open("a+") as mark:
             _lock(mark.fileno(), folder, time.monotonic() + wait_seconds)
@@ -72,8 +72,9 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
             yield folder
     except OSError as error:
         raise DataDirError(
-            f"cannot use the data folder {folder}: {error.strerror or error}; choose one with"
-            " --data-dir"
+            f"cannot use the data folder {folder}: {error.strerror or error}; choose another"
+            " folder",
+            "--data-dir",
         ) from error
 
 
@@ -94,20 +95,17 @@ def _refuse_objects_without_state(folder: Path) -> None:
     if objects.is_dir() and any(objects.iterdir()) and not (folder / state_log.FILE).exists():
         raise DataDirError(
             f"{objects} holds the files of a lake without its state, written by a version that did"
-            " not persist lakes; move the files that you need, and start with an empty lake:"
-            " --fresh"
+            " not persist lakes; move the files that you need, and start with an empty lake",
+            "--fresh",
         )
 
 
 def _in_use(folder: Path, pid: str, *, shared: bool) -> str:
     if shared:
-        return (
-            f"another local AWS ({pid}) uses {folder}; end it, or choose another folder with"
-            " --data-dir"
-        )
+        return f"another local AWS ({pid}) uses {folder}; end it, or choose another folder"
     return (
         f"a running command (local AWS, {pid}) uses {folder}; run it again when that one has"
-        " ended, or choose another folder with --data-dir"
+        " ended, or choose another folder"
     )
 
 

@@ -137,8 +137,8 @@ def _read(path: Path) -> State:
     if version != VERSION:
         raise UnknownState(
             f"{path} was written by another version of the local AWS (format {version}; this one"
-            f" reads {VERSION}); use the lake with that version, or start with an empty one:"
-            " --fresh"
+            f" reads {VERSION}); use the lake with that version, or start with an empty lake",
+            "--fresh",
         )
     for number, line in enumerate(lines[1:], 2):
         try:
@@ -146,7 +146,8 @@ def _read(path: Path) -> State:
         except (ValueError, KeyError, TypeError) as error:
             raise UnknownState(
                 f"{path} is damaged in line {number}; repair that line, or start with an empty"
-                " lake: --fresh"
+                " lake",
+                "--fresh",
             ) from error
     return state
 

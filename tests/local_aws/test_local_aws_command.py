@@ -81,7 +81,7 @@ def test_a_port_in_use_is_one_clear_line(start: Start) -> None:
         assert (
             stderr
             == f"local_aws: cannot listen on 127.0.0.1:{port}: Address already in use; choose"
-            " another port with --port N\n"
+            " another port (--port N)\n"
         )
         code, stderr = start("--port", str(port), "--traceback").end()
         assert code == 1 and "Traceback" in stderr
@@ -94,7 +94,7 @@ def test_an_unusable_data_folder_is_one_clear_line(start: Start, tmp_path: Path)
     assert (
         stderr
         == f"local_aws: cannot use the data folder {tmp_path}/file/data: Not a directory; choose"
-        " one with --data-dir\n"
+        " another folder (--data-dir)\n"
     )
 
 

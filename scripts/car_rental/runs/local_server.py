@@ -24,6 +24,11 @@ from car_rental.files import short_path
 from car_rental.steps import STEPS
 
 _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+# flags of the server that help when it does not start, and what the user of a script does instead
+_REMEDIES = {
+    "--data-dir": "Its folder is LOCAL_AWS_DIR={}.",
+    "--fresh": "`python main.py --all --local --fresh` empties the lake in {}.",
+}
 
 
 def without_aws_variables(environ: MutableMapping[str, str]) -> None:
@@ -112,21 +117,18 @@ class LocalServer:
                 self._console.warn(rest)
             elif word in ("READY", "RUNS"):
                 return word, rest
-        raise DataLakeError(
-            "local AWS",
-            f"did not start: {self._last_words()}",
-            f"Its folder is LOCAL_AWS_DIR={self._data_dir}",
-        )
+            elif word == "FAILED":
+                flag, _, message = rest.partition(" ")
+                remedy = _REMEDIES.get(flag, "").format(self._data_dir)
+                raise DataLakeError("local AWS", f"did not start: {message}", remedy)
+        raise DataLakeError("local AWS", f"did not start: {self._last_words()}")
 
     def _last_words(self) -> str:
         assert self._process
         self._process.wait(timeout=30)
         self._words.seek(0)
         lines = self._words.read().strip().splitlines() or ["it ended without a word"]
-        words = lines[-1].removeprefix("local_aws: ")
-        # the server's flags, as what a command of this project takes
-        words = words.replace("with --data-dir", "with LOCAL_AWS_DIR")
-        return re.sub(r"--fresh$", "python main.py --all --local --fresh", words)
+        return lines[-1].removeprefix("local_aws: ")
 
     def __exit__(
         self,

@@ -48,4 +48,4 @@ def test_a_lake_of_another_version_is_rejected_with_the_command_that_replaces_it
     ):
         pass
     assert "another version of the local AWS" in caught.value.what
-    assert caught.value.what.endswith(": python main.py --all --local --fresh")
+    assert "`python main.py --all --local --fresh`" in caught.value.fix
