@@ -130,12 +130,7 @@ def _seed(seed: int | None) -> None:
 
 
 def _is_s3(environ: dict[str, Any]) -> bool:
-    if environ.get("HTTP_X_AMZ_TARGET"):
-        return False
-    presigned = "%2Fs3%2Faws4_request" in environ.get(
-        "QUERY_STRING", ""
-    ) or "AWSAccessKeyId=" in environ.get("QUERY_STRING", "")
-    return signed_service(environ) == "s3" or presigned
+    return not environ.get("HTTP_X_AMZ_TARGET") and signed_service(environ) == "s3"
 
 
 def _changes_state(environ: dict[str, Any], body: bytes) -> bool:

@@ -11,6 +11,7 @@ from local_aws.wsgi import WsgiApp, send, signed_service
 
 # services that name the operation in X-Amz-Target
 _TARGETS = {
+    "AmazonAthena": "CreatePreparedStatement",
     "AWSGlue": (
         "StartJobRun StartWorkflowRun StartTrigger StartBlueprintRun StartMLEvaluationTaskRun "
         "StartDataQualityRulesetEvaluationRun StartColumnStatisticsTaskRun RunStatement"

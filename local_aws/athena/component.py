@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena.executions import CANCELLED, ENDED, FAILED, SUCCEEDED, Execution
 from local_aws.athena.named_queries import NamedQueries, update_work_group, work_group
-from local_aws.athena.prepared import PreparedStatements
 from local_aws.clients import ACCOUNT_ID, Clients
 from local_aws.overlay import AwsError, Call, Handler
 from local_aws.pages import page
@@ -36,7 +35,7 @@ def invalid(message: str) -> AwsError:
 
 
 class AthenaComponent:
-    """Queries, named queries, prepared statements, catalog metadata; moto has the workgroups."""
+    """Queries, named queries, catalog metadata; moto has the workgroups."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -45,7 +44,6 @@ class AthenaComponent:
         self._executions: dict[tuple[str, str], Execution] = {}
         self._tokens: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
         self._engine: Engine | None = None
-        self._prepared = PreparedStatements()
         self._named = NamedQueries()
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -56,7 +54,6 @@ class AthenaComponent:
             "ListQueryExecutions": self._list,
             "StopQueryExecution": self._stop,
             "GetQueryResults": self._results,
-            "GetQueryRuntimeStatistics": self._runtime_statistics,
             "ListDataCatalogs": self._list_catalogs,
             "GetDataCatalog": self._get_catalog,
             "ListDatabases": self._list_databases,
@@ -67,7 +64,7 @@ class AthenaComponent:
             "UpdateWorkGroup": update_work_group,
         }
         own = {f"AmazonAthena.{name}": handler for name, handler in operations.items()}
-        return {**own, **self._prepared.handlers(), **self._named.handlers()}
+        return {**own, **self._named.handlers()}
 
     def close(self) -> None:
         """Interrupts running queries and ends their threads."""
@@ -218,11 +215,8 @@ class AthenaComponent:
         )
         with engine.cursor() as cursor:
             execution.cursor = cursor
-            place = (execution.region, execution.workgroup)
             tables = f"{execution.output_folder}tables/{execution.query_id}/"
-            execution.result = Runner(engine, session, cursor, self._prepared, place, tables).run(
-                statement
-            )
+            execution.result = Runner(engine, session, cursor, tables).run(statement)
             execution.cursor = None
         session.raise_if_cancelled()
         if execution.result.manifest is None:
@@ -311,17 +305,6 @@ class AthenaComponent:
             "UpdateCount": execution.result.update_count or 0,
         }
         return answer | rows
-
-    def _runtime_statistics(self, call: Call) -> dict[str, Any]:
-        execution = self._get(call)
-        times = {
-            key: value for key, value in execution.statistics().items() if key.endswith("InMillis")
-        }
-        rows = {
-            "InputBytes": execution.result.scanned_bytes,
-            "OutputRows": len(execution.result.rows),
-        }
-        return {"QueryRuntimeStatistics": {"Timeline": times, "Rows": rows}}
 
     # the catalog
 

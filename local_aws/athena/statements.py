@@ -11,7 +11,6 @@ from sqlglot import exp
 from local_aws.athena.ddl import Ddl, Reader, hive_reader
 from local_aws.athena.engine import Engine, Query, Session
 from local_aws.athena.errors import InvalidSyntax, QueryFailed, unsupported
-from local_aws.athena.prepared import PreparedStatements
 from local_aws.athena.results import Result
 from local_aws.athena.syntax import Source, trimmed
 from local_aws.athena.types import VARCHAR
@@ -28,7 +27,6 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ("EXPLAIN", "UTILITY", "EXPLAIN"),
     ("EXECUTE", "DML", "EXECUTE"),
     ("PREPARE", "DDL", "PREPARE"),
-    ("DEALLOCATE PREPARE", "DDL", "DEALLOCATE_PREPARE"),
     ("CREATE OR REPLACE VIEW", "DDL", "CREATE_VIEW"),
     ("CREATE VIEW", "DDL", "CREATE_VIEW"),
     ("CREATE EXTERNAL TABLE", "DDL", "CREATE_TABLE"),
@@ -47,7 +45,10 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     *((words, "DML", words.split()[0]) for words in ("DELETE FROM", "UPDATE", "MERGE INTO")),
     *((words, "DDL", words.split()[0]) for words in ("OPTIMIZE", "VACUUM")),
 )
-_REFUSED = {"DELETE", "UPDATE", "MERGE", "OPTIMIZE", "VACUUM"}  # statements for Iceberg tables
+_REFUSED = {
+    **dict.fromkeys(("DELETE", "UPDATE", "MERGE", "OPTIMIZE", "VACUUM"), "Iceberg tables"),
+    **dict.fromkeys(("PREPARE", "EXECUTE"), "prepared statements; use ExecutionParameters"),
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Statement:
     @property
     def file_suffix(self) -> str:
         """The suffix of the results file's name."""
-        if self.substatement in ("SELECT", "EXECUTE"):
+        if self.substatement == "SELECT":
             return ".csv"
         return "" if self.type == "DML" or self.substatement == "CREATE_TABLE_AS_SELECT" else ".txt"
 
@@ -153,24 +154,15 @@ def _parameter(text: str) -> exp.Expr:
 class Runner:
     """Runs one statement in one session on one cursor."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        session: Session,
-        cursor: Any,
-        prepared: PreparedStatements,
-        place: tuple[str, str],
-        tables_location: str,
-    ) -> None:
+    def __init__(self, engine: Engine, session: Session, cursor: Any, tables_location: str) -> None:
         self._session = session
         self._query = Query(engine, session, cursor)
-        self._prepared = prepared
-        self._place = place  # region and workgroup
         self._writer = Writer(self._query, session.s3, session.database, tables_location)
 
     def run(self, statement: Statement) -> Result:
         if statement.substatement in _REFUSED:
-            raise unsupported(f"{statement.substatement} (Iceberg tables)")
+            why = _REFUSED[statement.substatement]
+            raise unsupported(f"{statement.substatement} ({why})")
         if statement.source is not None:
             return self._query.rows(self._query.prepare(statement.source, statement.source.tree))
         action = _ACTIONS.get(statement.substatement)
@@ -209,41 +201,6 @@ class Runner:
         lines = "\n".join(text for _, text in plan).splitlines()
         return Result([("Query Plan", VARCHAR)], [[line] for line in lines])
 
-    # prepared statements
-
-    def _prepare(self, reader: Reader) -> Result:
-        reader.expect("PREPARE")
-        name = reader.token("a name").text
-        reader.expect("FROM")
-        text = reader.rest().strip()
-        Source(text)
-        self._prepared.put(*self._place, name, text)
-        return Result()
-
-    def _execute(self, reader: Reader) -> Result:
-        reader.expect("EXECUTE")
-        name = reader.token("a name").text
-        parameters: list[str] = []
-        if reader.accept("USING"):
-            values = Source(f"SELECT {reader.rest().strip()}").tree.expressions
-            parameters = [value.sql(dialect="trino") for value in values]
-        reader.end()
-        text = self._prepared.text(*self._place, name)
-        if text is None:
-            raise QueryFailed(
-                "NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}"
-            )
-        return self.run(parse(text, parameters))
-
-    def _deallocate(self, reader: Reader) -> Result:
-        reader.expect("DEALLOCATE", "PREPARE")
-        name = reader.token("a name").text
-        if not self._prepared.drop(*self._place, name):
-            raise QueryFailed(
-                "NOT_FOUND", f"PreparedStatement {name} was not found in workGroup {self._place[1]}"
-            )
-        return Result()
-
 
 _ACTIONS: dict[str, Callable[[Runner, Reader], Result]] = {
     "CREATE_TABLE_AS_SELECT": Runner._create_table_as,
@@ -251,7 +208,4 @@ _ACTIONS: dict[str, Callable[[Runner, Reader], Result]] = {
     "UNLOAD": Runner._unload,
     "CREATE_VIEW": Runner._create_view,
     "EXPLAIN": Runner._explain,
-    "PREPARE": Runner._prepare,
-    "EXECUTE": Runner._execute,
-    "DEALLOCATE_PREPARE": Runner._deallocate,
 }

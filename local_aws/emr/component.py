@@ -18,8 +18,6 @@ from local_aws.emr.cluster import CLOSING, Cluster, RunningStep, Step
 from local_aws.emr.launch import Launcher
 from local_aws.emr.requests import (
     RequestRules,
-    concurrency,
-    idle_timeout,
     instance_groups,
     invalid,
     reject_unknown,
@@ -79,14 +77,7 @@ class EmrComponent:
             "DescribeCluster": self._describe_cluster,
             "ListClusters": self._list_clusters,
             "TerminateJobFlows": self._terminate_job_flows,
-            "ModifyCluster": self._modify_cluster,
             "SetTerminationProtection": self._set_termination_protection,
-            "SetKeepJobFlowAliveWhenNoSteps": self._set_keep_alive,
-            "PutAutoTerminationPolicy": self._put_auto_termination_policy,
-            "GetAutoTerminationPolicy": self._get_auto_termination_policy,
-            "RemoveAutoTerminationPolicy": self._remove_auto_termination_policy,
-            "AddTags": self._add_tags,
-            "RemoveTags": self._remove_tags,
             "ListInstanceGroups": self._list_instance_groups,
             "ListBootstrapActions": self._list_bootstrap_actions,
             "AddJobFlowSteps": self._add_job_flow_steps,
@@ -198,45 +189,9 @@ class EmrComponent:
             )
         return {}
 
-    def _modify_cluster(self, call: Call) -> dict[str, Any]:
-        cluster = self._open_cluster(call)
-        if "StepConcurrencyLevel" in call.body:
-            cluster.change(concurrency=concurrency(call.body["StepConcurrencyLevel"]))
-        return {"StepConcurrencyLevel": cluster.settings.concurrency}
-
     def _set_termination_protection(self, call: Call) -> dict[str, Any]:
         for cluster in self._job_flows(call):
             cluster.change(protected=call.body["TerminationProtected"])
-        return {}
-
-    def _set_keep_alive(self, call: Call) -> dict[str, Any]:
-        for cluster in self._job_flows(call):
-            cluster.change(keep_alive=call.body["KeepJobFlowAliveWhenNoSteps"])
-        return {}
-
-    def _put_auto_termination_policy(self, call: Call) -> dict[str, Any]:
-        seconds = call.body.get("AutoTerminationPolicy", {}).get("IdleTimeout", 3600)
-        self._open_cluster(call).change(idle_timeout=idle_timeout(seconds))
-        return {}
-
-    def _get_auto_termination_policy(self, call: Call) -> dict[str, Any]:
-        seconds = self._cluster(call).settings.idle_timeout
-        return {} if seconds is None else {"AutoTerminationPolicy": {"IdleTimeout": seconds}}
-
-    def _remove_auto_termination_policy(self, call: Call) -> dict[str, Any]:
-        self._open_cluster(call).change(idle_timeout=None)
-        return {}
-
-    def _add_tags(self, call: Call) -> dict[str, Any]:
-        self._open_cluster(call, "ResourceId").tags.update(
-            {tag["Key"]: tag.get("Value", "") for tag in call.body["Tags"]}
-        )
-        return {}
-
-    def _remove_tags(self, call: Call) -> dict[str, Any]:
-        cluster = self._open_cluster(call, "ResourceId")
-        for key in call.body["TagKeys"]:
-            cluster.tags.pop(key, None)
         return {}
 
     def _list_instance_groups(self, call: Call) -> dict[str, Any]:
@@ -307,21 +262,12 @@ class EmrComponent:
 
     # finding the cluster
 
-    def _cluster(self, call: Call, parameter: str = "ClusterId") -> Cluster:
+    def _cluster(self, call: Call) -> Cluster:
         """The cluster, for newer operations; older ones (job flows) have another error."""
-        cluster_id = call.body[parameter]
+        cluster_id = call.body["ClusterId"]
         cluster = self._clusters[call.region].get(cluster_id)
         if cluster is None:
             raise AwsError("InvalidRequestException", f"Cluster id '{cluster_id}' is not valid.")
-        return cluster
-
-    def _open_cluster(self, call: Call, parameter: str = "ClusterId") -> Cluster:
-        cluster = self._cluster(call, parameter)
-        if cluster.state in CLOSING:
-            raise AwsError(
-                "InvalidRequestException",
-                f"Cluster '{cluster.cluster_id}' is {cluster.state} and cannot be modified.",
-            )
         return cluster
 
     def _job_flow(self, call: Call, job_flow_id: str) -> Cluster:

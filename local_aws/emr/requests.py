@@ -28,8 +28,7 @@ _NO_EFFECT = frozenset(
     " LogEncryptionKmsKeyId".split()
 )
 _INSTANCES_SUPPORTED = frozenset(
-    "InstanceGroups InstanceFleets MasterInstanceType SlaveInstanceType InstanceCount"
-    " KeepJobFlowAliveWhenNoSteps TerminationProtected".split()
+    "InstanceGroups KeepJobFlowAliveWhenNoSteps TerminationProtected".split()
 )
 _INSTANCES_NO_EFFECT = frozenset(
     "Ec2KeyName Placement UnhealthyNodeReplacement Ec2SubnetId Ec2SubnetIds"
@@ -47,7 +46,7 @@ _METASTORE = frozenset({"spark-hive-site", "hive-site"})
 _ACTIONS_ON_FAILURE = ("TERMINATE_JOB_FLOW", "TERMINATE_CLUSTER", "CANCEL_AND_WAIT", "CONTINUE")
 _LOG_URI = re.compile(r"s3[an]?://([a-z0-9.-]{3,63})(/.*)?")
 _IDLE_SECONDS = (60, 604800)
-_CONCURRENCY = (1, 256)
+_LEVELS = (1, 256)
 
 
 def invalid(message: str) -> AwsError:
@@ -70,8 +69,8 @@ class RequestRules:
             body.get("Instances", {}),
             _INSTANCES_SUPPORTED | _INSTANCES_NO_EFFECT,
         )
-        concurrency(body.get("StepConcurrencyLevel", 1))
-        idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
+        _concurrency(body.get("StepConcurrencyLevel", 1))
+        _idle_timeout(body.get("AutoTerminationPolicy", {}).get("IdleTimeout", _IDLE_SECONDS[0]))
         spark_defaults(body.get("Configurations", []))
         _release(body, call.region)
         self._roles(body)
@@ -137,8 +136,8 @@ def _instances(body: Mapping[str, Any]) -> None:
 
 
 def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The instance groups, in either form of ``Instances``; raises ``AwsError``."""
-    groups = _groups(instances)
+    """The instance groups with their defaults; raises ``AwsError``."""
+    groups = [{"Market": "ON_DEMAND"} | group for group in instances.get("InstanceGroups", [])]
     roles = [group["InstanceRole"] for group in groups]
     for role in ("MASTER", "CORE"):
         if roles.count(role) > 1:
@@ -154,45 +153,6 @@ def instance_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise invalid("Clusters with task nodes must also define core nodes.")
     if any(group["InstanceCount"] < 1 for group in groups):
         raise invalid("An instance group must have at least one instance")
-    return groups
-
-
-def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    described = [
-        key
-        for key in ("InstanceGroups", "InstanceFleets", "MasterInstanceType")
-        if instances.get(key)
-    ]
-    if len(described) > 1:
-        raise invalid(
-            "Please configure instances using one and only one of the following: instance groups;"
-            " instance fleets; instance count, master and slave instance type."
-        )
-    if instances.get("InstanceFleets"):
-        raise not_supported("clusters of instance fleets; use instance groups")
-    if instances.get("InstanceGroups"):
-        return [{"Market": "ON_DEMAND"} | group for group in instances["InstanceGroups"]]
-    primary, count = instances.get("MasterInstanceType"), int(instances.get("InstanceCount", 1))
-    if not primary:
-        return []
-    groups = [
-        {
-            "InstanceRole": "MASTER",
-            "InstanceType": primary,
-            "InstanceCount": 1,
-            "Market": "ON_DEMAND",
-        }
-    ]
-    if count > 1:
-        core = instances.get("SlaveInstanceType", primary)
-        groups.append(
-            {
-                "InstanceRole": "CORE",
-                "InstanceType": core,
-                "InstanceCount": count - 1,
-                "Market": "ON_DEMAND",
-            }
-        )
     return groups
 
 
@@ -239,24 +199,20 @@ def spark_defaults(configurations: Iterable[Mapping[str, Any]]) -> list[str]:
     return local_conf(properties)
 
 
-def concurrency(level: int) -> int:
-    """Returns a valid StepConcurrencyLevel."""
-    if not _CONCURRENCY[0] <= level <= _CONCURRENCY[1]:
+def _concurrency(level: int) -> None:
+    if not _LEVELS[0] <= level <= _LEVELS[1]:
         raise invalid(
-            f"The step concurrency level {level} is invalid: it must be from {_CONCURRENCY[0]} to"
-            f" {_CONCURRENCY[1]}."
+            f"The step concurrency level {level} is invalid: it must be from {_LEVELS[0]} to"
+            f" {_LEVELS[1]}."
         )
-    return level
 
 
-def idle_timeout(seconds: int) -> int:
-    """Returns a valid IdleTimeout."""
+def _idle_timeout(seconds: int) -> None:
     if not _IDLE_SECONDS[0] <= seconds <= _IDLE_SECONDS[1]:
         raise invalid(
             f"The idle timeout {seconds} is invalid: it must be from {_IDLE_SECONDS[0]} to"
             f" {_IDLE_SECONDS[1]} seconds."
         )
-    return seconds
 
 
 def _applications(body: Mapping[str, Any]) -> None:

@@ -18,36 +18,22 @@ _SUPPORTED: dict[str, dict[str, tuple[str, ...]]] = {
         "createCluster": ("sync",),
         "addStep": ("sync",),
         "terminateCluster": ("sync",),
-        "cancelStep": (),
-        "setClusterTerminationProtection": (),
     },
-    "athena": {
-        "startQueryExecution": ("sync",),
-        "stopQueryExecution": (),
-        "getQueryExecution": (),
-        "getQueryResults": (),
-    },
-    "dynamodb": dict.fromkeys(("getItem", "putItem", "updateItem", "deleteItem"), ()),
-    "sns": {"publish": ()},
-    "sqs": {"sendMessage": ("waitForTaskToken",)},
-    "events": {"putEvents": ()},
-    "lambda": {"invoke": ()},
+    "athena": {"startQueryExecution": ("sync",), "getQueryResults": ()},
 }
 # integrations of AWS that do not run here
 _UNSUPPORTED_SERVICES = frozenset(
-    "apigateway batch bedrock codebuild databrew ecs eks emr-containers emr-serverless glue http"
-    " mediaconvert sagemaker states".split()
+    "apigateway batch bedrock codebuild databrew dynamodb ecs eks emr-containers emr-serverless"
+    " events glue http lambda mediaconvert sagemaker sns sqs states".split()
 )
-_UNSUPPORTED_ACTIONS = frozenset({"modifyInstanceFleetByName", "modifyInstanceGroupByName"})
+_UNSUPPORTED_ACTIONS = frozenset(
+    "cancelStep getQueryExecution modifyInstanceFleetByName modifyInstanceGroupByName"
+    " setClusterTerminationProtection stopQueryExecution".split()
+)
 _RESOURCE = re.compile(
     r"arn:aws[\w-]*:states:::(?P<service>[\w-]+):(?P<action>[\w:-]+?)(\.(?P<pattern>sync(:2)?|waitForTaskToken))?"
 )
-_EMR_PARAMETERS = {
-    "addStep": ("ClusterId", "Step"),
-    "terminateCluster": ("ClusterId",),
-    "cancelStep": ("ClusterId", "StepId"),
-    "setClusterTerminationProtection": ("ClusterId", "TerminationProtected"),
-}
+_EMR_PARAMETERS = {"addStep": ("ClusterId", "Step"), "terminateCluster": ("ClusterId",)}
 _FUNCTION_OR_ACTIVITY = re.compile(r"arn:aws[\w-]*:(lambda:.*:function|states:.+:activity):")
 
 
@@ -112,7 +98,7 @@ def _operation(service: str, action: str) -> tuple[str, str]:
     """The service and operation that an integration calls, as AWS SDK integrations spell them."""
     if service == "aws-sdk":
         service, _, action = action.partition(":")
-    return {"events": "eventbridge"}.get(service, service), action
+    return service, action
 
 
 def _request(service: str, action: str) -> StructureShape:

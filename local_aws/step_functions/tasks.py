@@ -182,16 +182,6 @@ class EmrTask(JobTask):
                 return {"StepId": _add_step(client, **parameters)}
             case "terminateCluster":
                 client.terminate_job_flows(JobFlowIds=[parameters["ClusterId"]])
-            case "setClusterTerminationProtection":
-                client.set_termination_protection(
-                    JobFlowIds=[parameters["ClusterId"]],
-                    TerminationProtected=parameters["TerminationProtected"],
-                )
-            case "cancelStep":
-                answer = client.cancel_steps(
-                    ClusterId=parameters["ClusterId"], StepIds=[parameters["StepId"]]
-                )
-                return {"CancelStepsInfo": answer["CancelStepsInfoList"][0]}
         return {}
 
     def job(self, client: Any, action: str, parameters: Answer, started: Answer) -> SyncJob:
@@ -249,8 +239,6 @@ class AthenaTask(JobTask):
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
         call = {
             "startQueryExecution": client.start_query_execution,
-            "stopQueryExecution": client.stop_query_execution,
-            "getQueryExecution": client.get_query_execution,
             "getQueryResults": client.get_query_results,
         }[action]
         return _without_metadata(call(**parameters))

@@ -240,8 +240,9 @@ def submit_sleeper(clients: Clients, script: bytes) -> None:
         ServiceRole="r",
         JobFlowRole="r",
         Instances={
-            "MasterInstanceType": "m5.xlarge",
-            "InstanceCount": 1,
+            "InstanceGroups": [
+                {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}
+            ],
             "KeepJobFlowAliveWhenNoSteps": True,
         },
         Steps=[step],

@@ -190,8 +190,9 @@ def test_running_clusters_and_executions_end_with_the_server(servers: Servers) -
     client("iam").create_instance_profile(InstanceProfileName="r")
     client("iam").add_role_to_instance_profile(InstanceProfileName="r", RoleName="r")
     nodes = {
-        "MasterInstanceType": "m5.xlarge",
-        "InstanceCount": 1,
+        "InstanceGroups": [
+            {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}
+        ],
         "KeepJobFlowAliveWhenNoSteps": True,
     }
     roles = {"ServiceRole": "r", "JobFlowRole": "r"}

@@ -18,6 +18,12 @@ Client = Callable[[str], Any]
         ("glue", "start_workflow_run", {"Name": "w"}, "AWSGlue:StartWorkflowRun"),
         ("ecs", "run_task", {"taskDefinition": "t"}, "RunTask"),
         (
+            "athena",
+            "create_prepared_statement",
+            {"StatementName": "s", "WorkGroup": "primary", "QueryStatement": "SELECT 1"},
+            "AmazonAthena:CreatePreparedStatement",
+        ),
+        (
             "emr-serverless",
             "start_job_run",
             {

@@ -425,21 +425,9 @@ def test_a_file_with_another_type_than_the_catalog_is_bad_data(metrics: AthenaLa
     assert metrics.rows("SELECT city FROM metrics WHERE run_id = '2024-01-02'") == [[None]]
 
 
-def test_a_query_accepts_parameters_and_prepared_statements(metrics: AthenaLake) -> None:
+def test_a_query_accepts_parameters(metrics: AthenaLake) -> None:
     sql = "SELECT id FROM metrics WHERE city = ? AND run_id = ?"
     assert metrics.rows(sql, ExecutionParameters=["'A'", "'2024-01-01'"]) == [["1"]]
-    metrics.succeed(f"PREPARE by_city FROM {sql}")
-    assert metrics.rows("EXECUTE by_city USING 'A', '2024-01-02'") == [["1"]]
-    assert (
-        metrics.athena.get_prepared_statement(StatementName="by_city", WorkGroup="primary")[
-            "PreparedStatement"
-        ]["QueryStatement"]
-        == sql
-    )
-    metrics.succeed("DEALLOCATE PREPARE by_city")
-    assert "PreparedStatement by_city was not found" in metrics.failure_reason(
-        "EXECUTE by_city USING 'A', '2024-01-02'"
-    )
 
 
 # --- text files

@@ -435,7 +435,6 @@ GROUP = {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount":
             {"Instances": instances(InstanceGroups=[{**GROUP, "InstanceType": "m5.tiny"}])},
             "m5.tiny",
         ),
-        ({"Instances": instances(MasterInstanceType="m5.xlarge")}, "one and only one"),
         (
             {"Steps": [spark_step("x.py", ActionOnFailure="RETRY")]},
             "'steps.1.member.actionOnFailure'",
@@ -471,7 +470,8 @@ SCRIPT = {"Name": "b", "ScriptBootstrapAction": {"Path": "s3://b/x.sh"}}
             {"Configurations": [{"Classification": "spark-hive-site", "Properties": {"a": "b"}}]},
             "spark-hive-site",
         ),
-        ({"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}}, "instance fleets"),
+        ({"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}}, "InstanceFleets"),
+        ({"Instances": {"MasterInstanceType": "m5.xlarge"}}, "MasterInstanceType"),
         ({"Steps": [{"Name": "s", "HadoopJarStep": {"Jar": "s3://b/my.jar"}}]}, "s3://b/my.jar"),
         (
             {
@@ -562,25 +562,6 @@ def test_a_protected_cluster_cannot_be_terminated(emr: Emr, idle: str) -> None:
     wait_for(emr, idle, "WAITING")
 
 
-def test_concurrency_policy_and_tags_can_be_changed(emr: Emr, idle: str) -> None:
-    assert (
-        emr.api.modify_cluster(ClusterId=idle, StepConcurrencyLevel=5)["StepConcurrencyLevel"] == 5
-    )
-    emr.api.put_auto_termination_policy(ClusterId=idle, AutoTerminationPolicy={"IdleTimeout": 120})
-    assert emr.api.get_auto_termination_policy(ClusterId=idle)["AutoTerminationPolicy"] == {
-        "IdleTimeout": 120
-    }
-    emr.api.remove_auto_termination_policy(ClusterId=idle)
-    assert "AutoTerminationPolicy" not in emr.api.get_auto_termination_policy(ClusterId=idle)
-    emr.api.add_tags(ResourceId=idle, Tags=[{"Key": "b", "Value": "2"}])
-    emr.api.remove_tags(ResourceId=idle, TagKeys=["a"])
-    described = emr.api.describe_cluster(ClusterId=idle)["Cluster"]
-    assert (described["Tags"], described["StepConcurrencyLevel"]) == (
-        [{"Key": "b", "Value": "2"}],
-        5,
-    )
-
-
 def test_a_terminated_cluster_cannot_be_changed(emr: Emr) -> None:
     cluster = emr.create()
     emr.api.terminate_job_flows(JobFlowIds=[cluster])
@@ -588,8 +569,6 @@ def test_a_terminated_cluster_cannot_be_changed(emr: Emr) -> None:
     emr.api.terminate_job_flows(JobFlowIds=[cluster])
     with rejected("ValidationException", "may not be modified"):
         emr.submit("x.py", cluster=cluster)
-    with rejected("InvalidRequestException", "cannot be modified"):
-        emr.api.modify_cluster(ClusterId=cluster, StepConcurrencyLevel=2)
     assert emr.state(cluster) == "TERMINATED"
 
 

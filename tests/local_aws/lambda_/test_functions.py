@@ -276,34 +276,6 @@ def test_a_failed_execution_invokes_the_target_of_a_rule(
     assert detail["stopDate"] == int(ended["stopDate"].timestamp() * 1000)
 
 
-def test_a_state_machine_invokes_functions_and_catches_their_errors(
-    watched: WatchedMachine, functions: Functions
-) -> None:
-    functions.create("stated", "fail")
-    functions.create("stated-well", "keep")
-    succeeds, bad = (
-        {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke",
-            "Parameters": {"FunctionName": name, "Payload.$": "$"},
-            "ResultPath": "$.answer",
-        }
-        for name in ("stated-well", "stated")
-    )
-    catch = [{"ErrorEquals": ["ValueError"], "ResultPath": "$.failure", "Next": "Done"}]
-    states = {
-        "Good": succeeds | {"Next": "Bad"},
-        "Bad": bad | {"Catch": catch, "Next": "Done"},
-        "Done": {"Type": "Succeed"},
-    }
-    ended = watched.run_machine("invoking", {"StartAt": "Good", "States": states}, id="stated")
-    output = json.loads(ended["output"])
-    assert functions.stored_event("stated") == {"id": "stated"}
-    assert (output["answer"]["StatusCode"], output["answer"]["Payload"]) == (200, None)
-    assert output["failure"]["Error"] == "ValueError"
-    assert "no such rental" in output["failure"]["Cause"]
-
-
 def test_events_that_cannot_be_delivered_are_logged(
     watched: WatchedMachine, functions: Functions, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -217,7 +217,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
         "is not recognized",
     ),
     "sync of what ends at once": (
-        lambda s: s["Create"].update(Resource=f"{EMR}cancelStep.sync"),
+        lambda s: s["Create"].update(Resource="arn:aws:states:::athena:getQueryResults.sync"),
         "is not recognized",
     ),
     "no ARN": (lambda s: s["Create"].update(Resource="createCluster"), "SCHEMA_VALIDATION_FAILED"),
@@ -291,7 +291,8 @@ def test_text_that_is_not_a_definition_has_problems(text: str) -> None:
 @pytest.mark.parametrize(
     "resource",
     [
-        "arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "arn:aws:states:::lambda:invoke",
+        f"{EMR}cancelStep",
         "arn:aws:lambda:us-east-1:123456789012:function:f",
         "arn:aws:states:us-east-1:123456789012:activity:a",
         "arn:aws:states:::glue:startJobRun.sync",

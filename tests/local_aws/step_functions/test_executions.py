@@ -260,34 +260,6 @@ def test_an_invalid_cluster_request_fails_its_task(machines: Machines) -> None:
     )
 
 
-def test_steps_are_cancelled_and_clusters_protected(machines: Machines, busy: str) -> None:
-    cluster = {"ClusterId.$": "$.cluster"}
-    add = task(f"{EMR}addStep", {**cluster, "Step": spark_submit("sleep")}, ResultPath="$.added")
-    cancel = task(
-        f"{EMR}cancelStep", {**cluster, "StepId.$": "$.added.StepId"}, ResultPath="$.cancelled"
-    )
-    protect = task(
-        f"{EMR}setClusterTerminationProtection",
-        {**cluster, "TerminationProtected": True},
-        ResultPath=None,
-    )
-    release = task(
-        f"{EMR}setClusterTerminationProtection",
-        {**cluster, "TerminationProtected": False},
-        ResultPath=None,
-    )
-    terminate = caught(
-        task(f"{EMR}terminateCluster", cluster), "EMR.AmazonElasticMapReduceException"
-    )
-    guarded = {"Type": "Parallel", "Branches": [terminate], "ResultPath": "$.refused"}
-    result = machines.output(
-        chain(Add=add, Cancel=cancel, Protect=protect, Off=guarded, Release=release),
-        {"cluster": busy},
-    )
-    assert result["cancelled"]["CancelStepsInfo"]["Status"] == "SUBMITTED"
-    assert "termination protected" in result["refused"][0]["Cause"]
-
-
 # --- stops and timeouts
 
 

@@ -157,7 +157,7 @@ FLAWS = [
     ),
     Case(
         "Athena has an integration",
-        {"A": sdk("athena:getQueryExecution", QueryExecutionId="none")},
+        {"A": sdk("athena:getQueryResults", QueryExecutionId="none")},
         "Athena.InvalidRequestException",
         error,
     ),
