@@ -1,4 +1,4 @@
-"""The sample data: distributions, reproducible bytes, and planted defects that SQL finds."""
+"""The sample data: distributions, reproducible bytes, and planted defects that the oracle finds."""
 
 from __future__ import annotations
 
@@ -20,15 +20,11 @@ from car_rental.sample import generator
 from car_rental.sample.defects import RENTAL_DEFECTS, UNUSED_ID
 from car_rental.sample.generator import TABLES, SampleData, generate
 from car_rental.sample.tables import hex_ids, rentals_per_renter, sizes_for
-
-REASONS_SQL = (Path(__file__).parent / "rental_reasons.sql").read_text(encoding="utf-8").rstrip()
+from oracle.contract import contract_tables
 
 
 def read_raw_table(folder: Path, table: str) -> pa.Table:
-    """A raw file as text, with malformed rows flagged.
-
-    Fields are trimmed; a malformed row is padded or cut to the header's length.
-    """
+    """A raw file as text; fields are trimmed, rows padded or cut to the header's length."""
     with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert tuple(header) == contract.RAW_COLUMNS[table]
@@ -36,23 +32,16 @@ def read_raw_table(folder: Path, table: str) -> pa.Table:
         [field.strip() for field in (row + [""] * len(header))[: len(header)]] for row in rows
     )
     columns = dict(zip(header, map(pa.array, zip(*padded, strict=True)), strict=True))
-    malformed = [len(row) != len(header) for row in rows]
-    return pa.table({"row_number": range(len(rows)), "malformed": malformed, **columns})
+    return pa.table({"row_number": range(len(rows)), **columns})
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A connection with the raw files as tables of text, and the view ``reasons``."""
+    """A connection with the raw files as tables of text."""
     connection = duckdb.connect()
     for table in TABLES:
         connection.register("raw", read_raw_table(folder, table))
         connection.execute(f"CREATE TABLE {table} AS FROM raw")
-    connection.execute(f"CREATE TABLE reasons AS {REASONS_SQL}")
     return connection
-
-
-def reasons_of_rentals(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
-    """The reasons of each rental, one list per rental."""
-    return [row[0].split() for row in connection.execute("SELECT reasons FROM reasons").fetchall()]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +68,10 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyC
 def test_the_contract_s_rules_find_exactly_the_planted_defects(
     guide_sample: SampleData, sql: duckdb.DuckDBPyConnection
 ) -> None:
-    reasons = reasons_of_rentals(sql)
+    reasons = [row[0] for row in contract_tables(guide_sample.folder)["rejected_rentals"].rows]
     assert Counter(reason for row in reasons for reason in row) == guide_sample.by_reason
-    assert (len(reasons), sum(map(bool, reasons))) == (20_080, guide_sample.rejected)
+    assert len(reasons) == guide_sample.rejected
+    assert sql.execute("SELECT count(*) FROM rental_transactions").fetchone() == (20_080,)
 
 
 def test_every_reason_is_planted_below_the_limit_of_rejected_rentals(
@@ -115,12 +105,10 @@ def test_small_samples_contain_the_defects_that_they_report(
     tmp_path: Path, rentals: int, defects: float
 ) -> None:
     sample = generate(rentals, 3, tmp_path, defects)
-    with connect(tmp_path) as connection:
-        reasons = reasons_of_rentals(connection)
-    assert len(reasons) == rentals
-    assert (
-        sum(map(bool, reasons)) == sample.rejected == round(rentals * defects) - sample.odd_but_kept
-    )
+    tables = contract_tables(tmp_path)
+    reasons = [row[0] for row in tables["rejected_rentals"].rows]
+    assert len(tables["kept_rentals"].rows) + len(reasons) == rentals
+    assert len(reasons) == sample.rejected == round(rentals * defects) - sample.odd_but_kept
     assert Counter(reason for row in reasons for reason in row) == sample.by_reason
 
 
@@ -169,10 +157,7 @@ def test_odd_rows_are_spread_over_the_file_without_moving_other_rows(
     assert len(np.unique(odd // 10_000)) == 11  # in every part of the file
 
 
-def test_a_sample_without_defects_has_no_reasons_and_no_duplicates(
-    clean: duckdb.DuckDBPyConnection,
-) -> None:
-    assert not any(reasons_of_rentals(clean))
+def test_a_sample_without_defects_has_no_duplicates(clean: duckdb.DuckDBPyConnection) -> None:
     distinct = clean.execute(
         "SELECT count(DISTINCT rental_id), count(DISTINCT user_id) FROM rental_transactions"
     ).fetchone()
