@@ -39,7 +39,7 @@ class FakeRun:
         self._ended.set()
 
 
-class ClusterLog:
+class ClusterHarness:
     """One cluster, its runs by the name of the step, and every state that was observed."""
 
     def __init__(self) -> None:
@@ -97,11 +97,11 @@ class ClusterLog:
 
 
 @pytest.fixture
-def log() -> Iterator[ClusterLog]:
-    log = ClusterLog()
-    yield log
-    log.cluster.terminate()
-    assert log.cluster.join(5)
+def harness() -> Iterator[ClusterHarness]:
+    harness = ClusterHarness()
+    yield harness
+    harness.cluster.terminate()
+    assert harness.cluster.join(5)
 
 
 def step(name: str, on_failure: str = "CONTINUE") -> Step:
@@ -111,12 +111,14 @@ def step(name: str, on_failure: str = "CONTINUE") -> Step:
 FAILURE = Failure("Unknown Error.", "no such column", None)
 
 
-def test_a_cluster_passes_through_all_states_from_starting_to_terminated(log: ClusterLog) -> None:
-    log.create()
-    log.wait_for("WAITING")
-    log.cluster.terminate()
-    log.wait_for("TERMINATED")
-    assert log.states == [
+def test_a_cluster_passes_through_all_states_from_starting_to_terminated(
+    harness: ClusterHarness,
+) -> None:
+    harness.create()
+    harness.wait_for("WAITING")
+    harness.cluster.terminate()
+    harness.wait_for("TERMINATED")
+    assert harness.states == [
         "STARTING",
         "BOOTSTRAPPING",
         "RUNNING",
@@ -124,7 +126,7 @@ def test_a_cluster_passes_through_all_states_from_starting_to_terminated(log: Cl
         "TERMINATING",
         "TERMINATED",
     ]
-    status = log.cluster.status()
+    status = harness.cluster.status()
     assert status["StateChangeReason"] == {
         "Code": "USER_REQUEST",
         "Message": "Terminated by user request",
@@ -133,36 +135,36 @@ def test_a_cluster_passes_through_all_states_from_starting_to_terminated(log: Cl
     assert moments["CreationDateTime"] < moments["ReadyDateTime"] < moments["EndDateTime"]
 
 
-def test_steps_run_one_after_the_other(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"))
-    log.wait_for_steps(a="RUNNING", b="PENDING")
-    log.runs["a"].end()
-    log.wait_for_steps(a="COMPLETED", b="RUNNING")
-    log.runs["b"].end()
-    log.wait_for("WAITING")
-    a, b = log.cluster.steps
+def test_steps_run_one_after_the_other(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"))
+    harness.wait_for_steps(a="RUNNING", b="PENDING")
+    harness.runs["a"].end()
+    harness.wait_for_steps(a="COMPLETED", b="RUNNING")
+    harness.runs["b"].end()
+    harness.wait_for("WAITING")
+    a, b = harness.cluster.steps
     assert a.created <= a.started <= a.ended <= b.started <= b.ended  # type: ignore[operator]
 
 
-def test_the_concurrency_level_limits_concurrent_steps(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"), step("c"), concurrency=2)
-    log.wait_for_steps(a="RUNNING", b="RUNNING", c="PENDING")
-    log.runs["b"].end()
-    log.wait_for_steps(a="RUNNING", b="COMPLETED", c="RUNNING")
+def test_the_concurrency_level_limits_concurrent_steps(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"), step("c"), concurrency=2)
+    harness.wait_for_steps(a="RUNNING", b="RUNNING", c="PENDING")
+    harness.runs["b"].end()
+    harness.wait_for_steps(a="RUNNING", b="COMPLETED", c="RUNNING")
 
 
-def test_a_higher_concurrency_level_starts_pending_steps(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"))
-    log.wait_for_steps(a="RUNNING", b="PENDING")
-    log.cluster.change(concurrency=2)
-    log.wait_for_steps(a="RUNNING", b="RUNNING")
+def test_a_higher_concurrency_level_starts_pending_steps(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"))
+    harness.wait_for_steps(a="RUNNING", b="PENDING")
+    harness.cluster.change(concurrency=2)
+    harness.wait_for_steps(a="RUNNING", b="RUNNING")
 
 
-def test_continue_runs_the_next_step_after_a_failure(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"))
-    log.wait_for_run("a").end(Failure("Unknown Error.", "no such column", "s3://b/stdout.gz"))
-    log.wait_for_steps(a="FAILED", b="RUNNING")
-    details = log.cluster.steps[0].describe()["Status"]["FailureDetails"]
+def test_continue_runs_the_next_step_after_a_failure(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"))
+    harness.wait_for_run("a").end(Failure("Unknown Error.", "no such column", "s3://b/stdout.gz"))
+    harness.wait_for_steps(a="FAILED", b="RUNNING")
+    details = harness.cluster.steps[0].describe()["Status"]["FailureDetails"]
     assert details == {
         "Reason": "Unknown Error.",
         "Message": "no such column",
@@ -170,135 +172,141 @@ def test_continue_runs_the_next_step_after_a_failure(log: ClusterLog) -> None:
     }
 
 
-def test_an_exception_in_local_aws_fails_the_step(log: ClusterLog) -> None:
-    log.create(step("a"))
-    log.wait_for_run("a").end(ValueError("oops"))
-    log.wait_for_steps(a="FAILED")
-    assert log.cluster.steps[0].failure == Failure("local_aws has a bug", "ValueError: oops", None)
+def test_an_exception_in_local_aws_fails_the_step(harness: ClusterHarness) -> None:
+    harness.create(step("a"))
+    harness.wait_for_run("a").end(ValueError("oops"))
+    harness.wait_for_steps(a="FAILED")
+    assert harness.cluster.steps[0].failure == Failure(
+        "local_aws has a bug", "ValueError: oops", None
+    )
 
 
-def test_cancel_and_wait_cancels_pending_steps(log: ClusterLog) -> None:
-    log.create(step("a", "CANCEL_AND_WAIT"), step("b"), step("c"))
-    log.wait_for_run("a").end(FAILURE)
-    log.wait_for_steps(a="FAILED", b="CANCELLED", c="CANCELLED")
-    log.wait_for("WAITING")
+def test_cancel_and_wait_cancels_pending_steps(harness: ClusterHarness) -> None:
+    harness.create(step("a", "CANCEL_AND_WAIT"), step("b"), step("c"))
+    harness.wait_for_run("a").end(FAILURE)
+    harness.wait_for_steps(a="FAILED", b="CANCELLED", c="CANCELLED")
+    harness.wait_for("WAITING")
 
 
 @pytest.mark.parametrize("action", ["TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"])
-def test_terminate_cluster_terminates_after_a_failure(log: ClusterLog, action: str) -> None:
-    log.create(step("a", action), step("b"))
-    log.wait_for_run("a").end(FAILURE)
-    log.wait_for("TERMINATED_WITH_ERRORS")
-    log.wait_for_steps(a="FAILED", b="CANCELLED")
-    assert log.cluster.status()["StateChangeReason"] == {
+def test_terminate_cluster_terminates_after_a_failure(harness: ClusterHarness, action: str) -> None:
+    harness.create(step("a", action), step("b"))
+    harness.wait_for_run("a").end(FAILURE)
+    harness.wait_for("TERMINATED_WITH_ERRORS")
+    harness.wait_for_steps(a="FAILED", b="CANCELLED")
+    assert harness.cluster.status()["StateChangeReason"] == {
         "Code": "STEP_FAILURE",
         "Message": "Shut down as step failed",
     }
 
 
-def test_a_protected_cluster_survives_a_failure(log: ClusterLog) -> None:
-    log.create(step("a", "TERMINATE_CLUSTER"), step("b"), protected=True)
-    log.wait_for_run("a").end(FAILURE)
-    log.wait_for_steps(a="FAILED", b="CANCELLED")
-    log.wait_for("WAITING")
+def test_a_protected_cluster_survives_a_failure(harness: ClusterHarness) -> None:
+    harness.create(step("a", "TERMINATE_CLUSTER"), step("b"), protected=True)
+    harness.wait_for_run("a").end(FAILURE)
+    harness.wait_for_steps(a="FAILED", b="CANCELLED")
+    harness.wait_for("WAITING")
 
 
-def test_termination_cancels_running_and_pending_steps(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"))
-    running = log.wait_for_run("a")
-    log.cluster.terminate()
-    log.wait_for("TERMINATED")
-    assert running.cancelled and "b" not in log.runs
-    log.wait_for_steps(a="CANCELLED", b="CANCELLED")
+def test_termination_cancels_running_and_pending_steps(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"))
+    running = harness.wait_for_run("a")
+    harness.cluster.terminate()
+    harness.wait_for("TERMINATED")
+    assert running.cancelled and "b" not in harness.runs
+    harness.wait_for_steps(a="CANCELLED", b="CANCELLED")
 
 
-def test_a_starting_cluster_can_be_terminated(log: ClusterLog) -> None:
-    log.create(step("a"))
-    log.cluster.terminate()
-    log.wait_for("TERMINATED")
-    assert log.runs == {}
-    log.wait_for_steps(a="CANCELLED")
+def test_a_starting_cluster_can_be_terminated(harness: ClusterHarness) -> None:
+    harness.create(step("a"))
+    harness.cluster.terminate()
+    harness.wait_for("TERMINATED")
+    assert harness.runs == {}
+    harness.wait_for_steps(a="CANCELLED")
 
 
-def test_a_pending_step_is_cancelled_at_once(log: ClusterLog) -> None:
-    log.create(step("a"), step("b"))
-    log.wait_for_steps(a="RUNNING", b="PENDING")
-    assert log.cluster.cancel(log.cluster.steps[1]) == ""
-    log.wait_for_steps(a="RUNNING", b="CANCELLED")
-    log.runs["a"].end()
-    log.wait_for("WAITING")
-    assert "b" not in log.runs
+def test_a_pending_step_is_cancelled_at_once(harness: ClusterHarness) -> None:
+    harness.create(step("a"), step("b"))
+    harness.wait_for_steps(a="RUNNING", b="PENDING")
+    assert harness.cluster.cancel(harness.cluster.steps[1]) == ""
+    harness.wait_for_steps(a="RUNNING", b="CANCELLED")
+    harness.runs["a"].end()
+    harness.wait_for("WAITING")
+    assert "b" not in harness.runs
 
 
-def test_cancelling_a_running_step_starts_the_next(log: ClusterLog) -> None:
-    log.create(step("a", "TERMINATE_CLUSTER"), step("b"))
-    running = log.wait_for_run("a")
-    assert log.cluster.cancel(running.step) == ""
-    log.wait_for_steps(a="CANCELLED", b="RUNNING")
+def test_cancelling_a_running_step_starts_the_next(harness: ClusterHarness) -> None:
+    harness.create(step("a", "TERMINATE_CLUSTER"), step("b"))
+    running = harness.wait_for_run("a")
+    assert harness.cluster.cancel(running.step) == ""
+    harness.wait_for_steps(a="CANCELLED", b="RUNNING")
     assert running.cancelled
 
 
-def test_a_completed_step_cannot_be_cancelled(log: ClusterLog) -> None:
-    log.create(step("a"))
-    log.wait_for_run("a").end()
-    log.wait_for_steps(a="COMPLETED")
-    assert "COMPLETED" in log.cluster.cancel(log.cluster.steps[0])
+def test_a_completed_step_cannot_be_cancelled(harness: ClusterHarness) -> None:
+    harness.create(step("a"))
+    harness.wait_for_run("a").end()
+    harness.wait_for_steps(a="COMPLETED")
+    assert "COMPLETED" in harness.cluster.cancel(harness.cluster.steps[0])
 
 
-def test_a_cluster_that_is_not_kept_alive_terminates_after_its_last_step(log: ClusterLog) -> None:
-    log.create(step("a"), keep_alive=False)
-    log.wait_for_run("a").end()
-    log.wait_for("TERMINATED")
-    assert log.cluster.status()["StateChangeReason"] == {
+def test_a_cluster_that_is_not_kept_alive_terminates_after_its_last_step(
+    harness: ClusterHarness,
+) -> None:
+    harness.create(step("a"), keep_alive=False)
+    harness.wait_for_run("a").end()
+    harness.wait_for("TERMINATED")
+    assert harness.cluster.status()["StateChangeReason"] == {
         "Code": "ALL_STEPS_COMPLETED",
         "Message": "Steps completed",
     }
 
 
-def test_the_auto_termination_policy_counts_from_the_last_step(log: ClusterLog) -> None:
-    log.create(step("a"), AutoTerminationPolicy={"IdleTimeout": 0.5})
-    run = log.wait_for_run("a")
+def test_the_auto_termination_policy_counts_from_the_last_step(harness: ClusterHarness) -> None:
+    harness.create(step("a"), AutoTerminationPolicy={"IdleTimeout": 0.5})
+    run = harness.wait_for_run("a")
     time.sleep(0.6)
-    assert log.cluster.state == "RUNNING"
+    assert harness.cluster.state == "RUNNING"
     run.end()
-    log.wait_for("WAITING")
+    harness.wait_for("WAITING")
     began = time.monotonic()
-    log.wait_for("TERMINATED")
+    harness.wait_for("TERMINATED")
     assert 0.4 < time.monotonic() - began < 2
-    assert log.cluster.status()["StateChangeReason"]["Code"] == "USER_REQUEST"
+    assert harness.cluster.status()["StateChangeReason"]["Code"] == "USER_REQUEST"
 
 
-def test_termination_protection_suspends_the_auto_termination_policy(log: ClusterLog) -> None:
-    log.create(protected=True, AutoTerminationPolicy={"IdleTimeout": 0.1})
-    log.wait_for("WAITING")
+def test_termination_protection_suspends_the_auto_termination_policy(
+    harness: ClusterHarness,
+) -> None:
+    harness.create(protected=True, AutoTerminationPolicy={"IdleTimeout": 0.1})
+    harness.wait_for("WAITING")
     time.sleep(0.3)
-    assert log.cluster.state == "WAITING"
-    log.cluster.change(protected=False)
-    log.wait_for("TERMINATED")
+    assert harness.cluster.state == "WAITING"
+    harness.cluster.change(protected=False)
+    harness.wait_for("TERMINATED")
 
 
 @pytest.mark.parametrize("state", ["TERMINATED", "TERMINATING"])
-def test_a_terminating_cluster_accepts_no_steps(log: ClusterLog, state: str) -> None:
-    log.create(step("a"))
-    log.wait_for_run("a")
-    log.cluster.terminate()
+def test_a_terminating_cluster_accepts_no_steps(harness: ClusterHarness, state: str) -> None:
+    harness.create(step("a"))
+    harness.wait_for_run("a")
+    harness.cluster.terminate()
     if state == "TERMINATED":
-        log.wait_for(state)
+        harness.wait_for(state)
     with pytest.raises(
         AwsError, match="shutting down, terminated, or finished may not be modified"
     ):
-        log.cluster.add([step("b")])
+        harness.cluster.add([step("b")])
 
 
-def test_a_cluster_accepts_at_most_256_active_steps(log: ClusterLog) -> None:
-    log.create(*(step(str(number)) for number in range(256)))
+def test_a_cluster_accepts_at_most_256_active_steps(harness: ClusterHarness) -> None:
+    harness.create(*(step(str(number)) for number in range(256)))
     with pytest.raises(AwsError, match="Maximum number of active steps"):
-        log.cluster.add([step("one more")])
+        harness.cluster.add([step("one more")])
 
 
 @pytest.mark.parametrize("action", ["CANCEL_AND_WAIT", "TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"])
-def test_concurrent_steps_have_to_continue_on_failure(log: ClusterLog, action: str) -> None:
-    log.create(concurrency=2)
+def test_concurrent_steps_have_to_continue_on_failure(harness: ClusterHarness, action: str) -> None:
+    harness.create(concurrency=2)
     with pytest.raises(AwsError, match=f"ActionOnFailure {action} is not valid"):
-        log.cluster.add([step("a", action)])
-    assert log.cluster.steps == []
+        harness.cluster.add([step("a", action)])
+    assert harness.cluster.steps == []
