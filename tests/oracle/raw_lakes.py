@@ -101,17 +101,19 @@ class RawFile:
     byte_order_marks: int = 0
     last_line_end: bool = True
     junk: tuple[bytes, ...] = ()  # lines after the rows
+    header_again: bool = False  # after the junk: exports put together
     name: str = "part.csv"
 
     def write(self, folder: Path) -> None:
         lines = [self._line(row) for row in (self.columns, *self.rows)]
         ends = [self.line_ends[number % len(self.line_ends)] for number in range(len(lines))]
-        if not self.last_line_end and not self.junk:
+        if not self.last_line_end and not self.junk and not self.header_again:
             ends[-1] = ""
         text = "\ufeff" * self.byte_order_marks + "".join(
             line + end for line, end in zip(lines, ends, strict=True)
         )
-        content = text.encode("utf-8") + b"\n".join(self.junk)
+        last = [self._line(self.columns).encode()] if self.header_again else []
+        content = text.encode("utf-8") + b"\n".join([*self.junk, *last])
         (folder / self.name).parent.mkdir(parents=True, exist_ok=True)
         (folder / self.name).write_bytes(
             gzip.compress(content) if self.name.lower().endswith(".gz") else content
@@ -144,6 +146,7 @@ JUNK = {
     b'R-across,"U1\nV1"x,V1\nnext,a,b': 1,
     b"\xc2\xa0": 1,
     b" \x00": 1,
+    b'"': 1,
     b'""': 1,
     b"": 1,
 }
@@ -243,6 +246,7 @@ def raw_file(draw: st.DrawFn, table: str, rows: list[Row], number: int) -> RawFi
         marks,
         last_line_end,
         tuple(junk),
+        marks < 2 and draw(st.integers(0, 5)) == 0,  # with two, either may count as the first
         name,
     )
 
