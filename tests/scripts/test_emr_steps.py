@@ -237,8 +237,8 @@ def test_a_failed_step_without_logs_names_the_command_that_explains_it_later(
             "GetObject",
         )
 
-    def interrupt_the_wait(step, state, elapsed):
-        if step == "the step's log":
+    def interrupt_the_wait(waited_for, state, elapsed):
+        if waited_for == "the step's log":
             raise KeyboardInterrupt
 
     jobs(("broken",))
@@ -285,7 +285,7 @@ def test_ctrl_c_during_the_termination_says_that_it_goes_on(lake, cluster, monke
 def test_ctrl_c_cancels_the_running_spark_step(lake, cluster, jobs, monkeypatch):
     jobs(("slow",))
 
-    def interrupt_when_running(step, state, elapsed):
+    def interrupt_when_running(waited_for, state, elapsed):
         if "RUNNING" in state:
             raise KeyboardInterrupt
 

@@ -119,13 +119,9 @@ def recordings_without_pauses(recordings, monkeypatch):
 
 
 def trivial_step(settings, job, run_id, owner):
-    created = spark_step(settings, "clean_rentals", run_id)
+    step = spark_step(settings, "clean_rentals", run_id)
     arguments = ["spark-submit", "--deploy-mode", "client", settings.s3("jobs", "job.py")]
-    return {
-        **created,
-        "Name": job,
-        "HadoopJarStep": {**created["HadoopJarStep"], "Args": arguments},
-    }
+    return {**step, "Name": job, "HadoopJarStep": {**step["HadoopJarStep"], "Args": arguments}}
 
 
 @pytest.fixture(scope="module")
@@ -139,24 +135,24 @@ def settings(stand_in, tmp_path_factory):
     }
     flags["REPORTS_DIR"] = str(folder / "reports")
     options = {"SCHEDULE_EXPRESSION": "rate(1 day)", "ALERT_EMAIL": "data@example.com"}
-    created = load_settings({}, folder / "x.env", {**flags, **options})
-    generate(rentals=50, folder=created.data_dir)
-    return created
+    settings = load_settings({}, folder / "x.env", {**flags, **options})
+    generate(rentals=50, folder=settings.data_dir)
+    return settings
 
 
 @pytest.fixture(scope="module")
 def recordings(patched, settings):
     """The calls of every step against the local AWS, by the step's name."""
-    created = {}
+    by_step = {}
     for name, step in STEPS.items():
-        aws, created[name] = Aws(settings), Recording()
-        created[name].listen_to(aws)
+        aws, by_step[name] = Aws(settings), Recording()
+        by_step[name].listen_to(aws)
         step(aws, Console(io.StringIO(), io.StringIO()))
         if name == "setup_aws_environment":
             write_run(aws)
         if name == "deploy_step_functions":
             Pipeline(settings, Aws(settings)).deploy_definition(without_spark)
-    return created
+    return by_step
 
 
 def write_run(aws):
@@ -167,9 +163,9 @@ def write_run(aws):
         f"processed/{table}/run_id={RUN}/part-0.parquet": stream.getvalue() for table in TABLES
     }
     files |= {"jobs/job.py": b"print('well')", SUMMARY_KEY.format(run_id=RUN): b"{}"}
-    created = Aws(aws.settings).client("s3")
+    s3 = Aws(aws.settings).client("s3")
     for key, content in files.items():
-        created.put_object(Bucket=aws.settings.s3_bucket_name, Key=key, Body=content)
+        s3.put_object(Bucket=aws.settings.s3_bucket_name, Key=key, Body=content)
 
 
 def test_the_list_of_calls_is_complete(recordings):

@@ -184,11 +184,11 @@ def test_an_instance_profile_with_another_role_is_corrected(ready: Any, tmp_path
     iam.add_role_to_instance_profile(
         InstanceProfileName=name, RoleName=ready.settings.glue_service_role
     )
-    changes = run_step_1(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
-    other_project = ready.settings.glue_service_role
+    change = run_step_1(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
+    other_role = ready.settings.glue_service_role
     assert (
-        changes
-        == f"restored ({other_project} out of the instance profile, role in the instance profile)"
+        change
+        == f"restored ({other_role} out of the instance profile, role in the instance profile)"
     )
 
 
@@ -196,8 +196,8 @@ def test_a_deleted_instance_profile_is_created_again(ready: Any, tmp_path: Path)
     iam, name = ready.aws.client("iam"), ready.settings.emr_ec2_instance_profile
     iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
     iam.delete_instance_profile(InstanceProfileName=name)
-    changes = run_step_1(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
-    assert changes == "restored (instance profile, role in the instance profile)"
+    change = run_step_1(ready, tmp_path)["EMR_EC2_INSTANCE_PROFILE"]
+    assert change == "restored (instance profile, role in the instance profile)"
 
 
 def test_policies_that_somebody_attached_are_kept(ready: Any, tmp_path: Path) -> None:
@@ -431,12 +431,12 @@ def test_a_role_of_another_account_is_an_error_before_anything_is_created(
     new_project: Callable[..., Any], tmp_path: Path
 ) -> None:
     project = new_project()
-    project_with_arn = "arn:aws:iam::000000000000:role/Mine"
+    role_arn = "arn:aws:iam::000000000000:role/Mine"
     assert project.aws.account_id == ACCOUNT
     # without an endpoint, as on AWS
-    project.aws.settings = Settings(step_functions_role_arn=project_with_arn)
+    project.aws.settings = Settings(step_functions_role_arn=role_arn)
     with pytest.raises(
-        ConfigError, match=f"STEP_FUNCTIONS_ROLE_ARN is {project_with_arn}.*belong to {ACCOUNT}"
+        ConfigError, match=f"STEP_FUNCTIONS_ROLE_ARN is {role_arn}.*belong to {ACCOUNT}"
     ):
         step.setup_iam_roles(project.aws, project.console, file=tmp_path / "iam_roles.json")
     assert not (tmp_path / "iam_roles.json").exists()
@@ -470,5 +470,5 @@ def test_the_shell_wrapper_works_from_any_folder_and_passes_its_arguments(tmp_pa
     assert missing.returncode == 2 and "there is no Python in" in missing.stderr
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    role_on_aws = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
-    assert role_on_aws.stdout.strip() == "['--region', 'us-east-1', 'a b']"
+    result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['--region', 'us-east-1', 'a b']"

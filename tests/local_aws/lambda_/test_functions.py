@@ -98,8 +98,8 @@ class Functions:
 
     def objects(self) -> list[str]:
         return [
-            listed["Key"]
-            for listed in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])
+            item["Key"]
+            for item in self.s3.list_objects_v2(Bucket="functions-test").get("Contents", [])
         ]
 
 

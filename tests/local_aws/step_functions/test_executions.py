@@ -106,7 +106,7 @@ class Machines:
 
     def wait_for_event(self, execution: str, event: str, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
-        while event not in (described["type"] for described in self.events(execution)):
+        while event not in (entry["type"] for entry in self.events(execution)):
             assert time.monotonic() < deadline, self.events(execution)
             time.sleep(0.02)
 
@@ -115,7 +115,7 @@ class Machines:
 
     def step_states(self, cluster: str, name: str) -> list[str]:
         steps = self.emr.list_steps(ClusterId=cluster)["Steps"]
-        return [described["Status"]["State"] for described in steps if described["Name"] == name]
+        return [step["Status"]["State"] for step in steps if step["Name"] == name]
 
     def wait_for_step(self, cluster: str, name: str, state: str, seconds: float = 10) -> None:
         deadline = time.monotonic() + seconds
@@ -217,20 +217,20 @@ def test_a_cluster_is_created_and_terminated(machines: Machines) -> None:
 def test_a_failed_step_fails_its_task_with_the_step_as_cause(machines: Machines, bare: str) -> None:
     failure = machines.output(caught(step(), "States.TaskFailed"), {"cluster": bare})
     assert failure["Error"] == "States.TaskFailed"
-    described = json.loads(failure["Cause"])["Step"]
-    assert (described["Name"], described["Status"]["State"]) == ("sleep", "FAILED")
-    assert "spark-submit" in described["Status"]["FailureDetails"]["Message"]
+    failed_step = json.loads(failure["Cause"])["Step"]
+    assert (failed_step["Name"], failed_step["Status"]["State"]) == ("sleep", "FAILED")
+    assert "spark-submit" in failed_step["Status"]["FailureDetails"]["Message"]
 
 
 def test_a_completed_step_is_the_task_s_result(machines: Machines) -> None:
-    created = task(f"{EMR}createCluster", CLUSTER, ResultPath="$.made")
+    create = task(f"{EMR}createCluster", CLUSTER, ResultPath="$.made")
     work = task(
         f"{EMR}addStep.sync",
         {"ClusterId.$": "$.made.ClusterId", "Step": spark_submit("good")},
         ResultPath="$.step",
     )
     off = task(f"{EMR}terminateCluster", {"ClusterId.$": "$.made.ClusterId"}, ResultPath="$.off")
-    result = machines.output(chain(Make=created, Work=work, Off=off))
+    result = machines.output(chain(Make=create, Work=work, Off=off))
     assert result["step"]["Step"]["Status"]["State"] == "COMPLETED"
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT.*Z", result["step"]["Step"]["Status"]["Timeline"]["EndDateTime"]

@@ -453,8 +453,8 @@ def test_the_vcpu_quota_of_the_market_has_to_fit_the_cluster_beside_running_inst
         ec2.add_response("describe_instance_types", XLARGE)
         for code, quota in zip(("L-1216C47A", "L-34B43A08"), quotas, strict=False):
             ec2.add_response("describe_instances", {"Reservations": [{"Instances": RUNNING}]})
-            calls = {"ServiceCode": "ec2", "QuotaCode": code}
-            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, calls)
+            parameters = {"ServiceCode": "ec2", "QuotaCode": code}
+            limits.add_response("get_service_quota", {"Quota": {"Value": quota}}, parameters)
         findings = list(preflight_cluster.vcpu_quota(project.aws))
         limits.assert_no_pending_responses()
     assert [
@@ -552,9 +552,9 @@ def test_the_network_tag_is_required_only_with_the_v2_policy(
     assert levels(preflight_cluster.network(project.aws)) == found
 
 
-@pytest.mark.parametrize(("answer", "remaining"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
+@pytest.mark.parametrize(("answer", "expected"), [("no", [OK, PROBLEM]), ("yes", [OK, OK])])
 def test_the_network_is_tagged_if_the_user_agrees(
-    new_project, subnet, internet_route, monkeypatch, answer, remaining
+    new_project, subnet, internet_route, monkeypatch, answer, expected
 ):
     project = new_project(EMR_SUBNET_ID=subnet["SubnetId"])
     questions = []
@@ -566,7 +566,7 @@ def test_the_network_is_tagged_if_the_user_agrees(
         ask=lambda question: questions.append(question) or answer,
     )
     assert len(questions) == 1 and "aws ec2 create-tags" in project.out.getvalue()
-    assert levels(network(new_project, subnet["SubnetId"])) == remaining
+    assert levels(network(new_project, subnet["SubnetId"])) == expected
 
 
 def test_without_a_terminal_fix_changes_nothing_and_names_the_flag_yes(new_project, monkeypatch):

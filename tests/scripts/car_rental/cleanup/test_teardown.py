@@ -327,9 +327,9 @@ def test_without_a_terminal_nothing_is_removed_and_the_flag_yes_is_named(project
     assert removed == []
 
 
-def fail_with(function_archive):
+def fail_with(code):
     def remove():
-        raise ClientError({"Error": {"Code": function_archive, "Message": "no"}}, "DeleteTopic")
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "DeleteTopic")
 
     return remove
 
@@ -345,10 +345,10 @@ def test_a_failed_removal_is_reported_and_the_rest_is_removed(project_with, remo
 
 
 @pytest.mark.parametrize(
-    "function_archive", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
+    "code", ["ResourceNotFoundException", "StateMachineDoesNotExist", "NotFound"]
 )
-def test_a_resource_that_no_longer_exists_counts_as_removed(project_with, function_archive):
-    project = project_with(Resource("topic", "a", fail_with(function_archive)))
+def test_a_resource_that_no_longer_exists_counts_as_removed(project_with, code):
+    project = project_with(Resource("topic", "a", fail_with(code)))
     assert tear_down(project).removed == ["topic a"]
 
 

@@ -177,13 +177,13 @@ def test_a_sample_without_defects_has_no_duplicates(clean: duckdb.DuckDBPyConnec
 def test_a_rental_costs_its_hours_times_the_rate_of_its_type(
     clean: duckdb.DuckDBPyConnection,
 ) -> None:
-    arguments = clean.execute("""
+    wrong_prices = clean.execute("""
         SELECT count(*) FROM rental_transactions JOIN vehicles USING (vehicle_id)
         WHERE total_amount::DECIMAL(12, 2) <> CASE vehicle_type
             WHEN 'basic' THEN 10 WHEN 'premium' THEN 20 ELSE 50 END
               * epoch(rental_end_time::TIMESTAMP - rental_start_time::TIMESTAMP) / 3600
         """).fetchone()
-    assert arguments == (0,)
+    assert wrong_prices == (0,)
 
 
 def test_durations_and_start_days_are_uniformly_distributed(
