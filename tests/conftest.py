@@ -113,7 +113,7 @@ def trail() -> CallTrail:
 def step_functions_without_if_match(trail: CallTrail, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rejects definitions with `IfMatch`, like a Step Functions that does not know the field.
 
-    S3 has had If-Match on PutObject since November 2024; Step Functions follows later.
+    S3 has had If-Match for PutObject since November 2024.
     """
     handlers = trail.app.handlers
     message = 'The field "IfMatch" is not supported by Step Functions'

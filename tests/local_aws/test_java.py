@@ -33,7 +33,7 @@ def test_java_home_takes_precedence(tmp_path: Path) -> None:
     assert (java.home, java.major, java.found) == (home, 17, "JAVA_HOME")
 
 
-def test_the_home_of_a_java_on_the_path_is_the_one_that_it_reports(tmp_path: Path) -> None:
+def test_a_java_on_the_path_reports_its_home(tmp_path: Path) -> None:
     home = fake_java(tmp_path / "real", "11")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").symlink_to(home / "bin" / "java")

@@ -43,7 +43,7 @@ class Servers:
         self.notes: list[str] = []
 
     def restart(self) -> Client:
-        """Kills the server and starts another on the same folder; returns clients of it."""
+        """Kills the server, if one runs, and starts another; returns clients of it."""
         self.kill()
         self._server = server = Server("--die-with-parent", "--data-dir", str(self.folder))
         self.notes = []

@@ -199,7 +199,7 @@ def test_a_missing_bucket_or_state_machine_names_its_step(
         )
 
 
-def test_a_run_id_of_an_ended_execution_is_an_error(pipeline: Pipeline) -> None:
+def test_a_run_id_of_an_ended_execution_cannot_be_used_again(pipeline: Pipeline) -> None:
     pipeline.deploy_definition(without_spark)
     run_id = pipeline.write_run(*TABLES)
     execute(pipeline, run_id=run_id)

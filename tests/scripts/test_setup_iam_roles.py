@@ -93,7 +93,7 @@ def test_the_nodes_get_an_instance_profile_with_their_role(ready: Any) -> None:
     }
 
 
-def test_a_second_run_changes_nothing_and_says_so(ready: Any, tmp_path: Path) -> None:
+def test_a_second_run_reads_only_and_reports_unchanged(ready: Any, tmp_path: Path) -> None:
     written = (tmp_path / "iam_roles.json").stat().st_mtime_ns
     operations: list[str] = []
     ready.aws.client("iam").meta.events.register(

@@ -19,7 +19,7 @@ def env_file(tmp_path):
     return write
 
 
-def test_the_command_line_precedes_the_environment_and_the_environment_the_file(env_file):
+def test_the_command_line_overrides_the_environment_which_overrides_the_file(env_file):
     path = env_file("S3_BUCKET_NAME=from-file\nAWS_REGION=eu-west-1\nGLUE_DATABASE_NAME=from_file")
     settings = load_settings(
         {"S3_BUCKET_NAME": "from-shell", "AWS_REGION": "eu-west-2"},
