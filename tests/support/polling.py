@@ -11,7 +11,7 @@ def until(read: Callable[[], Any], accept: Callable[[Any], bool], seconds: float
     """Polls ``read`` until ``accept`` holds for its value or time is up; returns the last value."""
     deadline = time.monotonic() + seconds
     while not accept(value := read()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value
 
 
