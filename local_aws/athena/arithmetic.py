@@ -46,18 +46,18 @@ def _of_numbers(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
 
 def _of_integers(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
     kind = common(left.type, right.type) or BIGINT
-    one, other = left.as_type(kind, prefix), right.as_type(kind, prefix)
+    left_sql, right_sql = left.as_type(kind, prefix), right.as_type(kind, prefix)
     if sign == "/":
-        return Typed(f"{prefix}divide_integers({one}, {other})", kind)
+        return Typed(f"{prefix}divide_integers({left_sql}, {right_sql})", kind)
     if sign == "%":
-        return Typed(f"{prefix}remainder({one}, {other})", kind)
-    return Typed(f"({one} {sign} {other})", kind)
+        return Typed(f"{prefix}remainder({left_sql}, {right_sql})", kind)
+    return Typed(f"({left_sql} {sign} {right_sql})", kind)
 
 
 def _of_decimals(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
     """Trino's rules of precision and scale: https://trino.io/docs/current/functions/decimal.html"""
     kinds = [as_decimal(side.type) for side in (left, right)]
-    one, other = (
+    left_sql, right_sql = (
         side.as_type(kind, prefix) for side, kind in zip((left, right), kinds, strict=True)
     )
     (p1, s1), (p2, s2) = (kind.params for kind in kinds)
@@ -65,17 +65,23 @@ def _of_decimals(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
     if sign == "/":
         kind = decimal(p1 + s2 + max(0, s2 - s1), scale)
         return quotient(
-            f"{prefix}unscaled({one})", scale - s1 + s2, f"{prefix}unscaled({other})", kind, prefix
+            f"{prefix}unscaled({left_sql})",
+            scale - s1 + s2,
+            f"{prefix}unscaled({right_sql})",
+            kind,
+            prefix,
         )
     if sign == "%":
         kind = decimal(min(p1 - s1, p2 - s2) + scale, scale)
-        return Typed(f"CAST({prefix}remainder({one}, {other}) AS {duckdb_type(kind)})", kind)
+        return Typed(
+            f"CAST({prefix}remainder({left_sql}, {right_sql}) AS {duckdb_type(kind)})", kind
+        )
     kind = (
         decimal(p1 + p2, s1 + s2)
         if sign == "*"
         else decimal(max(p1 - s1, p2 - s2) + scale + 1, scale)
     )
-    return Typed(f"CAST(({one} {sign} {other}) AS {duckdb_type(kind)})", kind)
+    return Typed(f"CAST(({left_sql} {sign} {right_sql}) AS {duckdb_type(kind)})", kind)
 
 
 def quotient(numerator: str, shift: int, denominator: str, kind: Type, prefix: str) -> Typed:
@@ -116,10 +122,10 @@ def _between_moments(left: Typed, right: Typed, prefix: str) -> Typed | None:
     kind = common(left.type, right.type)
     if kind is None:
         return None
-    one, other = left.as_type(kind, prefix), right.as_type(kind, prefix)
+    left_sql, right_sql = left.as_type(kind, prefix), right.as_type(kind, prefix)
     if kind == DATE:
-        return Typed(f"to_days(CAST({one} - {other} AS INTEGER))", DAY_TIME)
-    return Typed(f"({one} - {other})", DAY_TIME)
+        return Typed(f"to_days(CAST({left_sql} - {right_sql} AS INTEGER))", DAY_TIME)
+    return Typed(f"({left_sql} - {right_sql})", DAY_TIME)
 
 
 def _interval_times(left: Typed, right: Typed, sign: str, prefix: str) -> Typed | None:

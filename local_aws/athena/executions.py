@@ -96,19 +96,19 @@ class Execution:
                 with suppress(duckdb.Error):  # closed a moment ago
                     cursor.interrupt()
 
-    def can_answer(self, other: Execution) -> bool:
-        """Returns whether ``other`` may return this execution's result instead of running.
+    def can_answer(self, query: Execution) -> bool:
+        """Returns whether ``query`` may return this execution's result instead of running.
 
-        Only for an ``other`` that asks for result reuse.
+        Only for a ``query`` that asks for result reuse.
         """
-        age = (other.request.get("ResultReuseConfiguration") or {}).get(
+        age = (query.request.get("ResultReuseConfiguration") or {}).get(
             "ResultReuseByAgeConfiguration"
         ) or {}
-        recent = self.ended is not None and other.submitted - self.ended <= 60 * age.get(
+        recent = self.ended is not None and query.submitted - self.ended <= 60 * age.get(
             "MaxAgeInMinutes", 60
         )
-        same = all(self.request.get(key) == other.request.get(key) for key in _SAME_REQUEST)
-        places = [(execution.region, execution.workgroup) for execution in (self, other)]
+        same = all(self.request.get(key) == query.request.get(key) for key in _SAME_REQUEST)
+        places = [(execution.region, execution.workgroup) for execution in (self, query)]
         selects = self.state == SUCCEEDED and self.substatement == "SELECT"
         return bool(age.get("Enabled")) and selects and recent and same and places[0] == places[1]
 

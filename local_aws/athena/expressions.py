@@ -374,8 +374,8 @@ class Expressions:
             raise self.mismatch(
                 node, f"Cannot check if {value.type} is BETWEEN {low.type} and {high.type}"
             )
-        one, two, three = (self.coerced(side, kind) for side in (value, low, high))
-        return Typed(f"({one} BETWEEN {two} AND {three})", BOOLEAN)
+        tested, least, most = (self.coerced(side, kind) for side in (value, low, high))
+        return Typed(f"({tested} BETWEEN {least} AND {most})", BOOLEAN)
 
     def _in(self, node: exp.Expr) -> Typed:
         value = self.compile(node.this)

@@ -398,8 +398,8 @@ class QueryCompiler:
             )
             raise self._failed(node.expression, "TYPE_MISMATCH", message)
         kinds = [
-            self._column_type(node, word, n, one, other)
-            for n, (one, other) in enumerate(zip(left.columns, right.columns, strict=True))
+            self._column_type(node, word, n, first, second)
+            for n, (first, second) in enumerate(zip(left.columns, right.columns, strict=True))
         ]
         everything = "" if node.args.get("distinct") else " ALL"
         sql = f"({_recast(left, kinds)}) {word}{everything} ({_recast(right, kinds)})"
@@ -410,13 +410,13 @@ class QueryCompiler:
         return self._ordered(node, Compiled(sql, columns))
 
     def _column_type(
-        self, node: exp.Expr, word: str, index: int, one: OutputColumn, other: OutputColumn
+        self, node: exp.Expr, word: str, index: int, first: OutputColumn, second: OutputColumn
     ) -> Type:
-        kind = common(one.type, other.type)
+        kind = common(first.type, second.type)
         if kind is None:
             message = (
-                f"column {index + 1} in {word} query has incompatible types: {one.type},"
-                f" {other.type}"
+                f"column {index + 1} in {word} query has incompatible types: {first.type},"
+                f" {second.type}"
             )
             raise self._failed(node.expression, "TYPE_MISMATCH", message)
         return kind
@@ -704,11 +704,11 @@ class QueryCompiler:
             raise self._failed(join, "NOT_SUPPORTED", "Natural join not supported")
         if method or kind not in ("", "INNER", "OUTER", "CROSS"):
             raise self._failed(join, "SYNTAX_ERROR", f"mismatched input '{method or kind}'")
-        right, others = self._relation(join.this, Scope(tuple(columns), outer))
-        _mark_nullable(side, columns, others)
-        scope = Scope((*columns, *others), outer)
+        right, right_columns = self._relation(join.this, Scope(tuple(columns), outer))
+        _mark_nullable(side, columns, right_columns)
+        scope = Scope((*columns, *right_columns), outer)
         if join.args.get("using"):
-            return self._join_using(left, right, side, join, columns, others)
+            return self._join_using(left, right, side, join, columns, right_columns)
         on = join.args.get("on")
         if on is None:
             if side or kind in ("INNER", "OUTER"):
@@ -726,14 +726,14 @@ class QueryCompiler:
         side: str,
         join: exp.Expr,
         columns: list[Column],
-        others: list[Column],
+        right_columns: list[Column],
     ) -> tuple[str, list[Column]]:
         names = [name.name.lower() for name in join.args["using"]]
         merged, conditions = [], []
         for name in names:
             mine, theirs = (
                 self._using(join, columns, name, "left"),
-                self._using(join, others, name, "right"),
+                self._using(join, right_columns, name, "right"),
             )
             kind = common(mine.type, theirs.type)
             if kind is None:
@@ -742,20 +742,24 @@ class QueryCompiler:
                     f" {theirs.type}"
                 )
                 raise self._failed(join, "TYPE_MISMATCH", message)
-            one, other = (
+            left_key, right_key = (
                 cast(mine.use().sql, mine.type, kind),
                 cast(theirs.use().sql, theirs.type, kind),
             )
-            conditions.append(f"{one} = {other}")
+            conditions.append(f"{left_key} = {right_key}")
             merged.append(
                 Column(
                     (),
                     name,
-                    {"RIGHT": other, "FULL": f"coalesce({one}, {other})"}.get(side, one),
+                    {"RIGHT": right_key, "FULL": f"coalesce({left_key}, {right_key})"}.get(
+                        side, left_key
+                    ),
                     kind,
                 )
             )
-        rest = [column for column in columns + others if (column.name or "").lower() not in names]
+        rest = [
+            column for column in columns + right_columns if (column.name or "").lower() not in names
+        ]
         return f"{left} {side or 'INNER'} JOIN {right} ON {' AND '.join(conditions)}", merged + rest
 
     def _using(self, join: exp.Expr, columns: list[Column], name: str, which: str) -> Column:

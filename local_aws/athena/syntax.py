@@ -103,20 +103,20 @@ class Source:
             for token in self._tokens
             if token.token_type in (TokenType.LIMIT, TokenType.OFFSET)
         ]
-        for one, other in zip(order, order[1:], strict=False):
+        for limit, offset in zip(order, order[1:], strict=False):
             if (
-                one.token_type is TokenType.LIMIT
-                and other.token_type is TokenType.OFFSET
-                and self._same_level(one, other)
+                limit.token_type is TokenType.LIMIT
+                and offset.token_type is TokenType.OFFSET
+                and self._same_level(limit, offset)
             ):
                 raise InvalidSyntax(
-                    f"{self._line_column(other.start)}: mismatched input '{other.text}'. Expecting:"
-                    " <EOF>"
+                    f"{self._line_column(offset.start)}: mismatched input '{offset.text}'."
+                    " Expecting: <EOF>"
                 )
 
-    def _same_level(self, one: Token, other: Token) -> bool:
+    def _same_level(self, first: Token, last: Token) -> bool:
         between = [
-            token.token_type for token in self._tokens if one.start < token.start < other.start
+            token.token_type for token in self._tokens if first.start < token.start < last.start
         ]
         return TokenType.L_PAREN not in between and TokenType.R_PAREN not in between
 

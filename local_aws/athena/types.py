@@ -102,25 +102,25 @@ _WIDENS = {
 _SAME_FAMILY = ("varchar", "char", "decimal", "timestamp", "timestamp with time zone", "time")
 
 
-def common(one: Type, other: Type) -> Type | None:
+def common(first: Type, second: Type) -> Type | None:
     """The type to which both coerce, or None. Trino does not coerce text to numbers or back."""
-    if one == other or other.name == "unknown":
-        return one
-    if one.name == "unknown":
-        return other
-    if one.name == other.name:
-        return _common_of_family(one, other)
+    if first == second or second.name == "unknown":
+        return first
+    if first.name == "unknown":
+        return second
+    if first.name == second.name:
+        return _common_of_family(first, second)
     if (
-        one.name == "decimal"
-        and other.name in INTEGERS
-        or other.name == "decimal"
-        and one.name in INTEGERS
+        first.name == "decimal"
+        and second.name in INTEGERS
+        or second.name == "decimal"
+        and first.name in INTEGERS
     ):
-        return _common_of_family(as_decimal(one), as_decimal(other))
-    if other.name in _WIDENS.get(one.name, ()):
-        return _widened(one, other)
-    if one.name in _WIDENS.get(other.name, ()):
-        return _widened(other, one)
+        return _common_of_family(as_decimal(first), as_decimal(second))
+    if second.name in _WIDENS.get(first.name, ()):
+        return _widened(first, second)
+    if first.name in _WIDENS.get(second.name, ()):
+        return _widened(second, first)
     return None
 
 
@@ -130,25 +130,26 @@ def _widened(narrow: Type, wide: Type) -> Type:
     return wide
 
 
-def _common_of_family(one: Type, other: Type) -> Type | None:
-    if one.name == "decimal":
-        scale = max(one.params[1], other.params[1])
+def _common_of_family(first: Type, second: Type) -> Type | None:
+    if first.name == "decimal":
+        scale = max(first.params[1], second.params[1])
         return decimal(
-            max(one.params[0] - one.params[1], other.params[0] - other.params[1]) + scale, scale
+            max(first.params[0] - first.params[1], second.params[0] - second.params[1]) + scale,
+            scale,
         )
-    if one.name in _SAME_FAMILY:
-        params = (max(one.params[0], other.params[0]),) if one.params and other.params else ()
-        return Type(one.name, params, zone=one.zone)
-    if len(one.items) != len(other.items):
+    if first.name in _SAME_FAMILY:
+        params = (max(first.params[0], second.params[0]),) if first.params and second.params else ()
+        return Type(first.name, params, zone=first.zone)
+    if len(first.items) != len(second.items):
         return None
-    items = [common(mine, theirs) for mine, theirs in zip(one.items, other.items, strict=True)]
+    items = [common(mine, theirs) for mine, theirs in zip(first.items, second.items, strict=True)]
     if not items or None in items:
         return None
     names = tuple(
         mine if mine == theirs else None
-        for mine, theirs in zip(one.fields, other.fields, strict=True)
+        for mine, theirs in zip(first.fields, second.fields, strict=True)
     )
-    return Type(one.name, items=tuple(item for item in items if item), fields=names)
+    return Type(first.name, items=tuple(item for item in items if item), fields=names)
 
 
 def coerces(given: Type, wanted: Type) -> bool:

@@ -227,35 +227,38 @@ def _estimated(rows: int, sampled: int, size: int) -> int:
 # merging
 
 
-def mergeable(one: FileSchema, other: FileSchema, combine: bool) -> bool:
-    """Returns whether two schemas make one table: same format, similar or compatible columns."""
-    same_format = (one.classification, one.compression) == (other.classification, other.compression)
-    same_format = same_format and one.details.get("delimiter") == other.details.get("delimiter")
+def mergeable(first: FileSchema, second: FileSchema, combine: bool) -> bool:
+    """Returns whether two schemas make first table: same format, similar or compatible columns."""
+    same_format = (first.classification, first.compression) == (
+        second.classification,
+        second.compression,
+    )
+    same_format = same_format and first.details.get("delimiter") == second.details.get("delimiter")
     if not same_format or combine:
         return same_format and all(
-            _wider(kind, other.columns[name]) is not None
-            for name, kind in one.columns.items()
-            if name in other.columns
+            _wider(kind, second.columns[name]) is not None
+            for name, kind in first.columns.items()
+            if name in second.columns
         )
-    common = sum(other.columns.get(name) == kind for name, kind in one.columns.items())
-    return common >= SIMILAR * max(len(one.columns), len(other.columns))
+    common = sum(second.columns.get(name) == kind for name, kind in first.columns.items())
+    return common >= SIMILAR * max(len(first.columns), len(second.columns))
 
 
-def merged(one: FileSchema, other: FileSchema) -> FileSchema:
+def merged(first: FileSchema, second: FileSchema) -> FileSchema:
     """The schema for the files of both; columns of the first come first."""
     return FileSchema(
-        one.classification,
-        merged_columns(one.columns, other.columns),
-        one.records + other.records,
-        one.compression,
-        {**other.details, **one.details},
+        first.classification,
+        merged_columns(first.columns, second.columns),
+        first.records + second.records,
+        first.compression,
+        {**second.details, **first.details},
     )
 
 
-def merged_columns(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of columns; a column with two types gets the wider one, else text."""
-    result = dict(one)
-    for name, kind in other.items():
+def merged_columns(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """Both sets of columns; a column with two types gets the wider first, else text."""
+    result = dict(first)
+    for name, kind in second.items():
         result[name] = (_wider(result[name], kind) or "string") if name in result else kind
     return result
 
@@ -263,21 +266,21 @@ def merged_columns(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
 
 
-def _wider(one: str, other: str) -> str | None:
-    if one == other:
-        return one
-    if one in _NUMBERS and other in _NUMBERS:
-        return max(one, other, key=_NUMBERS.index)
-    if one.startswith("decimal(") and other.startswith("decimal("):
-        return _wider_decimal(one, other)
+def _wider(first: str, second: str) -> str | None:
+    if first == second:
+        return first
+    if first in _NUMBERS and second in _NUMBERS:
+        return max(first, second, key=_NUMBERS.index)
+    if first.startswith("decimal(") and second.startswith("decimal("):
+        return _wider_decimal(first, second)
     return (
         "string"
-        if "string" in (one, other) and not {one[:5], other[:5]} & {"array", "struc", "map<s"}
+        if "string" in (first, second) and not {first[:5], second[:5]} & {"array", "struc", "map<s"}
         else None
     )
 
 
-def _wider_decimal(one: str, other: str) -> str:
-    (p1, s1), (p2, s2) = (map(int, kind[8:-1].split(",")) for kind in (one, other))
+def _wider_decimal(first: str, second: str) -> str:
+    (p1, s1), (p2, s2) = (map(int, kind[8:-1].split(",")) for kind in (first, second))
     scale = max(s1, s2)
     return f"decimal({min(38, max(p1 - s1, p2 - s2) + scale)},{scale})"
