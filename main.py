@@ -23,9 +23,7 @@ from car_rental import prerequisites  # noqa: F401
 
 # isort: split
 import argparse
-import re
-import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from car_rental import cli
@@ -49,10 +47,11 @@ from car_rental.runs.command_line import RESUMABLE, command_line, phases
 from car_rental.runs.local_server import local_lake
 from car_rental.runs.records import RunRecord
 from car_rental.runs.run import Run
+from car_rental.runs.selection import shown_on_board, steps_to_run
 from car_rental.s3.lake_bucket import require_bucket
 from car_rental.s3.lake_files import upload_files
 from car_rental.s3.lake_lock import LakeLock, lake_lock
-from car_rental.steps import PHASES, STEPS, Step
+from car_rental.steps import PHASES
 from create_emr_cluster import create_emr_cluster
 from deploy_step_functions import deploy_step_functions
 from execute_step_functions import execute_step_functions
@@ -179,23 +178,6 @@ _WORK: dict[str, Callable[[Run], None]] = {
 }
 
 
-def steps_to_run(
-    chosen: Sequence[str], first: str | None, *, keep_cluster: bool, has_cluster: bool
-) -> list[str]:
-    """The names of the steps of the ``chosen`` phases, beginning with the step ``first``.
-
-    ``has_cluster``: an earlier run has left a cluster that the Spark jobs can use, so no new one is
-    created.
-    """
-    if first == "run_spark_jobs" and not has_cluster:
-        first = "create_emr_cluster"
-    begin = STEPS[first].number if first else 1
-    names = [name for phase in chosen for name in PHASES[phase] if STEPS[name].number >= begin]
-    if keep_cluster or "run_spark_jobs" not in names:
-        names = [name for name in names if name != "terminate_emr_cluster"]
-    return names
-
-
 def show_summary(run: Run) -> None:
     """Shows the published tables, the steps and the cost of a good run."""
     if run.record.tables:
@@ -258,15 +240,6 @@ def run_phases(run: Run, chosen: Sequence[str]) -> None:
             run.console.result(f"\nRecord of the run: {short_path(run.record.file)}")
 
 
-def shown_on_board(steps: Collection[str], chosen: Sequence[str]) -> list[Step]:
-    """The steps of the chosen phases, including those that --from leaves out.
-
-    A termination that will not happen is not shown.
-    """
-    names = [name for phase in chosen for name in PHASES[phase]]
-    return [STEPS[name] for name in names if name in steps or name != "terminate_emr_cluster"]
-
-
 def _instead(arguments: argparse.Namespace, console: Console) -> None:
     """Runs the checks, the plan or the teardown."""
     settings = cli.settings_of(arguments, console)
@@ -324,17 +297,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--record",
             arguments.traceback,
             console,
-            lambda console: console.save_picture(arguments.record, _typed(record)),
+            lambda console: console.save_picture(arguments.record, record.command),
         )
         code = code or drawn
     if arguments.json:
         print(record.as_json())
     return code
-
-
-def _typed(record: RunRecord) -> str:
-    """The command line as typed, without the flag of the picture that shows it."""
-    return re.sub(r" --record[ =]\S+", "", shlex.join(["python", "main.py", *record.flags]))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from car_rental.errors import DataLakeError, StillRunning
 from car_rental.runs import cluster_costs
 from car_rental.runs.records import RunRecord
 from car_rental.runs.run import Run
+from car_rental.runs.selection import shown_on_board, steps_to_run
 from car_rental.s3.uploads import UploadResult
 from car_rental.steps import STEPS
 
@@ -286,7 +287,7 @@ def test_a_kept_local_cluster_is_reported_with_its_lifetime(run, steps):
 )
 def test_a_run_is_resumed_at_the_given_step(run, steps, monkeypatch, first, active, expected):
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: active[0]["Id"])
-    run.steps = main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=bool(active))
+    run.steps = steps_to_run(["process"], first, keep_cluster=False, has_cluster=bool(active))
     main.run_phases(run, ["process"])
     assert steps.ran == expected
 
@@ -302,7 +303,7 @@ def test_a_run_is_resumed_at_the_given_step(run, steps, monkeypatch, first, acti
 def test_skipped_steps_of_a_resumed_run_are_named(run, steps, monkeypatch, first, skipped):
     monkeypatch.setattr(main, "find_cluster", lambda aws, cluster_id: "j-0")
     run.steps, stderr = (
-        main.steps_to_run(["process"], first, keep_cluster=False, has_cluster=True),
+        steps_to_run(["process"], first, keep_cluster=False, has_cluster=True),
         io.StringIO(),
     )
     run.console = Console(io.StringIO(), stderr)
@@ -310,7 +311,7 @@ def test_skipped_steps_of_a_resumed_run_are_named(run, steps, monkeypatch, first
     lines = stderr.getvalue().splitlines()
     assert [step for step, next_line in pairwise(lines) if "left out" in next_line] == skipped
     assert [done.step.name for done in run.record.steps] == run.steps
-    on_board = [step.name for step in main.shown_on_board(run.steps, ["process"])]
+    on_board = [step.name for step in shown_on_board(run.steps, ["process"])]
     assert ("terminate_emr_cluster" in on_board) == (first == "run_spark_jobs")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +51,11 @@ class RunRecord:
     def file(self) -> Path | None:
         """The path of the record; None until the settings are known."""
         return self.folder / f"{new_run_id(self.started)}.json" if self.folder else None
+
+    @property
+    def command(self) -> str:
+        """The command line as typed, without the flag of the picture that shows it."""
+        return re.sub(r" --record[ =]\S+", "", shlex.join(["python", "main.py", *self.flags]))
 
     def belongs_to(self, settings: Settings) -> None:
         """Saves the record in the settings' folder from now on."""
