@@ -99,7 +99,7 @@ STEPS = {
 def patched(tmp_path_factory):
     """Replaces the slow parts of the steps that call no AWS: Spark jobs and the notebook."""
     patch = pytest.MonkeyPatch()
-    folder = tmp_path_factory.mktemp("refused")
+    folder = tmp_path_factory.mktemp("patched")
     patch.setitem(setup_iam_roles.__kwdefaults__, "file", folder / "iam_roles.json")
     for step in (run_spark_jobs, execute_step_functions):
         patch.setitem(step.__kwdefaults__, "run_id", RUN)
@@ -126,11 +126,11 @@ def trivial_step(settings, job, run_id, owner):
 
 @pytest.fixture(scope="module")
 def settings(stand_in, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("refused_project")
+    folder = tmp_path_factory.mktemp("project")
     (folder / "x.env").touch()
     flags = {
         "AWS_ENDPOINT_URL": stand_in.url,
-        "ENVIRONMENT": "refused",
+        "ENVIRONMENT": "failed",
         "DATA_DIR": str(folder / "data"),
     }
     flags["REPORTS_DIR"] = str(folder / "reports")

@@ -41,7 +41,7 @@ def test_a_query_returns_trino_s_rows(run: Run, case: Case) -> None:
     assert run(case.sql).rows == case.rows
 
 
-@pytest.mark.parametrize("case", known_answers(HERE / "refusals.sql"))
+@pytest.mark.parametrize("case", known_answers(HERE / "errors.sql"))
 def test_an_invalid_query_fails_with_trino_s_message(run: Run, case: Case) -> None:
     with pytest.raises(QueryFailed) as caught:
         run(case.sql)

@@ -1,4 +1,4 @@
--- Queries that Athena refuses or fails, each with words of its message.
+-- Invalid queries, each with words of the error that Athena returns.
 
 SELECT run_id FROM (VALUES '2024') t(run_id) WHERE run_id = 2024
 --> TYPE_MISMATCH: line 1:59: Cannot apply operator: varchar(4) = integer
