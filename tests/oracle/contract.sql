@@ -1,4 +1,5 @@
--- The data contract once more, in DuckDB's SQL: what the Spark jobs must find, from raw text tables that `raw_text` loads.
+-- The data contract in DuckDB's SQL: the tables that the Spark jobs have to compute.
+-- `raw_text` in contract.py loads the raw tables as text.
 
 CREATE MACRO text_of(field) AS trim(coalesce(field, ''),
     chr(32) || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160) || chr(8203) || chr(65279));
@@ -9,11 +10,11 @@ CREATE MACRO money_of(field) AS CASE
 CREATE MACRO time_of(field) AS CASE
     WHEN regexp_full_match(field, '[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}') AND field[1:4] BETWEEN '1970' AND '2099'
     THEN TRY_STRPTIME(field, '%Y-%m-%d %H:%M:%S') END;
--- dividend / divisor in hundredths, rounded half up, in whole numbers of 128 bits all the way
+-- dividend / divisor in hundredths, rounded half up, in 128-bit integers throughout
 CREATE MACRO hundredths(number) AS (number)::DECIMAL(36, 0) * 0.01::DECIMAL(2, 2);
 CREATE MACRO half_up(dividend, divisor) AS (2::HUGEINT * (dividend) + (divisor)) // (2::HUGEINT * (divisor));
 
--- master tables: of several good rows with one id the smallest by all columns in header order
+-- master tables: of several valid rows with the same id, the smallest by all columns in header order
 CREATE TABLE told_locations AS
 SELECT row, int_of(text_of(location_id)) AS id, CASE WHEN problem IS NOT NULL THEN problem
     WHEN text_of(location_id) = '' THEN 'missing_id' WHEN id IS NULL THEN 'bad_id' END AS reason
@@ -69,7 +70,7 @@ FROM (
         WHERE reason IS NULL))
 WHERE place = 1;
 
--- rentals: what every rule says of every row
+-- rentals: the result of every rule for every row
 CREATE TABLE typed AS
 SELECT row, source_file, problem, text_of(rental_id) AS rental_id, text_of(user_id) AS user_id,
     text_of(vehicle_id) AS vehicle_id, time_of(text_of(rental_start_time)) AS start_time,
@@ -122,7 +123,7 @@ SELECT (SELECT list_sort(list(reason)) FROM broken WHERE broken.row = raw.row) A
 FROM raw_rental_transactions AS raw
 WHERE row IN (SELECT row FROM broken);
 
--- what every measure is made of: cents and seconds
+-- cents and seconds, from which every measure is computed
 CREATE TABLE rentals AS
 SELECT kept.*, (amount * 100)::HUGEINT AS cents, epoch(end_time)::HUGEINT - epoch(start_time)::HUGEINT AS seconds,
     brand, vehicle_type
