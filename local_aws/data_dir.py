@@ -59,7 +59,7 @@ def locked(folder: Path, *, wait_seconds: float = 0.0, fresh: bool = False) -> I
         )
         if foreign:
             raise DataDirError(
-                f"{folder / foreign[0]} was not made by a local AWS; choose another folder",
+                f"{folder / foreign[0]} was not created by a local AWS; choose another folder",
                 "--data-dir",
             )
         with (folder / _LOCK_FILE).open("a+") as mark:

@@ -176,8 +176,8 @@ class EmrTask(JobTask):
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
         match action:
             case "createCluster":
-                made = client.run_job_flow(**parameters)
-                return {"ClusterId": made["JobFlowId"], "ClusterArn": made["ClusterArn"]}
+                created = client.run_job_flow(**parameters)
+                return {"ClusterId": created["JobFlowId"], "ClusterArn": created["ClusterArn"]}
             case "addStep":
                 return {"StepId": _add_step(client, **parameters)}
             case "terminateCluster":

@@ -164,7 +164,7 @@ def test_a_foreign_folder_is_rejected(start: Start, tmp_path: Path) -> None:
     (tmp_path / "s3/precious").write_text("mine")
     code, stderr = start("--data-dir", str(tmp_path)).end()
     assert code == 1
-    assert f"{tmp_path}/s3 was not made by a local AWS" in stderr
+    assert f"{tmp_path}/s3 was not created by a local AWS" in stderr
     assert (tmp_path / "s3/precious").read_text() == "mine"
 
 

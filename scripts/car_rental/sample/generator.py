@@ -326,8 +326,8 @@ def _summed_up(planted: Mapping[int, int]) -> tuple[int, dict[str, int], int]:
     return sum(planted.values()) - kept, dict(sorted(by_reason.items())), kept
 
 
-def _manifest(made: SampleData) -> dict[str, Any]:
-    return {name: value for name, value in asdict(made).items() if name != "folder"}
+def _manifest(sample: SampleData) -> dict[str, Any]:
+    return {name: value for name, value in asdict(sample).items() if name != "folder"}
 
 
 def file_name(table: str) -> str:

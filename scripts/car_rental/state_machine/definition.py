@@ -104,16 +104,26 @@ def _in_one_application(template: dict[str, Any]) -> dict[str, Any]:
         del states[name]
     del states["CleanRentals"]["Next"]
     states["CleanRentals"]["End"] = True
-    text = json.dumps(template).replace("CleanRentals", "AllJobs")
-    renamed: dict[str, Any] = json.loads(text.replace("clean_rentals", ONE_APPLICATION))
+    new_names = {name: name.replace("CleanRentals", "AllJobs") for name in states}
+    renamed: dict[str, Any] = _with_names(template, new_names)
     return renamed
+
+
+def _with_names(template: Any, names: Mapping[str, str]) -> Any:
+    """``template`` with other names of states, as keys and where transitions refer to them."""
+    if isinstance(template, dict):
+        return {names.get(key, key): _with_names(value, names) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_with_names(item, names) for item in template]
+    return names.get(template, template) if isinstance(template, str) else template
 
 
 def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) -> dict[str, Any]:
     """The values of the definition's placeholders."""
     (crawler,) = crawlers(settings)
     step_timeout = settings.emr_step_timeout_minutes * 60
-    stages = 1 if settings.emr_one_application else len(STAGES)
+    stages = ((ONE_APPLICATION,),) if settings.emr_one_application else STAGES
+    first_job = stages[0][0]
     by_execution = {"Key": EXECUTION_TAG, "Value.$": "$$.Execution.Id"}
     return {
         "partition": partition,
@@ -123,7 +133,9 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "newest_prefix": NEWEST_PREFIX,
         "log_uri": settings.s3(LOG_PREFIX),
         "cluster_request": cluster_request(settings, [*tags, by_execution]),
-        **{job: _step(settings, job) for job in (*JOBS, ONE_APPLICATION)},
+        "first_job": first_job,
+        "first_step": _step(settings, first_job),
+        **{job: _step(settings, job) for job in JOBS},
         "crawler": crawler.name,
         "database": settings.glue_database_name,
         "tables": list(contract.KPI_TABLES),
@@ -134,7 +146,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "most_looks": _MOST_LOOKS,
         "step_timeout_seconds": step_timeout,
         # longer than all timeouts inside together: no Catch sees this one
-        "execution_timeout_seconds": stages * step_timeout + _REST_SECONDS,
+        "execution_timeout_seconds": len(stages) * step_timeout + _REST_SECONDS,
     }
 
 
