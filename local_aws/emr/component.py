@@ -119,12 +119,12 @@ class EmrComponent:
 
     def _describe(self, cluster: Cluster) -> dict[str, Any]:
         request, instances = cluster.request, cluster.request["Instances"]
-        asked = (
+        returned = (
             "LogUri ReleaseLabel ServiceRole AutoScalingRole SecurityConfiguration"
             " ScaleDownBehavior EbsRootVolumeSize OSReleaseLabel RepoUpgradeOnBoot"
         ).split()
         return _summary(cluster) | {
-            **{key: request[key] for key in asked if key in request},
+            **{key: request[key] for key in returned if key in request},
             "AutoTerminate": not cluster.settings.keep_alive,
             "TerminationProtected": cluster.settings.protected,
             "VisibleToAllUsers": request.get("VisibleToAllUsers", True),

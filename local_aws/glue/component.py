@@ -55,14 +55,14 @@ class Crawl:
 
     def last_crawl(self) -> dict[str, Any]:
         """As in ``Crawler.LastCrawl``."""
-        shown = {
+        described = {
             "Status": self.status,
             "LogGroup": LOG_GROUP,
             "LogStream": self.crawler,
             "MessagePrefix": self.crawl_id,
             "StartTime": self.started,
         }
-        return shown | ({"ErrorMessage": self.error} if self.error else {})
+        return described | ({"ErrorMessage": self.error} if self.error else {})
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Crawler:
 
     def describe(self) -> dict[str, Any]:
         """As in GetCrawler."""
-        shown = {
+        described = {
             **_DEFAULTS,
             **{key: value for key, value in self.request.items() if key != "Tags"},
             "State": self.state,
@@ -96,8 +96,8 @@ class Crawler:
             "Version": self.version,
         }
         if self.finished:
-            shown["LastCrawl"] = self.finished[-1].last_crawl()
-        return shown
+            described["LastCrawl"] = self.finished[-1].last_crawl()
+        return described
 
     def _elapsed_millis(self) -> int:
         return 0 if self.state == "READY" else int((time.time() - self.crawls[-1].started) * 1000)

@@ -273,8 +273,8 @@ def _format(self: string_format.StringFormat, env: Environment) -> None:
         raise ValueError(
             f"States.Format: {len(values)} values for the placeholders in '{template}'"
         )
-    shown = [self._to_str_repr(value) for value in values] + [""]
-    env.stack.append("".join(text + value for text, value in zip(texts, shown, strict=True)))
+    fillings = [self._to_str_repr(value) for value in values] + [""]
+    env.stack.append("".join(text + value for text, value in zip(texts, fillings, strict=True)))
 
 
 def _base64(convert: Callable[[str], str]) -> Callable[[StatesFunction, Environment], None]:
