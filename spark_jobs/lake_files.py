@@ -9,6 +9,7 @@ import re
 import sys
 from typing import Any, Dict, List
 
+import pyspark
 from contract import RUN_FOLDER, files_below
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
@@ -77,8 +78,11 @@ class Lake:
         return str(qualified.getPath()) if qualified.getScheme() == "file" else ""
 
     def ignore_checksums(self, folder: str) -> None:
-        """Reads files on this machine that were edited after Hadoop wrote them, and their .crc."""
-        if self.local_path(folder):
+        """Reads files on this machine that were edited after Hadoop wrote them, and their .crc.
+
+        Spark 3.3 reads no Parquet file without its checksum, so there an edited file is damaged.
+        """
+        if self.local_path(folder) and pyspark.__version__ >= "3.4":
             self._file_system(folder).setVerifyChecksum(False)
 
     def tree(self, uri: str) -> Dict[str, int]:

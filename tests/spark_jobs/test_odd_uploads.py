@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 from oracle.contract import COLUMNS, KPI_TABLES, MASTERS, contract_tables
 from oracle.job_runs import Run
@@ -76,6 +77,12 @@ FORM_ROWS = [
     for kind, of_kind in zip(("good", "bad"), values, strict=True)
     for number, value in enumerate(of_kind)
 ]
+# Spark 3.3 takes a file that was edited for a damaged one
+STALE_CHECKSUM = (
+    {"rental_transactions/.edited.csv.crc": b"crc\0\0\0\2\0" + bytes(4)}
+    if pyspark.__version__ >= "3.4"
+    else {}
+)
 RENTAL_FILES = {
     "rental_transactions/2024/nested.csv": csv_file(rental("nested")),
     "rental_transactions/year=2024/hive.csv": csv_file(rental("hive")),
@@ -142,7 +149,7 @@ RENTAL_FILES = {
         csv_file(rental("crcrlf"), end="\r\r\n") + rental("no line end").encode()
     ),
     "rental_transactions/edited.csv": csv_file(rental("edited")),
-    "rental_transactions/.edited.csv.crc": b"crc\0\0\0\2\0" + bytes(4),
+    **STALE_CHECKSUM,
     "rental_transactions/open_behind.csv": csv_file(
         rental("last good"), rental("open", user_id='"U1'), HEADER, rental("swallowed")
     ),
