@@ -50,9 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("jvm")
 
+    # a file stays together: its fixtures are made once
+    slow_files = {item.path for item in items if item.get_closest_marker("jvm")}
+
     def position(item: pytest.Item) -> tuple[int, bool]:
         rank = [number for number, start in enumerate(SLOWEST) if item.nodeid.startswith(start)]
-        return min(rank, default=len(SLOWEST)), item.get_closest_marker("jvm") is None
+        return min(rank, default=len(SLOWEST)), item.path not in slow_files
 
     items.sort(key=position)
 
