@@ -1,13 +1,13 @@
-"""The four Spark jobs in one Spark application, one after the other: Spark starts only once.
+"""Runs the four Spark jobs in turn in one Spark application, so that Spark starts only once.
 
     spark-submit --py-files ... spark_jobs/all_jobs.py \\
         clean_rentals --raw data --clean out/clean --rejected out/rejected --run-id try-1 \\
         -- vehicle_location_metrics --clean out/clean --staging out/staging --run-id try-1 \\
         -- user_transaction_metrics ... -- publish_run ...
 
-Each job has its own command line, log lines and summary. A failure names the job, and those after
-it do not run. The SparkContext lives until the end, so YARN's cluster mode and an idle timeout see
-an application at work.
+Each job has its own command line, log lines and summary. If a job fails, the error names it and the
+later jobs do not run. The SparkContext lives until the end, so that YARN's cluster mode and an idle
+timeout see a running application.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BETWEEN = "--"
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the jobs of the command line; return the exit code of the one that failed, or 0."""
+    """Run the jobs of the command line; return the exit code of the job that failed, or 0."""
     commands = parse(sys.argv[1:] if argv is None else argv)
     with lake_job.session(JOB) as spark:
         for name, *arguments in commands:
@@ -43,7 +43,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def parse(argv: List[str]) -> List[List[str]]:
-    """One command line a job; a wrong one ends the program before Spark starts."""
+    """Split into one command line per job; an invalid one exits before Spark starts."""
     parser = argparse.ArgumentParser(
         usage=f"{JOB}.py JOB [ARGUMENTS] [{BETWEEN} JOB [ARGUMENTS]] ...",
         description=__doc__,

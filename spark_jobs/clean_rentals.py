@@ -35,8 +35,8 @@ from rejected_rows import KEPT, REJECTED
 from rental_rules import CONTESTED, FIELDS, RENTAL_COLUMNS, verdict_counts
 
 JOB = "clean_rentals"
-BYTES_PER_RENTAL = 90  # of the raw text, to guess how many there are
-# a master table up to this size is joined by sending its ids to every executor: some 60 bytes an id
+BYTES_PER_RENTAL = 90  # average size in the raw files, to estimate the number of rentals
+# largest master table for a broadcast join; about 60 bytes per id on every executor
 BROADCAST_ROWS = 3000000
 
 
@@ -110,7 +110,7 @@ def rate(text: str) -> float:
 def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -> Dict[str, Any]:
     """Write the clean and the rejected zone of a run, and return the summary.
 
-    Replaces whatever an earlier try of the run has left there.
+    Replaces the output of an earlier attempt of the same run.
     """
     began, lake = time.time(), Lake.of_session(spark)
     for folder in zones.all():
@@ -140,9 +140,9 @@ def clean(spark: SparkSession, raw: str, zones: Zones, max_reject_rate: float) -
 
 
 def finish(lake: Lake, zones: Zones, summary: Dict[str, Any], problem: str) -> None:
-    """Report the counts, then write the clean zone's own summary if the run is good.
+    """Report the counts; write the clean zone's summary if the run is valid, else raise JobError.
 
-    The summary is written last: without it no KPI job starts.
+    The clean zone's summary is written last, because KPI jobs refuse to start without it.
     """
     summary["status"] = "failed" if problem else "cleaned"
     lake.write_json(zones.run_summary, summary)
@@ -155,7 +155,7 @@ def finish(lake: Lake, zones: Zones, summary: Dict[str, Any], problem: str) -> N
 def masters_problem(
     spark: SparkSession, masters: Dict[str, Any], zones: Zones, max_reject_rate: float
 ) -> str:
-    """Why the run may not go on with its master tables, '' where it may."""
+    """The reason to stop the run because of its master tables; '' if there is none."""
     for table, counts in masters.items():
         if not counts["rows"]:
             return f"the {table} files hold no row: nothing can be validated against them"
@@ -170,7 +170,7 @@ def masters_problem(
 def rentals_problem(
     spark: SparkSession, rentals: Dict[str, Any], zones: Zones, max_reject_rate: float
 ) -> str:
-    """Why the run may not go on with its rentals, '' where it may."""
+    """The reason to stop the run because of its rentals; '' if there is none."""
     read, kept, rejected = rentals["read"], rentals["kept"], rentals["rejected"]
     if not read:
         return f"the {RENTALS} files hold a header and no rental: nothing to compute"
@@ -184,7 +184,7 @@ def rentals_problem(
 def known_masters(
     spark: SparkSession, masters: Dict[str, Any], zones: Zones
 ) -> Dict[str, DataFrame]:
-    """The clean master tables by name; a table that is known to be small is broadcast in joins."""
+    """The clean master tables by name; small ones are marked for a broadcast join."""
     return {
         table: sized(spark.read.parquet(literal(folder)), masters[table]["kept"])
         for table, folder in zones.masters.items()
@@ -192,7 +192,7 @@ def known_masters(
 
 
 def sized(table: DataFrame, rows: int) -> DataFrame:
-    """Broadcast what is known to be small enough; how to join the rest is Spark's choice."""
+    """Mark a small table for a broadcast join; for a larger one, Spark chooses the join."""
     return F.broadcast(table) if rows <= BROADCAST_ROWS else table
 
 
@@ -201,8 +201,8 @@ def write_rentals(
 ) -> Dict[str, Any]:
     """Write all rentals and return their counts.
 
-    They are first written to a folder for each verdict. Then the few contested ones are decided,
-    and all are moved to their zones.
+    Rentals are first written to one folder per verdict. Then the few contested ones are settled.
+    At the end the kept rentals are moved to the clean zone.
     """
     counts, folder = Observation(), zones.judged[RENTALS]
     rentals, kept = judged_rentals(spark, table, masters, zones), join(folder, "verdict=" + KEPT)
@@ -244,7 +244,7 @@ def judged_rentals(
 
 
 def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
-    """kept and revenue, of exactly what was written; no folder means that no rental is good."""
+    """`kept` and `revenue`, read from the written files; without a folder no rental was kept."""
     if not lake.exists(folder):
         return {"kept": 0, "revenue": "0.00"}
     revenue = F.sum("total_amount").cast("string").alias("revenue")
@@ -253,7 +253,7 @@ def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
 
 
 def suspect_ids(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
-    """Hashes of duplicate rental ids: `id_hash`, `is_suspect`; few rows.
+    """Hashes of duplicate rental ids (few rows): `id_hash`, `is_suspect`.
 
     A hash collision only causes an unnecessary check. The hashes are written to a file: without
     it Spark overestimates their number, and shuffles all rentals to join these few.

@@ -1,7 +1,7 @@
 """The data contract as code: raw columns, KPI tables, names of zones and files, the raw files.
 
-Jobs, scripts, notebooks and the sample generator all take it from here. It ships with the jobs, so
-it needs nothing but the standard library of Python 3.7.
+Jobs, scripts, notebooks and the sample generator import it. It ships with the jobs, so it needs
+only Python 3.7 and its standard library.
 """
 
 import codecs
@@ -11,7 +11,7 @@ import os
 import re
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
-# --- zones of the lake, each a folder of the bucket, and what runs write into them
+# --- zones of the lake (each is a folder of the bucket), and the folders and files that runs write
 RAW, CLEAN, REJECTED, STAGING, PROCESSED = "raw", "clean", "rejected", "staging", "processed"
 RUN_FOLDER = "run_id="
 CLEAN_RENTALS = "rentals"  # in the clean zone, beside a folder for each master table
@@ -19,11 +19,11 @@ CLEAN_WORK = "_work"  # in the clean zone while clean_rentals runs
 CLEAN_SUMMARY = "_summary.json"  # beside the clean rentals: their validation is complete
 RUN_SUMMARY = "_run_summary.json"  # beside the rejected rentals: the counts of the run
 INTENT = "_publishing.json"  # in the staging zone while a run is being published
-OUTCOME = "_outcome.json"  # beside it: whether the run was published or rolled back, decided once
+OUTCOME = "_outcome.json"  # beside it: "published" or "rolled back"; written once
 
 
 def job_summary(job: str) -> str:
-    """The file in the staging zone that says that a KPI job has written all of its tables."""
+    """The name of the file in the staging zone that marks a KPI job's tables as complete."""
     return "_" + job + ".json"
 
 
@@ -81,8 +81,8 @@ RAW_COLUMNS = {
 ID_COLUMNS = {"locations": "location_id", "users": "user_id", "vehicles": "vehicle_id"}
 MASTERS = tuple(ID_COLUMNS)
 
-# --- KPI tables: job -> table -> its columns that add up to all kept rentals and to all their
-# revenue
+# --- KPI tables: job -> table -> two columns; their sums over the table are the number of all kept
+# rentals and their revenue
 KPI_JOBS = {
     "vehicle_location_metrics": {
         "location_metrics": ("total_transactions", "total_revenue"),
@@ -99,31 +99,31 @@ KPI_JOBS = {
 CONSERVED = {table: columns for tables in KPI_JOBS.values() for table, columns in tables.items()}
 KPI_TABLES = tuple(CONSERVED)
 
-# --- text: white space around a field or a header name does not count
+# --- text: this white space is removed around a field or a header name
 WHITE_SPACE = " \t\n\x0b\x0c\r\u00a0\u200b\ufeff"
-NOT_UTF8 = "\ufffd"  # what decoders write in place of bytes that are no UTF-8
+NOT_UTF8 = "\ufffd"  # decoders replace bytes that are not UTF-8 with this character
 MAX_TEXT_BYTES = 10000  # a longer id, name or address makes its row malformed
-MAX_RECORD_LINES = 10000  # a quote that is not closed within so many lines counts as never closed
+MAX_RECORD_LINES = 10000  # a quote that stays open for more lines counts as never closed
 
 # --- raw files
-SAMPLE_MANIFEST = "sample_data.json"  # lies beside the generated sample and is no raw data
+SAMPLE_MANIFEST = "sample_data.json"  # the generator writes it beside the sample; not raw data
 CSV_SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
-# tables, packed or not, also copies and half of a download: x.csv~, x.csv (1), x.csv.part
+# data files, also compressed, copied or partly downloaded: x.csv~, x.csv (1), x.csv.part
 DATA_SUFFIX = re.compile(
     r"\.(csv|tsv|tab|txt|xls[xmb]?|ods|json|jsonl|parquet|orc|avro|zip|gz|bz2|7z)(?![a-z0-9])",
     re.IGNORECASE,
 )
-NO_DATA = re.compile(r"^\._|^\.~lock\.|\.crc$")  # left behind by macOS, LibreOffice, Hadoop
+NO_DATA = re.compile(r"^\._|^\.~lock\.|\.crc$")  # created by macOS, LibreOffice, Hadoop
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-SURROGATES = re.compile("[\ud800-\udfff]")  # in place of bytes of a name that are no UTF-8
-MAX_PATH_BYTES = 1024 - len("raw/")  # of a key in S3
-HEADER_BYTES = 1 << 16  # a header ends within so many bytes
-BLANK_BYTES = 1 << 24  # a header begins within so many bytes
+SURROGATES = re.compile("[\ud800-\udfff]")  # Python decodes bytes that are not UTF-8 to these
+MAX_PATH_BYTES = 1024 - len("raw/")  # a key in S3 has at most 1024 bytes
+HEADER_BYTES = 1 << 16  # longest header
+BLANK_BYTES = 1 << 24  # most blank text in front of a header
 MAX_COLUMNS = 1000
-LINES_ABOVE_HEADER = 50  # so many lines are searched for a header below a title
+LINES_ABOVE_HEADER = 50  # lines in which a header is searched for, for a better message
 NO_UTF8_HEADER = "has a header that is not UTF-8: save the file as UTF-8"
 OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
-# how files begin that are no text: the name says .csv, the content is something else
+# first bytes of other formats, for files that are named .csv but have other content
 FORMATS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -152,22 +152,23 @@ class RawFiles(NamedTuple):
 class Header(NamedTuple):
     """The first record of a file that is not blank."""
 
-    text: str  # as it stands there, line breaks as LF, without white space around it
+    text: str  # as in the file, but with LF as line break and without white space around it
     names: Tuple[str, ...]
 
 
 class ContractError(ValueError):
     """A file cannot be read.
 
-    The message begins with a verb: the caller puts the file's name before it.
+    The message begins with a verb, because the caller puts the file's name in front of it.
     """
 
 
 def raw_files(paths: Iterable[str], folder: str = "") -> RawFiles:
     """Sort the files of a raw zone into those that are read and those that are not.
 
-    Read are `<table>/**/*.csv[.gz]` and `<table>.csv[.gz]`; hidden files are ignored. `folder`:
-    where they lie, if that is on this machine; what is no file there is refused.
+    Files named `<table>/**/*.csv[.gz]` or `<table>.csv[.gz]` are read; hidden files are ignored.
+    `folder`: the raw zone's folder if it is on this machine; paths in it that are not regular files
+    are refused.
     """
     files = RawFiles({table: [] for table in RAW_COLUMNS}, {}, {})
     for path in sorted(paths):
@@ -185,9 +186,9 @@ def raw_files(paths: Iterable[str], folder: str = "") -> RawFiles:
 
 
 def files_below(folder: str) -> List[str]:
-    """The paths, relative to a folder of this machine, of all files below it; [] without a folder.
+    """All files below a local folder, as paths relative to it; [] if the folder does not exist.
 
-    Links to folders are followed. A folder that is reached a second time counts as a file.
+    Links to folders are followed. A folder that is reached a second time is listed as a file.
     """
     if not os.path.isdir(folder):
         return []
@@ -221,7 +222,7 @@ def _why_no_file(path: str) -> str:
 
 
 def table_of(path: str) -> str:
-    """The table that a file belongs to by its place, '' for none."""
+    """The table that a path belongs to, '' for none."""
     first, slash, _ = path.partition("/")
     if not slash:
         first = CSV_SUFFIX.sub("", first)
@@ -229,12 +230,12 @@ def table_of(path: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with an escape in place of each character that a terminal does not show as one."""
+    """The text with its unprintable characters escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _is_hidden(path: str) -> bool:
-    """Returns whether a file is the sample's manifest or left behind by a program.
+    """Returns whether a file is the sample's manifest or an auxiliary file of some program.
 
     Examples: `_SUCCESS`, `.DS_Store`, `._part.csv`. A table below a hidden folder is not hidden.
     """
@@ -244,7 +245,7 @@ def _is_hidden(path: str) -> bool:
 
 
 def _is_private(path: str) -> bool:
-    """Returns whether Spark ignores the path: a folder or the file begins with a dot or `_`."""
+    """Returns whether Spark ignores the path: some part of it begins with a dot or `_`."""
     return any(part[:1] in ("_", ".") for part in path.split("/"))
 
 
@@ -261,10 +262,10 @@ def _why_not_read(path: str) -> str:
 
 
 def file_header(table: str, read: Callable[[int], bytes]) -> Header:
-    """The header of a table's file; `read(count)` returns its first bytes, unzipped.
+    """The header of a table's file; `read(count)` returns the first `count` bytes, decompressed.
 
-    Reads on while it finds nothing but blank lines. Raises ContractError when there is no header
-    with all columns of the table.
+    Reads more while the text so far is blank. Raises ContractError unless there is a header with
+    all columns of the table.
     """
     count = 2 * HEADER_BYTES
     start = read(count)
@@ -277,16 +278,16 @@ def file_header(table: str, read: Callable[[int], bytes]) -> Header:
 
 
 def _text(start: bytes) -> str:
-    """The text from the first character that is not white space.
+    """The decoded text without leading white space.
 
-    A character that is cut off at the end is left out.
+    An incomplete character at the end is dropped.
     """
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(start)
     return text.lstrip(WHITE_SPACE)
 
 
 def read_header(start: bytes) -> Header:
-    """The header out of the start of a file, unzipped; raises ContractError when there is none."""
+    """The header in the decompressed start of a file; raises ContractError if there is none."""
     if start.startswith(b"\x1f\x8b"):
         raise ContractError("is gzipped once more than its name says: unpack it once")
     for magic, content in FORMATS.items():
@@ -320,9 +321,10 @@ def read_header(start: bytes) -> Header:
 def other_header(table: str, header: Header, line: str) -> bool:
     """Returns whether a line is a header of the table that differs from its file's header.
 
-    Such a line shows that files with other columns, or another order, were concatenated. At least
-    half of a header's fields are names of columns, in any case. It may follow the last row of the
-    previous file on the same line, if that file had no line break at its end.
+    Such a line shows that files with different columns, or another order, were concatenated. A line
+    counts as a header if it contains at least half of the column names, in upper or lower case. The
+    header may share its line with the previous file's last row, if that file did not end with a
+    line break.
     """
     try:
         names = [name.lower() for name in read_header(line.encode("utf-8")).names]
@@ -344,7 +346,7 @@ def other_header(table: str, header: Header, line: str) -> bool:
 def check_header(table: str, header: Header, text: str = "") -> None:
     """Raise ContractError unless the header has every column of the table exactly once.
 
-    `text`: the start of the file, in which the header may stand further down.
+    `text`: the start of the file, to look for a header below other lines.
     """
     columns, names = RAW_COLUMNS[table], header.names
     missing = [column for column in columns if column not in names]
@@ -360,7 +362,7 @@ def check_header(table: str, header: Header, text: str = "") -> None:
 
 
 def _why_missing(columns: Sequence[str], missing: Sequence[str], header: Header, text: str) -> str:
-    """The most likely reason for the columns that are missing, and the remedy."""
+    """The most likely reason why the columns are missing, and the remedy."""
     if NOT_UTF8 in header.text:
         return NO_UTF8_HEADER
     if len(header.names) == 1 and _has_all(columns, header.text, ","):
@@ -387,7 +389,7 @@ def _has_all(columns: Sequence[str], line: str, separator: str) -> bool:
 
 
 def _letters(name: str) -> str:
-    """The letters of a column's name: spelling differs by case, blanks and invisible characters."""
+    """The lower-case letters of a column name, to compare names despite different spelling."""
     return re.sub("[^a-z]", "", name.lower())
 
 

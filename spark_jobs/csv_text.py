@@ -1,12 +1,12 @@
 """The CSV reader: text lines become records, and records become fields matched by header name.
 
-One reader for all raw tables, by RFC 4180: fields in quotes may hold commas, doubled quotes and
-line breaks; LF, CRLF and CR end a record, also mixed within a file. Spark's own CSV reader does not
-read such files: it takes the first line end that it sees for that of the whole file, and keeps what
-follows a quote that is never closed as a value.
+This reader is used for all raw tables and follows RFC 4180: fields in quotes may contain commas,
+doubled quotes and line breaks. LF, CRLF and CR end a record, also mixed within a file. Spark's own
+CSV reader fails on such files: it assumes that the first line end is used in the whole file, and it
+accepts the text after a quote that is never closed as a value.
 
-A file is split between tasks. Only a file that has a line break within quotes is put in order as a
-whole, see `joined_records`. A line break within quotes becomes LF.
+A file is split between tasks. Only a file with a line break within quotes needs its lines in order,
+so one task processes it, see `joined_records`. A line break within quotes becomes LF.
 """
 
 from typing import Sequence
@@ -17,48 +17,48 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from text_fields import sql_text, trim_sql, utf8_sql, whole_match
 
-# The patterns are possessive: Java would else recurse for each character of a long field until its
-# stack is full.
+# The patterns are possessive. Otherwise Java recurses for each character, and a long field
+# overflows its stack.
 _QUOTED = '"(?:[^"]|"")*+"'
 _CLOSED = rf"{_QUOTED}[{WHITE_SPACE}]*+(?=,|\z)"
-# text behind a closing quote: the field is taken as it stands, unless it is one with a line break
+# A field with text after its closing quote keeps its quotes. It must not contain a line break.
 _LITERAL = r'"(?:[^"\n]|"")*+"[^,\n]*+|(?!")[^,\n]*+'
 _FIELD = f"(?:{_CLOSED}|{_LITERAL})"
 _QUOTED_FIELD = sql_text(whole_match(f"{_QUOTED}[{WHITE_SPACE}]*+"))
 _INSIDE = r'\A"((?:[^"]|"")*+)"'
-_UNTIL_CLOSED = '(?:[^"]|"")*+'  # the rest of a line within quotes, up to the quote that closes it
-# A line may leave a quote open, begun outside or within quotes. What follows a closing quote
-# belongs to its field.
+_UNTIL_CLOSED = '(?:[^"]|"")*+'  # from within quotes up to the closing quote
+# These match lines that end within quotes: _OPENS if the line begins outside quotes, _STAYS_OPEN if
+# it begins within. Text after a closing quote belongs to the field.
 _ANY_FIELD = f'(?:{_QUOTED}[^,]*+|(?!")[^,]*+)'
 _OPENS = rf'\A(?:{_ANY_FIELD},)*+"{_UNTIL_CLOSED}\z'
 _STAYS_OPEN = rf'\A{_UNTIL_CLOSED}(?:\z|"[^,]*+,(?:{_ANY_FIELD},)*+"{_UNTIL_CLOSED}\z)'
 
-# Printable ASCII without blank, quote and comma, in ranges: Java is slow at intersections (&&).
+# Printable ASCII without blank, quote and comma, as ranges: Java's intersections (&&) are slow.
 _PLAIN = r"[!#-+\--~]"
 PLAIN_TEXT = _PLAIN + "*"
-PLAIN_LINE = r"[ !#-+\--~]*"  # with blanks anywhere: for a column that nobody asks for
-PLAIN_WORDS = f"(?:{_PLAIN}++(?: ++{_PLAIN}++)*+)?+"  # with blanks between words
+PLAIN_LINE = r"[ !#-+\--~]*"  # blanks anywhere: for columns that no job reads
+PLAIN_WORDS = f"(?:{_PLAIN}++(?: ++{_PLAIN}++)*+)?+"  # blanks only between words
 
 
 def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """The lines of text files: `line`; headers and blank lines are among them."""
+    """The lines of text files as `line`, including headers and blank lines."""
     return spark.read.text([literal(path) for path in paths]).withColumnRenamed("value", "line")
 
 
 def with_source(lines: DataFrame) -> DataFrame:
-    """Adds `source_file`. A filter comes before it: Spark finds the name for each row it has."""
+    """Adds `source_file`. Filter first, because Spark computes the name for each row."""
     return lines.withColumn("source_file", F.input_file_name())
 
 
 def opens_quote() -> Column:
-    """Returns whether `line`, begun outside quotes, leaves a quote open."""
+    """Returns whether `line`, which begins outside quotes, ends within quotes."""
     return F.col("line").contains('"') & F.col("line").rlike(_OPENS)
 
 
 def plain_records(lines: DataFrame) -> DataFrame:
-    """`line` -> `line`, `source_file`, `unclosed`, for files without an open quote.
+    """`line` -> `line`, `source_file`, `unclosed`, for files without line breaks within quotes.
 
-    Each line is then a record.
+    Each line is a record.
     """
     return with_source(lines).withColumn("unclosed", F.lit(False))
 
@@ -66,9 +66,9 @@ def plain_records(lines: DataFrame) -> DataFrame:
 def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """The records of files with line breaks within quotes: `line`, `source_file`, `unclosed`.
 
-    The lines between an opening and its closing quote become one record. The lines behind a quote
-    that is not closed within MAX_RECORD_LINES lines stay apart and are `unclosed`: a stray quote
-    would else make a record of a whole file, which no memory holds.
+    The lines from an opening quote to its closing quote become one record. If a quote is not closed
+    within MAX_RECORD_LINES lines, its lines are not joined and are `unclosed`. Otherwise a stray
+    quote would turn the rest of a file into one record, which may not fit into memory.
     """
     lines = with_source(read_lines(spark, paths)).select(
         "line",
@@ -91,11 +91,13 @@ def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def _with_record(lines: DataFrame) -> DataFrame:
-    """`line`, `source_file`, `block`, `place` -> the same, `record` and `unclosed`.
+    """Adds `record` and `unclosed` to `line`, `source_file`, `block`, `place`.
 
-    `record` is the record's number within its file. A line sets the state of the quotes (a field
-    begins or ends in it), inverts it, or leaves it alone. The state at the end of a line is that of
-    the last line that set it, inverted by those after it.
+    `record` is the record's number within its file. A line may end within quotes (open) or not, and
+    that depends on how it begins. `from_closed` and `from_open` are the state at its end for a
+    begin outside and within quotes. A line sets the state if both are equal. Otherwise it keeps or
+    inverts the state. The state after a line is the last state that was set, inverted once for each
+    inverting line since.
     """
     in_file = Window.partitionBy("source_file")
     in_order = in_file.orderBy("block", "place")
@@ -136,11 +138,11 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
     `line`, `source_file`, `unclosed` -> `line`, `source_file`, `plain`, `not_utf8`, `malformed`,
     `is_header`, `fields`.
 
-    `fields` holds a text for each column, without white space around it, '' where it is missing;
-    NULL in a row that cannot be split. `patterns` has a pattern for each column: a row in which all
-    match is `plain` and cut at its commas, the others are read field by field, to the same result.
-    A row with a text (PLAIN_TEXT, PLAIN_WORDS) of more than MAX_TEXT_BYTES is `malformed`. Blank
-    rows are left out. `is_header`: the row is one of `headers`.
+    `fields` is an array with the trimmed text of each column, '' for an empty one. It is NULL in a
+    row that cannot be split. `patterns` has a pattern for each column. A row that matches all of
+    them is `plain` and split at its commas; other rows are parsed field by field, which is slower
+    and gives the same result. A row is `malformed` if a text column (PLAIN_TEXT, PLAIN_WORDS) has
+    more than MAX_TEXT_BYTES. Blank rows are dropped. `is_header`: the row is one of `headers`.
     """
     line, plain = F.col("line"), F.col("plain")
     checked = (
@@ -161,7 +163,7 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
         not_utf8.alias("not_utf8"),
         (~plain & ~not_utf8 & F.col("odd_fields").isNull()).alias("malformed"),
         F.when(plain, line.isin(*headers))
-        # every header names an id column; this cheap test spares the other lines the slow trim
+        # every header contains "_id": this cheap test avoids the slow trim on other lines
         .otherwise(
             ~F.col("unclosed")
             & line.contains("_id")
@@ -173,44 +175,44 @@ def split_records(records: DataFrame, patterns: Sequence[str], headers: Sequence
 
 
 def _is_blank() -> Column:
-    """Returns whether `line` is white space.
+    """Returns whether `line` is only white space.
 
-    The first character of most lines shows that it is not; Spark's trim is slow.
+    The first character rules that out for most lines, which avoids Spark's slow trim.
     """
     begins_with_ascii = (F.col("line") >= "!") & (F.col("line") < "\x7f")
     return ~begins_with_ascii & (F.expr(trim_sql("line")) == "")
 
 
 def _are_short(patterns: Sequence[str]) -> Column:
-    """Returns whether no text among `odd_fields` is too long."""
+    """Returns whether all text columns in `odd_fields` have at most MAX_TEXT_BYTES."""
     texts = [place for place, text in enumerate(patterns) if text in (PLAIN_TEXT, PLAIN_WORDS)]
     lengths = [f"octet_length(odd_fields[{place}])" for place in texts]
     return ~F.col("is_long") | F.expr(f"array_max(array({', '.join(lengths)})) <= {MAX_TEXT_BYTES}")
 
 
 def _odd_fields(count: int) -> Column:
-    """The fields of any `line`, NULL unless it is well-formed and has so many fields."""
+    """The fields of `line`; NULL unless it is well-formed and has `count` fields."""
     fields = f"transform({raw_fields()}, field -> {trim_sql(unquoted_sql('field'))})"
     well_formed = whole_match(f"(?:{_FIELD},){{{count - 1}}}+{_FIELD}")
     return F.when(F.col("line").rlike(well_formed), F.expr(fields))
 
 
 def raw_fields() -> str:
-    """SQL: the fields of a well-formed `line` as they stand there, with their quotes."""
+    """SQL: the fields of a well-formed `line`, unchanged, with their quotes."""
     return f"regexp_extract_all(concat(line, ','), {sql_text(f'({_FIELD}),')}, 1)"
 
 
 def unquoted_sql(field: str) -> str:
-    """SQL: the text of a field."""
+    """SQL: the text of a field, without the quotes around it."""
     quoted = f"startswith({field}, '\"') and {field} rlike {_QUOTED_FIELD}"
     inside = f"regexp_extract({field}, {sql_text(_INSIDE)}, 1)"
     return f"""if({quoted}, replace({inside}, '""', '"'), {field})"""
 
 
 def field(position: int) -> Column:
-    """One field of `line`, without white space around it.
+    """One field of `line`, trimmed.
 
-    It is '' or another text in a row that has too few fields.
+    If the row has too few fields, the result is '' or another field.
     """
     quoted = unquoted_sql(f"array_join(slice({raw_fields()}, {position + 1}, 1), '')")
     plain = f"substring_index(substring_index(line, ',', {position + 1}), ',', -1)"

@@ -54,7 +54,7 @@ def main(job: str, tables: Tables, args: argparse.Namespace) -> None:
 def compute(
     spark: SparkSession, job: str, tables: Tables, clean: str, staging: str, run_id: str
 ) -> Dict[str, Any]:
-    """Stage the job's tables anew; its summary is written last, and publish_run asks for it."""
+    """Write the job's tables to staging, then its summary, which publish_run requires."""
     began, lake = time.time(), Lake.of_session(spark)
     run = CleanRun(spark, clean, run_id)
     lake_job.size_shuffles(spark, run.kept)
@@ -92,9 +92,9 @@ def parse(job: str, description: str, argv: Optional[List[str]]) -> argparse.Nam
 
 
 def stage(lake: Lake, table: DataFrame, folder: str, run: CleanRun) -> Dict[str, Any]:
-    """Write a table anew, then check that no rental was lost or counted twice.
+    """Replace a staged table; raise JobError if its sums differ from the kept rentals.
 
-    The check reads exactly the files that were written.
+    The sums are observed while the table is written, so they cover exactly the written rows.
     """
     name = folder.rsplit("/", 1)[1]
     lake.delete(folder)

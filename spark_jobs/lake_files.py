@@ -1,6 +1,6 @@
-"""The files of the data lake, by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths.
+"""Access to the lake's files by Hadoop's FileSystem: s3://, hdfs://, file:/// and plain paths.
 
-Needs no SparkSession. Only this module calls the JVM, by PySpark's private names.
+It needs no SparkSession. Only this module calls the JVM, through private attributes of PySpark.
 """
 
 import json
@@ -16,7 +16,7 @@ from pyspark import SparkContext
 
 
 class Lake:
-    """Files of the lake: everything but the reading and writing of tables."""
+    """All file operations on the lake, except reading and writing tables."""
 
     def __init__(self, jvm: Any, configuration: Any) -> None:
         self._jvm = jvm
@@ -31,9 +31,9 @@ class Lake:
 
     @classmethod
     def of_gateway(cls) -> "Lake":
-        """Opens the files without a SparkSession.
+        """Opens the lake without a SparkSession, in a JVM with Spark's Hadoop settings.
 
-        A JVM with Spark's own Hadoop settings starts in a third of the time.
+        Such a JVM starts in a third of the time.
         """
         SparkContext._ensure_initialized()
         jvm = SparkContext._jvm  # type: Any
@@ -52,7 +52,7 @@ class Lake:
         return {name: size for name, size in sorted(sizes.items()) if name[0] not in "_."}
 
     def runs(self, uri: str) -> List[str]:
-        """The run ids that have a folder `run_id=...` here, oldest first."""
+        """The run ids with a folder `run_id=...` in this folder, oldest first."""
         names = [status.getPath().getName() for status in self._list(uri) if status.isDirectory()]
         return sorted(name[len(RUN_FOLDER) :] for name in names if name.startswith(RUN_FOLDER))
 
@@ -62,8 +62,8 @@ class Lake:
     def move(self, source: str, target: str) -> None:
         """Rename a folder or file to a path that does not exist yet.
 
-        On S3 that is a copy and a delete, so it is not atomic. Raises FileNotFoundError when there
-        is no source.
+        On S3 that is a copy and a delete, so it is not atomic. Raises FileNotFoundError if the
+        source does not exist.
         """
         if not self.exists(source):
             raise FileNotFoundError(source)
@@ -78,18 +78,19 @@ class Lake:
         return str(qualified.getPath()) if qualified.getScheme() == "file" else ""
 
     def ignore_checksums(self, folder: str) -> None:
-        """Reads files on this machine that were edited after Hadoop wrote them, and their .crc.
+        """Ignores .crc files, so that local files can be edited after Hadoop has written them.
 
-        Spark 3.3 reads no Parquet file without its checksum, so there an edited file is damaged.
+        Spark 3.3 cannot read Parquet without checksums, so there they stay on, and an edited file
+        is reported as damaged.
         """
         if self.local_path(folder) and pyspark.__version__ >= "3.4":
             self._file_system(folder).setVerifyChecksum(False)
 
     def tree(self, uri: str) -> Dict[str, int]:
-        """Path, relative to the folder, and bytes of every file below it, however deep.
+        """All files below a folder, at any depth: relative path -> bytes.
 
-        Hadoop passes over links that lead nowhere and does not notice those that lead in circles,
-        so a folder on this machine is listed without it.
+        Hadoop skips broken links and does not detect cycles of links, so a local folder is listed
+        without Hadoop.
         """
         folder = self.local_path(uri)
         if folder:
@@ -111,9 +112,9 @@ class Lake:
         return found
 
     def start(self, uri: str, count: int) -> bytes:
-        """The first bytes of a file, unzipped if it is gzipped.
+        """The first `count` bytes of a file, decompressed if it is gzipped.
 
-        Raises OSError when they cannot be read.
+        Raises OSError if they cannot be read.
         """
         path, io = self._path(uri), self._jvm.org.apache.commons.io
         try:
@@ -160,7 +161,7 @@ class Lake:
         self._write_json(self._file_system(uri).create(self._path(uri), True), value)
 
     def write_new_json(self, uri: str, value: Dict[str, Any]) -> bool:
-        """Make the file, unless there is one; of two that come at once one is told False."""
+        """Create the file exclusively; return False if it exists, also if two callers race."""
         try:
             stream = self._file_system(uri).create(self._path(uri), False)
         except Py4JJavaError as error:
@@ -209,7 +210,7 @@ def join(folder: str, *names: str) -> str:
 
 
 def literal(path: str) -> str:
-    """A path for Spark's readers, which take it for a pattern."""
+    """A path with glob characters escaped, because Spark's readers expect a pattern."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 

@@ -1,4 +1,4 @@
-"""The shared part of all Spark jobs: arguments, session, reports and failures."""
+"""The shared part of all Spark jobs: arguments, session, summaries and errors."""
 
 import argparse
 import json
@@ -11,26 +11,26 @@ from pyspark.sql import Observation, SparkSession
 
 SUMMARY_PREFIX = "RUN_SUMMARY "
 SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
-ROWS_PER_PARTITION = 500000  # some 30 MB of what is shuffled; AQE joins what turns out to be less
+ROWS_PER_PARTITION = 500000  # about 30 MB of shuffled data; AQE coalesces smaller partitions
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-# The results depend on these settings; nothing overrides them. All others (AQE, memory) are left
-# to spark-submit and the cluster.
+# Results depend on these settings, so nothing overrides them. All others (AQE, memory) are left to
+# spark-submit and the cluster.
 SETTINGS = {
     # times carry no zone and are read as UTC
     "spark.sql.session.timeZone": "UTC",
-    # else what follows the damage in a file would be left out silently
+    # otherwise Spark silently drops the rest of a damaged file
     "spark.sql.files.ignoreCorruptFiles": "false",
-    # in place of INT96, which is deprecated and which few other readers filter by
+    # the default INT96 is deprecated, and few other readers can filter by it
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
-# These make the jobs fast and their files of a sensible size; --conf overrides them.
+# Defaults for speed and for files of a sensible size; --conf overrides them.
 TUNING = {
-    # a file open for each verdict, instead of sorting all rentals by it
+    # one open file per verdict; otherwise Spark sorts all rentals by verdict
     "spark.sql.maxConcurrentOutputFileWriters": "8",
-    # of narrow rows: some 2 million, whose hash table fits into memory
+    # about 2 million narrow rows, whose hash table fits into memory
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",
-    # few files of a sensible size, not one for each core
+    # otherwise Spark writes one small file per core
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
 }
 
@@ -65,7 +65,7 @@ def run_id(text: str) -> str:
 def session(job: str) -> Iterator[SparkSession]:
     """A session with the jobs' settings.
 
-    It ends with the block, unless it existed before (see `all_jobs`).
+    The session is stopped after the block, unless it existed before (see `all_jobs`).
     """
     is_shared = SparkSession.getActiveSession() is not None
     builder = SparkSession.builder.appName(job)
@@ -85,22 +85,22 @@ def session(job: str) -> Iterator[SparkSession]:
 def size_shuffles(spark: SparkSession, rows: int) -> None:
     """Sets the number of shuffle partitions by the size of the data.
 
-    Spark's fixed 200 partitions are 200 tiny tasks for a small lake and too few for a large one.
+    Spark's default of 200 means 200 tiny tasks for a small lake, and is too low for a large one.
     """
     set_unless_given(spark, SHUFFLE_PARTITIONS, str(rows // ROWS_PER_PARTITION + 1))
 
 
 def set_unless_given(spark: SparkSession, name: str, value: str) -> None:
-    """A default of ours, for what neither spark-submit nor the cluster's configuration has set."""
+    """Sets a value that neither spark-submit nor the cluster's configuration has set."""
     if not spark.sparkContext.getConf().contains(name):
         spark.conf.set(name, value)
 
 
 def observed(observation: Observation) -> Dict[str, Any]:
-    """The observed values; empty when Spark has pruned the plan to nothing (SPARK-50007).
+    """The observed values; empty if Spark has optimized the plan away (SPARK-50007).
 
-    Make an Observation without a name: Spark 3.3 gives the counts to whichever has the name, also
-    to that of another query.
+    Create each Observation without a name: Spark 3.3 mixes up the values of two queries whose
+    observations have the same name.
     """
     return dict(observation.get)
 

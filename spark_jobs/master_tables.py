@@ -1,6 +1,6 @@
-"""The master tables: validated and written to the clean zone, one row for each id.
+"""Validates the master tables and writes them to the clean zone, one row per id.
 
-Bad rows go to the rejected zone.
+Invalid rows go to the rejected zone.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +30,9 @@ def write_masters(
     clean: Dict[str, str],
     rejected: Dict[str, str],
 ) -> Dict[str, Counts]:
-    """Write each table to its folders `clean` and `rejected`; return its counts.
+    """Write each table to its folders `clean` and `rejected`; return the counts by table.
 
-    All are written at once: each is a small Spark job of its own.
+    The tables are written concurrently, each by a small Spark job.
     """
     with ThreadPoolExecutor(len(clean)) as writers:
         counts = writers.map(
@@ -47,10 +47,10 @@ def write_masters(
 def write_master(
     spark: SparkSession, table: RawTable, judged: str, clean: str, rejected: str
 ) -> Counts:
-    """Write the good rows, one for each id, and the bad ones; return the number of each.
+    """Write the valid rows, one per id, and the rejected rows; return the counts.
 
-    All rows are first written to the folder `judged`, by their verdict, so that they are read only
-    once.
+    All rows are first written to the folder `judged`, partitioned by verdict, so that the raw files
+    are parsed only once.
     """
     seen, kept = Observation(), Observation()
     rows = judged_rows(spark, table)
@@ -85,9 +85,9 @@ def judged_rows(spark: SparkSession, table: RawTable) -> DataFrame:
 
 
 def patterns(table: str, names: Sequence[str]) -> List[str]:
-    """The pattern that each column's text has in a plain row.
+    """The pattern of each column in a plain row (see `csv_text.split_records`).
 
-    Columns that no job reads may have any text.
+    A column that no job reads may contain any plain text.
     """
     return [PLAIN_WORDS if name in RAW_COLUMNS[table] else PLAIN_LINE for name in names]
 
@@ -95,8 +95,8 @@ def patterns(table: str, names: Sequence[str]) -> List[str]:
 def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
     """`raw_zone.rows` -> the table's columns, `verdict` and `rejection`.
 
-    `rejection` is that of `rejected_rows.rejection`, NULL in a row that is kept. A header
-    in other capitals than the first one has the name of a column for its id.
+    `rejection` is the struct of `rejected_rows.rejection`; NULL in a kept row. `is_header`
+    misses a header in different capitals. Its id is then the column's name, so it is rejected.
     """
     columns, id_column = RAW_COLUMNS[table], ID_COLUMNS[table]
     reason = F.when(F.col(id_column) == "", "missing_id").otherwise("bad_id")
@@ -110,7 +110,7 @@ def judged(rows: DataFrame, table: str, names: Sequence[str]) -> DataFrame:
 
 
 def id_of(table: str) -> Column:
-    """The id of a row: an INT of locations, a text of the others; NULL where it is none."""
+    """The id of a row: INT for locations, text for other tables; NULL if it is invalid."""
     id_column = ID_COLUMNS[table]
     return integer(id_column) if table == "locations" else text_or_null(id_column)
 
@@ -122,9 +122,9 @@ def verdict_counts() -> List[Column]:
 
 
 def unique_rows(rows: DataFrame, table: str) -> DataFrame:
-    """Rows that are kept -> `id` and the table's columns, one row for each id.
+    """Kept rows -> `id` and the table's columns, one row per id.
 
-    Of several rows with one id it takes the smallest by all columns.
+    Of duplicates, the smallest row in the order of its columns is kept.
     """
     smallest = F.min(F.struct(*RAW_COLUMNS[table])).alias("smallest")
     return rows.groupBy(id_of(table).alias("id")).agg(smallest).select("id", "smallest.*")
@@ -135,7 +135,8 @@ def clean_columns(rows: DataFrame, table: str) -> DataFrame:
 
     users: user_key, user_id, first_name, last_name, is_active; vehicles: vehicle_key, vehicle_id,
     vehicle_type, brand; locations: location_id, location_name, city, state. A key is unique within
-    the run. Rentals carry it in place of the id: shuffled ids took a tenth of all CPU at 10 M.
+    the run. Rentals carry the key, because shuffling the longer ids took a tenth of all CPU time at
+    10 million rentals.
     """
     key = F.monotonically_increasing_id()
     if table == "users":

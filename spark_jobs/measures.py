@@ -1,4 +1,4 @@
-"""The measures of the KPI tables, exact: computed in whole cents and seconds, never in floats."""
+"""The measures of the KPI tables: exact, because they use whole cents and seconds, not floats."""
 
 from decimal import Decimal
 from typing import List
@@ -6,14 +6,14 @@ from typing import List
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-CENTS = "DECIMAL(14,0)"  # of an amount; Spark adds ten digits for a sum
+CENTS = "DECIMAL(14,0)"  # one amount; for a sum, Spark adds ten digits
 MONEY_SUM = "DECIMAL(38,2)"
 MONEY = "DECIMAL(12,2)"
 HOURS = "DECIMAL(20,2)"
 
 
 def in_cents(rentals: DataFrame, *columns: str) -> DataFrame:
-    """start_time, end_time, total_amount and the columns -> the columns, `cents` and `seconds`."""
+    """Selects the columns; adds `cents` and `seconds` from the amount and the two times."""
     cents = (F.col("total_amount") * 100).cast(CENTS).alias("cents")
     seconds = F.col("end_time").cast("BIGINT") - F.col("start_time").cast("BIGINT")
     return rentals.select(*columns, cents, seconds.alias("seconds"))
@@ -29,7 +29,7 @@ def extremes() -> List[Column]:
 
 
 def of_sums() -> List[Column]:
-    """Aggregates over rows that have `totals` and `extremes` already: the same of larger groups."""
+    """The same as `totals` and `extremes`, over rows that have these columns already."""
     return [
         F.sum("rentals").alias("rentals"),
         F.sum("cents").alias("cents"),
@@ -67,9 +67,9 @@ def average_hours(name: str) -> Column:
 
 
 def half_up(dividend: str, divisor: str) -> str:
-    """SQL: the quotient of whole numbers that are not negative, rounded half up.
+    """SQL: the quotient of two non-negative whole numbers, rounded half up.
 
-    There is no intermediate rounding.
+    It is rounded only once.
     """
     return (
         f"(({dividend}) DIV ({divisor}) + IF(({dividend}) % ({divisor}) * 2 >= ({divisor}), 1, 0))"

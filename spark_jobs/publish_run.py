@@ -1,15 +1,15 @@
 """Spark job 4: publish a run by moving its seven staged tables to the processed zone.
 
-It moves files and needs no Spark session.
+The job only moves files, so it needs no Spark session.
 
     spark-submit --py-files ... spark_jobs/publish_run.py --clean out/clean \\
         --rejected out/rejected --staging out/staging --processed out/processed --run-id try-1
 
-While a run is being published its staging folder holds an intent file. An interrupted publication
-is resumed by the same run's publish_run. Another run's publish_run rolls it back only when it holds
-the lake's lock (`--lock`, `--owner`): whoever passed the lock on has made sure that the owner
-before is dead. An outcome file, made exclusively, decides between a commit and a roll-back that
-meet.
+While a run is being published, its staging folder contains an intent file. To resume an interrupted
+publication, call publish_run for the same run again. The publish_run of another run rolls it back,
+but only if it holds the lake's lock (`--lock`, `--owner`): the lock changes hands only after its
+previous owner was found dead. If a commit and a roll-back race, the outcome file decides: it is
+created exclusively, so the first one wins.
 """
 
 import argparse
@@ -117,7 +117,7 @@ class Zones:
 
 
 class Lock:
-    """The lake's lock, an object whose first word is its owner; without a URI nobody holds it."""
+    """The lake's lock: an object whose first word is its owner. Without a URI there is no lock."""
 
     def __init__(self, lake: Lake, uri: str = "", owner: str = "") -> None:
         self._lake = lake
@@ -125,7 +125,7 @@ class Lock:
         self.owner = owner
 
     def check(self) -> None:
-        """Raise JobError when the lock has passed to another owner."""
+        """Raise JobError unless `owner` still holds the lock."""
         if not self._uri:
             return
         text = self._lake.read_text(self._uri) if self._lake.exists(self._uri) else ""
@@ -146,7 +146,7 @@ class Publication:
         self._lock = lock
 
     def publish(self, run_id: str, keep_runs: int) -> Dict[str, Any]:
-        """Publish the run and return its final summary. Doing it again changes nothing."""
+        """Publish the run and return its final summary. Idempotent."""
         summary = self._clean_summary(run_id)
         if self._is_published(run_id, summary):
             return summary
@@ -163,7 +163,10 @@ class Publication:
         return summary
 
     def _refuse_old(self, run_id: str) -> None:
-        """Readers take the last run id for the newest run. A publication that has begun may end."""
+        """Raise JobError if a later run is published, because readers use the largest run id.
+
+        A publication that has already begun may finish.
+        """
         newest = max(
             (run for folder in self._zones.tables.values() for run in self._lake.runs(folder)),
             default="",
@@ -192,7 +195,7 @@ class Publication:
     def _is_published(self, run_id: str, summary: Dict[str, Any]) -> bool:
         """Returns whether an earlier call has published this run.
 
-        Tables that were staged since then are a new try of the run.
+        If tables were staged since then, they are a new attempt, and the result is False.
         """
         staging = run_folder(self._zones.staging, run_id)
         staged = all(self._lake.exists(join(staging, job_summary(job))) for job in KPI_JOBS)
@@ -210,9 +213,9 @@ class Publication:
         return self._lake.read_json(file)
 
     def _check_complete(self, run_id: str, manifest: Manifest) -> None:
-        """Checks that each file lies in staging or in processed.
+        """Raise JobError unless each file of the manifest is in staging or in processed.
 
-        A file is in processed already if this run's publication was interrupted.
+        After an interrupted publication of this run, some files are already in processed.
         """
         for table in KPI_TABLES:
             wanted = manifest[table]["files"]
@@ -227,7 +230,7 @@ class Publication:
                 )
 
     def _settle_others(self, run_id: str) -> None:
-        """End interrupted publications of other runs: commit complete ones, roll back the rest."""
+        """Settle interrupted publications of other runs: commit complete ones, else roll back."""
         for other in self._lake.runs(self._zones.staging):
             if other != run_id and self._lake.exists(self._intent(other)):
                 self._require_dead(other)
@@ -238,9 +241,9 @@ class Publication:
                     self._roll_back(other)
 
     def _require_dead(self, other: str) -> None:
-        """Raises unless the owner that an intent names is dead.
+        """Raise JobError unless the owner in the other run's intent file is dead.
 
-        It is dead when the lock has passed from it to us; no other owner is known to be.
+        An owner is dead if this run holds the lock now. Without a lock nobody can tell.
         """
         owner = self._lake.read_json(self._intent(other)).get("owner")
         if not self._lock.owner or not owner or owner == self._lock.owner:
@@ -257,7 +260,7 @@ class Publication:
             raise JobError(f"run {run_id} was rolled back by another run: run its KPI jobs again")
 
     def _roll_back(self, run_id: str) -> None:
-        """Sources first: a publication that goes on all the same then has nothing left to move."""
+        """Delete staged tables first, so that a publication still at work has nothing to move."""
         for table in KPI_TABLES:
             self._lake.delete(self._staged(run_id, table))
         for table in KPI_TABLES:
@@ -265,7 +268,7 @@ class Publication:
         self._lake.delete(run_folder(self._zones.staging, run_id))
 
     def _move(self, run_id: str, manifest: Manifest) -> None:
-        """File by file, so that doing it twice, even at the same time, takes nothing away."""
+        """Move file by file, so that a repeated or concurrent call loses no file."""
         self._lake.write_json(self._intent(run_id), {"owner": self._lock.owner})
         for table in KPI_TABLES:
             self._lock.check()
@@ -289,9 +292,9 @@ class Publication:
             ) from None
 
     def _commit(self, run_id: str) -> Dict[str, Any]:
-        """Publish the run; from here on nobody rolls it back.
+        """Make the publication final: no other run can roll it back any more.
 
-        The next call completes what an interrupted one leaves undone.
+        If this is interrupted, the next call completes it.
         """
         self._lock.check()
         jobs = [self._job_summary(run_id, job) for job in KPI_JOBS]
@@ -309,7 +312,7 @@ class Publication:
         return summary
 
     def _claim(self, run_id: str, outcome: str) -> str:
-        """The run's outcome: the one that was made first."""
+        """Record `outcome` unless the run has one already; return the recorded outcome."""
         file = self._outcome(run_id)
         if self._lake.write_new_json(file, {"outcome": outcome, "by": self._lock.owner}):
             return outcome
@@ -336,7 +339,7 @@ class Publication:
     def _prune(self, run_id: str, keep_runs: int) -> None:
         """Remove runs older than the newest `keep_runs` published ones from every zone.
 
-        Failed runs are removed too, but never the run that was just published.
+        Older failed runs are removed too. The run that was just published always stays.
         """
         runs = {folder: self._lake.runs(folder) for folder in self._zones.all()}
         published = sorted({run for folder in self._zones.tables.values() for run in runs[folder]})

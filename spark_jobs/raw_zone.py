@@ -1,6 +1,6 @@
-"""The raw zone: its files, their headers, and the files that need special reading.
+"""The raw zone: finds its files, checks their headers, and reads their records.
 
-Every error of a file is a JobError with the file's name, raised before anything is written.
+Every problem of a file is raised as a JobError with the file's name, before anything is written.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from lake_job import JobError
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-HEADER_READERS = 8  # threads; a header is one small request to S3 a file
+HEADER_READERS = 8  # threads; each file needs one small request to S3
 
 
 class RawFile(NamedTuple):
     """A file of a raw table."""
 
     path: str  # where Spark reads it
-    original: str  # where it lies in the raw zone, as a URL
+    original: str  # its location in the raw zone, as a URL
     name: str  # its path in the raw zone
     header: Header
-    whole: bool = False  # a line break within quotes: it is put in order as a whole
+    whole: bool = False  # has line breaks within quotes, so its lines are read in order
 
     @property
     def uploaded(self) -> str:
-        """Its path for messages: Spark may read a copy, which the user does not know."""
+        """The path that the user uploaded, for messages; Spark may read a copy instead."""
         return unquote(self.original)
 
     @property
@@ -61,7 +61,7 @@ class RawZone(NamedTuple):
 
 
 def open_zone(spark: SparkSession, lake: Lake, raw: str, copies: str) -> RawZone:
-    """Find the raw files, check their headers and read them through once.
+    """Find the raw files, check their headers and read each file once to its end.
 
     `copies` is a folder for copies of files that Spark cannot open.
     """
@@ -120,10 +120,10 @@ def read_name(name: str) -> str:
 
 
 def inspected(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str, RawTable]:
-    """The tables, with files that have a line break within quotes marked as `whole`.
+    """Returns the tables with `whole` set for files that have line breaks within quotes.
 
-    Every line of every file is read: for quotes that stay open, and for further headers. Raises
-    JobError for a file that cannot be read.
+    Reads every line of every file, to find open quotes and further headers. Raises JobError for a
+    file that cannot be read or whose further header differs.
     """
     files = {file.read_name: file for table in tables.values() for file in table.files}
     lines = csv_text.read_lines(spark, [file.path for file in files.values()])
@@ -138,20 +138,20 @@ def inspected(spark: SparkSession, tables: Dict[str, RawTable]) -> Dict[str, Raw
     )
     try:
         rows = {file_name(row["source_file"], files): row for row in found.collect()}
-    except Exception:  # every release of Spark has an error of its own for a file that is damaged
+    except Exception:  # the error for a damaged file differs between Spark releases
         name_damaged(spark, files.values())
         raise
     return {name: _with_findings(table, rows) for name, table in tables.items()}
 
 
 def looks_like_header() -> Column:
-    """Returns whether `line` has half of some table's columns; `contract.other_header` decides."""
+    """Returns whether `line` may be a header: `contract.other_header` checks it exactly."""
     line = F.col("line")
     tables = [
         reduce(add, [F.lower(line).contains(name).cast("INT") for name in names]) * 2 >= len(names)
         for names in RAW_COLUMNS.values()
     ]
-    # few lines have what every header has; only in those all columns are looked for
+    # few lines contain "_id", as every header does; only those are searched for all columns
     return line.contains("_") & F.lower(line).contains("_id") & reduce(or_, tables)
 
 
@@ -166,7 +166,7 @@ def _with_findings(table: RawTable, rows: Dict[str, Row]) -> RawTable:
 
 
 def notes(spark: SparkSession, zone: RawZone) -> List[str]:
-    """A sentence for each file that is not read, and for each that is read as a whole."""
+    """One sentence for each file that is not read or has line breaks within quotes."""
     words = [f"{name} is not read: it {reason}" for name, reason in zone.not_read.items()]
     for table in zone.tables.values():
         whole = {file.read_name: file for file in table.files if file.whole}
@@ -185,7 +185,7 @@ def notes(spark: SparkSession, zone: RawZone) -> List[str]:
 
 
 def unclosed_lines(spark: SparkSession, files: Dict[str, RawFile]) -> Dict[str, int]:
-    """By the names of `files`: how many lines are malformed by quotes that are not closed."""
+    """Name of a file -> the number of its lines that an unclosed quote makes malformed."""
     lines = csv_text.joined_records(spark, [file.path for file in files.values()])
     spoilt = lines.where("unclosed").groupBy("source_file").agg(F.count("line").alias("lines"))
     return {file_name(row["source_file"], files): row["lines"] for row in spoilt.collect()}
@@ -203,7 +203,7 @@ def name_damaged(spark: SparkSession, files: Iterable[RawFile]) -> None:
 
 
 def file_name(source_file: str, names: Iterable[str]) -> str:
-    """The one of `names` that Spark's `input_file_name`, a URL, stands for."""
+    """The name in `names` that belongs to `source_file`, a URL of Spark's `input_file_name`."""
     parts, known = unquote(source_file).split("/"), set(names)
     for start in range(len(parts)):
         if "/".join(parts[start:]) in known:
@@ -226,9 +226,9 @@ def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None
 def rows(
     spark: SparkSession, files: Sequence[RawFile], columns: Sequence[str], patterns: Sequence[str]
 ) -> DataFrame:
-    """The rows of files with one header, as `csv_text.split_records` returns them.
+    """The rows of files with the same header names, as `csv_text.split_records` returns them.
 
-    The text of `columns` by name is in place of `fields`.
+    `columns` replace `fields`, each with its text.
     """
     names = files[0].header.names
     headers = [file.header.text for file in files]
@@ -238,7 +238,7 @@ def rows(
 
 
 def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
-    """The records of files with one header: `line`, `source_file`, `unclosed`."""
+    """The records of files with the same header names: `line`, `source_file`, `unclosed`."""
     split, whole = (
         [file.path for file in files if not file.whole],
         [file.path for file in files if file.whole],
@@ -250,7 +250,7 @@ def records(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
 
 
 def _original(copied: Sequence[RawFile]) -> Column:
-    """`source_file`, with the raw file in place of a copy of it."""
+    """`source_file`, with the location of the raw file where Spark has read a copy."""
     source = F.col("source_file")
     for file in copied:
         source = F.when(

@@ -1,6 +1,6 @@
 """The rejected zone: rentals and rows of master tables that break a rule.
 
-Each keeps its original text, with all of its reasons.
+Each row has its original text and all reasons for its rejection.
 """
 
 from typing import Any, Dict, List, Sequence, Tuple
@@ -18,12 +18,12 @@ KEPT, REJECTED, HEADER = "kept", "rejected", "header"  # verdicts
 
 
 def rejection(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> Column:
-    """The columns of a rejected row, over those of `csv_text.split_records`.
+    """A struct with the columns of a rejected row, computed from `csv_text.split_records`.
 
-    They are a struct of reasons, ORIGINAL, malformed_row and source_file. `reasons`: those of a row
-    that can be split, separated by commas. ORIGINAL is a struct of `columns` with the original
-    fields. It is NULL in a row that cannot be split, and `malformed_row` then holds the whole row.
-    `names` are those of the header.
+    Its fields are reasons, ORIGINAL, malformed_row and source_file. ORIGINAL is a struct of
+    `columns` with the original text. If a row cannot be split, ORIGINAL is NULL and malformed_row
+    is the whole row. The argument `reasons` has the reasons of a row that can be split, separated
+    by commas. `names` are the header's names.
     """
     unreadable = F.col("malformed") | F.col("not_utf8")
     all_reasons = (
@@ -40,14 +40,14 @@ def rejection(reasons: Column, names: Sequence[str], columns: Sequence[str]) -> 
 
 
 def of_judged(judged: DataFrame) -> DataFrame:
-    """The fields of `rejection`, of rows that are rejected or a repeated header."""
+    """The fields of `rejection` for all rejected rows and repeated headers."""
     headers = judged.where(F.col("verdict") == HEADER).select("rejection.*")
     rejected = judged.where(F.col("verdict") == REJECTED).select("rejection.*")
     return rejected.unionByName(repeated_headers(headers))
 
 
 def repeated_headers(headers: DataFrame) -> DataFrame:
-    """Rows that are a header of their file -> the same without the first of each file.
+    """Header rows -> the same without the first one of each file.
 
     More than one header means that files were concatenated.
     """
@@ -61,7 +61,7 @@ def write_rejected(
 ) -> Tuple[int, Dict[str, int]]:
     """Write rows with the fields of `rejection`; return their number and the count of each reason.
 
-    Written are reasons, the columns, malformed_row, source_file.
+    The written columns are reasons, `columns`, malformed_row and source_file.
     """
     counts = Observation()
     rejected = rows.select(
@@ -86,14 +86,14 @@ def reason_counts(reasons: Sequence[str]) -> List[Column]:
 def problem(
     spark: SparkSession, rows_of: str, counts: Dict[str, Any], max_reject_rate: float, folder: str
 ) -> str:
-    """The reason why a run may not go on with the rows, '' if it may.
+    """The reason to stop the run because too many rows are rejected; '' if there is none.
 
-    `counts`: rows, kept, rejected, rejected_by_reason.
+    `counts` has rows, kept, rejected and rejected_by_reason.
     """
     rows, rejected = counts["rows"], counts["rejected"]
     if not counts["kept"]:
         words = f"not one of {rows} {rows_of} could be kept"
-    elif rejected / rows > max_reject_rate:  # exact at the limit, unlike the product
+    elif rejected / rows > max_reject_rate:  # rows * rate would have rounding errors
         words = (
             f"{rejected} of {rows} {rows_of} are rejected, more than the share of"
             f" {max_reject_rate} that is allowed"
@@ -105,7 +105,7 @@ def problem(
 
 
 def _where(spark: SparkSession, folder: str) -> str:
-    """Where to look for the rejected rows, and the file that most of them come from."""
+    """Names the folder of the rejected rows, and the file that most of them come from."""
     of_files = spark.read.parquet(literal(folder)).groupBy("source_file").count()
     most, *_ = of_files.orderBy(F.desc("count"), "source_file").collect()
     file = unquote(most["source_file"])

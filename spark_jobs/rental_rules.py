@@ -34,7 +34,7 @@ FORMS = {
     "total_amount": MONEY,
 }
 DUPLICATE = "duplicate_rental_id"
-CONTESTED = "contested"  # a verdict until the rows of one id are settled
+CONTESTED = "contested"  # a temporary verdict, until `settled` compares the rows with the same id
 RENTAL_COLUMNS = [
     "rental_id",
     "user_key",
@@ -65,19 +65,19 @@ REASONS = [
 
 
 def patterns(names: Sequence[str]) -> List[str]:
-    """The pattern that each column's text has in a plain row.
+    """The pattern of each column in a plain row (see `csv_text.split_records`).
 
-    Columns that no job reads may have any text.
+    A column that no job reads may contain any plain text.
     """
     texts = dict.fromkeys(FIELDS, PLAIN_TEXT)
     return [FORMS.get(name, texts.get(name, PLAIN_LINE)) for name in names]
 
 
 def parsed(rows: DataFrame) -> DataFrame:
-    """`csv_text.split_records` -> the same with the values of a rental in place of `fields`.
+    """`raw_zone.rows` -> the same with typed values in place of the texts.
 
     The values are rental_id, user_id, vehicle_id, start_time, end_time, pickup_location,
-    dropoff_location, total_amount and amount_text; one that does not parse is NULL.
+    dropoff_location, total_amount and amount_text. A value that does not parse is NULL.
     """
     return rows.select(
         *("line", "source_file", "not_utf8", "malformed", "is_header"),
@@ -92,7 +92,7 @@ def parsed(rows: DataFrame) -> DataFrame:
 
 
 def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
-    """All fields of a plain row are in form; of the others each is checked by itself."""
+    """The value, or NULL if the text is not in form; in plain rows every text is."""
     return F.when(F.col("plain") | has_form(FORMS[name], name), value(name))
 
 
@@ -121,7 +121,7 @@ def with_masters(rentals: DataFrame, masters: Dict[str, DataFrame]) -> DataFrame
 def broken_rules() -> Dict[str, Column]:
     """Reason -> condition, over the columns of `parsed` and `with_masters`.
 
-    A condition is true or false, never NULL, for a row that could be split.
+    For a row that can be split, no condition is NULL.
     """
     return {
         "missing_rental_id": F.col("rental_id") == "",
@@ -145,7 +145,7 @@ def judged(rentals: DataFrame, names: Sequence[str]) -> DataFrame:
     """`parsed`, `with_masters` and `is_suspect` -> RENTAL_COLUMNS, `verdict` and `rejection`.
 
     `is_suspect`: another row may have this rental's id. Such a row is contested until it is
-    `settled`. `rejection` is that of `rejected_rows.rejection`, NULL in a row that is kept.
+    `settled`. `rejection` is the struct of `rejected_rows.rejection`; NULL in a kept row.
     """
     broken = broken_rules()
     unreadable = F.col("malformed") | F.col("not_utf8")
@@ -164,10 +164,11 @@ def judged(rentals: DataFrame, names: Sequence[str]) -> DataFrame:
 
 
 def settled(contested: DataFrame) -> DataFrame:
-    """RENTAL_COLUMNS and the fields of `rejection` -> the same with `verdict` and new `reasons`.
+    """Decides contested rows: adds `verdict` and updates `reasons`.
 
-    Of the rows with one id that break no rule the smallest is kept, and then all others are its
-    duplicates.
+    The input has RENTAL_COLUMNS and the fields of `rejection`. Of the valid rows with the same id,
+    the smallest is kept; all other rows with this id are its duplicates. Without a valid row, no
+    row is kept and none is a duplicate.
     """
     same_id = Window.partitionBy("rental_id")
     valid = F.col("reasons") == ""
@@ -176,7 +177,7 @@ def settled(contested: DataFrame) -> DataFrame:
         *map(F.col, ("start_time", "end_time")),
         *[F.expr(trim_sql(f"{ORIGINAL}.{name}")) for name in ("user_id", "vehicle_id")],
         *map(F.col, ("pickup_location", "dropoff_location", "total_amount")),
-        # the original text orders rows whose values are all equal
+        # rows with equal values are ordered by their original text
         *[F.col(ORIGINAL)[name] for name in FIELDS],
         F.col("source_file"),
     ]

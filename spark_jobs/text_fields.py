@@ -1,8 +1,7 @@
-"""Conversions from the text of a raw field to a value: NULL where it does not parse.
+"""Converts the text of a raw field to a value: NULL if it does not parse.
 
-They give the same on every Spark release. The functions take a column's name, or SQL, and return a
-column. Forms are checked by patterns that take linear time, so a field of some megabytes is refused
-at once.
+The results are the same on every Spark release. The patterns take linear time, so a field of
+several megabytes is rejected quickly.
 """
 
 from contract import NOT_UTF8, WHITE_SPACE
@@ -11,7 +10,7 @@ from pyspark.sql import functions as F
 
 INTEGER = "[+-]?[0-9]+"
 MONEY = r"[+-]?(?:0*[0-9]{1,10}(?:\.[0-9]{0,2})?|\.[0-9]{1,2})"
-BELOW_ZERO = (  # any number, also one that is no amount of money
+BELOW_ZERO = (  # any negative number, also if it is not a valid amount
     r"-(?=[0-9.]*[1-9])(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 )
 TIME = (  # the years 1970 to 2099
@@ -30,7 +29,7 @@ def trim_sql(expression: str) -> str:
 
 
 def whole_match(pattern: str) -> str:
-    """A pattern for all of a text; `$` would also match before a line break at its end."""
+    """A pattern that matches a whole text; `$` would also match before a final line break."""
     return rf"\A(?:{pattern})\z"
 
 
@@ -39,9 +38,9 @@ def has_form(pattern: str, name: str) -> Column:
 
 
 def utf8_sql(expression: str) -> str:
-    """SQL: the text with one NOT_UTF8 in place of bytes that are not UTF-8.
+    """SQL: the text with one NOT_UTF8 for each sequence of bytes that are not UTF-8.
 
-    Spark reads such bytes as they are.
+    Spark keeps such bytes unchanged when it reads a file.
     """
     return f"regexp_replace({expression}, '{NOT_UTF8}+', '{NOT_UTF8}')"
 
@@ -64,13 +63,13 @@ def to_integer(name: str) -> Column:
 
 
 def to_timestamp(name: str) -> Column:
-    """The timestamp of a text in the form of TIME.
+    """The timestamp of a text that matches TIME.
 
-    A cast alone would also accept '2024-1-1', and Spark's to_timestamp is slow.
+    Check the form first, because the cast also accepts '2024-1-1'. Spark's to_timestamp is slow.
     """
     return F.expr(f"try_cast(`{name}` AS TIMESTAMP)")
 
 
 def to_money(name: str) -> Column:
-    """The amount of a text in the form of MONEY."""
+    """The amount of a text that matches MONEY."""
     return F.expr(f"try_cast(`{name}` AS DECIMAL(12,2))")

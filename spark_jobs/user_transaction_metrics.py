@@ -20,8 +20,7 @@ DESCRIPTION = (
     "Compute daily_metrics, user_metrics, hourly_metrics and day_of_week_metrics of a run from its"
     " clean rentals, check that they add up to all rentals, and leave them in the staging zone."
 )
-# from this percentile on, a user who spent more than that share of the other users is in the
-# category
+# (smallest spending_percentile of the category, name), highest first
 CATEGORIES = [
     (90, "Top Spender"),
     (75, "High Spender"),
@@ -53,9 +52,9 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_hours(rentals: DataFrame) -> DataFrame:
-    """Rentals -> rental_date, hour_of_day and the sums of each hour.
+    """Rentals -> rental_date, hour_of_day, and the sums of each hour of each date.
 
-    Days, hours and weekdays need nothing else of the money.
+    The tables of days, hours and weekdays take their amounts from these few rows.
     """
     return rentals.groupBy("rental_date", F.hour("start_time").alias("hour_of_day")).agg(
         *measures.totals(), *measures.extremes()
@@ -63,7 +62,7 @@ def rented_hours(rentals: DataFrame) -> DataFrame:
 
 
 def of_hours(hours: DataFrame, *columns: Column) -> DataFrame:
-    """`rented_hours` -> one row a value of the columns, with its sums."""
+    """`rented_hours` -> the sums, grouped by the columns."""
     return hours.groupBy(*columns).agg(*measures.of_sums())
 
 
@@ -115,7 +114,7 @@ def daily_metrics(rentals: DataFrame, hours: DataFrame) -> DataFrame:
 
 
 def distinct_of_days(rentals: DataFrame, key: str, name: str) -> DataFrame:
-    """Rentals -> rental_date and, under this name, how many different keys the day has."""
+    """Rentals -> rental_date and `name`: the number of distinct keys on that date."""
     return (
         rentals.select("rental_date", key)
         .distinct()
@@ -146,7 +145,7 @@ def user_metrics(rentals: DataFrame, users: DataFrame) -> DataFrame:
 
 
 def renting_users(rentals: DataFrame) -> DataFrame:
-    """Rentals -> user_key, the measures of the user's rentals, unique_vehicles_rented."""
+    """Rentals -> one row per user: user_key, measures, unique_vehicles_rented."""
     of_vehicle = (
         rentals.repartition("user_key")
         .groupBy("user_key", "vehicle_key")
@@ -160,10 +159,10 @@ def renting_users(rentals: DataFrame) -> DataFrame:
 
 
 def with_percentile(spenders: DataFrame) -> DataFrame:
-    """`cents` and others -> the same and `spending_percentile`.
+    """Adds `spending_percentile`: the percentage of the other users who spent less.
 
-    That is the share of the other users who spent less. One task ranks the distinct totals, not the
-    users: there are a few thousand of them, and never more than there are amounts of money.
+    The window has no partitions, so one task ranks all rows. It ranks distinct totals (`cents`),
+    not users, because many users share a total.
     """
     in_order = Window.orderBy("cents")
     totals = spenders.groupBy("cents").agg(F.count(F.lit(1)).alias("users"))

@@ -41,9 +41,9 @@ def tables(run: CleanRun) -> Dict[str, DataFrame]:
 
 
 def rented_vehicles(rentals: DataFrame, vehicles: DataFrame) -> DataFrame:
-    """Rentals and the clean vehicles -> one row for each vehicle that was rented.
+    """Rentals and the clean vehicles -> one row per rented vehicle.
 
-    It has vehicle_type, brand, and the measures of the vehicle's rentals.
+    The columns are vehicle_type, brand, and the measures of the vehicle's rentals.
     """
     measured = rentals.groupBy("vehicle_key").agg(
         *measures.totals(), *measures.extremes(), *measures.times()
@@ -52,7 +52,7 @@ def rented_vehicles(rentals: DataFrame, vehicles: DataFrame) -> DataFrame:
 
 
 def of_vehicles(vehicles: DataFrame, column: str) -> DataFrame:
-    """`rented_vehicles` -> one row a value of the column: its measures, and `unique_vehicles`."""
+    """`rented_vehicles` -> measures and `unique_vehicles`, grouped by the column."""
     return vehicles.groupBy(column).agg(
         *measures.of_sums(),
         F.sum("seconds").alias("seconds"),
@@ -126,8 +126,9 @@ def location_metrics(rentals: DataFrame, locations: DataFrame) -> DataFrame:
 def vehicles_seen(rentals: DataFrame) -> DataFrame:
     """Rentals -> location_id, unique_vehicles: vehicles picked up or returned at the location.
 
-    A vehicle that did both counts once. Almost all pairs are different: shuffled by vehicle first,
-    each task has few enough of them for its memory.
+    A vehicle that did both counts once. Almost all pairs of location and vehicle are distinct, so
+    partial aggregation hardly reduces them. The shuffle by vehicle comes first, so that the pairs
+    of each task fit into its memory.
     """
     visits = rentals.repartition("vehicle_key").select(
         F.explode(F.array("pickup_location", "dropoff_location")).alias("location_id"),
