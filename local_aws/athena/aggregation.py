@@ -1,4 +1,4 @@
-"""The rule of GROUP BY: outside aggregates, a grouped query may use only what it groups by."""
+"""Checks GROUP BY: outside aggregates, a grouped query may use only grouped expressions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local_aws.athena.syntax import Source
 def check_aggregation(
     node: exp.Select, expressions: Expressions, scope: Scope, grouped: set[str], source: Source
 ) -> None:
-    """Raises EXPRESSION_NOT_AGGREGATE for a column neither grouped by nor in an aggregate."""
+    """Raises EXPRESSION_NOT_AGGREGATE if a column is neither grouped nor in an aggregate."""
     items = [item.this if isinstance(item, exp.Alias) else item for item in node.expressions]
     having = [node.args["having"].this] if node.args.get("having") else []
     if (
@@ -92,7 +92,7 @@ def _text(node: exp.Expr, expressions: Expressions) -> str | None:
     try:
         return expressions.compile(node).sql
     except QueryFailed:
-        return None  # not an expression by itself; the whole expression has been compiled already
+        return None  # only a part, such as a name; the whole expression is known to be valid
 
 
 def _parts(node: exp.Expr) -> Iterator[exp.Expr]:

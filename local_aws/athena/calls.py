@@ -26,7 +26,7 @@ from local_aws.athena.types import (
     duckdb_type,
 )
 
-if TYPE_CHECKING:  # a circular import at run time
+if TYPE_CHECKING:  # at run time this import would be circular
     from local_aws.athena.expressions import Expressions
 
 Decorate = Callable[[str], str]
@@ -236,7 +236,7 @@ class Calls:
         return f"({sql})" if function.kind == "scalar" else sql
 
     def _average(self, call: _Call, decorate: Decorate | None) -> Typed:
-        """AVG of a decimal: keeps the scale, rounds half up."""
+        """AVG of a decimal: the result has the same scale and is rounded half up."""
         value = call.given[0].sql
         decorate = decorate or _bare
         total = f"{self._expressions.prefix}unscaled({decorate(f'sum({value})')})"
@@ -379,7 +379,10 @@ def _for_format(expressions: Expressions, letter: str, value: Typed) -> str:
 
 
 class _Call:
-    """The arguments of one call, compiled once; lambdas wait for their parameters' types."""
+    """The arguments of one call, compiled once.
+
+    Lambdas are compiled later, when a signature determines the types of their parameters.
+    """
 
     def __init__(
         self, expressions: Expressions, node: exp.Expr, arguments: Sequence[exp.Expr]
@@ -463,7 +466,7 @@ class _Call:
         return text_literal(converted)
 
     def _body(self, function: Signature, index: int, bound: Bindings) -> str:
-        """A lambda argument in DuckDB's SQL; its result binds the pattern's last type variable."""
+        """Compiles a lambda argument, and binds the type variable of its result."""
         node, patterns = self._lambdas[index], function.pattern(index).items
         names = [parameter.name.lower() for parameter in node.expressions]
         kinds = [library.settled(pattern, bound) for pattern in patterns[:-1]]
@@ -474,7 +477,7 @@ class _Call:
             raise QueryFailed(
                 "TYPE_MISMATCH", f"Lambda expression must return {patterns[-1]}, not {result.type}"
             )
-        # reduce(): the state widens to the type that its function returns
+        # reduce(): the lambda returned a wider type than the state has, so compile it again
         if before is not None and bound[patterns[-1].name] != before:
             return self._body(function, index, bound)
         return text

@@ -1,4 +1,4 @@
-"""CAST with Trino's rules, and DuckDB's SQL for casts that it would do differently."""
+"""CAST with Trino's rules, written in DuckDB's SQL where DuckDB's own cast differs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _to_number(sql: str, given: Type, to: Type, prefix: str) -> str | None:
     if given.name in FLOATS and to.name in INTEGERS:
         # half away from zero; DuckDB's own cast rounds half to even
         return f"CAST(round({sql}) AS {kind})"
-    # by the printed digits: 1.005 becomes 1.01, not 1.00
+    # rounds the printed digits: 1.005 becomes 1.01, not 1.00
     if given.name in FLOATS and to.name == "decimal":
         return f"CAST(CAST({sql} AS VARCHAR) AS {kind})"
     return f"CAST({sql} AS {kind})" if is_number(given) or given.name == "boolean" else None

@@ -33,7 +33,7 @@ class Table:
 
     @cached_property
     def columns(self) -> Columns:
-        """The columns in the files."""
+        """The columns stored in the files, without the partition keys."""
         return [
             (column["Name"].lower(), hive_type(column["Type"]))
             for column in self.descriptor.get("Columns", ())
@@ -63,7 +63,7 @@ class Table:
         return definition
 
     def view_columns(self) -> Columns:
-        """The view's columns when it was created."""
+        """The columns that the view had when it was created."""
         return [(column["name"], parse_type(column["type"])) for column in self.view()["columns"]]
 
 
@@ -79,7 +79,7 @@ def view_text(sql: str, database: str, columns: Sequence[tuple[str, Type]]) -> s
 
 
 class Catalog:
-    """Reads the catalog for one query, each entry once."""
+    """Reads the catalog for one query; each entry is read once."""
 
     def __init__(self, glue: Any) -> None:
         self.glue = glue
@@ -135,7 +135,7 @@ class Catalog:
         return sorted(found, key=lambda table: table.name)
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
-        """The registered partitions (Glue's responses), by value."""
+        """The registered partitions as Glue returns them, sorted by their values."""
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=table.database, TableName=table.name
         )

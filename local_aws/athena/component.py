@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # queries in parallel
-PAGE = 1000  # maximum of rows per page of GetQueryResults
+PAGE = 1000  # maximum number of rows in a page of GetQueryResults
 DATA_CATALOG = "AwsDataCatalog"
 
 
@@ -35,7 +35,7 @@ def invalid(message: str) -> AwsError:
 
 
 class AthenaComponent:
-    """Queries, named queries, catalog metadata; moto has the workgroups."""
+    """Answers for queries, named queries and catalog metadata; moto keeps the workgroups."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -80,7 +80,7 @@ class AthenaComponent:
             self._engine = None
 
     def _client(self, service: str, call: Call) -> Any:
-        """Athena acts on behalf of the caller.
+        """A client that signs as the caller, because Athena acts on behalf of the caller.
 
         https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
         """
@@ -139,7 +139,7 @@ class AthenaComponent:
         return Execution(body, call.region, workgroup["Name"], folder, *names), statement
 
     def _check_described(self, call: Call, statement: Statement, database: str) -> None:
-        """DESCRIBE of a missing table fails at once: StartQueryExecution returns the error."""
+        """Raises if DESCRIBE names a missing table: StartQueryExecution rejects it, as on AWS."""
         from local_aws.athena.ddl import described_table, hive_reader
 
         reader = hive_reader(statement.text)
@@ -157,7 +157,10 @@ class AthenaComponent:
         return found
 
     def _output_folder(self, call: Call, body: dict[str, Any], workgroup: dict[str, Any]) -> str:
-        """The result location: an enforced workgroup's, the request's, or the workgroup's."""
+        """The folder for results: the request's, else the workgroup's.
+
+        A workgroup that enforces its configuration overrides the request.
+        """
         settings = workgroup.get("Configuration") or {}
         own = (settings.get("ResultConfiguration") or {}).get("OutputLocation")
         requested = (body.get("ResultConfiguration") or {}).get("OutputLocation")
@@ -191,7 +194,7 @@ class AthenaComponent:
             if execution.start():
                 self._execute(execution, statement, call)
                 execution.end(SUCCEEDED)
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the query ends with it
+        except Exception as failure:  # noqa: BLE001 - every error ends the query
             execution.end(*_ending(execution, failure))
         finally:
             execution.cursor = None
@@ -221,7 +224,7 @@ class AthenaComponent:
         session.raise_if_cancelled()
         if execution.result.manifest is None:
             self._put(s3, execution.output_location, file_text(execution.result))
-        else:  # the written objects are the result
+        else:  # a statement that writes has no results file, only a manifest
             self._put(
                 s3,
                 execution.manifest_location,
@@ -351,7 +354,7 @@ class AthenaComponent:
 
 def _database_of(request: dict[str, Any]) -> str:
     database = str((request.get("QueryExecutionContext") or {}).get("Database", "default"))
-    return database.lower().strip("`")  # awswrangler quotes it, and AWS accepts that
+    return database.lower().strip("`")  # awswrangler quotes the name, and AWS accepts quotes
 
 
 def _ensure_default_database(glue: Any) -> None:
@@ -394,7 +397,7 @@ class _Translated:
 
 
 def not_found(error: ClientError) -> str:
-    """Glue's error in Athena's format, by which clients recognize a missing table."""
+    """Glue's error in Athena's format; clients recognize a missing table by this text."""
     found, metadata = error.response["Error"], error.response["ResponseMetadata"]
     what = (
         "Entity Not Found"
@@ -408,7 +411,7 @@ def not_found(error: ClientError) -> str:
 
 
 def _page(call: Call, name: str, items: list[Any], most: int) -> dict[str, Any]:
-    """The page of ``items`` that NextToken and MaxResults ask for."""
+    """The page of ``items`` that the request's NextToken and MaxResults select."""
     size = min(call.body.get("MaxResults") or most, most)
     return page(
         name,

@@ -37,12 +37,12 @@ FORMATS = {
 }
 
 
-# of this SerDe without STORED AS
+# the output format of a table with the JSON SerDe and no STORED AS
 _OUTPUT_OF_JSON = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
 class _Words(Dialect):
-    """Splits a text into words, signs and strings; there are no keywords."""
+    """Splits a text into words, symbols and strings; no word is a keyword."""
 
     class Tokenizer(BaseTokenizer):
         QUOTES = ["'", '"']
@@ -53,7 +53,7 @@ class _Words(Dialect):
 
 
 class _HiveWords(_Words):
-    """The same for Hive's statements, in which a backslash escapes."""
+    """Splits Hive's statements, where a backslash in a string is an escape character."""
 
     class Tokenizer(_Words.Tokenizer):
         STRING_ESCAPES = ["'", "\\"]
@@ -153,19 +153,19 @@ class Reader:
         return found
 
     def place(self) -> str:
-        """``line 1:8`` of the next token."""
+        """The position of the next token, such as ``line 1:8``."""
         start = len(self.text) if self.at_end else self._tokens[self._next].start
         before = self.text[:start]
         return f"line {before.count(chr(10)) + 1}:{start - before.rfind(chr(10))}"
 
     def rest(self) -> str:
-        """The remaining text; blanks replace the part before it, so that positions stay."""
+        """The remaining text, after blanks that keep the positions in error messages right."""
         start = len(self.text) if self.at_end else self._tokens[self._next].start
         self._next = len(self._tokens)
         return self._blanked(start) + self.text[start:]
 
     def parenthesised(self) -> str:
-        """The text in the next parentheses, with blanks before it for the same reason."""
+        """The text in the next parentheses, after blanks as in ``rest``."""
         self.expect("(")
         start, depth = self.token("a query").start, 1
         while depth:
@@ -523,7 +523,7 @@ class Ddl:
 
 
 def described_table(reader: Reader, database: str) -> tuple[str, str]:
-    """Database and name of the table in DESCRIBE."""
+    """The database and name of the table that DESCRIBE names."""
     if reader.accept("EXTENDED") or reader.accept("FORMATTED"):
         raise unsupported("DESCRIBE EXTENDED and DESCRIBE FORMATTED")
     reader.accept("TABLE")
@@ -572,7 +572,7 @@ class TableReader:
             reader.accept(":")
             text = reader.type_text()
             column["Type"] = text.replace(" ", "")
-            hive_type(text)  # an unknown type fails now, not when the table is read
+            hive_type(text)  # raises for an unknown type now, not when the table is read
             if reader.accept("COMMENT"):
                 column["Comment"] = reader.string()
             found.append(column)

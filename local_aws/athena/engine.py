@@ -51,7 +51,7 @@ class ScanLimitReached(Exception):
 
 
 class Engine:
-    """One in-memory DuckDB for all queries; each has a cursor of its own and can be interrupted."""
+    """One in-memory DuckDB for all queries; each query has its own cursor for interrupts."""
 
     def __init__(self) -> None:
         self._database = duckdb.connect(":memory:")
@@ -77,7 +77,7 @@ class Engine:
 
 
 def _prelude() -> str:
-    """prelude.sql, and its macros again as ``null_...``, which return NULL instead of failing."""
+    """prelude.sql, with a copy of each macro as ``null_...`` that returns NULL on errors."""
     text = resources.files("local_aws.athena").joinpath("prelude.sql").read_text(encoding="utf-8")
     macros = text[text.index("CREATE MACRO") :]
     lenient = macros.replace("trino_", "null_").replace(
@@ -88,7 +88,7 @@ def _prelude() -> str:
 
 @dataclass(frozen=True)
 class PreparedQuery:
-    """A prepared query: its SQL, columns, and the bytes that it scanned."""
+    """A compiled query whose tables have been read: SQL, columns, scanned bytes."""
 
     compiled: Compiled
     names: list[str]
@@ -112,7 +112,7 @@ class Query:
         return compiled, context.scans
 
     def prepare(self, source: Source, node: exp.Expr) -> PreparedQuery:
-        """Compiles the query and reads its tables; the rows are the result of ``sql``."""
+        """Compiles the query and reads its tables; the result's ``sql`` is not executed yet."""
         compiled, scans = self.compile(source, node)
         reader = ScanReader(self._cursor, self.catalog, self._session.s3, self._engine.objects)
         for scan in scans:
@@ -168,7 +168,7 @@ _TEXT_COLUMNS = (
 
 
 def _with_text_columns(prepared: PreparedQuery) -> str:
-    """The query's SQL, with columns cast to text that have no Python type."""
+    """The query's SQL; casts columns to text if Python has no type for their values."""
     if not any(kind.name in _TEXT_COLUMNS for kind in prepared.types):
         return prepared.sql
     items = (_text_column(f"c{index}", kind) for index, kind in enumerate(prepared.types))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 USER, OTHER = 2, 3  # categories; 1 is SYSTEM, an error of Athena itself
 
-# ErrorType by name: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
+# name of the error -> ErrorType: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
 _TYPES = {
     "TABLE_NOT_FOUND": 1110,
     "SCHEMA_NOT_FOUND": 1109,

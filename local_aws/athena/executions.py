@@ -45,7 +45,9 @@ class Execution:
     reused: Execution | None = None  # the earlier execution whose result this one returns
     cursor: Any = None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    finished: threading.Event = field(default_factory=threading.Event)  # all of its work has ended
+    finished: threading.Event = field(
+        default_factory=threading.Event
+    )  # set when the query's thread is done
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -56,13 +58,13 @@ class Execution:
 
     @property
     def manifest_location(self) -> str:
-        """The location of the list of written objects, for statements that write."""
+        """The location of the manifest, which lists the objects that a statement wrote."""
         return f"{self.output_folder}{self.query_id}-manifest.csv"
 
     def end(
         self, state: str, reason: str | None = None, error: dict[str, Any] | None = None
     ) -> None:
-        """Sets the final state, once."""
+        """Sets the final state; a second call changes nothing."""
         with self._lock:
             if self.state not in ENDED:
                 self.reason, self.error, self.ended = reason, error, time.time()
@@ -77,9 +79,9 @@ class Execution:
             return True
 
     def cancel(self) -> None:
-        """Sets the state at once, and interrupts DuckDB until the work has ended.
+        """Sets the state to CANCELLED at once, then interrupts DuckDB until the query stops.
 
-        DuckDB ignores an interrupt between two statements, hence more than one.
+        One interrupt is not enough: DuckDB ignores it between two statements.
         """
         self.cancelled.set()
         self.end(CANCELLED, "Query cancelled by user")
@@ -93,13 +95,13 @@ class Execution:
         while not self.finished.wait(0.02):
             cursor = self.cursor
             if cursor is not None:
-                with suppress(duckdb.Error):  # closed a moment ago
+                with suppress(duckdb.Error):  # the cursor was closed a moment ago
                     cursor.interrupt()
 
     def can_answer(self, query: Execution) -> bool:
         """Returns whether ``query`` may return this execution's result instead of running.
 
-        Only for a ``query`` that asks for result reuse.
+        The request of ``query`` has to enable result reuse.
         """
         age = (query.request.get("ResultReuseConfiguration") or {}).get(
             "ResultReuseByAgeConfiguration"
@@ -183,5 +185,5 @@ class Execution:
 
 
 def _millis(seconds: float) -> int:
-    """At least 1: clients read 0 as unknown."""
+    """Milliseconds, at least 1: clients read 0 as unknown."""
     return max(1, round(seconds * 1000))

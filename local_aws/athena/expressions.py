@@ -39,14 +39,17 @@ from local_aws.athena.types import (
 
 
 class Names(Protocol):
-    """Resolves names at the place of the expression."""
+    """Resolves the names that are visible to an expression."""
 
     def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
-        """The column of ``parts``, and the row fields after it; raises if it is ambiguous."""
+        """Splits ``a.b.c`` into the column and the row fields after it.
+
+        Returns None if there is no such column; raises ``QueryFailed`` if it is ambiguous.
+        """
 
 
 class Queries(Protocol):
-    """The query of an expression: its text, start time, and subqueries."""
+    """The query around an expression: its text, start time and user; compiles subqueries."""
 
     source: Source
     started: datetime
@@ -89,7 +92,7 @@ class Expressions:
         self._names = names
         self._lambdas: list[dict[str, Typed]] = []
         self._calls: Calls = Calls(self, windows or {})
-        self.prefix = "trino_"  # inside TRY: null_, macros that return NULL instead of failing
+        self.prefix = "trino_"  # of macros; inside TRY it is null_ (NULL instead of an error)
 
     # entry points
 
@@ -116,7 +119,7 @@ class Expressions:
 
     @contextmanager
     def lenient(self) -> Iterator[None]:
-        """Inside, expressions return NULL where they would fail."""
+        """Within this block, compiled expressions return NULL instead of raising an error."""
         before, self.prefix = self.prefix, "null_"
         yield
         self.prefix = before
@@ -128,9 +131,9 @@ class Expressions:
     def lambda_of(
         self, node: exp.Expr, names: list[str], kinds: list[Type], as_entry: bool
     ) -> tuple[Typed, str]:
-        """A lambda's body, and the whole lambda in DuckDB's SQL.
+        """The compiled body of a lambda, and the whole lambda in DuckDB's SQL.
 
-        ``as_entry``: the two parameters are key and value of a map entry.
+        ``as_entry``: the lambda's two parameters are the key and the value of a map entry.
         """
         if len(names) != len(kinds):
             raise QueryFailed(
@@ -250,7 +253,10 @@ class Expressions:
         return Typed(f"CAST([{inside}] AS {duckdb_type(array(kind))})", array(kind))
 
     def common_type_of(self, node: exp.Expr, items: Sequence[Typed], message: str) -> Type:
-        """The common type of ``items``; else fails with ``message`` (``{first}``, ``{other}``)."""
+        """The common type of ``items``.
+
+        Raises TYPE_MISMATCH if there is none; ``{first}`` and ``{other}`` in ``message`` are types.
+        """
         kind = items[0].type
         for item in items[1:]:
             common_type_of = common(kind, item.type)
@@ -584,7 +590,7 @@ class Expressions:
         return Typed(self.coerced(inner, replace(kind, zone=inner.type.zone)), kind)
 
     def now(self, node: exp.Expr) -> Typed:
-        """The start time of the query, the same everywhere in it."""
+        """The query's start time, so that all calls in one query return the same value."""
         return Typed(
             f"CAST('{self._queries.started:%Y-%m-%d %H:%M:%S.%f}+00' AS TIMESTAMPTZ)", ZONED
         )

@@ -1,4 +1,4 @@
-"""The functions of functions.txt: parsing, and matching of a call's types with the signatures."""
+"""Parses functions.txt, and matches the argument types of a call with the signatures."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Signature:
         return count == len(self.arguments)
 
     def pattern(self, index: int) -> Pattern:
-        """The pattern of an argument; a variadic one repeats."""
+        """The pattern of an argument; the last pattern of a variadic function repeats."""
         return self.arguments[min(index, len(self.arguments) - 1)]
 
     def __str__(self) -> str:
@@ -75,9 +75,9 @@ Bindings = dict[str, Type]
 
 
 def bind(pattern: Pattern, given: Type, bound: Bindings) -> bool:
-    """Returns whether ``given`` matches, exactly or by coercion.
+    """Returns whether the type ``given`` matches the pattern, exactly or by coercion.
 
-    Adds type variables to ``bound``.
+    Adds the type variables that it resolves to ``bound``.
     """
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return _bind_variable(pattern, given, bound)
@@ -120,7 +120,7 @@ def _bind_items(pattern: Pattern, given: Type, bound: Bindings) -> bool:
 
 
 def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
-    """The type to which ``given`` has to be cast, once all variables are bound."""
+    """The type to which an argument of type ``given`` is cast; all variables must be bound."""
     if pattern.name in ("moment", "mysql_format", "joda_format"):
         return given
     if pattern.name == "timestamp" and given.name == "timestamp":
@@ -129,7 +129,7 @@ def wanted(pattern: Pattern, given: Type, bound: Bindings) -> Type:
 
 
 def settled(pattern: Pattern, bound: Bindings) -> Type:
-    """The pattern's type, with its variables replaced."""
+    """The pattern as a type: its variables are replaced by their types."""
     if pattern.name in _VARIABLES or pattern.name in ("number", "comparable"):
         return bound["T" if pattern.name in ("number", "comparable") else pattern.name]
     if pattern.name in _DECIMALS:
@@ -211,7 +211,7 @@ _JODA = {
 
 
 def duckdb_format(kind: str, text: str) -> str | None:
-    """A format of MySQL or Joda as strftime's; None if strftime lacks a part of it."""
+    """Translates a date format of MySQL or Joda for strftime; None if strftime lacks a part."""
     table, letters = (
         (_MYSQL, r"%(.)|([^%])")
         if kind == "mysql_format"

@@ -1,4 +1,4 @@
-"""Named queries and changes of workgroups, which moto implements in part."""
+"""Named queries and updates of workgroups; moto implements only a part of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NamedQueries:
 
         group = call.body.get("WorkGroup", "primary")
         work_group(call, group)
-        # moto's random numbers: a later server recreates the query with the same id
+        # an id from moto's seeded generator, so that a restarted server recreates the same id
         query_id = str(mock_random.uuid4())
         fields = ("Name", "Description", "Database", "QueryString")
         query: dict[str, Any] = {key: call.body[key] for key in fields if key in call.body}
@@ -108,7 +108,7 @@ def work_group(call: Call, name: str) -> dict[str, Any]:
 
 
 def update_work_group(call: Call) -> dict[str, Any]:
-    """Changes a workgroup by recreating it; nothing else refers to moto's object."""
+    """Deletes the workgroup and creates it again; nothing else refers to moto's object."""
     name = call.body["WorkGroup"]
     group = work_group(call, name)
     wanted = {

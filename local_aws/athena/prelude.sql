@@ -1,4 +1,4 @@
--- Trino's functions as DuckDB macros, where the two differ; run once, at the first query.
+-- DuckDB macros for functions that work differently in Trino. Runs once, at the first query.
 SET TimeZone = 'UTC';
 CREATE MACRO trino_fail(code, message) AS error('TRINO:' || code || ':' || message);
 
@@ -9,9 +9,9 @@ CREATE MACRO trino_divide_integers(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIV
 CREATE MACRO trino_remainder(a, b) AS CASE WHEN b = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero') ELSE a % b END;
 -- the digits of a decimal as an integer: the value times ten to the power of its scale
 CREATE MACRO trino_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT);
--- x times unit, a power of ten below one
+-- x times unit (a power of ten below one)
 CREATE MACRO trino_scaled(x, unit) AS CAST(x AS DECIMAL(38, 0)) * unit;
--- integer division, half away from zero
+-- integer division, rounded half away from zero
 CREATE MACRO trino_divide_half_up(n, d) AS
     CASE WHEN d = 0 THEN trino_fail('DIVISION_BY_ZERO', 'Division by zero')
     ELSE sign(n) * sign(d) * ((2 * abs(n) + abs(d)) // (2 * abs(d))) END;
@@ -99,7 +99,7 @@ CREATE MACRO trino_slice(items, start, n) AS
     ELSE list_slice(items, len(items) + start + 1, len(items) + start + n) END;
 CREATE MACRO trino_histogram(m) AS map(map_keys(m), list_transform(map_values(m), lambda x: CAST(x AS BIGINT)));
 
--- the first entry of a key counts
+-- if a key occurs twice, the first entry is kept
 CREATE MACRO trino_map_of(entries) AS
     map_from_entries(list_filter(entries, lambda e, i: e.k IS NOT NULL AND list_position(list_transform(entries, lambda x: x.k), e.k) = i));
 

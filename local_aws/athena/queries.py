@@ -1,7 +1,7 @@
-"""Compiles a query from Trino's SQL to DuckDB's: resolves names, types columns, notes scans.
+"""Compiles a query from Trino's SQL to DuckDB's, and records which tables it scans.
 
 Every relation gets a unique alias (``r1``, ``r2``, ...), and the columns of every query are ``c0``,
-``c1``, ..., so that DuckDB resolves no names. The visible names are kept separately.
+``c1``, ..., so that DuckDB never resolves a name of the user. Those names are kept separately.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class QueryCompiler:
         return f"WHERE {text}"
 
     def _add_pruning(self, condition: exp.Expr, expressions: Expressions, scope: Scope) -> None:
-        """Adds a condition that only uses partition columns of one table to that table's scan."""
+        """Lets ``condition`` prune a scan if it uses only partition columns of one table."""
         if condition.find(exp.Query, exp.Lambda):
             return
         found = [
@@ -371,7 +371,7 @@ class QueryCompiler:
         return node.name
 
     def _ordered(self, node: exp.Expr, inner: Compiled) -> Compiled:
-        """Applies the ORDER BY and LIMIT of ``node``, which see only the columns of ``inner``."""
+        """Applies the ORDER BY and LIMIT of ``node`` to ``inner``; only its columns are visible."""
         alias = self._work.alias()
         items = [
             (column.name, Typed(f"{alias}.c{n}", column.type))
@@ -458,7 +458,7 @@ class QueryCompiler:
         return f"FROM {text}", Scope(tuple(columns), outer)
 
     def _relation(self, node: exp.Expr, before: Scope) -> tuple[str, list[Column]]:
-        """One item of FROM: SQL and columns. A lateral item may refer to ``before``."""
+        """The SQL and columns of one item of FROM. A lateral item may use columns of ``before``."""
         if isinstance(node, exp.Table):
             text, columns = self._table(node, before)
         elif isinstance(node, exp.Subquery):
@@ -787,14 +787,14 @@ class _OrderNames:
 
 
 def _leaves(part: exp.Expr) -> list[exp.Expr]:
-    """The expressions in an item of GROUP BY, without grouping sets and parentheses."""
+    """The single expressions in an item of GROUP BY; opens grouping sets and parentheses."""
     if isinstance(part, exp.GroupingSets | exp.Cube | exp.Rollup | exp.Tuple):
         return [leaf for inner in part.expressions for leaf in _leaves(inner)]
     return _leaves(part.this) if isinstance(part, exp.Paren) else [part]
 
 
 def _own_name(item: exp.Expr) -> str | None:
-    """The name of an item without an alias: the column's or field's, else None."""
+    """The name of a SELECT item without an alias: its column or field; None for other items."""
     if isinstance(item, exp.Column):
         return item.name
     return item.expression.name if isinstance(item, exp.Dot) else None
@@ -825,7 +825,7 @@ def _row_items(row: exp.Expr) -> list[exp.Expr]:
 
 
 def _typed_value(expressions: Expressions, item: Typed, kind: Type) -> str:
-    """A value with an explicit type, as DuckDB might infer another from VALUES."""
+    """A value with an explicit cast: DuckDB might infer another type from VALUES."""
     text = expressions.coerced(item, kind)
     return (
         text

@@ -13,25 +13,25 @@ from local_aws.athena.types import Type
 
 @dataclass
 class Scan:
-    """One scan of a table: ``alias``, ``used`` columns, conditions that prune partitions."""
+    """One scan of a table: its alias, the columns in use, and conditions on partitions."""
 
     table: Table
     alias: str
     used: set[str] = field(default_factory=set)
     pruning: list[str] = field(default_factory=list)
-    nullable: bool = False  # on the optional side of an outer join: conditions must not prune it
+    nullable: bool = False  # the optional side of an outer join, which must not be pruned
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column in scope; ``relation`` is up to (catalog, database, table)."""
+    """A column in scope; ``relation`` is (catalog, database, table) or the last parts of it."""
 
     relation: tuple[str, ...]
     name: str | None
     sql: str
     type: Type
     scan: Scan | None = None
-    stored: str = ""  # its name in the table, for columns of scans
+    stored: str = ""  # the column's name in the scanned table, if ``scan`` is set
 
     @property
     def hidden(self) -> bool:
@@ -45,11 +45,14 @@ class Column:
         return Typed(self.sql, self.type)
 
     def answers_to(self, relation: Sequence[str], name: str) -> bool:
-        """Returns whether it is ``relation.name``."""
+        """Returns whether ``relation.name`` refers to this column."""
         return self.name is not None and self.name.lower() == name and self.belongs_to(relation)
 
     def belongs_to(self, relation: Sequence[str]) -> bool:
-        """Returns whether ``relation`` (lower case, a suffix or empty) matches its relation."""
+        """Returns whether ``relation`` is empty or equals the last parts of this column's relation.
+
+        ``relation`` has to be in lower case.
+        """
         return not relation or tuple(relation) == self.relation[-len(relation) :]
 
 
@@ -61,11 +64,11 @@ class Scope:
     outer: Scope | None = None
 
     def visible(self) -> list[Column]:
-        """The columns of ``*``."""
+        """The columns that ``*`` selects."""
         return [column for column in self.columns if not column.hidden]
 
     def find(self, parts: Sequence[str]) -> tuple[Column, Sequence[str]] | None:
-        """The column at the start of ``parts``, and the rest: fields of a row."""
+        """The column that ``parts`` starts with, and the parts after it (fields of a row)."""
         lower = [part.lower() for part in parts]
         for size in range(min(len(parts) - 1, 3), -1, -1):
             found = [

@@ -22,8 +22,8 @@ HIVE_TEXT = Type("string")  # the type of SHOW's and DESCRIBE's columns in Hive
 class Result:
     """A statement's result: columns, rows as text, and facts for the API.
 
-    ``has_header``: a SELECT's first row (and the first line of its file) has the column names; DDL
-    has no header and its file is plain text.
+    ``has_header``: the API's first row and the file's first line are the column names. This is
+    true for SELECT. DDL has no header, and its file is plain text.
     """
 
     columns: list[tuple[str, Type]] = field(default_factory=list)
@@ -43,7 +43,7 @@ def text_result(name: str, lines: Iterable[str]) -> Result:
 
 
 def formatted(value: Any, kind: Type) -> str | None:
-    """A value as Athena's text; None is NULL."""
+    """A value as Athena prints it; None means NULL."""
     if value is None:
         return None
     text: str | None = _FORMATTERS.get(kind.name, _plain)(value, kind)
@@ -68,7 +68,7 @@ def _timestamp(value: Any, kind: Type) -> str:
 
 
 def _zoned(value: datetime, kind: Type) -> str:
-    """Inside an array, map or row. DuckDB formats columns of this type."""
+    """Formats a value inside an array, map or row; DuckDB formats whole columns of this type."""
     return f"{_timestamp(value.astimezone(ZoneInfo(kind.zone)), kind)} {kind.zone}"
 
 
@@ -77,7 +77,7 @@ def _interval(value: Any, kind: Type) -> str:
 
 
 def _text(value: Any, kind: Type) -> str:
-    """DuckDB has formatted columns of this type as text; values inside other values are not."""
+    """DuckDB has already formatted a whole column as text; nested values are formatted here."""
     return value if isinstance(value, str) else _INNER[kind.name](value, kind)
 
 
@@ -111,7 +111,7 @@ def _inner(value: Any, kind: Type) -> str:
 
 
 def java_double(value: float | None) -> str | None:
-    """As Java's Double.toString: plain from 0.001 to 10,000,000, else with an exponent (1.0E7)."""
+    """As in Java's Double.toString: plain from 0.001 up to 10,000,000, else as in ``1.0E7``."""
     return None if value is None else _java(value, repr(value))
 
 
@@ -212,7 +212,7 @@ def api_row(row: Row) -> dict[str, Any]:
 
 
 def file_text(result: Result) -> str:
-    """The results file: CSV with quoted values and NULL empty for queries, plain lines for DDL."""
+    """The results file of a query (CSV, all values quoted, NULL empty) or of DDL (plain lines)."""
     if result.has_header:
         return "".join(",".join(map(_quoted, row)) + "\n" for row in api_rows(result))
     return "".join("\t".join(value or "" for value in row) + "\n" for row in result.rows)

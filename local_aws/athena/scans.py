@@ -24,10 +24,10 @@ from local_aws.athena.text_files import LazySimple, OpenCsv, read_lines, text_ar
 from local_aws.athena.typed import quoted
 from local_aws.athena.types import VARCHAR, Type
 
-CACHE_BYTES = 256 << 20  # size of the cache of objects
+CACHE_BYTES = 256 << 20  # maximum size of ``ObjectCache``
 READERS = 8  # objects read in parallel
 
-_ROWS = "$rows"  # a dummy column for scans that only count rows
+_ROWS = "$rows"  # a dummy column, so that a scan without columns still has a row count
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class S3Object:
 
     @property
     def url(self) -> str:
-        """As in ``$path`` and in messages."""
+        """The object's URL as in the column ``$path`` and in error messages."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition: its values and location. A table without partitions is one part."""
+    """A partition's values and location. A table without partition keys is one partition."""
 
     values: tuple[str, ...]
     location: str
@@ -55,7 +55,7 @@ class Partition:
 
 
 class ObjectCache:
-    """A cache of objects: each is read once while it does not change."""
+    """Caches the content of objects; an object is read again only after it has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class ObjectCache:
 
 
 def list_objects(s3: Any, location: str) -> list[S3Object]:
-    """The objects with data at or below a location, without empty and hidden ones."""
+    """The objects at or below a location; skips empty and hidden objects."""
     bucket, _, prefix = location.partition("://")[2].partition("/")
     prefix, found = prefix.rstrip("/"), []
     try:
@@ -156,7 +156,7 @@ class ScanReader:
         return self._pruned(scan, partitions) if scan.pruning else partitions
 
     def _pruned(self, scan: Scan, partitions: list[Partition]) -> list[Partition]:
-        """The partitions that satisfy the conditions; DuckDB evaluates these."""
+        """The partitions that satisfy the scan's conditions, which DuckDB evaluates."""
         columns = {
             name: [partition.values[index] for partition in partitions]
             for index, (name, _) in enumerate(scan.table.keys)
@@ -242,7 +242,10 @@ def _key_text(name: str, kind: Type) -> str:
 
 
 def _text_item(name: str, kind: Type, strict: bool) -> str:
-    """A column of a text file as its type. Invalid text: NULL (LazySimple) or an error (CSV)."""
+    """The SQL that casts a column of a text file to its type.
+
+    Invalid text is NULL in LazySimpleSerDe, and an error in OpenCSVSerde (``strict``).
+    """
     column = quoted(name)
     if kind.name == "varchar" and not kind.params:
         return column
@@ -261,8 +264,8 @@ def _holds_bytes(kind: Type) -> bool:
     return any(item.name == "varbinary" or _holds_bytes(item) for item in kind.items)
 
 
-# Formats: each reader returns the wanted columns (and _ROWS) in the catalog's types, and the
-# scanned bytes.
+# Formats. Each reader returns a table and the number of scanned bytes. The table has the wanted
+# columns in the catalog's types, and _ROWS.
 
 
 Reader = Callable[[S3Object, bytes, Table, dict[str, Any], Columns], tuple[pa.Table, int]]
@@ -317,7 +320,7 @@ def _rows(columns: Sequence[Any], wanted: Columns, count: int) -> pa.Table:
 
 
 def _converted(column: Any, kind: Type, name: str, item: S3Object, table: Table) -> Any:
-    """A stored column as the catalog's type, if Athena's reader allows the conversion."""
+    """Converts a stored column to the catalog's type; raises HIVE_BAD_DATA if Athena would."""
     target = _arrow_type(kind, table)
     if column.type == target:
         return column
@@ -376,7 +379,7 @@ def _text_rows(
     form: type[LazySimple | OpenCsv],
     wanted: Columns,
 ) -> tuple[pa.Table, int]:
-    """Columns by position; short lines end with NULLs."""
+    """Reads columns by their position in the line; missing values at its end are NULL."""
     serde, kinds = form.of(properties), [kind for _, kind in table.columns]
     rows = [serde.row(line, kinds) for line in read_lines(item.key, body, properties)]
     places = {name: index for index, (name, _) in enumerate(table.columns)}
@@ -403,7 +406,7 @@ def _read_json(
 
 
 def _record(line: str, number: int, item: S3Object, properties: dict[str, str]) -> dict[str, Any]:
-    """One line as a JSON object.
+    """Parses one line as a JSON object, under the SerDe's properties.
 
     https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html
     """
@@ -429,7 +432,7 @@ _FROM_JSON: dict[str, Callable[[Any], Any]] = {
 
 
 def _from_json(value: Any, kind: Type) -> Any:
-    """A JSON value for pyarrow's type of ``kind``; the names of fields are case-insensitive."""
+    """Converts a JSON value for ``arrow_type(kind)``; names of fields are case-insensitive."""
     if value is None:
         return None
     if kind.name == "array":
@@ -470,7 +473,7 @@ _READERS: dict[str, Reader] = {
 
 
 def _arrow_type(kind: Type, table: Table) -> pa.DataType:
-    """The Arrow type of a column before DuckDB casts it; text formats have text."""
+    """The Arrow type in which a column is read; columns of text formats are read as text."""
     if (
         table.descriptor.get("SerdeInfo", {})
         .get("SerializationLibrary", "")

@@ -117,7 +117,7 @@ def _is_table_as(text: str) -> bool:
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
-    """Replaces question marks with the parameters; without question marks they are ignored."""
+    """Replaces each question mark with its parameter; without any, ignores the parameters."""
     marks = sorted(
         source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0)
     )
@@ -137,7 +137,7 @@ def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
 
 
 def _parameter(text: str) -> exp.Expr:
-    """A parameter as an expression, or as a string if it is none or names a column."""
+    """Parses a parameter as an expression; other text and column names become a string."""
     try:
         select = Source(f"SELECT {text}").tree
     except InvalidSyntax:
@@ -191,7 +191,7 @@ class Runner:
         return self._writer.create_view(reader, replace_it)
 
     def _explain(self, reader: Reader) -> Result:
-        """DuckDB's plan of the query, which differs from Trino's; errors are the same."""
+        """Returns DuckDB's plan, which differs from Trino's; invalid queries fail as on Athena."""
         reader.expect("EXPLAIN")
         if reader.peek("ANALYZE") or reader.peek("("):
             raise unsupported("EXPLAIN ANALYZE and EXPLAIN with options")

@@ -26,7 +26,7 @@ def _placed(parse: Callable[[Parser, Token], Any]) -> Callable[[Parser, Token], 
 
 
 class _Parser(AthenaTrinoParser):
-    """Treats all functions alike; functions.txt defines them, not sqlglot."""
+    """Parses all function calls alike, because functions.txt defines them, not sqlglot."""
 
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS = {
@@ -44,7 +44,7 @@ class _Parser(AthenaTrinoParser):
 
 class _Dialect(Trino):
     Parser = _Parser
-    INDEX_OFFSET = 0  # array subscripts stay as written
+    INDEX_OFFSET = 0  # sqlglot must not renumber array subscripts
 
 
 class Source:
@@ -84,7 +84,7 @@ class Source:
         )
 
     def _tokens_end_with(self, read: str) -> bool:
-        """Returns whether the parser read the whole text and expected more."""
+        """Returns whether the parser read the text to its end, and thus expected more."""
         return self.text.rstrip().endswith(read)
 
     def _reject_other_dialects(self) -> None:
@@ -129,7 +129,7 @@ class Source:
         return f"line {line}:{column}"
 
     def place(self, node: exp.Expr) -> str:
-        """``line 1:8``, the start of ``node``."""
+        """The start of ``node``, such as ``line 1:8``."""
         start = self._start(node)
         words = _KEYWORDS.get(type(node), ())
         before = [
@@ -140,7 +140,7 @@ class Source:
         return self._line_column(before[-1] if before else start)
 
     def place_of_operator(self, node: exp.Expr, right: exp.Expr) -> str:
-        """The position of the operator before ``right``: Trino reports operators, not operands."""
+        """The position of the operator before ``right``; Trino's errors point to operators."""
         start, end = self._start(node), self._start(right)
         skipped = (TokenType.L_PAREN, TokenType.DASH, TokenType.PLUS)
         before = [token for token in self._tokens if start <= token.start < end]
@@ -162,7 +162,7 @@ class Source:
         return min((place for place in _starts(node)), default=0)
 
 
-# nodes that start with a keyword; sqlglot does not record its position
+# nodes that start with a keyword, whose position sqlglot does not record
 _KEYWORDS: dict[type, tuple[str, ...]] = {
     exp.Cast: ("CAST",),
     exp.TryCast: ("TRY_CAST",),
@@ -188,5 +188,5 @@ def _starts(node: exp.Expr) -> Iterator[int]:
 
 
 def trimmed(text: str) -> str:
-    """A statement without trailing space and semicolon; positions stay the same."""
+    """Removes space and semicolons at the end; positions stay the same."""
     return text.rstrip().rstrip(";").rstrip()

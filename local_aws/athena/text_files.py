@@ -17,7 +17,7 @@ from local_aws.athena.types import VARCHAR, Type
 
 _DECOMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.decompress, "bz2": bz2.decompress}
 _NOT_READ = ("snappy", "zst", "lzo", "lz4", "deflate")
-_LEVELS = "\x01\x02\x03\x04\x05\x06\x07\x08"  # Hive's separators, from the outermost level
+_LEVELS = "\x01\x02\x03\x04\x05\x06\x07\x08"  # Hive's default separators, outermost level first
 
 
 def read_lines(key: str, body: bytes, properties: Mapping[str, str]) -> list[str]:
@@ -45,7 +45,7 @@ def _check_encoding(properties: Mapping[str, str]) -> None:
 class LazySimple:
     """LazySimpleSerDe: splits at every separator; there are no quotes.
 
-    ``separators``: of fields, of items, of a map's keys and values, then one per deeper level.
+    ``separators``: between fields, between items, between key and value, then for deeper levels.
     ``escape`` (empty: none) makes the next character literal.
     """
 
@@ -56,7 +56,7 @@ class LazySimple:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> LazySimple:
-        # the misspelling is Hive's
+        # Hive itself misspells the second name
         items = properties.get("collection.delim") or properties.get("colelction.delim")
         given = (
             properties.get("field.delim") or properties.get("serialization.format"),
@@ -72,7 +72,7 @@ class LazySimple:
         )
 
     def row(self, line: str, kinds: Sequence[Type]) -> list[Any]:
-        """The line's values by position, as text or lists of text; short lines have fewer."""
+        """Splits a line into values, as text or lists of text; a short line has fewer values."""
         most = len(kinds) - 1 if self.last_takes_rest else -1
         return [
             self._value(raw, kind, 1)
@@ -97,7 +97,7 @@ class LazySimple:
     def _value(self, raw: str, kind: Type, level: int) -> Any:
         if raw == self.null:
             return None
-        if kind.name == "boolean":  # LazyBoolean accepts these two only
+        if kind.name == "boolean":  # LazyBoolean accepts only true and false
             return raw.lower() if raw.lower() in ("true", "false") else None
         if not kind.items:
             return self._unescaped(raw)
@@ -171,14 +171,14 @@ class LazySimple:
 
 
 def _byte(text: str | None) -> str:
-    """A separator in Hive's notation: a character code, or the first character counts."""
+    """Reads a separator in Hive's notation: a code below 128, else the first character."""
     if not text:
         return ""
     return chr(int(text)) if text.isdigit() and int(text) < 128 else text[0]
 
 
 def text_type(kind: Type) -> Type:
-    """``kind`` with text in place of every value, as ``LazySimple.row`` returns it."""
+    """``kind`` with varchar for every scalar, as ``LazySimple.row`` returns the values."""
     items = tuple(text_type(item) for item in kind.items)
     return Type(kind.name, items=items, fields=kind.fields) if items else VARCHAR
 
@@ -199,7 +199,7 @@ def text_arrow_type(kind: Type) -> pa.DataType:
 
 @dataclass(frozen=True)
 class OpenCsv:
-    """OpenCSVSerde: quotes as in opencsv 2.3, line by line; every value is text."""
+    """OpenCSVSerde: a row is one line, quotes work as in opencsv 2.3, every value is text."""
 
     separator: str
     quote: str
@@ -207,7 +207,7 @@ class OpenCsv:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> OpenCsv:
-        """From the SerDe's properties; a quote as ``escapeChar`` means the default."""
+        """Reads the SerDe's properties; ``"`` as ``escapeChar`` means a backslash, the default."""
         escape = properties.get("escapeChar", "\\")[:1]
         return cls(
             separator=properties.get("separatorChar", ",")[:1],
@@ -244,6 +244,6 @@ class OpenCsv:
         return [*fields, kept]
 
     def _is_inside(self, line: str, place: int) -> bool:
-        """Returns whether the quote is inside a field (``a,bc"d"ef,g``) and therefore kept."""
+        """Returns whether the quote is in the middle of a field (``a,bc"d"ef,g``) and is kept."""
         around = line[place - 1 : place] + line[place + 1 : place + 2]
         return place > 2 and len(around) == 2 and self.separator not in around

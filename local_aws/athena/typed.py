@@ -12,7 +12,7 @@ from local_aws.athena.types import Type
 
 @dataclass(frozen=True)
 class Typed:
-    """An expression: DuckDB's SQL and Trino's type; ``text`` is the value of a string literal."""
+    """An expression in DuckDB's SQL with its Trino type; ``text``: value of a string literal."""
 
     sql: str
     type: Type
@@ -32,6 +32,6 @@ def text_literal(value: str) -> str:
 
 
 def direction(ordered: exp.Expr) -> str:
-    """ASC or DESC and the order of nulls, which is last by default."""
+    """ASC or DESC, and NULLS FIRST or NULLS LAST (the default)."""
     down = " DESC" if ordered.args.get("desc") else " ASC"
     return down + (" NULLS FIRST" if ordered.args.get("nulls_first") else " NULLS LAST")

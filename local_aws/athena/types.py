@@ -17,9 +17,10 @@ from local_aws.athena.errors import QueryFailed, unsupported
 class Type:
     """One type.
 
-    ``params``: length, or precision and scale; ``items``: types of the element, of key and value,
-    or of fields; ``fields``: names of a row's fields (``None``: no name); ``zone``: the time zone
-    of a timestamp with time zone.
+    - ``params``: the length, or precision and scale.
+    - ``items``: the type of an array's elements, a map's key and value, or a row's fields.
+    - ``fields``: the names of a row's fields (``None``: no name).
+    - ``zone``: the time zone of a timestamp with time zone.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Type:
     zone: str = "UTC"
 
     def __str__(self) -> str:
-        """As in Trino's messages and ``typeof``."""
+        """The type as Trino writes it in messages and in ``typeof``."""
         if self.name == "row":
             parts = (
                 f"{name} {kind}" if name else str(kind)
@@ -43,7 +44,7 @@ class Type:
         return f"{self.name}({','.join(map(str, self.params))})" if self.params else self.name
 
     def field_keys(self) -> list[str]:
-        """The names of a row's fields in DuckDB, which needs a name for each."""
+        """The names of a row's fields in DuckDB, where every field needs a name."""
         return [name.lower() if name else f"field{index}" for index, name in enumerate(self.fields)]
 
 
@@ -103,7 +104,7 @@ _SAME_FAMILY = ("varchar", "char", "decimal", "timestamp", "timestamp with time 
 
 
 def common(first: Type, second: Type) -> Type | None:
-    """The type to which both coerce, or None. Trino does not coerce text to numbers or back."""
+    """The type to which both types coerce, or None. Text and numbers do not coerce in Trino."""
     if first == second or second.name == "unknown":
         return first
     if first.name == "unknown":
@@ -219,19 +220,19 @@ _PRECISIONS = {
     "char": (1,),
     "decimal": (38, 0),
 }
-# not known to sqlglot
+# types that sqlglot does not know
 _NO_TYPES_OF_SQL = {str(kind): kind for kind in (UNKNOWN, DAY_TIME, YEAR_MONTH)}
 
 
 @functools.cache
 def parse_type(text: str) -> Type:
-    """The type of a text in SQL; raises ``QueryFailed`` if it is unknown."""
+    """Parses a type as written in SQL; raises ``QueryFailed`` if it is unknown."""
     return _NO_TYPES_OF_SQL.get(text) or _parsed(text, "trino", _NAMES)
 
 
 @functools.cache
 def hive_type(text: str) -> Type:
-    """The type of a text in the catalog: ``array<int>``, ``struct<a:int>``, ``string``."""
+    """Parses a type as written in the catalog: ``array<int>``, ``struct<a:int>``, ``string``."""
     return _parsed(text, "hive", _HIVE_NAMES)
 
 
@@ -243,7 +244,7 @@ def _parsed(text: str, dialect: str, names: Mapping[Any, str]) -> Type:
 
 
 def type_of(node: exp.Expr, names: Mapping[Any, str] = _NAMES) -> Type:
-    """The type of a node of sqlglot; raises ``QueryFailed`` if it is unknown."""
+    """Converts sqlglot's node to a type; raises ``QueryFailed`` if the type is unknown."""
     name = names.get(node.this) if isinstance(node, exp.DataType) else None
     if name is None:
         if node.this == exp.DType.TIMETZ:
@@ -267,7 +268,7 @@ _TO_HIVE = {"varchar": "string", "real": "float", "varbinary": "binary", "intege
 
 
 def to_hive(kind: Type) -> str:
-    """The catalog's text for a type, for tables that a query creates."""
+    """Writes a type as in the catalog; raises ``QueryFailed`` if Hive has no such type."""
     if kind.name == "array":
         return f"array<{to_hive(kind.items[0])}>"
     if kind.name == "map":

@@ -43,14 +43,14 @@ _CTAS_OPTIONS = {
     "parquet_compression",
     "field_delimiter",
 }
-# the only values supported here, which are also the defaults
+# table properties of which only the default value is supported
 _HIVE_TABLE = {"table_type": "hive", "is_external": "true"}
 _UNLOAD_OPTIONS = {"format", "partitioned_by", "compression", "field_delimiter"}
 
 
 @dataclass(frozen=True)
 class WriteTarget:
-    """Where and how rows are written; ``partitioned_by`` names the last columns."""
+    """Location and format of written rows; the columns in ``partitioned_by`` come last."""
 
     location: str
     format: str
@@ -61,7 +61,7 @@ class WriteTarget:
 
 @dataclass(frozen=True)
 class Written:
-    """The written objects, the folders of partitions by their values, and the number of rows."""
+    """The result of a write; ``partitions`` maps partition values to folders."""
 
     objects: list[str]
     partitions: dict[tuple[str, ...], str]
@@ -69,14 +69,14 @@ class Written:
 
 
 class Writer:
-    """Executes the statements that write, for one query."""
+    """Executes one statement that writes."""
 
     def __init__(self, query: Query, s3: Any, database: str, tables_location: str) -> None:
         self._query = query
         self._catalog = query.catalog
         self._s3 = s3
         self._database = database
-        # the location of tables for which CREATE TABLE AS gives none
+        # where CREATE TABLE AS puts a table if its external_location is missing
         self._tables_location = tables_location
 
     # CREATE TABLE AS
@@ -307,7 +307,7 @@ def _written_result(prepared: PreparedQuery, written: Written) -> Result:
 
 
 def _named(prepared: PreparedQuery) -> Columns:
-    """The query's columns as a table's: all have names, and no name occurs twice."""
+    """The columns of a new table; raises if a name is missing or occurs twice."""
     for index, column in enumerate(prepared.compiled.columns, 1):
         if column.name is None:
             raise QueryFailed(
@@ -333,7 +333,7 @@ def _split_keys(columns: Columns, keys: tuple[str, ...]) -> tuple[Columns, Colum
 
 
 def _converted(prepared: PreparedQuery, wanted: Columns, names: list[str] | None) -> PreparedQuery:
-    """The query's columns in the table's order and types; missing columns are NULL."""
+    """Reorders and casts the query's columns for the table; missing columns are NULL."""
     targets = names or [name for name, _ in wanted]
     kinds = dict(wanted)
     unknown = [name for name in targets if name not in kinds]
@@ -369,7 +369,7 @@ def _converted(prepared: PreparedQuery, wanted: Columns, names: list[str] | None
 
 
 def _assigned(sql: str, given: Type, to: Type) -> str:
-    """A value as its target column's type: text may only lose trailing spaces."""
+    """Casts a value to its column's type; fails if text would lose more than trailing spaces."""
     text = cast(sql, given, to)
     if (
         to.name not in ("varchar", "char")
@@ -393,7 +393,10 @@ def _arrow(kind: Type) -> pa.DataType:
 def _partitions(
     table: pa.Table, keys: tuple[str, ...], kinds: dict[str, Type]
 ) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
-    """The rows of each partition, without its columns, or all rows. No rows, no object."""
+    """Yields the values and rows of each partition, without the partition columns.
+
+    Without ``keys``, yields all rows once. Yields nothing if there are no rows.
+    """
     if not keys:
         yield from [((), table)] if table.num_rows else []
         return
@@ -438,7 +441,7 @@ def _json_lines(rows: pa.Table, columns: Columns) -> Iterator[str]:
 
 
 def _plain(value: Any, kind: Type) -> Any:
-    """A pyarrow value as JSON."""
+    """Converts a pyarrow value to one that ``json.dumps`` accepts."""
     if kind.name == "varbinary":
         raise unsupported("binary values in JSON files")
     if value is None or not kind.items:
@@ -484,7 +487,7 @@ def _view_type(kind: Type) -> str:
     try:
         return to_hive(kind)
     except QueryFailed:
-        return "string"  # Glue requires a type; the view's definition has the real one
+        return "string"  # Glue requires a type; the view's definition has the real type
 
 
 # clauses around the query
@@ -529,7 +532,7 @@ def _option(reader: Reader) -> Any:
 
 
 def without_data_clause(text: str) -> tuple[str, bool]:
-    """The query without ``WITH [NO] DATA`` at its end, and whether to write data."""
+    """Removes ``WITH [NO] DATA`` at the end; returns the query and whether to write data."""
     for ending, wanted in (("WITH NO DATA", False), ("WITH DATA", True)):
         words = text.split()
         if [word.upper() for word in words[-len(ending.split()) :]] == ending.split():

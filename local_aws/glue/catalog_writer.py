@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Policy:
-    """The crawler's settings for tables and partitions that are in the catalog already."""
+    """The crawler's settings for tables and partitions that already exist in the catalog."""
 
     crawler: str
     database: str
@@ -43,7 +43,7 @@ class Changes:
     partitions_deleted: list[str] = field(default_factory=list)
 
     def listed(self) -> list[tuple[str, str, list[str]]]:
-        """Verb, kind and names, in AWS's terms."""
+        """The action, the kind of entry and the names, in AWS's terms."""
         return [
             ("ADD", "TABLE", self.tables_created),
             ("UPDATE", "TABLE", self.tables_updated),
@@ -101,7 +101,7 @@ class CatalogWriter:
         return name
 
     def _name_of(self, found: FoundTable) -> str:
-        """The table's name, with a hash if a table at another location has the name."""
+        """The table's name; a hash is appended if a table at another location has this name."""
         plain = self._policy.table_prefix + found.name
         for name in (plain, plain[: 128 - 33] + hash_suffix(found.location)):
             present = self._tables.get(name)
@@ -235,7 +235,7 @@ class CatalogWriter:
         self.changes.partitions_deleted += [f"{table}/{'/'.join(values)}" for values in gone]
 
 
-# Hive's classes for each format, as AWS's crawler writes them
+# Hive's classes for each format; AWS's crawler writes the same
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ def _columns(columns: Mapping[str, str], first: Iterable[str] = ()) -> list[dict
 
 
 def _shape(table: dict[str, Any]) -> tuple[Any, ...]:
-    """The parts that count as a change: all except for statistics and the crawl's id."""
+    """The parts whose difference counts as a change; statistics and crawl ids do not."""
     descriptor = table["StorageDescriptor"]
     return (
         descriptor["Columns"],

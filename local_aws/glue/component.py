@@ -124,14 +124,14 @@ _UNSUPPORTED = (
 
 
 class CrawlerComponent:
-    """The crawler operations of Glue; moto has the catalog."""
+    """The crawler operations of Glue; moto keeps the catalog."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._lock = threading.RLock()
         self._crawlers: dict[tuple[str, str], Crawler] = {}
         self._threads: list[threading.Thread] = []
-        # by bucket, key and ETag: an unchanged file is read once
+        # cached by bucket, key, size and ETag: an unchanged file is read only once
         self._schemas: dict[S3File, FileSchema] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -275,7 +275,7 @@ class CrawlerComponent:
             )
 
     def _client(self, service: str, crawler: Crawler) -> Any:
-        """A client for a crawl, which acts as the crawler's role."""
+        """A client that signs as the crawler's role."""
         return self._clients.signing_as(access_key_of(crawler.request["Role"])).client(
             service, crawler.region
         )
@@ -291,7 +291,7 @@ class CrawlerComponent:
             status, error = "CANCELLED", None
         except ClientError as failure:
             status, error = "FAILED", _aws_message(failure)
-        # a defect of the stand-in: the crawl fails and the message says so
+        # a bug in the stand-in: the crawl fails, and its message says so
         except Exception as bug:
             log.exception("crawl of %s failed", crawler.name)
             status, error = (
@@ -313,7 +313,7 @@ class CrawlerComponent:
         tables: dict[str, FoundTable] = {}
         for target, found in files.items():
             for table in find_tables(target, {file: schemas[file] for file in found}, grouping):
-                tables.setdefault(table.location, table)  # overlapping targets yield a table once
+                tables.setdefault(table.location, table)  # overlapping targets find the same table
         crawl.raise_if_cancelled()
         crawl_log.note(
             "BENCHMARK : Classification complete, writing results to database"

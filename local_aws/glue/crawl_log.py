@@ -17,7 +17,7 @@ _DONE = {"ADD": "Created", "UPDATE": "Updated", "DELETE": "Deleted"}
 
 
 class CrawlLog:
-    """Collects the lines of one crawl until ``write``."""
+    """Collects the log lines of one crawl; ``write`` sends them to CloudWatch Logs."""
 
     def __init__(self, crawl_id: str) -> None:
         self._crawl_id = crawl_id
@@ -35,7 +35,7 @@ class CrawlLog:
                 self.note(f"INFO : {_DONE[verb]} {kind.lower()} {name}")
 
     def write(self, logs: Any, stream: str) -> None:
-        """Writes the lines; a failure to write does not fail the crawl."""
+        """Writes the lines; an error here does not fail the crawl."""
         try:
             write_events(logs, LOG_GROUP, stream, self._events)
         except Exception:

@@ -1,4 +1,4 @@
-"""Finds tables: folders with one kind of file are tables, folders below are partitions."""
+"""Finds tables: a folder of similar files is a table; similar subfolders are its partitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from local_aws.glue.schema import FileSchema, mergeable, merged
 
 @dataclass(frozen=True)
 class Grouping:
-    """``combine`` ignores similarity; ``table_level`` counts the bucket as level 1."""
+    """How a crawler groups files into tables.
+
+    - ``combine``: merges all compatible schemas, even if few columns are equal.
+    - ``table_level``: folders above this level are not joined; the bucket is level 1.
+    """
 
     combine: bool = False
     table_level: int | None = None
@@ -22,7 +26,7 @@ class Grouping:
 
 @dataclass(frozen=True)
 class FoundTable:
-    """One table: ``root`` has no final slash, ``depth`` is the number of partition levels."""
+    """One table; ``root`` has no final slash, and ``depth`` is its number of partition keys."""
 
     bucket: str
     root: str
@@ -38,20 +42,20 @@ class FoundTable:
 
     @property
     def name(self) -> str:
-        """The folder's (or bucket's) name in characters that the catalog allows."""
+        """The folder's (or bucket's) name; characters that the catalog forbids become ``_``."""
         return re.sub(r"[^a-z0-9_]", "_", (self.root.rpartition("/")[2] or self.bucket).lower())[
             :128
         ]
 
     def folders(self) -> dict[str, list[S3File]]:
-        """The files of each partition, by the key of its folder."""
+        """Folder -> its files; each folder is a partition."""
         grouped: dict[str, list[S3File]] = defaultdict(list)
         for file in self.files:
             grouped[file.folder].append(file)
         return grouped
 
     def partition_names(self) -> list[str]:
-        """One name per level: the key of ``key=value`` folders, else ``partition_<level>``."""
+        """The partition keys: ``key`` of ``key=value`` folders, else ``partition_<level>``."""
         levels = list(zip(*(self._parts(folder) for folder in self.folders()), strict=True))
         return [_level_name(index, set(parts)) for index, parts in enumerate(levels)]
 
@@ -132,7 +136,7 @@ def _tables_of_files(tree: _Tree, folder: str) -> list[FoundTable]:
 
 
 def _joined(tree: _Tree, folder: str, below: list[list[FoundTable]]) -> FoundTable | None:
-    """Joins the folders below as partitions of one table, if they are of one kind."""
+    """Joins the subfolders as partitions of one table; None if they do not match."""
     tables = [found[0] for found in below if len(found) == 1 and not found[0].is_file]
     same_depth = len({(table.depth, _height(table, folder)) for table in tables}) == 1
     if len(tables) != len(below) or not same_depth:
@@ -160,5 +164,5 @@ def _common_schema(tree: _Tree, schemas: list[FileSchema]) -> FileSchema | None:
 
 
 def hash_suffix(location: str) -> str:
-    """The suffix that AWS appends to a table's name that another location has."""
+    """The suffix that AWS appends if a table at another location has the same name."""
     return "_" + hashlib.md5(location.encode(), usedforsecurity=False).hexdigest()

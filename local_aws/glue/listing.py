@@ -1,4 +1,4 @@
-"""Lists the objects of a crawler's S3 target, without excluded and hidden ones."""
+"""Lists the objects of a crawler's S3 target; skips excluded and hidden objects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CrawlTarget:
 
     @staticmethod
     def of(spec: dict[str, Any]) -> CrawlTarget:
-        """A target in the API's ``S3Targets`` with a valid path."""
+        """Parses an item of the API's ``S3Targets``; its path has to be valid."""
         bucket, _, prefix = spec["Path"].removeprefix("s3://").partition("/")
         exclusions = tuple(glob_pattern(glob) for glob in spec.get("Exclusions") or [])
         return CrawlTarget(bucket, prefix.strip("/"), exclusions)
@@ -44,7 +44,7 @@ class CrawlTarget:
 
 
 def data_files(s3: Any, target: CrawlTarget) -> list[S3File]:
-    """The objects that a crawl of ``target`` reads; an include path may also be an object."""
+    """The objects that a crawl of ``target`` reads; the path may also name a single object."""
     return [file for file in _listed(s3, target) if _holds_data(file, target)]
 
 

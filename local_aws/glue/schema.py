@@ -1,4 +1,4 @@
-"""The format and columns of one file, as AWS's classifiers find them; merging of schemas."""
+"""Detects the format and columns of a file as AWS's classifiers do, and merges schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from local_aws.glue.listing import S3File
 
 HEAD_BYTES = 1 << 20  # a classifier reads the first megabyte
-# fits the footer of some hundred columns; a longer one needs a second request
+# enough for the footer of a few hundred columns; a longer footer needs a second request
 FOOTER_BYTES = 1 << 16
 DELIMITERS = ",|\t;\x01"
 SIMILAR = 0.7  # minimum share of equal columns for AWS to merge two schemas
@@ -27,7 +27,7 @@ _DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class FileSchema:
-    """Format, columns (lower-case name -> Hive type), rows, and the format's parameters."""
+    """Format, columns (lower-case name -> Hive type), number of rows, format parameters."""
 
     classification: str
     columns: Mapping[str, str]
@@ -40,7 +40,7 @@ UNKNOWN = FileSchema("UNKNOWN", {}, 0)
 
 
 def read_schema(s3: Any, file: S3File) -> FileSchema:
-    """The schema of one object, from its footer or its head: mostly one request."""
+    """Reads the schema of one object from its footer or its start, mostly in one request."""
     if file.key.endswith((".gz", ".gzip")):
         head = zlib.decompressobj(wbits=31).decompress(
             _bytes(s3, file, f"bytes=0-{HEAD_BYTES - 1}"), HEAD_BYTES
@@ -170,7 +170,7 @@ def _csv_schema(text: str, size: int, compression: str) -> FileSchema | None:
 
 
 def _is_table(rows: Sequence[Sequence[str]]) -> bool:
-    """Returns whether there are two columns and rows, all of one width (AWS's rule for CSV)."""
+    """AWS's rule for CSV: at least two rows and two columns; all rows have the same width."""
     return len(rows) >= 2 and len(rows[0]) >= 2 and all(len(row) == len(rows[0]) for row in rows)
 
 
@@ -196,9 +196,9 @@ def _csv_of(
 
 
 def _is_header(first: Sequence[str], types: Sequence[str]) -> bool:
-    """AWS's rule: every cell is a name and parses as text, and some column below does not.
+    """AWS's rule: a header consists of distinct names, and a column below it is numeric.
 
-    So a CSV file of text only has no header.
+    A CSV file that contains only text therefore has no header.
     """
     named = all(
         _NAME.fullmatch(cell.strip()) and len(cell) < 150 and _cell_type(cell) == "string"
@@ -228,7 +228,10 @@ def _estimated(rows: int, sampled: int, size: int) -> int:
 
 
 def mergeable(first: FileSchema, second: FileSchema, combine: bool) -> bool:
-    """Returns whether two schemas make first table: same format, similar or compatible columns."""
+    """Returns whether two files belong to one table.
+
+    The formats must be equal, and the columns similar (or only compatible, with ``combine``).
+    """
     same_format = (first.classification, first.compression) == (
         second.classification,
         second.compression,
@@ -245,7 +248,7 @@ def mergeable(first: FileSchema, second: FileSchema, combine: bool) -> bool:
 
 
 def merged(first: FileSchema, second: FileSchema) -> FileSchema:
-    """The schema for the files of both; columns of the first come first."""
+    """Merges two schemas; the columns of ``first`` come first."""
     return FileSchema(
         first.classification,
         merged_columns(first.columns, second.columns),
@@ -256,7 +259,7 @@ def merged(first: FileSchema, second: FileSchema) -> FileSchema:
 
 
 def merged_columns(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of columns; a column with two types gets the wider first, else text."""
+    """Merges columns; if the types differ, takes the wider type, or ``string`` if there is none."""
     result = dict(first)
     for name, kind in second.items():
         result[name] = (_wider(result[name], kind) or "string") if name in result else kind

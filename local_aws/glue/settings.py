@@ -1,4 +1,4 @@
-"""Validates a crawler: raises AWS's errors, and rejects unsupported settings by name."""
+"""Validates a crawler: raises AWS's errors, and names a setting that is unsupported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHOICES = {
 }
 _CONFIGURATION = {
     "Version": None,
-    "CreatePartitionIndex": (True, False),  # changes no result: no index is created
+    "CreatePartitionIndex": (True, False),  # accepted and ignored: an index changes no result
     "Grouping": {
         "TableGroupingPolicy": ("CombineCompatibleSchemas",),
         "TableLevelConfiguration": None,
