@@ -18,7 +18,7 @@ import sys
 # the step scripts and their library car_rental
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts"))
 
-# first: what this Python lacks, and Ctrl-C during all that follows
+# imported first: checks the Python packages, and handles Ctrl-C during the other imports
 from car_rental import prerequisites  # noqa: F401
 
 # isort: split
@@ -77,9 +77,10 @@ def setup(run: Run) -> None:
 
 
 def process(run: Run) -> None:
-    """Steps 5 to 8, as the only writer of the lake.
+    """Runs steps 5 to 8 while it holds the lake's lock.
 
-    Once there is a cluster, it is terminated whatever happens, unless it is to be kept.
+    The cluster is terminated even if a step fails or is interrupted, unless --keep-cluster is
+    given.
     """
     if not run.includes(run_spark_jobs):  # the crawler alone needs no cluster
         run.step(run_glue_crawlers, wait=run.wait)
@@ -128,7 +129,7 @@ def _cluster(run: Run) -> str:
 def _run_spark(run: Run, cluster_id: str, lock: LakeLock) -> None:
     """Step 6. A timeout is a failure here: the cluster is terminated, and the jobs end with it."""
     try:
-        # on this machine the start of Spark is most of a small run
+        # on this machine a small run spends most of its time on starting Spark
         local = run.aws.settings.is_local
         run.step(run_spark_jobs, cluster_id=cluster_id, lock=lock, one_application=local)
     except StillRunning as error:

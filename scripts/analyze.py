@@ -45,9 +45,9 @@ class Headline:
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """The path of the report and its run.
+    """The path of the report, and the id of the run that it shows.
 
-    The answers are left out: they name customers, and results are recorded.
+    It does not hold the answers: they name customers, and the run's record stores every result.
     """
 
     page: Path
@@ -65,7 +65,7 @@ def analyze(aws: Aws, console: Console) -> AnalysisResult:
     """
     require_workgroup(aws)
     runs = published_runs(aws)
-    # after an execution of the state machine, which does not run step 7
+    # needed after an execution of the state machine, which does not run step 7
     register_rejected_rentals(aws, runs)
     cells = execute(NOTEBOOK, aws.settings, console)
     page = aws.settings.reports_dir / f"car_rental_{runs[-1]}.html"
@@ -93,7 +93,7 @@ def execute(notebook: Path, settings: Settings, console: Console) -> list[dict[s
 
 
 def _explained(error: CellError, where: str) -> DataLakeError:
-    """The project's own error that stopped the notebook; any other error with its last lines."""
+    """Converts a cell's error: an error of this project as it was raised, any other as its text."""
     for output in error.outputs:
         own = output.get("data", {}).get(ERROR)
         if own:

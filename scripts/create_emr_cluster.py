@@ -65,7 +65,7 @@ def create_emr_cluster(
     settings = aws.settings
     require_bucket(aws, "create_emr_cluster")
     _refuse_a_second(aws)
-    ours: list[str] = []  # clusters that only this function knows of
+    ours: list[str] = []  # the cluster, if the caller does not learn its id: terminated on failure
     try:
         cluster_id = _create(aws, console, on_created or ours.append)
         nodes = settings.emr_core_instance_count + 1

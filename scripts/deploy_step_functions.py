@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Step 4: deploys the Step Functions state machine, which does steps 5 to 8 by itself.
 
-Creates it, or updates what differs and says what. Needs the roles of step 1. Run it as often as you
-like; running executions keep the definition with which they started. Also deploys its log group,
-the Lambda function that terminates the clusters of dead executions, and, if the settings ask for
-them, alerts (ALERT_EMAIL) and a schedule (SCHEDULE_EXPRESSION).
+Creates it, or updates the properties that differ and lists them. Needs the roles of step 1. Run it
+as often as you like; running executions keep the definition with which they started. Also deploys
+its log group, the Lambda function that terminates the clusters of dead executions, and, if the
+settings ask for them, alerts (ALERT_EMAIL) and a schedule (SCHEDULE_EXPRESSION).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WHERE = "deploy_step_functions"
 # policies
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 _LOGS = "/aws/vendedlogs/states/"
-# Step Functions' messages for a role that is too new; a wrong role causes the same
+# Step Functions' messages for a role that is too new; a wrong role causes the same messages
 _ROLE_NOT_YET = (
     "authorized to assume the provided role",
     "is not authorized to create managed-rule",
@@ -122,7 +122,8 @@ _PARTS = {
 
 def _wanted(aws: Aws) -> dict[str, Any]:
     name = aws.settings.step_functions_state_machine_name
-    # without the right to ask, it is sent as it is: CreateStateMachine validates it too
+    # without the right to validate, the definition is sent unchecked: CreateStateMachine validates
+    # it too
     asked = if_exists(lambda: deployable_definition(aws), "AccessDeniedException")
     machine = asked[0] if asked else definition(aws.settings, aws.tag_list, aws.partition)
     return {

@@ -61,7 +61,10 @@ _FIXES = {
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """An execution, and the run that it published if its end was waited for."""
+    """An execution and the id of its run.
+
+    The cluster and the counts are empty unless the script waited for the end.
+    """
 
     execution_arn: str
     run_id: str
@@ -147,9 +150,9 @@ def _follow(aws: Aws, console: Console, execution: Answer, pace: Pace) -> Answer
 def _entered_states(
     console: Console, history: History, started: datetime
 ) -> Callable[[Answer], str]:
-    """Returns the function that shows progress: a line per task on its first entry.
+    """Returns a function that prints a line for each task that is entered for the first time.
 
-    It returns the latest state.
+    That function returns the newest state as words.
     """
     seen: list[str] = []
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes a realistic sample of the raw data, with a known small share of every kind of defect.
 
-It is four CSV files; the same seed and size give the same bytes. sample_data.json beside them
-counts the planted defects, which the validation must find. With --business the rentals look like
-those of a business: rush hours, weekends, seasons, growth; --next-month adds a month to such a
+The sample is four CSV files; the same seed and size give the same bytes. sample_data.json beside
+them counts the planted defects, which the validation must find. With --business the rentals look
+like those of a business: rush hours, weekends, seasons, growth; --next-month adds a month to such a
 sample.
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens the analysis in Jupyter, on the lake on this machine or on the one on AWS, and says which.
+"""Opens the analysis in Jupyter, for the lake on this machine or on AWS, and says which.
 
 It uses AWS if .env or the environment names an account or an endpoint (AWS_ACCESS_KEY_ID,
 AWS_PROFILE, AWS_ENDPOINT_URL), else the lake on this machine; --local always uses the latter.
@@ -62,14 +62,14 @@ def _whereabouts(settings: Settings, *, here: bool) -> str:
 def _run(settings: Settings, more: Sequence[str]) -> None:
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     command = [sys.executable, "-m", "notebook", str(NOTEBOOK), *as_root, *more]
-    # a session of its own: Ctrl-C does not reach Jupyter, which would ask for confirmation; it is
-    # ended from here
+    # in its own session Jupyter gets no Ctrl-C, which would make it ask for confirmation; this
+    # function ends it
     process = subprocess.Popen(
         command, env={**os.environ, **settings_environment(settings)}, start_new_session=True
     )
     try:
         code = process.wait()
-    except KeyboardInterrupt:  # the way to end it
+    except KeyboardInterrupt:  # the user ends Jupyter with Ctrl-C
         code = 0
     finally:
         process.terminate()

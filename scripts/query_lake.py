@@ -3,11 +3,11 @@
 
   python scripts/query_lake.py --local "SELECT * FROM vehicle_type_metrics"
   python scripts/query_lake.py --local top_locations   a saved query, by name
-  python scripts/query_lake.py                         the list of saved ones
+  python scripts/query_lake.py                         the list of the saved queries
 
-With --local it queries the lake on this machine, that of `make demo`; else the one on AWS. A query
-that does not mention run_id reads the newest run; one that does reads all runs. Bytes read and cost
-go to stderr. Ctrl-C cancels the query.
+With --local it queries the lake on this machine, which `make demo` fills; otherwise the lake on
+AWS. A query that does not mention run_id reads the newest run; a query that mentions it reads all
+runs. Bytes read and cost go to stderr. Ctrl-C cancels the query.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from car_rental.glue.published import require_workgroup
 from car_rental.runs.local_server import local_lake
 
 _MOST_ROWS = 1000  # rows in a table for people
-_QUIET_SECONDS = 3.0  # a longer query says that it is running
+_QUIET_SECONDS = 3.0  # after this time a message says that the query is running
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Step 7: runs the Glue crawlers, waits, and lists the tables and their partitions.
 
-This publishes the run: until the crawler has registered a run's partitions, readers see the run
-before.
+This publishes the run: until the crawler has registered a run's partitions, readers see the
+previous run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from car_rental.waiting import Pace, States, Wait, wait_until
 
 DEADLINE_MINUTES = 30.0
 _WHERE = "run_glue_crawlers"
-_PUBLISHING = f"/{contract.INTENT}"  # in a run's staging folder while publish_run moves the tables
+# object in a run's staging folder that exists while publish_run moves the tables
+_PUBLISHING = f"/{contract.INTENT}"
 _LOG_LINES = 10
 _GOING = frozenset({"RUNNING", "STOPPING", "not started"})
 _BAD = frozenset({"FAILED", "CANCELLED"})
@@ -89,7 +90,7 @@ def _crawl_all(aws: Aws, console: Console, deadline_minutes: float) -> CrawlResu
 def published_runs(aws: Aws, crawler: Crawler) -> dict[str, set[str]]:
     """Table -> the runs with folders in the published zone.
 
-    Raises if there is none, or one that is half published.
+    Raises ``DataLakeError`` if there is no run, or if a run is only partly published.
     """
     half = [
         key.split("/")[1].removeprefix(contract.RUN_FOLDER)

@@ -2,9 +2,9 @@
 """Step 2: creates the S3 bucket, and uploads the raw data and the Spark jobs.
 
 The bucket is private, encrypted, versioned, and requires TLS; an existing bucket is changed to that
-state. The CSV files of DATA_DIR are uploaded to raw/, with their paths, and the Spark jobs to
-jobs/. Unchanged files are skipped. If DATA_DIR is empty, a sample is generated there first. Run it
-as often as you like.
+state. The CSV files of DATA_DIR are uploaded to raw/, where they keep their relative paths, and the
+Spark jobs to jobs/. Unchanged files are skipped. If DATA_DIR is empty, a sample is generated there
+first. Run it as often as you like.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _require_raw_files(aws: Aws, console: Console) -> RawData:
             console.note(f"{settings.data_dir} is empty: the sample data would be generated there")
             return list_raw_files(settings.data_dir)
         console.note(f"{settings.data_dir} is empty: generating the sample data there")
-        # imported here: pandas takes most of the time in which main.py starts
+        # imported here: at the top, pandas would take most of the start-up time of main.py
         from car_rental.sample.generator import generate
 
         generate(folder=settings.data_dir, business=True)

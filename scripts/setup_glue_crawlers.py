@@ -29,8 +29,8 @@ from car_rental.s3.lake_bucket import require_bucket
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
-# Glue's message for a role that is too new; a wrong role causes the same
 _ABSENT = "EntityNotFoundException"
+# Glue's message for a role that is too new; a wrong role causes the same message
 _ROLE_NOT_YET = ("Service is unable to assume",)
 _SCAN_LIMIT_BYTES = 10 * 1000**3  # 10 GB per query: at $5 per TB, a mistake costs 5 cents
 
@@ -57,7 +57,7 @@ def setup_glue_crawlers(aws: Aws, console: Console) -> CatalogResult:
     workgroup = ensure_workgroup(aws)
     if (
         aws.plan_only and workgroup.verb == Verb.CREATED
-    ):  # its queries can only be read once it exists
+    ):  # only an existing workgroup can list its queries
         queries = Change("named queries", aws.settings.athena_workgroup, Verb.CREATED)
     else:
         queries = ensure_named_queries(aws)
@@ -106,7 +106,7 @@ def ensure_crawler(aws: Aws, console: Console, crawler: Crawler) -> Change:
 def _as_stored(current: Answer, name: str) -> Any:
     """A property of a crawler in comparable form.
 
-    AWS adds kinds of targets, and returns the role as a name or as a path and name.
+    AWS adds empty kinds of targets, and returns the role as a name or as a path and name.
     """
     value = current.get(name)
     if name == "Targets":
@@ -133,7 +133,7 @@ def _with_role(call: Callable[[], Any], settings: Settings, console: Console) ->
 def ensure_workgroup(aws: Aws) -> Change:
     """Ensures the Athena workgroup, with engine version 3.
 
-    Results go to athena-results/, and a query may not scan more than a limit.
+    Results go to athena-results/. A query may scan at most ``_SCAN_LIMIT_BYTES``.
     """
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     wanted: Any = {
@@ -154,7 +154,7 @@ def ensure_workgroup(aws: Aws) -> Change:
         return Change("workgroup", name, Verb.CREATED)
     if all(_contains(current.get(key), value) for key, value in wanted.items()):
         return Change("workgroup", name, Verb.UNCHANGED)
-    # an update nests the results location under another name than a creation
+    # UpdateWorkGroup takes the results location under another name than CreateWorkGroup
     updates: Any = {key: value for key, value in wanted.items() if key != "ResultConfiguration"}
     updates["ResultConfigurationUpdates"] = wanted["ResultConfiguration"]
     aws.change(lambda: athena.update_work_group(WorkGroup=name, ConfigurationUpdates=updates))
@@ -164,7 +164,7 @@ def ensure_workgroup(aws: Aws) -> Change:
 def _workgroup(athena: AthenaClient, name: str) -> Answer | None:
     """The workgroup's configuration.
 
-    None if Athena answers InvalidRequestException for an unknown name.
+    None if the name is unknown: Athena then answers InvalidRequestException.
     """
     pages = athena.list_work_groups()
     names = [group["Name"] for group in pages.get("WorkGroups", [])]

@@ -95,7 +95,7 @@ def setup_iam_roles(
 ) -> RolesResult:
     """Ensures every role and writes ``file``.
 
-    Raises ``DataLakeError`` that says what an administrator must allow.
+    If AWS denies a call, raises a ``DataLakeError`` that says what an administrator must allow.
 
     ``emr_policy`` is the version of AWS's policy for the EMR service; None: the role's current
     version, v2 for a new role.
@@ -209,7 +209,7 @@ def _managed_drift(iam: IAMClient, role: Role) -> Iterable[Drift]:
 
 
 def profile_drift(iam: IAMClient, role: Role, tags: Sequence[TagTypeDef]) -> Iterable[Drift]:
-    """The changes that make the instance profile of the role's name hold exactly this role."""
+    """The changes after which the role's instance profile contains this role and no other."""
     name = {"InstanceProfileName": role.name}
     profile = if_exists(lambda: iam.get_instance_profile(**name)["InstanceProfile"], _ABSENT)
     held = [item["RoleName"] for item in profile["Roles"]] if profile else []

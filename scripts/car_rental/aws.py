@@ -43,7 +43,7 @@ _CREDENTIALS_FIX = (
 )
 
 # botocore's session variables as (name in the file, environment variable, default, conversion);
-# these ignore the user's configuration
+# with these values botocore ignores the user's profiles and configuration files
 _NO_PROFILE = {"profile": (None, None, None, None)}
 _NO_USER_CONFIGURATION = {
     **_NO_PROFILE,
@@ -114,7 +114,7 @@ class Aws:
 
     @functools.cached_property
     def session(self) -> boto3.session.Session:
-        """Created when the first request needs it: commands that send none need no credentials."""
+        """Created for the first request: a command that sends none needs no credentials."""
         settings = self.settings
         session = _local_session(settings) if settings.is_local else _session(settings)
         if settings.aws_endpoint_url:
@@ -159,7 +159,7 @@ class Aws:
         """The twelve digits of the account that the credentials belong to."""
         try:
             return str(self.client("sts").get_caller_identity()["Account"])
-        except KeyError as error:  # botocore raises it for a page that it could parse as XML
+        except KeyError as error:  # the response is XML, but not of AWS
             raise no_aws("AWS endpoint", "it knows no account") from error
 
     @property
@@ -230,8 +230,8 @@ def _local_session(settings: Settings) -> boto3.session.Session:
 def _local_keys(settings: Settings) -> tuple[str, str]:
     """The access key of the local AWS. Real keys are never sent there.
 
-    In this order: a local key in the settings, the key that the server at the endpoint announces,
-    the key in LOCAL_AWS_DIR.
+    The first that exists is used: a local key in the settings, the key that the server at the
+    endpoint announces, the key in LOCAL_AWS_DIR.
     """
     if settings.aws_access_key_id.startswith(_LOCAL_KEY):
         return settings.aws_access_key_id, settings.aws_secret_access_key
@@ -257,10 +257,10 @@ def _refuse_other_hosts(**event: Any) -> None:
 
 
 def _refuse_other_programs(operation_model: Any, response_dict: Answer, **_: Any) -> None:
-    """Every response of AWS has a request id, in a header or in its XML.
+    """Raises unless the response has a request id, which AWS sends in a header or in its XML.
 
-    Without this, botocore takes most pages with status 200 for an empty response, and a page that
-    is not found for a bucket that does not exist.
+    Without this check, botocore treats most pages with status 200 as an empty response, and a
+    missing page as a missing bucket.
     """
     status, method = response_dict["status_code"], operation_model.http["method"]
     if (status >= 300 and (status, method) != (404, "HEAD")) or any(

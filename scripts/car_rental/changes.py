@@ -40,7 +40,7 @@ class Change:
 
     @classmethod
     def of(cls, kind: str, name: str, *, existed: bool, changed: Collection[str] = ()) -> Change:
-        """The change of a resource of which the properties ``changed`` differed."""
+        """The change of a resource whose properties ``changed`` differed from the wanted state."""
         if not existed:
             return cls(kind, name, Verb.CREATED)
         return cls(kind, name, Verb.UPDATED if changed else Verb.UNCHANGED, tuple(changed))

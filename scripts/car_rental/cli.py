@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from car_rental import prerequisites  # noqa: F401 - before what needs packages
+from car_rental import prerequisites  # noqa: F401 - first: it checks the packages
 
 # isort: split
 from car_rental.aws import Aws
@@ -141,7 +141,7 @@ def guard(
     except KeyboardInterrupt:
         console.warn("Interrupted.")
         return ExitStatus.INTERRUPTED
-    # the top: everything becomes a message here, and nothing goes on
+    # the top level: every error becomes a message here, and the program ends
     except Exception as error:  # noqa: BLE001
         if show_traceback:
             traceback.print_exc()

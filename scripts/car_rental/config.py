@@ -375,7 +375,7 @@ def load_settings(
     sources = _sources(file, environ, overrides or {})
     values, problems = _parse(sources)
     problems = [*file.problems, *problems]
-    if not file.problems:  # a line that cannot be read may be the missing half
+    if not file.problems:  # a line that cannot be parsed may hold the missing half
         problems += _half_a_key_pair(sources)
     if problems:
         raise ConfigError(
@@ -396,7 +396,7 @@ Sources = dict[str, tuple[str, str]]  # variable -> (raw value, where it came fr
 
 
 def _sources(file: EnvFile, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Sources:
-    """The last layer that sets a variable wins.
+    """Merges the layers; the last layer that sets a variable wins.
 
     Key, secret and token all come from the last layer that has a key or secret.
     """
@@ -459,7 +459,7 @@ def _half_a_key_pair(sources: Sources) -> list[str]:
 
 
 def _scaling_without_room(values: Mapping[str, Any]) -> list[str]:
-    """Managed scaling with a limit that never allows another node is reported as a mistake."""
+    """Reports a limit of managed scaling that never allows another node."""
     start = values.get("emr_core_instance_count", Settings.emr_core_instance_count)
     most = values.get("emr_max_core_instance_count", 0)
     if not most or most > start:

@@ -67,7 +67,7 @@ def read_env_file(path: Path) -> EnvFile:
 
 
 def _number(binding: Binding) -> int:
-    """The line on which the setting begins; dotenv counts the blank lines above it too."""
+    """The line on which the setting begins; dotenv names the first blank line above it instead."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 

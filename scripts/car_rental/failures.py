@@ -10,7 +10,7 @@ from car_rental.config import PATH, setting_fields
 from car_rental.errors import DataLakeError
 from car_rental.files import DISK_FULL
 
-# the settings that hold folders, for people
+# the names of the settings that hold folders, for messages
 _FOLDERS = " or ".join(
     ", ".join(
         name for name, item in setting_fields().items() if item.metadata["kind"] is PATH
@@ -27,7 +27,7 @@ def as_failure(error: Exception, where: str) -> DataLakeError:
     if isinstance(error, Boto3Error) and isinstance(
         error.__context__, (ClientError, BotoCoreError)
     ):
-        return explain(error.__context__, where)  # of an upload: AWS's response says more
+        return explain(error.__context__, where)  # an upload failed: AWS's response says more
     if isinstance(error, ResponseParserError):
         return no_aws(where, "its answer cannot be read")
     if isinstance(error, OSError) and error.errno in DISK_FULL:

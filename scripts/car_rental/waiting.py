@@ -102,7 +102,8 @@ def wait_until(wait: Wait[T], pace: Pace, progress: Progress) -> T:
 def _look(wait: Wait[T]) -> tuple[T, str] | None:
     """Polls once.
 
-    Returns the result and its text; None if the poll was throttled or the connection dropped.
+    Returns the result and its state as text. Returns None if the poll was throttled or the
+    connection dropped.
     """
     try:
         seen = wait.describe()

@@ -1,8 +1,8 @@
 """SQL on Athena: starts queries, waits for them, and returns typed rows with their cost.
 
-Ctrl-C stops the running query. PyAthena and awswrangler would bring a session, a cursor and retries
-of their own; this client uses the session that knows the local endpoint, and its errors show the
-line of SQL.
+Ctrl-C stops the running query. PyAthena and awswrangler are not used: each has its own session,
+cursor and retries. This client uses the project's session, which knows the local endpoint, and its
+errors show the line of SQL.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CATEGORIES = {
     3: "another error",
 }
 _POSITION = re.compile(r"line (\d+):(\d+)")
-# marks a first line of SQL that a person did not type: errors count the lines without it
+# marks a line that was added before the typed SQL; line numbers in errors leave it out
 ADDED = "-- added"
 _LIST_TABLES = 'List the tables: python scripts/query_lake.py "SHOW TABLES"'
 _PROCESS_FIRST = "Process the data first (python main.py --process), then run this again."
@@ -189,8 +189,8 @@ class Athena:
         self._client.stop_query_execution(QueryExecutionId=query_id)
 
     def _result(self, query_id: str, execution: Answer) -> QueryResult:
-        # the API and not the CSV in S3: only the API returns types and distinguishes NULL from an
-        # empty text
+        # read from the API and not from the CSV in S3: only the API returns types and distinguishes
+        # NULL from an empty text
         pages = list(
             self._client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
         )
@@ -281,7 +281,7 @@ def _sql_line(sql: str, reason: str) -> tuple[str, ...]:
 
 
 def _as_typed(sql: str, reason: str) -> str:
-    """Replaces the line number in ``reason`` by that of the SQL as typed."""
+    """Replaces the line number in ``reason`` with the line number in the SQL as typed."""
     return _POSITION.sub(
         lambda found: f"line {int(found[1]) - _added_lines(sql)}:{found[2]}", reason
     )
@@ -293,7 +293,7 @@ def _added_lines(sql: str) -> int:
 
 def _typed(row: Sequence[Answer], columns: tuple[Column, ...]) -> tuple[Any, ...]:
     texts = [cell.get("VarCharValue") for cell in row]
-    if len(texts) != len(columns):  # DESCRIBE answers each row as one text with tabs
+    if len(texts) != len(columns):  # DESCRIBE returns each row as one text with tabs
         fields = [field.strip() for text in texts for field in (text or "").split("\t")]
         texts = [*fields, *[""] * len(columns)][: len(columns)]
     return tuple(

@@ -54,7 +54,8 @@ def ensure_named_queries(aws: Aws) -> Change:
 
     Queries that others saved there stay.
 
-    Athena allows two queries of the same name: creating without looking would add a copy each time.
+    Reads the saved queries first: Athena allows duplicate names, so creating a query without
+    looking would add a copy each time.
     """
     athena, group = aws.client("athena"), aws.settings.athena_workgroup
     saved = {query["Name"]: query for query in saved_queries(aws)}

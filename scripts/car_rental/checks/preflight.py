@@ -56,9 +56,10 @@ _OTHER_ACTIONS = (
 
 @dataclass(frozen=True)
 class Check:
-    """One check. ``needs_aws``: only AWS itself can answer it.
+    """One check.
 
-    ``stand_in_too``: a running stand-in can answer it as well.
+    ``needs_aws``: local mode leaves the check out, because only AWS can answer it. With
+    ``stand_in_too`` it still runs if the settings name a stand-in, which can answer it too.
     """
 
     name: str
@@ -228,7 +229,7 @@ def rights(aws: Aws) -> Iterator[Finding]:
 def _policy_source(aws: Aws) -> str:
     """The user or role whose policies apply to the caller.
 
-    For an assumed role, the role and not its session.
+    For the session of an assumed role, it is the role.
     """
     arn = str(aws.client("sts").get_caller_identity()["Arn"])
     if ":assumed-role/" not in arn:
@@ -247,7 +248,7 @@ def _denied(aws: Aws, source: str, actions: Sequence[str], resource: str) -> lis
 
 
 STATE_MACHINE = Check("state machine", definition_is_valid, stand_in_too=True)
-# the first one decides whether the others can run
+# without an identity from the first check, the checks that need AWS are left out
 CHECKS = (
     Check("identity", identity),
     Check("region", region),
@@ -294,7 +295,8 @@ def preflight(aws: Aws, *, local: bool, checks: Sequence[Check] = ()) -> list[Fi
 def _run(check: Check, aws: Aws) -> list[Finding]:
     """Runs one check.
 
-    A refusal by AWS is a warning, except for the identity, without which nothing works.
+    A check that AWS denies becomes a warning. For the identity it is a problem: nothing works
+    without one.
     """
     try:
         return list(check.find(aws))

@@ -36,7 +36,7 @@ _MANAGED_GROUPS = ["ElasticMapReduce-*"]  # the security groups that EMR creates
 
 
 def release_support(aws: Aws, today: date | None = None) -> Iterator[Finding]:
-    """AWS still fixes the release."""
+    """The release has standard support: AWS still fixes its errors."""
     label = aws.settings.emr_release_label
     end = next(
         (end for beginning, end in _END_OF_SUPPORT.items() if label.startswith(beginning)), None
@@ -77,10 +77,7 @@ def applications(aws: Aws) -> Iterator[Finding]:
 
 
 def instance_types(aws: Aws) -> Iterator[Finding]:
-    """The region (or the subnet's zone) offers the instance types.
-
-    The release supports them.
-    """
+    """The region or the subnet's zone offers the instance types, and the release supports them."""
     settings = aws.settings
     wanted = _types(settings)
     ec2, where = aws.client("ec2"), _place(aws)
@@ -148,7 +145,10 @@ def vcpu_quota(aws: Aws) -> Iterator[Finding]:
 
 
 def _nodes_by_market(settings: Settings) -> dict[str, list[str]]:
-    """The instance types of the full cluster's nodes that a standard quota counts, by quota."""
+    """Quota code -> the instance types that count against it, one entry for each node.
+
+    The cluster is taken at its full size. Only the types of the standard families count.
+    """
     core = [settings.emr_core_instance_type] * max(
         settings.emr_core_instance_count, settings.emr_max_core_instance_count
     )
@@ -280,7 +280,7 @@ def network(aws: Aws) -> Iterator[Finding]:
 
 
 def _subnets(aws: Aws) -> list[Answer]:
-    """The subnet in the settings, or those of the default VPC, of which EMR picks one."""
+    """The subnet in the settings, else all subnets of the default VPC; EMR picks one of them."""
     if aws.settings.emr_subnet_id:
         which: dict[str, Any] = {
             "Filters": [{"Name": "subnet-id", "Values": [aws.settings.emr_subnet_id]}]

@@ -202,7 +202,7 @@ def _clusters(aws: Aws, console: Console) -> Found:
 
 
 def _end_cluster(aws: Aws, console: Console, cluster_id: str) -> None:
-    """Waits for the end of the termination: EMR needs the roles until then."""
+    """Terminates the cluster and waits for its end: EMR needs the roles until then."""
     terminate(aws, cluster_id)
     wait_until_ended(aws, console, cluster_id, CLUSTER_MINUTES)
 
@@ -219,7 +219,7 @@ def _catalog(aws: Aws, console: Console, tagged: list[str]) -> Found:
 
 
 def _remove_crawler(aws: Aws, console: Console, name: str) -> None:
-    """Stops a running crawler first: Glue refuses to delete it otherwise."""
+    """Stops the crawler and deletes it: Glue does not delete a running crawler."""
     glue = aws.client("glue")
     if glue.get_crawler(Name=name)["Crawler"]["State"] == "RUNNING":
         glue.stop_crawler(Name=name)
@@ -259,7 +259,7 @@ def _database(aws: Aws, tagged: list[str]) -> Found:
 def _workgroup(aws: Aws, tagged: list[str]) -> Found:
     athena, name = aws.client("athena"), aws.settings.athena_workgroup
     if _is_tagged(tagged, f":workgroup/{name}"):
-        # includes its named queries and query history; the results are in the bucket
+        # its named queries and query history are deleted with it; the results are in the bucket
         yield Resource(
             "workgroup",
             name,
@@ -296,7 +296,7 @@ def _roles(aws: Aws) -> Found:
 
 
 def _remove_role(aws: Aws, name: str) -> None:
-    """Empties the role first: IAM deletes only roles without policies and instance profiles."""
+    """Empties the role and deletes it: IAM deletes no role with policies or instance profiles."""
     iam = aws.client("iam")
     for page in iam.get_paginator("list_instance_profiles_for_role").paginate(RoleName=name):
         for profile in page["InstanceProfiles"]:

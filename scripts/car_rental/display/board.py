@@ -30,7 +30,7 @@ class Board:
         self._planned = planned
         self._runs: dict[str, StepRun] = {}
         self._left_out: set[Step] = set()
-        self.ended = False  # then long results are shown in full
+        self.ended = False  # once True, long results are shown in full
 
     def add(self, run: StepRun) -> None:
         """Adds a step that begins."""

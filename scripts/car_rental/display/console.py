@@ -74,9 +74,9 @@ class Console:
         self._hear(text, text)
 
     def _hear(self, text: str, line: str) -> None:
-        """``text`` is the last message of the running step.
+        """Makes ``text`` the last message of the running step.
 
-        ``line`` is printed if there is no board.
+        Prints ``line`` if no live board shows that message.
         """
         if self._running:
             self._running.last = text
@@ -112,9 +112,9 @@ class Console:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Displays progress inside the block: on a live line or the board.
+        """Displays progress inside the block, on a live line or the board.
 
-        In plain output as a line after some seconds.
+        Plain output gets one line, after ``QUIET_SECONDS`` without a message.
         """
         if self._running:
             self._running.last = text
@@ -226,7 +226,7 @@ class Console:
     def rows(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Prints rows of a query as a table, or a line per value where a table would break words.
 
-        Numbers are printed as SQL takes them.
+        Numbers have no commas between thousands, so that SQL accepts them.
         """
         table = values_table("", columns, rows, grouped=False)
         if rows and breaks_words(table, self._out):

@@ -108,9 +108,10 @@ def failure_lines(error: DataLakeError) -> list[str]:
 
 
 def failure_without_long_lines(error: DataLakeError, width: int) -> tuple[DataLakeError, list[str]]:
-    """Splits off the text that a box of ``width`` columns would break inside a word.
+    """Splits off the details and the log that do not fit a box of ``width`` columns.
 
-    That text is details or the log.
+    A line does not fit if the box would break one of its words. Returns the rest of the error, and
+    the lines that do not fit.
     """
     room = min(width, _BOX_WIDTH) - 6  # the borders of the box, and the indent of details
     long = [line for line in error.details if any(len(word) > room for word in line.split())]

@@ -207,7 +207,7 @@ def terminate_after_failure(aws: Aws, console: Console, cluster_id: str) -> None
     """
     try:
         terminate(aws, cluster_id)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and with it what to do
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - printed with a remedy
         if isinstance(error, EndpointConnectionError) and aws.settings.is_local:
             console.note(f"cluster {cluster_id} has ended with the local AWS")
             return

@@ -81,7 +81,7 @@ def _shortened(names: list[str]) -> str:
 
 
 def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError:
-    """Adds to a failed validation the SQL query for the rejected rentals."""
+    """Adds the query for the rejected rentals to the remedy of a failed validation."""
     if failure.where != "Spark job clean_rentals" or " rentals " not in failure.what:
         return failure
     try:
@@ -96,7 +96,7 @@ def show_rejects(aws: Aws, run_id: str, failure: DataLakeError) -> DataLakeError
 
 
 def _failed_job(headline: str) -> str:
-    """The job that an error message names: one application runs all four."""
+    """The job that an error message names; needed if one application runs all four jobs."""
     found = re.match(r"ERROR (\w+): ", headline)
     return found[1] if found and found[1] in JOBS else ""
 
@@ -104,7 +104,7 @@ def _failed_job(headline: str) -> str:
 def step_failure(
     aws: Aws, console: Console, cluster_id: str, job: str, step: Answer
 ) -> DataLakeError:
-    """A failed step as an error: its state, the probable cause from its log, and the log's URI."""
+    """The error for a failed step: its state, the probable cause from its log, the log's URI."""
     status = step["Status"]
     look_again = (
         f"python scripts/run_spark_jobs.py --explain {step['Id']} --cluster-id {cluster_id}"

@@ -37,7 +37,7 @@ class Cause:
 def probable_cause(
     aws: Aws, console: Console, log_uri: str, cluster_id: str, step_id: str, *, wait: bool = True
 ) -> Cause:
-    """The cause in the step's logs. If they do not arrive in time, their future location.
+    """Finds the cause in the step's logs; if they do not arrive in time, says where they will be.
 
     In client mode the driver writes to the step's own log; in cluster mode to the first container
     of the YARN application that the step's log names. Ctrl-C ends only the wait for the logs.

@@ -35,8 +35,8 @@ class Crawler:
 def crawlers(settings: Settings) -> list[Crawler]:
     """All crawlers of the project: one over the published zone.
 
-    It has one target for each table: so Glue neither merges tables of similar shape nor splits a
-    table.
+    It has one target for each table, so that Glue neither merges tables of similar shape nor
+    splits a table.
     """
     return [Crawler(settings.shared_name("car-rental-processed"), "processed", contract.KPI_TABLES)]
 

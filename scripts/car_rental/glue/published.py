@@ -1,4 +1,4 @@
-"""The published runs in the catalog, or the part that is missing and the step that provides it."""
+"""The published runs in the catalog; errors name the missing part and the step that creates it."""
 
 from __future__ import annotations
 

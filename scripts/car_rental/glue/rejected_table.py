@@ -65,7 +65,7 @@ def _show(aws: Aws, table: str, runs: Collection[str]) -> None:
         glue.create_partition(
             **place, PartitionInput={"Values": [run], "StorageDescriptor": _storage(aws, run)}
         )
-    # its folders have been deleted, or it has been published since
+    # the run's folders were deleted, or it was published later
     for run in set(registered or []).difference(runs):
         glue.delete_partition(**place, PartitionValues=[run])
 

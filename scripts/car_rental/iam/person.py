@@ -44,7 +44,7 @@ def person_policy(aws: Aws, phase: str) -> dict[str, Any]:
 def _values(aws: Aws) -> dict[str, str]:
     """The values of the templates' placeholders.
 
-    They are those of the role policies, and the names of the resources.
+    They are the values for the role policies, and the names of the resources.
     """
     scheduled = dataclasses.replace(
         aws.settings, schedule_expression=aws.settings.schedule_expression or "rate(1 day)"

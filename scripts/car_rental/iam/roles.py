@@ -26,7 +26,7 @@ EMR_SERVICE_POLICIES = {
     "v1": "service-role/AmazonElasticMapReduceRole",
 }
 _TEMPLATES = Path(__file__).with_name("policies")
-# these read or write objects, so they need the lake's key too
+# roles that read or write objects, so they need the right to use the lake's KMS key
 _USE_THE_LAKE = ("emr_nodes", "glue_crawler", "state_machine")
 
 
@@ -65,7 +65,7 @@ class Role:
 
     @property
     def shown_arn(self) -> str:
-        """The ARN to put into the setting: that of the instance profile, if there is one."""
+        """The ARN for the setting: the instance profile's ARN if there is one, else the role's."""
         return (
             self.arn.replace(":role/", ":instance-profile/")
             if self.has_instance_profile

@@ -43,7 +43,7 @@ class Kernel:
         self._folder = folder
         self._environ = environ
         self._home = tempfile.TemporaryDirectory(prefix="car-rental-kernel-")
-        # no kernel folder: the name then means this Python's ipykernel, and no kernel spec of the
+        # without kernel folders the name selects this Python's ipykernel, and no kernel spec of the
         # user can replace it
         self._manager = KernelManager(
             kernel_name="python3",
@@ -80,7 +80,7 @@ class Kernel:
 
     def _close(self) -> None:
         self._client.stop_channels()
-        # its output has been collected; an orderly shutdown takes a second
+        # killed, because all output has been collected and an orderly shutdown takes a second
         self._manager.shutdown_kernel(now=True)
         self._home.cleanup()
 

@@ -37,7 +37,7 @@ def report_cost_after_failure(run: Run) -> None:
             record_cost(run, cluster_id)
             if run.usage:
                 run.console.note(f"cluster {cluster_id} has used so far: {run.usage.summary()}")
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - said, and the failure goes on
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the first failure is raised
         run.console.warn(f"The cost of the run cannot be determined: {str(error) or 'interrupted'}")
 
 

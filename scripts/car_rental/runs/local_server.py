@@ -24,7 +24,7 @@ from car_rental.files import short_path
 from car_rental.steps import STEPS
 
 _HARMLESS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-# flags of the server that help when it does not start, and what the user of a script does instead
+# flag that the server suggests when it does not start -> the remedy for the user of a script
 _REMEDIES = {
     "--data-dir": "Its folder is LOCAL_AWS_DIR={}.",
     "--fresh": "`python main.py --all --local --fresh` empties the lake in {}.",
@@ -34,7 +34,7 @@ _REMEDIES = {
 def without_aws_variables(environ: MutableMapping[str, str]) -> None:
     """Removes the user's AWS variables except the region from ``environ``.
 
-    So no child process uses them by accident.
+    Then no child process can use them by accident.
     """
     for name in [name for name in environ if name.startswith("AWS_") and name not in _HARMLESS]:
         del environ[name]
@@ -58,7 +58,7 @@ class LocalServer:
         self._fresh = fresh
         self._flags = [*(["--fresh"] if fresh else []), *(["--shared"] if shared else [])]
         self._process: subprocess.Popen[str] | None = None
-        # it lives as long as we do
+        # stays open as long as this object
         self._words = tempfile.TemporaryFile(  # noqa: SIM115
             "w+", encoding="utf-8", errors="replace"
         )
@@ -80,7 +80,7 @@ class LocalServer:
             "--die-with-parent",
         ]
         # the server watches its standard input: it ends when this process ends for any reason, and
-        # takes its children along
+        # terminates its own child processes
         self._process = subprocess.Popen(
             [*command, *self._flags],
             cwd=ROOT,
@@ -171,7 +171,7 @@ def local_lake(
 ) -> Iterator[Settings]:
     """Serves the lake in LOCAL_AWS_DIR inside the block, and yields settings for it.
 
-    Errors name commands that work here.
+    Commands in the remedies of errors are adapted to this lake.
     """
     without_aws_variables(os.environ)
     try:

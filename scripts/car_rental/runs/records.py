@@ -54,7 +54,7 @@ class RunRecord:
 
     @property
     def command(self) -> str:
-        """The command line as typed, without the flag of the picture that shows it."""
+        """The command line as typed, without --record: the picture shows it."""
         return re.sub(r" --record[ =]\S+", "", shlex.join(["python", "main.py", *self.flags]))
 
     def belongs_to(self, settings: Settings) -> None:
@@ -96,7 +96,7 @@ class RunRecord:
     def record_id(self, name: str, value: str) -> None:
         """Records an id before the step ends.
 
-        The record of a killed run then names what is left.
+        The record of a killed run then names the resources that still exist.
         """
         self.ids[name] = value
         self.save()

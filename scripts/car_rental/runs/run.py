@@ -38,8 +38,7 @@ class Run:
     def step(self, function: StepFunction, **arguments: Any) -> Any:
         """Runs a step, displays and records it, and returns its result.
 
-        A request that AWS refuses or that does not reach AWS is raised as an error that names the
-        step.
+        If AWS rejects a request or cannot be reached, the raised error names the step.
         """
         step = STEPS[function.__name__]
         current = self.record.begin(step)

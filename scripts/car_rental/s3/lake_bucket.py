@@ -1,6 +1,6 @@
 """The lake's bucket: creates it in any region and applies the wanted protection.
 
-Rules of others are kept.
+Rules that others added are kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("bucket_policies")
 _WHERE = "bucket"
-_YOUNG = timedelta(minutes=30)  # S3's 15 minutes, plus the time that the job took to fail
+_YOUNG = timedelta(minutes=30)  # S3's 15 minutes, and the time until a job fails
 _NAME_FIX = (
     "Bucket names are shared by all of AWS: set S3_BUCKET_NAME to one of your own, such as"
     " {bucket}-<account id>."
@@ -273,7 +273,7 @@ def _rules(aws: Aws) -> list[_Rule]:
 def _encryption(current: dict[str, Any] | None, key: str) -> dict[str, Any]:
     """Default encryption with ``key``.
 
-    Without a key it stays as it is: somebody may have chosen a key.
+    If ``key`` is empty, the current encryption stays: somebody may have chosen a key.
     """
     if not key:
         return current or {
@@ -297,9 +297,9 @@ def _template(name: str, **values: str) -> Any:
 def _merged(
     current: list[dict[str, Any]] | None, ours: list[dict[str, Any]], key: str
 ) -> list[dict[str, Any]]:
-    """Replaces the entries of ``current`` whose ``key`` is in ``ours``; appends the rest of ours.
+    """Replaces each entry of ``current`` that has the same ``key`` value as an entry of ``ours``.
 
-    Other entries stay.
+    Other entries stay; the remaining entries of ``ours`` are appended.
     """
     wanted = {entry[key]: entry for entry in ours}
     kept = [wanted.pop(entry[key], entry) for entry in current or []]

@@ -46,7 +46,7 @@ def local_files(raw: RawData) -> list[Upload]:
 def upload_files(aws: Aws, console: Console, raw: RawData | None = None) -> UploadResult:
     """Uploads every file that differs from its object.
 
-    Names raw data that exists in the lake only, and leaves it there.
+    Warns about raw data that exists only in the lake, and leaves it there.
 
     ``raw``: the raw data, if the caller has read the folder already.
     """
@@ -60,7 +60,7 @@ def upload_files(aws: Aws, console: Console, raw: RawData | None = None) -> Uplo
 
 
 def warn_of_differences(aws: Aws, console: Console) -> None:
-    """Warns about local files that differ from the lake's, which a run without --upload uses."""
+    """Warns about local files that differ: a run without --upload uses the copies in the lake."""
     differing = [upload.key for upload in changed(aws, local_files(local_raw_data(aws)))]
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""

@@ -50,7 +50,7 @@ class _Found:
 
     @property
     def name(self) -> str:
-        """The owner for people."""
+        """The owner as text for a message."""
         return self.owner.get("owner") or self.owner.get("execution", "nobody")
 
 
@@ -178,7 +178,7 @@ def _take(aws: Aws, console: Console, where: str, wait: bool) -> LakeLock:
 
 
 def _owner_if_alive(aws: Aws, console: Console, found: _Found) -> str:
-    """The owner for people if it is alive; empty if it is dead."""
+    """The owner as text for a message if it is alive; empty if it is dead."""
     execution, cluster_id = found.owner.get("execution", ""), found.owner.get("cluster", "")
     if execution and _execution_runs(aws, execution):
         return f"execution {execution} runs"
@@ -211,7 +211,7 @@ def _has_unfinished_steps(aws: Aws, cluster_id: str) -> bool:
 
 
 def _has_heartbeat(aws: Aws, console: Console, found: _Found) -> bool:
-    """Returns whether the owner rewrites the lock within its patience."""
+    """Returns whether the owner rewrites the lock within ``lock_patience_seconds``."""
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < aws.settings.timing.lock_patience_seconds:
         console.progress("the lake's lock", f"is its owner alive? {found.name}", elapsed)

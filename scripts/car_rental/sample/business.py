@@ -1,7 +1,7 @@
 """Rentals that look like those of a business: rush hours, weekends, seasons, growth.
 
-Some customers are loyal. The price rule is that of the real set: whole hours times the rate of the
-vehicle's type. Each month has its own random numbers, so that a month can be added without the
+Some customers are loyal. A rental costs its whole hours times the rate of the vehicle's type, as in
+the real set. Each month has its own random numbers, so that a month can be added without the
 months before it.
 """
 

@@ -94,7 +94,7 @@ RENTAL_DEFECTS = (
 class Oddity:
     """Something odd in a master table: ``change`` creates the odd row from a row and another one.
 
-    It replaces the row, or with ``adds`` is added to the table.
+    The odd row replaces the original row; with ``adds`` it is added to the table instead.
     """
 
     name: str

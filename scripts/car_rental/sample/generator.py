@@ -38,7 +38,7 @@ from car_rental.sample.tables import (
 
 MOST_DEFECTS = 0.5
 DEFAULT_DEFECTS = 0.01
-# master data is cleaner: each of its oddities is this much rarer than bad rentals
+# share of rows with one kind of oddity in a master table, divided by the share of bad rentals
 MASTER_DEFECTS = 0.1
 # approximate, for the check of the free space
 ROW_BYTES = {"rentals": 92, "users": 102, "vehicles": 162}
@@ -65,7 +65,7 @@ class SampleData:
     odd_but_kept: int
     oddities: Mapping[str, Mapping[str, int]]
     defects: float = DEFAULT_DEFECTS
-    # of a business sample; the first ones are in one file, each later one in its own
+    # of a business sample: the first months share a file, each later month has its own file
     months: tuple[str, ...] = ()
 
 
@@ -182,7 +182,7 @@ def rental_lines(
 def business_lines(
     world: World, seed: int, defects: float, planted: Counter[int], wanted: Iterable[Month]
 ) -> Iterator[pa.Array]:
-    """The rentals of the ``wanted`` months, likewise."""
+    """The rentals of the ``wanted`` months, as ``rental_lines`` returns them."""
     for month in wanted:
         end = month.first_rental + month.rentals
         for first in range(month.first_rental, end, CHUNK):
@@ -257,7 +257,7 @@ def _write(folder: Path, world: World, seed: int, defects: float, business: bool
         )
         for month in _manifest_there(folder).get("months", ()):  # of the sample that is replaced
             (folder / _month_file(month)).unlink(missing_ok=True)
-        # the manifest first: from here on, all files are recognised as generated
+        # the manifest is moved first, so that each new file matches it as soon as it is in place
         for name in (contract.SAMPLE_MANIFEST, *map(file_name, TABLES)):
             os.replace(temporary / name, folder / name)
     finally:

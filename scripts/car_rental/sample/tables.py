@@ -17,7 +17,7 @@ MOST_RENTALS = 1_000_000_000
 FIRST_DAY = np.datetime64("2024-01-01")
 MINUTES_PER_DAY = 24 * 60
 MOST_HOURS = 72
-RENTING_USERS = 3  # one in so many users rents
+RENTING_USERS = 3  # one user in this number rents cars
 
 # vehicle type -> dollars an hour, share of the rentals, brands; a third of the fleet each
 TYPES = {
@@ -58,7 +58,7 @@ MAIL_PROVIDERS = ("example.com", "example.net", "example.org")
 
 @dataclass(frozen=True)
 class Sizes:
-    """The number of rows of everything. The period begins with 2024."""
+    """The rows of each table, and the days of the period, which begins on 1 January 2024."""
 
     rentals: int
     users: int
@@ -102,7 +102,7 @@ class World:
 
 
 def make_world(sizes: Sizes, seed: int) -> World:
-    """Computes everything that is needed before the first row."""
+    """Computes the inputs that all rentals share."""
     rng = random_numbers(seed, "world")
     users = rng.permutation(sizes.users)
     renters = users[: max(1, sizes.users // RENTING_USERS)]
@@ -119,9 +119,9 @@ def make_world(sizes: Sizes, seed: int) -> World:
 
 
 def rentals_per_renter(rentals: int, renters: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform from 1 to k each, with k so that the mean is right.
+    """Draws a count from 1 to k for each renter, uniformly, with a k that gives the right mean.
 
-    Then adjusted by one so that the sum is exact.
+    Then changes single counts by one until their sum is exactly ``rentals``.
     """
     counts = rng.integers(1, round(2 * rentals / renters - 1), renters, endpoint=True)
     while missing := rentals - int(counts.sum()):
@@ -253,7 +253,7 @@ def hex_ids(numbers: np.ndarray, table: str) -> pa.Array:
     """
     factor = {"rentals": 0x9E3779B97F, "users": 0xC2B2AE3D27, "vehicles": 0x85EBCA77C3}[table]
     mask = np.uint64(2**40 - 1)
-    # factors are odd, and 0 stays 0
+    # odd factors make this a bijection; only 0 maps to UNUSED_ID, and the added 1 excludes it
     mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(factor) & mask
     mixed ^= mixed >> np.uint64(19)
     mixed = mixed * np.uint64(0xD6E8FEB867) & mask

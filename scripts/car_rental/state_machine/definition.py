@@ -21,7 +21,7 @@ IF_MATCH = "IfMatch"  # a parameter of s3:putObject since November 2024
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # paths in the definition: the run's id and the lock's owner
 _RUN_ID, _OWNER = "$.Run.id", "$.Execution"
-_MOST_LOOKS = 120  # an hour on AWS, for the start of a cluster and for a crawl
+_MOST_LOOKS = 120  # polls of a starting cluster or of a crawl: an hour on AWS
 # the time of an execution besides its Spark steps: start of the cluster, crawls, checks,
 # termination
 _REST_SECONDS = 3 * 3600
@@ -57,7 +57,7 @@ def deployable_definition(aws: Aws) -> tuple[dict[str, Any], list[Any]]:
     """The definition to deploy, and Step Functions' objections to it (empty: it is accepted).
 
     Step Functions learns new parameters of a service months after the service itself. If it does
-    not know S3's If-Match, the definition is the one without it.
+    not know S3's If-Match, the definition leaves that parameter out.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
     """
@@ -83,8 +83,8 @@ def without_if_match(machine: Any) -> Any:
     """The definition without S3's If-Match.
 
     The lock is read shortly before it is taken over, but two executions can then take over the same
-    dead run's lock in the same moment. The last one to write owns it; `publish_run` of the other
-    one sees that, and publishes nothing.
+    dead run's lock in the same moment. The last writer owns it; `publish_run` of the other
+    execution notices that and publishes nothing.
     """
     if isinstance(machine, dict):
         return {
@@ -96,7 +96,7 @@ def without_if_match(machine: Any) -> Any:
 def _in_one_application(template: dict[str, Any]) -> dict[str, Any]:
     """The definition with the state AllJobs in place of the jobs' stages.
 
-    Its retries and failures are those of the first stage, CleanRentals.
+    AllJobs retries and handles failures as the first stage, CleanRentals, does.
     """
     (work,) = template["States"]["Work"]["Branches"]
     states = work["States"]
@@ -110,7 +110,7 @@ def _in_one_application(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_names(template: Any, names: Mapping[str, str]) -> Any:
-    """``template`` with other names of states, as keys and where transitions refer to them."""
+    """Renames states in ``template``: their keys, and the transitions that refer to them."""
     if isinstance(template, dict):
         return {names.get(key, key): _with_names(value, names) for key, value in template.items()}
     if isinstance(template, list):
@@ -145,7 +145,7 @@ def _values(settings: Settings, tags: Sequence[dict[str, str]], partition: str) 
         "longest_pause_seconds": settings.timing.state_pause_seconds,
         "most_looks": _MOST_LOOKS,
         "step_timeout_seconds": step_timeout,
-        # longer than all timeouts inside together: no Catch sees this one
+        # longer than the sum of all timeouts inside: no Catch can handle this one
         "execution_timeout_seconds": len(stages) * step_timeout + _REST_SECONDS,
     }
 

@@ -1,4 +1,4 @@
-"""CloudWatch log groups, created before their first use: so they have tags and a retention time."""
+"""CloudWatch log groups, created before their first use, with tags and a retention time."""
 
 from __future__ import annotations
 
