@@ -55,6 +55,7 @@ _ERRORS = {
         *["LocalAwsDiskFull"] * 3,
         "no space left on the disk of the local AWS (LOCAL_AWS_DIR)",
     ),
+    "expired": ("AccessDenied", "ExpiredTokenException", "RequestExpired", "Request has expired"),
 }
 
 

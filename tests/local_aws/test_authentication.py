@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -151,6 +152,25 @@ def test_a_body_other_than_the_signed_one_is_rejected(stand_in: LocalAws) -> Non
     )
     with pytest.raises(ClientError, match="InvalidSignatureException"):
         client.get_databases()
+
+
+@pytest.mark.parametrize("version", ["s3v4", None])
+def test_presigned_urls_are_valid_until_they_expire(
+    stand_in: LocalAws, version: str | None
+) -> None:
+    keys = stand_in.keys
+    config: dict[str, Any] = {"signature_version": version, "s3": {"addressing_style": "path"}}
+    s3 = client_with(stand_in, "s3", keys.access_key_id, keys.secret_access_key, **config)
+    s3.create_bucket(Bucket="presigned")
+    s3.put_object(Bucket="presigned", Key="a b/ü+.txt", Body=b"hello")
+    parameters = {"Bucket": "presigned", "Key": "a b/ü+.txt"}
+    assert urlopen(s3.generate_presigned_url("get_object", parameters)).read() == b"hello"
+    for url in (
+        s3.generate_presigned_url("get_object", parameters, ExpiresIn=-5),
+        s3.generate_presigned_url("get_object", parameters).replace("a%20b", "a%20c"),
+    ):
+        with pytest.raises(OSError, match="403"):
+            urlopen(url)
 
 
 @pytest.mark.parametrize(
