@@ -1,4 +1,4 @@
-"""Arithmetic with Trino's rules: valid operand types, the type of the result, DuckDB's SQL."""
+"""Compiles arithmetic with Trino's rules for operand types and for the type of the result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from local_aws.athena.types import (
 
 
 def combined(left: Typed, right: Typed, sign: str, prefix: str) -> Typed | None:
-    """``left sign right``, or None if Trino has no such operator; ``prefix`` selects the macros."""
+    """Compiles ``left sign right``; None if Trino has no operator for these types.
+
+    ``prefix`` selects the macros, as in ``casts.cast``.
+    """
     if is_number(left.type) and is_number(right.type):
         return _of_numbers(left, right, sign, prefix)
     if "unknown" in (left.type.name, right.type.name):
@@ -55,7 +58,7 @@ def _of_integers(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
 
 
 def _of_decimals(left: Typed, right: Typed, sign: str, prefix: str) -> Typed:
-    """Trino's rules of precision and scale: https://trino.io/docs/current/functions/decimal.html"""
+    """Trino's rules for precision and scale: https://trino.io/docs/current/functions/decimal.html"""
     kinds = [as_decimal(side.type) for side in (left, right)]
     left_sql, right_sql = (
         side.as_type(kind, prefix) for side, kind in zip((left, right), kinds, strict=True)
@@ -164,7 +167,7 @@ def number(text: str) -> Typed:
 
 
 def decimal_number(text: str) -> Typed:
-    """``DECIMAL '1.50'``: the digits determine precision and scale."""
+    """A literal such as ``DECIMAL '1.50'``; its digits determine precision and scale."""
     whole, _, fraction = text.lstrip("+-").partition(".")
     digits = len(whole.lstrip("0")) + len(fraction) if "." in text else len(whole)
     kind = decimal(max(1, digits), len(fraction))

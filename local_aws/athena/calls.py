@@ -1,4 +1,4 @@
-"""Function calls: signatures of functions.txt, FILTER, OVER, lambdas, and special calls."""
+"""Compiles function calls by the signatures of functions.txt; also FILTER, OVER and lambdas."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Calls:
         self._windows = windows
 
     def plain(self, node: exp.Expr) -> Typed:
-        """A call without FILTER and OVER."""
+        """Compiles a call without FILTER and OVER."""
         return self._decorated(node, None, windowed=False)
 
     def _decorated(self, node: exp.Expr, decorate: Decorate | None, windowed: bool) -> Typed:
@@ -79,14 +79,14 @@ class Calls:
         return self.call(node, name, node.expressions, decorate, windowed)
 
     def filtered(self, node: exp.Expr) -> Typed:
-        """``call FILTER (WHERE condition)``."""
+        """Compiles ``call FILTER (WHERE condition)``."""
         condition = self._expressions.boolean(node.expression.this, "FILTER clause")
         return self._decorated(
             node.this, lambda sql: f"{sql} FILTER (WHERE {condition})", windowed=False
         )
 
     def windowed(self, node: exp.Expr) -> Typed:
-        """``call [FILTER ...] [IGNORE NULLS] OVER (...)``."""
+        """Compiles ``call [FILTER ...] [IGNORE NULLS] OVER (...)``."""
         inner, nulls, condition = node.this, "", ""
         if isinstance(inner, exp.IgnoreNulls | exp.RespectNulls):
             nulls, inner = (
@@ -155,7 +155,7 @@ class Calls:
         decorate: Decorate | None = None,
         windowed: bool = False,
     ) -> Typed:
-        """A call of ``name``; ``decorate`` adds FILTER and OVER to an aggregate."""
+        """Compiles a call of ``name``; ``decorate`` adds FILTER and OVER to an aggregate's SQL."""
         candidates = functions().signatures.get(name, [])
         if not candidates:
             if name in functions().refused:
@@ -330,19 +330,19 @@ class Calls:
         return Typed(f"printf({', '.join([pattern.sql, *given])})", VARCHAR)
 
     def extract(self, node: exp.Expr) -> Typed:
-        """``EXTRACT(field FROM value)``."""
+        """Compiles ``EXTRACT(field FROM value)``."""
         field = node.this.name.upper()
         return self.call(node, _EXTRACTED.get(field, field.lower()), [node.expression])
 
     def trim(self, node: exp.Expr) -> Typed:
-        """``TRIM([BOTH] characters FROM text)``."""
+        """Compiles ``TRIM([BOTH] characters FROM text)``."""
         name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
             (node.args.get("position") or "").upper(), "trim"
         )
         return self.call(node, name, [node.this, *([node.expression] if node.expression else [])])
 
     def substring(self, node: exp.Expr) -> Typed:
-        """``SUBSTRING(text FROM start FOR length)``."""
+        """Compiles ``SUBSTRING(text FROM start FOR length)``."""
         return self.call(
             node,
             "substring",
@@ -350,7 +350,7 @@ class Calls:
         )
 
     def position(self, node: exp.Expr) -> Typed:
-        """``POSITION(part IN text)``."""
+        """Compiles ``POSITION(part IN text)``."""
         return self.call(node, "strpos", [node.this, node.args["substr"]])
 
     def _at_timezone(self, node: exp.Expr) -> Typed:
@@ -415,7 +415,10 @@ class _Call:
             self.given.append(self._expressions.compile(argument))
 
     def matched(self, function: Signature) -> tuple[Bindings, list[str]] | None:
-        """The bound type variables and the SQL of the arguments, if the signature matches."""
+        """Matches the arguments with a signature; None if they do not fit.
+
+        Returns the types of the signature's variables, and the SQL of the arguments.
+        """
         star = [kind.name for kind in self.types] == ["*"]
         if star or [pattern.name for pattern in function.arguments] == ["*"]:
             return ({}, ["*"]) if star and str(function) == "count(*)" else None
@@ -462,7 +465,7 @@ class _Call:
             library.duckdb_format(pattern.name, item.text) if item.text is not None else None
         )
         if converted is None:
-            raise unsupported(f"the format {item.text or item.sql} of dates")
+            raise unsupported(f"the date format {item.text or item.sql}")
         return text_literal(converted)
 
     def _body(self, function: Signature, index: int, bound: Bindings) -> str:

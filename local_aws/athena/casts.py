@@ -14,10 +14,10 @@ _INTEGER_NAMES = {
 
 
 def cast(sql: str, given: Type, to: Type, prefix: str = "trino_") -> str:
-    """``sql`` of type ``given``, cast to ``to``; raises TYPE_MISMATCH if Trino has no such cast.
+    """Casts ``sql`` from ``given`` to ``to``; raises TYPE_MISMATCH if Trino has no such cast.
 
-    ``prefix`` selects the macros: those that fail (``trino_``) or those that return NULL
-    (``null_``).
+    ``prefix`` selects the macros. On invalid values, ``trino_`` macros raise an error, and
+    ``null_`` macros return NULL.
     """
     if given == to or given.name == to.name and given.name in ("timestamp with time zone",):
         return sql
@@ -69,7 +69,7 @@ def _to_text(sql: str, given: Type, to: Type) -> str | None:
 
 
 def as_text(sql: str, given: Type) -> str:
-    """A scalar as text, as in CAST AS varchar."""
+    """Converts a scalar to text as in CAST AS varchar."""
     if given.name in ("varchar", "char"):
         return sql
     if given.name in FLOATS:

@@ -1,4 +1,4 @@
-"""The Glue catalog for queries: databases, tables and views, with the types of their columns."""
+"""Reads databases, tables and views from the Glue catalog, with the types of their columns."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Table:
         return self.raw.get("TableType") == "VIRTUAL_VIEW"
 
     def view(self) -> dict[str, Any]:
-        """The definition of an Athena view: ``originalSql``, ``schema``, ``columns``."""
+        """Decodes the view's definition: ``originalSql``, ``catalog``, ``schema``, ``columns``."""
         found = _PRESTO_VIEW.search(self.raw.get("ViewOriginalText") or "")
         if found is None:
-            raise unsupported(f"views that Athena did not make ({self.database}.{self.name})")
+            raise unsupported(f"views that Athena did not create ({self.database}.{self.name})")
         definition: dict[str, Any] = json.loads(base64.b64decode(found["definition"]))
         return definition
 
@@ -68,7 +68,7 @@ class Table:
 
 
 def view_text(sql: str, database: str, columns: Sequence[tuple[str, Type]]) -> str:
-    """A view's definition in Athena's encoding."""
+    """Encodes a view's definition as Athena stores it in the catalog."""
     definition = {
         "originalSql": sql,
         "catalog": CATALOG,

@@ -109,7 +109,7 @@ class Reader:
         return self._tokens[self._next - 1]
 
     def name(self) -> str:
-        """An identifier, in lower case as in the catalog."""
+        """Reads an identifier; returns it in lower case, as in the catalog."""
         return self.token("an identifier").text.lower()
 
     def string(self) -> str:
@@ -118,14 +118,14 @@ class Reader:
         return self.token("a string").text
 
     def table_name(self, database: str) -> tuple[str, str]:
-        """``table``, ``database.table`` or ``awsdatacatalog.database.table``."""
+        """Reads ``table``, ``database.table`` or ``awsdatacatalog.database.table``."""
         parts = [self.name()]
         while self.accept("."):
             parts.append(self.name())
         return (parts[-2] if len(parts) > 1 else database), parts[-1]
 
     def type_text(self) -> str:
-        """The text of a column's type, up to the comma or parenthesis after it."""
+        """Reads a column's type, up to the comma or parenthesis after it."""
         first, depth = self._next, 0
         while not self.at_end:
             text = self._tokens[self._next].text
@@ -142,7 +142,7 @@ class Reader:
         return self.text[self._tokens[first].start : self._tokens[self._next - 1].end + 1].lower()
 
     def pairs(self) -> dict[str, str]:
-        """``('key'='value', ...)``."""
+        """Reads ``('key'='value', ...)``."""
         self.expect("(")
         found = {}
         while not self.accept(")"):
@@ -200,7 +200,7 @@ class Ddl:
         self._database = database
 
     def run(self, text: str) -> Result:
-        """The statement's result; raises ``InvalidSyntax`` or ``QueryFailed``."""
+        """Executes the statement; raises ``InvalidSyntax`` or ``QueryFailed``."""
         reader = hive_reader(text)
         for words, action in _ACTIONS:
             if reader.accept(*words.split()):
@@ -544,7 +544,7 @@ class TableReader:
         self._serde: dict[str, str] = {}
 
     def read(self) -> dict[str, Any]:
-        """The table as Glue's TableInput."""
+        """Reads the clauses; returns the table as Glue's TableInput."""
         self._descriptor["Columns"] = self.columns()
         self._wanted["PartitionKeys"] = []
         while not self._reader.at_end:
@@ -564,7 +564,7 @@ class TableReader:
         return self._wanted
 
     def columns(self) -> list[dict[str, str]]:
-        """``(name type [COMMENT 'text'], ...)``."""
+        """Reads ``(name type [COMMENT 'text'], ...)``."""
         reader, found = self._reader, []
         reader.expect("(")
         while not reader.accept(")"):
@@ -691,7 +691,7 @@ def _typed(table: Table) -> Columns:
 
 
 def _described(name: str, kind: str, comment: str = "") -> str:
-    """A line of DESCRIBE, padded as in Hive."""
+    """One line of DESCRIBE's output, padded as in Hive."""
     return f"{name:<20}\t{kind:<20}\t{comment:<20}"
 
 

@@ -1,4 +1,4 @@
-"""Errors of queries: Athena's names and numbers, and features that this stand-in lacks."""
+"""Errors of queries with Athena's names and numbers, and for features that are missing here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class QueryFailed(Exception):
         super().__init__(self.reason)
 
     def athena_error(self) -> dict[str, object]:
-        """As in ``QueryExecution.Status.AthenaError``."""
+        """The error as in the API's ``QueryExecution.Status.AthenaError``."""
         return {
             "ErrorCategory": self.category,
             "ErrorType": _TYPES.get(self.code, _GENERIC_USER_ERROR),

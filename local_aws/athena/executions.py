@@ -123,7 +123,7 @@ class Execution:
         self.finished.set()
 
     def describe(self) -> dict[str, Any]:
-        """As in GetQueryExecution."""
+        """The execution as GetQueryExecution returns it."""
         description = {
             "QueryExecutionId": self.query_id,
             "Query": self.request["QueryString"],

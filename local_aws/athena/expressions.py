@@ -56,7 +56,7 @@ class Queries(Protocol):
     user: str
 
     def subquery(self, node: exp.Expr, outer: Names) -> tuple[str, list[Type]]:
-        """A subquery: its SQL and the types of its columns."""
+        """Compiles a subquery to its SQL and the types of its columns."""
 
 
 _COMPARISONS: dict[type[exp.Expr], str] = {
@@ -105,7 +105,7 @@ class Expressions:
         raise unsupported(f"{type(node).__name__} in an expression, at {self.place(node)}")
 
     def boolean(self, node: exp.Expr, what: str) -> str:
-        """A condition; ``what`` names the clause in the error message."""
+        """Compiles a condition; ``what`` names the clause in error messages."""
         compiled = self.compile(node)
         if compiled.type.name not in ("boolean", "unknown"):
             raise self.mismatch(
@@ -125,7 +125,7 @@ class Expressions:
         self.prefix = before
 
     def ordering(self, ordered: exp.Expr) -> str:
-        """One item of ORDER BY, with Trino's order of nulls."""
+        """Compiles one item of ORDER BY, with NULLs where Trino sorts them."""
         return self.compile(ordered.this).sql + direction(ordered)
 
     def lambda_of(
@@ -155,7 +155,7 @@ class Expressions:
     # errors
 
     def place(self, node: exp.Expr) -> str:
-        """``line 1:8``, the position of ``node``."""
+        """The position of ``node``, such as ``line 1:8``."""
         return self._queries.source.place(node)
 
     def failed(self, node: exp.Expr, code: str, message: str) -> QueryFailed:
@@ -485,7 +485,7 @@ class Expressions:
         return f"({self.coerced(left, kind)} = {self.coerced(right, kind)})"
 
     def conditional(self, node: exp.Expr) -> Typed:
-        """``IF(condition, true, false)``."""
+        """Compiles ``IF(condition, true, false)``."""
         condition = self._term(node.this, "IF condition")
         yes = self.compile(node.args["true"])
         no = self.compile(node.args["false"]) if node.args.get("false") else Typed("NULL", UNKNOWN)
@@ -560,7 +560,7 @@ class Expressions:
             ) from refused
 
     def _typed_literal(self, node: exp.Expr, text: str) -> Typed:
-        """``DATE '2024-01-01'``, ``DECIMAL '1.50'``: the text determines the type's parameters."""
+        """Compiles ``DATE '2024-01-01'`` or ``DECIMAL '1.50'``, whose text determines the type."""
         if node.args["to"].this == exp.DType.DECIMAL:
             return decimal_number(text)
         to = self._type_of(node)
@@ -577,7 +577,7 @@ class Expressions:
         return self.in_zone(node, self.compile(node.this), self.compile(node.args["zone"]))
 
     def in_zone(self, node: exp.Expr, inner: Typed, zone: Typed) -> Typed:
-        """The same point in time in another time zone."""
+        """Converts a timestamp to another time zone; the point in time stays the same."""
         if zone.text is None:
             raise unsupported(f"a time zone that is not a literal, at {self.place(node)}")
         if inner.type.name not in ("timestamp", "timestamp with time zone"):

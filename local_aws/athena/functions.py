@@ -167,7 +167,7 @@ class FunctionTable:
     def _add(self, kind: str, line: str) -> None:
         found = _LINE.fullmatch(line)
         if found is None:
-            raise ValueError(f"{_TABLE.name} has a line that is no function: {line}")
+            raise ValueError(f"{_TABLE.name} has an invalid line: {line}")
         arguments = tuple(Pattern.of(part) for part in _split(found["arguments"]))
         function = Signature(
             found["name"], kind, arguments, Pattern.of(found["result"]), found["template"]

@@ -82,7 +82,7 @@ class QueryCompiler:
     # entry points
 
     def compile(self, node: exp.Expr, outer: Scope | None = None) -> Compiled:
-        """A query: SELECT, VALUES, TABLE, a set operation, or any of them in parentheses."""
+        """Compiles SELECT, VALUES, TABLE or a set operation, also in parentheses."""
         before = self._ctes
         withs = self._with(node.args.get("with_"), outer)
         compiled = self._body(node, outer)
@@ -487,7 +487,7 @@ class QueryCompiler:
         return self._named(node, self.compile(node.this, before.outer))
 
     def _named(self, node: exp.Expr, compiled: Compiled) -> tuple[str, list[Column]]:
-        """A query in FROM, with the alias and column aliases of ``node``."""
+        """The SQL and columns of a query in FROM, under the aliases in ``node``."""
         alias = self._work.alias()
         named = node.args.get("alias")
         outputs = self._renamed(

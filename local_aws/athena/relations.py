@@ -83,6 +83,6 @@ class Scope:
         return self.outer.find(parts) if self.outer is not None else None
 
     def resolve(self, parts: Sequence[str]) -> tuple[Typed, Sequence[str]] | None:
-        """As in ``expressions.Names``."""
+        """Implements ``expressions.Names``; marks the column as used."""
         found = self.find(parts)
         return None if found is None else (found[0].use(), found[1])

@@ -1,4 +1,4 @@
-"""The format of results: values as text, column descriptions, rows, and the results file."""
+"""Formats results: values as text, column descriptions, rows, and the results file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Result:
 
 
 def text_result(name: str, lines: Iterable[str]) -> Result:
-    """One column of text without a header, as for SHOW."""
+    """A result with one column of text and no header, as SHOW returns it."""
     return Result([(name, HIVE_TEXT)], [[line] for line in lines])
 
 
@@ -201,13 +201,13 @@ def column_info(name: str, kind: Type) -> dict[str, Any]:
 
 
 def api_rows(result: Result) -> list[Row]:
-    """All rows as in GetQueryResults, with the header."""
+    """All rows that GetQueryResults returns, with the header."""
     header: list[Row] = [[name for name, _ in result.columns]] if result.has_header else []
     return header + result.rows
 
 
 def api_row(row: Row) -> dict[str, Any]:
-    """One row as in the API; NULL has no value."""
+    """One row in the API's format, where NULL is an empty object."""
     return {"Data": [{} if value is None else {"VarCharValue": value} for value in row]}
 
 

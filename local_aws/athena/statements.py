@@ -101,7 +101,7 @@ def _parsed(text: str, kind: str, sub: str, parameters: Sequence[str]) -> Statem
 
 
 def _show_kind(reader: Reader) -> str:
-    """``SHOW_TABLES``, ``SHOW_CREATE_TABLE``, ..."""
+    """The substatement type, such as ``SHOW_TABLES`` or ``SHOW_CREATE_TABLE``."""
     words = [reader.token("SHOW").text, reader.token("what to show").text]
     words += [reader.token("what to show").text] if words[1].upper() == "CREATE" else []
     return "_".join(words).upper()

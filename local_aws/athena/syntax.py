@@ -1,4 +1,4 @@
-"""Parses Trino's SQL with sqlglot, keeps function calls as they are, records positions."""
+"""Parses Trino's SQL with sqlglot; keeps function calls as written, and records positions."""
 
 from __future__ import annotations
 

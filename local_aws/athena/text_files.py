@@ -38,7 +38,7 @@ def _check_encoding(properties: Mapping[str, str]) -> None:
     if encoding.lower().replace("-", "") != "utf8":
         raise unsupported(f"text encoded as {encoding}")
     if properties.get("line.delim", "\n") not in ("\n", "10"):
-        raise unsupported("lines that end with anything but a line feed (line.delim)")
+        raise unsupported("a line.delim other than a line feed")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class LazySimple:
         if not kind.items:
             return self._unescaped(raw)
         if level + (kind.name == "map") >= len(_LEVELS):
-            raise unsupported(f"text columns nested as deep as {kind}")
+            raise unsupported(f"text columns nested too deeply ({kind})")
         if kind.name == "row":
             return self._row(raw, kind, level)
         items = self._cut(raw, level) if raw else []

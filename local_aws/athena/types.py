@@ -1,4 +1,4 @@
-"""Trino's types: names in SQL, in the catalog and in DuckDB; coercion and common types."""
+"""Trino's types, their names in SQL, in the catalog and in DuckDB, and coercion between them."""
 
 from __future__ import annotations
 

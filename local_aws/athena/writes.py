@@ -82,7 +82,7 @@ class Writer:
     # CREATE TABLE AS
 
     def create_table_as(self, reader: Reader) -> Result:
-        """``CREATE TABLE [IF NOT EXISTS] name [WITH (...)] AS query [WITH [NO] DATA]``."""
+        """Executes ``CREATE TABLE [IF NOT EXISTS] name [WITH (...)] AS query [WITH [NO] DATA]``."""
         missing_only = reader.accept("IF", "NOT", "EXISTS")
         database, name = reader.table_name(self._database)
         options = read_options(reader, _CTAS_OPTIONS) if reader.accept("WITH") else {}
@@ -152,7 +152,7 @@ class Writer:
     # INSERT INTO
 
     def insert(self, reader: Reader) -> Result:
-        """``INSERT INTO name [(columns)] query``."""
+        """Executes ``INSERT INTO name [(columns)] query``."""
         place = reader.place()
         table = self._catalog.required(*reader.table_name(self._database), place)
         if table.is_view:
@@ -182,7 +182,7 @@ class Writer:
     # UNLOAD
 
     def unload(self, reader: Reader) -> Result:
-        """``UNLOAD (query) TO 's3://...' WITH (format = ...)``."""
+        """Executes ``UNLOAD (query) TO 's3://...' WITH (format = ...)``."""
         text = reader.parenthesised()
         reader.expect("TO")
         location = reader.string()
@@ -198,7 +198,7 @@ class Writer:
     # CREATE VIEW
 
     def create_view(self, reader: Reader, or_replace: bool) -> Result:
-        """``CREATE [OR REPLACE] VIEW name [(columns)] AS query``."""
+        """Executes ``CREATE [OR REPLACE] VIEW name [(columns)] AS query``."""
         database, name = reader.table_name(self._database)
         names = read_names(reader) if reader.peek("(") else None
         reader.expect("AS")
@@ -494,7 +494,7 @@ def _view_type(kind: Type) -> str:
 
 
 def read_names(reader: Reader) -> list[str]:
-    """``(a, b, c)``."""
+    """Reads ``(a, b, c)``."""
     reader.expect("(")
     names = []
     while not reader.accept(")"):
@@ -504,7 +504,7 @@ def read_names(reader: Reader) -> list[str]:
 
 
 def read_options(reader: Reader, known: set[str]) -> dict[str, Any]:
-    """``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unknown options."""
+    """Reads ``(format = 'PARQUET', partitioned_by = ARRAY['a'])``; rejects unknown options."""
     reader.expect("(")
     found: dict[str, Any] = {}
     while not reader.accept(")"):

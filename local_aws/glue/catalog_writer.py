@@ -110,7 +110,7 @@ class CatalogWriter:
         return name
 
     def _updated(self, present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-        """Applies MergeNewColumns: existing columns keep their types and positions."""
+        """Applies MergeNewColumns if it is set: existing columns keep their types and positions."""
         if not self._policy.merge_new_columns:
             return wanted
         old = {column["Name"]: column["Type"] for column in present["StorageDescriptor"]["Columns"]}

@@ -54,7 +54,7 @@ class Crawl:
             raise Cancelled
 
     def last_crawl(self) -> dict[str, Any]:
-        """As in ``Crawler.LastCrawl``."""
+        """The crawl as in the API's ``Crawler.LastCrawl``."""
         described = {
             "Status": self.status,
             "LogGroup": LOG_GROUP,
@@ -85,7 +85,7 @@ class Crawler:
         return [crawl for crawl in self.crawls if crawl.ended is not None]
 
     def describe(self) -> dict[str, Any]:
-        """As in GetCrawler."""
+        """The crawler as GetCrawler returns it."""
         described = {
             **_DEFAULTS,
             **{key: value for key, value in self.request.items() if key != "Tags"},
@@ -135,7 +135,7 @@ class CrawlerComponent:
         self._schemas: dict[S3File, FileSchema] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Every crawler operation, by ``"AWSGlue.Operation"``."""
+        """``"AWSGlue.Operation"`` -> its handler, for all crawler operations."""
         operations: dict[str, Handler] = {
             "CreateCrawler": self._create,
             "UpdateCrawler": self._update,

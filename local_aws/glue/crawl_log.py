@@ -1,4 +1,4 @@
-"""The log of a crawl, written to CloudWatch Logs as by AWS's crawlers."""
+"""The log of a crawl in CloudWatch Logs, in the format of AWS's crawlers."""
 
 from __future__ import annotations
 

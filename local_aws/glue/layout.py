@@ -60,7 +60,7 @@ class FoundTable:
         return [_level_name(index, set(parts)) for index, parts in enumerate(levels)]
 
     def partition_values(self, folder: str) -> list[str]:
-        """The partition's values: the text after ``=``, else the folder's name."""
+        """The values of one partition: the text after ``=``, else the folder's name."""
         names = self.partition_names()
         return [
             part.partition("=")[2] if part.lower().startswith(f"{name}=") else part

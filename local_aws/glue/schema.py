@@ -13,7 +13,7 @@ from typing import Any
 
 from local_aws.glue.listing import S3File
 
-HEAD_BYTES = 1 << 20  # a classifier reads the first megabyte
+HEAD_BYTES = 1 << 20  # AWS's classifiers read the first megabyte of a file
 # enough for the footer of a few hundred columns; a longer footer needs a second request
 FOOTER_BYTES = 1 << 16
 DELIMITERS = ",|\t;\x01"
