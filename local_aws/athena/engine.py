@@ -187,7 +187,7 @@ def _text_column(column: str, kind: Type) -> str:
     return column
 
 
-# DuckDB's errors as Athena's
+# translation of DuckDB's errors to Athena's
 
 _FAILED = re.compile(r"TRINO:(?P<code>[A-Z_]+):(?P<message>.*)", re.DOTALL)
 _FAILURES: Sequence[tuple[str, str, str]] = (

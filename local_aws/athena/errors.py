@@ -1,4 +1,4 @@
-"""Errors of queries with Athena's names and numbers, and for features that are missing here."""
+"""Errors of queries with Athena's names and numbers; also for features that this stand-in lacks."""
 
 from __future__ import annotations
 

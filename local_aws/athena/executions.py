@@ -45,9 +45,8 @@ class Execution:
     reused: Execution | None = None  # the earlier execution whose result this one returns
     cursor: Any = None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    finished: threading.Event = field(
-        default_factory=threading.Event
-    )  # set when the query's thread is done
+    # set when the query's thread is done
+    finished: threading.Event = field(default_factory=threading.Event)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @property

@@ -92,7 +92,8 @@ class Expressions:
         self._names = names
         self._lambdas: list[dict[str, Typed]] = []
         self._calls: Calls = Calls(self, windows or {})
-        self.prefix = "trino_"  # of macros; inside TRY it is null_ (NULL instead of an error)
+        # selects the macros; inside TRY it is "null_", and errors become NULL
+        self.prefix = "trino_"
 
     # entry points
 

@@ -1,7 +1,7 @@
 """Compiles a query from Trino's SQL to DuckDB's, and records which tables it scans.
 
 Every relation gets a unique alias (``r1``, ``r2``, ...), and the columns of every query are ``c0``,
-``c1``, ..., so that DuckDB never resolves a name of the user. Those names are kept separately.
+``c1``, ..., so that DuckDB never resolves a name that the user wrote.
 """
 
 from __future__ import annotations
@@ -773,7 +773,7 @@ class QueryCompiler:
 
 @dataclass(frozen=True)
 class _OrderNames:
-    """Names in ORDER BY: output columns first, then the columns of FROM."""
+    """Resolves names in ORDER BY: output columns first, then the columns of FROM."""
 
     items: Items
     scope: Scope
@@ -787,7 +787,7 @@ class _OrderNames:
 
 
 def _leaves(part: exp.Expr) -> list[exp.Expr]:
-    """The single expressions in an item of GROUP BY; opens grouping sets and parentheses."""
+    """The single expressions in an item of GROUP BY, also in grouping sets and parentheses."""
     if isinstance(part, exp.GroupingSets | exp.Cube | exp.Rollup | exp.Tuple):
         return [leaf for inner in part.expressions for leaf in _leaves(inner)]
     return _leaves(part.this) if isinstance(part, exp.Paren) else [part]

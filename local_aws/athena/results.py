@@ -116,7 +116,7 @@ def java_double(value: float | None) -> str | None:
 
 
 def java_real(value: float | None) -> str | None:
-    """As Java's Float.toString: the shortest digits that identify the float."""
+    """As in Java's Float.toString: the shortest digits that identify the float."""
     if value is None or not math.isfinite(value):
         return java_double(value)
     shortest = next(
@@ -180,7 +180,7 @@ _NAMES = {"real": "float"}
 
 
 def column_info(name: str, kind: Type) -> dict[str, Any]:
-    """One column as in ``ResultSetMetadata``."""
+    """The description of a column as in the API's ``ResultSetMetadata``."""
     precision, scale = _PRECISIONS.get(kind.name, 0), 0
     if kind.name == "decimal":
         precision, scale = kind.params

@@ -117,7 +117,7 @@ def _is_table_as(text: str) -> bool:
 
 
 def fill_parameters(source: Source, parameters: Sequence[str]) -> None:
-    """Replaces each question mark with its parameter; without any, ignores the parameters."""
+    """Replaces each question mark with its parameter; ignores parameters if there is no mark."""
     marks = sorted(
         source.tree.find_all(exp.Placeholder), key=lambda mark: mark.meta.get("start", 0)
     )

@@ -132,7 +132,7 @@ class LazySimple:
         return "".join(kept)
 
     def line(self, values: Sequence[Any], kinds: Sequence[Type]) -> str:
-        """One row as a line."""
+        """Writes one row as a line."""
         cells = (self._text(value, kind, 1) for value, kind in zip(values, kinds, strict=True))
         return self.separators[0].join(cells)
 

@@ -104,7 +104,7 @@ _SAME_FAMILY = ("varchar", "char", "decimal", "timestamp", "timestamp with time 
 
 
 def common(first: Type, second: Type) -> Type | None:
-    """The type to which both types coerce, or None. Text and numbers do not coerce in Trino."""
+    """The type to which both types coerce, or None. Trino never coerces text to numbers."""
     if first == second or second.name == "unknown":
         return first
     if first.name == "unknown":

@@ -292,7 +292,7 @@ def _columns(columns: Mapping[str, str], first: Iterable[str] = ()) -> list[dict
 
 
 def _shape(table: dict[str, Any]) -> tuple[Any, ...]:
-    """The parts whose difference counts as a change; statistics and crawl ids do not."""
+    """The parts of a table that count as changed if they differ; statistics do not count."""
     descriptor = table["StorageDescriptor"]
     return (
         descriptor["Columns"],

@@ -32,7 +32,7 @@ READERS = 8  # schemas read in parallel
 
 
 class Cancelled(Exception):
-    """StopCrawler was called."""
+    """StopCrawler has cancelled the crawl."""
 
 
 @dataclass

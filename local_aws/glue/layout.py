@@ -37,7 +37,7 @@ class FoundTable:
 
     @property
     def location(self) -> str:
-        """The table's location, as in the catalog."""
+        """The table's S3 URL, as in the catalog."""
         return f"s3://{self.bucket}/{self.root}" + ("" if self.is_file else "/" * bool(self.root))
 
     @property

@@ -59,7 +59,7 @@ def _listed(s3: Any, target: CrawlTarget) -> Iterator[S3File]:
 def _holds_data(file: S3File, target: CrawlTarget) -> bool:
     below = file.key[len(target.prefix) :]
     if target.prefix and below and not below.startswith("/"):
-        return False  # a sibling whose name starts with the include path
+        return False  # a sibling: ``t2/a`` for the include path ``t``
     relative = target.relative(file.key)
     hidden = any(part.startswith(("_", ".")) for part in relative.split("/"))
     marker = file.size == 0 or file.key.endswith(("/", "_$folder$"))

@@ -86,7 +86,7 @@ _ARROW_TO_HIVE = {
 
 
 def catalog_type(arrow: Any) -> str:
-    """The catalog's name of an Arrow type."""
+    """The name of an Arrow type in the catalog."""
     import pyarrow.types as t
 
     if str(arrow) in _ARROW_TO_HIVE:
