@@ -44,7 +44,7 @@ from car_rental.waiting import Pace, Wait, wait_until
 DEADLINE_MINUTES = 360.0
 _WHERE = "execute_step_functions"
 _FAILED_STEPS: Any = ["FAILED", "INTERRUPTED"]
-_LOOKS_FOR_CLUSTERS = 3  # a cluster that was requested just before the stop appears a little later
+_LOOKS_FOR_CLUSTERS = 3  # EMR lists a cluster that was requested just before the stop with a delay
 _FIXES = {
     "AnotherExecutionRuns": (
         "Wait for it: python scripts/execute_step_functions.py --execution-arn <its ARN>"

@@ -1,4 +1,4 @@
-"""Names that more than one service uses; the policies of the roles name these resources too."""
+"""Names of resources that several services refer to; the policies of the roles contain them too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from car_rental.aws import Aws
 
 
 def topic_name(aws: Aws) -> str:
-    """The topic's name."""
+    """The name of the SNS topic for alerts (``alerts``)."""
     return aws.settings.shared_name("car-rental-alerts")
 
 
@@ -16,10 +16,10 @@ def rule_name(aws: Aws) -> str:
 
 
 def alarm_name(aws: Aws) -> str:
-    """The alarm's name."""
+    """The name of the CloudWatch alarm for executions that take too long (``alerts``)."""
     return f"{aws.settings.step_functions_state_machine_name}-overlong"
 
 
 def schedule_name(aws: Aws) -> str:
-    """The schedule's name."""
+    """The name of the schedule that starts the state machine (``schedule``)."""
     return aws.settings.shared_name("car-rental-pipeline")

@@ -28,7 +28,7 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the workflow."""
+    """One of the ten steps."""
 
     number: int
     name: str

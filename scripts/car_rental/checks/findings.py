@@ -10,7 +10,7 @@ from car_rental.display.console import Console
 
 
 class Level(StrEnum):
-    """Severity of a finding: with a ``PROBLEM`` a run would fail, with a ``WARNING`` it may."""
+    """Severity of a finding: a run fails with a ``PROBLEM`` and may fail with a ``WARNING``."""
 
     OK = "ok"
     WARNING = "warning"

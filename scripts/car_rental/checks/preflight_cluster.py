@@ -217,7 +217,7 @@ def spot_role(aws: Aws) -> Iterator[Finding]:
     else:
         yield problem(
             f"the account has no {_SPOT_ROLE}",
-            "Without it EC2 gives nobody Spot instances.",
+            "Without it EC2 starts no Spot instances.",
             "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
         )
 
@@ -324,7 +324,7 @@ def _is_way_out(route: Answer) -> bool:
 
 
 def _network_tags(aws: Aws, subnets: list[Answer]) -> Iterator[Finding]:
-    """The network has the tag that EMR requires; a default VPC never has it by default.
+    """The network has the tag that EMR requires. A default VPC lacks it until somebody adds it.
 
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
     """

@@ -94,7 +94,7 @@ def _name(arn: str) -> str:
     return resource.partition(":")[2] or resource
 
 
-# --- triggers and alerts of the pipeline
+# --- triggers and alerts of the state machine
 
 
 def _executions(aws: Aws, tagged: list[str]) -> Found:

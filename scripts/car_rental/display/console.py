@@ -239,7 +239,7 @@ class Console:
         self._result(Text(text), soft_wrap=True)
 
     def labelled(self, label: str, lines: Sequence[str]) -> None:
-        """Prints lines beside a label. On a terminal they are wrapped beside the label."""
+        """Prints lines beside a label. A terminal wraps them beside the label too."""
         if self._out.is_terminal:
             self._result(labelled_lines(label, lines))
             return

@@ -44,7 +44,7 @@ def cluster_request(settings: Settings, tags: Sequence[dict[str, str]]) -> dict[
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """The optional parameters; only those that a setting asks for."""
+    """The optional parameters that the settings ask for."""
     options: dict[str, Any] = {}
     if settings.emr_spark_conf:
         properties = dict(pair.split("=", 1) for pair in settings.emr_spark_conf.split())
@@ -59,7 +59,8 @@ def _options(settings: Settings) -> dict[str, Any]:
 def _limits(settings: Settings) -> dict[str, Any]:
     """The limits of managed scaling. The primary node does not count.
 
-    EMR fills on-demand capacity first, up to the maximum; with Spot core nodes that limit is 0.
+    EMR adds on-demand nodes first, up to their own maximum. For Spot core nodes that maximum is 0,
+    so that every node that EMR adds is a Spot instance.
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/managed-scaling-allocation-strategy.html
     """
     spot = settings.emr_core_market == "spot"

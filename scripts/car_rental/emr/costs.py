@@ -17,13 +17,14 @@ from car_rental.config import Settings
 
 PRICES_FILE = Path(__file__).with_name("prices.json")
 _API_REGION = "us-east-1"  # one of the few regions with a Price List API, which covers all regions
-# lifetime of the cluster for a run on the sample data: 5 to 10 minutes to start, the Spark steps,
-# the crawl, the end
+# how long the cluster of a run on the sample data exists: it starts (5 to 10 minutes), runs the
+# Spark steps, waits for the crawl, and terminates
 RUN_MINUTES = 25
 # EMR and EC2 bill by the second, for at least a minute: https://aws.amazon.com/emr/pricing/
 _LEAST = timedelta(minutes=1)
 _CENT = Decimal("0.01")
-# EMR's default storage for an m5.xlarge; USD in us-east-1 for a GB of gp2 and for a public address
+# the disk that EMR gives an m5.xlarge by default; prices in us-east-1, in USD: a GB of gp2 for a
+# month, a public IPv4 address for an hour
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-plan-storage.html
 # https://aws.amazon.com/vpc/pricing/
 _EBS_GB, _EBS_GB_MONTH, _HOURS_OF_MONTH, _IPV4_HOUR = 64, Decimal("0.10"), 730, Decimal("0.005")

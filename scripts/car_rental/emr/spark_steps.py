@@ -34,8 +34,8 @@ def new_run_id(now: datetime | None = None) -> str:
 def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody") -> dict[str, Any]:
     """One step as ``elasticmapreduce:AddJobFlowSteps`` takes it (``StepConfig``).
 
-    ``run_id`` and ``owner`` (of the lock) may be references that the state machine resolves:
-    arguments stay a list.
+    ``run_id`` and ``owner`` (of the lock) may be references, which the state machine resolves
+    later. For that reason the arguments stay a list.
     """
     command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
     programs = {ONE_APPLICATION} if job == ONE_APPLICATION else {*JOBS, ONE_APPLICATION}

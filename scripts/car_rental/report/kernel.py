@@ -89,7 +89,7 @@ class Kernel:
 
         Raises ``CellError`` if the cell raises.
 
-        Ctrl-C interrupts the cell, gives it time to release its resources, and then passes on.
+        Ctrl-C interrupts the cell, gives it time to release its resources, and is then raised.
         """
         outputs: list[dict[str, Any]] = []
         message_id = self._client.execute(code, allow_stdin=False)

@@ -44,10 +44,10 @@ def without_aws_variables(environ: MutableMapping[str, str]) -> None:
 class LocalServer:
     """A context manager: the stand-in serves the lake in ``data_dir`` at ``url``.
 
-    A server started here ends with the block.
+    It starts a server, which ends with the block. If `make serve` or `make notebook` serves the
+    lake already, it uses that server and leaves it running.
 
-    If `make serve` or `make notebook` serves the lake already, that server is used and left
-    running. ``fresh`` empties the lake first. With ``shared``, other commands may use this server.
+    ``fresh`` empties the lake first. With ``shared``, other commands may use this server.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ LOCK_KEY = "locks/data_pipeline"
 NEWEST_PREFIX = f"{contract.PROCESSED}/{contract.KPI_TABLES[0]}/{contract.RUN_FOLDER}"
 _UNFINISHED: Any = ["PENDING", "CANCEL_PENDING", "RUNNING"]
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_HEARTBEATS = 6  # heartbeats in the time after which a process counts as dead
+_HEARTBEATS = 6  # heartbeats in ``lock_patience_seconds``
 _WAIT_FIX = "Wait for it with --wait, or run it again when that one has ended."
 
 

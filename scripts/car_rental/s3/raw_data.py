@@ -75,9 +75,9 @@ def list_raw_files(folder: Path) -> RawData:
 
 
 def header_problem(table: str, path: Path) -> str:
-    """The problem with the header of a file, as a sentence without a subject.
+    """The problem with the header of a file; empty if there is none.
 
-    Empty if there is none.
+    The text continues a sentence that begins with the file's name.
     """
     try:
         contract.file_header(table, lambda count: _start(path, count))

@@ -73,7 +73,7 @@ def upload_all(aws: Aws, uploads: Sequence[Upload], console: Console) -> UploadR
 
 
 class _Meter:
-    """Progress of one upload: its size at the start; for parts, every ten percent."""
+    """Reports one upload: its size at the start, and every ten percent if it is sent in parts."""
 
     def __init__(self, console: Console, upload: Upload, began: float) -> None:
         self._console = console

@@ -195,7 +195,10 @@ def business_lines(
 
 
 def _turns(first: int, stop: int, defects: float) -> np.ndarray:
-    """The defects of these rentals: round robin over all rentals, independent of the chunks."""
+    """The kinds of the defects among the rentals ``first`` to ``stop - 1``.
+
+    The kinds take turns over all rentals, so that the result does not depend on the chunks.
+    """
     return np.arange(round(first * defects), round(stop * defects)) % len(RENTAL_DEFECTS)
 
 

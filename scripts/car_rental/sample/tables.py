@@ -17,7 +17,7 @@ MOST_RENTALS = 1_000_000_000
 FIRST_DAY = np.datetime64("2024-01-01")
 MINUTES_PER_DAY = 24 * 60
 MOST_HOURS = 72
-RENTING_USERS = 3  # one user in this number rents cars
+RENTING_USERS = 3  # one of this many users rents cars
 
 # vehicle type -> dollars an hour, share of the rentals, brands; a third of the fleet each
 TYPES = {

@@ -53,7 +53,7 @@ def archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         entry = zipfile.ZipInfo(SOURCE.name, _LONG_AGO)
-        entry.external_attr = 0o644 << 16  # Lambda runs as another user, who needs to read it
+        entry.external_attr = 0o644 << 16  # readable for all: Lambda runs it as another user
         archive.writestr(entry, SOURCE.read_bytes())
     return buffer.getvalue()
 
