@@ -1,12 +1,12 @@
--- The whole data contract in DuckDB's SQL, for speed: of the CSV files, kept and rejected rentals, the seven tables, the summary.
--- {raw}, {out} are filled in by run.py.
+-- The whole data contract in DuckDB's SQL, to compare speed: reads the CSV files, writes the kept and
+-- rejected rentals, the seven tables and the summary. run.py fills in {raw} and {out}.
 
 SET enable_progress_bar = false;
 
 CREATE MACRO half_up(dividend, divisor) AS (2 * (dividend) + (divisor)) // (2 * (divisor)) * 0.01::DECIMAL(2, 2);
 CREATE MACRO money(cents) AS cents * 0.01::DECIMAL(2, 2);
 CREATE MACRO or_unknown(field) AS coalesce(nullif(field, ''), 'unknown');
--- to trim takes five times as long as to see that nothing is to be trimmed
+-- trim takes five times as long as this check, and few fields need it
 CREATE MACRO text_of(field) AS CASE WHEN field < '!' OR field[-1] < '!'
     THEN trim(field, ' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13)) ELSE coalesce(field, '') END;
 CREATE MACRO int_of(field) AS CASE WHEN regexp_full_match(field, '[+-]?[0-9]+') THEN TRY_CAST(field AS INTEGER) END;
@@ -18,7 +18,8 @@ CREATE MACRO money_of(field) AS CASE
 CREATE MACRO is_negative(field) AS CASE WHEN starts_with(field, '-')
     THEN regexp_full_match(field, '-([0-9]+\.?[0-9]*|\.[0-9]+)') AND regexp_matches(field, '[1-9]') ELSE false END;
 
--- master tables: of several rows with one id the smallest by all columns in header order; what does not fit the header is ignored
+-- master tables: of duplicates, the smallest row (columns in header order) is kept; rows that do not fit the
+-- header are ignored
 CREATE TABLE users AS
 SELECT user_id, arg_min({{first_name: first_name, last_name: last_name, is_active: is_active}}, all_columns) AS chosen,
     row_number() OVER () AS user_key, count(*) AS rows
@@ -44,7 +45,7 @@ FROM (SELECT location_id, arg_min({{location_name: location_name, city: city, st
         FROM (SELECT text_of(COLUMNS(*)) FROM read_csv('{raw}/locations/*', header = true, all_varchar = true, ignore_errors = true)))
     WHERE location_id IS NOT NULL GROUP BY location_id);
 
--- rentals: what every rule says of every row, and the row as it came where it may be rejected
+-- rentals: the result of every rule for every row, and the original text of rows that may be rejected
 CREATE TABLE repeated AS
 SELECT text_of(rental_id) AS rental_id
 FROM read_csv('{raw}/rental_transactions/*', header = true, all_varchar = true, ignore_errors = true)
@@ -171,7 +172,7 @@ COPY (
     FROM ranked)
 TO '{out}/user_metrics.parquet';
 
--- the summary, and what the jobs check before they publish
+-- the summary, and the checks that the jobs do before they publish
 COPY (
     SELECT (SELECT count(*) FROM judged) + (SELECT count(DISTINCT (scan_id, file_id, line)) FROM malformed) AS read,
         (SELECT count(*) FROM kept) AS kept, (SELECT count(*) FROM rejected) AS rejected,

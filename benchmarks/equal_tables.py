@@ -1,6 +1,6 @@
-"""Compares our output with DuckDB's over the same files, row by row.
+"""Compares our output with DuckDB's for the same files, row by row.
 
-Compared are the seven published tables and the rejected rentals.
+It compares the seven published tables and the rejected rentals.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TablesDiffer(Exception):
 def check_equal(ours: Path, duckdb_out: Path) -> None:
     """Raises TablesDiffer with the first rows that only one side has.
 
-    Numbers are equal when their values are.
+    Numbers are compared by value, not by type.
     """
     files = {table: f"{ours}/processed/{table}/run_id=*/*.parquet" for table in TABLES}
     files[REJECTED] = f"{ours}/rejected/rental_transactions/run_id=*/*.parquet"
@@ -69,6 +69,6 @@ def _check(table: str, ours: duckdb.DuckDBPyRelation, theirs: duckdb.DuckDBPyRel
 
 
 def _exact(name: str, kind: object) -> str:
-    """The column as a type that both sides can have: a percentile is a double in ours."""
+    """SQL: the column with a type for both sides, e.g. our percentiles are doubles."""
     numeric = str(kind).startswith(("DECIMAL", "DOUBLE", "BIGINT", "INTEGER", "HUGEINT"))
     return f"CAST({name} AS DECIMAL(38, 2)) AS {name}" if numeric else name

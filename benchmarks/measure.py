@@ -23,7 +23,7 @@ class Measured:
     peak_mb: float  # of all processes of the group together
 
     def __add__(self, later: Measured) -> Measured:
-        """One after the other."""
+        """The measurement of two commands, one run after the other."""
         return Measured(
             self.wall + later.wall, self.cpu + later.cpu, max(self.peak_mb, later.peak_mb)
         )
@@ -78,9 +78,9 @@ class _PeakMemory(threading.Thread):
 
 
 def _resident_bytes(group: int) -> int:
-    """The memory of the processes of a group together.
+    """The total memory of a process group.
 
-    A child that has not called exec yet is left out: its memory is its parent's, and the JVM's
+    A child that has not called exec yet is skipped: it shares its parent's memory, and the JVM
     would count twice.
     """
     memory = {}

@@ -1,8 +1,8 @@
-"""The usual way, to measure against: the same seven tables by plain Spark, without any validation.
+"""The baseline of the benchmark: plain Spark computes the seven tables, without any validation.
 
-Two jobs in one file, as two spark-submits run it: `plain_spark.py vehicle|user RAW OUT`. Each
-infers the schema of the CSV files it reads, aggregates with one groupBy a table and countDistinct,
-and ranks users by a window over all of them.
+Two jobs share this file, one spark-submit each: `plain_spark.py vehicle|user RAW OUT`. A job infers
+the schema of its CSV files, aggregates with one groupBy and countDistinct per table, and ranks
+users by a window over all users.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 LENIENT = (
     "spark.sql.legacy.timeParserPolicy",
     "CORRECTED",
-)  # else it ends at the first time that does not parse
+)  # otherwise the first invalid time fails the job
 
 
 def main() -> None:

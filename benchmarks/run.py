@@ -1,6 +1,6 @@
-"""`make bench`: our jobs, plain Spark and DuckDB on the same data, in turn, into RESULTS.md.
+"""`make bench`: measures our jobs, plain Spark and DuckDB on the same data; writes RESULTS.md.
 
-Our jobs run as four applications and as one.
+Our jobs are measured twice: as four applications and as one.
 
 python benchmarks/run.py --rentals 1000000 10000000 --repeat 3
 """
@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
         "--rentals", type=int, nargs="+", default=[1_000_000, 10_000_000], metavar="N"
     )
     parser.add_argument(
-        "--repeat", type=int, default=3, metavar="N", help="the median of so many runs is reported"
+        "--repeat", type=int, default=3, metavar="N", help="number of runs; the median is reported"
     )
     parser.add_argument(
         "--work", type=Path, default=SCRATCH, help="folder for data and results, some GB"
@@ -86,7 +86,7 @@ def table(rentals: int, repeat: int, work: Path) -> Iterator[str]:
 def one_round(raw: Path, results: Path, contenders: dict[str, Contender]) -> dict[str, Measured]:
     """Runs each program once, in turn.
 
-    Raises TablesDiffer when our tables are not DuckDB's.
+    Raises TablesDiffer if our tables differ from DuckDB's.
     """
     measured = {name: run(raw, fresh(results / name)) for name, run in contenders.items()}
     for name in {OURS, IN_ONE} & set(contenders):
@@ -95,7 +95,7 @@ def one_round(raw: Path, results: Path, contenders: dict[str, Contender]) -> dic
 
 
 def generated(rentals: int, work: Path) -> Path:
-    """The raw zone of that size, made once; one folder a table, as all contenders read it."""
+    """A raw zone with `rentals` rentals, generated once; one folder per table, for all programs."""
     raw = work / f"raw-{rentals}"
     if not (raw / "complete").exists():
         command = [
@@ -175,7 +175,7 @@ def duckdb(raw: Path, out: Path) -> Measured:
 
 
 def spark_submit(arguments: list[str], name: str) -> Measured:
-    """With Spark's own flags for Java, as users have it."""
+    """Runs spark-submit with Spark's default Java options, as users do."""
     import pyspark
 
     SCRATCH.mkdir(parents=True, exist_ok=True)

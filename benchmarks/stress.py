@@ -1,7 +1,7 @@
-"""`make stress`: our jobs on large and on skewed data, with 2 GB of heap, checked by DuckDB.
+"""`make stress`: runs our jobs on large and on skewed data with 2 GB of heap, checked by DuckDB.
 
-Two cases: 30 million rentals; and 10 million rentals of which half are one user's and begin and end
-at one location.
+The large data has 30 million rentals. The skewed data has 10 million; half of them belong to one
+user and begin and end at one location.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from run import CONTENDERS, DUCKDB, OURS, SCRATCH, fresh, generated, one_round
 
 SKEWED = 10_000_000
 LARGE = 30_000_000
-# of every second line the user and the places become those of the table's smallest id
+# half of the rentals get the smallest user id and the smallest location id
 HALF_OF_ONE = """
     COPY (
         SELECT rental_id, if(half, a_user, user_id) AS user_id, vehicle_id,
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def skewed(work: Path) -> Path:
-    """The raw zone of SKEWED rentals with half of them heaped up, made anew from the even one."""
+    """A raw zone of SKEWED rentals: even data, but half of it moved to one user and location."""
     even, raw = generated(SKEWED, work), fresh(work / f"raw-{SKEWED}-skewed")
     for table in ("locations", "users", "vehicles"):
         (raw / table).symlink_to(even / table)

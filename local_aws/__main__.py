@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as error:
         if options.traceback:
             raise
-        if options.die_with_parent:  # it reads the parts, and words them for its own users
+        if options.die_with_parent:  # the parent rewords the parts of the error for its own users
             print(f"FAILED {error.flag or '-'} {error}", flush=True)
         else:
             print(f"local_aws: {error}{error.flag and f' ({error.flag})'}", file=sys.stderr)
@@ -115,7 +115,7 @@ def _serve(options: argparse.Namespace) -> int:
         except data_dir.InUse as error:
             if not (options.die_with_parent and error.url and not options.fresh):
                 raise
-            # another server has this lake; the parent may use it
+            # another server uses this lake; the parent may use that server
             print(f"RUNS {error.url}", flush=True)
             return 0
         ended = _Ended()

@@ -1,4 +1,4 @@
-"""Access control: only programs on this machine that have the lake's key; no web pages.
+"""Access control: admits only programs on this machine that have the lake's key.
 
 The server executes what it receives, so it must not trust every local request. A web page could
 send requests directly (the browser then adds ``Origin`` or ``Sec-Fetch-Site``) or through a DNS

@@ -14,8 +14,8 @@ from local_aws.keys import Keys, keys_at
 ACCOUNT_ID = "123456789012"  # moto's default account, which AWS uses in its examples
 REGION = "us-east-1"
 
-# botocore's session variables, as (name in the file, environment variable, default, conversion):
-# ignores the user's configuration.
+# Values for botocore's session variables that make it ignore the user's configuration:
+# (name in the file, environment variable, default, conversion)
 NO_USER_CONFIGURATION = {
     "profile": (None, None, None, None),
     "config_file": (None, None, "", None),
@@ -25,7 +25,7 @@ _CONFIG = Config(
     s3={"addressing_style": "path"},
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=32,
-    # Ignore proxies of the environment, and do not hash every upload twice on one machine.
+    # Ignore the environment's proxies; skip checksums, which are useless on one machine.
     proxies={},
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
@@ -80,7 +80,7 @@ class Clients:
             aws_secret_access_key=self.keys.secret_of(self._access_key_id),
             config=_CONFIG,
         )
-        # botocore makes these classes at first use; two threads at once would get different ones,
-        # and an `except` would not catch the other's
+        # botocore creates these classes at first use; two threads would get different ones,
+        # and an `except` would not catch the other thread's errors
         _ = client.exceptions
         return client

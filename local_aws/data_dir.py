@@ -1,4 +1,4 @@
-"""The folder in which a server keeps its files: one server at a time, no other files."""
+"""The folder of a server's files: locked, so that only one server at a time uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes to CloudWatch Logs, as the services do that log there."""
+"""Writes to CloudWatch Logs on behalf of the services that log there."""
 
 from __future__ import annotations
 

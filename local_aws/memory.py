@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 GIGABYTE = 1 << 30
-# control groups, version 2 and version 1, as a process in a container sees its own
+# limits of a container's control group, version 2 and version 1, as seen inside the container
 _LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 

@@ -1,13 +1,13 @@
 """Buckets as directories, so that Spark reads and writes ``s3://`` while moto holds the objects.
 
-A bucket is ``<root>/<bucket>``, an object the file ``<key>`` in it. Before a step, changes in S3
-are copied to the files; after it, changes of the files are copied to S3. The mirror remembers the
-last common state of each pair, so that nothing is copied twice. Steps may overlap: a file that
-differs from its remembered state belongs to a step that still runs; it is copied to S3 when that
-step ends.
+A bucket is the folder ``<root>/<bucket>``; an object is the file ``<key>`` in it. Before a step,
+changes in S3 are copied to the files; after it, changes of the files are copied to S3. The mirror
+remembers the last common state of each object and its file, so that nothing is copied twice. Steps
+may overlap: a file that differs from its remembered state belongs to a running step, and is copied
+to S3 when that step ends.
 
-The files also persist the objects: each object that changes is written at once, and the state log
-lists the files that are objects. The next server deletes other files: a killed step left them.
+The files also persist the objects: each changed object is written at once, and the state log lists
+the files that are objects. The next server deletes all other files, which a killed step has left.
 
 Not every key can be a file. ``enter`` returns notes on the objects that a job cannot see:
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _CHECKSUM = re.compile(r"\..*\.crc")
 _STAGING = re.compile(r"_temporary|\.spark-staging.*|\.hive-staging.*")
 _NAME_BYTES = 255  # the limit of ext4, APFS and NTFS
-_TRANSFERS = 4  # in parallel; the server that answers is this same Python process
+_TRANSFERS = 4  # in parallel; more do not help, because the server is this same Python process
 # per request: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETES = 1000
 
@@ -292,7 +292,7 @@ class Mirror:
             self._remove_empty(Path(folder))
 
     def _remove_empty(self, folder: Path) -> None:
-        """Removes ``folder`` and its parents while they are empty and no bucket or object."""
+        """Removes ``folder`` and its parents if empty; stops at buckets and folder objects."""
         while (
             len(folder.relative_to(self.root).parts) > 1
             and f"{folder.relative_to(self.root).as_posix()}/" not in self._synced
@@ -343,7 +343,7 @@ def _is_private(name: str) -> bool:
 
 
 def _delete_checksum(path: Path) -> None:
-    """Deletes the checksum of a file; there is none, or its name would be too long."""
+    """Deletes the checksum of a file, if there is one."""
     with contextlib.suppress(OSError):
         path.with_name(f".{path.name}.crc").unlink()
 

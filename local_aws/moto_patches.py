@@ -31,7 +31,7 @@ def treat_loopback_as_tls() -> None:
 
 
 def list_modules_once() -> None:
-    """moto lists the folder of its services for each request, a third of a small request's time."""
+    """Caches moto's list of its services, which takes a third of a small request's time."""
     from moto import backends
 
     if not hasattr(backends.list_of_moto_modules, "cache_info"):

@@ -47,12 +47,12 @@ class AwsError(Exception):
         self.status = status
 
     def body_of_error(self) -> dict[str, Any]:
-        """The body of the response; services spell the field of the message in both ways."""
+        """The body of the response, with both spellings of the message's field."""
         return {"__type": self.code, "message": self.message, "Message": self.message}
 
 
 def not_supported(what: str) -> AwsError:
-    """The error for what AWS can do and this stand-in cannot; clients do not retry it."""
+    """The error for a feature of AWS that this stand-in lacks; clients do not retry it."""
     return AwsError("LocalAwsNotSupported", f"local_aws does not support this: {what}", 501)
 
 
@@ -120,7 +120,7 @@ class Overlay:
             return 200, handler(self._decode(environ, target))
         except AwsError as error:
             return error.status, error.body_of_error()
-        # a defect of the stand-in must look like one, never like a response of AWS
+        # a defect of the stand-in must not look like an error of AWS
         except Exception as error:
             if is_disk_full(error):
                 raise  # not a defect: authentication.py reports it, for every service

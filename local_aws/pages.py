@@ -1,4 +1,4 @@
-"""Pages of long lists, as all operations that list something return them."""
+"""Splits long lists into pages, for all operations that list something."""
 
 from __future__ import annotations
 

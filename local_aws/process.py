@@ -17,7 +17,7 @@ GRACE_SECONDS = 3.0
 class SupervisedProcess:
     """Runs ``command`` under ``supervise.py``; no process of it outlives this one.
 
-    A command that was asked to end is killed after ``grace`` seconds.
+    ``grace``: seconds between SIGTERM and SIGKILL when the command is ended.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SupervisedProcess:
         self._supervisor.stdin.close()
 
     def files_being_written(self) -> set[Path]:
-        """Files open for writing in its processes (none where psutil cannot tell: macOS)."""
+        """Files that its processes have open for writing; empty on macOS (psutil's limit)."""
         return {
             path
             for pid in supervise.session_members(self._supervisor.pid)

@@ -114,7 +114,7 @@ def _canonical_request(claim: Claim, environ: dict[str, Any]) -> str:
 
 
 def _payload(claim: Claim, environ: dict[str, Any]) -> str:
-    """The hash of the body: the one in the header, or a computed one."""
+    """The hash of the body, from the header if it is there, otherwise computed."""
     named = _header(environ, "x-amz-content-sha256")
     if named:
         return named
@@ -156,7 +156,7 @@ def _timestamp(environ: Mapping[str, Any]) -> str:
 
 
 def _target(environ: Mapping[str, Any]) -> str:
-    """Path and query as they were sent; WSGI's own variables are decoded."""
+    """Path and query as they were sent, because WSGI's own variables are decoded."""
     return str(environ.get("REQUEST_URI") or environ.get("RAW_URI") or environ["PATH_INFO"])
 
 

@@ -76,7 +76,7 @@ class StateRecorder:
     ) -> Iterable[bytes]:
         keys = [key] if key else _keys_to_delete(read_body(environ))
         answer = list(self._app(environ, start_response))
-        # after a failed request too: the mirror compares with S3
+        # even if the request failed, because the mirror compares with S3
         self._objects_changed(bucket, keys)
         return answer
 

@@ -1,11 +1,11 @@
 """Runs one command; ends it with all its child processes when the process that started it is gone.
 
-A program of its own (``python -I supervise.py NICENESS GRACE COMMAND ...``) between the server and
-a Spark driver. Its standard input is a pipe from the server. When the pipe ends, because the server
-closed it or died (SIGKILL included), every process of this session gets SIGTERM, and SIGKILL after
-GRACE seconds. The exit code is the command's (128 + signal if a signal killed it); no process of
-the session survives. The session counts, not the process group, because PySpark's worker daemon
-moves to a group of its own. On Linux the command also dies with this process.
+This is a program (``python -I supervise.py NICENESS GRACE COMMAND ...``) between the server and a
+Spark driver. Its standard input is a pipe from the server. The pipe ends when the server closes it
+or dies (even by SIGKILL). Every process of this session then gets SIGTERM, and SIGKILL after GRACE
+seconds; none survives. The exit code is the command's (128 + signal if a signal killed it). A
+process group would not be enough, because PySpark's worker daemon moves to another group. On Linux
+the command also dies with this process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def supervise(command: list[str], niceness: int, grace: float) -> int:
-    """Returns the exit code of ``command``. Needs a session, and the pipe as standard input."""
+    """Returns the exit code of ``command``; must lead a session and have the pipe on stdin."""
     os.nice(niceness)
     prepare = _prepare_on_linux if sys.platform == "linux" else None
     process = subprocess.Popen(

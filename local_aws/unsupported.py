@@ -23,8 +23,7 @@ _TARGETS = {
     "FmrsService": "StartTaskExecution",
     "RedshiftData": "ExecuteStatement BatchExecuteStatement",
 }
-# services that name the operation by method and path: (service of the signature, method, path,
-# operation)
+# operations that are named by method and path: (service in the signature, method, path, operation)
 _PATHS = (
     ("emr-serverless", "POST", r"/applications/[^/]+/jobruns", "StartJobRun"),
     ("emr-containers", "POST", r"/virtualclusters/[^/]+/jobruns", "StartJobRun"),
@@ -35,10 +34,10 @@ _PATHS = (
 
 
 class UnsupportedOperations:
-    """The component of operations that nothing here executes."""
+    """The component that rejects operations that nothing here executes."""
 
     def handlers(self) -> Mapping[str, Handler]:
-        """A handler that rejects, for each operation that ``X-Amz-Target`` names."""
+        """A rejecting handler for each operation that is named in ``X-Amz-Target``."""
         rejected = {
             f"{service}.{name}": reject
             for service, names in _TARGETS.items()

@@ -102,7 +102,7 @@ def send_error(
 
 
 def _json_default(value: Any) -> Any:
-    """The AWS JSON protocol has datetimes as epoch seconds."""
+    """Converts datetimes to epoch seconds, as in the AWS JSON protocol."""
     if hasattr(value, "timestamp"):
         return value.timestamp()
     raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")

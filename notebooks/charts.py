@@ -1,6 +1,6 @@
-"""The charts of the analysis: few kinds, in one style.
+"""The charts of the analysis: a few kinds in one style.
 
-They are readable in print, without colour, and by colour-blind people.
+They can be read in print, without colour, and by colour-blind people.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 # https://jfly.uni-koeln.de/color/
 LEAD, PALE, MEAN = "#0072B2", "#9DC3DC", "#D55E00"
 INK, FAINT = "#3D4852", "#DDE3E8"
-_LONGEST = 36  # letters of a label; longer ones would leave no room for the bars
+_LONGEST = 36  # longest label, in characters; longer labels would leave no room for the bars
 WIDTH = 7.6  # inches; the page scales it to its own width
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the page's own typeface
-    "svg.hashsalt": "car-rental",  # the same chart gives the same bytes
+    "svg.hashsalt": "car-rental",  # the same chart always has the same bytes
     "text.parse_math": False,  # a name with two dollar signs is not a formula
     "font.size": 8.5,
     "text.color": INK,
@@ -85,7 +85,7 @@ def bars(
 ) -> Figure:
     """Horizontal bars with their values.
 
-    The first bar is on top and darker, because the title is about it.
+    The first bar is at the top and darker, because the title is about it.
     """
     figure, axes = _figure(0.7 + 0.27 * len(labels))
     numbers = [float(value) for value in values]
@@ -172,7 +172,7 @@ def _short(label: str) -> str:
 
 
 def _ticks(axis: Any, write: Write) -> None:
-    # whole numbers, at least one apart: labels without decimals would read 0 0 1 1 2
+    # ticks at whole numbers only: otherwise labels without decimals would be 0 0 1 1 2
     axis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 

@@ -27,7 +27,7 @@ from car_rental.errors import DataLakeError
 from car_rental.failures import as_failure
 from car_rental.report.settings_env import received
 
-# the output of a failed notebook that scripts/analyze.py reads
+# MIME type of the error in a failed notebook's output; scripts/analyze.py reads it
 ERROR = "application/vnd.car-rental.error+json"
 
 
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def first(self) -> pd.Series:
-        """The first row; the queries sort the answer to the question first."""
+        """The first row; queries sort so that it answers the question."""
         return self.frame.iloc[0]
 
 
@@ -88,7 +88,7 @@ class Lake:
                 self._ask(name)
             try:
                 result = self._athena.finish(self._waiting.pop(name), name)
-            except BaseException:  # Ctrl-C too: nobody needs the other answers any more
+            except BaseException:  # Ctrl-C too: the other answers are no longer needed
                 self._stop_waiting()
                 raise
             self._answers[name] = Answer(self._queries[name], result)
@@ -157,7 +157,7 @@ def _row_counts(counts: Mapping[str, Any]) -> str:
 
 
 def show_errors_briefly() -> None:
-    """From here on, shows a DataLakeError as text in place of a traceback."""
+    """Makes the notebook show a DataLakeError as text instead of a traceback."""
 
     def show(
         shell: Any, kind: type[Exception], error: Exception, trace: Any, tb_offset: Any = None

@@ -34,7 +34,7 @@ def local_session() -> SparkSession:
     return spark
 
 
-# for some hundred rows: no web UI, few tasks, and a Java that starts fast rather than runs fast
+# for a few hundred rows: no web UI, few tasks, and Java options for a fast start
 _SMALL = {
     "spark.master": "local[2]",
     "spark.ui.enabled": "false",
@@ -46,7 +46,7 @@ _SMALL = {
 
 
 def new_lake(rentals: int, defects: float) -> Path:
-    """A temporary folder with a raw zone of so many rentals, a share ``defects`` of them bad."""
+    """A temporary folder with a generated raw zone; ``defects`` is the share of bad rentals."""
     folder = tempfile.TemporaryDirectory(prefix="car-rental-lake-")
     atexit.register(folder.cleanup)
     lake = Path(folder.name)

@@ -19,7 +19,7 @@ from IPython.display import display
 from lake import Answer
 from matplotlib.figure import Figure
 
-# output of the executed notebook that scripts/analyze.py prints on the terminal; browsers ignore it
+# MIME type of output that scripts/analyze.py prints on the terminal; browsers ignore it
 NOTHING = "–"
 UNKNOWN = "not in the catalog"
 HEADLINE = "application/vnd.car-rental.headline+json"
@@ -41,7 +41,7 @@ def count(value: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A percentage: ``4.7%``; a dash for a share of nothing."""
+    """A percentage: ``4.7%``; a dash if the whole is 0."""
     return NOTHING if pd.isna(value) else f"{value:.1f}%"
 
 
@@ -106,7 +106,7 @@ def table(
 ) -> None:
     """A table of the ``columns`` of ``frame``.
 
-    With a ``headline``, the terminal shows it too, with that title.
+    With a ``headline``, the table also appears on the terminal, with the headline as its title.
     """
     cells = [
         [_written(value, column) for value, column in zip(row, columns.values(), strict=True)]
@@ -145,7 +145,7 @@ def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str
 
 
 def _headline(title: str, columns: Mapping[str, Column], frame: pd.DataFrame) -> dict[str, Any]:
-    """Numbers stay numbers, with the unit in the column's title: the terminal aligns them."""
+    """The table for the terminal: numbers without units, so that they can be aligned."""
     titles = [column.title + _UNITS.get(column.write, "") for column in columns.values()]
     return {
         "title": title,

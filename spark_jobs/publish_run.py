@@ -62,7 +62,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
         "--rejected",
         required=True,
         metavar="URI",
-        help="rejected zone, where the run's summary lies",
+        help="rejected zone, which contains the run's summary",
     )
     parser.add_argument(
         "--staging",

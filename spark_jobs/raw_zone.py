@@ -208,7 +208,7 @@ def file_name(source_file: str, names: Iterable[str]) -> str:
     for start in range(len(parts)):
         if "/".join(parts[start:]) in known:
             return "/".join(parts[start:])
-    raise ValueError(f"{source_file} is none of the raw files")
+    raise ValueError(f"{source_file} is not one of the raw files")
 
 
 def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:

@@ -102,8 +102,7 @@ class ClassArchive:
         (scratch / "bucket").mkdir()
         half_made = self._folder / "spark.half"
         try:
-            # A Java from a wheel lacks the archive of its own classes, on which the other one is
-            # built.
+            # A Java from a wheel lacks the archive of its own classes, which this archive extends.
             java_alone = [
                 str(self._spark.java.executable),
                 *FAST_START,
@@ -151,7 +150,7 @@ class ClassArchive:
 
 
 def _cache_folder() -> Path:
-    """As the XDG base directory specification defines it."""
+    """The user's cache folder by the XDG base directory specification."""
     home = (
         os.environ.get("XDG_CACHE_HOME")
         or Path(os.environ.get("HOME") or "/nonexistent") / ".cache"
@@ -168,7 +167,7 @@ def _writable(folder: Path, otherwise: Path) -> Path:
 
 
 def _key(spark: Spark) -> str:
-    """A name for this Java and these jars: by path, time of change and version."""
+    """A name for this Java and these jars, from path, modification time and version."""
     jars = spark.home / "jars"
     made_of = (
         spark.java.home,

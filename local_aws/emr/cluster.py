@@ -19,7 +19,7 @@ from local_aws.overlay import AwsError
 
 log = logging.getLogger(__name__)
 
-# Minutes on AWS; here just long enough to be seen by a client that polls.
+# These states take minutes on AWS; here, just long enough for a polling client to see them.
 TRANSIENT_SECONDS = 0.1
 # PENDING and RUNNING:
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/AddMoreThan256Steps.html
@@ -70,7 +70,7 @@ class Step:
         self.state, self.failure, self.ended = state, failure, now()
 
     def describe(self) -> dict[str, Any]:
-        """As in DescribeStep and ListSteps."""
+        """The step in the format of DescribeStep and ListSteps."""
         return {
             "Id": self.step_id,
             "Name": self.name,
@@ -197,7 +197,7 @@ class Cluster:
     def from_record(
         cls, record: Mapping[str, Any], start_run: Callable[[Cluster, Step], RunningStep]
     ) -> Cluster:
-        """A cluster of an earlier server, from its ``record``; it has ended."""
+        """A terminated cluster of an earlier server, from its ``record``."""
         cluster = cls(record["request"], record["region"], start_run)
         moments = {key: _moment(value) for key, value in record["status"]["Timeline"].items()}
         cluster.cluster_id, cluster.tags = record["id"], record["tags"]
@@ -248,7 +248,7 @@ class Cluster:
         return next((step for step in self.steps if step.step_id == step_id), None)
 
     def status(self) -> dict[str, Any]:
-        """As in ``Cluster.Status``."""
+        """The cluster's status in the format of ``Cluster.Status``."""
         with self._changed:
             moments = timeline(
                 CreationDateTime=self.created, ReadyDateTime=self.ready, EndDateTime=self.ended

@@ -151,7 +151,7 @@ class EmrComponent:
         }
 
     def _application(self, name: str) -> dict[str, str]:
-        """Adds the version that runs here, for Spark."""
+        """Adds the version, if the application is Spark."""
         return (
             {"Name": name, "Version": version("pyspark")}
             if name.lower() == "spark"
@@ -263,7 +263,7 @@ class EmrComponent:
     # finding the cluster
 
     def _cluster(self, call: Call) -> Cluster:
-        """The cluster, for newer operations; older ones (job flows) have another error."""
+        """The cluster, or the error of newer operations; older ones (job flows) have another."""
         cluster_id = call.body["ClusterId"]
         cluster = self._clusters[call.region].get(cluster_id)
         if cluster is None:
@@ -284,7 +284,7 @@ class EmrComponent:
 
 
 class _NoSpark:
-    """A step on a cluster without the application Spark: there is no spark-submit."""
+    """The run of a step on a cluster without Spark: it fails, as there is no spark-submit."""
 
     def execute(self) -> Failure | None:
         message = (

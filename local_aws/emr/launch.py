@@ -1,4 +1,4 @@
-"""Builds the command of a step's application: with Spark on this machine, or as a test decides."""
+"""Builds the command of a step's application: Spark on this machine, or a test's replacement."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ from local_aws.java import Java
 from local_aws.memory import GIGABYTE, memory_bytes
 
 VIEW_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
-# Hadoop's file system for a bucket without a mount; its error is "Could not initialize target File
-# System for URI : s3://..."
+# Hadoop uses this file system for a bucket without a mount, and fails with "Could not initialize
+# target File System for URI : s3://..."
 NO_MOUNT_FS = "org.apache.hadoop.fs.viewfs.ViewFileSystem"
 SCHEMES = ("s3", "s3a", "s3n")
 
-# First compiler only, a collector without threads, no shared memory for jps: half the start-up
-# time.
+# Only the first compiler, a collector without threads, no shared memory for jps: these halve the
+# start-up time.
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 # internal packages of the JDK that Spark needs since Java 9
 # (org.apache.spark.launcher.JavaModuleOptions).
@@ -107,7 +107,7 @@ class Spark:
 
 
 def node_environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
-    """The environment of a job: none of the user's AWS settings, and UTC as on EMR."""
+    """A node's environment: without the user's AWS settings, and in UTC as on EMR."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(scratch),
@@ -145,9 +145,9 @@ def warehouse(scratch: Path) -> Path:
 
 
 def _heap_bytes() -> int:
-    """A quarter of the memory, as two steps may run at once, and at most 4 GB.
+    """A quarter of the memory, because two steps may run at once, and at most 4 GB.
 
-    Three eighths if there is so little that steps run one at a time (``steps_at_once``).
+    On a machine on which steps run one at a time (``steps_at_once``): three eighths.
     """
     memory = memory_bytes()
     if steps_at_once(memory) == 1:
@@ -156,5 +156,5 @@ def _heap_bytes() -> int:
 
 
 def steps_at_once(memory: int) -> int:
-    """How many Spark drivers fit: each, and this server, needs 1 GB besides the heap."""
+    """The number of Spark drivers that fit: server and drivers need 1 GB each, plus heaps."""
     return 1 if memory < 4 * GIGABYTE else 64

@@ -132,7 +132,7 @@ class StepExecution:
         runs, submission = self._runs, self._job.submission
         endpoint_url = runs.clients.endpoint_url
         command = runs.launcher.command(submission, runs.mirror, self._scratch, endpoint_url)
-        # like those of an instance profile; they are valid for this stand-in only
+        # replace an instance profile's credentials; valid for this stand-in only
         return replace(command, environment={**command.environment, **self._clients.environment})
 
     def _run_driver(self, command: Command) -> int:

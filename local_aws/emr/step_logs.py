@@ -42,7 +42,7 @@ class DriverOutput:
     stderr: str
 
     def with_aws_errors(self) -> DriverOutput:
-        """Adds S3's error where Hadoop's local file system has another one for a missing bucket."""
+        """Adds S3's error for a missing bucket, which Hadoop's local file system does not raise."""
         missing = sorted(set(_MISSING_BUCKET.findall(self.stdout + self.stderr)))
         named = "".join(f"{no_such_bucket(bucket)}\n" for bucket in missing)
         return DriverOutput(self.stdout, self.stderr + named)
@@ -112,7 +112,7 @@ class LogFolder:
 def controller_log(
     command: Iterable[str], ran: Iterable[str], notes: Iterable[str], exit_code: int, seconds: float
 ) -> str:
-    """The controller's log: the submitted ``command``, the one that ``ran``, the mirror's notes."""
+    """The controller's log: the submitted ``command``, the command that ``ran``, and notes."""
     end = "succeeded" if exit_code == 0 else "failed"
     lines = [
         "INFO startExec 'hadoop jar /var/lib/aws/emr/step-runner/hadoop-jars/command-runner.jar "

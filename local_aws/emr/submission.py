@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from local_aws.overlay import not_supported
 
-# options of spark-submit (SparkSubmitOptionParser); only those before the application are its own
+# options of spark-submit (SparkSubmitOptionParser); they come before the application
 _DROPPED = frozenset(
     "--master --deploy-mode --driver-memory --driver-cores --executor-memory --executor-cores"
     " --num-executors --total-executor-cores --queue".split()

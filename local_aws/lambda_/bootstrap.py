@@ -1,4 +1,4 @@
-"""Runs one invocation of a handler: a program of its own that ``run.py`` starts.
+"""Runs one invocation of a handler, as a separate program that ``run.py`` starts.
 
 ``python -I bootstrap.py FOLDER``: reads ``FOLDER/invocation.json`` (event and context), imports the
 handler from ``FOLDER/code`` and writes ``FOLDER/outcome.json``: ``result``, or ``error`` in the
@@ -30,7 +30,7 @@ class Context:
 
 
 def invoke(folder: Path) -> dict[str, Any]:
-    """The outcome of the invocation; an exception of the handler is an outcome, too."""
+    """The outcome of the invocation: the handler's result or its exception."""
     invocation = json.loads((folder / "invocation.json").read_text())
     sys.path.insert(0, str(folder / "code"))
     os.chdir(folder / "code")
@@ -38,7 +38,7 @@ def invoke(folder: Path) -> dict[str, Any]:
     try:
         handler = getattr(importlib.import_module(module.replace("/", ".")), name)
         return {"result": json.dumps(handler(invocation["event"], Context(invocation["context"])))}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the function's outcome
+    except Exception as error:  # noqa: BLE001 - any exception is the function's outcome
         traceback.print_exc()
         frames = traceback.format_tb(error.__traceback__)[1:]
         return {

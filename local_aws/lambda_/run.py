@@ -99,7 +99,7 @@ class Functions:
 
     def _execute(self, configuration: dict[str, Any], region: str, folder: Path) -> bool:
         """Runs the process; returns whether it ended before the timeout."""
-        # -I ignores this server's folder, the user's site-packages, and PYTHON* variables.
+        # -I: without this server's folder, the user's site-packages, and PYTHON* variables
         command = [sys.executable, "-I", "-u", bootstrap.__file__, str(folder)]
         with self._lock:
             if self._closed:
@@ -114,7 +114,7 @@ class Functions:
                 ),
                 cwd=folder,
                 stdout=folder / "output",
-                # the supervisor's errors; the function's are in its output
+                # only the supervisor's errors; the function's errors are in its output
                 stderr=folder / "errors",
             )
             self._processes.add(process)
@@ -138,7 +138,7 @@ class Functions:
 
 
 class _Timeout(threading.Timer):
-    """Ends ``process`` after ``seconds``; ``over`` tells that it did."""
+    """Ends ``process`` after ``seconds``; ``over`` is then true."""
 
     def __init__(self, seconds: float, process: SupervisedProcess) -> None:
         super().__init__(seconds, self._end)

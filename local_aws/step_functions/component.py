@@ -175,7 +175,7 @@ class StepFunctionsComponent:
             self._notify(execution)
 
     def _stop(self, call: Call) -> dict[str, Any]:
-        """Returns when the execution has ended: its running state has to notice the stop first."""
+        """Stops the execution and waits until its running state has noticed the stop."""
         from local_aws.step_functions.moto_patches import StopReason
 
         arn = call.body["executionArn"]
@@ -211,7 +211,7 @@ class StepFunctionsComponent:
         body = call.body
         events = self._past_executions.events(body["executionArn"])
         if events is None:
-            # for an execution that does not exist, this is the error
+            # raises the error for an execution that does not exist
             call.forward({"executionArn": body["executionArn"]}, "DescribeExecution")
             events = _events_in_moto(body["executionArn"], call.region)
         if body.get("reverseOrder"):
@@ -257,7 +257,7 @@ def _existing(call: Call, arn: str) -> dict[str, Any] | None:
 
 
 def _same_machine(body: Mapping[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
-    """The same response again if the state machine is the same; role and tags may differ.
+    """The response for an existing, identical state machine; role and tags may differ.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     """

@@ -61,7 +61,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _query_language(definition: dict[str, Any]) -> Iterator[Problem]:
-    """JSONata changes the meaning of all other fields, so it is looked for first."""
+    """Problems of JSONata; checked first, because it changes the meaning of all fields."""
     holders = [(definition, "")]
     holders += [
         (state, f"{machine.location}/States/{name}")

@@ -95,7 +95,7 @@ def _not_recognized(resource: str, location: str) -> Problem:
 
 
 def _operation(service: str, action: str) -> tuple[str, str]:
-    """The service and operation that an integration calls, as AWS SDK integrations spell them."""
+    """Service and operation of an integration, in the spelling of AWS SDK integrations."""
     if service == "aws-sdk":
         service, _, action = action.partition(":")
     return service, action

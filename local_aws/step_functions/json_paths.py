@@ -1,4 +1,4 @@
-"""JSONPaths as Step Functions evaluates them; moto differs."""
+"""Evaluates JSONPaths as Step Functions does; moto's results differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INDEFINITE = re.compile(r"""\.\.|\.\*|\[[^]'"]*[?*:,]""")
 
 
 class Path:
-    """A JSONPath: a definite one has one value; one with a wildcard, slice or filter has a list.
+    """A JSONPath: its result is one value, or a list if it has a wildcard, slice or filter.
 
     moto returns a list for ``$.Rows[1].Data[0].VarCharValue``, a single value for ``$.a[*].b.c``
     with one match, and an error for a filter without a match.
@@ -25,7 +25,7 @@ class Path:
         self._holder = parse(text[: many.start()]) if many else None
 
     def find(self, data: Any) -> list[DatumInContext]:
-        """At most one match, which moto uses as the value."""
+        """Returns at most one match, because moto unwraps a single match to its value."""
         values = [match.value for match in self._expression.find(data)]
         if self._holder is None:
             return [DatumInContext.wrap(value) for value in values]

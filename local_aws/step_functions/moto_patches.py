@@ -81,7 +81,7 @@ class StopReason:
 def install(
     clients: Clients, on_end: OnEnd, reasons: Mapping[str, StopReason]
 ) -> InterpreterClients:
-    """Enables the interpreter and patches it, for each server again.
+    """Enables and patches the interpreter; called for each server.
 
     ``on_end`` is called for every execution that ends; ``reasons`` has the StopReason by ARN.
     """
@@ -124,7 +124,7 @@ _stock_parse_intrinsic = IntrinsicParser.parse
 
 
 class _ServiceErrorNames(dict[str, str]):
-    """Services in errors (``Glue.EntityNotFoundException``); moto knows two of them."""
+    """Names of services in errors (``Glue.EntityNotFoundException``); moto has only two."""
 
     def __contains__(self, service: object) -> bool:
         return isinstance(service, str)
@@ -134,7 +134,7 @@ class _ServiceErrorNames(dict[str, str]):
 
 
 def _match(self: ErrorEqualsDecl, env: Environment) -> None:
-    """Returns whether a Catch or Retry handles an error; moto's wildcards handle too many."""
+    """Returns whether a Catch or Retry handles an error; moto's wildcards match too much."""
     error: str = env.stack.pop().error_name
     env.stack.append(is_handled(error, [str(name.error_name) for name in self.error_names]))
 
@@ -154,7 +154,7 @@ def is_handled(error: str, handled: Sequence[str]) -> bool:
 
 
 def _choose(self: StateChoice, env: Environment) -> None:
-    """A Choice without a match: ``States.NoChoiceMatched``; in moto ``States.Runtime``."""
+    """Raises ``States.NoChoiceMatched`` if no choice matches; moto: ``States.Runtime``."""
     try:
         _stock_choose(self, env)
     except RuntimeError as error:
@@ -177,12 +177,12 @@ def _no_choice_matched(state: StateChoice, env: Environment) -> FailureEvent:
 
 
 def event_details(event: str, **details: str) -> EventDetails:
-    """The details of one event; moto's type requires the fields of all other events."""
+    """The details of one event; moto's type also requires the fields of other events."""
     return cast(EventDetails, {f"{event}EventDetails": details})
 
 
 def _set_error(self: Environment, error: ExecutionFailedEventDetails) -> None:
-    """Keeps the status of a stopped execution; in moto later errors make it FAILED."""
+    """Keeps the status of a stopped execution; in moto, a later error sets FAILED."""
     if not isinstance(self.program_state(), (ProgramStopped, ProgramTimedOut)):
         _stock_set_error(self, error)
 
@@ -206,7 +206,7 @@ def _add_event(
 
 
 def _wait_to_retry(self: JitterStrategyDecl, env: Environment) -> None:
-    """Ends the pause before a Retry with the execution; moto waits to its end."""
+    """Waits before a Retry, but not longer than the execution lasts; moto always waits."""
     _stock_jitter(self, env)
     deadline = time.monotonic() + env.stack.pop()
     while env.is_running() and (rest := deadline - time.monotonic()) > 0:
@@ -215,9 +215,9 @@ def _wait_to_retry(self: JitterStrategyDecl, env: Environment) -> None:
 
 
 def _stop_worker(reasons: Mapping[str, StopReason]) -> Callable[..., None]:
-    """Passes error and cause of StopExecution on, which moto drops.
+    """Forwards error and cause of StopExecution, which moto drops.
 
-    Waits for the worker's environment: moto fails if StopExecution follows StartExecution at once.
+    Waits for the worker's environment, because moto fails if the execution has just been started.
     """
 
     def stop(self: ExecutionWorker, stop_date: Any, **_: Any) -> None:
@@ -246,7 +246,7 @@ def _inner_string_of(parser_rule_context: Any) -> str | None:
 
 
 def _parse_intrinsic(src: str) -> Any:
-    """Decodes the JSON string of an intrinsic function, too."""
+    """Decodes the JSON string that holds an intrinsic function."""
     return _stock_parse_intrinsic(_decoded(src))
 
 
@@ -255,7 +255,7 @@ def _decoded(inside: str) -> str:
 
 
 def _text_of_argument(parse_tree: Any) -> str:
-    """A backslash escapes the next character; moto keeps the backslash before quotes and braces.
+    """Removes the backslash of an escaped character; moto keeps it before quotes and braces.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
     """

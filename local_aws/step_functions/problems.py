@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
-UNSUPPORTED = "LocalAwsNotSupported"  # AWS supports it, the stand-in does not
+UNSUPPORTED = "LocalAwsNotSupported"  # for features that AWS supports and the stand-in does not
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Problem:
         return f"{self.code}: {self.message} at {self.location}"
 
     def diagnostic(self) -> dict[str, str]:
-        """As in ValidateStateMachineDefinition."""
+        """The problem in the format of ValidateStateMachineDefinition."""
         return {
             "severity": "ERROR",
             "code": self.code,
@@ -31,5 +31,5 @@ class Problem:
 
 
 def unsupported(what: str, location: str) -> Problem:
-    """The problem of a definition that AWS supports and this stand-in does not."""
+    """The problem of a feature that AWS supports and this stand-in does not."""
     return Problem(UNSUPPORTED, what, location)

@@ -16,9 +16,10 @@ _DEFINITIONS = 64  # moto parses a definition at each creation, update and start
 
 @functools.lru_cache(_DEFINITIONS)
 def parse(definition: str) -> tuple[EvalComponent, ParserRuleContext]:
-    """Replaces ``AmazonStateLanguageParser.parse``: executions share a program, which has no state.
+    """Replaces ``AmazonStateLanguageParser.parse``; executions share the stateless program.
 
-    ``parse.cache_clear()`` is called when other tasks are installed: a program holds its tasks.
+    ``parse.cache_clear()`` is called when other tasks are installed, because a program contains its
+    tasks.
     """
     tree = _tree(definition)
     return Preprocessor().visit(tree), tree

@@ -41,7 +41,7 @@ from local_aws.step_functions.syntax import parse
 SYNC_POLL_SECONDS = 0.2  # AWS polls every 60 s, later every 300 s; a poll takes milliseconds here
 
 Answer = dict[str, Any]
-# Polls once: the result on success, None while the work runs; raises _Failed on failure.
+# Polls once: returns the result, or None while the work runs; raises _Failed on failure.
 Poll = Callable[[], Answer | None]
 
 
@@ -93,7 +93,7 @@ class JobTask(StateTaskServiceCallback):
         """The work that ``.sync`` waits for, after ``start`` has returned ``started``."""
 
     def _validate_service_integration_is_supported(self) -> None:
-        """Does nothing: definitions are validated as a whole when they are created."""
+        """Does nothing, because definitions are validated when they are created."""
 
     def _client(self, env: Environment, where: ResourceRuntimePart) -> Any:
         return self._clients.client(self.boto_service, where.region, access_key_id=_access_key(env))
@@ -170,7 +170,7 @@ class EmrTask(JobTask):
     sdk_name = "AmazonElasticMapReduce"
 
     def error_name(self, code: str) -> str:
-        """One error name for everything, including throttling."""
+        """The same name for every error, including throttling."""
         return "EMR.AmazonElasticMapReduceException"
 
     def start(self, client: Any, action: str, parameters: Answer) -> Answer:
@@ -260,7 +260,7 @@ def _without_metadata(answer: Mapping[str, Any]) -> Answer:
 
 
 class AwsSdkTask(StateTaskServiceAwsSdk):
-    """``aws-sdk:*`` with PascalCase names; moto leaves them in the API's spelling."""
+    """``aws-sdk:*`` with names in PascalCase; moto keeps the API's spelling."""
 
     def _get_boto_service_name(self, boto_service_name: str | None = None) -> str:
         service = boto_service_name or self.resource.api_name

@@ -1,1 +1,1 @@
-"""The generated parts of the documents, so that the documents agree with the program."""
+"""Generates parts of the documents, so that the documents agree with the program."""

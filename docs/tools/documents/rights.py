@@ -14,7 +14,7 @@ from car_rental.iam.roles import roles as wanted_roles
 from documents.markdown import table
 
 _ACCOUNT = "123456789012"
-# the defaults, and a schedule, so that its role is included
+# the default settings plus a schedule, so that the schedule's role is included
 _SETTINGS = Settings(schedule_expression="rate(1 day)")
 
 
@@ -77,7 +77,7 @@ def _reach(statement: dict[str, Any]) -> str:
     given = (
         [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
     )
-    # the S3 connector's folder markers add nothing here; policies/README.md explains them
+    # without the S3 connector's folder markers, which policies/README.md explains
     shown = [_short(arn) for arn in given if not arn.endswith("$folder$")]
     return ", ".join(f"`{name}`" for name in shown)
 

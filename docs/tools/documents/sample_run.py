@@ -21,8 +21,8 @@ from documents.pages import Make
 IMAGES = ROOT / "docs" / "images"
 TERMINAL, CHART = IMAGES / "run.svg", IMAGES / "top_locations.svg"
 _SECTION = "which-locations-earn-the-most"  # the section of the report whose chart is shown
-_OUT = ROOT / "out" / "sample"  # neither the project's files nor the user's data
-# a page may be dark, as is the chart's text
+_OUT = ROOT / "out" / "sample"  # separate from the project's files and the user's data
+# the chart's text is dark, so it needs a light background on a dark page
 _BACKGROUND = '<rect width="100%" height="100%" fill="white"/>'
 
 

@@ -13,7 +13,7 @@ from car_rental.state_machine.definition import DEFINITION
 
 State = dict[str, Any]
 
-# the states that do the work, and the ends; polling, retries and error messages are left out
+# states that do work, and final states; without polling, retries and error messages
 MAIN_STATES = (
     *("ReadLock", "AnotherRunWorks", "LookForNewerRun", "RunIdIsOld", "CreateCluster"),
     *(
@@ -37,7 +37,7 @@ def state_machine() -> str:
 
 
 def _machine(machine: State, depth: int) -> Iterator[str]:
-    """The lines of a machine: the whole one, or a branch of a Parallel state."""
+    """The lines of the whole state machine, or of one branch of a Parallel state."""
     indent, states = "    " * depth, machine["States"]
     yield from (f"{indent}[*] --> {name}" for name in _main(states, [machine["StartAt"]]))
     for name in filter(MAIN_STATES.__contains__, states):
@@ -55,7 +55,7 @@ def _machine(machine: State, depth: int) -> Iterator[str]:
 
 
 def _branches(name: str, state: State, depth: int) -> Iterator[str]:
-    """A Parallel state holds its branches, side by side."""
+    """The lines of a Parallel state: its branches side by side."""
     if "Branches" not in state:
         return
     indent = "    " * depth
