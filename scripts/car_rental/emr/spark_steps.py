@@ -35,7 +35,7 @@ def spark_step(settings: Settings, job: str, run_id: str, owner: str = "nobody")
     """One step as ``elasticmapreduce:AddJobFlowSteps`` takes it (``StepConfig``).
 
     ``run_id`` and ``owner`` (of the lock) may be references, which the state machine resolves
-    later. For that reason the arguments stay a list.
+    later. Each is a whole argument, so that the definition can replace it.
     """
     command = ["spark-submit", *_deploy_mode(settings, job), "--name", job]
     programs = {ONE_APPLICATION} if job == ONE_APPLICATION else {*JOBS, ONE_APPLICATION}
