@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
         "--repeat", type=int, default=3, metavar="N", help="number of runs; the median is reported"
     )
     parser.add_argument(
-        "--work", type=Path, default=SCRATCH, help="folder for data and results, some GB"
+        "--work", type=Path, default=SCRATCH, help="folder for data and results (several GB)"
     )
     return parser.parse_args()
 

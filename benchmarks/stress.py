@@ -41,7 +41,7 @@ def main() -> None:
             {OURS: CONTENDERS[OURS], DUCKDB: CONTENDERS[DUCKDB]},
         )[OURS]
         figures = f"{measured.wall:.0f} s, {measured.cpu:.0f} CPU s, {measured.peak_mb:.0f} MB"
-        print(f"{name}: all seven tables are right; {figures}", flush=True)
+        print(f"{name}: all seven tables are correct; {figures}", flush=True)
 
 
 def skewed(work: Path) -> Path:

@@ -84,8 +84,8 @@ def announce(folder: Path, url: str) -> None:
 
 
 def _empty(folder: Path) -> None:
-    # The log first: objects without a log are rejected at the next start, but a log without its
-    # objects would be accepted and wrong.
+    # Delete the log first: the next start rejects objects without a log, but would accept a log
+    # without its objects.
     (folder / state_log.FILE).unlink(missing_ok=True)
     shutil.rmtree(folder / OBJECTS, ignore_errors=True)
 

@@ -111,7 +111,7 @@ def _probe(found: str, program: Path) -> Java:
         raise _Unusable(f"{program} does not run ({error.__class__.__name__})") from error
     properties = dict(_PROPERTY.findall(ran.stderr + ran.stdout))
     if ran.returncode != 0 or len(properties) != 2:
-        raise _Unusable(f"{program} is no working Java")
+        raise _Unusable(f"{program} is not a working Java")
     # Java 8 reports 1.8
     major = int(properties["java.specification.version"].removeprefix("1.").split(".")[0])
     return Java(Path(properties["java.home"]), major, found)

@@ -105,4 +105,4 @@ def _json_default(value: Any) -> Any:
     """Converts datetimes to epoch seconds, as in the AWS JSON protocol."""
     if hasattr(value, "timestamp"):
         return value.timestamp()
-    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")
+    raise TypeError(f"{type(value).__name__} cannot be encoded as JSON: {value!r}")

@@ -145,7 +145,7 @@ def _table(caption: str, columns: Sequence[Column], cells: Sequence[Sequence[str
 
 
 def _headline(title: str, columns: Mapping[str, Column], frame: pd.DataFrame) -> dict[str, Any]:
-    """The table for the terminal: numbers without units, so that they can be aligned."""
+    """The table for the terminal, with units in the titles, so that numbers can be aligned."""
     titles = [column.title + _UNITS.get(column.write, "") for column in columns.values()]
     return {
         "title": title,

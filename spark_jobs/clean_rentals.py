@@ -1,6 +1,6 @@
 """Spark job 1: validate the raw data once.
 
-Good rentals and master rows go to the clean zone, bad ones to the rejected zone.
+Kept rentals and master rows go to the clean zone; rejected ones go to the rejected zone.
 
 spark-submit --py-files ... spark_jobs/clean_rentals.py --raw data --clean out/clean \\
     --rejected out/rejected --run-id try-1
@@ -255,8 +255,8 @@ def kept_counts(spark: SparkSession, lake: Lake, folder: str) -> Dict[str, Any]:
 def suspect_ids(spark: SparkSession, table: RawTable, folder: str) -> DataFrame:
     """Hashes of duplicate rental ids (few rows): `id_hash`, `is_suspect`.
 
-    A hash collision only causes an unnecessary check. The hashes are written to a file: without
-    it Spark overestimates their number, and shuffles all rentals to join these few.
+    A hash collision only causes an unnecessary check. The hashes are written to a file, because
+    otherwise Spark overestimates their number, and shuffles all rentals to join them.
     """
     parts = [
         raw_zone.records(spark, files).select(

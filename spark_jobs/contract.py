@@ -120,7 +120,7 @@ MAX_PATH_BYTES = 1024 - len("raw/")  # a key in S3 has at most 1024 bytes
 HEADER_BYTES = 1 << 16  # longest header
 BLANK_BYTES = 1 << 24  # most blank text in front of a header
 MAX_COLUMNS = 1000
-LINES_ABOVE_HEADER = 50  # lines in which a header is searched for, for a better message
+LINES_ABOVE_HEADER = 50  # lines that are searched for a misplaced header, for a better message
 NO_UTF8_HEADER = "has a header that is not UTF-8: save the file as UTF-8"
 OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 # first bytes of other formats, for files that are named .csv but have other content
@@ -142,7 +142,7 @@ FORMATS = {
 
 
 class RawFiles(NamedTuple):
-    """The files of a raw zone, sorted: paths relative to it, with `/` between folders."""
+    """The files of a raw zone in sorted order, as paths relative to it, with `/` as separator."""
 
     read: Dict[str, List[str]]  # table -> its files
     not_read: Dict[str, str]  # file -> reason; a run goes on without it
@@ -164,7 +164,7 @@ class ContractError(ValueError):
 
 
 def raw_files(paths: Iterable[str], folder: str = "") -> RawFiles:
-    """Sort the files of a raw zone into those that are read and those that are not.
+    """Divide the files of a raw zone into read, not read and refused files.
 
     Files named `<table>/**/*.csv[.gz]` or `<table>.csv[.gz]` are read; hidden files are ignored.
     `folder`: the raw zone's folder if it is on this machine; paths in it that are not regular files
@@ -237,7 +237,8 @@ def printable(text: str) -> str:
 def _is_hidden(path: str) -> bool:
     """Returns whether a file is the sample's manifest or an auxiliary file of some program.
 
-    Examples: `_SUCCESS`, `.DS_Store`, `._part.csv`. A table below a hidden folder is not hidden.
+    Examples: `_SUCCESS`, `.DS_Store`, `._part.csv`. A data file in a hidden folder is not hidden:
+    it is reported as not read.
     """
     name = path.rpartition("/")[2]
     no_data = NO_DATA.search(name) or not DATA_SUFFIX.search(name)

@@ -93,11 +93,11 @@ def joined_records(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 def _with_record(lines: DataFrame) -> DataFrame:
     """Adds `record` and `unclosed` to `line`, `source_file`, `block`, `place`.
 
-    `record` is the record's number within its file. A line may end within quotes (open) or not, and
-    that depends on how it begins. `from_closed` and `from_open` are the state at its end for a
-    begin outside and within quotes. A line sets the state if both are equal. Otherwise it keeps or
-    inverts the state. The state after a line is the last state that was set, inverted once for each
-    inverting line since.
+    `record` is the record's number within its file. The state after a line is open if the line ends
+    within quotes. `from_closed` is that state if the line begins outside quotes, `from_open` if it
+    begins within. If both are equal, the line sets the state; otherwise it keeps or inverts it. So
+    the state after a line is the last state that was set, inverted once for each inverting line
+    since then.
     """
     in_file = Window.partitionBy("source_file")
     in_order = in_file.orderBy("block", "place")

@@ -23,7 +23,7 @@ class Lake:
         self._configuration = configuration
         self._path = (
             jvm.org.apache.hadoop.fs.Path
-        )  # looked up once: every dot is a round trip to the JVM
+        )  # looked up once: every attribute access is a round trip to the JVM
 
     @classmethod
     def of_session(cls, spark: Any) -> "Lake":
@@ -137,7 +137,7 @@ class Lake:
             stream.close()
 
     def copy(self, source: str, target: str) -> None:
-        """Copy a file within the lake. Raises OSError when that fails."""
+        """Copy a file within the lake. Raises OSError on failure."""
         source_system, target_system = self._file_system(source), self._file_system(target)
         source_path, target_path = self._path(source), self._path(target)
         copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
@@ -188,7 +188,8 @@ class Lake:
 def print_to_stderr(line: str) -> None:
     """Print to the JVM's stderr.
 
-    spark-submit redirects a Python program's own stderr to stdout, where few look for errors.
+    spark-submit redirects a Python program's own stderr to stdout, where few people look for
+    errors.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ and SparkContext._jvm:
         SparkContext._jvm.java.lang.System.err.println(line)

@@ -7,9 +7,9 @@ The job only moves files, so it needs no Spark session.
 
 While a run is being published, its staging folder contains an intent file. To resume an interrupted
 publication, call publish_run for the same run again. The publish_run of another run rolls it back,
-but only if it holds the lake's lock (`--lock`, `--owner`): the lock changes hands only after its
-previous owner was found dead. If a commit and a roll-back race, the outcome file decides: it is
-created exclusively, so the first one wins.
+but only if it holds the lake's lock (`--lock`, `--owner`): a run gets the lock only if the previous
+owner has ended. If a commit and a roll-back race, the outcome file decides: it is created
+exclusively, so the first one wins.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def number_of_runs(text: str) -> int:
 
 
 class Zones:
-    """The folders that hold a folder for each run."""
+    """The folders in which each run has a subfolder."""
 
     def __init__(self, clean: str, rejected: str, staging: str, processed: str) -> None:
         self.clean = [join(clean, name) for name in (CLEAN_WORK, CLEAN_RENTALS, *MASTERS)]
@@ -243,7 +243,8 @@ class Publication:
     def _require_dead(self, other: str) -> None:
         """Raise JobError unless the owner in the other run's intent file is dead.
 
-        An owner is dead if this run holds the lock now. Without a lock nobody can tell.
+        An owner is dead if this run has taken the lock over from it. Without a lock, no owner is
+        known to be dead.
         """
         owner = self._lake.read_json(self._intent(other)).get("owner")
         if not self._lock.owner or not owner or owner == self._lock.owner:
@@ -279,7 +280,7 @@ class Publication:
                     if name in there:
                         self._lake.delete(join(published, name))
                     self._move_file(join(staged, name), join(published, name))
-            for name in there.keys() - wanted.keys():  # of an earlier try of this run
+            for name in there.keys() - wanted.keys():  # left by an earlier attempt
                 self._lake.delete(join(published, name))
 
     def _move_file(self, source: str, target: str) -> None:

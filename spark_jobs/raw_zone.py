@@ -115,7 +115,7 @@ def read_name(name: str) -> str:
     if name.lower().endswith(".gz") and not name.endswith(".gz"):
         return (
             hashlib.sha256(name.encode("utf-8")).hexdigest()[:16] + ".csv.gz"
-        )  # a name that no URL changes
+        )  # needs no escapes in a URL
     return name
 
 
@@ -212,7 +212,7 @@ def file_name(source_file: str, names: Iterable[str]) -> str:
 
 
 def check_other_headers(table: str, file: RawFile, lines: Sequence[str]) -> None:
-    """Check that a further header in a file has its columns in the order of the first one.
+    """Raise JobError if a further header in a file differs from the first one.
 
     A further header means that files were concatenated.
     """

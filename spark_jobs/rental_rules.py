@@ -1,7 +1,4 @@
-"""The validation of rentals: each rule of the data contract is a condition.
-
-All conditions are checked in one pass.
-"""
+"""Validates rentals: each rule of the data contract is a condition, and one pass checks all."""
 
 from functools import reduce
 from operator import or_
@@ -92,7 +89,7 @@ def parsed(rows: DataFrame) -> DataFrame:
 
 
 def _where_in_form(name: str, value: Callable[[str], Column]) -> Column:
-    """The value, or NULL if the text is not in form; in plain rows every text is."""
+    """The value; NULL if the text is malformed, which it cannot be in a plain row."""
     return F.when(F.col("plain") | has_form(FORMS[name], name), value(name))
 
 

@@ -54,7 +54,7 @@ class ClassArchive:
     def make(self, niceness: int = 0) -> bool:
         """Creates the archive unless it exists; returns whether it exists now."""
         if self._spark.java.major < _FIRST_JAVA:
-            log.info("no class archive: Java %s cannot make one", self._spark.java.major)
+            log.info("no class archive: Java %s cannot create one", self._spark.java.major)
             return False
         try:
             with self._only_maker() as alone:

@@ -215,7 +215,7 @@ class Cluster:
             cluster.state, cluster.ended = "TERMINATED_WITH_ERRORS", now()
             cluster.reason = {
                 "Code": "INTERNAL_ERROR",
-                "Message": "The local AWS ended while the cluster was there",
+                "Message": "The local AWS ended while the cluster existed",
             }
         cluster._end_state = cluster.state
         return cluster
@@ -328,7 +328,7 @@ class Cluster:
             self._run_steps()
             self._close()
         except Exception:
-            log.exception("local_aws failed in the life of cluster %s", self.cluster_id)
+            log.exception("local_aws failed while it ran cluster %s", self.cluster_id)
             self._enter(
                 "TERMINATED_WITH_ERRORS",
                 {"Code": "INTERNAL_ERROR", "Message": "local_aws has a bug; see its log"},

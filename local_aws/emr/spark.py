@@ -156,5 +156,5 @@ def _heap_bytes() -> int:
 
 
 def steps_at_once(memory: int) -> int:
-    """The number of Spark drivers that fit: server and drivers need 1 GB each, plus heaps."""
+    """One below 4 GB of memory, because each driver and this server need 1 GB besides heaps."""
     return 1 if memory < 4 * GIGABYTE else 64

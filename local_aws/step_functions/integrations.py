@@ -103,7 +103,7 @@ def _operation(service: str, action: str) -> tuple[str, str]:
 
 def _request(service: str, action: str) -> StructureShape:
     operation = services.operation(service, action)
-    assert operation, f"{service}:{action} is an operation of botocore's"
+    assert operation, f"{service}:{action} is not an operation of botocore"
     return operation.input_shape or StructureShape("Empty", {"type": "structure", "members": {}})
 
 
