@@ -3,7 +3,7 @@
 
   python scripts/query_lake.py --local "SELECT * FROM vehicle_type_metrics"
   python scripts/query_lake.py --local top_locations   a saved query, by name
-  python scripts/query_lake.py                         the list of the saved queries
+  python scripts/query_lake.py                         lists the saved queries
 
 With --local it queries the lake on this machine, which `make demo` fills; otherwise the lake on
 AWS. A query that does not mention run_id reads the newest run; a query that mentions it reads all

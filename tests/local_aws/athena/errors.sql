@@ -55,7 +55,7 @@ SELECT * --> SELECT * not allowed in queries without FROM clause
 SELECT ARRAY[INTERVAL '1' DAY]
 --> local_aws does not support this: interval day to second inside an array
 SELECT skewness(1) --> local_aws does not support this: the function skewness
-SELECT date_format(now(), '%X') --> local_aws does not support this: the format %X
+SELECT date_format(now(), '%X') --> local_aws does not support this: the date format %X
 SELECT x FROM (VALUES 1) t(x) FETCH FIRST 1 ROWS WITH TIES
 --> local_aws does not support this: FETCH ... WITH TIES
 
