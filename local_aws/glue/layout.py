@@ -14,7 +14,7 @@ from local_aws.glue.schema import FileSchema, mergeable, merged
 
 @dataclass(frozen=True)
 class Grouping:
-    """How a crawler groups files into tables.
+    """A crawler's settings for grouping files into tables.
 
     - ``combine``: merges all compatible schemas, even if few columns are equal.
     - ``table_level``: folders above this level are not joined; the bucket is level 1.

@@ -40,5 +40,5 @@ def test_a_failed_query_stops_the_others(new_project: Callable[..., Project]) ->
     lake.ask_all()
     with pytest.raises(DataLakeError, match="TABLE_NOT_FOUND"):
         lake.answer("brands")
-    # all except the failed query and the one that is sent later
+    # the failed query has ended, and the rejected_rentals query has not been sent
     assert len(stopped) == len(named_queries()) - 2

@@ -92,7 +92,7 @@ ODD_IDS = ["", "  ", "gone", "U1 x"]
 
 @dataclass(frozen=True)
 class RawFile:
-    """How a file is written: order of columns, bytes and name."""
+    """The format of a drawn file: the order of its columns, its bytes and its name."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

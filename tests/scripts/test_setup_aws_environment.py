@@ -229,24 +229,20 @@ def test_unchanged_files_need_no_request_each(new_project, raw):
     assert [name for name in operations if "HeadObject" in name] == []
 
 
-def test_a_raw_file_that_exists_only_in_the_lake_is_reported(new_project, raw):
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("raw/users/old.csv", "is not in"), ("raw/users/b_10:00.csv", "has a ':' in its name")],
+)
+def test_a_raw_file_that_only_the_lake_has_or_no_job_can_read_is_reported(
+    new_project, raw, key, words
+):
     project = new_project()
     setup_aws_environment(project.aws, project.console)
     project.aws.client("s3").put_object(
-        Bucket=project.settings.s3_bucket_name, Key="raw/users/old.csv", Body=b"id\n"
+        Bucket=project.settings.s3_bucket_name, Key=key, Body=b"id\n"
     )
     setup_aws_environment(project.aws, project.console)
-    assert "raw/users/old.csv is not in" in project.err.getvalue()
-
-
-def test_a_raw_file_in_the_lake_that_no_job_can_read_is_reported(new_project, raw):
-    project = new_project()
-    setup_aws_environment(project.aws, project.console)
-    project.aws.client("s3").put_object(
-        Bucket=project.settings.s3_bucket_name, Key="raw/users/b_10:00.csv", Body=b"id\n"
-    )
-    setup_aws_environment(project.aws, project.console)
-    assert "raw/users/b_10:00.csv has a ':' in its name" in project.err.getvalue()
+    assert f"{key} {words}" in project.err.getvalue()
 
 
 def test_csv_files_in_and_beside_a_table_s_folder_are_uploaded_and_others_reported(
